@@ -1,0 +1,192 @@
+"""Find the configuration's files, read them all, and join them into `Settings`."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from collector.config import advice, yamlfile
+from collector.config.schema import (
+    AccountEntry,
+    AccountsFile,
+    ApiSettings,
+    ConfigFile,
+    MongoSettings,
+    RunSettings,
+    Section,
+)
+from collector.config.validation import validate
+from collector.config.yamlfile import Document
+from collector.days import FIRST_DAY, beijing_day
+from collector.errors import ConfigError, Fault
+from collector.model import Account
+
+_SectionT = TypeVar("_SectionT", bound=Section)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All that the configuration says. `accounts` holds the disabled ones too, in the order of the files.
+
+    `warnings` are sentences for the user, each with file and line.
+    """
+
+    mongodb: MongoSettings
+    api: ApiSettings
+    run: RunSettings
+    accounts: tuple[Account, ...]
+    warnings: tuple[str, ...] = ()
+
+
+def find(given: Sequence[Path], environ: Mapping[str, str], cwd: Path) -> tuple[Path, ...]:
+    """The files to read: those given, else the one that `$COLLECTOR_CONFIG` names, else the first at a usual place.
+
+    A file that was named is never passed over: `load` says what is wrong with it.
+
+    Raises:
+        ConfigError: nothing was named, and no usual place has a file.
+    """
+    if given:
+        return tuple(given)
+    if named := environ.get("COLLECTOR_CONFIG"):
+        return (Path(named),)
+    places = _usual_places(environ, cwd)
+    for place in places:
+        if os.path.exists(place):  # noqa: PTH110 (Path.exists raises where a folder on the way is closed to us)
+            return (place,)
+    message = f"no configuration was found; looked for {', '.join(map(str, places))}"
+    remedy = "Copy accounts.example.yaml to accounts.yaml and fill it in, or name a file with --config."
+    raise ConfigError((Fault("accounts.yaml", message, remedy),))
+
+
+def _usual_places(environ: Mapping[str, str], cwd: Path) -> list[Path]:
+    home = environ.get("XDG_CONFIG_HOME") or (environ.get("HOME") and Path(environ["HOME"], ".config"))
+    users = [Path(home, "collector", "accounts.yaml")] if home else []
+    return [cwd / "accounts.yaml", *users, Path("/etc/collector/accounts.yaml")]
+
+
+def load(paths: Sequence[Path], environ: Mapping[str, str], now: datetime) -> Settings:
+    """Read `paths` and what they include; of what several files set, the later one wins, and accounts add up.
+
+    `now` says which `since` lies in the future.
+
+    Raises:
+        ConfigError: with all the faults of all the files, in the order of files and lines.
+    """
+    reading = _Reading(environ, beijing_day(now))
+    for path in paths:
+        reading.add(path, ConfigFile)
+    faults = {*reading.faults, *_duplicates(reading.documents)}
+    if not reading.unread and not any(document.values.get("accounts") for document in reading.documents):
+        remedy = "Add one under `accounts:`, or name more files with `include:`."
+        faults.add(Fault(str(paths[0]), "no account is configured", remedy))
+    if faults:
+        raise ConfigError(tuple(sorted(faults, key=_place)))
+    return _settings(reading.files, reading.warnings)
+
+
+def _place(fault: Fault) -> tuple[str, int, str]:
+    file, _, line = fault.where.rpartition(":")
+    return (file, int(line), fault.message) if line.isdecimal() else (fault.where, 0, fault.message)
+
+
+class _Reading:
+    """The files read so far, each once, and what was seen on the way.
+
+    `documents` are all that are YAML, `files` those of them that are valid, `unread` says that one is neither.
+    """
+
+    def __init__(self, environ: Mapping[str, str], today: date) -> None:
+        self.documents: list[Document] = []
+        self.files: list[tuple[Document, AccountsFile]] = []
+        self.unread = False
+        self.faults: list[Fault] = []
+        self.warnings: list[str] = []
+        self._environ = environ
+        self._today = today
+        self._seen: set[str] = set()
+
+    def add(self, path: Path, kind: type[AccountsFile]) -> None:
+        """Read `path` as a `kind`, and what it includes."""
+        real = os.path.realpath(path)
+        if real in self._seen:
+            return
+        self._seen.add(real)
+        try:
+            document = yamlfile.read(path, self._environ)
+        except ConfigError as error:
+            self.unread = True
+            self.faults += error.faults
+            return
+        self.documents.append(document)
+        self.faults += document.faults
+        file = validate(kind, document, self._today)
+        if isinstance(file, tuple):
+            self.faults += file
+        else:
+            self.files.append((document, file))
+        if kind is ConfigFile:
+            self._include(document)
+
+    def _include(self, document: Document) -> None:
+        # From the values, not from the valid file: a fault elsewhere must not hide those of the included files.
+        pattern = document.values.get("include")
+        if not isinstance(pattern, str) or not pattern or "\0" in pattern:
+            return
+        folder = document.path.parent
+        # Path.glob refuses absolute patterns and takes hidden files, such as an editor's.
+        names = sorted(glob.glob(pattern, root_dir=folder, recursive=True))  # noqa: PTH207 (see above)
+        for name in names:
+            self.add(folder / name, AccountsFile)
+        if not names:
+            self.warnings.append(f"{document.where(('include',))}: no file matches the pattern of `include`")
+
+
+def _duplicates(documents: list[Document]) -> Iterator[Fault]:
+    first: dict[tuple[str, str], str] = {}
+    for document in documents:
+        for place, _ in enumerate(document.accounts()):
+            entry = document.values["accounts"][place]
+            for key in ("name", "appid") if isinstance(entry, dict) else ():
+                value = entry.get(key)
+                if not isinstance(value, str) or not value:
+                    continue  # a fault of its own
+                where = document.where(("accounts", place, key))
+                taken = first.setdefault((key, value), where)
+                if taken is not where:
+                    remedy = f"Give each account its own `{key}`, or remove one of the two."
+                    yield Fault(where, f"`{key}` is taken by the account at {taken}", remedy)
+
+
+def _settings(files: list[tuple[Document, AccountsFile]], warnings: list[str]) -> Settings:
+    tops = [file for _, file in files if isinstance(file, ConfigFile)]
+    defaults = dict(_merged([file.defaults for file in tops]))
+    accounts = tuple(_account(defaults, entry) for _, file in files for entry in file.accounts)
+    return Settings(
+        mongodb=_merged([file.mongodb for file in tops]),
+        api=_merged([file.api for file in tops]),
+        run=_merged([file.run for file in tops]),
+        accounts=accounts,
+        warnings=(*warnings, *advice.on(files, accounts)),
+    )
+
+
+def _merged(sections: list[_SectionT]) -> _SectionT:
+    merged, *later = sections
+    for section in later:
+        merged = merged.model_copy(update=_given(section))
+    return merged
+
+
+def _given(section: Section) -> dict[str, Any]:
+    return {key: getattr(section, key) for key in section.model_fields_set}
+
+
+def _account(defaults: dict[str, Any], entry: AccountEntry) -> Account:
+    account = Account(**defaults | _given(entry))
+    return replace(account, since=FIRST_DAY) if account.since and account.since < FIRST_DAY else account

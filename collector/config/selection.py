@@ -1,0 +1,52 @@
+"""Pick the accounts of one command, by name, appid and tag. Pure."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Sequence
+
+from collector.errors import UsageError
+from collector.model import Account
+
+
+def select(accounts: Sequence[Account], names: Sequence[str], tags: Sequence[str]) -> tuple[Account, ...]:
+    """The enabled accounts of any of `tags`, within those of `names` (names or appids); without either, all enabled.
+
+    Raises:
+        UsageError: a name matches nothing or a disabled account, or no account is left.
+    """
+    known = {key: account for account in accounts for key in (account.appid, account.name)}
+    if complaints := [complaint for name in names if (complaint := _complaint(name, known))]:
+        raise UsageError("\n".join(complaints))
+    chosen = tuple(
+        account
+        for account in accounts
+        if account.enabled
+        and (not names or not {account.name, account.appid}.isdisjoint(names))
+        and (not tags or not set(tags).isdisjoint(account.tags))
+    )
+    if not chosen:
+        raise UsageError(_nothing_left(accounts, names, tags))
+    return chosen
+
+
+def _complaint(name: str, known: dict[str, Account]) -> str | None:
+    if name not in known:
+        return f"no account has the name or appid {name!r}{_did_you_mean(name, known)}"
+    if not known[name].enabled:
+        return f"the account {known[name]} is disabled; set `enabled: true` in the configuration to use it"
+    return None
+
+
+def _nothing_left(accounts: Sequence[Account], names: Sequence[str], tags: Sequence[str]) -> str:
+    if not tags:
+        return "all accounts are disabled; set `enabled: true` for one in the configuration"
+    known = {tag for account in accounts for tag in account.tags}
+    wanted = " or ".join(f"{tag!r}{_did_you_mean(tag, known - {tag})}" for tag in tags)
+    among = "of the accounts named" if names else "of the enabled accounts"
+    return f"none {among} has the tag {wanted}"
+
+
+def _did_you_mean(word: str, known: Collection[str]) -> str:
+    close = difflib.get_close_matches(word, known)
+    return f" (did you mean {' or '.join(close)}?)" if close else ""

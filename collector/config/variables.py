@@ -1,0 +1,49 @@
+"""Fill environment variables into texts. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+_VARIABLE = re.compile(r"\$\$\{|\$\{(?:(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<default>:-[^}]*)?\})?")
+
+
+class VariableError(ValueError):
+    """A text can't be filled in; `problems` holds a message and a remedy for each reason."""
+
+    def __init__(self, problems: list[tuple[str, str]]) -> None:
+        super().__init__("; ".join(message for message, _ in problems))
+        self.problems = problems
+
+
+def interpolate(text: str, environ: Mapping[str, str]) -> str:
+    """Fill in `${VAR}` and `${VAR:-default}`; `$${` becomes a plain `${`.
+
+    A default stands in for a variable that is unset or empty, as in a shell. What a variable holds is
+    taken as it is, never filled in again.
+
+    Raises:
+        VariableError: a variable is unset, or a `${` isn't of these forms.
+    """
+    problems: list[tuple[str, str]] = []
+
+    def fill(match: re.Match[str]) -> str:
+        name, default = match["name"], match["default"]
+        if match[0] == "$${":
+            return "${"
+        if name is None:
+            problems.append(("a `${` names no variable", "Write ${NAME} or ${NAME:-default}, or $${ for a plain ${."))
+            return ""
+        if default is None and name not in environ:
+            problems.append((f"the variable {name} isn't set", f"Set {name}, or write ${{{name}:-default}}."))
+        return environ.get(name) or (default or "")[len(":-") :]
+
+    filled = _VARIABLE.sub(fill, text) if "${" in text else text
+    if problems:
+        raise VariableError(problems)
+    return filled
+
+
+def without_variables(text: str) -> str:
+    """What `text` holds of itself: each `${VAR}` taken out, defaults left in."""
+    return _VARIABLE.sub(lambda match: "" if match["name"] and match["default"] is None else match[0], text)

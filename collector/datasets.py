@@ -1,0 +1,148 @@
+"""The table of datasets: where each is asked, how many days a call spans, and how rows become fields of a day. Pure.
+
+A third dataset is one more row in `DATASETS`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from itertools import pairwise
+from typing import Any
+
+from collector.days import FIRST_DAY, Window
+from collector.errors import RowError
+from collector.model import Fields
+
+Row = Mapping[str, object]
+
+MOST_USERS = 10_000_000_000
+"""More people than live on earth: a count above it is no count."""
+
+_INT64 = range(-(2**63), 2**63)
+_DATE = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """One dataset of WeChat: its name here, the path of its call, the most days a call spans.
+
+    `fold` turns the rows of one day into the fields stored for it; it raises `RowError`.
+    """
+
+    name: str
+    path: str
+    span_days: int
+    fold: Callable[[Sequence[Row]], Fields]
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """What an answer says: the fields of each day that had a row, and how many rows were dropped."""
+
+    days: Mapping[date, Fields]
+    dropped: int
+
+
+def fold(dataset: Dataset, rows: Sequence[object], window: Window) -> Folded:
+    """Turn an answer's rows into the fields of its days.
+
+    Rows outside `window` or before 2014-12-01 are dropped and counted: WeChat's page calls the latter
+    dirty. Raises `RowError` when any other row isn't of the right shape: then nothing of the answer holds.
+    """
+    by_day: dict[date, list[Row]] = defaultdict(list)
+    dropped = 0
+    for row in rows:
+        if not isinstance(row, Mapping):
+            raise _wrong(row, "isn't an object")
+        day = _ref_date(row)
+        if day in window and day >= FIRST_DAY:
+            by_day[day].append(row)
+        else:
+            dropped += 1
+    return Folded({day: dataset.fold(rows_of_day) for day, rows_of_day in by_day.items()}, dropped)
+
+
+def _fold_summary(rows: Sequence[Row]) -> Fields:
+    """Sum a day's sources; source 0 is the channel "other", not the total, and may be absent."""
+    sources = sorted((_source(row) for row in rows), key=lambda source: source["user_source"])
+    for left, right in pairwise(sources):
+        if left["user_source"] == right["user_source"]:
+            raise _wrong(right, f"names user_source {right['user_source']} a second time for its day")
+    new_user = sum(source["new_user"] for source in sources)
+    cancel_user = sum(source["cancel_user"] for source in sources)
+    return {
+        "new_user": new_user,
+        "cancel_user": cancel_user,
+        "net_user": new_user - cancel_user,
+        "sources": sources,
+    }
+
+
+def _fold_cumulate(rows: Sequence[Row]) -> Fields:
+    totals = [_count(row, "cumulate_user") for row in rows]
+    if len(set(totals)) > 1:
+        raise _wrong(rows[1], "gives its day a second total")
+    return {"cumulate_user": totals[0]}
+
+
+def _source(row: Row) -> dict[str, Any]:
+    """One source of a day, its known fields checked, its unknown ones kept as they came."""
+    known = {key: _count(row, key) for key in ("user_source", "new_user", "cancel_user")}
+    unknown = {_key(key): _storable(value) for key, value in row.items() if key not in known and key != "ref_date"}
+    return {**unknown, **known}
+
+
+def _count(row: Row, key: str) -> int:
+    value = row.get(key)
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MOST_USERS:
+        raise _wrong(row, f"has no whole number from 0 to {MOST_USERS:,} as {key}")
+    return value
+
+
+def _ref_date(row: Row) -> date:
+    value = row.get("ref_date")
+    if isinstance(value, str) and _DATE.fullmatch(value):
+        try:
+            return date.fromisoformat(value)
+        except ValueError:
+            pass
+    raise _wrong(row, "has no date as ref_date")
+
+
+def _storable(value: object, depth: int = 8) -> object:
+    """An unknown value in a form that BSON holds: integers of 64 bits, whole characters, no endless nesting."""
+    if isinstance(value, str):
+        return value.encode(errors="replace").decode()
+    if isinstance(value, int) and value not in _INT64:
+        return str(value)
+    if isinstance(value, list):
+        return [_storable(item, depth - 1) for item in value] if depth else None
+    if isinstance(value, dict):
+        return {_key(key): _storable(item, depth - 1) for key, item in value.items()} if depth else None
+    return value
+
+
+def _key(key: str) -> str:
+    """A field's name as BSON holds it, which ends a name at a null character."""
+    return key.encode(errors="replace").decode().replace("\0", "")
+
+
+def _wrong(row: object, what: str) -> RowError:
+    return RowError(
+        f"a row {what}: {str(row)[:200]}",
+        hint="WeChat's answer isn't of the form it documents; the next run asks again",
+    )
+
+
+DATASETS: Mapping[str, Dataset] = {
+    dataset.name: dataset
+    for dataset in (
+        Dataset("user_summary", "/datacube/getusersummary", 7, _fold_summary),
+        Dataset("user_cumulate", "/datacube/getusercumulate", 7, _fold_cumulate),
+    )
+}
+"""The datasets by name, in the order in which they are asked."""

@@ -1,0 +1,68 @@
+"""The demo: a pretend WeChat, a mongod of its own, and a real run over them; nothing is left behind."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from collector import config
+from collector.config import Settings
+from collector.days import beijing_day
+from collector.model import Account, ExitCode, Outcome, RunResult
+from collector.sandbox import Faults, Sandbox, World
+from collector.store.database import USER_DAILY, open_database
+from collector.store.local import local_mongod
+from collector.wechat.waits import Stop
+
+ACCOUNTS = 52
+DAYS = 90
+BROKEN = (40164, 40125, 48001)
+"""Errcodes that one account each answers for good: a refused IP, a reset secret, a right not granted."""
+
+Collect = Callable[[Settings, tuple[Account, ...], Stop], Awaitable[RunResult]]
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What the demo has to show: the run's result, and one document as it was stored."""
+
+    result: RunResult
+    document: Mapping[str, Any] | None
+
+    @property
+    def exit(self) -> int:
+        """0 when it went as it should: all failed that were broken on purpose, and no other."""
+        went_well = self.result.exit == ExitCode.PARTIAL and self.result.outcomes[Outcome.FAILED] == len(BROKEN)
+        return ExitCode.OK if went_well else self.result.exit
+
+
+async def demo(stop: Stop, collect: Collect) -> Shown:
+    """Collect `ACCOUNTS` accounts of a sandbox over `DAYS` days, with the accounts of `BROKEN` among them."""
+    world = World(size=ACCOUNTS)
+    broken = dict(zip((account.appid for account in world.accounts[3:]), BROKEN, strict=False))
+    with tempfile.TemporaryDirectory(prefix="collector-demo-") as folder:
+        async with (
+            local_mongod(Path(folder, "mongod")) as uri,
+            Sandbox(world, faults=Faults(broken=broken)) as sandbox,
+        ):
+            settings = _settings(Path(folder, "accounts.yaml"), sandbox.config_yaml(mongodb_uri=uri, since=_since()))
+            result = await collect(settings, settings.accounts, stop)
+            async with open_database(settings.mongodb.uri, settings.mongodb.database) as database:
+                found = database[USER_DAILY].find({}, {"_id": False}).sort("ref_date", -1).limit(1)
+                documents = await found.to_list(1)
+    return Shown(result, documents[0] if documents else None)
+
+
+def _settings(file: Path, text: str) -> Settings:
+    """The settings of a configuration as a user would write it, read the way a user's is."""
+    file.touch(mode=0o600)
+    file.write_text(text)
+    return config.load([file], {}, datetime.now(UTC))
+
+
+def _since() -> str:
+    return str(beijing_day(datetime.now(UTC)) - timedelta(days=DAYS))

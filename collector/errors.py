@@ -1,0 +1,155 @@
+"""The errors of the collector, sorted by what the caller does next.
+
+::
+
+    CollectorError
+    ├── UsageError              the command was called wrongly: exit 2
+    ├── ConfigError             the configuration has faults, all of them listed: exit 78
+    ├── DatabaseError           MongoDB is out of reach or refuses: the run ends, exit 1
+    ├── UnreachableError        WeChat is out of reach for everybody: the run ends, exit 1
+    ├── StoppedError            a stop signal came: no further call, what is in flight is finished
+    └── CallError               one call of one account gave no answer: `reaction` says what follows
+        ├── TransientError      worth another try: HTTP 5xx, cut bodies
+        │   └── HostError       the host gave no whole answer: refused, broken, too late; the next host is tried
+        ├── ApiError            WeChat answered with an errcode
+        └── RowError            a row of an answer isn't of the right shape
+
+Messages name what is wrong, where, and the remedy. None of them holds a secret: addresses of calls
+carry tokens, so errors of the HTTP library are translated where they appear, without their cause.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class CollectorError(Exception):
+    """The base of all errors that the collector raises on purpose."""
+
+
+class UsageError(CollectorError):
+    """The command was called wrongly; the message says how to call it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One fault of the configuration: where it stands, what is wrong, what to do.
+
+    `where` is `FILE:LINE`, or the file alone where no line is to blame.
+    """
+
+    where: str
+    message: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.message}\n    {self.remedy}"
+
+
+class ConfigError(CollectorError):
+    """The configuration can't be used; `faults` lists everything that is wrong with it."""
+
+    def __init__(self, faults: tuple[Fault, ...]) -> None:
+        super().__init__("\n".join(map(str, faults)))
+        self.faults = faults
+
+
+class DatabaseError(CollectorError):
+    """MongoDB is out of reach, refuses, or can't be started; the message says how to go on."""
+
+
+class UnreachableError(CollectorError):
+    """No host of WeChat could be reached by any account so far; the message names the hosts tried."""
+
+
+class StoppedError(CollectorError):
+    """A stop signal came while the caller waited, or before it began."""
+
+    def __init__(self) -> None:
+        super().__init__("the run is stopping")
+
+
+class CallKind(StrEnum):
+    """What a call asks for; the same errcode can mean different things on each."""
+
+    TOKEN = "token"  # noqa: S105 - a kind of call, no secret
+    DATA = "data"
+
+
+class Reaction(StrEnum):
+    """What follows from a call that gave no answer."""
+
+    RETRY = "retry"
+    """Back off and try again; in the end the dataset has failed for this run."""
+    REFRESH = "refresh"
+    """Get a newer access_token, once."""
+    COMPONENT = "component"
+    """The third-party platform's own credentials are stale."""
+    LIST_AGAIN = "list again"
+    """The account's authorisation must be read anew."""
+    SLOW = "slow"
+    """Pause the account until the next minute and halve its rate."""
+    STOP_FOR_DAY = "stop for the day"
+    """The quota is used up until the next Beijing day; no failure."""
+    LATER = "later"
+    """Not there yet; the next run asks again; no failure."""
+    NOT_BEFORE = "not before"
+    """The account's admin refused this host; don't ask before the time is over."""
+    ACCOUNT = "account"
+    """The account can't be asked until somebody mends it; no retry."""
+    DATASET = "dataset"
+    """The dataset of the account can't be asked until somebody mends it."""
+    BUG = "our bug"
+    """The call itself was wrong."""
+    UNKNOWN = "unknown"
+    """Nothing is known of it: fail and show everything."""
+
+
+class CallError(CollectorError):
+    """One call gave no answer that can be used.
+
+    `errcode`, `errmsg` and `rid` are WeChat's own where it answered with them. `hint` is the remedy
+    in plain words, or empty. `kind` says which call it was.
+    """
+
+    reaction = Reaction.UNKNOWN
+
+    def __init__(self, message: str, *, kind: CallKind = CallKind.DATA, hint: str = "") -> None:
+        super().__init__(message)
+        self.errmsg = message
+        self.kind = kind
+        self.hint = hint
+        self.errcode: int | None = None
+        self.rid: str | None = None
+
+
+class TransientError(CallError):
+    """A passing trouble: the same call may succeed when it is made again."""
+
+    reaction = Reaction.RETRY
+
+
+class HostError(TransientError):
+    """The host gave no whole answer: no connection, a broken one, or time ran out; another host may answer."""
+
+
+class ApiError(CallError):
+    """WeChat answered with an errcode other than 0; `reaction` comes from the table in `wechat/errcodes.py`."""
+
+    def __init__(
+        self, errcode: int, errmsg: str, *, kind: CallKind, reaction: Reaction, rid: str | None = None, hint: str = ""
+    ) -> None:
+        super().__init__(errmsg, kind=kind, hint=hint)
+        self.errcode = errcode
+        self.rid = rid
+        self.reaction = reaction
+
+    def __str__(self) -> str:
+        return f"{self.errcode} {self.errmsg}"
+
+
+class RowError(CallError):
+    """A row isn't of the right shape, so nothing of its window can be trusted."""
+
+    reaction = Reaction.DATASET

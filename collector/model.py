@@ -1,0 +1,181 @@
+"""The frozen values that pass between the stages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import IntEnum, StrEnum
+
+from pydantic import SecretStr
+
+Secret = SecretStr
+"""A text that can't print: its repr, str and JSON are asterisks; `get_secret_value()` gives it away."""
+
+
+class TokenKind(StrEnum):
+    """How an account's access_token is had: WeChat's stable call, or its classic one."""
+
+    STABLE = "stable"
+    CLASSIC = "classic"
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """At most `calls` data calls of one account in any `period_s` seconds."""
+
+    calls: int
+    period_s: int
+
+    @property
+    def spacing_s(self) -> float:
+        """Seconds from one call to the next when they are paced evenly."""
+        return self.period_s / self.calls
+
+    def __str__(self) -> str:
+        return f"{self.calls}/{'s' if self.period_s == 1 else 'min'}"
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One official account, with everything that the defaults gave it filled in."""
+
+    name: str
+    appid: str
+    secret: Secret
+    rate_limit: Rate
+    token: TokenKind = TokenKind.STABLE
+    since: date | None = None
+    tags: tuple[str, ...] = ()
+    enabled: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.appid})"
+
+
+Fields = Mapping[str, object]
+"""The fields that one dataset gives one day, named as they are stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """What came for one account and day, ready to be stored: the fields of each dataset that answered.
+
+    `fields` maps a dataset's name to its fields, `fetched_at` is when the answers came (UTC).
+    """
+
+    account: str
+    name: str
+    ref_date: date
+    fields: Mapping[str, Fields]
+    fetched_at: datetime
+
+
+class Outcome(StrEnum):
+    """How an account came out of a run."""
+
+    OK = "ok"
+    PENDING = "pending"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a dataset of an account failed, or, with `dataset` None, the whole account.
+
+    `windows` is how many windows weren't answered because of it.
+    """
+
+    account: str
+    name: str
+    dataset: str | None
+    errmsg: str
+    errcode: int | None = None
+    rid: str | None = None
+    hint: str = ""
+    windows: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A wait that WeChat ordered, until `until` (UTC): no failure, the days stay pending."""
+
+    account: str
+    name: str
+    kind: str
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AccountResult:
+    """How one account came out, why, and what the run must know to judge the whole.
+
+    `answered` says whether WeChat gave data for it, `unreachable` whether it failed for want of a connection.
+    """
+
+    account: Account
+    outcome: Outcome
+    failures: tuple[Failure, ...] = ()
+    notices: tuple[Notice, ...] = ()
+    answered: bool = False
+    unreachable: bool = False
+
+
+class ExitCode(IntEnum):
+    """What the command's exit code tells whoever started it."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    PARTIAL = 3
+    LEASE = 11
+    PENDING = 75
+    CONFIG = 78
+    SIGINT = 130
+    SIGTERM = 143
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """What a run did: the counts, everything that failed, and how it ended.
+
+    `calls` are requests sent to the datasets, retries included; `days` are upserts acknowledged.
+    `got_through` is how many accounts had an answer of one dataset at least. `error` is what ended
+    the run before its time, `stopped_by` the number of the signal that did.
+    """
+
+    run: str
+    seconds: float
+    outcomes: Mapping[Outcome, int]
+    got_through: int
+    calls: int = 0
+    token_calls: int = 0
+    retries: int = 0
+    days: int = 0
+    failures: tuple[Failure, ...] = ()
+    notices: tuple[Notice, ...] = ()
+    error: str | None = None
+    stopped_by: int | None = None
+
+    @property
+    def total(self) -> int:
+        """All accounts that the run was for."""
+        return sum(self.outcomes.values())
+
+    @property
+    def exit(self) -> int:
+        """The exit code: a signal comes first, then what failed, then what is pending."""
+        if self.stopped_by is not None:
+            return 128 + self.stopped_by
+        if self.error is not None or (self.outcomes[Outcome.FAILED] and not self.got_through):
+            return ExitCode.FAILED
+        if self.outcomes[Outcome.FAILED]:
+            return ExitCode.PARTIAL
+        return ExitCode.PENDING if self.outcomes[Outcome.PENDING] else ExitCode.OK
+
+    @property
+    def status(self) -> str:
+        """The exit code as a word."""
+        words = {ExitCode.OK: "ok", ExitCode.FAILED: "failed", ExitCode.PARTIAL: "partial", ExitCode.PENDING: "pending"}
+        return words.get(ExitCode(self.exit), "stopped")

@@ -1,0 +1,1 @@
+"""What a person or a monitor reads of a run."""

@@ -1,0 +1,55 @@
+"""What `--dry-run` shows: the windows that a run would ask for, account by account."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from collector.days import Window
+from collector.model import Account
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What would be asked for one account: windows, newest first, each with its datasets."""
+
+    account: Account
+    windows: Sequence[tuple[Window, Sequence[str]]]
+
+    @property
+    def calls(self) -> int:
+        """Data calls, if none has to be repeated."""
+        return sum(len(datasets) for _, datasets in self.windows)
+
+
+def as_json(plans: Sequence[Planned]) -> dict[str, object]:
+    """The plans as `run --dry-run --json` prints them."""
+    accounts = [
+        {
+            "account": planned.account.appid,
+            "name": planned.account.name,
+            "calls": planned.calls,
+            "windows": [
+                {"begin": str(window.begin), "end": str(window.end), "datasets": list(datasets)}
+                for window, datasets in planned.windows
+            ],
+        }
+        for planned in plans
+    ]
+    return {"calls": sum(planned.calls for planned in plans), "accounts": accounts}
+
+
+def as_table(plans: Sequence[Planned]) -> str:
+    """The plans as lines for people, the totals below."""
+    width = max((len(str(planned.account)) for planned in plans), default=0)
+    lines = [f"{planned.account!s:<{width}}  {_days(planned)}  {planned.calls:>5,} calls" for planned in plans]
+    calls = sum(planned.calls for planned in plans)
+    return "\n".join([*lines, "", f"{len(plans):,} accounts, {calls:,} data calls. Nothing was asked."])
+
+
+def _days(planned: Planned) -> str:
+    if not planned.windows:
+        return f"{'nothing is missing':<24}"
+    begin = min(window.begin for window, _ in planned.windows)
+    end = max(window.end for window, _ in planned.windows)
+    return f"{begin} to {end}"

@@ -1,0 +1,114 @@
+"""The closing summary of a run: for people, grouped by what they have to do; for machines, one JSON object."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import asdict
+from typing import TypeVar
+
+from collector.days import BEIJING
+from collector.model import Failure, Notice, Outcome, RunResult
+
+T = TypeVar("T", Failure, Notice)
+
+MOST_NAMES = 5
+"""Names shown of a group; `-v` shows all."""
+
+_WAITS: Mapping[str, str] = {
+    "quota": "the quota of the day is used up",
+    "rate": "WeChat asked for fewer calls a minute: lower rate_limit",
+    "ip_refused": "the account's admin refused this host's IP",
+    "ip_unconfirmed": "the account's admin must confirm this host's IP",
+}
+
+
+def as_json(result: RunResult) -> dict[str, object]:
+    """The result as `--json` prints it; fields are added in later versions, never changed."""
+    return {
+        "run": result.run,
+        "status": result.status,
+        "exit": result.exit,
+        "seconds": round(result.seconds, 3),
+        "accounts": {"total": result.total} | {str(outcome): count for outcome, count in result.outcomes.items()},
+        "calls": result.calls,
+        "token_calls": result.token_calls,
+        "retries": result.retries,
+        "days": result.days,
+        "failures": [asdict(failure) for failure in result.failures],
+        "notices": [asdict(notice) for notice in result.notices],
+        "error": result.error,
+    }
+
+
+def summary(result: RunResult, *, verbose: bool = False) -> str:
+    """The result for people: totals, then what failed and what waits, each group under its remedy.
+
+    `verbose` adds, for each failed account, WeChat's errcode, message and rid.
+    """
+    parts = [_totals(result), failed(result, verbose=verbose), _waiting(result.notices), _next_step(result)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def failed(result: RunResult, *, verbose: bool = False) -> str:
+    """What failed, the largest group first; empty when nothing did."""
+    groups = _groups(result.failures, lambda failure: failure.hint or failure.errmsg)
+    lines = [f"Failed: {result.outcomes[Outcome.FAILED]:,}"]
+    for remedy, failures in groups:
+        lines += _group(str(remedy), failures)
+        if verbose:
+            lines += [f"      {_detail(failure)}" for failure in failures]
+    return "\n".join(lines) if groups else ""
+
+
+def _totals(result: RunResult) -> str:
+    counts = [f"{count:,} {outcome}" for outcome, count in result.outcomes.items() if count]
+    return (
+        f"{_accounts(result.total)}: {', '.join(counts) or 'none'}\n"
+        f"{result.days:,} days stored in {result.seconds:.1f} s "
+        f"({result.calls:,} data calls, {result.token_calls:,} token calls, {result.retries:,} retries)"
+    )
+
+
+def _waiting(notices: Sequence[Notice]) -> str:
+    groups = _groups(notices, lambda notice: (notice.kind, notice.until))
+    lines = ["Waiting, as WeChat ordered:"]
+    for _, (first, *others) in groups:
+        until = f", until {first.until.astimezone(BEIJING):%Y-%m-%d %H:%M} Beijing time" if first.until else ""
+        lines += _group(_WAITS.get(first.kind, first.kind) + until, [first, *others])
+    return "\n".join(lines) if groups else ""
+
+
+def _next_step(result: RunResult) -> str:
+    if result.stopped_by is not None:
+        return "Stopped by a signal; what had come is stored. Run again to go on."
+    if result.outcomes[Outcome.PENDING] and result.error is None:
+        what = f"{_accounts(result.outcomes[Outcome.PENDING])} without the newest day"
+        return f"Pending: {what}. WeChat hasn't given it yet; run again later."
+    return ""
+
+
+def _groups(items: Iterable[T], key: Callable[[T], Hashable]) -> list[tuple[Hashable, list[T]]]:
+    groups: dict[Hashable, list[T]] = defaultdict(list)
+    for item in items:
+        groups[key(item)].append(item)
+    return sorted(groups.items(), key=lambda group: -len(group[1]))
+
+
+def _group(remedy: str, items: Sequence[Failure | Notice]) -> list[str]:
+    names = list(dict.fromkeys(item.name for item in items))
+    shown = ", ".join(names[:MOST_NAMES]) + (
+        f" and {len(names) - MOST_NAMES:,} more" if len(names) > MOST_NAMES else ""
+    )
+    return [f"  {_accounts(len(names))}: {remedy}", f"    {shown}"]
+
+
+def _detail(failure: Failure) -> str:
+    dataset = f" {failure.dataset}" if failure.dataset else ""
+    code = f"errcode {failure.errcode}: " if failure.errcode is not None else ""
+    rid = f" (rid {failure.rid})" if failure.rid else ""
+    return f"{failure.name} ({failure.account}){dataset}: {code}{failure.errmsg}{rid}"
+
+
+def _accounts(count: int) -> str:
+    return f"{count:,} account{'' if count == 1 else 's'}"

@@ -1,0 +1,13 @@
+"""A WeChat to try things on: its calls with their rules, accounts whose truth is computable, faults on demand.
+
+It knows nothing of the collector, so that it can't share its mistakes.
+"""
+
+from __future__ import annotations
+
+from collector.sandbox.app import Call, Sandbox
+from collector.sandbox.faults import Fault, Faults
+from collector.sandbox.limits import Limits
+from collector.sandbox.world import SandboxAccount, Truth, World
+
+__all__ = ["Call", "Fault", "Faults", "Limits", "Sandbox", "SandboxAccount", "Truth", "World"]

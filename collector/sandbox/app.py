@@ -1,0 +1,211 @@
+"""The sandbox as a server on this machine. The only door to aiohttp.web."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass, field
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, Self
+
+import orjson
+from aiohttp import web
+
+from collector.sandbox.api import CUMULATE, SUMMARY, Api
+from collector.sandbox.dice import hex_digits
+from collector.sandbox.faults import Fault, Faults
+from collector.sandbox.limits import Limits
+from collector.sandbox.question import ERRMSGS, Question, RefusalError, json_object
+from collector.sandbox.world import World
+
+HOST = "127.0.0.1"
+DATA_PATHS = frozenset({SUMMARY, CUMULATE})
+
+_JSON = {"Content-Type": "application/json; encoding=utf-8"}  # so WeChat writes it
+_HTML = {"Content-Type": "text/html"}
+_PAGE = b"<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
+
+_SHUTDOWN_S = 0.1
+"""How long the end waits for calls in flight, before hanging ones are cut off."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request as it came and was answered.
+
+    `arrived_s` is `time.monotonic()` at its arrival, `status` the HTTP status (None: no answer was meant to come),
+    `errcode` WeChat's (0: none), `fault` what went wrong on purpose.
+    """
+
+    arrived_s: float
+    appid: str | None
+    path: str
+    begin_date: Any
+    end_date: Any
+    status: int | None
+    errcode: int
+    fault: Fault | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Reply:
+    status: int
+    headers: dict[str, str]
+    body: bytes
+    errcode: int = 0
+
+
+_PAGES = {Fault.HTTP_5XX: _Reply(502, _HTML, _PAGE), Fault.HTML: _Reply(200, _HTML, _PAGE)}
+_SILENT = frozenset({Fault.RESET, Fault.HANG})
+_NOT_FOUND = _Reply(404, {}, b"")
+
+
+@dataclass(slots=True)
+class Sandbox:
+    """Serves a world on 127.0.0.1 between `async with` and its end.
+
+    `clock` gives instants that carry a zone; `latency_s` goes before each answer; `port` 0 takes a free one;
+    `calls` lists every request when `record` is on (switch it off for long runs, since the list only grows).
+    """
+
+    world: World
+    _: KW_ONLY
+    faults: Faults = field(default_factory=Faults)
+    limits: Limits = field(default_factory=Limits)
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    latency_s: float = 0.0
+    port: int = 0
+    record: bool = True
+    calls: list[Call] = field(init=False, default_factory=list, repr=False)
+    _api: Api = field(init=False, repr=False)
+    _asked: Counter[tuple[str, str]] = field(init=False, default_factory=Counter, repr=False)
+    _refused: int = field(init=False, default=0, repr=False)
+    _runner: web.ServerRunner = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._api = Api(self.world, self.faults, self.limits)
+
+    async def __aenter__(self) -> Self:
+        server = web.Server(self._serve, access_log=None, handler_cancellation=True)
+        self._runner = web.ServerRunner(server, shutdown_timeout=_SHUTDOWN_S)
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, HOST, self.port).start()
+        except BaseException:
+            await self._runner.cleanup()
+            raise
+        self.port = self._runner.addresses[0][1]
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._runner.cleanup()
+
+    @property
+    def url(self) -> str:
+        """Where it serves: the one entry of `api.hosts`."""
+        return f"http://{HOST}:{self.port}"
+
+    def config_yaml(self, *, mongodb_uri: str | None = None, since: str | None = None) -> str:
+        """The text of an `accounts.yaml` with which a collector collects this sandbox.
+
+        Without `mongodb_uri` the collector stores into a MongoDB of its own; `since` is the first day wanted.
+        """
+        lines = ["mongodb:", f"  uri: {_quoted(mongodb_uri)}"] if mongodb_uri else []
+        lines += ["api:", f"  hosts: [{_quoted(self.url)}]"]
+        lines += ["run:", f"  published_at: {_quoted(f'{self.world.published_at:%H:%M}')}"]
+        lines += ["defaults:", f"  since: {_quoted(since)}"] if since else []
+        lines += ["accounts:"]
+        for account in self.world.accounts:
+            lines += [
+                f"  - name: {_quoted(account.name)}",
+                f"    appid: {_quoted(account.appid)}",
+                f"    secret: {_quoted(account.secret)}",
+            ]
+        return "\n".join(lines) + "\n"
+
+    async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
+        arrived_s = time.monotonic()
+        body = await request.read()
+        if self.latency_s:
+            await asyncio.sleep(self.latency_s)
+        question = Question(request.path, request.method, request.query, body, json_object(body), self.clock())
+        appid = self._api.appid_of(question)
+        fault = self._draw_fault(appid, question.path)
+        reply = self._reply(question, fault)
+        if self.record:
+            self.calls.append(_call(arrived_s, appid, question, fault, reply))
+        return await _send(request, reply, fault)
+
+    def _draw_fault(self, appid: str | None, path: str) -> Fault | None:
+        if not self._api.knows(path) or (appid not in self.world.account_of and appid != self.world.component.appid):
+            return None
+        self._asked[appid, path] += 1
+        return self.faults.draw(appid, path, self._asked[appid, path], data_call=path in DATA_PATHS)
+
+    def _reply(self, question: Question, fault: Fault | None) -> _Reply | None:
+        """What is to be sent; None where nothing is."""
+        if not self._api.knows(question.path):
+            return _NOT_FOUND
+        if fault in _SILENT:
+            return None
+        if fault in _PAGES:
+            return _PAGES[fault]
+        try:
+            return _Reply(200, _JSON, orjson.dumps(self._api.answer(question, fault)))
+        except RefusalError as refusal:
+            return _Reply(200, _JSON, self._refusal(refusal.errcode, question), refusal.errcode)
+
+    def _refusal(self, errcode: int, question: Question) -> bytes:
+        self._refused += 1
+        number = hex_digits(16, "rid", self._refused)
+        rid = f"{int(question.seconds):08x}-{number[:8]}-{number[8:]}"
+        return orjson.dumps({"errcode": errcode, "errmsg": f"{ERRMSGS.get(errcode, 'error')} rid: {rid}"})
+
+
+def _call(arrived_s: float, appid: str | None, question: Question, fault: Fault | None, reply: _Reply | None) -> Call:
+    return Call(
+        arrived_s=arrived_s,
+        appid=appid,
+        path=question.path,
+        begin_date=question.get("begin_date"),
+        end_date=question.get("end_date"),
+        status=reply.status if reply else None,
+        errcode=reply.errcode if reply else 0,
+        fault=fault,
+    )
+
+
+async def _send(request: web.BaseRequest, reply: _Reply | None, fault: Fault | None) -> web.StreamResponse:
+    if reply is None:
+        if fault is Fault.HANG:
+            await asyncio.get_running_loop().create_future()  # the client's leaving, or the end, cancels it
+        _hang_up(request)
+        return web.Response()
+    if fault is Fault.CUT_BODY:
+        return await _send_half(request, reply)
+    return web.Response(status=reply.status, headers=reply.headers, body=reply.body)
+
+
+async def _send_half(request: web.BaseRequest, reply: _Reply) -> web.StreamResponse:
+    response = web.StreamResponse(status=reply.status, headers=reply.headers)
+    response.content_length = len(reply.body)
+    await response.prepare(request)
+    await response.write(reply.body[: len(reply.body) // 2])
+    if request.transport:
+        request.transport.close()
+    return response
+
+
+def _hang_up(request: web.BaseRequest) -> None:
+    if request.transport:
+        request.transport.abort()
+
+
+def _quoted(text: str) -> str:
+    """A text as YAML and JSON both write it."""
+    return orjson.dumps(text).decode()

@@ -1,0 +1,105 @@
+"""A call as it came, and the refusals that answer it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from collector.sandbox.world import BEIJING
+
+ERRMSGS = {
+    -1: "system error",
+    40001: "invalid credential, access_token is invalid or not latest",
+    40002: "invalid grant_type",
+    40013: "invalid appid",
+    40014: "invalid access_token",
+    40125: "invalid appsecret",
+    40164: "invalid ip 203.0.113.7 ipv6 ::ffff:203.0.113.7, not in whitelist",
+    40243: "appsecret is frozen",
+    41001: "access_token missing",
+    41002: "appid missing",
+    41004: "appsecret missing",
+    42001: "access_token expired",
+    43001: "require GET method",
+    43002: "require POST method",
+    44002: "empty post data",
+    45009: "reach max api daily quota limit",
+    45011: "api minute-quota reach limit, must slower, retry next minute",
+    47001: "data format error",
+    48001: "api unauthorized",
+    50002: "user limited",
+    61003: "component is not authorized by this account",
+    61006: "component ticket is invalid",
+    61011: "invalid component",
+    61023: "refresh_token is invalid",
+    61451: "invalid parameter",
+    61500: "date format error",
+    61501: "date range error",
+    61503: "data is not ready",
+    76021: "cgi_path not found",
+}
+"""What WeChat says with its errcodes."""
+
+
+class RefusalError(Exception):
+    """WeChat refuses a call with `errcode`."""
+
+    def __init__(self, errcode: int) -> None:
+        super().__init__(f"errcode {errcode}")
+        self.errcode = errcode
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One call: `data` is its body's JSON object, None where the body is none; `now` carries a zone."""
+
+    path: str
+    method: str
+    query: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+    data: dict[str, Any] | None = field(repr=False)
+    now: datetime
+
+    @property
+    def token(self) -> str | None:
+        """The token in the address."""
+        return self.query.get("access_token") or self.query.get("component_access_token")
+
+    @property
+    def seconds(self) -> float:
+        """The instant as a Unix time."""
+        return self.now.timestamp()
+
+    @property
+    def day(self) -> int:
+        """Beijing's day, as an ordinal."""
+        return self.now.astimezone(BEIJING).toordinal()
+
+    def get(self, name: str) -> Any:
+        """A field of the body, or None."""
+        return (self.data or {}).get(name)
+
+    def require_data(self) -> dict[str, Any]:
+        """The body's JSON object.
+
+        Raises:
+            RefusalError: the body is empty (44002), or no JSON object (47001).
+        """
+        if not self.body:
+            raise RefusalError(44002)
+        if self.data is None:
+            raise RefusalError(47001)
+        return self.data
+
+
+def json_object(body: bytes) -> dict[str, Any] | None:
+    """The JSON object in `body`, or None."""
+    try:
+        data = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    return data if isinstance(data, dict) else None

@@ -1,0 +1,136 @@
+"""The rules of access tokens: how long they live, and which one ends which.
+
+The stable call gives the same token until five minutes before its end; the next one leaves it alive, unless it
+was forced. All other calls give a new token each time, and the one before it ends after a grace. Kinds don't
+touch one another.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import deque
+from dataclasses import dataclass, field
+from enum import StrEnum
+from secrets import token_urlsafe
+
+from collector.sandbox.limits import Limits, Meter
+from collector.sandbox.question import RefusalError
+
+RENEWED_BEFORE_END_S = 300
+FORCED_DAILY = 20
+FORCED_APART_S = 30
+_REMEMBERED = 3
+"""Tokens of an account and kind; older ones are forgotten, and answered with 40001."""
+
+_WELL_FORMED = re.compile(r"\d+_[\w-]{40,}", re.ASCII)
+
+
+class Kind(StrEnum):
+    """The call that gave a token."""
+
+    STABLE = "stable"
+    CLASSIC = "classic"
+    AUTHORIZER = "authorizer"
+    COMPONENT = "component"
+
+
+@dataclass(slots=True)
+class Token:
+    """One token. Instants are Unix times; `offered` says whether the stable call still hands it out."""
+
+    text: str = field(repr=False)
+    appid: str
+    kind: Kind
+    expires_at: float
+    dead_from: float = math.inf
+    offered: bool = True
+
+    def expires_in(self, now: float) -> int:
+        """The whole seconds that it has left."""
+        return int(self.expires_at - now)
+
+
+class Tokens:
+    """All tokens of a sandbox."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._by_text: dict[str, Token] = {}
+        self._families: dict[tuple[str, Kind], deque[Token]] = {}
+        self._forced = Meter()
+        self._forced_at: dict[str, float] = {}
+        self._issued = 0
+
+    def stable(self, appid: str, now: float, *, force: bool, day: int) -> Token:
+        """The account's stable token.
+
+        Raises:
+            RefusalError: forced again within 30 s (45011), or more than 20 times in Beijing's `day` (45009).
+        """
+        if force:
+            self._count_force(appid, now, day)
+        current = self._newest(appid, Kind.STABLE)
+        if force and current:
+            current.dead_from = min(current.dead_from, now)
+        elif current and current.offered and now < current.expires_at - RENEWED_BEFORE_END_S:
+            return current
+        return self._issue(appid, Kind.STABLE, now)
+
+    def replace(self, appid: str, kind: Kind, now: float) -> Token:
+        """A new token, after which the one before it of its kind has only the grace to live."""
+        before = self._newest(appid, kind)
+        if before:
+            before.dead_from = min(before.dead_from, now + self._limits.classic_grace_s)
+        return self._issue(appid, kind, now)
+
+    def find(self, text: str | None, now: float) -> Token:
+        """The living token of that text.
+
+        Raises:
+            RefusalError: there is none (41001), or it is malformed (40014), unknown or dead (40001), too old (42001).
+        """
+        if not text:
+            raise RefusalError(41001)
+        token = self._by_text.get(text)
+        if token is None:
+            raise RefusalError(40001 if _WELL_FORMED.fullmatch(text) else 40014)
+        if token.dead_from <= now:
+            raise RefusalError(40001)
+        if token.expires_at <= now:
+            raise RefusalError(42001)
+        return token
+
+    def owner(self, text: str) -> str | None:
+        """The appid that a token was given to, dead or alive."""
+        token = self._by_text.get(text)
+        return token.appid if token else None
+
+    def revoke(self, text: str | None, now: float, *, still_offered: bool) -> None:
+        """End a token at once; with `still_offered` the stable call hands it out even so, until forced."""
+        token = self._by_text.get(text or "")
+        if token:
+            token.dead_from = min(token.dead_from, now)
+            token.offered = still_offered
+
+    def _newest(self, appid: str, kind: Kind) -> Token | None:
+        family = self._families.get((appid, kind))
+        return family[-1] if family else None
+
+    def _issue(self, appid: str, kind: Kind, now: float) -> Token:
+        self._issued += 1
+        text = f"{self._issued}_{token_urlsafe(96)}"
+        token = Token(text, appid, kind, now + self._limits.token_life_s)
+        family = self._families.setdefault((appid, kind), deque())
+        family.append(token)
+        self._by_text[text] = token
+        if len(family) > _REMEMBERED:
+            del self._by_text[family.popleft().text]
+        return token
+
+    def _count_force(self, appid: str, now: float, day: int) -> None:
+        if now - self._forced_at.get(appid, -math.inf) < FORCED_APART_S:
+            raise RefusalError(45011)
+        if not self._forced.take(appid, day, FORCED_DAILY):
+            raise RefusalError(45009)
+        self._forced_at[appid] = now

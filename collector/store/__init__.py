@@ -1,0 +1,1 @@
+"""What is kept in MongoDB, and the only door to it."""

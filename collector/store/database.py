@@ -1,0 +1,149 @@
+"""Opening the database and its collections: the local mongod or the one that `mongodb.uri` names."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from typing import Any
+
+from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
+from pymongo import ASCENDING, IndexModel
+from pymongo.errors import (
+    CollectionInvalid,
+    ConnectionFailure,
+    OperationFailure,
+    PyMongoError,
+)
+
+from collector.errors import DatabaseError
+from collector.model import Secret
+from collector.store.local import local_mongod
+
+Document = dict[str, Any]
+Database = AsyncIOMotorDatabase[Document]
+
+SELECTION_TIMEOUT_MS = 5_000
+"""Milliseconds until a MongoDB that doesn't answer counts as out of reach."""
+
+USER_DAILY = "user_daily"
+
+_COUNT = {"bsonType": ["int", "long"], "minimum": 0}
+VALIDATOR: Mapping[str, Any] = {
+    "$jsonSchema": {
+        "bsonType": "object",
+        "required": ["account", "ref_date", "name"],
+        "properties": {
+            "account": {"bsonType": "string", "minLength": 1},
+            "ref_date": {"bsonType": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"},
+            "name": {"bsonType": "string", "minLength": 1},
+            "new_user": _COUNT,
+            "cancel_user": _COUNT,
+            "net_user": {"bsonType": ["int", "long"]},
+            "cumulate_user": _COUNT,
+            "sources": {
+                "bsonType": "array",
+                "items": {
+                    "bsonType": "object",
+                    "required": ["user_source", "new_user", "cancel_user"],
+                    "properties": {"user_source": _COUNT, "new_user": _COUNT, "cancel_user": _COUNT},
+                },
+            },
+            "fetched_at": {"bsonType": "object"},
+        },
+    }
+}
+"""What MongoDB itself asks of a document of `user_daily`; more fields are allowed."""
+
+INDEXES = (
+    IndexModel([("account", ASCENDING), ("ref_date", ASCENDING)], unique=True, name="account_ref_date"),
+    IndexModel([("ref_date", ASCENDING)], name="ref_date"),
+)
+
+_NOT_AUTHENTICATED = 18
+_NOT_ALLOWED = 13
+_BOTH_WAYS_OUT = "check mongodb.uri and that MongoDB runs there, or leave mongodb.uri out to use a local mongod"
+
+
+@asynccontextmanager
+async def open_database(uri: Secret | None, name: str) -> AsyncIterator[Database]:
+    """The database `name` at `uri`, answering and ready to be written; without a `uri`, of a local mongod.
+
+    Raises `DatabaseError` within 10 s when it can't be had.
+    """
+    async with AsyncExitStack() as stack:
+        if uri is None:
+            uri = Secret(await stack.enter_async_context(local_mongod()))
+        client = _client(uri)
+        stack.callback(client.close)
+        database = client[name]
+        with translated():
+            await database.command("ping")
+        yield database
+
+
+async def prepare(database: Database) -> list[str]:
+    """Create what `user_daily` lacks: the collection with its validator, and its indexes.
+
+    A collection that stands is never changed; returns a sentence for each difference worth knowing.
+    """
+    with translated():
+        found = await database.list_collections(filter={"name": USER_DAILY})
+        options = [collection.get("options", {}) async for collection in found]
+        if not options:
+            await _create(database)
+        await database[USER_DAILY].create_indexes(list(INDEXES))
+    if options and options[0].get("validator") != VALIDATOR:
+        return [f"the validator of {USER_DAILY} isn't this version's; it is left as it is (see docs/mongodb.md)"]
+    return []
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn PyMongo's errors into `DatabaseError` in plain words, which never hold the URI."""
+    try:
+        yield
+    except ConnectionFailure as error:
+        message = f"MongoDB can't be reached ({_short(error)}): {_BOTH_WAYS_OUT}"
+    except OperationFailure as error:
+        message = _refused(error)
+    except PyMongoError as error:
+        message = f"MongoDB failed: {_short(error)}"
+    else:
+        return
+    raise DatabaseError(message)
+
+
+def _client(uri: Secret) -> AsyncIOMotorClient[Document]:
+    try:
+        return AsyncIOMotorClient(
+            uri.get_secret_value(),
+            appname="wechat-collector",
+            serverSelectionTimeoutMS=SELECTION_TIMEOUT_MS,
+            connectTimeoutMS=SELECTION_TIMEOUT_MS,
+            w="majority",
+        )
+    except (ValueError, PyMongoError):  # their texts repeat parts of the URI, which may be the password
+        pass
+    raise DatabaseError("mongodb.uri isn't of a form that MongoDB takes: see docs/mongodb.md")
+
+
+async def _create(database: Database) -> None:
+    try:
+        await database.create_collection(USER_DAILY, validator=VALIDATOR)
+    except CollectionInvalid:  # another run was quicker
+        return
+
+
+def _refused(error: OperationFailure) -> str:
+    if error.code == _NOT_AUTHENTICATED:
+        return "MongoDB doesn't take the user or the password of mongodb.uri"
+    if error.code == _NOT_ALLOWED:
+        return "the user of mongodb.uri may not do this: give it the role readWrite on the database"
+    return f"MongoDB refused: {_short(error)}"
+
+
+def _short(error: Exception) -> str:
+    """The first clause of PyMongo's text, which goes on with the whole topology."""
+    return (
+        str(error).partition(" (configured timeouts")[0].partition(", Timeout:")[0].partition(", full error")[0][:300]
+    )

@@ -1,0 +1,76 @@
+"""The calls of one account: its token, its pace, its retries, and what follows from a refusal."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+
+from collector.days import Window
+from collector.errors import ApiError, CallKind, Reaction, TransientError
+from collector.model import Account
+from collector.wechat.client import Client, Request
+from collector.wechat.limits import Limiter
+from collector.wechat.tokens import Token, Tokens
+from collector.wechat.waits import Clock, Stop
+
+MOST_IN_FLIGHT = 4
+"""Calls of one account in flight at once."""
+
+
+class AccountApi:
+    """WeChat's data calls for one account, at most `MOST_IN_FLIGHT` at once and within its rate."""
+
+    def __init__(self, account: Account, client: Client, *, stop: Stop, clock: Clock) -> None:
+        self._client = client
+        self._limiter = Limiter(account.rate_limit, stop=stop, clock=clock)
+        self._tokens = Tokens(account, client, clock=clock)
+        self._in_flight = asyncio.Semaphore(MOST_IN_FLIGHT)
+        self._stop = stop
+
+    async def log_in(self) -> None:
+        """Have a token, so that an account which can't get one fails before anything is asked."""
+        self._stop.check()
+        await self._tokens.get()
+
+    async def rows(self, path: str, window: Window) -> list[object]:
+        """Ask the dataset at `path` for a window; the rows come as WeChat gave them.
+
+        Passing troubles are retried, refused tokens replaced, 45011 slows the account down. Raises
+        `CallError` when no answer is to be had, `StoppedError` when a stop signal came before the call.
+        """
+        while True:
+            async with self._in_flight:
+                token = await self._tokens.get()
+                try:
+                    return await self._client.retrying(partial(self._once, path, window, token))
+                except ApiError as error:
+                    if error.reaction is not Reaction.REFRESH:
+                        raise
+                    self._client.retries += 1
+                    await self._tokens.after_refusal(token, error)
+
+    async def _once(self, path: str, window: Window, token: Token) -> list[object]:
+        """One call at the account's pace; paced anew for as long as WeChat says that it came too fast."""
+        while True:
+            slowdowns = await self._limiter.acquire()
+            try:
+                answer = await self._client.request(
+                    Request(
+                        CallKind.DATA,
+                        "POST",
+                        path,
+                        "list",
+                        {"access_token": token.value.get_secret_value()},
+                        {"begin_date": window.begin.isoformat(), "end_date": window.end.isoformat()},
+                    )
+                )
+            except ApiError as error:
+                if error.reaction is not Reaction.SLOW or not self._limiter.slow_down(slowdowns):
+                    raise
+                self._client.retries += 1
+                continue
+            self._tokens.worked(token)
+            rows = answer["list"]
+            if not isinstance(rows, list):
+                raise TransientError("the body's `list` isn't a list")
+            return rows

@@ -1,0 +1,66 @@
+"""How fast one account may be asked, as WeChat sees it; the only door to asyncio-throttle.
+
+Calls are paced, never released in bursts: a burst that the network delays would meet the next one,
+and WeChat would see twice the rate.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from asyncio_throttle import Throttler
+
+from collector.model import Rate
+from collector.wechat.waits import Clock, Stop
+
+MOST_SLOWDOWNS = 3
+"""How often a run halves an account's rate before it leaves the rest to the next run."""
+
+SLOWEST = Rate(1, 60)
+
+
+class Limiter:
+    """Paces the data calls of one account: one call a spacing, and none in a pause that WeChat ordered."""
+
+    def __init__(self, rate: Rate, *, stop: Stop, clock: Clock) -> None:
+        self._stop = stop
+        self._clock = clock
+        self._lock = asyncio.Lock()
+        self._spacing_s = rate.spacing_s
+        self._throttler = _throttler(self._spacing_s)
+        self._paused = False
+        self.slowdowns = 0
+
+    async def acquire(self) -> int:
+        """Wait for the account's turn; returns how often it had been slowed down by then.
+
+        One waiter polls at a time, the others stand behind the lock. Raises `StoppedError` when a stop
+        signal ends the wait.
+        """
+        async with self._stop.ends(), self._lock:
+            if self._paused:
+                await self._clock.sleep(60 - self._clock.now().timestamp() % 60)
+                self._paused = False
+            await self._throttler.acquire()
+            return self.slowdowns
+
+    def slow_down(self, slowdowns_then: int) -> bool:
+        """Pause until the next minute and halve the rate (45011); False when that was done too often already.
+
+        Several calls in flight can be refused for one and the same excess: those sent before the last
+        slow-down (`slowdowns_then`, as `acquire` gave it) change nothing more.
+        """
+        if slowdowns_then < self.slowdowns:
+            return True
+        if self.slowdowns == MOST_SLOWDOWNS:
+            return False
+        self.slowdowns += 1
+        self._paused = True
+        self._spacing_s = min(self._spacing_s * 2, SLOWEST.spacing_s)
+        self._throttler = _throttler(self._spacing_s)
+        return True
+
+
+def _throttler(spacing_s: float) -> Throttler:
+    """One call a spacing; polled every 2 % of it, which keeps the rate within 2 % at little CPU."""
+    return Throttler(1, spacing_s, min(max(spacing_s * 0.02, 0.005), 0.25))

@@ -1,0 +1,95 @@
+"""What the tests share: a real mongod, a clock that never waits, and the recorded bodies."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+import tempfile
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
+
+import aioresponses.core
+import pytest
+import stamina
+import structlog
+from aiohttp import ClientResponse
+from hypothesis import settings
+from support import FakeClock
+
+from collector.model import Account, Rate, Secret
+from collector.store.database import Database, open_database
+from collector.store.local import local_mongod
+from collector.wechat.waits import Stop
+
+settings.register_profile("collector", deadline=None, print_blob=True)  # this machine's speed is no rule of ours
+settings.load_profile("collector")
+
+PAYLOADS = Path(__file__).parent / "payloads"
+
+
+if "stream_writer" in inspect.signature(ClientResponse.__init__).parameters:
+    # aioresponses 0.7.9 doesn't know the argument that aiohttp 3.14 asks for (its issue 289).
+    class _Response(ClientResponse):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            kwargs.setdefault("stream_writer", Mock(output_size=0))
+            super().__init__(*args, **kwargs)
+
+    aioresponses.core.ClientResponse = _Response  # type: ignore[attr-defined] # it imports the name for itself
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """2026-11-24, 10:30:10 in Beijing: the newest published day is the 23rd."""
+    return FakeClock(datetime(2026, 11, 24, 2, 30, 10, tzinfo=UTC))
+
+
+@pytest.fixture
+def stop() -> Stop:
+    return Stop()
+
+
+@pytest.fixture
+def account() -> Account:
+    return Account("acme-shoes", "wx0123456789abcdef", Secret("s3cret-of-acme"), Rate(1000, 1))
+
+
+@pytest.fixture
+def payload() -> Callable[[str], Any]:
+    """The recorded body of that name."""
+
+    def read(name: str) -> Any:
+        return json.loads((PAYLOADS / f"{name}.json").read_text())["response"]
+
+    return read
+
+
+@pytest.fixture(autouse=True)
+def _quick_retries() -> Iterator[None]:
+    """Retries are counted as ever, but don't wait."""
+    with stamina.set_testing(True, attempts=100, cap=True):
+        yield
+    structlog.reset_defaults()
+
+
+@pytest.fixture(scope="session")
+def mongod() -> Iterator[str]:
+    """The URI of a real mongod with an empty data directory, for the whole session."""
+    with tempfile.TemporaryDirectory(prefix="collector-tests-") as folder, asyncio.Runner() as runner:
+        stack = AsyncExitStack()
+        uri = runner.run(stack.enter_async_context(local_mongod(Path(folder))))
+        yield uri
+        runner.run(stack.aclose())
+
+
+@pytest.fixture
+async def database(mongod: str) -> AsyncIterator[Database]:
+    """A database of the test's own, dropped at its end."""
+    async with open_database(Secret(mongod), f"test_{uuid.uuid4().hex}") as opened:
+        yield opened
+        await opened.client.drop_database(opened.name)

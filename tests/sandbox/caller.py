@@ -1,0 +1,73 @@
+"""Calls a sandbox over HTTP, as a client would."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+import orjson
+
+from collector.sandbox import Sandbox, SandboxAccount, World
+
+WORLD = World(seed=7, size=4)
+SUMMARY = "/datacube/getusersummary"
+CUMULATE = "/datacube/getusercumulate"
+OLD = ("2026-10-01", "2026-10-07")
+
+_ERRMSG = re.compile(r"(.+) rid: [0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{8}")
+
+
+class Caller:
+    """One client of one sandbox; `account` is the first of its world."""
+
+    def __init__(self, sandbox: Sandbox, session: aiohttp.ClientSession) -> None:
+        self.sandbox = sandbox
+        self.session = session
+        self.account = sandbox.world.accounts[0]
+
+    async def get(self, path: str, **query: str) -> Any:
+        async with self.session.get(path, params=query) as response:
+            return orjson.loads(await response.read())
+
+    async def post(self, path: str, body: object = b"", **query: str) -> Any:
+        data = body if isinstance(body, bytes) else orjson.dumps(body)
+        async with self.session.post(path, data=data, params=query) as response:
+            return orjson.loads(await response.read())
+
+    async def stable(self, account: SandboxAccount | None = None, **fields: object) -> Any:
+        account = account or self.account
+        credentials = {"grant_type": "client_credential", "appid": account.appid, "secret": account.secret}
+        return await self.post("/cgi-bin/stable_token", {**credentials, **fields})
+
+    async def classic(self, **query: str) -> Any:
+        credentials = {"grant_type": "client_credential", "appid": self.account.appid, "secret": self.account.secret}
+        return await self.get("/cgi-bin/token", **{**credentials, **query})
+
+    async def token(self, account: SandboxAccount | None = None) -> str:
+        return str((await self.stable(account))["access_token"])
+
+    async def data(self, path: str, token: str, days: tuple[str, str] = OLD) -> Any:
+        return await self.post(path, {"begin_date": days[0], "end_date": days[1]}, access_token=token)
+
+    async def errcode(self, path: str, token: str, days: tuple[str, str] = OLD) -> int:
+        """The errcode of a data call; 0 when it gave a list."""
+        answer = await self.data(path, token, days)
+        return 0 if "list" in answer else refusal(answer)[0]
+
+
+@asynccontextmanager
+async def serve(world: World = WORLD, **options: Any) -> AsyncIterator[Caller]:
+    """A client of a sandbox that serves `world`."""
+    async with Sandbox(world, **options) as sandbox, aiohttp.ClientSession(sandbox.url) as session:
+        yield Caller(sandbox, session)
+
+
+def refusal(answer: dict[str, Any]) -> tuple[int, str]:
+    """The errcode and the text of a refusal, whose form is checked."""
+    assert answer.keys() == {"errcode", "errmsg"}
+    match = _ERRMSG.fullmatch(answer["errmsg"])
+    assert match
+    return answer["errcode"], match[1]

@@ -1,0 +1,106 @@
+import pytest
+from pymongo.errors import OperationFailure, PyMongoError, WriteError
+
+from collector.errors import DatabaseError
+from collector.model import Secret
+from collector.store.database import INDEXES, USER_DAILY, VALIDATOR, Database, open_database, prepare, translated
+
+GOOD = {"account": "wx0123456789abcdef", "ref_date": "2026-11-23", "name": "acme-shoes"}
+
+
+async def test_the_collection_gets_its_validator_and_indexes(database: Database) -> None:
+    assert await prepare(database) == []
+    options = await database[USER_DAILY].options()
+    assert options["validator"] == VALIDATOR
+    information = await database[USER_DAILY].index_information()
+    assert information.keys() == {"_id_", *(index.document["name"] for index in INDEXES)}
+    assert information["account_ref_date"]["unique"]
+
+
+async def test_preparing_again_changes_nothing(database: Database) -> None:
+    await prepare(database)
+    await database[USER_DAILY].insert_one(dict(GOOD))
+    assert await prepare(database) == []
+    assert await database[USER_DAILY].count_documents({}) == 1
+
+
+async def test_a_validator_that_differs_is_left_alone_and_told(database: Database) -> None:
+    await database.create_collection(USER_DAILY, validator={"account": {"$exists": True}})
+    assert await prepare(database) == [
+        "the validator of user_daily isn't this version's; it is left as it is (see docs/mongodb.md)"
+    ]
+    assert (await database[USER_DAILY].options())["validator"] == {"account": {"$exists": True}}
+
+
+async def test_a_collection_of_another_tool_gets_the_indexes_alone(database: Database) -> None:
+    await database[USER_DAILY].insert_one({"something": "else"})
+    assert len(await prepare(database)) == 1
+    assert "account_ref_date" in await database[USER_DAILY].index_information()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"account": None},
+        {"ref_date": "23.11.2026"},
+        {"name": 5},
+        {"new_user": -1},
+        {"new_user": 1.5},
+        {"cumulate_user": "7"},
+        {"net_user": None},
+        {"sources": [{"user_source": 0}]},
+        {"sources": {}},
+    ],
+)
+async def test_mongodb_itself_refuses_a_document_of_the_wrong_shape(
+    database: Database, wrong: dict[str, object]
+) -> None:
+    await prepare(database)
+    with pytest.raises(WriteError):
+        await database[USER_DAILY].insert_one(GOOD | wrong)
+
+
+async def test_more_fields_and_a_negative_net_are_allowed(database: Database) -> None:
+    await prepare(database)
+    await database[USER_DAILY].insert_one(GOOD | {"net_user": -3, "mine": {"a": 1}})
+
+
+async def test_a_database_out_of_reach_is_told_with_both_ways_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("collector.store.database.SELECTION_TIMEOUT_MS", 50)
+    with pytest.raises(DatabaseError) as failed:
+        async with open_database(Secret("mongodb://user:pa55word@127.0.0.1:1/"), "wechat"):
+            pytest.fail("there is nothing to open")
+    assert str(failed.value) == (
+        "MongoDB can't be reached (127.0.0.1:1: [Errno 111] Connection refused): check mongodb.uri and that MongoDB "
+        "runs there, or leave mongodb.uri out to use a local mongod"
+    )
+
+
+@pytest.mark.parametrize("uri", ["mongodb://user:pa:55@word@host:port", "mongodb://", "http://pa55word"])
+async def test_a_uri_that_is_none_is_told_without_repeating_it(uri: str) -> None:
+    with pytest.raises(DatabaseError) as failed:
+        async with open_database(Secret(uri), "wechat"):
+            pytest.fail("there is nothing to open")
+    assert str(failed.value) == "mongodb.uri isn't of a form that MongoDB takes: see docs/mongodb.md"
+    assert failed.value.__context__ is None
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            OperationFailure("Authentication failed.", 18),
+            "MongoDB doesn't take the user or the password of mongodb.uri",
+        ),
+        (
+            OperationFailure("not authorized on wechat", 13),
+            "the user of mongodb.uri may not do this: give it the role readWrite on the database",
+        ),
+        (OperationFailure("disk full, full error: {'ok': 0}", 14031), "MongoDB refused: disk full"),
+        (PyMongoError("boom"), "MongoDB failed: boom"),
+    ],
+)
+def test_errors_of_pymongo_are_put_in_plain_words(error: Exception, said: str) -> None:
+    with pytest.raises(DatabaseError) as failed, translated():
+        raise error
+    assert str(failed.value) == said

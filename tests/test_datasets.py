@@ -1,0 +1,188 @@
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import bson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collector.datasets import DATASETS, MOST_USERS, Folded, fold
+from collector.days import FIRST_DAY, ONE_DAY, Window
+from collector.errors import RowError
+
+SUMMARY = DATASETS["user_summary"]
+CUMULATE = DATASETS["user_cumulate"]
+DAY = date(2026, 11, 23)
+WINDOW = Window(date(2026, 11, 17), DAY)
+Payload = Callable[[str], Any]
+
+
+def _source(user_source: int, new_user: int, cancel_user: int) -> dict[str, int]:
+    return {"user_source": user_source, "new_user": new_user, "cancel_user": cancel_user}
+
+
+def _summary(*sources: dict[str, int]) -> dict[str, object]:
+    new_user = sum(source["new_user"] for source in sources)
+    cancel_user = sum(source["cancel_user"] for source in sources)
+    return {
+        "new_user": new_user,
+        "cancel_user": cancel_user,
+        "net_user": new_user - cancel_user,
+        "sources": list(sources),
+    }
+
+
+ZEROS = _summary(_source(0, 0, 0))
+RECORDED_SUMMARIES: dict[str, dict[str, dict[str, object]]] = {
+    "summary_official_example": {"2014-12-07": ZEROS},
+    "summary_wechatpy_fixture": {"2014-12-07": ZEROS},
+    "summary_recorded_2015-10_sparse": {
+        "2015-10-20": _summary(_source(0, 0, 0), _source(17, 1, 0)),
+        "2015-10-21": ZEROS,
+        "2015-10-22": ZEROS,
+    },
+    "summary_recorded_2017-09": {
+        "2017-09-24": _summary(_source(0, 0, 3)),
+        "2017-09-25": _summary(_source(0, 0, 0), _source(17, 1, 0)),
+    },
+    "summary_recorded_2018-03": {"2018-03-19": _summary(_source(0, 0, 0), _source(17, 1, 0))},
+    "summary_recorded_2019-11_single_day_empty": {},
+    "summary_recorded_2019-11_two_days": {
+        "2019-11-20": _summary(_source(0, 0, 4)),
+        "2019-11-21": _summary(_source(0, 0, 8)),
+    },
+    "summary_recorded_2021-04_gap_dates": {
+        "2021-04-13": _summary(_source(0, 0, 0), _source(17, 1, 1)),
+        "2021-04-14": ZEROS,
+        "2021-04-15": ZEROS,
+    },
+    "summary_recorded_2024-06_yesterday_empty": {},
+}
+RECORDED_TOTALS: dict[str, dict[str, int]] = {
+    "cumulate_official_example": {"2014-12-07": 1217056},
+    "cumulate_wechatpy_fixture": {"2014-12-07": 1217056},
+    "cumulate_recorded_2015-10": {
+        "2015-10-16": 1,
+        "2015-10-17": 1,
+        "2015-10-18": 1,
+        "2015-10-19": 1,
+        "2015-10-20": 2,
+        "2015-10-21": 2,
+        "2015-10-22": 2,
+    },
+    "cumulate_recorded_2018-03": {"2018-03-18": 5, "2018-03-19": 6, "2018-03-20": 6},
+}
+EVER = Window(FIRST_DAY, DAY)
+
+
+@pytest.mark.parametrize(("name", "days"), RECORDED_SUMMARIES.items())
+def test_recorded_summaries_become_days(name: str, days: dict[str, Any], payload: Payload) -> None:
+    expected = {date.fromisoformat(day): fields for day, fields in days.items()}
+    assert fold(SUMMARY, payload(name)["list"], EVER) == Folded(expected, 0)
+
+
+@pytest.mark.parametrize(("name", "days"), RECORDED_TOTALS.items())
+def test_recorded_totals_become_days(name: str, days: dict[str, int], payload: Payload) -> None:
+    expected = {date.fromisoformat(day): {"cumulate_user": total} for day, total in days.items()}
+    assert fold(CUMULATE, payload(name)["list"], EVER) == Folded(expected, 0)
+
+
+def test_every_recorded_answer_is_looked_at() -> None:
+    recorded = {path.stem for path in (Path(__file__).parent / "payloads").glob("*.json")}
+    answers = {name for name in recorded if name.startswith(("summary_", "cumulate_"))}
+    assert answers == RECORDED_SUMMARIES.keys() | RECORDED_TOTALS.keys()
+
+
+def test_rows_outside_the_window_or_before_the_first_day_are_dropped_and_counted() -> None:
+    rows = [
+        {"ref_date": "2014-11-30", "cumulate_user": 4},
+        {"ref_date": "2014-12-01", "cumulate_user": 5},
+        {"ref_date": "2014-12-02", "cumulate_user": 6},
+        {"ref_date": "2014-12-03", "cumulate_user": 7},
+    ]
+    folded = fold(CUMULATE, rows, Window(FIRST_DAY - 5 * ONE_DAY, FIRST_DAY + ONE_DAY))
+    assert folded == Folded({FIRST_DAY: {"cumulate_user": 5}, FIRST_DAY + ONE_DAY: {"cumulate_user": 6}}, 2)
+
+
+def test_sources_are_sorted_and_unknown_ones_and_unknown_fields_kept() -> None:
+    rows = [
+        {"user_source": 201, "cancel_user": 1, "new_user": 2, "ref_date": "2026-11-23", "is_delay": False},
+        {"ref_date": "2026-11-23", "new_user": 3, "cancel_user": 0, "user_source": 10, "$new": {"a.b": [2**64]}},
+    ]
+    assert fold(SUMMARY, rows, WINDOW).days[DAY] == {
+        "new_user": 5,
+        "cancel_user": 1,
+        "net_user": 4,
+        "sources": [
+            _source(10, 3, 0) | {"$new": {"a.b": ["18446744073709551616"]}},
+            _source(201, 2, 1) | {"is_delay": False},
+        ],
+    }
+
+
+GOOD = {"ref_date": "2026-11-23", "user_source": 0, "new_user": 1, "cancel_user": 2, "cumulate_user": 3}
+BAD_COUNTS = [None, "3", 3.0, True, -1, MOST_USERS + 1, [3], {"n": 3}]
+BAD_DATES = [None, 20261123, "20261123", "2026-11-31", "2026-W48-1", "2026-11-23T00:00", "yesterday", "2026/11/23"]
+
+
+@pytest.mark.parametrize("key", ["user_source", "new_user", "cancel_user"])
+@pytest.mark.parametrize("value", BAD_COUNTS)
+def test_a_summary_count_that_is_none_fails_the_window(key: str, value: object) -> None:
+    with pytest.raises(RowError, match=f"no whole number from 0 to 10,000,000,000 as {key}"):
+        fold(SUMMARY, [GOOD, GOOD | {"user_source": 1} | {key: value}], WINDOW)
+
+
+@pytest.mark.parametrize("value", BAD_COUNTS)
+def test_a_total_that_is_none_fails_the_window(value: object) -> None:
+    with pytest.raises(RowError, match="as cumulate_user"):
+        fold(CUMULATE, [GOOD | {"cumulate_user": value}], WINDOW)
+
+
+@pytest.mark.parametrize("dataset", DATASETS.values(), ids=DATASETS.keys())
+@pytest.mark.parametrize("value", BAD_DATES)
+def test_a_ref_date_that_is_no_date_fails_the_window(dataset: Any, value: object) -> None:
+    with pytest.raises(RowError, match="no date as ref_date"):
+        fold(dataset, [GOOD | {"ref_date": value}], WINDOW)
+
+
+@pytest.mark.parametrize("row", [None, 5, "row", ["ref_date"]])
+def test_a_row_that_is_no_object_fails_the_window(row: object) -> None:
+    with pytest.raises(RowError, match="isn't an object"):
+        fold(SUMMARY, [row], WINDOW)
+
+
+def test_a_source_named_twice_for_a_day_fails_the_window() -> None:
+    with pytest.raises(RowError, match="names user_source 0 a second time"):
+        fold(SUMMARY, [GOOD, GOOD], WINDOW)
+
+
+def test_two_totals_for_a_day_fail_the_window_but_a_repeated_one_does_not() -> None:
+    assert fold(CUMULATE, [GOOD, GOOD], WINDOW).days == {DAY: {"cumulate_user": 3}}
+    with pytest.raises(RowError, match="second total"):
+        fold(CUMULATE, [GOOD, GOOD | {"cumulate_user": 4}], WINDOW)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(st.characters()),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(st.characters()), inner),
+    max_leaves=20,
+)
+
+
+@given(st.dictionaries(st.text(st.characters()), json_values))
+def test_whatever_a_row_holds_besides_can_be_stored_and_changes_no_figure(unknown: dict[str, object]) -> None:
+    fields = fold(SUMMARY, [unknown | GOOD], WINDOW).days[DAY]
+    assert (fields["new_user"], fields["cancel_user"], fields["net_user"]) == (1, 2, -1)
+    assert bson.decode(bson.encode(dict(fields)))["new_user"] == 1
+
+
+@given(st.lists(json_values, max_size=5))
+def test_any_rows_fold_or_fail_plainly(rows: list[object]) -> None:
+    for dataset in DATASETS.values():
+        try:
+            folded = fold(dataset, rows, WINDOW)
+        except RowError:
+            continue
+        assert set(folded.days) <= set(WINDOW)

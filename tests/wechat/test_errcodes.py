@@ -1,0 +1,128 @@
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from collector.errors import ApiError, CallKind, Reaction
+from collector.wechat.errcodes import NOT_BEFORE_S, REACTIONS, api_error, refused_ip
+
+PAYLOADS = Path(__file__).parents[1] / "payloads"
+TABLE = Path(__file__).parents[2] / "docs" / "errcodes.md"
+
+
+def _error(answer: Any, kind: CallKind = CallKind.DATA) -> ApiError:
+    return api_error(answer["errcode"], answer["errmsg"], kind)
+
+
+def test_the_page_of_errcodes_and_the_table_in_the_code_name_the_same() -> None:
+    rows = re.findall(r"^\| ([a-z ]+?) +\| ([-\d, ]+?) +\|", TABLE.read_text(), re.MULTILINE)
+    page = {int(code): reaction for reaction, codes in rows for code in codes.split(",")}
+    assert page == {code: reaction.value for code, reaction in REACTIONS.items()}
+
+
+RECORDED = {
+    "error_-1_plain": (Reaction.RETRY, "system error", None),
+    "error_-1_rid": (Reaction.RETRY, "system error", "5f422231-52120df7-13fcb545"),
+    "error_40001_rid": (
+        Reaction.REFRESH,
+        "invalid credential, access_token is invalid or not latest",
+        "61a50aa8-092c7dea-7469a10a",
+    ),
+    "error_40001_rid_stable_hint": (
+        Reaction.REFRESH,
+        (
+            "invalid credential, access_token is invalid or not latest, could get access_token by "
+            "getStableAccessToken, more details at https://mmbizurl.cn/s/JtxxFh33r"
+        ),
+        "6949fe38-0627ff0d-47df91c7",
+    ),
+    "error_40013": (Reaction.ACCOUNT, "invalid appid", None),
+    "error_40013_rid": (Reaction.ACCOUNT, "invalid appid", "60a49653-65622386-5f01ca84"),
+    "error_40125_rid": (Reaction.ACCOUNT, "invalid appsecret", "63cf14c3-1af7da21-37efbc86"),
+    "error_40164_hint_v4v6": (
+        Reaction.ACCOUNT,
+        "invalid ip 203.0.113.1 ipv6 ::ffff:203.0.113.1, not in whitelist",
+        None,
+    ),
+    "error_40164_rid_v4v6": (
+        Reaction.ACCOUNT,
+        "invalid ip 203.0.113.30 ipv6 ::ffff:203.0.113.30, not in whitelist",
+        "658cff8e-7783352d-44cb33e5",
+    ),
+    "error_41002_hint": (Reaction.ACCOUNT, "appid missing", None),
+    "error_42001_rid": (Reaction.REFRESH, "access_token expired", "627ca5cf-7e811ede-0fbc1f73"),
+    "error_43002": (Reaction.BUG, "require POST method", None),
+    "error_44002_hint": (Reaction.BUG, "empty post data", None),
+    "error_45009_hint": (Reaction.STOP_FOR_DAY, "reach max api daily quota limit", None),
+    "error_45009_rid": (Reaction.STOP_FOR_DAY, "reach max api daily quota limit", "64b279b3-2eddb111-78605a3e"),
+    "error_45011": (Reaction.SLOW, "api minute-quota reach limit  mustslower  retry next minute", None),
+    "error_47001_rid": (Reaction.BUG, "data format error", "61334bd2-26ac356f-0eb9e0f6"),
+    "error_47009_offline": (Reaction.DATASET, "api offline", None),
+    "error_48001_rid": (Reaction.DATASET, "api unauthorized", "6724b89c-1cea5696-76c26805"),
+    "error_61003": (Reaction.ACCOUNT, "component is not authorized by this account hint", None),
+    "error_61005": (Reaction.COMPONENT, "component ticket is expired", "64f69b23-60f73830-19f36488"),
+    "error_61006": (Reaction.COMPONENT, "component ticket is invalid", "61b2c8e7-5746986a-4c6edd06"),
+    "error_61007": (Reaction.DATASET, "api is unauthorized to component", None),
+    "error_61011": (Reaction.COMPONENT, "invalid component", "65bc9b7a-5670d342-0e3cc29b"),
+    "error_61023_hint": (Reaction.LIST_AGAIN, "refresh_token is invalid", None),
+    "error_61023_rid": (Reaction.LIST_AGAIN, "refresh_token is invalid", "6142cae2-160a288b-589e1ad2"),
+    "error_61501_hint": (Reaction.BUG, "date range error", None),
+    "error_61501_rid": (Reaction.BUG, "date range error", "61b7f9e0-66c14e21-3f647b7e"),
+}
+
+
+@pytest.mark.parametrize(("name", "expected"), RECORDED.items())
+def test_recorded_errors_are_read(name: str, expected: tuple[Reaction, str, str | None], payload: Any) -> None:
+    error = _error(payload(name))
+    assert (error.reaction, error.errmsg, error.rid) == expected
+    assert error.errcode == payload(name)["errcode"]
+
+
+def test_every_recorded_error_is_looked_at() -> None:
+    assert {path.stem for path in PAYLOADS.glob("error_*.json")} == RECORDED.keys()
+
+
+@pytest.mark.parametrize("errcode", [40001, 40014, 42001])
+def test_a_refused_credential_on_the_token_call_is_the_accounts_secret(errcode: int) -> None:
+    assert api_error(errcode, "invalid credential", CallKind.TOKEN).reaction is Reaction.ACCOUNT
+    assert api_error(errcode, "invalid credential", CallKind.DATA).reaction is Reaction.REFRESH
+
+
+def test_an_errcode_that_nobody_knows_is_unknown_and_asks_for_support() -> None:
+    error = api_error(99999, "what is this", CallKind.DATA)
+    assert (error.reaction, str(error)) == (Reaction.UNKNOWN, "99999 what is this")
+    assert "WeChat's support" in error.hint
+
+
+@pytest.mark.parametrize("errcode", sorted(REACTIONS))
+@pytest.mark.parametrize("kind", CallKind)
+def test_every_errcode_has_a_remedy(errcode: int, kind: CallKind) -> None:
+    if REACTIONS[errcode] is Reaction.REFRESH and kind is CallKind.DATA:
+        return  # a newer token is the remedy; the second refusal brings a hint of its own
+    assert api_error(errcode, "x", kind).hint
+
+
+def test_every_wait_that_the_admin_ordered_has_a_length() -> None:
+    assert NOT_BEFORE_S.keys() == {code for code, reaction in REACTIONS.items() if reaction is Reaction.NOT_BEFORE}
+
+
+IP_MESSAGES = [
+    ("invalid ip 203.0.113.1 ipv6 ::ffff:203.0.113.1, not in whitelist", "203.0.113.1"),
+    ("invalid ip 2001:db8::7, not in whitelist", "2001:db8::7"),
+    ("access clientip is not registered requestIP: 198.51.100.9 hint: [x]", "198.51.100.9"),
+    ("access clientip is not registered", None),
+]
+
+
+@pytest.mark.parametrize(("errmsg", "ip"), IP_MESSAGES)
+@pytest.mark.parametrize("errcode", [40164, 45035, 61004])
+def test_the_refused_ip_is_read_and_stands_in_the_remedy(errcode: int, errmsg: str, ip: str | None) -> None:
+    error = api_error(errcode, errmsg, CallKind.TOKEN)
+    assert refused_ip(error) == ip
+    where = ip or "this host's IP"
+    assert error.hint == f"allow {where} in the account's console; WeChat takes 5 to 10 minutes to heed it"
+
+
+def test_other_errors_have_no_refused_ip() -> None:
+    assert refused_ip(api_error(48001, "invalid ip 203.0.113.1", CallKind.DATA)) is None

@@ -1,0 +1,75 @@
+import asyncio
+import signal
+import time
+from itertools import pairwise
+
+import pytest
+from support import FakeClock
+
+from collector.errors import StoppedError
+from collector.model import Rate
+from collector.wechat.limits import Limiter, _throttler
+from collector.wechat.waits import Stop
+
+FAST = Rate(200, 1)
+
+
+@pytest.fixture
+def limiter(stop: Stop, clock: FakeClock) -> Limiter:
+    return Limiter(FAST, stop=stop, clock=clock)
+
+
+async def test_calls_are_paced_never_released_in_a_burst(limiter: Limiter) -> None:
+    async def call() -> float:
+        await limiter.acquire()
+        return time.monotonic()
+
+    times = sorted(await asyncio.gather(*(call() for _ in range(8))))
+    gaps = [later - earlier for earlier, later in pairwise(times)]
+    assert min(gaps) >= FAST.spacing_s * 0.99
+
+
+async def test_45011_pauses_until_the_next_minute_and_halves_the_rate(limiter: Limiter, clock: FakeClock) -> None:
+    before = await limiter.acquire()
+    assert limiter.slow_down(before)
+    assert await limiter.acquire() == 1
+    assert clock.slept == [50]  # from 10:30:10 to 10:31:00
+    assert limiter._spacing_s == FAST.spacing_s * 2
+
+
+async def test_calls_sent_before_the_last_slow_down_change_nothing_more(limiter: Limiter) -> None:
+    before = await limiter.acquire()
+    assert [limiter.slow_down(before) for _ in range(4)] == [True] * 4
+    assert limiter.slowdowns == 1
+
+
+async def test_the_fourth_45011_is_one_too_many(limiter: Limiter) -> None:
+    assert [limiter.slow_down(await limiter.acquire()) for _ in range(4)] == [True, True, True, False]
+
+
+async def test_the_rate_never_falls_below_one_a_minute(stop: Stop, clock: FakeClock) -> None:
+    limiter = Limiter(Rate(1, 60), stop=stop, clock=clock)
+    limiter.slow_down(await limiter.acquire())
+    assert limiter._spacing_s == 60
+
+
+async def test_a_stop_ends_the_wait_for_a_turn(stop: Stop, clock: FakeClock) -> None:
+    limiter = Limiter(Rate(1, 60), stop=stop, clock=clock)
+    await limiter.acquire()
+    waiters = [asyncio.create_task(limiter.acquire()) for _ in range(3)]
+    await asyncio.sleep(0)
+    stop.set(signal.SIGTERM)
+    results = await asyncio.gather(*waiters, return_exceptions=True)
+    assert [type(result) for result in results] == [StoppedError] * 3
+
+
+@pytest.mark.parametrize(("spacing_s", "poll_s"), [(0.001, 0.005), (0.2, 0.005), (2.0, 0.04), (60.0, 0.25)])
+def test_polling_takes_two_percent_of_the_spacing_within_bounds(spacing_s: float, poll_s: float) -> None:
+    throttler = _throttler(spacing_s)
+    assert throttler.retry_interval == pytest.approx(poll_s)
+    assert (throttler.rate_limit, throttler.period) == (1, spacing_s)
+
+
+@pytest.mark.parametrize(("rate", "text", "spacing_s"), [(Rate(5, 1), "5/s", 0.2), (Rate(30, 60), "30/min", 2.0)])
+def test_a_rate_is_written_as_in_the_configuration(rate: Rate, text: str, spacing_s: float) -> None:
+    assert (str(rate), rate.spacing_s) == (text, spacing_s)
