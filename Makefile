@@ -45,4 +45,4 @@ $(VENV)/installed: pyproject.toml constraints.txt Makefile | system
 # What only the system can give: venv for Python, and libcurl for the mongod of the extra `local`.
 .PHONY: system
 system:
-	@deploy/system-packages $(PYTHON)
+	@.ci/system-packages $(PYTHON)

@@ -46,7 +46,7 @@ def first_of_group() -> Iterator[None]:
 
 
 class AccountRun:
-    """What is known of one account while a worker has it; `collect` is the way in."""
+    """What is known of one account while a worker has it: `log_in`, then `collect`."""
 
     def __init__(self, account: Account, asks: Sequence[Ask], newest: date, *, writer: Writer, clock: Clock) -> None:
         self._account = account
@@ -61,8 +61,8 @@ class AccountRun:
         self._notices: dict[str, Notice] = {}
         self._stopped = False
 
-    async def collect(self, api: AccountApi) -> AccountResult:
-        """Ask for every window, newest first, up to `MOST_IN_FLIGHT` of them at work at once."""
+    async def log_in(self, api: AccountApi) -> None:
+        """Have a token, if there is anything to ask; an account that gets none is at its end."""
         if self._planned:
             try:
                 await api.log_in()
@@ -70,10 +70,13 @@ class AccountRun:
                 self._stopped = True
             except CallError as error:
                 self._end(None, error)
-            with first_of_group():
-                async with asyncio.TaskGroup() as lanes:
-                    for _ in range(MOST_IN_FLIGHT):
-                        lanes.create_task(self._lane(api))
+
+    async def collect(self, api: AccountApi) -> AccountResult:
+        """Ask for every window, newest first, up to `MOST_IN_FLIGHT` of them at work at once."""
+        with first_of_group():
+            async with asyncio.TaskGroup() as lanes:
+                for _ in range(MOST_IN_FLIGHT):
+                    lanes.create_task(self._lane(api))
         return self._result()
 
     async def _lane(self, api: AccountApi) -> None:

@@ -70,7 +70,7 @@ async def _collect(settings: Settings, tally: Tally, *, clock: Clock, stop: Stop
                 settings.api.hosts,
                 timeout_s=settings.api.timeout,
                 proxy=settings.api.proxy,
-                connections=settings.run.workers * MOST_IN_FLIGHT,
+                connections=settings.run.workers * (MOST_IN_FLIGHT + 1),  # one of them for a token
                 stop=stop,
             ) as client,
             Writer(database) as writer,
@@ -83,7 +83,11 @@ async def _collect(settings: Settings, tally: Tally, *, clock: Clock, stop: Stop
 
 
 class Pool:
-    """The workers: each takes the next account when it is done with one."""
+    """The workers: each takes the next account when it is done with one.
+
+    `workers` accounts are at work at once. As many more have their token by then, so that no account at work
+    waits for one.
+    """
 
     def __init__(
         self, settings: Settings, tally: Tally, client: Client, writer: Writer, *, clock: Clock, stop: Stop
@@ -94,13 +98,14 @@ class Pool:
         self._writer = writer
         self._clock = clock
         self._stop = stop
+        self._at_work = asyncio.Semaphore(settings.run.workers)
 
     async def work(self) -> None:
         """Take all accounts. Raises `DatabaseError`, or `UnreachableError` when nobody gets through to WeChat."""
         newest = newest_published(self._clock.now(), self._settings.run.published_at)
         accounts = iter(self._tally.accounts)
         async with asyncio.TaskGroup() as workers:
-            for _ in range(min(self._settings.run.workers, len(self._tally.accounts))):
+            for _ in range(min(2 * self._settings.run.workers, len(self._tally.accounts))):
                 workers.create_task(self._worker(accounts, newest))
 
     async def _worker(self, accounts: Iterator[Account], newest: date) -> None:
@@ -114,8 +119,11 @@ class Pool:
         """One account's result; even a mistake of ours stops that account alone."""
         asks = plan(account, newest, self._settings.run.lookback)
         api = AccountApi(account, self._client, stop=self._stop, clock=self._clock)
+        work = AccountRun(account, asks, newest, writer=self._writer, clock=self._clock)
         try:
-            return await AccountRun(account, asks, newest, writer=self._writer, clock=self._clock).collect(api)
+            await work.log_in(api)
+            async with self._at_work:
+                return await work.collect(api)
         except CollectorError:
             raise
         except Exception as error:

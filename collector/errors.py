@@ -106,6 +106,9 @@ class Reaction(StrEnum):
     """Nothing is known of it: fail and show everything."""
 
 
+TROUBLE_HINT = "WeChat, or a proxy before it, is in trouble: the next run asks again"
+
+
 class CallError(CollectorError):
     """One call gave no answer that can be used.
 
@@ -128,6 +131,9 @@ class TransientError(CallError):
     """A passing trouble: the same call may succeed when it is made again."""
 
     reaction = Reaction.RETRY
+
+    def __init__(self, message: str, *, kind: CallKind = CallKind.DATA, hint: str = "") -> None:
+        super().__init__(message, kind=kind, hint=hint or TROUBLE_HINT)
 
 
 class HostError(TransientError):

@@ -92,11 +92,7 @@ class Sandbox:
         server = web.Server(self._serve, access_log=None, handler_cancellation=True)
         self._runner = web.ServerRunner(server, shutdown_timeout=_SHUTDOWN_S)
         await self._runner.setup()
-        try:
-            await web.TCPSite(self._runner, HOST, self.port).start()
-        except BaseException:
-            await self._runner.cleanup()
-            raise
+        await web.TCPSite(self._runner, HOST, self.port).start()
         self.port = self._runner.addresses[0][1]
         return self
 
@@ -184,7 +180,7 @@ async def _send(request: web.BaseRequest, reply: _Reply | None, fault: Fault | N
     if reply is None:
         if fault is Fault.HANG:
             await asyncio.get_running_loop().create_future()  # the client's leaving, or the end, cancels it
-        _hang_up(request)
+        request.protocol.force_close()
         return web.Response()
     if fault is Fault.CUT_BODY:
         return await _send_half(request, reply)
@@ -196,14 +192,8 @@ async def _send_half(request: web.BaseRequest, reply: _Reply) -> web.StreamRespo
     response.content_length = len(reply.body)
     await response.prepare(request)
     await response.write(reply.body[: len(reply.body) // 2])
-    if request.transport:
-        request.transport.close()
+    request.protocol.force_close()
     return response
-
-
-def _hang_up(request: web.BaseRequest) -> None:
-    if request.transport:
-        request.transport.abort()
 
 
 def _quoted(text: str) -> str:

@@ -72,7 +72,7 @@ class Tokens:
             self._count_force(appid, now, day)
         current = self._newest(appid, Kind.STABLE)
         if force and current:
-            current.dead_from = min(current.dead_from, now)
+            current.dead_from = now
         elif current and current.offered and now < current.expires_at - RENEWED_BEFORE_END_S:
             return current
         return self._issue(appid, Kind.STABLE, now)
@@ -110,7 +110,7 @@ class Tokens:
         """End a token at once; with `still_offered` the stable call hands it out even so, until forced."""
         token = self._by_text.get(text or "")
         if token:
-            token.dead_from = min(token.dead_from, now)
+            token.dead_from = now
             token.offered = still_offered
 
     def _newest(self, appid: str, kind: Kind) -> Token | None:

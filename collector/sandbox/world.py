@@ -114,11 +114,11 @@ class _Character:
 class World:
     """All accounts of a pretend WeChat; two worlds of the same values are the same world.
 
-    `births` are the days on which the first accounts begin, in their order; all others are older than
-    `FIRST_DAY`. `lost_days` is the share of days that are in neither dataset, ever. A day is published on the
-    next day at `published_at` (Beijing time); for the first `revised_for_days` days after that, at most 7, it shows
-    fewer followers than there are in the end. `late_summary` is the share of days whose summary comes one to three
-    days after their cumulate.
+    * `births`: the days on which the first accounts begin, in their order; all others are older than `FIRST_DAY`.
+    * `lost_days`: the share of days that are in neither dataset, ever; the first day of an account is none of them.
+    * `published_at`: the time of the next day, in Beijing, from which a day is there.
+    * `revised_for_days`: for how many days after that, at most 7, a day shows fewer new followers than in the end.
+    * `late_summary`: the share of days whose summary comes one to three days after their cumulate.
     """
 
     seed: int = 0
@@ -173,11 +173,10 @@ class World:
                 return []
             case _Day.ZEROS:
                 return [_row(day, 0, 0, 0, _KEY_ORDERS[0])]
-            case kind:
+            case _:
                 dice = Dice(self.seed, "rows", appid, ordinal)
-                cancelled = dice.below(character.swing + 1) + (kind is _Day.CHURN)
                 net = self._level(character, appid, ordinal) - self._level(character, appid, ordinal - 1)
-                cancelled = max(cancelled, -net)
+                cancelled = max(dice.below(character.swing + 1), -net)
                 return _split(dice, day, cancelled + net, cancelled)
 
     def cumulate(self, appid: str, day: date) -> int | None:
@@ -206,9 +205,12 @@ class World:
         return f"wx{hex_digits(16, self.seed, 'appid', key)}"
 
     def _exists(self, character: _Character, appid: str, day: date) -> bool:
-        if day < FIRST_DAY or day.toordinal() < character.begin:
+        ordinal = day.toordinal()
+        if day < FIRST_DAY or ordinal < character.begin:
             return False
-        return not self.lost_days or Dice(self.seed, "lost", appid, day).fraction() >= self.lost_days
+        if not self.lost_days or ordinal == character.begin:
+            return True
+        return Dice(self.seed, "lost", appid, day).fraction() >= self.lost_days
 
     def _level(self, character: _Character, appid: str, ordinal: int) -> int:
         """The followers at the end of a day, published or not."""

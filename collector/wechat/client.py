@@ -170,9 +170,7 @@ async def _read(response: aiohttp.ClientResponse, kind: CallKind) -> bytes:
 def _raise_for_status(status: int, kind: CallKind) -> NoReturn:
     message = f"HTTP {status} instead of an answer"
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in _RETRIED_STATUSES:
-        raise TransientError(
-            message, kind=kind, hint="WeChat or a proxy before it is in trouble: the next run asks again"
-        )
+        raise TransientError(message, kind=kind)
     raise CallError(message, kind=kind, hint="this isn't WeChat's way to answer: check api.hosts and the proxy")
 
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from collector.errors import ApiError, CallKind, Reaction
+from collector.errors import TROUBLE_HINT, ApiError, CallKind, Reaction
 
 _TABLE: dict[Reaction, tuple[int, ...]] = {
     Reaction.RETRY: (-1, 61450),
@@ -60,7 +60,7 @@ _HINTS: Mapping[int, str] = MappingProxyType(
 )
 _DEFAULT_HINTS: Mapping[Reaction, str] = MappingProxyType(
     {
-        Reaction.RETRY: "WeChat is in trouble: the next run asks again",
+        Reaction.RETRY: TROUBLE_HINT,
         Reaction.ACCOUNT: "check the account's secret: WeChat doesn't take it for this appid",
         Reaction.COMPONENT: "the third-party platform's own ticket or token is stale",
         Reaction.LIST_AGAIN: "the client must authorise the platform again",

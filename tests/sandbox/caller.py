@@ -37,7 +37,7 @@ class Caller:
         async with self.session.post(path, data=data, params=query) as response:
             return orjson.loads(await response.read())
 
-    async def stable(self, account: SandboxAccount | None = None, **fields: object) -> Any:
+    async def stable(self, account: SandboxAccount | None = None, /, **fields: object) -> Any:
         account = account or self.account
         credentials = {"grant_type": "client_credential", "appid": account.appid, "secret": account.secret}
         return await self.post("/cgi-bin/stable_token", {**credentials, **fields})

@@ -10,8 +10,8 @@ import stat
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -19,7 +19,8 @@ import pytest
 from motor.motor_asyncio import AsyncIOMotorClient
 
 from collector.errors import DatabaseError
-from collector.store.local import local_mongod
+from collector.store import local
+from collector.store.local import default_data_dir, find_mongod, local_mongod
 
 MONGODB_OF_YOURS = "or set `mongodb.uri` to a MongoDB that you have"
 
@@ -67,7 +68,7 @@ async def other_process(home: Path) -> AsyncIterator[tuple[asyncio.subprocess.Pr
     try:
         yield process, (await process.stdout.readline()).decode().strip()
     finally:
-        await process.communicate()
+        await process.communicate(b"")
 
 
 def mongods(home: Path) -> list[int]:
@@ -76,11 +77,37 @@ def mongods(home: Path) -> list[int]:
     return [int(line.split()[0]) for line in listed.splitlines() if f"--dbpath {home}" in line]
 
 
+def is_held(lock: Path) -> bool:
+    with lock.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+@contextmanager
+def held(lock: Path) -> Iterator[None]:
+    lock.parent.mkdir()
+    with lock.open("wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def stopped(home: Path) -> bool:
-    """Whether no server has the data, and nothing is left of its socket."""
-    with (home / "db" / "mongod.lock").open("rb") as held:
-        fcntl.flock(held, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    return not (home / "socket").exists()
+    """Whether no server has the data, and nothing tells of one."""
+    return not is_held(home / "db" / "mongod.lock") and not (home / "socket").exists()
+
+
+def listening(pid: int, kind: str, inode: int) -> list[list[str]]:
+    """The rows of /proc/net/KIND that are sockets of `pid`, where column `inode` tells which."""
+    own = {str(fd.readlink()) for fd in Path(f"/proc/{pid}/fd").iterdir()}
+    rows = [line.split() for line in Path("/proc/net", kind).read_text().splitlines()]
+    return [row for row in rows if f"socket:[{row[inode]}]" in own]
+
+
+def environment(pid: int) -> str:
+    return Path(f"/proc/{pid}/environ").read_text().strip("\0")
 
 
 def socket_of(uri: str) -> Path:
@@ -94,11 +121,17 @@ def program(path: Path, *lines: str) -> dict[str, str]:
     return {"COLLECTOR_MONGOD": str(path)}
 
 
-async def error_of(home: Path, environ: dict[str, str]) -> str:
+async def error_of(home: Path, environ: Mapping[str, str] = os.environ) -> str:
     with pytest.raises(DatabaseError) as caught:
         async with local_mongod(home, environ):
             pass
     return str(caught.value)
+
+
+async def many_turns() -> None:
+    """Let the other tasks of the loop do all that they can without waiting."""
+    for _ in range(100):
+        await asyncio.sleep(0)
 
 
 async def turns_until(happened: Callable[[], bool]) -> None:
@@ -111,7 +144,7 @@ async def turns_until(happened: Callable[[], bool]) -> None:
 # One user.
 
 
-async def test_it_answers_as_long_as_the_context_lasts_and_keeps_its_data(home: Path):
+async def test_it_answers_as_long_as_the_context_lasts_and_keeps_its_data(home: Path) -> None:
     async with local_mongod(home) as uri, client_of(uri) as client:
         await client.shop.sales.insert_one({"_id": "first"})
     assert stopped(home)
@@ -122,65 +155,66 @@ async def test_it_answers_as_long_as_the_context_lasts_and_keeps_its_data(home: 
     assert stopped(home)
 
 
-async def test_its_owner_alone_can_reach_it(home: Path):
+async def test_its_owner_alone_can_reach_it(home: Path) -> None:
     async with local_mongod(home) as uri:
         paths = (home, home / "db", socket_of(uri).parent, socket_of(uri))
         assert [stat.S_IMODE(path.stat().st_mode) for path in paths] == [0o700, 0o700, 0o700, 0o600]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-async def test_it_listens_on_no_tcp_port_and_on_one_socket(home: Path):
+async def test_it_listens_on_no_tcp_port_and_on_one_socket(home: Path) -> None:
     async with local_mongod(home) as uri:
         (pid,) = mongods(home)
-        own = {os.readlink(fd) for fd in Path(f"/proc/{pid}/fd").iterdir()}
-        tcp = [line.split() for name in ("tcp", "tcp6") for line in Path("/proc/net", name).read_text().splitlines()]
-        unix = [line.split() for line in Path("/proc/net/unix").read_text().splitlines()]
-        assert [row for row in tcp if f"socket:[{row[9]}]" in own] == []
-        assert {row[7] for row in unix if f"socket:[{row[6]}]" in own} == {str(socket_of(uri))}
+        assert listening(pid, "tcp", inode=9) + listening(pid, "tcp6", inode=9) == []
+        assert [row[7] for row in listening(pid, "unix", inode=6)] == [str(socket_of(uri))]
 
 
-async def test_ctrl_c_does_not_reach_it(home: Path):
+async def test_ctrl_c_does_not_reach_it(home: Path) -> None:
     """It has a session of its own."""
     async with local_mongod(home):
         (pid,) = mongods(home)
         assert os.getsid(pid) != os.getsid(0)
 
 
+async def test_ctrl_c_does_not_reach_its_launcher(home: Path, tmp_path: Path) -> None:
+    await error_of(home, program(tmp_path / "mongod", f"ps -o sid= -p $$ > {tmp_path}/sid; exit 1"))
+    assert int((tmp_path / "sid").read_text()) not in {0, os.getsid(0)}
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-async def test_it_knows_no_secret_of_the_environment(home: Path, monkeypatch: pytest.MonkeyPatch):
+async def test_it_knows_no_secret_of_the_environment(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ACME_SECRET", "f00d")
     async with local_mongod(home):
         (pid,) = mongods(home)
-        assert Path(f"/proc/{pid}/environ").read_bytes().strip(b"\0") == f"PATH={os.environ['PATH']}".encode()
+        assert environment(pid) == f"PATH={os.environ['PATH']}"
 
 
-async def test_it_stops_when_its_user_fails(home: Path):
+async def test_it_stops_when_its_user_fails(home: Path) -> None:
     with pytest.raises(ZeroDivisionError):
         async with local_mongod(home):
             raise ZeroDivisionError
     assert stopped(home)
 
 
-async def test_one_log_is_kept_of_the_start_before(home: Path):
+async def test_one_log_is_kept_of_the_start_before(home: Path) -> None:
     (home / "db").mkdir(parents=True)
     (home / "mongod.log").write_text("the one before")
     (home / "mongod.log.old").write_text("an older one")
     async with local_mongod(home):
         pass
     assert (home / "mongod.log.old").read_text() == "the one before"
-    assert sorted(path.name for path in home.glob("mongod.log*")) == ["mongod.log", "mongod.log.old"]
 
 
-async def test_systemd_says_where_data_and_socket_are(tmp_path: Path):
-    state, runtime = tmp_path / "state", Path(tempfile.mkdtemp(prefix="run-"))
-    environ = {**os.environ, "STATE_DIRECTORY": f"{state}:/var/lib/other", "RUNTIME_DIRECTORY": str(runtime)}
-    async with local_mongod(None, environ) as uri:
-        assert (state / "mongod" / "db").is_dir()
-        assert socket_of(uri).parent.parent == runtime
-    runtime.rmdir()
+async def test_systemd_says_where_data_and_socket_are(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    with tempfile.TemporaryDirectory() as runtime:  # shorter than pytest's
+        environ = {**os.environ, "STATE_DIRECTORY": f"{state}:/var/lib/other", "RUNTIME_DIRECTORY": runtime}
+        async with local_mongod(None, environ) as uri:
+            assert (state / "mongod" / "db").is_dir()
+            assert socket_of(uri).parent.parent == Path(runtime)
 
 
-async def test_a_long_runtime_directory_is_passed_over(home: Path, tmp_path: Path):
+async def test_a_long_runtime_directory_is_passed_over(home: Path, tmp_path: Path) -> None:
     """The path of a socket has room for about 100 bytes."""
     environ = {**os.environ, "RUNTIME_DIRECTORY": str(tmp_path / ("long" * 20))}
     async with local_mongod(home, environ) as uri:
@@ -190,16 +224,16 @@ async def test_a_long_runtime_directory_is_passed_over(home: Path, tmp_path: Pat
 # Several users.
 
 
-async def test_a_second_user_shares_it_and_the_last_stops_it(home: Path):
+async def test_a_second_user_shares_it_and_the_last_stops_it(home: Path) -> None:
     async with other_process(home) as (other, uri):
         pids = mongods(home)
         async with local_mongod(home) as shared:
-            await other.communicate()
+            await other.communicate(b"")
             assert (shared, mongods(home), await answers(shared)) == (uri, pids, True)
     assert (other.returncode, stopped(home)) == (0, True)
 
 
-async def test_an_orphan_is_used_and_stopped(home: Path):
+async def test_an_orphan_is_used_and_stopped(home: Path) -> None:
     async with other_process(home) as (other, uri):
         other.kill()
     pids = mongods(home)
@@ -208,52 +242,219 @@ async def test_an_orphan_is_used_and_stopped(home: Path):
     assert (len(pids), stopped(home)) == (1, True)
 
 
-async def test_an_orphan_is_used_before_it_answers(home: Path, monkeypatch: pytest.MonkeyPatch):
+async def test_an_orphan_that_does_not_answer_yet_is_waited_for(home: Path) -> None:
     """Whoever started it was killed while it still read its data."""
     async with other_process(home) as (other, uri):
         other.kill()
     socket_of(uri).rename(home / "not yet")
-    using = asyncio.create_task(use(home, asyncio.Event()))
-    await turns_until((home / "turn.lock").exists)
-    for _ in range(100):
-        await asyncio.sleep(0)
+    using = asyncio.create_task(use(home))
+    await turns_until(lambda: is_held(home / "turn.lock"))
+    await many_turns()
+    assert not using.done()
     (home / "not yet").rename(socket_of(uri))
     assert await using == uri
 
 
-async def test_a_killed_server_is_replaced(home: Path):
+async def test_a_killed_server_is_replaced(home: Path) -> None:
     async with other_process(home) as (other, uri):
         other.kill()
-    for pid in mongods(home):
-        os.kill(pid, signal.SIGKILL)
+    os.kill(mongods(home)[0], signal.SIGKILL)
+    await turns_until(lambda: not is_held(home / "db" / "mongod.lock"))
     async with local_mongod(home) as fresh:
         assert (await answers(fresh), socket_of(uri).parent.exists()) == (True, False)
     assert stopped(home)
 
 
-async def test_users_that_come_and_go_at_once_have_one_server_at_any_time(home: Path):
+async def test_users_that_come_and_go_at_once_find_it_at_any_time(home: Path) -> None:
     async def come_and_go() -> list[bool]:
         seen = []
         for _ in range(3):
             async with local_mongod(home) as uri:
-                seen.append(len(mongods(home)) == 1 and await answers(uri))
+                seen.append(await answers(uri))
         return seen
 
     assert await asyncio.gather(*(come_and_go() for _ in range(4))) == [[True] * 3] * 4
     assert stopped(home)
 
 
-async def test_processes_that_start_at_once_share_one(home: Path):
+async def test_processes_that_start_at_once_share_one(home: Path) -> None:
     async with other_process(home) as (_, first), other_process(home) as (_, second), local_mongod(home) as third:
         assert first == second == third
     assert stopped(home)
 
 
-# Cancellation.
+# What goes wrong while it starts or stops.
 
 
-async def use(home: Path, enough: asyncio.Event | None = None) -> str:
+async def use(home: Path) -> str:
     async with local_mongod(home) as uri:
-        if enough:
-            await enough.wait()
         return uri
+
+
+async def test_a_cancelled_start_leaves_nothing_behind(home: Path) -> None:
+    using = asyncio.create_task(use(home))
+    await turns_until((home / "socket").exists)
+    using.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await using
+    assert stopped(home)
+
+
+async def test_a_cancelled_stop_is_finished(home: Path) -> None:
+    hangs = asyncio.Event()
+
+    async def use_one_that_hangs() -> None:
+        async with local_mongod(home):
+            os.kill(mongods(home)[0], signal.SIGSTOP)
+            hangs.set()
+
+    using = asyncio.create_task(use_one_that_hangs())
+    await hangs.wait()
+    await turns_until(lambda: is_held(home / "turn.lock"))
+    using.cancel()
+    await many_turns()
+    assert not using.done()
+    os.kill(mongods(home)[0], signal.SIGCONT)
+    with pytest.raises(asyncio.CancelledError):
+        await using
+    assert stopped(home)
+
+
+async def test_one_that_hangs_is_killed(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "STOP_S", 0.1)
+    async with local_mongod(home) as uri:
+        (pid,) = mongods(home)
+        os.kill(pid, signal.SIGSTOP)
+    await turns_until(lambda: stopped(home))
+    assert not socket_of(uri).parent.exists()
+
+
+async def test_a_turn_that_is_never_given_up_is_an_error(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "TURN_S", 0.1)
+    with held(home / "turn.lock"):
+        assert await error_of(home) == f"another process has held {home}/turn.lock for 0.1 s: end it"
+
+
+async def test_a_start_that_takes_long_is_an_error(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "START_S", 0.2)
+    environ = program(tmp_path / "slow", f"echo $$ > {tmp_path}/pid", "exec sleep 600")
+    said = f"the local mongod doesn't answer in 0.2 s: see {home}/mongod.log, {MONGODB_OF_YOURS}"
+    assert await error_of(home, environ) == said
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), 0)
+
+
+async def test_a_server_out_of_reach_is_an_error_and_not_stopped(home: Path) -> None:
+    async with local_mongod(home) as uri:
+        (home / "socket").rename(home / "elsewhere")
+        said = await error_of(home)
+        (home / "elsewhere").rename(home / "socket")
+        assert await answers(uri)
+    why = "started by hand, in a container, or under a /tmp of its own"
+    assert said == f"a mongod that is out of reach ({why}) has {home}/db: stop it, {MONGODB_OF_YOURS}"
+
+
+async def test_data_that_it_cannot_read_is_an_error_with_what_its_log_says(home: Path) -> None:
+    (home / "db").mkdir(parents=True)
+    (home / "db" / "storage.bson").write_text("junk")
+    said = await error_of(home)
+    assert said.startswith('the local mongod failed as it started: exit 14: "Unable to read the storage engine meta')
+    assert said.endswith(f"; mend what {home}/mongod.log tells, {MONGODB_OF_YOURS}")
+    assert stopped(home)
+
+
+OTHER_VERSION = "the data is of another version of MongoDB: name that one's mongod in $COLLECTOR_MONGOD"
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        (
+            "echo 'mongod: libcurl.so.4: cannot open shared object file' >&2; exit 127",
+            "exit 127: mongod: libcurl.so.4: cannot open shared object file; install the package libcurl4",
+        ),
+        (
+            "kill -ILL $$",
+            "exit -4: not a word in its log; the processor lacks what MongoDB 5.0 and later need: name an older one",
+        ),
+        (
+            """echo 'forked'; echo '{"s":"F", "msg":"Wrong mongod version: UPGRADE PROBLEM"}'; echo 'ERROR'; exit 62""",
+            f'exit 62: "Wrong mongod version: UPGRADE PROBLEM"}}; {OTHER_VERSION}',
+        ),
+        (
+            """echo '{"s":"E", "msg":"Failed to start up WiredTiger under any compatibility version."}'; exit 14""",
+            f'exit 14: "Failed to start up WiredTiger under any compatibility version."}}; {OTHER_VERSION}',
+        ),
+        (
+            """echo '{"s":"E", "msg":"No space left on device"}'; exit 14""",
+            'exit 14: "No space left on device"}; make room on that disk',
+        ),
+        ("echo one; echo two; echo three; exit 2", "exit 2: two three; mend what HOME/mongod.log tells"),
+    ],
+)
+async def test_a_failed_start_is_an_error_with_its_remedy(home: Path, tmp_path: Path, script: str, said: str) -> None:
+    whole = f"the local mongod failed as it started: {said}, {MONGODB_OF_YOURS}"
+    assert await error_of(home, program(tmp_path / "mongod", script)) == whole.replace("HOME", str(home))
+
+
+async def test_a_program_that_cannot_run_is_an_error(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "mongod").write_bytes(b"\0junk")
+    (tmp_path / "mongod").chmod(0o755)
+    said = await error_of(home, {"COLLECTOR_MONGOD": str(tmp_path / "mongod")})
+    assert said == (
+        f"the local mongod can't be started: [Errno 8] Exec format error: '{tmp_path}/mongod'; "
+        f"mend that, {MONGODB_OF_YOURS}"
+    )
+
+
+async def test_a_data_directory_that_cannot_be_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    said = await error_of(tmp_path / "file" / "home")
+    assert said == (
+        f"no local database can be kept in {tmp_path}/file/home: [Errno 20] Not a directory: '{tmp_path}/file/home'; "
+        f"mend that, {MONGODB_OF_YOURS}"
+    )
+
+
+async def test_windows_is_told_that_it_has_none(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as windows:
+        windows.setattr(sys, "platform", "win32")
+        said = await error_of(home)
+    assert said == f"the local mongod needs Unix sockets: run the collector on Linux or macOS, {MONGODB_OF_YOURS}"
+
+
+# Which mongod, and where its data is.
+
+
+def test_the_mongod_named_comes_first_then_the_one_on_path_then_that_of_the_wheel(tmp_path: Path) -> None:
+    named = program(tmp_path / "named", "exit 1")
+    program(tmp_path / "mongod", "exit 1")
+    on_path, nowhere = {"PATH": str(tmp_path)}, {"PATH": str(tmp_path / "nothing")}
+    assert find_mongod({**named, **on_path}) == str(tmp_path / "named")
+    assert find_mongod(on_path) == str(tmp_path / "mongod")
+    assert find_mongod({"COLLECTOR_MONGOD": "", **nowhere}).endswith("site-packages/fiftyone/db/bin/mongod")
+
+
+def test_a_mongod_named_that_is_no_program_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "text").touch()
+    with pytest.raises(DatabaseError) as caught:
+        find_mongod({"COLLECTOR_MONGOD": f"{tmp_path}/text"})
+    said = f"$COLLECTOR_MONGOD is {tmp_path}/text, which isn't an executable file: correct or unset it"
+    assert str(caught.value) == said
+
+
+async def test_without_any_mongod_the_error_says_both_ways_out_and_nothing_is_made(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "_WHEELS", ("no-such-wheel",))
+    assert await error_of(home, {"PATH": str(tmp_path)}) == (
+        "`mongodb.uri` isn't set, and there is no mongod to run: `pip install 'wechat-collector[local]'` "
+        f"brings one, one on PATH or named in $COLLECTOR_MONGOD does too, {MONGODB_OF_YOURS}"
+    )
+    assert list(tmp_path.iterdir()) == []  # noqa: ASYNC240 - nothing else runs
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the place is Linux's")
+def test_data_is_under_the_users_own_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    assert default_data_dir({}) == tmp_path / "collector" / "mongod"

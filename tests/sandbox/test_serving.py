@@ -1,0 +1,116 @@
+import asyncio
+import time
+from contextlib import suppress
+
+import aiohttp
+import pytest
+import yaml
+from sandbox.caller import CUMULATE, OLD, SUMMARY, WORLD, serve
+
+from collector.sandbox import Call, Fault, Faults, Sandbox, World
+
+APPID = WORLD.accounts[0].appid
+CREDENTIALS = {"grant_type": "client_credential", "appid": APPID, "secret": WORLD.accounts[0].secret}
+
+
+async def test_every_request_is_recorded() -> None:
+    faults = Faults(broken_data={APPID: 48001})
+    began = time.monotonic()
+    async with serve(faults=faults) as caller:
+        token = await caller.token()
+        await caller.data(CUMULATE, token)
+        async with caller.session.get("/nothing") as response:
+            await response.read()
+        calls = caller.sandbox.calls
+    arrivals = [call.arrived_s for call in calls]
+    assert began < arrivals[0] < arrivals[1] < arrivals[2] < time.monotonic()
+    assert calls == [
+        Call(arrivals[0], APPID, "/cgi-bin/stable_token", None, None, 200, 0, None),
+        Call(arrivals[1], APPID, CUMULATE, *OLD, 200, 48001, None),
+        Call(arrivals[2], None, "/nothing", None, None, 404, 0, None),
+    ]
+
+
+async def test_a_fault_is_recorded_with_the_status_that_it_had() -> None:
+    async with (
+        serve(faults=Faults(http_5xx=1.0)) as caller,
+        caller.session.post("/cgi-bin/stable_token", json=CREDENTIALS),
+    ):
+        (call,) = caller.sandbox.calls
+    assert (call.appid, call.status, call.errcode, call.fault) == (APPID, 502, 0, Fault.HTTP_5XX)
+
+
+async def test_recording_can_be_off() -> None:
+    async with serve(record=False) as caller:
+        await caller.token()
+        assert caller.sandbox.calls == []
+
+
+async def test_an_unknown_path_is_an_empty_404_even_when_everything_fails() -> None:
+    async with (
+        serve(faults=Faults(system_error=1.0)) as caller,
+        caller.session.post(f"/cgi-bin{SUMMARY}", json=CREDENTIALS) as response,
+    ):
+        assert (response.status, await response.read()) == (404, b"")
+        assert caller.sandbox.calls[0].fault is None
+
+
+async def test_answers_name_wechats_content_type() -> None:
+    async with serve() as caller, caller.session.get("/cgi-bin/token") as response:
+        assert response.headers["Content-Type"] == "application/json; encoding=utf-8"
+
+
+async def test_an_answer_takes_its_latency() -> None:
+    async with serve(latency_s=0.05) as caller:
+        began = time.monotonic()
+        await caller.token()
+        assert time.monotonic() - began >= 0.05
+
+
+async def test_hanging_calls_do_not_hold_up_the_end() -> None:
+    async with aiohttp.ClientSession() as session, asyncio.TaskGroup() as group:
+
+        async def hang(url: str) -> None:
+            with suppress(aiohttp.ClientError):
+                await session.post(f"{url}/cgi-bin/stable_token", json=CREDENTIALS)
+
+        async with Sandbox(WORLD, faults=Faults(hang=1.0)) as sandbox:
+            hanging = group.create_task(hang(sandbox.url))
+            while not sandbox.calls:  # noqa: ASYNC110 # a list tells nobody that it has grown
+                await asyncio.sleep(0)
+            began = time.monotonic()
+        assert time.monotonic() - began < 2
+        await asyncio.wait_for(hanging, 2)
+
+
+async def test_it_serves_on_the_port_that_was_asked_for() -> None:
+    async with Sandbox(WORLD) as first:
+        port = first.port
+    async with Sandbox(WORLD, port=port) as second:
+        assert second.url == f"http://127.0.0.1:{port}"
+
+
+async def test_a_port_in_use_is_an_error() -> None:
+    async with Sandbox(WORLD) as sandbox:
+        with pytest.raises(OSError, match="address already in use"):
+            await Sandbox(WORLD, port=sandbox.port).__aenter__()
+
+
+async def test_its_configuration_names_its_host_and_its_accounts() -> None:
+    world = World(size=2)
+    async with Sandbox(world) as sandbox:
+        text = sandbox.config_yaml()
+    assert yaml.safe_load(text) == {
+        "api": {"hosts": [sandbox.url]},
+        "run": {"published_at": "08:00"},
+        "accounts": [
+            {"name": account.name, "appid": account.appid, "secret": account.secret} for account in world.accounts
+        ],
+    }
+
+
+async def test_its_configuration_can_name_a_database_and_a_first_day() -> None:
+    async with Sandbox(World(size=1)) as sandbox:
+        config = yaml.safe_load(sandbox.config_yaml(mongodb_uri="mongodb://localhost/?a=b", since="2026-01-01"))
+    assert config["mongodb"] == {"uri": "mongodb://localhost/?a=b"}
+    assert config["defaults"] == {"since": "2026-01-01"}
