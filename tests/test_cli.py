@@ -254,6 +254,12 @@ async def test_demo_collects_names_the_broken_accounts_and_shows_a_document(tmp_
     assert '"cumulate_user"' in ended.out
 
 
+async def test_demo_without_a_mongod_says_how_to_get_one(tmp_path: Path) -> None:
+    ended = await collector("demo", cwd=tmp_path, COLLECTOR_MONGOD="/nowhere/mongod")
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err.startswith("collector: $COLLECTOR_MONGOD is /nowhere/mongod, which isn't an executable file")
+
+
 async def test_no_secret_and_no_token_shows_anywhere(
     folder: Path, sandbox: Sandbox, mongod: str, database: Database
 ) -> None:

@@ -13,16 +13,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
+from aioresponses import aioresponses
 from support import FakeClock, run, settings_of, stored, truth
 
 from collector import account as account_module
 from collector import collect as collect_module
+from collector.account import AccountRun
 from collector.collect import collect
 from collector.config import Settings
 from collector.days import ONE_DAY, Window
 from collector.model import AccountResult, Notice, Outcome, Rate, Secret, TokenKind
+from collector.plan import plan
 from collector.sandbox import Faults, Limits, Sandbox, World
 from collector.store.database import USER_DAILY, Database
+from collector.wechat.account import AccountApi
 from collector.wechat.waits import Stop
 
 NEWEST = date(2026, 11, 23)
@@ -264,6 +269,63 @@ async def test_an_ip_that_the_admin_has_to_allow_is_no_failure(
     assert [(notice.kind, notice.until) for notice in result.notices] == (
         [(kind, clock.now() + wait)] if kind and wait else []
     )
+
+
+@pytest.mark.parametrize(
+    ("errcode", "kind", "wait"),
+    [
+        (89506, "ip_refused", timedelta(hours=24)),
+        (89503, "ip_unconfirmed", None),
+        (45009, "quota", timedelta(hours=13)),
+    ],
+)
+async def test_a_token_call_that_has_to_wait_is_no_failure(
+    clock: FakeClock, configured: Callable[..., Settings], errcode: int, kind: str, wait: timedelta | None
+) -> None:
+    world = World(size=1)
+    account = world.accounts[0]
+    with aioresponses() as web:
+        web.post("https://wechat.test/cgi-bin/stable_token", payload={"errcode": errcode, "errmsg": "wait"})
+        settings = configured(Sandbox(world, port=1))
+        api = settings.api.model_copy(update={"hosts": ("https://wechat.test",)})
+        result = await run(replace(settings, api=api), clock)
+    until = clock.now() + wait if wait else None
+    if errcode == 45009 and until:
+        until = until.replace(hour=16, minute=0, second=0)
+    assert result.notices == (Notice(account.appid, account.name, kind, until),)
+    assert (result.exit, result.failures, result.calls) == (75, (), 0)
+
+
+async def test_a_stop_before_the_token_skips_the_account(
+    clock: FakeClock, configured: Callable[..., Settings], stop: Stop
+) -> None:
+    async with _sandbox(clock, World(size=1)) as sandbox:
+        settings = configured(sandbox)
+        api = AccountApi(settings.accounts[0], None, stop=stop, clock=clock)  # type: ignore[arg-type] # never asked
+        asks = plan(settings.accounts[0], NEWEST, 7)
+        work = AccountRun(settings.accounts[0], asks, NEWEST, writer=None, clock=clock)  # type: ignore[arg-type] # as above
+        stop.set(signal.SIGTERM)
+        await work.log_in(api)
+        assert (await work.collect(api)).outcome is Outcome.SKIPPED
+        assert sandbox.calls == []
+
+
+async def test_rows_outside_the_window_are_dropped_and_told(
+    clock: FakeClock, database: Database, configured: Callable[..., Settings]
+) -> None:
+    world = World(size=1)
+    appid = world.accounts[0].appid
+    dirty = [{"ref_date": "2014-11-30", "cumulate_user": 1}]
+    good = [{"ref_date": str(NEWEST), "cumulate_user": 2}]
+    with aioresponses() as web, structlog.testing.capture_logs() as logs:
+        web.post("https://wechat.test/cgi-bin/stable_token", payload={"access_token": "T", "expires_in": 7200})
+        web.post(f"https://wechat.test{SUMMARY}?access_token=T", payload={"list": []})
+        web.post(f"https://wechat.test{CUMULATE}?access_token=T", payload={"list": dirty + good})
+        settings = configured(Sandbox(world, port=1))
+        api = settings.api.model_copy(update={"hosts": ("https://wechat.test",)})
+        assert (await run(replace(settings, api=api), clock)).exit == 0
+    assert [(log["event"], log["dataset"], log["rows"]) for log in logs] == [("rows.dropped", "user_cumulate", 1)]
+    assert (await stored(database)).keys() == {(appid, str(NEWEST))}
 
 
 async def test_a_token_that_the_stable_call_keeps_giving_is_forced(

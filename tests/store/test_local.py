@@ -121,6 +121,12 @@ def program(path: Path, *lines: str) -> dict[str, str]:
     return {"COLLECTOR_MONGOD": str(path)}
 
 
+async def use(home: Path, entered: asyncio.Event) -> str:
+    async with local_mongod(home) as uri:
+        entered.set()
+        return uri
+
+
 async def error_of(home: Path, environ: Mapping[str, str] = os.environ) -> str:
     with pytest.raises(DatabaseError) as caught:
         async with local_mongod(home, environ):
@@ -247,10 +253,11 @@ async def test_an_orphan_that_does_not_answer_yet_is_waited_for(home: Path) -> N
     async with other_process(home) as (other, uri):
         other.kill()
     socket_of(uri).rename(home / "not yet")
-    using = asyncio.create_task(use(home))
+    entered = asyncio.Event()
+    using = asyncio.create_task(use(home, entered))
     await turns_until(lambda: is_held(home / "turn.lock"))
     await many_turns()
-    assert not using.done()
+    assert not entered.is_set()
     (home / "not yet").rename(socket_of(uri))
     assert await using == uri
 
@@ -286,13 +293,8 @@ async def test_processes_that_start_at_once_share_one(home: Path) -> None:
 # What goes wrong while it starts or stops.
 
 
-async def use(home: Path) -> str:
-    async with local_mongod(home) as uri:
-        return uri
-
-
 async def test_a_cancelled_start_leaves_nothing_behind(home: Path) -> None:
-    using = asyncio.create_task(use(home))
+    using = asyncio.create_task(use(home, asyncio.Event()))
     await turns_until((home / "socket").exists)
     using.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -345,13 +347,12 @@ async def test_a_start_that_takes_long_is_an_error(home: Path, tmp_path: Path, m
 
 
 async def test_a_server_out_of_reach_is_an_error_and_not_stopped(home: Path) -> None:
-    async with local_mongod(home) as uri:
-        (home / "socket").rename(home / "elsewhere")
-        said = await error_of(home)
-        (home / "elsewhere").rename(home / "socket")
-        assert await answers(uri)
+    async with other_process(home) as (other, uri):
+        other.kill()
+    (home / "socket").rename(home / "elsewhere")
     why = "started by hand, in a container, or under a /tmp of its own"
-    assert said == f"a mongod that is out of reach ({why}) has {home}/db: stop it, {MONGODB_OF_YOURS}"
+    said = f"a mongod that is out of reach ({why}) has {home}/db: stop it, {MONGODB_OF_YOURS}"
+    assert (await error_of(home), await answers(uri)) == (said, True)
 
 
 async def test_data_that_it_cannot_read_is_an_error_with_what_its_log_says(home: Path) -> None:

@@ -2,6 +2,7 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator
 from typing import Any
+from unittest.mock import Mock
 
 import aiohttp
 import pytest
@@ -139,7 +140,16 @@ async def test_a_stop_ends_the_wait_before_another_try(web: Any, client: Client,
         await client.retrying(call)
 
 
+def _connector_error(kind: type[aiohttp.ClientConnectorError]) -> aiohttp.ClientConnectorError:
+    return kind(Mock(ssl=True, host="h", port=1), OSError(1, TOKEN))
+
+
 FAULTS = [
+    (_connector_error(aiohttp.ClientConnectorSSLError), "its certificate isn't trusted"),
+    (_connector_error(aiohttp.ClientConnectorDNSError), "its name isn't known"),
+    (_connector_error(aiohttp.ClientProxyConnectionError), "the proxy can't be reached"),
+    (_connector_error(aiohttp.ClientConnectorError), "no connection"),
+    (aiohttp.ClientHttpProxyError(Mock(), (), status=407), "the proxy refused with HTTP 407"),
     (aiohttp.ServerDisconnectedError(), "the connection broke"),
     (ConnectionResetError(), "the connection broke"),
     (TimeoutError(), "timed out"),
