@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import IntEnum, StrEnum
 
 from pydantic import SecretStr
+
+from collector.days import Days
 
 Secret = SecretStr
 """A text that can't print: its repr, str and JSON are asterisks; `get_secret_value()` gives it away."""
@@ -52,6 +54,68 @@ class Account:
     def __str__(self) -> str:
         return f"{self.name} ({self.appid})"
 
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """The last error of a dataset: WeChat's or ours, the remedy, and since when it has failed without a success (UTC)."""
+
+    errmsg: str
+    errcode: int | None
+    rid: str | None
+    hint: str
+    since: datetime
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetState:
+    """What is known of one dataset of an account.
+
+    * `covered`: days whose figures are stored. `void`: days that WeChat has nothing for, found out for good.
+    * `empty`: days of age 6 or more that were answered without a row, by the Beijing day of that answer; a second
+      such answer on another Beijing day makes them void.
+    * `refreshed_to`: the newest published day when the last days were last fetched again, whole.
+    * `not_before`: the instant (UTC) before which WeChat is not to be asked.
+    * `calls`: data calls made on the Beijing day `calls_on`, all runs together.
+    """
+
+    covered: Days = Days()
+    void: Days = Days()
+    empty: Mapping[date, Days] = field(default_factory=dict)
+    refreshed_to: date | None = None
+    not_before: datetime | None = None
+    calls_on: date | None = None
+    calls: int = 0
+    last_success: datetime | None = None
+    last_error: Trouble | None = None
+
+    @property
+    def settled(self) -> Days:
+        """The days that need not be asked for again."""
+        return self.covered | self.void
+
+
+@dataclass(frozen=True, slots=True)
+class AccountState:
+    """What is known of one account, as the collection `accounts` holds it.
+
+    `name` is the one that its stored documents bear. `born` is the day on which its history begins, if that was
+    found. `history_since` is the day to which a backfill was asked to reach.
+    """
+
+    account: str
+    name: str
+    tags: tuple[str, ...] = ()
+    born: date | None = None
+    history_since: date | None = None
+    datasets: Mapping[str, DatasetState] = field(default_factory=dict)
+
+    def dataset(self, name: str) -> DatasetState:
+        """What is known of a dataset; nothing of one that was never asked."""
+        return self.datasets.get(name, _UNKNOWN)
+
+
+_UNKNOWN = DatasetState()
 
 Fields = Mapping[str, object]
 """The fields that one dataset gives one day, named as they are stored."""

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -101,7 +101,10 @@ def stopped(home: Path) -> bool:
 
 def listening(pid: int, kind: str, inode: int) -> list[list[str]]:
     """The rows of /proc/net/KIND that are sockets of `pid`, where column `inode` tells which."""
-    own = {str(fd.readlink()) for fd in Path(f"/proc/{pid}/fd").iterdir()}
+    own = set()
+    for fd in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # a file may be closed meanwhile; what listens stays
+            own.add(str(fd.readlink()))
     rows = [line.split() for line in Path("/proc/net", kind).read_text().splitlines()]
     return [row for row in rows if f"socket:[{row[inode]}]" in own]
 
@@ -353,6 +356,8 @@ async def test_a_server_out_of_reach_is_an_error_and_not_stopped(home: Path) -> 
     why = "started by hand, in a container, or under a /tmp of its own"
     said = f"a mongod that is out of reach ({why}) has {home}/db: stop it, {MONGODB_OF_YOURS}"
     assert (await error_of(home), await answers(uri)) == (said, True)
+    (home / "elsewhere").rename(home / "socket")
+    assert (await use(home, asyncio.Event()), stopped(home)) == (uri, True)
 
 
 async def test_data_that_it_cannot_read_is_an_error_with_what_its_log_says(home: Path) -> None:

@@ -1,0 +1,154 @@
+"""What is known of each account: the collection `accounts`, read whole at the start and written after the data.
+
+A document holds the whole value, so writing it twice does no harm::
+
+    { _id: "wx…", version: 1, name: "acme-shoes", tags: ["retail"], born: "2019-03-02", history_since: "2015-01-01",
+      user_summary: { covered: [{ begin: "2026-11-01", end: "2026-11-23" }], void: [],
+                      empty: [{ begin: …, end: …, on: "2026-11-24" }], refreshed_to: "2026-11-23",
+                      not_before: ISODate(), calls: { on: "2026-11-24", count: 2 }, last_success: ISODate(),
+                      last_error: { errmsg: …, errcode: …, rid: …, hint: …, since: ISODate(), at: ISODate() } },
+      user_cumulate: { … } }
+
+What isn't known is absent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, date, datetime
+from typing import Any
+
+from pymongo import ReplaceOne
+
+from collector.days import Days, Window
+from collector.errors import DatabaseError
+from collector.model import AccountState, DatasetState, Trouble
+from collector.store.database import Database, Document, translated
+
+ACCOUNTS = "accounts"
+VERSION = 1
+
+_OWN_KEYS = frozenset({"_id", "version", "name", "tags", "born", "history_since"})
+MOST_NAMED = 5
+
+
+async def load(database: Database) -> dict[str, AccountState]:
+    """The state of all accounts ever collected, by appid, in one query.
+
+    Raises `DatabaseError` for documents that are damaged or of another version; nothing is changed then.
+    """
+    states: dict[str, AccountState] = {}
+    damaged: list[str] = []
+    with translated():
+        async for document in database[ACCOUNTS].find():
+            try:
+                state = from_document(document)
+            except (KeyError, TypeError, ValueError, AttributeError):
+                damaged.append(str(document.get("_id"))[:50])
+            else:
+                states[state.account] = state
+    if damaged:
+        named = ", ".join(damaged[:MOST_NAMED]) + (" and more" if len(damaged) > MOST_NAMED else "")
+        raise DatabaseError(
+            f"{len(damaged)} documents of `{ACCOUNTS}` are damaged or of another version ({named}); nothing was "
+            "changed. `collector verify --repair` makes them anew from the documents of user_daily"
+        )
+    return states
+
+
+def replacement(state: AccountState) -> ReplaceOne[Document]:
+    """The write that puts `state` in the place of what was known."""
+    return ReplaceOne({"_id": state.account}, to_document(state), upsert=True)
+
+
+def to_document(state: AccountState) -> Document:
+    """The document of a state."""
+    known = {
+        "_id": state.account,
+        "version": VERSION,
+        "name": state.name,
+        "tags": list(state.tags),
+        "born": _day(state.born),
+        "history_since": _day(state.history_since),
+    }
+    return _present(known | {name: _dataset(dataset) for name, dataset in state.datasets.items()})
+
+
+def from_document(document: Mapping[str, Any]) -> AccountState:
+    """The state that a document holds. Raises `ValueError`, `TypeError` or `KeyError` where it isn't one."""
+    if document["version"] != VERSION or not isinstance(document["_id"], str):
+        raise ValueError("another version")
+    return AccountState(
+        account=document["_id"],
+        name=document["name"],
+        tags=tuple(document["tags"]),
+        born=_date(document.get("born")),
+        history_since=_date(document.get("history_since")),
+        datasets={name: _dataset_state(document[name]) for name in document.keys() - _OWN_KEYS},
+    )
+
+
+def _dataset(dataset: DatasetState) -> Document:
+    calls = {"on": _day(dataset.calls_on), "count": dataset.calls} if dataset.calls_on else None
+    error = dataset.last_error
+    return _present(
+        {
+            "covered": _ranges(dataset.covered),
+            "void": _ranges(dataset.void),
+            "empty": [span | {"on": str(on)} for on, days in dataset.empty.items() for span in _ranges(days)],
+            "refreshed_to": _day(dataset.refreshed_to),
+            "not_before": dataset.not_before,
+            "calls": calls,
+            "last_success": dataset.last_success,
+            "last_error": error and {key: getattr(error, key) for key in Trouble.__slots__},
+        }
+    )
+
+
+def _dataset_state(document: Mapping[str, Any]) -> DatasetState:
+    calls = document.get("calls", {})
+    error = document.get("last_error")
+    empty: dict[date, list[Window]] = {}
+    for span in document["empty"]:
+        empty.setdefault(date.fromisoformat(span["on"]), []).append(_window(span))
+    return DatasetState(
+        covered=Days.joined(map(_window, document["covered"])),
+        void=Days.joined(map(_window, document["void"])),
+        empty={on: Days.joined(windows) for on, windows in empty.items()},
+        refreshed_to=_date(document.get("refreshed_to")),
+        not_before=_utc(document.get("not_before")),
+        calls_on=_date(calls.get("on")),
+        calls=int(calls.get("count", 0)),
+        last_success=_utc(document.get("last_success")),
+        last_error=Trouble(**{**error, "since": _utc(error["since"]), "at": _utc(error["at"])}) if error else None,
+    )
+
+
+def _present(values: Mapping[str, Any]) -> Document:
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def _ranges(days: Days) -> list[Document]:
+    return [{"begin": str(window.begin), "end": str(window.end)} for window in days.ranges]
+
+
+def _window(span: Mapping[str, str]) -> Window:
+    return Window(date.fromisoformat(span["begin"]), date.fromisoformat(span["end"]))
+
+
+def _day(day: date | None) -> str | None:
+    return None if day is None else str(day)
+
+
+def _date(day: str | None) -> date | None:
+    return None if day is None else date.fromisoformat(day)
+
+
+def _utc(instant: datetime | None) -> datetime | None:
+    """MongoDB keeps instants in UTC and gives them without a zone."""
+    return None if instant is None else instant.replace(tzinfo=UTC)
+
+
+def names_changed(states: Mapping[str, AccountState], names: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """The accounts, by appid, whose name in the configuration isn't the one that their documents bear."""
+    return {appid: name for appid, name in names if appid in states and states[appid].name != name}
