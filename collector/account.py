@@ -1,4 +1,4 @@
-"""One account's part of a run: its windows are asked, folded and handed to the writer.
+"""One account's part of a run: its windows are asked, folded, settled and handed to the writer.
 
 Everything that WeChat refuses ends here as a failure or a notice; only a lost database or a mistake of
 ours goes further.
@@ -7,27 +7,28 @@ ours goes further.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import date, timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 import structlog
 
-from collector.datasets import DATASETS, Dataset, Folded, fold
+from collector.datasets import CUMULATE, DATASETS, Dataset, fold
 from collector.days import ONE_DAY, Window, next_beijing_midnight
-from collector.errors import ApiError, CallError, CallKind, HostError, Reaction, StoppedError
-from collector.model import Account, AccountResult, Day, Failure, Fields, Notice, Outcome
+from collector.errors import ApiError, BudgetError, CallError, CallKind, HostError, Reaction, StoppedError
+from collector.model import Account, AccountResult, Day, Failure, Notice, Outcome, Trouble, Update
 from collector.plan import Ask
+from collector.settle import Answer, Settling
+from collector.store.database import Database, find_days
 from collector.store.writer import Writer
 from collector.wechat.account import MOST_IN_FLIGHT, AccountApi
+from collector.wechat.client import Client
 from collector.wechat.errcodes import NOT_BEFORE_S
-from collector.wechat.waits import Clock
+from collector.wechat.waits import Clock, Stop
 
 log = structlog.get_logger()
-
-_READINESS = "user_cumulate"
-"""The dataset that tells whether a day is there: summary leaves out days without movement."""
 
 _ENDS_ACCOUNT = frozenset({Reaction.ACCOUNT, Reaction.COMPONENT, Reaction.LIST_AGAIN, Reaction.REFRESH})
 _NOT_THERE_YET = frozenset({61501, 61503})
@@ -45,21 +46,52 @@ def first_of_group() -> Iterator[None]:
         raise error from None
 
 
-class AccountRun:
-    """What is known of one account while a worker has it: `log_in`, then `collect`."""
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What all accounts of a run share."""
 
-    def __init__(self, account: Account, asks: Sequence[Ask], newest: date, *, writer: Writer, clock: Clock) -> None:
+    client: Client
+    database: Database
+    writer: Writer
+    clock: Clock
+    stop: Stop
+
+
+class AccountRun:
+    """One account while a worker has it: `log_in`, then `collect`.
+
+    `asks` are the windows of the plan to ask now, newest first; `on_window` hears of each that is done. With
+    `goes_on` another part of the run will go on with `settling`, and may tell by itself what isn't settled yet.
+    """
+
+    def __init__(
+        self,
+        account: Account,
+        asks: Sequence[Ask],
+        settling: Settling,
+        shared: Shared,
+        *,
+        goes_on: bool = False,
+        on_window: Callable[[], None] | None = None,
+    ) -> None:
         self._account = account
         self._asks = iter(asks)
         self._planned = Counter(name for ask in asks for name in ask.datasets)
         self._answered: Counter[str] = Counter()
-        self._newest = newest
-        self._newest_came = not asks
-        self._writer = writer
-        self._clock = clock
+        self._settling = settling
+        self._shared = shared
+        self._clock = shared.clock
+        self._goes_on = goes_on
+        self._on_window = on_window or (lambda: None)
+        self._writing = asyncio.Lock()
         self._ended: dict[str | None, CallError | None] = {}
         self._notices: dict[str, Notice] = {}
         self._stopped = False
+
+    def wait(self, scope: str | None, kind: str, until: datetime | None = None) -> None:
+        """Ask a dataset (None: the account) no more, because somebody ordered a wait: a notice, and no failure."""
+        self._ended.setdefault(scope, None)
+        self._notices[kind] = Notice(self._account.appid, self._account.name, kind, until)
 
     async def log_in(self, api: AccountApi) -> None:
         """Have a token, if there is anything to ask; an account that gets none is at its end."""
@@ -73,58 +105,86 @@ class AccountRun:
 
     async def collect(self, api: AccountApi) -> AccountResult:
         """Ask for every window, newest first, up to `MOST_IN_FLIGHT` of them at work at once."""
-        with first_of_group():
-            async with asyncio.TaskGroup() as lanes:
-                for _ in range(MOST_IN_FLIGHT):
-                    lanes.create_task(self._lane(api))
+        for name, dataset in DATASETS.items():
+            known = self._settling.state.dataset(name)
+            api.budget.resume(dataset.path, known.calls_on, known.calls)
+        if self._planned:
+            with first_of_group():
+                async with asyncio.TaskGroup() as lanes:
+                    for _ in range(MOST_IN_FLIGHT):
+                        lanes.create_task(self._lane(api))
+            await self._finish(api)
         return self._result()
 
     async def _lane(self, api: AccountApi) -> None:
         for ask in self._asks:
             datasets = [DATASETS[name] for name in ask.datasets if name not in self._ended]
-            if self._stopped or None in self._ended:
+            if self._stopped or None in self._ended or self._settling.is_before_birth(ask.window):
                 return
             async with asyncio.TaskGroup() as calls:
                 tasks = {dataset.name: calls.create_task(self._ask(api, dataset, ask.window)) for dataset in datasets}
-            days = self._days({name: task.result() for name, task in tasks.items()})
-            if days:
-                await self._writer.put(days)
+            answers = {name: answer for name, task in tasks.items() if (answer := task.result())}
+            if answers:
+                await self._take(api, answers)
+            self._on_window()
 
-    async def _ask(self, api: AccountApi, dataset: Dataset, window: Window) -> Mapping[date, Fields]:
-        """The days of one dataset's answer; none where there was no answer, which is noted."""
+    async def _ask(self, api: AccountApi, dataset: Dataset, window: Window) -> Answer | None:
+        """One dataset's answer, or None where there was none, which is noted."""
         try:
-            folded = await self._fetch(api, dataset, window)
+            answer, dropped = await self._fetch(api, dataset, window)
         except StoppedError:
             self._stopped = True
-            return {}
+            return None
         except CallError as error:
             self._end(dataset.name, error)
-            return {}
+            return None
         self._answered[dataset.name] += 1
-        if folded.dropped:
-            log.info("rows.dropped", account=str(self._account), dataset=dataset.name, rows=folded.dropped)
-        if dataset.name == _READINESS and self._newest in folded.days:
-            self._newest_came = True
-        return folded.days
+        if dropped:
+            log.info("rows.dropped", account=str(self._account), dataset=dataset.name, rows=dropped)
+        return answer
 
-    async def _fetch(self, api: AccountApi, dataset: Dataset, window: Window) -> Folded:
+    async def _fetch(self, api: AccountApi, dataset: Dataset, asked: Window) -> tuple[Answer, int]:
         """Ask; and once more without the newest day where WeChat says that it isn't there yet."""
+        window = asked
         try:
-            return fold(dataset, await api.rows(dataset.path, window), window)
+            rows = await api.rows(dataset.path, window)
         except ApiError as error:
-            if error.errcode not in _NOT_THERE_YET or window.end != self._newest or len(window) == 1:
+            if error.errcode not in _NOT_THERE_YET or asked.end != self._settling.newest or len(asked) == 1:
                 raise
-        window = Window(window.begin, window.end - ONE_DAY)
-        return fold(dataset, await api.rows(dataset.path, window), window)
+            window = Window(asked.begin, asked.end - ONE_DAY)
+            rows = await api.rows(dataset.path, window)
+        folded = fold(dataset, rows, window)
+        return Answer(asked, window, folded.days), folded.dropped
 
-    def _days(self, answers: Mapping[str, Mapping[date, Fields]]) -> list[Day]:
-        """One value a day, holding every dataset that had it."""
-        fields: dict[date, dict[str, Fields]] = defaultdict(dict)
-        for dataset, days in answers.items():
-            for day, values in days.items():
-                fields[day][dataset] = values
-        now = self._clock.now()
-        return [Day(self._account.appid, self._account.name, day, came, now) for day, came in fields.items()]
+    async def _take(self, api: AccountApi, answers: Mapping[str, Answer]) -> None:
+        """Settle the answers and hand over what they bring; one lane at a time, so that states go out in order."""
+        async with self._writing:
+            days = self._settling.take(answers, self._clock.now())
+            if CUMULATE not in answers and self._settling.unsettled:
+                days += await self._recall()
+            await self._put(api, days)
+
+    async def _finish(self, api: AccountApi) -> None:
+        """Settle what this run couldn't tell by itself, and keep what is known of calls and errors."""
+        days = [] if self._goes_on or not self._settling.unsettled else await self._recall()
+        for name in DATASETS:
+            error = self._ended.get(name) or self._ended.get(None)
+            if error:
+                now = self._clock.now()
+                self._settling.fail(name, Trouble(error.errmsg, error.errcode, error.rid, error.hint, now, now))
+        await self._put(api, days)
+
+    async def _recall(self) -> list[Day]:
+        wanted = {day - ONE_DAY * back for day in self._settling.unsettled for back in (0, 1)}
+        stored = await find_days(self._shared.database, self._account.appid, wanted)
+        return self._settling.recall(stored, self._clock.now())
+
+    async def _put(self, api: AccountApi, days: Sequence[Day]) -> None:
+        for name, dataset in DATASETS.items():
+            on, calls = api.budget.used(dataset.path)
+            if calls:
+                self._settling.change(name, calls_on=on, calls=calls)
+        await self._shared.writer.put(Update(days, self._settling.state))
 
     def _end(self, dataset: str | None, error: CallError) -> None:
         """Choose what ends with this error: the window, its dataset or the account; as a failure or with a notice."""
@@ -132,33 +192,37 @@ class AccountRun:
         whole_account = error.kind is CallKind.TOKEN or error.reaction in _ENDS_ACCOUNT
         scope = None if whole_account else dataset
         match error.reaction:
+            case Reaction.STOP_FOR_DAY if isinstance(error, BudgetError):
+                self.wait(scope, "daily_calls", next_beijing_midnight(now))
             case Reaction.STOP_FOR_DAY:
-                self._wait(scope, Notice(self._account.appid, self._account.name, "quota", next_beijing_midnight(now)))
-            case Reaction.SLOW:
-                minute = now.replace(second=0, microsecond=0) + timedelta(minutes=1)
-                self._wait(None, Notice(self._account.appid, self._account.name, "rate", minute))
+                self._wait_until(scope, "quota", next_beijing_midnight(now))
             case Reaction.NOT_BEFORE:
-                until = now + timedelta(seconds=NOT_BEFORE_S[error.errcode or 0])
-                self._wait(None, Notice(self._account.appid, self._account.name, "ip_refused", until))
+                self._wait_until(None, "ip_refused", now + timedelta(seconds=NOT_BEFORE_S[error.errcode or 0]))
+            case Reaction.SLOW:
+                self.wait(None, "rate", now.replace(second=0, microsecond=0) + timedelta(minutes=1))
             case Reaction.LATER if whole_account:
-                self._wait(None, Notice(self._account.appid, self._account.name, "ip_unconfirmed"))
+                self.wait(None, "ip_unconfirmed")
             case Reaction.LATER:
                 pass  # the window stays pending
             case _:
                 self._ended.setdefault(scope, error)
 
-    def _wait(self, scope: str | None, notice: Notice) -> None:
-        self._ended.setdefault(scope, None)
-        self._notices[notice.kind] = notice
+    def _wait_until(self, scope: str | None, kind: str, until: datetime) -> None:
+        """A wait that later runs keep as well."""
+        self.wait(scope, kind, until)
+        for name in [scope] if scope else DATASETS:
+            self._settling.change(name, not_before=until)
 
     def _result(self) -> AccountResult:
         failures = tuple(self._failure(scope, error) for scope, error in self._ended.items() if error is not None)
+        silent = self._settling.is_silent
         if failures:
             outcome = Outcome.FAILED
         elif self._stopped:
             outcome = Outcome.SKIPPED
         else:
-            outcome = Outcome.OK if self._newest_came else Outcome.PENDING
+            wanted = bool(self._planned or self._notices)
+            outcome = Outcome.PENDING if wanted and self._settling.lacks_newest and not silent else Outcome.OK
         return AccountResult(
             self._account,
             outcome,
@@ -166,6 +230,8 @@ class AccountRun:
             tuple(self._notices.values()),
             answered=bool(self._answered),
             unreachable=any(isinstance(error, HostError) for error in self._ended.values()),
+            silent=silent,
+            windows_left=0 if failures else sum(1 for _ in self._asks),
         )
 
     def _failure(self, dataset: str | None, error: CallError) -> Failure:

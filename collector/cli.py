@@ -11,7 +11,7 @@ import signal
 import sys
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,7 @@ import typer
 if TYPE_CHECKING:  # the rest of the collector is imported by the commands that need it
     from collector.config import Settings
     from collector.model import Account, RunResult
+    from collector.plan import Plan, Target
     from collector.wechat.waits import Stop
 
 T = TypeVar("T")
@@ -78,12 +79,15 @@ def _collector(
         raise typer.Exit
 
 
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be asked, and ask nothing.")]
+
+
 @app.command()
 def run(
     config: Config = None,
     account: Names = None,
     tag: Tags = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be asked, and ask nothing.")] = False,
+    dry_run: DryRun = False,
     as_json: Json = False,
     verbose: Verbose = 0,
     quiet: Quiet = False,
@@ -92,12 +96,37 @@ def run(
     """Collect what is missing, and the last days again: the daily job."""
     _configure_logging(verbose, quiet, log_format)
     settings, accounts = _chosen(config or [], account or [], tag or [])
-    if dry_run:
-        _print_plan(settings, accounts, as_json)
-        return
-    result = _run(partial(_collect, settings, accounts))
-    _print_result(result, as_json, verbose, quiet)
-    raise typer.Exit(result.exit)
+    _do(settings, accounts, {}, dry_run=dry_run, as_json=as_json, verbose=verbose, quiet=quiet)
+
+
+@app.command()
+def backfill(
+    since: Annotated[datetime, typer.Option("--since", formats=["%Y-%m-%d"], help="The oldest day wanted.")],
+    until: Annotated[
+        datetime | None, typer.Option("--until", formats=["%Y-%m-%d"], help="The newest day wanted. Default: all.")
+    ] = None,
+    refetch: Annotated[bool, typer.Option("--refetch", help="Ask for days again that are stored.")] = False,
+    exhaustive: Annotated[
+        bool, typer.Option("--exhaustive", help="Go on where an account seems to have begun.")
+    ] = False,
+    config: Config = None,
+    account: Names = None,
+    tag: Tags = None,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+    verbose: Verbose = 0,
+    quiet: Quiet = False,
+    log_format: LogForm = LogFormat.TEXT,
+) -> None:
+    """Do the daily job, then fill the history, newest days first.
+
+    Only what is missing is asked for, so it can be stopped and started at any moment.
+    """
+    _configure_logging(verbose, quiet, log_format)
+    settings, accounts = _chosen(config or [], account or [], tag or [])
+    wanted = _history(since.date(), until.date() if until else None)
+    history = wanted | {"refetch": refetch, "exhaustive": exhaustive}
+    _do(settings, accounts, history, dry_run=dry_run, as_json=as_json, verbose=verbose, quiet=quiet)
 
 
 @app.command()
@@ -174,16 +203,57 @@ def _chosen(files: list[Path], names: list[str], tags: list[str]) -> tuple[Setti
     return settings, config.select(settings.accounts, names, tags)
 
 
-async def _collect(settings: Settings, accounts: tuple[Account, ...], stop: Stop) -> RunResult:
-    """A run, with a progress bar on stderr where that is a terminal."""
+def _history(since: date, until: date | None) -> dict[str, Any]:
+    """The days that a backfill is for, as `Target` has them."""
+    import structlog
+
+    from collector.days import FIRST_DAY, beijing_day
+    from collector.errors import UsageError
+
+    if since > beijing_day(datetime.now(UTC)):
+        raise UsageError(f"--since {since} lies in the future: name a day that has passed")
+    if until and until < since:
+        raise UsageError(f"--since {since} lies after --until {until}: swap them")
+    if since < FIRST_DAY:
+        what = f"--since {since} is moved to {FIRST_DAY}, the oldest day that WeChat keeps"
+        structlog.get_logger().warning("backfill.since_moved", what=what)
+    return {"since": max(since, FIRST_DAY), "until": until}
+
+
+def _do(  # the last part of run and backfill
+    settings: Settings,
+    accounts: tuple[Account, ...],
+    history: dict[str, Any],
+    *,
+    dry_run: bool,
+    as_json: bool,
+    verbose: int,
+    quiet: bool,
+) -> None:
+    from dataclasses import replace
+
+    from collector.collect import plans, target_of
+    from collector.wechat.waits import Clock
+
+    target = replace(target_of(settings, Clock()), **history)
+    if dry_run:
+        _print_plans(_run(lambda _: plans(settings, accounts, target, Clock())), as_json)
+        return
+    result = _run(partial(_collect, settings, accounts, target))
+    _print_result(result, as_json, verbose, quiet)
+    raise typer.Exit(result.exit)
+
+
+async def _collect(settings: Settings, accounts: tuple[Account, ...], target: Target, stop: Stop) -> RunResult:
+    """A run, with progress on stderr where that is a terminal."""
     from rich.console import Console
 
     from collector.collect import collect
     from collector.report.progress import progress
     from collector.wechat.waits import Clock
 
-    with progress(len(accounts), Console(stderr=True)) as on_account:
-        return await collect(settings, accounts, clock=Clock(), stop=stop, on_account=on_account)
+    with progress(Console(stderr=True)) as watch:
+        return await collect(settings, accounts, target, clock=Clock(), stop=stop, watch=watch)
 
 
 def _run(main: Callable[[Stop], Coroutine[Any, Any, T]]) -> T:
@@ -216,17 +286,14 @@ def _on_signal(stop: Stop, number: signal.Signals) -> None:
     stop.set(number)
 
 
-def _print_plan(settings: Settings, accounts: tuple[Account, ...], as_json: bool) -> None:
-    from collector.days import newest_published
-    from collector.plan import plan
+def _print_plans(plans: list[tuple[Account, Plan]], as_json: bool) -> None:
     from collector.report import planned
 
-    newest = newest_published(datetime.now(UTC), settings.run.published_at)
-    plans = [
-        planned.Planned(account, [(ask.window, ask.datasets) for ask in plan(account, newest, settings.run.lookback)])
-        for account in accounts
+    rows = [
+        planned.Planned(account, [(ask.window, ask.datasets) for ask in (*plan.daily, *plan.history)])
+        for account, plan in plans
     ]
-    print(_pretty(planned.as_json(plans)) if as_json else planned.as_table(plans))
+    print(_pretty(planned.as_json(rows)) if as_json else planned.as_table(rows))
 
 
 def _print_result(result: RunResult, as_json: bool, verbose: int, quiet: bool) -> None:

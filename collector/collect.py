@@ -1,7 +1,8 @@
 """The run: session and database are opened, a pool of workers takes the accounts, everything is counted.
 
 A worker takes one account at a time from one shared iterator, so memory follows the workers, not the
-accounts; one account's trouble never stops another's.
+accounts; one account's trouble never stops another's. The newest days of all accounts come first, then the
+history of all.
 """
 
 from __future__ import annotations
@@ -9,23 +10,26 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
-from datetime import date
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import structlog
 
-from collector.account import AccountRun, first_of_group
+from collector.account import AccountRun, Shared, first_of_group
 from collector.config import Settings
 from collector.days import newest_published
 from collector.errors import CollectorError, DatabaseError, StoppedError, UnreachableError
-from collector.model import Account, AccountResult, Failure, Notice, Outcome, RunResult
-from collector.plan import plan
+from collector.model import Account, AccountResult, AccountState, Failure, Outcome, RunResult, Update
+from collector.plan import Plan, Target, plan
+from collector.report.watch import Watch
+from collector.settle import Settling
 from collector.store.database import open_database, prepare
+from collector.store.state import load, rename
 from collector.store.writer import Writer
+from collector.tally import Tally
 from collector.wechat.account import MOST_IN_FLIGHT, AccountApi
 from collector.wechat.client import Client
+from collector.wechat.tokens import Token
 from collector.wechat.waits import Clock, Stop
 
 log = structlog.get_logger()
@@ -33,27 +37,56 @@ log = structlog.get_logger()
 DRAIN_S = 30
 """Seconds that calls in flight get to finish after a stop signal."""
 
-OnAccount = Callable[[AccountResult], None]
+
+def target_of(settings: Settings, clock: Clock) -> Target:
+    """What the daily job is for, as of now; a backfill adds to it what history it wants."""
+    return Target(newest_published(clock.now(), settings.run.published_at), settings.run.lookback)
+
+
+async def plans(
+    settings: Settings, accounts: Sequence[Account], target: Target, clock: Clock
+) -> list[tuple[Account, Plan]]:
+    """What a run would ask for, as of now; nothing is asked, nothing is changed."""
+    async with open_database(settings.mongodb.uri, settings.mongodb.database) as database:
+        states = await load(database)
+    now = clock.now()
+    return [
+        (account, plan(account, begun(account, states.get(account.appid), target), target, now)) for account in accounts
+    ]
+
+
+def begun(account: Account, known: AccountState | None, target: Target) -> AccountState:
+    """What is known of an account as a run begins: with its name of now, and what a backfill wants remembered."""
+    state = known or AccountState(account.appid, account.name)
+    since = target.since if target.until is None else None
+    return replace(
+        state,
+        name=account.name,
+        tags=account.tags,
+        born=None if target.exhaustive else state.born,
+        history_since=min((day for day in (state.history_since, since) if day), default=None),
+    )
 
 
 async def collect(
     settings: Settings,
     accounts: Sequence[Account],
+    target: Target,
     *,
     clock: Clock,
     stop: Stop,
-    on_account: OnAccount | None = None,
+    watch: Watch | None = None,
 ) -> RunResult:
-    """Collect what is to be had for `accounts`, as of now; `on_account` hears of each one when it is done.
+    """Collect what `target` wants and is to be had for `accounts`; `watch` hears how it gets on.
 
     Comes back with the result whatever happens to accounts, to the database or to WeChat.
     """
     began = time.monotonic()
     run = f"{clock.now():%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
-    tally = Tally(accounts, on_account)
+    tally = Tally(accounts, watch or Watch())
     error = None
     try:
-        await _collect(settings, tally, clock=clock, stop=stop)
+        await _collect(settings, target, tally, clock=clock, stop=stop)
     except StoppedError:
         log.warning("run.cut", after_seconds=DRAIN_S)
     except (DatabaseError, UnreachableError) as fatal:
@@ -61,10 +94,11 @@ async def collect(
     return tally.result(run, time.monotonic() - began, error=error, stopped_by=stop.signal)
 
 
-async def _collect(settings: Settings, tally: Tally, *, clock: Clock, stop: Stop) -> None:
+async def _collect(settings: Settings, target: Target, tally: Tally, *, clock: Clock, stop: Stop) -> None:
     async with open_database(settings.mongodb.uri, settings.mongodb.database) as database:
         for difference in await prepare(database):
             log.warning("database.differs", what=difference)
+        states = await load(database)
         async with (
             Client.opened(
                 settings.api.hosts,
@@ -75,51 +109,87 @@ async def _collect(settings: Settings, tally: Tally, *, clock: Clock, stop: Stop
             ) as client,
             Writer(database) as writer,
         ):
-            tally.watch(client, writer)
-            pool = Pool(settings, tally, client, writer, clock=clock, stop=stop)
+            tally.count(client, writer)
+            pool = Pool(settings.run.workers, target, states, tally, Shared(client, database, writer, clock, stop))
+            await pool.begin()
             with first_of_group():
                 async with stop.ends(grace_s=DRAIN_S):
-                    await pool.work()
+                    await pool.take_newest_days()
+                    await pool.take_history()
 
 
 class Pool:
     """The workers: each takes the next account when it is done with one.
 
-    `workers` accounts are at work at once. As many more have their token by then, so that no account at work
-    waits for one.
+    `size` accounts are at work at once. As many more have their token by then, so that no account at work waits
+    for one. `states` is what is known of each account, and follows what the run learns.
     """
 
     def __init__(
-        self, settings: Settings, tally: Tally, client: Client, writer: Writer, *, clock: Clock, stop: Stop
+        self, size: int, target: Target, states: dict[str, AccountState], tally: Tally, shared: Shared
     ) -> None:
-        self._settings = settings
+        self._size = size
+        self._target = target
+        self._states = states
         self._tally = tally
-        self._client = client
-        self._writer = writer
-        self._clock = clock
-        self._stop = stop
-        self._at_work = asyncio.Semaphore(settings.run.workers)
+        self._shared = shared
+        self._at_work = asyncio.Semaphore(size)
+        self._kept: dict[str, tuple[Settling, Token | None]] = {}
 
-    async def work(self) -> None:
-        """Take all accounts. Raises `DatabaseError`, or `UnreachableError` when nobody gets through to WeChat."""
-        newest = newest_published(self._clock.now(), self._settings.run.published_at)
-        accounts = iter(self._tally.accounts)
+    async def begin(self) -> None:
+        """Make the states ready: names as they are configured, and what a backfill wants to be remembered."""
+        for account in self._tally.accounts:
+            known = self._states.get(account.appid)
+            self._states[account.appid] = state = begun(account, known, self._target)
+            if known is not None and known.name != state.name:
+                await rename(self._shared.database, account.appid, account.name)
+            if known is not None and known != state:
+                await self._shared.writer.put(Update((), state))
+
+    async def take_newest_days(self) -> None:
+        """The daily job of all accounts. Raises `DatabaseError`, or `UnreachableError` when nobody gets through."""
+        self._tally.watch.phase("accounts", len(self._tally.accounts))
+        await self._take(self._tally.accounts, history=False)
+
+    async def take_history(self) -> None:
+        """What is missing of older days, of the accounts that have got through with the newest."""
+        accounts = [account for account in self._tally.got_through if self._plan(account, history=True).history]
+        if accounts:
+            self._tally.watch.phase(
+                "windows", sum(len(self._plan(account, history=True).history) for account in accounts)
+            )
+            await self._take(accounts, history=True)
+
+    async def _take(self, accounts: Sequence[Account], *, history: bool) -> None:
+        waiting = iter(accounts)
         async with asyncio.TaskGroup() as workers:
-            for _ in range(min(2 * self._settings.run.workers, len(self._tally.accounts))):
-                workers.create_task(self._worker(accounts, newest))
+            for _ in range(min(2 * self._size, len(accounts))):
+                workers.create_task(self._worker(waiting, history=history))
 
-    async def _worker(self, accounts: Iterator[Account], newest: date) -> None:
+    async def _worker(self, accounts: Iterator[Account], *, history: bool) -> None:
         for account in accounts:
-            if self._stop.is_set:
+            if self._shared.stop.is_set:
                 return
-            self._tally.add(await self._isolated(account, newest))
+            result = await self._isolated(account, self._plan(account, history=history), history=history)
+            self._tally.add(result, history=history)
             self._give_up_if_unreachable()
 
-    async def _isolated(self, account: Account, newest: date) -> AccountResult:
+    def _plan(self, account: Account, *, history: bool) -> Plan:
+        state, now = self._states[account.appid], self._shared.clock.now()
+        return plan(account, state, self._target, now, newest_done=history)
+
+    async def _isolated(self, account: Account, planned: Plan, *, history: bool) -> AccountResult:
         """One account's result; even a mistake of ours stops that account alone."""
-        asks = plan(account, newest, self._settings.run.lookback)
-        api = AccountApi(account, self._client, stop=self._stop, clock=self._clock)
-        work = AccountRun(account, asks, newest, writer=self._writer, clock=self._clock)
+        shared, appid = self._shared, account.appid
+        asks, goes_on = (planned.history, False) if history else (planned.daily, bool(planned.history))
+        fresh = (Settling(self._states[appid], planned, self._target), None)
+        settling, token = self._kept.pop(appid, fresh)
+        on_window = self._tally.watch.window if history else None
+        work = AccountRun(account, asks, settling, shared, goes_on=goes_on, on_window=on_window)
+        if not history:
+            for dataset, wait in planned.waits.items():
+                work.wait(dataset, wait.kind, wait.until)
+        api = AccountApi(account, shared.client, stop=shared.stop, clock=shared.clock, token=token)
         try:
             await work.log_in(api)
             async with self._at_work:
@@ -132,68 +202,16 @@ class Pool:
             hint = "this is a mistake of the collector: please report it with the log"
             failure = Failure(account.appid, account.name, None, what, hint=hint, windows=len(asks))
             return AccountResult(account, Outcome.FAILED, (failure,))
+        finally:
+            self._states[appid] = settling.state
+            if goes_on:
+                self._kept[appid] = (settling, api.token)
 
     def _give_up_if_unreachable(self) -> None:
-        enough = min(2 * self._settings.run.workers, len(self._tally.accounts))
-        if not self._client.answered and self._tally.unreachable >= enough:
+        client, tally = self._shared.client, self._tally
+        enough = min(2 * self._size, len(tally.accounts))
+        if not client.answered and tally.unreachable >= enough:
             raise UnreachableError(
-                f"WeChat can't be reached: {self._tally.unreachable} accounts tried {', '.join(self._client.hosts)} "
+                f"WeChat can't be reached: {tally.unreachable} accounts tried {', '.join(client.hosts)} "
                 "and none had an answer. Check this host's network, the proxy and api.hosts"
             )
-
-
-class Tally:
-    """What a run counts, account by account."""
-
-    def __init__(self, accounts: Sequence[Account], on_account: OnAccount | None) -> None:
-        self.accounts = accounts
-        self.unreachable = 0
-        self._on_account = on_account
-        self._outcomes = {account.appid: Outcome.SKIPPED for account in accounts}
-        self._failures: list[Failure] = []
-        self._notices: list[Notice] = []
-        self._got_through: set[str] = set()
-        self._client: Client | None = None
-        self._writer: Writer | None = None
-
-    def watch(self, client: Client, writer: Writer) -> None:
-        """Take the counts of `client` and `writer` into the result, as they stand when it is made."""
-        self._client, self._writer = client, writer
-
-    def add(self, result: AccountResult) -> None:
-        """Note how an account came out."""
-        self._outcomes[result.account.appid] = result.outcome
-        self._failures += result.failures
-        self._notices += result.notices
-        self.unreachable += result.unreachable
-        if result.answered or result.outcome is not Outcome.FAILED:
-            self._got_through.add(result.account.appid)
-        for failure in result.failures:
-            log.info("account.failed", **asdict(failure))
-        if self._on_account:
-            self._on_account(result)
-
-    def result(self, run: str, seconds: float, *, error: str | None, stopped_by: int | None) -> RunResult:
-        """The run's result, as far as it came; accounts with a document that MongoDB refused have failed."""
-        client, writer = self._client, self._writer
-        rejected = writer.rejected if writer else {}
-        outcomes = Counter({**self._outcomes, **dict.fromkeys(rejected, Outcome.FAILED)}.values())
-        return RunResult(
-            run=run,
-            seconds=seconds,
-            outcomes={outcome: outcomes[outcome] for outcome in Outcome},
-            got_through=len(self._got_through),
-            calls=client.calls if client else 0,
-            token_calls=client.token_calls if client else 0,
-            retries=client.retries if client else 0,
-            days=writer.days if writer else 0,
-            failures=(*self._failures, *self._rejections(rejected)),
-            notices=tuple(self._notices),
-            error=error,
-            stopped_by=stopped_by,
-        )
-
-    def _rejections(self, rejected: Mapping[str, str]) -> list[Failure]:
-        names = {account.appid: account.name for account in self.accounts}
-        hint = "look at the document and at the validator of user_daily"
-        return [Failure(appid, names[appid], None, reason, hint=hint) for appid, reason in rejected.items()]

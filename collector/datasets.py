@@ -138,11 +138,17 @@ def _wrong(row: object, what: str) -> RowError:
     )
 
 
+SUMMARY = "user_summary"
+CUMULATE = "user_cumulate"
+
+QUIET: Fields = {"new_user": 0, "cancel_user": 0, "net_user": 0, "sources": []}
+"""What a day comes to that summary leaves out because nobody came or went."""
+
 DATASETS: Mapping[str, Dataset] = {
     dataset.name: dataset
     for dataset in (
-        Dataset("user_summary", "/datacube/getusersummary", 7, _fold_summary),
-        Dataset("user_cumulate", "/datacube/getusercumulate", 7, _fold_cumulate),
+        Dataset(SUMMARY, "/datacube/getusersummary", 7, _fold_summary),
+        Dataset(CUMULATE, "/datacube/getusercumulate", 7, _fold_cumulate),
     )
 }
 """The datasets by name, in the order in which they are asked."""

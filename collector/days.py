@@ -137,6 +137,9 @@ class Days:
         return cut
 
 
+NO_DAYS = Days()
+
+
 def beijing_day(now: datetime) -> date:
     """The calendar day in Beijing at the instant `now`."""
     return now.astimezone(BEIJING).date()

@@ -10,20 +10,22 @@ from pathlib import Path
 from typing import Any
 
 from collector import config
+from collector.collect import target_of
 from collector.config import Settings
 from collector.days import beijing_day
 from collector.model import Account, ExitCode, Outcome, RunResult
+from collector.plan import Target
 from collector.sandbox import Faults, Sandbox, World
 from collector.store.database import USER_DAILY, open_database
 from collector.store.local import local_mongod
-from collector.wechat.waits import Stop
+from collector.wechat.waits import Clock, Stop
 
 ACCOUNTS = 52
 DAYS = 90
 BROKEN = (40164, 40125, 48001)
 """Errcodes that one account each answers for good: a refused IP, a reset secret, a right not granted."""
 
-Collect = Callable[[Settings, tuple[Account, ...], Stop], Awaitable[RunResult]]
+Collect = Callable[[Settings, tuple[Account, ...], Target, Stop], Awaitable[RunResult]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ async def demo(stop: Stop, collect: Collect) -> Shown:
             Sandbox(world, faults=Faults(broken=broken)) as sandbox,
         ):
             settings = _settings(Path(folder, "accounts.yaml"), sandbox.config_yaml(mongodb_uri=uri, since=_since()))
-            result = await collect(settings, settings.accounts, stop)
+            result = await collect(settings, settings.accounts, target_of(settings, Clock()), stop)
             async with open_database(settings.mongodb.uri, settings.mongodb.database) as database:
                 found = database[USER_DAILY].find({}, {"_id": False}).sort("ref_date", -1).limit(1)
                 documents = await found.to_list(1)

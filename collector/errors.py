@@ -12,6 +12,7 @@
         ├── TransientError      worth another try: HTTP 5xx, cut bodies
         │   └── HostError       the host gave no whole answer: refused, broken, too late; the next host is tried
         ├── ApiError            WeChat answered with an errcode
+        ├── BudgetError         the account's own `daily_calls` are used up
         └── RowError            a row of an answer isn't of the right shape
 
 Messages name what is wrong, where, and the remedy. None of them holds a secret: addresses of calls
@@ -153,6 +154,12 @@ class ApiError(CallError):
 
     def __str__(self) -> str:
         return f"{self.errcode} {self.errmsg}"
+
+
+class BudgetError(CallError):
+    """The data calls that the configuration allows a dataset of the account on one Beijing day are used up."""
+
+    reaction = Reaction.STOP_FOR_DAY
 
 
 class RowError(CallError):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import IntEnum, StrEnum
 
 from pydantic import SecretStr
 
-from collector.days import Days
+from collector.days import NO_DAYS, Days
 
 Secret = SecretStr
 """A text that can't print: its repr, str and JSON are asterisks; `get_secret_value()` gives it away."""
@@ -40,7 +40,10 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One official account, with everything that the defaults gave it filled in."""
+    """One official account, with everything that the defaults gave it filled in.
+
+    `daily_calls` is how many data calls of each dataset it may have in a Beijing day, all runs together.
+    """
 
     name: str
     appid: str
@@ -48,6 +51,7 @@ class Account:
     rate_limit: Rate
     token: TokenKind = TokenKind.STABLE
     since: date | None = None
+    daily_calls: int | None = None
     tags: tuple[str, ...] = ()
     enabled: bool = True
 
@@ -57,7 +61,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """The last error of a dataset: WeChat's or ours, the remedy, and since when it has failed without a success (UTC)."""
+    """The last error of a dataset, its remedy, and since when it has failed without a success in between (UTC)."""
 
     errmsg: str
     errcode: int | None
@@ -79,8 +83,8 @@ class DatasetState:
     * `calls`: data calls made on the Beijing day `calls_on`, all runs together.
     """
 
-    covered: Days = Days()
-    void: Days = Days()
+    covered: Days = NO_DAYS
+    void: Days = NO_DAYS
     empty: Mapping[date, Days] = field(default_factory=dict)
     refreshed_to: date | None = None
     not_before: datetime | None = None
@@ -123,9 +127,10 @@ Fields = Mapping[str, object]
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """What came for one account and day, ready to be stored: the fields of each dataset that answered.
+    """What came for one account and day, ready to be stored: the fields of each dataset that had it.
 
-    `fields` maps a dataset's name to its fields, `fetched_at` is when the answers came (UTC).
+    `fields` maps a dataset's name to its fields, `fetched_at` is when the answers came (UTC). The fields of
+    `inferred` give way to whatever is stored already.
     """
 
     account: str
@@ -133,6 +138,15 @@ class Day:
     ref_date: date
     fields: Mapping[str, Fields]
     fetched_at: datetime
+    inferred: Mapping[str, Fields] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """What the writer takes: days of one account, and the state that they justify once they are acknowledged."""
+
+    days: Sequence[Day]
+    state: AccountState
 
 
 class Outcome(StrEnum):
@@ -175,7 +189,8 @@ class Notice:
 class AccountResult:
     """How one account came out, why, and what the run must know to judge the whole.
 
-    `answered` says whether WeChat gave data for it, `unreachable` whether it failed for want of a connection.
+    `answered` says whether WeChat gave data for it, `unreachable` whether it failed for want of a connection,
+    `silent` that it has had no row for some time, `windows_left` how many windows wait for a later run.
     """
 
     account: Account
@@ -184,6 +199,8 @@ class AccountResult:
     notices: tuple[Notice, ...] = ()
     answered: bool = False
     unreachable: bool = False
+    silent: bool = False
+    windows_left: int = 0
 
 
 class ExitCode(IntEnum):
@@ -205,8 +222,9 @@ class RunResult:
     """What a run did: the counts, everything that failed, and how it ended.
 
     `calls` are requests sent to the datasets, retries included; `days` are upserts acknowledged.
-    `got_through` is how many accounts had an answer of one dataset at least. `error` is what ended
-    the run before its time, `stopped_by` the number of the signal that did.
+    `got_through` is how many accounts had an answer of one dataset at least. `silent` are the names of accounts
+    without any row for some time, `windows_left` the windows of history that wait for a later run. `error` is
+    what ended the run before its time, `stopped_by` the number of the signal that did.
     """
 
     run: str
@@ -219,6 +237,8 @@ class RunResult:
     days: int = 0
     failures: tuple[Failure, ...] = ()
     notices: tuple[Notice, ...] = ()
+    silent: tuple[str, ...] = ()
+    windows_left: int = 0
     error: str | None = None
     stopped_by: int | None = None
 

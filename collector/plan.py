@@ -1,15 +1,40 @@
-"""What to ask for: settings and the instant in, windows out. Pure."""
+"""What to ask for: settings, what is known and the instant in, windows out. Pure."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 
 from collector.datasets import DATASETS
-from collector.days import FIRST_DAY, ONE_DAY, Window, windows
-from collector.model import Account
+from collector.days import FIRST_DAY, NO_DAYS, ONE_DAY, Days, Window, beijing_day, next_beijing_midnight
+from collector.model import Account, AccountState, DatasetState
 
 SPAN_DAYS = min(dataset.span_days for dataset in DATASETS.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a run is for: `newest` published day, days to look back, and, in a backfill, the history that is wanted.
+
+    `refetch` asks for the days from `since` to `until` even where they are settled; `exhaustive` goes on where an
+    account seems to begin.
+    """
+
+    newest: date
+    lookback_days: int
+    since: date | None = None
+    until: date | None = None
+    refetch: bool = False
+    exhaustive: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Why a dataset isn't asked now, and until when (UTC): `kind` is that of the notice."""
+
+    kind: str
+    until: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,16 +45,103 @@ class Ask:
     datasets: tuple[str, ...]
 
 
-def plan(account: Account, newest: date, lookback_days: int) -> list[Ask]:
-    """From the account's `since`, else the last `lookback_days`, to `newest`: the fewest windows, newest first.
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to ask one account for, newest first: the `daily` windows, then those of `history`.
 
-    The oldest window is extended backwards to its full span: it costs the same call, and requests of
-    a single day were seen empty when two days were not.
+    `lookback` are the days, by dataset, that are asked for again though they may be settled; when all of them
+    were answered, `refreshed_to` moves. A dataset for which that isn't due has none. `waits` are the datasets that
+    lack something and mustn't be asked now.
     """
-    begin = account.since or newest - ONE_DAY * (lookback_days - 1)
-    cut = windows(max(begin, FIRST_DAY), newest, SPAN_DAYS)
-    return [Ask(_full(window), tuple(DATASETS)) for window in cut]
+
+    daily: tuple[Ask, ...]
+    history: tuple[Ask, ...]
+    lookback: Mapping[str, Days]
+    waits: Mapping[str, Wait]
 
 
-def _full(window: Window) -> Window:
-    return Window(max(FIRST_DAY, window.end - ONE_DAY * (SPAN_DAYS - 1)), window.end)
+def plan(account: Account, state: AccountState, target: Target, now: datetime, *, newest_done: bool = False) -> Plan:
+    """The fewest windows that hold all days wanted and not settled, and the look-back; each asks what lacks in it.
+
+    A window reaches back its full span: it costs the same call, brings its neighbours, and requests of a single
+    day were seen empty when two days were not. Datasets that mustn't be asked before some later instant are left
+    out. With `newest_done` the newest days were asked already in this run: what they still lack isn't there yet.
+    """
+    wanted = _wanted(account, state, target)
+    lookback = {name: _lookback(state.dataset(name), target) & wanted for name in DATASETS}
+    again = _refetched(target) & wanted
+    lacking = {name: (wanted - state.dataset(name).settled) | lookback[name] | again for name in DATASETS}
+    waits = {
+        name: wait for name, days in lacking.items() if days and (wait := _wait(account, state.dataset(name), now))
+    }
+    asked = {name: days for name, days in lacking.items() if name not in waits}
+    first = min((days.oldest for days in lookback.values() if days.oldest), default=_last_days(target))
+    daily = [] if newest_done else _asks(asked, Days.between(first, target.newest))
+    older = Days.between(FIRST_DAY, first - ONE_DAY) - Days.joined(ask.window for ask in daily)
+    return Plan(
+        tuple(daily),
+        tuple(_asks(asked, older)),
+        {name: days for name, days in lookback.items() if days and name in asked},
+        waits,
+    )
+
+
+def _asks(lacking: Mapping[str, Days], among: Days) -> list[Ask]:
+    """The fewest windows that hold what is `lacking` of the days `among`, newest first."""
+    wanted = Days.joined(window for days in lacking.values() for window in (days & among).ranges)
+    return [
+        Ask(window, tuple(name for name, days in lacking.items() if days & Days((window,))))
+        for window in wanted.windows(SPAN_DAYS)
+    ]
+
+
+def begins(account: Account, state: AccountState, target: Target) -> date:
+    """The oldest day wanted: the earliest that was ever asked for, else the oldest stored, else the look-back's.
+
+    Never before the account was born, or before WeChat keeps anything.
+    """
+    asked = [day for day in (account.since, state.history_since, target.since) if day]
+    stored = [day for name in DATASETS if (day := state.dataset(name).covered.oldest)]
+    begin = min(asked or stored or [_last_days(target)])
+    return max(begin, state.born or FIRST_DAY, FIRST_DAY)
+
+
+def _wanted(account: Account, state: AccountState, target: Target) -> Days:
+    wanted = Days.between(begins(account, state, target), target.newest)
+    if target.until is None or target.since is None:
+        return wanted
+    # A backfill of a part of history: that part, and what a plain run wants.
+    plain = Days.between(begins(account, state, Target(target.newest, target.lookback_days)), target.newest)
+    return wanted & (plain | Days.between(target.since, target.until))
+
+
+def _lookback(dataset: DatasetState, target: Target) -> Days:
+    """The last days once more, when a newer one has been published, since WeChat revises them.
+
+    All days are looked at whose age was below `lookback_days - 1` when they were looked at last.
+    """
+    if dataset.refreshed_to is None:
+        return Days.between(_last_days(target), target.newest)
+    if dataset.refreshed_to >= target.newest:
+        return NO_DAYS
+    unfinished = dataset.refreshed_to - ONE_DAY * (target.lookback_days - 2)
+    return Days.between(min(unfinished, _last_days(target)), target.newest)
+
+
+def _last_days(target: Target) -> date:
+    return target.newest - ONE_DAY * (target.lookback_days - 1)
+
+
+def _refetched(target: Target) -> Days:
+    if not target.refetch or target.since is None:
+        return NO_DAYS
+    return Days.between(target.since, target.until or target.newest)
+
+
+def _wait(account: Account, dataset: DatasetState, now: datetime) -> Wait | None:
+    if dataset.not_before is not None and now < dataset.not_before:
+        return Wait("not_before", dataset.not_before)
+    used = dataset.calls if dataset.calls_on == beijing_day(now) else 0
+    if account.daily_calls is not None and used >= account.daily_calls:
+        return Wait("daily_calls", next_beijing_midnight(now))
+    return None

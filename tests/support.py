@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from collector import config
-from collector.collect import collect
+from collector.collect import collect, target_of
 from collector.config import Settings
 from collector.model import RunResult, Secret
+from collector.report.watch import Watch
 from collector.sandbox import Sandbox, World
 from collector.store.database import USER_DAILY, Database
 from collector.wechat.waits import Clock, Stop
@@ -51,9 +52,12 @@ def settings_of(
     )
 
 
-async def run(settings: Settings, clock: Clock, stop: Stop | None = None) -> RunResult:
-    """One run over all accounts of `settings`."""
-    return await collect(settings, settings.accounts, clock=clock, stop=stop or Stop())
+async def run(
+    settings: Settings, clock: Clock, stop: Stop | None = None, watch: Watch | None = None, **history: Any
+) -> RunResult:
+    """One run over all accounts of `settings`; with `history`, a backfill."""
+    target = replace(target_of(settings, clock), **history)
+    return await collect(settings, settings.accounts, target, clock=clock, stop=stop or Stop(), watch=watch)
 
 
 async def stored(database: Database) -> Documents:
@@ -62,23 +66,36 @@ async def stored(database: Database) -> Documents:
     return {(document["account"], document["ref_date"]): document async for document in found}
 
 
-def truth(world: World, days: Iterable[date], *, without: Iterable[str] = ()) -> Documents:
-    """What MongoDB must hold of `days`: the sandbox's own account of them, in the form of `user_daily`."""
-    documents = {}
-    for account in world.accounts:
-        if account.appid not in without:
-            for day in days:
-                if fields := _fields(world, account.appid, day):
-                    key = {"account": account.appid, "ref_date": str(day), "name": account.name}
-                    documents[account.appid, str(day)] = key | dict(fields)
-    return documents
+def truth(world: World, days: Iterable[date], *, without: Iterable[str] = (), newest: date | None = None) -> Documents:
+    """What MongoDB must hold once all of `days` were answered; `newest` is the newest published one, else theirs.
+
+    The sandbox's own account of them, in the form of `user_daily`: quiet days that summary leaves out are zeros, from
+    age 2 on or before a day that has a row, where the day before is among `days`.
+    """
+    known = sorted(days)
+    newest = newest or known[-1]
+    return {
+        (account.appid, str(day)): {"account": account.appid, "ref_date": str(day), "name": account.name, **fields}
+        for account in world.accounts
+        if account.appid not in without
+        for day in known
+        if (fields := _fields(world, account.appid, day, known, newest))
+    }
 
 
-def _fields(world: World, appid: str, day: date) -> Mapping[str, Any]:
-    day_truth = world.truth(appid, day)
+def _fields(world: World, appid: str, day: date, known: list[date], newest: date) -> Mapping[str, Any]:
+    truth_of = world.truth(appid, day)
     fields: dict[str, Any] = {}
-    if day_truth.rows:
-        fields |= {key: getattr(day_truth, key) for key in ("new_user", "cancel_user", "net_user", "sources")}
-    if day_truth.cumulate_user is not None:
-        fields["cumulate_user"] = day_truth.cumulate_user
+    if truth_of.cumulate_user is not None:
+        fields["cumulate_user"] = truth_of.cumulate_user
+    if truth_of.rows or (truth_of.cumulate_user is not None and _is_quiet(world, appid, day, known, newest)):
+        fields |= {key: getattr(truth_of, key) for key in ("new_user", "cancel_user", "net_user", "sources")}
     return fields
+
+
+def _is_quiet(world: World, appid: str, day: date, known: list[date], newest: date) -> bool:
+    before = day - timedelta(days=1)
+    if before not in known or world.cumulate(appid, before) != world.cumulate(appid, day):
+        return False
+    later = any(world.summary(appid, other) for other in known if other > day)
+    return later or (newest - day).days >= 2

@@ -276,6 +276,7 @@ async def test_no_secret_and_no_token_shows_anywhere(
     (folder / "gone.yaml").write_text(
         f"api: {{hosts: ['http://127.0.0.1:1'], proxy: 'http://u:{SECRET}@127.0.0.1:2'}}\n"
     )
+    await database["accounts"].delete_many({})
     ended = await collector("run", "-vv", "-c", "accounts.yaml", "-c", "gone.yaml", cwd=folder)
     assert ended.code == 1
     written.append(ended.out + ended.err)

@@ -1,4 +1,5 @@
 from datetime import UTC, date, datetime, time, timedelta, timezone
+from itertools import combinations, pairwise
 
 import pytest
 from hypothesis import given
@@ -8,11 +9,11 @@ from collector.days import (
     BEIJING,
     FIRST_DAY,
     ONE_DAY,
+    Days,
     Window,
     beijing_day,
     newest_published,
     next_beijing_midnight,
-    windows,
 )
 
 EIGHT = time(8)
@@ -52,19 +53,60 @@ def test_the_next_midnight_is_beijings_and_lies_within_a_day(now: datetime) -> N
     assert midnight.tzinfo is UTC
 
 
-@given(days, days, st.integers(1, 40))
-def test_windows_hold_each_day_once_newest_first_within_the_span(begin: date, end: date, span: int) -> None:
-    end = min(end, begin + 200 * ONE_DAY)
-    cut = windows(begin, end, span)
-    held = [day for window in cut for day in window]
-    assert sorted(held) == [begin + n * ONE_DAY for n in range((end - begin).days + 1)]
-    assert cut == sorted(cut, reverse=True)
-    assert all(len(window) <= span for window in cut)
+day_sets = st.sets(st.dates(date(2014, 12, 1), date(2015, 3, 31)), max_size=60)
 
 
-@given(days, st.integers(0, 200), st.integers(1, 40))
-def test_windows_are_the_fewest(begin: date, more: int, span: int) -> None:
-    assert len(windows(begin, begin + more * ONE_DAY, span)) == -(-(more + 1) // span)
+@given(day_sets)
+def test_days_are_what_they_were_made_of(held: set[date]) -> None:
+    made = Days.of(held)
+    assert set(made) == held
+    assert list(made) == sorted(held)
+    assert (len(made), bool(made)) == (len(held), bool(held))
+    assert (made.oldest, made.newest) == ((min(held), max(held)) if held else (None, None))
+    assert all(left.end + ONE_DAY < right.begin for left, right in pairwise(made.ranges))
+
+
+@given(day_sets, day_sets)
+def test_days_combine_as_sets_do(left: set[date], right: set[date]) -> None:
+    assert Days.of(left) | Days.of(right) == Days.of(left | right)
+    assert Days.of(left) - Days.of(right) == Days.of(left - right)
+    assert Days.of(left) & Days.of(right) == Days.of(left & right)
+    assert all((day in Days.of(left)) == (day in left) for day in left | right)
+
+
+@given(st.lists(st.tuples(days, st.integers(0, 30)), max_size=8))
+def test_windows_that_overlap_join(spans: list[tuple[date, int]]) -> None:
+    cut = [Window(begin, begin + more * ONE_DAY) for begin, more in spans]
+    assert set(Days.joined(cut)) == {day for window in cut for day in window}
+
+
+@given(days, days)
+def test_between_two_days_lie_all_days_or_none(begin: date, end: date) -> None:
+    between = Days.between(begin, end)
+    assert len(between) == max(0, (end - begin).days + 1)
+    assert (begin in between) == (end in between) == (begin <= end)
+
+
+@given(day_sets, st.integers(1, 10))
+def test_windows_hold_all_days_newest_first_each_of_the_full_span(held: set[date], span: int) -> None:
+    cut = Days.of(held).windows(span)
+    assert held <= {day for window in cut for day in window}
+    assert all(newer.begin > older.end for newer, older in pairwise(cut))
+    assert all(len(window) == span or window.begin == FIRST_DAY for window in cut)
+    assert all(window.end in held for window in cut)
+
+
+@given(st.sets(st.integers(0, 25), max_size=12), st.integers(1, 5))
+def test_windows_are_the_fewest_that_there_can_be(offsets: set[int], span: int) -> None:
+    """Compared with the optimum, found by trying every choice of window ends."""
+    first = date(2020, 1, 1)
+    cut = Days.of(first + n * ONE_DAY for n in offsets).windows(span)
+
+    def holds(ends: tuple[int, ...]) -> bool:
+        return all(any(end - span < offset <= end for end in ends) for offset in offsets)
+
+    fewer = range(len(cut))
+    assert not any(holds(ends) for count in fewer for ends in combinations(sorted(offsets), count))
 
 
 def test_a_window_counts_both_ends() -> None:

@@ -1,45 +1,173 @@
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.days import FIRST_DAY, ONE_DAY, Window
-from collector.model import Account, Rate, Secret
-from collector.plan import Ask, plan
+from collector.days import FIRST_DAY, NO_DAYS, ONE_DAY, Days, Window
+from collector.model import Account, AccountState, DatasetState, Rate, Secret
+from collector.plan import Ask, Plan, Target, Wait, begins, plan
 
 ACCOUNT = Account("a", "wx0000000000000001", Secret("x"), Rate(5, 1))
-BOTH = ("user_summary", "user_cumulate")
+SUMMARY, CUMULATE = BOTH = ("user_summary", "user_cumulate")
 NEWEST = date(2026, 11, 23)
+NOW = datetime(2026, 11, 24, 2, 30, tzinfo=UTC)
+MIDNIGHT = datetime(2026, 11, 24, 16, tzinfo=UTC)
+DAILY = Target(NEWEST, 7)
+NEW = AccountState(ACCOUNT.appid, "a")
 
 
-def test_without_since_the_last_days_are_asked_in_one_window_of_both_datasets() -> None:
-    assert plan(ACCOUNT, NEWEST, 7) == [Ask(Window(date(2026, 11, 17), NEWEST), BOTH)]
+def _state(covered: Days, *, refreshed_to: date | None = NEWEST) -> AccountState:
+    return replace(NEW, datasets=dict.fromkeys(BOTH, DatasetState(covered=covered, refreshed_to=refreshed_to)))
+
+
+def _plan(state: AccountState = NEW, target: Target = DAILY, *, newest_done: bool = False, **account: object) -> Plan:
+    return plan(replace(ACCOUNT, **account), state, target, NOW, newest_done=newest_done)  # type: ignore[arg-type]
+
+
+def _windows(asks: tuple[Ask, ...]) -> list[str]:
+    return [str(ask.window) for ask in asks]
+
+
+def test_of_a_new_account_the_last_days_are_asked_in_one_window_of_both_datasets() -> None:
+    week = Days.between(date(2026, 11, 17), NEWEST)
+    assert _plan() == Plan((Ask(Window(date(2026, 11, 17), NEWEST), BOTH),), (), dict.fromkeys(BOTH, week), {})
 
 
 def test_since_is_asked_newest_first_and_the_oldest_window_is_filled_up_backwards() -> None:
-    asks = plan(replace(ACCOUNT, since=date(2026, 11, 10)), NEWEST, 7)
-    assert [str(ask.window) for ask in asks] == ["2026-11-17..2026-11-23", "2026-11-10..2026-11-16"]
-    asks = plan(replace(ACCOUNT, since=date(2026, 11, 15)), NEWEST, 7)
-    assert [str(ask.window) for ask in asks] == ["2026-11-17..2026-11-23", "2026-11-10..2026-11-16"]
+    for since in (date(2026, 11, 10), date(2026, 11, 15)):
+        planned = _plan(since=since)
+        assert _windows(planned.daily) == ["2026-11-17..2026-11-23"]
+        assert _windows(planned.history) == ["2026-11-10..2026-11-16"]
 
 
 def test_a_window_is_never_filled_up_beyond_the_first_day() -> None:
-    asks = plan(replace(ACCOUNT, since=FIRST_DAY), date(2014, 12, 3), 7)
-    assert asks == [Ask(Window(FIRST_DAY, date(2014, 12, 3)), BOTH)]
+    planned = _plan(target=Target(date(2014, 12, 3), 7), since=FIRST_DAY)
+    assert planned.daily == (Ask(Window(FIRST_DAY, date(2014, 12, 3)), BOTH),)
 
 
 def test_since_after_the_newest_day_asks_nothing() -> None:
-    assert plan(replace(ACCOUNT, since=NEWEST + ONE_DAY), NEWEST, 7) == []
+    assert _plan(since=NEWEST + ONE_DAY) == Plan((), (), {}, {})
 
 
-@given(st.dates(date(2010, 1, 1), NEWEST), st.integers(1, 60), st.booleans())
-def test_every_wanted_day_is_asked_once_in_the_fewest_windows(since: date, lookback: int, with_since: bool) -> None:
-    account = replace(ACCOUNT, since=since) if with_since else ACCOUNT
-    asks = plan(account, NEWEST, lookback)
-    begin = max(FIRST_DAY, since) if with_since else NEWEST - (lookback - 1) * ONE_DAY
-    asked = [day for ask in asks for day in ask.window]
-    assert len(asked) == len(set(asked))
-    assert set(Window(begin, NEWEST)) <= set(asked)
-    assert len(asks) == -(-len(Window(begin, NEWEST)) // 7)
-    assert all(len(ask.window) == 7 or ask.window.begin == FIRST_DAY for ask in asks)
+def test_a_second_pass_on_a_complete_day_asks_nothing() -> None:
+    assert _plan(_state(Days.between(date(2026, 11, 1), NEWEST))) == Plan((), (), {}, {})
+
+
+def test_the_daily_pass_of_an_account_up_to_date_is_one_window() -> None:
+    yesterday = NEWEST - ONE_DAY
+    planned = _plan(_state(Days.between(date(2026, 11, 1), yesterday), refreshed_to=yesterday))
+    assert planned.daily == (Ask(Window(date(2026, 11, 17), NEWEST), BOTH),)
+    assert planned.history == ()
+
+
+def test_after_an_outage_all_days_whose_last_look_came_too_early_are_looked_at_again() -> None:
+    planned = _plan(_state(Days.between(date(2026, 10, 1), date(2026, 11, 3)), refreshed_to=date(2026, 11, 3)))
+    assert _windows(planned.daily) == ["2026-11-17..2026-11-23", "2026-11-10..2026-11-16", "2026-11-03..2026-11-09",
+                                       "2026-10-27..2026-11-02"]  # fmt: skip
+    assert planned.lookback[SUMMARY] == Days.between(date(2026, 10, 29), NEWEST)
+
+
+def test_a_hole_is_asked_of_the_datasets_that_have_it() -> None:
+    days = Days.between(date(2026, 10, 1), NEWEST)
+    state = _state(days)
+    holed = replace(state.dataset(SUMMARY), covered=days - Days.of([date(2026, 10, 20)]))
+    planned = _plan(replace(state, datasets={**state.datasets, SUMMARY: holed}))
+    assert planned == Plan((), (Ask(Window(date(2026, 10, 14), date(2026, 10, 20)), (SUMMARY,)),), {}, {})
+
+
+def test_void_days_are_not_asked_again_but_by_a_refetch() -> None:
+    days = Days.between(date(2026, 10, 1), NEWEST)
+    void = Days.of([date(2026, 10, 20)])
+    dataset = DatasetState(covered=days - void, void=void, refreshed_to=NEWEST)
+    state = replace(NEW, datasets=dict.fromkeys(BOTH, dataset))
+    assert _plan(state) == Plan((), (), {}, {})
+    target = replace(DAILY, since=date(2026, 10, 20), until=date(2026, 10, 20), refetch=True)
+    assert _windows(_plan(state, target).history) == ["2026-10-14..2026-10-20"]
+
+
+@pytest.mark.parametrize(
+    ("since", "history_since", "begin"),
+    [
+        (date(2026, 10, 12), None, date(2026, 10, 12)),
+        (date(2026, 10, 12), date(2026, 9, 1), date(2026, 9, 1)),
+        (date(2026, 10, 12), date(2026, 11, 1), date(2026, 10, 12)),
+        (None, date(2026, 10, 12), date(2026, 10, 12)),
+        (None, None, date(2026, 11, 10)),
+    ],
+)
+def test_the_earliest_day_that_was_ever_asked_for_is_wanted_else_the_oldest_stored(
+    since: date | None, history_since: date | None, begin: date
+) -> None:
+    state = replace(_state(Days.between(date(2026, 11, 10), NEWEST)), history_since=history_since)
+    assert begins(replace(ACCOUNT, since=since), state, DAILY) == begin
+
+
+def test_nothing_is_wanted_before_the_account_was_born() -> None:
+    state = replace(_state(Days.between(date(2026, 11, 12), NEWEST)), born=date(2026, 11, 12))
+    assert _plan(state, since=FIRST_DAY) == Plan((), (), {}, {})
+
+
+def test_a_backfill_of_a_part_asks_that_part_beside_the_daily_job() -> None:
+    state = _state(Days.between(date(2026, 11, 1), NEWEST))
+    target = replace(DAILY, since=date(2026, 3, 1), until=date(2026, 3, 14))
+    planned = _plan(state, target)
+    assert planned.daily == ()
+    assert _windows(planned.history) == ["2026-03-08..2026-03-14", "2026-03-01..2026-03-07"]
+
+
+@pytest.mark.parametrize(
+    ("dataset", "wait"),
+    [
+        (DatasetState(not_before=NOW + timedelta(seconds=1)), Wait("not_before", NOW + timedelta(seconds=1))),
+        (DatasetState(calls_on=date(2026, 11, 24), calls=5), Wait("daily_calls", MIDNIGHT)),
+    ],
+)
+def test_a_dataset_that_must_not_be_asked_now_is_left_out(dataset: DatasetState, wait: Wait) -> None:
+    planned = _plan(replace(NEW, datasets={SUMMARY: dataset}), daily_calls=5)
+    assert [ask.datasets for ask in planned.daily] == [(CUMULATE,)]
+    assert planned.waits == {SUMMARY: wait}
+    assert planned.lookback.keys() == {CUMULATE}
+
+
+@pytest.mark.parametrize(
+    "dataset", [DatasetState(not_before=NOW), DatasetState(calls_on=date(2026, 11, 23), calls=5), DatasetState()]
+)
+def test_a_wait_that_is_over_holds_nothing_up(dataset: DatasetState) -> None:
+    planned = _plan(replace(NEW, datasets={SUMMARY: dataset}), daily_calls=5)
+    assert [ask.datasets for ask in planned.daily] == [BOTH]
+    assert planned.waits == {}
+
+
+def test_when_the_newest_days_are_done_their_gaps_are_left_to_the_next_run() -> None:
+    state = replace(_state(Days.between(date(2026, 11, 1), date(2026, 11, 19))), history_since=date(2026, 10, 25))
+    assert _windows(_plan(state).daily) == ["2026-11-17..2026-11-23"]
+    planned = _plan(state, newest_done=True)
+    assert planned.daily == ()
+    assert _windows(planned.history) == ["2026-10-25..2026-10-31"]
+
+
+day_sets = st.sets(st.dates(NEWEST - 80 * ONE_DAY, NEWEST)).map(Days.of)
+
+
+@given(day_sets, day_sets, st.dates(NEWEST - 90 * ONE_DAY, NEWEST), st.integers(1, 30), day_sets)
+def test_every_day_wanted_and_not_settled_is_asked_of_its_dataset_once(
+    summary: Days, cumulate: Days, since: date, lookback: int, void: Days
+) -> None:
+    datasets = {
+        SUMMARY: DatasetState(covered=summary, void=void - summary, refreshed_to=NEWEST),
+        CUMULATE: DatasetState(covered=cumulate, refreshed_to=NEWEST - ONE_DAY),
+    }
+    planned = _plan(replace(NEW, datasets=datasets), Target(NEWEST, lookback), since=since)
+    asks = planned.daily + planned.history
+    assert [ask.window.end for ask in asks] == sorted((ask.window.end for ask in asks), reverse=True)
+    assert sum(len(ask.window) for ask in asks) == len(Days.joined(ask.window for ask in asks))
+    wanted = Days.between(since, NEWEST)
+    for name, dataset in datasets.items():
+        asked = Days.joined(ask.window for ask in asks if name in ask.datasets)
+        assert not (wanted - dataset.settled) - asked
+        assert not planned.lookback.get(name, NO_DAYS) - asked
+        for ask in asks:
+            lacks = ((wanted - dataset.settled) | planned.lookback.get(name, NO_DAYS)) & Days((ask.window,))
+            assert (name in ask.datasets) == bool(lacks)

@@ -1,38 +1,62 @@
-"""A progress bar of accounts, on a terminal alone."""
+"""A progress bar, on a terminal alone."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from collector.model import AccountResult, Outcome
+from collector.report.watch import Watch
+
+
+class Bars(Watch):
+    """A bar for each part of the run: how much is done, how fast, how many accounts have failed, the time left."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._task: TaskID | None = None
+        self._failed = 0
+
+    def phase(self, unit: str, total: int) -> None:
+        """Begin a bar of its own."""
+        self._task = self._progress.add_task(unit, total=total, told="")
+
+    def account(self, result: AccountResult) -> None:
+        """Count an account."""
+        self._failed += result.outcome is Outcome.FAILED
+        self._advance(f"{self._failed} failed")
+
+    def window(self) -> None:
+        """Count a window, and tell how many a second there are."""
+        speed = next((task.speed for task in self._progress.tasks if task.id == self._task), None)
+        self._advance(f"{speed or 0:.0f}/s")
+
+    def _advance(self, told: str) -> None:
+        if self._task is not None:
+            self._progress.update(self._task, advance=1, told=told)
 
 
 @contextmanager
-def progress(total: int, console: Console) -> Iterator[Callable[[AccountResult], None]]:
-    """Show how many of `total` accounts are done and how many have failed; give each one's result to what it yields.
-
-    Does nothing where `console` isn't a terminal.
-    """
+def progress(console: Console) -> Iterator[Watch]:
+    """Watch a run with bars; where `console` isn't a terminal, without a word."""
     columns = (
-        TextColumn("collecting"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("accounts, {task.fields[failed]} failed,"),
+        TextColumn("{task.description}, {task.fields[told]}"),
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task("accounts", total=total, failed=0)
-        failed = 0
-
-        def on_account(result: AccountResult) -> None:
-            nonlocal failed
-            failed += result.outcome is Outcome.FAILED
-            bar.update(task, advance=1, failed=failed)
-
-        yield on_account
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
+        yield Bars(bars)

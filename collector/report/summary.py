@@ -16,7 +16,9 @@ MOST_NAMES = 5
 """Names shown of a group; `-v` shows all."""
 
 _WAITS: Mapping[str, str] = {
-    "quota": "the quota of the day is used up",
+    "quota": "WeChat's quota of the day is used up",
+    "daily_calls": "the calls of the day that daily_calls allows are used up",
+    "not_before": "WeChat has ordered to wait",
     "rate": "WeChat asked for fewer calls a minute: lower rate_limit",
     "ip_refused": "the account's admin refused this host's IP",
     "ip_unconfirmed": "the account's admin must confirm this host's IP",
@@ -35,6 +37,8 @@ def as_json(result: RunResult) -> dict[str, object]:
         "token_calls": result.token_calls,
         "retries": result.retries,
         "days": result.days,
+        "windows_left": result.windows_left,
+        "silent": list(result.silent),
         "failures": [asdict(failure) for failure in result.failures],
         "notices": [asdict(notice) for notice in result.notices],
         "error": result.error,
@@ -46,7 +50,13 @@ def summary(result: RunResult, *, verbose: bool = False) -> str:
 
     `verbose` adds, for each failed account, WeChat's errcode, message and rid.
     """
-    parts = [_totals(result), failed(result, verbose=verbose), _waiting(result.notices), _next_step(result)]
+    parts = [
+        _totals(result),
+        failed(result, verbose=verbose),
+        _waiting(result.notices),
+        _silent(result),
+        _next_step(result),
+    ]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -79,12 +89,21 @@ def _waiting(notices: Sequence[Notice]) -> str:
     return "\n".join(lines) if groups else ""
 
 
+def _silent(result: RunResult) -> str:
+    if not result.silent:
+        return ""
+    who = f"{_accounts(len(result.silent))} without any figure in the last 14 days"
+    return f"Silent: {who}. Nothing failed; are they in use?\n    {_names(result.silent)}"
+
+
 def _next_step(result: RunResult) -> str:
     if result.stopped_by is not None:
         return "Stopped by a signal; what had come is stored. Run again to go on."
     if result.outcomes[Outcome.PENDING] and result.error is None:
         what = f"{_accounts(result.outcomes[Outcome.PENDING])} without the newest day"
         return f"Pending: {what}. WeChat hasn't given it yet; run again later."
+    if result.windows_left:
+        return f"History: {result.windows_left:,} windows are left; the next `collector run` goes on with them."
     return ""
 
 
@@ -97,10 +116,12 @@ def _groups(items: Iterable[T], key: Callable[[T], Hashable]) -> list[tuple[Hash
 
 def _group(remedy: str, items: Sequence[Failure | Notice]) -> list[str]:
     names = list(dict.fromkeys(item.name for item in items))
-    shown = ", ".join(names[:MOST_NAMES]) + (
-        f" and {len(names) - MOST_NAMES:,} more" if len(names) > MOST_NAMES else ""
-    )
-    return [f"  {_accounts(len(names))}: {remedy}", f"    {shown}"]
+    return [f"  {_accounts(len(names))}: {remedy}", f"    {_names(names)}"]
+
+
+def _names(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MOST_NAMES:,} more" if len(names) > MOST_NAMES else ""
+    return ", ".join(names[:MOST_NAMES]) + more
 
 
 def _detail(failure: Failure) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from datetime import date
 from typing import Any
 
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
@@ -95,6 +96,14 @@ async def prepare(database: Database) -> list[str]:
     if options and options[0].get("validator") != VALIDATOR:
         return [f"the validator of {USER_DAILY} isn't this version's; it is left as it is (see docs/mongodb.md)"]
     return []
+
+
+async def find_days(database: Database, account: str, days: Iterable[date]) -> dict[date, Document]:
+    """The stored documents of an account's `days`, by day; those that aren't stored are left out."""
+    wanted = {"account": account, "ref_date": {"$in": [str(day) for day in days]}}
+    with translated():
+        found = await database[USER_DAILY].find(wanted).to_list(None)
+    return {date.fromisoformat(document["ref_date"]): document for document in found}
 
 
 @contextmanager

@@ -14,7 +14,7 @@ What isn't known is absent.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -23,7 +23,7 @@ from pymongo import ReplaceOne
 from collector.days import Days, Window
 from collector.errors import DatabaseError
 from collector.model import AccountState, DatasetState, Trouble
-from collector.store.database import Database, Document, translated
+from collector.store.database import USER_DAILY, Database, Document, translated
 
 ACCOUNTS = "accounts"
 VERSION = 1
@@ -149,6 +149,7 @@ def _utc(instant: datetime | None) -> datetime | None:
     return None if instant is None else instant.replace(tzinfo=UTC)
 
 
-def names_changed(states: Mapping[str, AccountState], names: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """The accounts, by appid, whose name in the configuration isn't the one that their documents bear."""
-    return {appid: name for appid, name in names if appid in states and states[appid].name != name}
+async def rename(database: Database, account: str, name: str) -> None:
+    """Let the stored documents of an account bear its new name."""
+    with translated():
+        await database[USER_DAILY].update_many({"account": account}, {"$set": {"name": name}})

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import stamina
 from motor.motor_asyncio import AsyncIOMotorCollection
 from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError, ConnectionFailure
 
-from collector.model import Day
-from collector.store.database import USER_DAILY, Database, translated
+from collector.model import Day, Update
+from collector.store.database import USER_DAILY, Database, Document, translated
+from collector.store.state import ACCOUNTS, replacement
 
 MOST_IN_BATCH = 1_000
 """Documents of one bulk write."""
@@ -26,18 +27,19 @@ OUTAGE_S = 60.0
 
 
 class Writer:
-    """Upserts days in bulk, unordered, acknowledged by the majority.
+    """Upserts days in bulk, unordered, acknowledged by the majority; then the states that they justify.
 
-    A context manager: its end waits until everything that was put is acknowledged, and raises
-    `DatabaseError` if MongoDB was lost for good. `days` counts the upserts acknowledged; `rejected`
-    has the reason, by account, for documents that MongoDB refused.
+    A context manager: its end waits until everything that was put is acknowledged, and raises what MongoDB
+    was lost for. `days` counts the upserts acknowledged; `rejected` has the reason, by account, for documents
+    that MongoDB refused: the state of such an account isn't written any more.
     """
 
     def __init__(self, database: Database) -> None:
         self.days = 0
         self.rejected: dict[str, str] = {}
-        self._collection: AsyncIOMotorCollection[dict[str, Any]] = database[USER_DAILY]
-        self._queue: asyncio.Queue[Sequence[Day] | None] = asyncio.Queue(MOST_QUEUED)
+        self._documents: AsyncIOMotorCollection[Document] = database[USER_DAILY]
+        self._states: AsyncIOMotorCollection[Document] = database[ACCOUNTS]
+        self._queue: asyncio.Queue[Update | None] = asyncio.Queue(MOST_QUEUED)
         self._lost: Exception | None = None
 
     async def __aenter__(self) -> Self:
@@ -53,11 +55,18 @@ class Writer:
         if self._lost and error is None:
             raise self._lost
 
-    async def put(self, days: Sequence[Day]) -> None:
-        """Hand over days to be stored; waits while the queue is full. Raises `DatabaseError` once MongoDB is lost."""
+    async def put(self, update: Update) -> None:
+        """Hand over days to be stored and what they justify; waits while the queue is full.
+
+        Raises `DatabaseError` once MongoDB is lost.
+        """
         if self._lost:
             raise self._lost
-        await self._queue.put(days)
+        await self._queue.put(update)
+
+    def lose(self, error: Exception) -> None:
+        """Write nothing any more: what comes now is let go, and `error` is what the run ends with."""
+        self._lost = self._lost or error
 
     async def _work(self) -> None:
         ended = False
@@ -66,51 +75,72 @@ class Writer:
             if batch and not self._lost:
                 try:
                     await self._store(batch)
-                except Exception as error:  # noqa: BLE001 - raised by `put` and at the end; the worker itself must go on
-                    self._lost = error  # what comes now is let go, so that no worker waits for ever
+                except Exception as error:  # noqa: BLE001 - raised by `put` and at the end; no worker may wait for ever
+                    self.lose(error)
 
-    async def _gather(self) -> tuple[list[Day], bool]:
-        """What is there by now, at least one item, at most about `MOST_IN_BATCH` days; and whether the end has come."""
-        batch: list[Day] = []
+    async def _gather(self) -> tuple[list[Update], bool]:
+        """What is there by now, one update at least, and whether the end has come; `MOST_IN_BATCH` is passed by one."""
+        batch: list[Update] = []
+        days = 0
         item = await self._queue.get()
         while item is not None:
-            batch.extend(item)
-            if len(batch) >= MOST_IN_BATCH or self._queue.empty():
+            batch.append(item)
+            days += len(item.days)
+            if days >= MOST_IN_BATCH or self._queue.empty():
                 return batch, False
             item = self._queue.get_nowait()
         return batch, True
 
-    async def _store(self, batch: Sequence[Day]) -> None:
+    async def _store(self, batch: Sequence[Update]) -> None:
         with translated():
             async for attempt in stamina.retry_context(
                 on=ConnectionFailure, attempts=None, timeout=OUTAGE_S, wait_initial=0.2, wait_max=5
             ):
                 with attempt:
-                    rejected = await self._upsert(batch)
-        self.days += len(batch) - len(rejected)
-        for index, reason in rejected.items():
-            self.rejected[batch[index].account] = f"MongoDB rejected {batch[index].ref_date}: {reason}"
+                    rejected = await self._write(batch)
+        self.days += sum(len(update.days) for update in batch) - len(rejected)
 
-    async def _upsert(self, batch: Sequence[Day]) -> Mapping[int, str]:
-        """Write the batch; returns the reason, by place in it, for each document that MongoDB refused.
+    async def _write(self, batch: Sequence[Update]) -> Mapping[int, str]:
+        """Write the days, then the last state of each account whose days were all taken; twice does no harm."""
+        days = [day for update in batch for day in update.days]
+        rejected = await self._upsert(days) if days else {}
+        for index, reason in rejected.items():
+            self.rejected[days[index].account] = f"MongoDB rejected {days[index].ref_date}: {reason}"
+        states = {update.state.account: update.state for update in batch}
+        writes = [replacement(state) for account, state in states.items() if account not in self.rejected]
+        if writes:
+            await self._states.bulk_write(writes, ordered=False)
+        return rejected
+
+    async def _upsert(self, days: Sequence[Day]) -> Mapping[int, str]:
+        """Write the days; returns the reason, by place among them, for each document that MongoDB refused.
 
         Raises `ConnectionFailure` where the majority didn't acknowledge.
         """
+        writes = [(index, write) for index, day in enumerate(days) for write in _writes(day)]
         try:
-            await self._collection.bulk_write([_update(day) for day in batch], ordered=False)
+            await self._documents.bulk_write([write for _, write in writes], ordered=False)
         except BulkWriteError as error:
             details = error.details or {}
             if details.get("writeConcernErrors"):
                 raise ConnectionFailure("the majority of MongoDB's members didn't acknowledge") from None
-            return {entry["index"]: str(entry.get("errmsg"))[:200] for entry in details.get("writeErrors", ())}
+            return {writes[entry["index"]][0]: str(entry.get("errmsg"))[:200] for entry in details["writeErrors"]}
         return {}
 
 
-def _update(day: Day) -> UpdateOne:
-    """One upsert a day that sets the fields of the datasets that came, and leaves those of the others alone."""
-    fields: dict[str, object] = {"name": day.name}
-    for dataset, values in day.fields.items():
-        fields |= values
-        fields[f"fetched_at.{dataset}"] = day.fetched_at
+def _writes(day: Day) -> Iterator[UpdateOne]:
+    """An upsert that sets the fields of the datasets that came, and leaves those of the others alone.
+
+    What was inferred comes after it, and only where nothing is stored.
+    """
     key = {"account": day.account, "ref_date": day.ref_date.isoformat()}
-    return UpdateOne(key, {"$set": fields}, upsert=True)
+    if day.fields:
+        fields: dict[str, object] = {"name": day.name}
+        for dataset, values in day.fields.items():
+            fields |= values
+            fields[f"fetched_at.{dataset}"] = day.fetched_at
+        yield UpdateOne(key, {"$set": fields}, upsert=True)
+    for dataset, values in day.inferred.items():
+        absent = {name: {"$ifNull": [f"${name}", value]} for name, value in values.items()}
+        absent[f"fetched_at.{dataset}"] = {"$ifNull": [f"$fetched_at.{dataset}", day.fetched_at]}
+        yield UpdateOne(key, [{"$set": {"name": {"$literal": day.name}, **absent}}], upsert=True)

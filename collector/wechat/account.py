@@ -9,7 +9,7 @@ from collector.days import Window
 from collector.errors import ApiError, CallKind, Reaction, TransientError
 from collector.model import Account
 from collector.wechat.client import Client, Request
-from collector.wechat.limits import Limiter
+from collector.wechat.limits import Budget, Limiter
 from collector.wechat.tokens import Token, Tokens
 from collector.wechat.waits import Clock, Stop
 
@@ -20,12 +20,20 @@ MOST_IN_FLIGHT = 4
 class AccountApi:
     """WeChat's data calls for one account, at most `MOST_IN_FLIGHT` at once and within its rate."""
 
-    def __init__(self, account: Account, client: Client, *, stop: Stop, clock: Clock) -> None:
+    def __init__(
+        self, account: Account, client: Client, *, stop: Stop, clock: Clock, token: Token | None = None
+    ) -> None:
         self._client = client
+        self.budget = Budget(account.daily_calls, clock=clock)
         self._limiter = Limiter(account.rate_limit, stop=stop, clock=clock)
-        self._tokens = Tokens(account, client, clock=clock)
+        self._tokens = Tokens(account, client, clock=clock, token=token)
         self._in_flight = asyncio.Semaphore(MOST_IN_FLIGHT)
         self._stop = stop
+
+    @property
+    def token(self) -> Token | None:
+        """The token in hand, with which another `AccountApi` of the account can go on."""
+        return self._tokens.token
 
     async def log_in(self) -> None:
         """Have a token, so that an account which can't get one fails before anything is asked."""
@@ -53,6 +61,7 @@ class AccountApi:
         """One call at the account's pace; paced anew for as long as WeChat says that it came too fast."""
         while True:
             slowdowns = await self._limiter.acquire()
+            self.budget.spend(path)
             try:
                 answer = await self._client.request(
                     Request(

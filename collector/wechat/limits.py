@@ -7,9 +7,12 @@ and WeChat would see twice the rate.
 from __future__ import annotations
 
 import asyncio
+from datetime import date
 
 from asyncio_throttle import Throttler
 
+from collector.days import beijing_day
+from collector.errors import BudgetError
 from collector.model import Rate
 from collector.wechat.waits import Clock, Stop
 
@@ -59,6 +62,33 @@ class Limiter:
         self._spacing_s = min(self._spacing_s * 2, SLOWEST.spacing_s)
         self._throttler = _throttler(self._spacing_s)
         return True
+
+
+class Budget:
+    """Counts the data calls of one account by path and Beijing day, and ends them at `daily_calls`."""
+
+    def __init__(self, daily_calls: int | None, *, clock: Clock) -> None:
+        self._daily_calls = daily_calls
+        self._clock = clock
+        self._used: dict[str, tuple[date, int]] = {}
+
+    def resume(self, path: str, on: date | None, calls: int) -> None:
+        """Take over what earlier runs have used on a day."""
+        if on is not None:
+            self._used[path] = (on, calls)
+
+    def used(self, path: str) -> tuple[date, int]:
+        """Today in Beijing, and the calls made on it."""
+        today = beijing_day(self._clock.now())
+        on, calls = self._used.get(path, (today, 0))
+        return (today, calls if on == today else 0)
+
+    def spend(self, path: str) -> None:
+        """Count one call, or raise `BudgetError` when none is left today."""
+        today, calls = self.used(path)
+        if self._daily_calls is not None and calls >= self._daily_calls:
+            raise BudgetError(f"the {self._daily_calls} calls that daily_calls allows are used up for today")
+        self._used[path] = (today, calls + 1)
 
 
 def _throttler(spacing_s: float) -> Throttler:

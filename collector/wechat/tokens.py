@@ -65,14 +65,14 @@ SOURCES: Mapping[TokenKind, Source] = {TokenKind.STABLE: stable, TokenKind.CLASS
 
 
 class Tokens:
-    """The access_token of one account during one run, asked for by one call at a time."""
+    """The access_token of one account during one run, asked for by one call at a time. `token` is the one in hand."""
 
-    def __init__(self, account: Account, client: Client, *, clock: Clock) -> None:
+    def __init__(self, account: Account, client: Client, *, clock: Clock, token: Token | None = None) -> None:
         self._account = account
         self._client = client
         self._clock = clock
         self._lock = asyncio.Lock()
-        self._token: Token | None = None
+        self.token = token
         self._worked = False
         self._forced = False
         self._refusals = 0
@@ -80,13 +80,13 @@ class Tokens:
     async def get(self) -> Token:
         """The token in hand, renewed if its end is near. Raises what the token call raises."""
         async with self._lock:
-            if self._token is None or self._is_due(self._token):
-                self._token = await self._ask()
-            return self._token
+            if self.token is None or self._is_due(self.token):
+                self.token = await self._ask()
+            return self.token
 
     def worked(self, token: Token) -> None:
         """Note that WeChat took `token`."""
-        self._worked = self._worked or token is self._token
+        self._worked = self._worked or token is self.token
 
     async def after_refusal(self, refused: Token, refusal: ApiError) -> Token:
         """A newer token than the one that WeChat refused on a data call.
@@ -95,15 +95,15 @@ class Tokens:
         that was in vain: a token refused that never worked, or too many refusals in one run.
         """
         async with self._lock:
-            if self._token is not None and self._token is not refused:
-                return self._token
+            if self.token is not None and self.token is not refused:
+                return self.token
             if self._refusals == MOST_REFUSALS or (self._refusals and not self._worked):
                 refusal.hint = ROTATING_HINT
                 raise refusal
             self._refusals += 1
             self._worked = False
-            self._token = await self._newer_than(refused)
-            return self._token
+            self.token = await self._newer_than(refused)
+            return self.token
 
     async def _newer_than(self, refused: Token) -> Token:
         token = await self._ask()

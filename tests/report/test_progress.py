@@ -1,26 +1,39 @@
 import io
+import re
 
 from rich.console import Console
 
 from collector.model import Account, AccountResult, Outcome, Rate, Secret
 from collector.report.progress import progress
+from collector.report.watch import Watch
 
 ACCOUNT = Account("a", "wx0000000000000001", Secret("x"), Rate(5, 1))
 
 
 def _shown(*, terminal: bool) -> str:
     written = io.StringIO()
-    with progress(2, Console(file=written, force_terminal=terminal, width=120)) as on_account:
-        on_account(AccountResult(ACCOUNT, Outcome.OK))
-        on_account(AccountResult(ACCOUNT, Outcome.FAILED))
+    with progress(Console(file=written, force_terminal=terminal, width=120)) as watch:
+        watch.account(AccountResult(ACCOUNT, Outcome.OK))  # before its phase: nothing to count it in
+        watch.phase("accounts", 2)
+        watch.account(AccountResult(ACCOUNT, Outcome.OK))
+        watch.account(AccountResult(ACCOUNT, Outcome.FAILED))
+        watch.phase("windows", 3)
+        watch.window()
     return written.getvalue()
 
 
 def test_a_terminal_sees_how_many_accounts_are_done_and_failed() -> None:
-    shown = _shown(terminal=True)
-    assert "2/2" in shown
-    assert "accounts, 1 failed," in shown
+    shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", _shown(terminal=True))
+    assert re.search(r"2/2 accounts, 1 failed", shown)
+    assert re.search(r"1/3 windows, \d+/s", shown)
 
 
 def test_what_is_no_terminal_sees_nothing() -> None:
     assert _shown(terminal=False).strip() == ""
+
+
+def test_a_watch_may_do_nothing() -> None:
+    watch = Watch()
+    watch.phase("accounts", 2)
+    watch.account(AccountResult(ACCOUNT, Outcome.OK))
+    watch.window()

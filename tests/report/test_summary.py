@@ -67,7 +67,7 @@ def test_waits_are_told_with_their_end_in_beijing() -> None:
     text = summary.summary(_result(ok=3, notices=notices))
     assert text.partition("\n\n")[2] == (
         "Waiting, as WeChat ordered:\n"
-        "  2 accounts: the quota of the day is used up, until 2026-11-25 00:00 Beijing time\n"
+        "  2 accounts: WeChat's quota of the day is used up, until 2026-11-25 00:00 Beijing time\n"
         "    a, b\n"
         "  1 account: new_kind\n"
         "    c"
@@ -80,6 +80,16 @@ def test_pending_accounts_and_a_stop_name_the_next_step() -> None:
     )
     assert summary.summary(_result(skipped=2, stopped_by=15)).endswith(
         "Stopped by a signal; what had come is stored. Run again to go on."
+    )
+
+
+def test_silent_accounts_are_listed_and_history_left_names_what_goes_on_with_it() -> None:
+    text = summary.summary(_result(ok=9, silent=("a", "b"), windows_left=1200))
+    assert text.partition("\n\n")[2] == (
+        "Silent: 2 accounts without any figure in the last 14 days. Nothing failed; are they in use?\n"
+        "    a, b\n"
+        "\n"
+        "History: 1,200 windows are left; the next `collector run` goes on with them."
     )
 
 
@@ -100,6 +110,8 @@ def test_the_json_object_has_the_fields_of_the_contract() -> None:
         "token_calls": 0,
         "retries": 0,
         "days": 0,
+        "windows_left": 0,
+        "silent": [],
         "failures": [
             {
                 "account": "wx0000000000000000",

@@ -1,0 +1,281 @@
+"""What an answer says about the days of its window: covered, empty, void, quiet; and where an account began. Pure.
+
+Only a successful answer whose window held a day says anything about it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from typing import Any
+
+from collector.datasets import CUMULATE, DATASETS, QUIET, SUMMARY
+from collector.days import FIRST_DAY, NO_DAYS, ONE_DAY, Days, Window, beijing_day
+from collector.model import AccountState, DatasetState, Day, Fields, Trouble
+from collector.plan import Plan, Target
+
+EMPTY_AGE_DAYS = 6
+"""From this age on, an answer without a row speaks against a day: nothing that late was seen to come."""
+
+QUIET_AGE_DAYS = 2
+"""From this age on, a day without movement that summary leaves out counts as left out for good."""
+
+BIRTH_DAYS = 28
+"""So many days in a row without anything are older than the account."""
+
+SILENT_DAYS = 14
+"""An account without any row in so many published days is silent: nothing failed, but it is worth a look."""
+
+MOST_EDGES = 16
+"""Totals kept of neighbouring windows, which are answered nearly in order."""
+
+
+def answered(dataset: DatasetState, asked: Days, came: Iterable[date], *, today: date, newest: date) -> DatasetState:
+    """The state after an answer of `asked` days that brought rows for those that `came`.
+
+    Days without a row are void once answers on two Beijing days (`today` is the one of this answer) had none,
+    both at `EMPTY_AGE_DAYS` or more, counted from `newest`; younger ones stay as they are.
+    """
+    dataset = covering(dataset, Days.of(came))
+    old_enough = Days.between(asked.oldest, newest - ONE_DAY * EMPTY_AGE_DAYS) if asked.oldest else NO_DAYS
+    empty = (asked & old_enough) - dataset.settled
+    before = joined(days for on, days in dataset.empty.items() if on != today)
+    kept = {on: days - empty for on, days in dataset.empty.items()}
+    kept[today] = kept.get(today, NO_DAYS) | (empty - before)
+    return replace(dataset, void=dataset.void | (empty & before), empty={on: days for on, days in kept.items() if days})
+
+
+def covering(dataset: DatasetState, days: Days) -> DatasetState:
+    """The state with the figures of `days` stored."""
+    if not days:
+        return dataset
+    empty = {on: left for on, was in dataset.empty.items() if (left := was - days)}
+    return replace(dataset, covered=dataset.covered | days, void=dataset.void - days, empty=empty)
+
+
+def is_quiet(day: date, totals: Mapping[date, int]) -> bool | None:
+    """Whether the total of `day` is that of the day before; None where one of the two isn't known."""
+    total, before = totals.get(day), totals.get(day - ONE_DAY)
+    return None if total is None or before is None else total == before
+
+
+def is_left_out(day: date, newest_row: date | None, newest: date) -> bool:
+    """Whether summary has left a quiet `day` out for good, and its row isn't just late.
+
+    Equal totals prove that as many came as went, not that nobody did; so zeros wait for `QUIET_AGE_DAYS`, or for
+    a row of summary of a later day, of which `newest_row` is the newest.
+    """
+    return newest - day >= ONE_DAY * QUIET_AGE_DAYS or (newest_row is not None and newest_row > day)
+
+
+def known_empty(state: AccountState) -> Days:
+    """The days for which both datasets have answered without a row, if only once."""
+    summary, cumulate = state.dataset(SUMMARY), state.dataset(CUMULATE)
+    return _empty(summary) & _empty(cumulate)
+
+
+def born_after_silence(state: AccountState) -> date | None:
+    """The day on which the account began: behind `BIRTH_DAYS` void days in a row, older than all that is stored."""
+    first = _first_stored(state)
+    if first is None:
+        return None
+    void = state.dataset(SUMMARY).void & state.dataset(CUMULATE).void
+    ends = [window.end for window in void.ranges if len(window) >= BIRTH_DAYS and window.end < first]
+    return max(ends) + ONE_DAY if ends else None
+
+
+def walked_into_silence(state: AccountState, empty: Days) -> date | None:
+    """The newest day behind `BIRTH_DAYS` days in a row that are `empty` and older than all that is stored.
+
+    What is older still can wait until a second Beijing day has said the same: most likely there is nothing.
+    """
+    first = _first_stored(state)
+    long = [
+        window.begin for window in empty.ranges if len(window) >= BIRTH_DAYS and (first is None or window.end < first)
+    ]
+    return max(long) - ONE_DAY if long else None
+
+
+def _first_stored(state: AccountState) -> date | None:
+    days = [day for name in (SUMMARY, CUMULATE) if (day := state.dataset(name).covered.oldest)]
+    return min(days) if days else None
+
+
+def _empty(dataset: DatasetState) -> Days:
+    return dataset.void | joined(dataset.empty.values())
+
+
+def joined(sets: Iterable[Days]) -> Days:
+    """The union of any sets of days."""
+    return Days.joined(window for days in sets for window in days.ranges)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a dataset answered: the days of `window` that had rows, with their fields.
+
+    `asked` is the window of the plan: `window` may lack its newest day, where that wasn't there yet.
+    """
+
+    asked: Window
+    window: Window
+    days: Mapping[date, Fields]
+
+
+class Settling:
+    """What the answers of a run tell of one account, one window after the other, newest first. No I/O.
+
+    `state` is what is known so far. `take` gives the days to be stored. Days whose quietness can't be told from
+    this run are in `unsettled` until `recall` is told what is stored of them and of the days before them.
+    """
+
+    def __init__(self, state: AccountState, plan: Plan, target: Target) -> None:
+        self.state = state
+        self.unsettled: set[date] = set()
+        self._target = target
+        self._look_left = dict(plan.lookback)
+        self._edges: dict[date, int] = {}
+        self._newest_row: date | None = None
+        self._newest_is_quiet = False
+        self._empty_now = dict.fromkeys(DATASETS, NO_DAYS)
+        self._first: tuple[date, bool] | None = None
+
+    def take(self, answers: Mapping[str, Answer], now: datetime) -> list[Day]:
+        """Learn from the answers to one window; returns the days to be stored, with the state that they justify."""
+        for name, answer in answers.items():
+            self._learn(name, answer, now)
+        totals = _totals(answers[CUMULATE].days) if CUMULATE in answers else {}
+        inferred = self._settle(self._left_out(answers) | self._waiting_for(totals), totals | self._edges)
+        self._keep_edges(answers, totals)
+        self._find_birth(answers, totals)
+        fields: dict[date, dict[str, Fields]] = defaultdict(dict)
+        for name, answer in answers.items():
+            for day, values in answer.days.items():
+                fields[day][name] = values
+        return self._as_days(fields, inferred, now)
+
+    def recall(self, stored: Mapping[date, Mapping[str, object]], now: datetime) -> list[Day]:
+        """Settle what is `unsettled` with the documents of these days and of the days before them."""
+        open_days, self.unsettled = self.unsettled, set()
+        inferred = self._settle(open_days, _totals(stored) | self._edges)
+        self.unsettled.clear()
+        return self._as_days({}, inferred, now)
+
+    def fail(self, name: str, trouble: Trouble) -> None:
+        """Note why a dataset failed, and since when."""
+        before = self.state.dataset(name).last_error
+        self.change(name, last_error=replace(trouble, since=before.since) if before else trouble)
+
+    def change(self, name: str, **known: Any) -> None:
+        """Know something else of a dataset."""
+        changed = replace(self.state.dataset(name), **known)
+        self.state = replace(self.state, datasets={**self.state.datasets, name: changed})
+
+    @property
+    def lacks_newest(self) -> bool:
+        """Whether the newest published day is missing; summary may leave it out where the total didn't move."""
+        newest = self._target.newest
+        cumulate, summary = self.state.dataset(CUMULATE), self.state.dataset(SUMMARY)
+        return newest not in cumulate.covered or (newest not in summary.covered and not self._newest_is_quiet)
+
+    @property
+    def newest(self) -> date:
+        """The newest published day."""
+        return self._target.newest
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether the account was heard and gave no row in the last `SILENT_DAYS` published days."""
+        cumulate = self.state.dataset(CUMULATE)
+        last = Days.between(self.newest - ONE_DAY * (SILENT_DAYS - 1), self.newest)
+        return self.newest in self._empty_now[CUMULATE] and not cumulate.covered & last
+
+    def is_before_birth(self, window: Window) -> bool:
+        """Whether the account's history ends before it reaches back to `window`, as far as is known."""
+        if self.state.born:
+            return window.end < self.state.born
+        if self._target.exhaustive:
+            return False
+        empty_now = self._empty_now[SUMMARY] & self._empty_now[CUMULATE]
+        silence = walked_into_silence(self.state, known_empty(self.state) | empty_now)
+        return silence is not None and window.end <= silence
+
+    def _learn(self, name: str, answer: Answer, now: datetime) -> None:
+        window = Days((answer.window,))
+        dataset = self.state.dataset(name)
+        dataset = answered(dataset, window, answer.days, today=beijing_day(now), newest=self._target.newest)
+        refreshed_to = dataset.refreshed_to
+        if name in self._look_left:
+            self._look_left[name] -= Days((answer.asked,))
+            if not self._look_left[name]:
+                del self._look_left[name]
+                refreshed_to = self._target.newest
+        self._empty_now[name] |= window - Days.of(answer.days)
+        if name == SUMMARY and answer.days:
+            self._newest_row = max(self._newest_row or FIRST_DAY, *answer.days)
+        known = {key: getattr(dataset, key) for key in ("covered", "void", "empty")}
+        self.change(name, **known, refreshed_to=refreshed_to, last_success=now, last_error=None)
+
+    def _left_out(self, answers: Mapping[str, Answer]) -> set[date]:
+        """The days that summary was asked for and has no figures of, though cumulate has."""
+        if SUMMARY not in answers:
+            return set()
+        there = Days((answers[SUMMARY].window,)) & self.state.dataset(CUMULATE).covered
+        return set(there - self.state.dataset(SUMMARY).covered)
+
+    def _waiting_for(self, totals: Mapping[date, int]) -> set[date]:
+        return {day for day in self.unsettled if day - ONE_DAY in totals}
+
+    def _settle(self, days: Iterable[date], totals: Mapping[date, int]) -> list[date]:
+        """The quiet ones among `days` that summary has left out for good; they count as covered from now on."""
+        newest, quiet = self._target.newest, []
+        for day in days:
+            self.unsettled.discard(day)
+            match is_quiet(day, totals):
+                case None:
+                    self.unsettled.add(day)
+                    self._newest_is_quiet |= day == newest  # as far as can be told
+                case still:
+                    self._newest_is_quiet = still if day == newest else self._newest_is_quiet
+                    if still and is_left_out(day, self._newest_row, newest):
+                        quiet.append(day)
+        if quiet:
+            summary = covering(self.state.dataset(SUMMARY), Days.of(quiet))
+            self.change(SUMMARY, covered=summary.covered, void=summary.void, empty=summary.empty)
+        return quiet
+
+    def _keep_edges(self, answers: Mapping[str, Answer], totals: Mapping[date, int]) -> None:
+        """Remember the totals at the window's ends, for the neighbours that come before or after it."""
+        for day in {day for answer in answers.values() for day in (answer.window.begin, answer.window.end)}:
+            if day in totals:
+                self._edges[day] = totals[day]
+        while len(self._edges) > MOST_EDGES:
+            del self._edges[next(iter(self._edges))]
+
+    def _find_birth(self, answers: Mapping[str, Answer], totals: Mapping[date, int]) -> None:
+        """Find where the account began: at the oldest row, if that says so and the day before it is empty."""
+        if self.state.born or self._target.exhaustive:
+            return
+        born = born_after_silence(self.state)
+        if totals and SUMMARY in answers and (self._first is None or min(totals) < self._first[0]):
+            first = min(totals)
+            net = answers[SUMMARY].days.get(first, QUIET)["net_user"]
+            self._first = (first, totals[first] == net)
+        if self._first and self._first[1]:
+            empty = _empty(self.state.dataset(CUMULATE)) | self._empty_now[CUMULATE]
+            born = self._first[0] if self._first[0] - ONE_DAY in empty else born
+        self.state = replace(self.state, born=born)
+
+    def _as_days(self, fields: Mapping[date, Mapping[str, Fields]], quiet: list[date], now: datetime) -> list[Day]:
+        account, name = self.state.account, self.state.name
+        return [
+            Day(account, name, day, fields.get(day, {}), now, {SUMMARY: QUIET} if day in quiet else {})
+            for day in sorted({*fields, *quiet})
+        ]
+
+
+def _totals(days: Mapping[date, Mapping[str, object]]) -> dict[date, int]:
+    """The totals of days that have one."""
+    return {day: total for day, fields in days.items() if isinstance(total := fields.get("cumulate_user"), int)}

@@ -1,0 +1,87 @@
+"""What a run counts, account by account."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+
+import structlog
+
+from collector.model import Account, AccountResult, Failure, Notice, Outcome, RunResult
+from collector.report.watch import Watch
+from collector.store.writer import Writer
+from collector.wechat.client import Client
+
+log = structlog.get_logger()
+
+
+class Tally:
+    """The outcome of each account, what failed, what waits, and the counts of the client and the writer."""
+
+    def __init__(self, accounts: Sequence[Account], watch: Watch) -> None:
+        self.accounts = accounts
+        self.watch = watch
+        self.unreachable = 0
+        self._outcomes = {account.appid: Outcome.SKIPPED for account in accounts}
+        self._answered: set[str] = set()
+        self._failures: list[Failure] = []
+        self._notices: dict[tuple[str, str], Notice] = {}
+        self._silent: list[str] = []
+        self._windows_left = 0
+        self._client: Client | None = None
+        self._writer: Writer | None = None
+
+    def count(self, client: Client, writer: Writer) -> None:
+        """Take the counts of `client` and `writer` into the result, as they stand when it is made."""
+        self._client, self._writer = client, writer
+
+    @property
+    def got_through(self) -> list[Account]:
+        """The accounts that haven't failed, nor been skipped."""
+        through = (Outcome.OK, Outcome.PENDING)
+        return [account for account in self.accounts if self._outcomes[account.appid] in through]
+
+    def add(self, result: AccountResult, *, history: bool) -> None:
+        """Note how an account came out; its history can only make it fail."""
+        appid = result.account.appid
+        if not history or result.outcome is Outcome.FAILED:
+            self._outcomes[appid] = result.outcome
+        if result.answered or result.outcome is not Outcome.FAILED:
+            self._answered.add(appid)
+        self._failures += result.failures
+        self._notices |= {(appid, notice.kind): notice for notice in result.notices}
+        self.unreachable += result.unreachable
+        self._windows_left += result.windows_left
+        if not history:
+            self._silent += [result.account.name] if result.silent else []
+            self.watch.account(result)
+        for failure in result.failures:
+            log.info("account.failed", **asdict(failure))
+
+    def result(self, run: str, seconds: float, *, error: str | None, stopped_by: int | None) -> RunResult:
+        """The run's result, as far as it came; accounts with a document that MongoDB refused have failed."""
+        client, writer = self._client, self._writer
+        rejected = writer.rejected if writer else {}
+        outcomes = Counter({**self._outcomes, **dict.fromkeys(rejected, Outcome.FAILED)}.values())
+        return RunResult(
+            run=run,
+            seconds=seconds,
+            outcomes={outcome: outcomes[outcome] for outcome in Outcome},
+            got_through=len(self._answered),
+            calls=client.calls if client else 0,
+            token_calls=client.token_calls if client else 0,
+            retries=client.retries if client else 0,
+            days=writer.days if writer else 0,
+            failures=(*self._failures, *self._rejections(rejected)),
+            notices=tuple(self._notices.values()),
+            silent=tuple(self._silent),
+            windows_left=self._windows_left,
+            error=error,
+            stopped_by=stopped_by,
+        )
+
+    def _rejections(self, rejected: Mapping[str, str]) -> list[Failure]:
+        names = {account.appid: account.name for account in self.accounts}
+        hint = "look at the document and at the validator of user_daily"
+        return [Failure(appid, names[appid], None, reason, hint=hint) for appid, reason in rejected.items()]
