@@ -12,12 +12,22 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 import structlog
 
 from collector.datasets import CUMULATE, DATASETS, Dataset, fold
 from collector.days import ONE_DAY, Window, next_beijing_midnight
-from collector.errors import ApiError, BudgetError, CallError, CallKind, HostError, Reaction, StoppedError
+from collector.errors import (
+    ApiError,
+    BudgetError,
+    CallError,
+    CallKind,
+    HostError,
+    Reaction,
+    StoppedError,
+    UnwantedError,
+)
 from collector.model import Account, AccountResult, Day, Failure, Notice, Outcome, Trouble, Update
 from collector.plan import Ask
 from collector.settle import Answer, Settling
@@ -118,7 +128,7 @@ class AccountRun:
 
     async def _lane(self, api: AccountApi) -> None:
         for ask in self._asks:
-            datasets = [DATASETS[name] for name in ask.datasets if name not in self._ended]
+            datasets = [DATASETS[name] for name in ask.datasets if self._wants(name)]
             if self._stopped or None in self._ended or self._settling.is_before_birth(ask.window):
                 return
             async with asyncio.TaskGroup() as calls:
@@ -135,6 +145,8 @@ class AccountRun:
         except StoppedError:
             self._stopped = True
             return None
+        except UnwantedError:
+            return None
         except CallError as error:
             self._end(dataset.name, error)
             return None
@@ -143,16 +155,19 @@ class AccountRun:
             log.info("rows.dropped", account=str(self._account), dataset=dataset.name, rows=dropped)
         return answer
 
+    def _wants(self, dataset: str) -> bool:
+        return None not in self._ended and dataset not in self._ended
+
     async def _fetch(self, api: AccountApi, dataset: Dataset, asked: Window) -> tuple[Answer, int]:
         """Ask; and once more without the newest day where WeChat says that it isn't there yet."""
         window = asked
         try:
-            rows = await api.rows(dataset.path, window)
+            rows = await api.rows(dataset.path, window, partial(self._wants, dataset.name))
         except ApiError as error:
             if error.errcode not in _NOT_THERE_YET or asked.end != self._settling.newest or len(asked) == 1:
                 raise
             window = Window(asked.begin, asked.end - ONE_DAY)
-            rows = await api.rows(dataset.path, window)
+            rows = await api.rows(dataset.path, window, partial(self._wants, dataset.name))
         folded = fold(dataset, rows, window)
         return Answer(asked, window, folded.days), folded.dropped
 
@@ -200,10 +215,10 @@ class AccountRun:
                 self._wait_until(None, "ip_refused", now + timedelta(seconds=NOT_BEFORE_S[error.errcode or 0]))
             case Reaction.SLOW:
                 self.wait(None, "rate", now.replace(second=0, microsecond=0) + timedelta(minutes=1))
-            case Reaction.LATER if whole_account:
-                self.wait(None, "ip_unconfirmed")
-            case Reaction.LATER:
+            case Reaction.LATER if error.errcode in _NOT_THERE_YET:
                 pass  # the window stays pending
+            case Reaction.LATER:
+                self.wait(None, "ip_unconfirmed")
             case _:
                 self._ended.setdefault(scope, error)
 
@@ -216,6 +231,7 @@ class AccountRun:
     def _result(self) -> AccountResult:
         failures = tuple(self._failure(scope, error) for scope, error in self._ended.items() if error is not None)
         silent = self._settling.is_silent
+        missed = self._planned - self._answered
         if failures:
             outcome = Outcome.FAILED
         elif self._stopped:
@@ -231,7 +247,7 @@ class AccountRun:
             answered=bool(self._answered),
             unreachable=any(isinstance(error, HostError) for error in self._ended.values()),
             silent=silent,
-            windows_left=0 if failures else sum(1 for _ in self._asks),
+            windows_left=max(missed.values(), default=0) if self._notices and not failures else 0,
         )
 
     def _failure(self, dataset: str | None, error: CallError) -> Failure:
@@ -244,5 +260,5 @@ class AccountRun:
             error.errcode,
             error.rid,
             error.hint,
-            windows=missed.total() if dataset is None else missed[dataset],
+            windows=max(missed.values(), default=0) if dataset is None else missed[dataset],
         )

@@ -7,25 +7,21 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import sys
-from collections.abc import Callable, Coroutine
-from contextlib import suppress
 from datetime import UTC, date, datetime
-from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
+
+from collector.terminal import LogFormat, complain, configure_logging, pretty, run_to_the_end, say
 
 if TYPE_CHECKING:  # the rest of the collector is imported by the commands that need it
     from collector.config import Settings
     from collector.model import Account, RunResult
     from collector.plan import Plan, Target
     from collector.wechat.waits import Stop
-
-T = TypeVar("T")
 
 app = typer.Typer(
     help="Collect the follower figures of many WeChat official accounts into MongoDB.",
@@ -37,19 +33,13 @@ app = typer.Typer(
 )
 
 
-class LogFormat(StrEnum):
-    """The forms of the log on stderr."""
-
-    TEXT = "text"
-    JSON = "json"
-
-
 Config = Annotated[
     list[Path] | None,
     typer.Option(
         "-c",
         "--config",
         metavar="FILE",
+        readable=False,  # the configuration's own faults say more than typer's check
         help="A configuration file; may be repeated, the later wins. Default: $COLLECTOR_CONFIG, ./accounts.yaml, "
         "$XDG_CONFIG_HOME/collector/accounts.yaml or /etc/collector/accounts.yaml.",
     ),
@@ -75,7 +65,7 @@ def _collector(
     if version:
         from collector import __version__
 
-        print(f"collector {__version__}")
+        say(f"collector {__version__}")
         raise typer.Exit
 
 
@@ -94,7 +84,7 @@ def run(
     log_format: LogForm = LogFormat.TEXT,
 ) -> None:
     """Collect what is missing, and the last days again: the daily job."""
-    _configure_logging(verbose, quiet, log_format)
+    configure_logging(verbose, log_format, quiet=quiet)
     settings, accounts = _chosen(config or [], account or [], tag or [])
     _do(settings, accounts, {}, dry_run=dry_run, as_json=as_json, verbose=verbose, quiet=quiet)
 
@@ -122,7 +112,7 @@ def backfill(
 
     Only what is missing is asked for, so it can be stopped and started at any moment.
     """
-    _configure_logging(verbose, quiet, log_format)
+    configure_logging(verbose, log_format, quiet=quiet)
     settings, accounts = _chosen(config or [], account or [], tag or [])
     wanted = _history(since.date(), until.date() if until else None)
     history = wanted | {"refetch": refetch, "exhaustive": exhaustive}
@@ -134,11 +124,11 @@ def demo(verbose: Verbose = 0, quiet: Quiet = False, log_format: LogForm = LogFo
     """Try it all: a run over a pretend WeChat, into a local mongod."""
     from collector.demo import demo as demonstrate
 
-    _configure_logging(verbose, quiet, log_format)
-    shown = _run(lambda stop: demonstrate(stop, _collect))
+    configure_logging(verbose, log_format, quiet=quiet)
+    shown = run_to_the_end(lambda stop: demonstrate(stop, _collect))
     _print_result(shown.result, False, verbose, quiet)
-    if shown.document:
-        print(f"\nOne of the documents, as it is in MongoDB:\n\n{_pretty(shown.document)}")
+    if shown.document and shown.result.stopped_by is None:
+        say(f"\nOne of the documents, as it is in MongoDB:\n\n{pretty(shown.document)}")
     raise typer.Exit(shown.exit)
 
 
@@ -153,16 +143,21 @@ def sandbox(
 
     Its configuration goes to stdout; it serves on this machine alone, until Ctrl-C.
     """
+    from collector.errors import UsageError
     from collector.sandbox import Sandbox, World
 
     async def serve() -> None:
         async with Sandbox(World(seed=seed, size=accounts), port=port, latency_s=latency, record=False) as server:
-            print(server.config_yaml(), flush=True)
-            print(f"A pretend WeChat listens on {server.url} until Ctrl-C.", file=sys.stderr)
+            say(server.config_yaml())
+            complain(f"a pretend WeChat listens on {server.url} until Ctrl-C")
             await asyncio.Event().wait()
 
-    with suppress(KeyboardInterrupt):
+    try:
         asyncio.run(serve())
+    except KeyboardInterrupt:
+        pass
+    except OSError as error:
+        raise UsageError(f"port {port} can't be had ({error.strerror}): name another with --port") from None
 
 
 def main() -> NoReturn:
@@ -172,23 +167,16 @@ def main() -> NoReturn:
     try:
         app()
     except ConfigError as error:
-        _complain(f"{len(error.faults)} faults in the configuration:" if len(error.faults) > 1 else "", *error.faults)
+        many = [f"{len(error.faults)} faults in the configuration:"] if len(error.faults) > 1 else []
+        complain(*many, *error.faults)
         sys.exit(78)
     except UsageError as error:
-        _complain(error)
+        complain(error)
         sys.exit(2)
     except CollectorError as error:
-        _complain(error)
+        complain(error)
         sys.exit(1)
     sys.exit(0)
-
-
-def _complain(*lines: object) -> None:
-    print(
-        *(f"collector: {line}" if n == 0 else line for n, line in enumerate(filter(str, lines))),
-        sep="\n",
-        file=sys.stderr,
-    )
 
 
 def _chosen(files: list[Path], names: list[str], tags: list[str]) -> tuple[Settings, tuple[Account, ...]]:
@@ -199,7 +187,7 @@ def _chosen(files: list[Path], names: list[str], tags: list[str]) -> tuple[Setti
 
     settings = config.load(config.find(files, os.environ, Path.cwd()), os.environ, datetime.now(UTC))
     for warning in settings.warnings:
-        structlog.get_logger().warning("config.warning", what=warning)
+        structlog.get_logger().warning(warning)
     return settings, config.select(settings.accounts, names, tags)
 
 
@@ -237,14 +225,16 @@ def _do(  # the last part of run and backfill
 
     target = replace(target_of(settings, Clock()), **history)
     if dry_run:
-        _print_plans(_run(lambda _: plans(settings, accounts, target, Clock())), as_json)
+        _print_plans(run_to_the_end(lambda _: plans(settings, accounts, target, Clock())), as_json)
         return
-    result = _run(partial(_collect, settings, accounts, target))
+    result = run_to_the_end(partial(_collect, settings, accounts, target, quiet=quiet))
     _print_result(result, as_json, verbose, quiet)
     raise typer.Exit(result.exit)
 
 
-async def _collect(settings: Settings, accounts: tuple[Account, ...], target: Target, stop: Stop) -> RunResult:
+async def _collect(
+    settings: Settings, accounts: tuple[Account, ...], target: Target, stop: Stop, *, quiet: bool = False
+) -> RunResult:
     """A run, with progress on stderr where that is a terminal."""
     from rich.console import Console
 
@@ -252,38 +242,8 @@ async def _collect(settings: Settings, accounts: tuple[Account, ...], target: Ta
     from collector.report.progress import progress
     from collector.wechat.waits import Clock
 
-    with progress(Console(stderr=True)) as watch:
+    with progress(Console(stderr=True, quiet=quiet)) as watch:
         return await collect(settings, accounts, target, clock=Clock(), stop=stop, watch=watch)
-
-
-def _run(main: Callable[[Stop], Coroutine[Any, Any, T]]) -> T:
-    """Run a coroutine to its end, on uvloop where it is installed; the first signal stops it, the second ends it."""
-    from collector.wechat.waits import Stop
-
-    async def stoppable() -> T:
-        stop = Stop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, _on_signal, stop, number)
-        return await main(stop)
-
-    with asyncio.Runner(loop_factory=_event_loop) as runner:
-        return runner.run(stoppable())
-
-
-def _event_loop() -> asyncio.AbstractEventLoop:
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.new_event_loop()
-    return uvloop.new_event_loop()
-
-
-def _on_signal(stop: Stop, number: signal.Signals) -> None:
-    if stop.is_set:
-        signal.signal(number, signal.SIG_DFL)
-        os.kill(os.getpid(), number)
-    _complain("stopping: calls in flight are finished and stored; a second signal ends at once")
-    stop.set(number)
 
 
 def _print_plans(plans: list[tuple[Account, Plan]], as_json: bool) -> None:
@@ -293,47 +253,19 @@ def _print_plans(plans: list[tuple[Account, Plan]], as_json: bool) -> None:
         planned.Planned(account, [(ask.window, ask.datasets) for ask in (*plan.daily, *plan.history)])
         for account, plan in plans
     ]
-    print(_pretty(planned.as_json(rows)) if as_json else planned.as_table(rows))
+    say(pretty(planned.as_json(rows)) if as_json else planned.as_table(rows))
 
 
 def _print_result(result: RunResult, as_json: bool, verbose: int, quiet: bool) -> None:
     from collector.report import summary
 
     if as_json:
-        print(_pretty(summary.as_json(result)))
+        say(pretty(summary.as_json(result)))
+    elif result.error and not result.got_through:
+        pass  # what ended the run is all that there is to say
     elif not quiet:
-        print(summary.summary(result, verbose=bool(verbose)))
+        say(summary.summary(result, verbose=bool(verbose)))
     elif text := summary.failed(result):
-        print(text)
+        say(text)
     if result.error:
-        _complain(result.error)
-
-
-def _pretty(value: object) -> str:
-    import orjson
-
-    return orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_UTC_Z).decode()
-
-
-def _configure_logging(verbose: int, quiet: bool, log_format: LogFormat) -> None:
-    """Log to stderr: warnings, with -v more, with -q errors alone."""
-    import logging
-
-    import stamina.instrumentation
-    import structlog
-
-    stamina.instrumentation.set_on_retry_hooks([])  # the client logs its own retries, without their arguments
-    level = logging.ERROR if quiet else (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
-    colors = sys.stderr.isatty() and "NO_COLOR" not in os.environ
-    plain = structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso"),
-            *([structlog.processors.format_exc_info] if log_format is LogFormat.JSON else []),
-            structlog.processors.JSONRenderer() if log_format is LogFormat.JSON else plain,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),  # as it is then: a progress bar takes it over
-        cache_logger_on_first_use=False,
-    )
+        complain(result.error)

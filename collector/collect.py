@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -34,8 +35,14 @@ from collector.wechat.waits import Clock, Stop
 
 log = structlog.get_logger()
 
+if sys.platform != "win32":
+    import resource
+
 DRAIN_S = 30
 """Seconds that calls in flight get to finish after a stop signal."""
+
+OTHER_FILES = 100
+"""Open files for all but the connections to WeChat: MongoDB's pool, the log, Python's own."""
 
 
 def target_of(settings: Settings, clock: Clock) -> Target:
@@ -87,8 +94,6 @@ async def collect(
     error = None
     try:
         await _collect(settings, target, tally, clock=clock, stop=stop)
-    except StoppedError:
-        log.warning("run.cut", after_seconds=DRAIN_S)
     except (DatabaseError, UnreachableError) as fatal:
         error = str(fatal)
     return tally.result(run, time.monotonic() - began, error=error, stopped_by=stop.signal)
@@ -104,7 +109,7 @@ async def _collect(settings: Settings, target: Target, tally: Tally, *, clock: C
                 settings.api.hosts,
                 timeout_s=settings.api.timeout,
                 proxy=settings.api.proxy,
-                connections=settings.run.workers * (MOST_IN_FLIGHT + 1),  # one of them for a token
+                connections=_connections(settings.run.workers),
                 stop=stop,
             ) as client,
             Writer(database) as writer,
@@ -112,10 +117,35 @@ async def _collect(settings: Settings, target: Target, tally: Tally, *, clock: C
             tally.count(client, writer)
             pool = Pool(settings.run.workers, target, states, tally, Shared(client, database, writer, clock, stop))
             await pool.begin()
-            with first_of_group():
-                async with stop.ends(grace_s=DRAIN_S):
-                    await pool.take_newest_days()
-                    await pool.take_history()
+            if not stop.is_set:
+                await _drainable(pool, stop)
+
+
+async def _drainable(pool: Pool, stop: Stop) -> None:
+    try:
+        with first_of_group():
+            async with stop.ends(grace_s=DRAIN_S):
+                await pool.take_newest_days()
+                await pool.take_history()
+    except StoppedError:
+        log.warning("run.cut", after_seconds=DRAIN_S)
+
+
+def _connections(workers: int) -> int:
+    """How many connections the workers may have: four calls of data each and one for a token, as far as files allow.
+
+    Each connection is an open file. The soft limit is raised as far as the hard one lets it.
+    """
+    wanted = workers * (MOST_IN_FLIGHT + 1)
+    if sys.platform == "win32":
+        return wanted
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = hard if hard != resource.RLIM_INFINITY else max(soft, wanted + OTHER_FILES)
+    if soft < wanted + OTHER_FILES:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, wanted + OTHER_FILES), hard))
+    if most < wanted + OTHER_FILES:
+        log.warning("connections.limited", open_files=most, wanted=wanted + OTHER_FILES, remedy="raise ulimit -n")
+    return max(MOST_IN_FLIGHT, min(wanted, most - OTHER_FILES))
 
 
 class Pool:

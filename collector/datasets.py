@@ -6,6 +6,7 @@ A third dataset is one more row in `DATASETS`.
 from __future__ import annotations
 
 import re
+import reprlib
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from itertools import pairwise
 from typing import Any
 
 from collector.days import FIRST_DAY, Window
-from collector.errors import RowError
+from collector.errors import RowError, printable
 from collector.model import Fields
 
 Row = Mapping[str, object]
@@ -133,7 +134,7 @@ def _key(key: str) -> str:
 
 def _wrong(row: object, what: str) -> RowError:
     return RowError(
-        f"a row {what}: {str(row)[:200]}",
+        f"a row {what}: {printable(reprlib.repr(row), 200)}",
         hint="WeChat's answer isn't of the form it documents; the next run asks again",
     )
 

@@ -25,6 +25,12 @@ DAYS = 90
 BROKEN = (40164, 40125, 48001)
 """Errcodes that one account each answers for good: a refused IP, a reset secret, a right not granted."""
 
+FIELDS = (
+    *("account", "ref_date", "name", "new_user", "cancel_user", "net_user", "sources"),
+    *("cumulate_user", "fetched_at"),
+)
+"""The fields of a document in the order in which the pages show them."""
+
 Collect = Callable[[Settings, tuple[Account, ...], Target, Stop], Awaitable[RunResult]]
 
 
@@ -54,9 +60,9 @@ async def demo(stop: Stop, collect: Collect) -> Shown:
             settings = _settings(Path(folder, "accounts.yaml"), sandbox.config_yaml(mongodb_uri=uri, since=_since()))
             result = await collect(settings, settings.accounts, target_of(settings, Clock()), stop)
             async with open_database(settings.mongodb.uri, settings.mongodb.database) as database:
-                found = database[USER_DAILY].find({}, {"_id": False}).sort("ref_date", -1).limit(1)
-                documents = await found.to_list(1)
-    return Shown(result, documents[0] if documents else None)
+                full = {"cumulate_user": {"$exists": True}, "sources.2": {"$exists": True}}
+                document = await database[USER_DAILY].find_one(full, sort=[("ref_date", -1), ("account", 1)])
+    return Shown(result, document and {key: document[key] for key in FIELDS})
 
 
 def _settings(file: Path, text: str) -> Settings:

@@ -7,6 +7,7 @@
     ├── ConfigError             the configuration has faults, all of them listed: exit 78
     ├── DatabaseError           MongoDB is out of reach or refuses: the run ends, exit 1
     ├── UnreachableError        WeChat is out of reach for everybody: the run ends, exit 1
+    ├── UnwantedError           the call's account or dataset ended while it waited: nothing more to do
     ├── StoppedError            a stop signal came: no further call, what is in flight is finished
     └── CallError               one call of one account gave no answer: `reaction` says what follows
         ├── TransientError      worth another try: HTTP 5xx, cut bodies
@@ -23,6 +24,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+
+
+def printable(text: object, most: int = 500) -> str:
+    """A text from outside as it can be logged, stored and shown: no control characters, no halves of characters."""
+    return "".join(letter if letter.isprintable() else " " for letter in str(text)[:most])
 
 
 class CollectorError(Exception):
@@ -62,6 +68,10 @@ class DatabaseError(CollectorError):
 
 class UnreachableError(CollectorError):
     """No host of WeChat could be reached by any account so far; the message names the hosts tried."""
+
+
+class UnwantedError(CollectorError):
+    """While a call waited for its turn, its account or dataset came to an end."""
 
 
 class StoppedError(CollectorError):

@@ -23,6 +23,7 @@ class Tally:
         self.accounts = accounts
         self.watch = watch
         self.unreachable = 0
+        self._places = {account.appid: place for place, account in enumerate(accounts)}
         self._outcomes = {account.appid: Outcome.SKIPPED for account in accounts}
         self._answered: set[str] = set()
         self._failures: list[Failure] = []
@@ -63,23 +64,28 @@ class Tally:
         """The run's result, as far as it came; accounts with a document that MongoDB refused have failed."""
         client, writer = self._client, self._writer
         rejected = writer.rejected if writer else {}
-        outcomes = Counter({**self._outcomes, **dict.fromkeys(rejected, Outcome.FAILED)}.values())
+        unsaved = dict.fromkeys(writer.unsaved if writer else (), Outcome.SKIPPED)
+        outcomes = Counter({**self._outcomes, **unsaved, **dict.fromkeys(rejected, Outcome.FAILED)}.values())
         return RunResult(
             run=run,
             seconds=seconds,
             outcomes={outcome: outcomes[outcome] for outcome in Outcome},
-            got_through=len(self._answered),
+            got_through=len(self._answered - rejected.keys() - unsaved.keys()),
             calls=client.calls if client else 0,
             token_calls=client.token_calls if client else 0,
             retries=client.retries if client else 0,
             days=writer.days if writer else 0,
-            failures=(*self._failures, *self._rejections(rejected)),
-            notices=tuple(self._notices.values()),
+            failures=tuple(sorted((*self._failures, *self._rejections(rejected)), key=self._place)),
+            notices=tuple(sorted(self._notices.values(), key=self._place)),
             silent=tuple(self._silent),
             windows_left=self._windows_left,
             error=error,
             stopped_by=stopped_by,
         )
+
+    def _place(self, told: Failure | Notice) -> int:
+        """Results come in the order of the configuration, so that two of them can be compared."""
+        return self._places[told.account]
 
     def _rejections(self, rejected: Mapping[str, str]) -> list[Failure]:
         names = {account.appid: account.name for account in self.accounts}

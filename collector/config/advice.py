@@ -27,11 +27,11 @@ def on(files: Sequence[File], accounts: Sequence[Account]) -> Iterator[str]:
 
 def _readable_secrets(files: Sequence[File]) -> Iterator[str]:
     for document, _ in files:
-        if not document.mode & (stat.S_IRGRP | stat.S_IROTH):
+        if not document.mode & stat.S_IROTH:
             continue
         literal = next((location for location in _secrets(document) if _is_literal(document, location)), None)
         if literal:
-            yield f"{document.where(literal)}: others can read this file and its secrets; run chmod 600 {document.path}"
+            yield f"{document.where(literal)}: others can read this file and its secrets; run chmod o-r {document.path}"
 
 
 def _secrets(document: Document) -> Iterator[Location]:

@@ -26,6 +26,9 @@ from pydantic import (
 from collector.model import Rate, Secret, TokenKind
 
 _UNFIT = r"\s\x00-\x1f\x7f\ud800-\udfff"
+_NAME_AND_HOSTS = rf"(?:[^{_UNFIT}@/?]*@)?[^{_UNFIT}@/?]+"
+_MONGODB_URI = rf"mongodb(?:\+srv)?://{_NAME_AND_HOSTS}(?:[/?][^{_UNFIT}@]*)?"
+"""An @ or / in a password that isn't percent-encoded would make PyMongo take a part of it for the host."""
 """What no secret or address holds. Bytes of the environment that aren't UTF-8 come as lone surrogates."""
 
 
@@ -70,6 +73,7 @@ def _origin(value: object) -> object:
     parts = urlsplit(value)
     if not parts.hostname or parts.port == 0:  # asking for the port checks it
         raise ValueError("no host, or a port that can't be")
+    parts.hostname.encode("idna")  # a name that DNS can't take is a ValueError too
     return value.removesuffix("/")
 
 
@@ -87,9 +91,12 @@ class Section(BaseModel):
 class MongoSettings(Section):
     """Where the figures are stored. Without `uri`, a local mongod is started."""
 
-    uri: Annotated[Secret, _written(rf"mongodb(\+srv)?://[^{_UNFIT}]+")] | None = Field(
+    uri: Annotated[Secret, _written(_MONGODB_URI)] | None = Field(
         default=None,
-        description="the address of a MongoDB, such as mongodb://HOST/ or mongodb+srv://HOST/, or leave the key out",
+        description=(
+            "the address of a MongoDB, such as mongodb://USER:PASSWORD@HOST/ with @ : / % of the password "
+            "percent-encoded, or leave the key out"
+        ),
     )
     database: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,63}$")] = Field(
         default="wechat", description="a name of up to 63 letters, digits, `_` and `-`, such as wechat"
@@ -137,6 +144,9 @@ class Defaults(Section):
     since: Annotated[date, _written("[0-9]{4}-[0-9]{2}-[0-9]{2}"), AfterValidator(_up_to_today)] | None = Field(
         default=None, description="a day as YYYY-MM-DD that isn't in the future, such as 2025-01-01"
     )
+    daily_calls: Annotated[int, _written("[0-9]+"), Field(ge=1, le=1_000_000)] | None = Field(
+        default=None, description="a whole number of calls of each dataset a day from 1 up, such as 200"
+    )
 
 
 class AccountEntry(Defaults):
@@ -180,7 +190,7 @@ class ConfigFile(AccountsFile):
         default=RunSettings(), description="the keys `workers`, `lookback` and `published_at` below it"
     )
     defaults: Annotated[Defaults, _blank_as(dict)] = Field(
-        default=Defaults(), description="the keys `rate_limit`, `token` and `since` below it"
+        default=Defaults(), description="the keys `rate_limit`, `token`, `since` and `daily_calls` below it"
     )
     include: Annotated[str, StringConstraints(pattern=r"^\P{Cc}+$")] | None = Field(
         default=None, description="one pattern of file names, such as accounts.d/*.yaml, or leave the key out"

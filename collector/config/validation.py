@@ -33,7 +33,18 @@ _FIELDS = {key: field for model in _MODELS for key, field in model.model_fields.
 """Every field by its name alone: no two sections share a name, but where they mean the same."""
 
 _SHOWN = frozenset(
-    {"database", "timeout", "workers", "lookback", "published_at", "rate_limit", "token", "since", "enabled"}
+    {
+        "database",
+        "timeout",
+        "workers",
+        "lookback",
+        "published_at",
+        "rate_limit",
+        "token",
+        "since",
+        "enabled",
+        "daily_calls",
+    }
 )
 """Fields whose values a message repeats. Into the others a secret may stray: an AppSecret written as `appid`."""
 

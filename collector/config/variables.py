@@ -35,7 +35,7 @@ def interpolate(text: str, environ: Mapping[str, str]) -> str:
             problems.append(("a `${` names no variable", "Write ${NAME} or ${NAME:-default}, or $${ for a plain ${."))
             return ""
         if default is None and name not in environ:
-            problems.append((f"the variable {name} isn't set", f"Set {name}, or write ${{{name}:-default}}."))
+            problems.append((f"the variable {name} isn't set", f"Set {name} in the environment."))
         return environ.get(name) or (default or "")[len(":-") :]
 
     filled = _VARIABLE.sub(fill, text) if "${" in text else text

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -47,8 +47,8 @@ class Document:
 
     path: Path
     mode: int
-    entries: dict[str, Node]
-    values: dict[str, Any]
+    entries: dict[str, Node] = field(repr=False)  # secrets may be among them
+    values: dict[str, Any] = field(repr=False)
     faults: tuple[Fault, ...]
 
     def at(self, location: Location) -> Node:

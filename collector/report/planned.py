@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rich.cells import cell_len, set_cell_size
+
 from collector.days import Window
 from collector.model import Account
+from collector.report.words import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +44,14 @@ def as_json(plans: Sequence[Planned]) -> dict[str, object]:
 
 def as_table(plans: Sequence[Planned]) -> str:
     """The plans as lines for people, the totals below."""
-    width = max((len(str(planned.account)) for planned in plans), default=0)
-    lines = [f"{planned.account!s:<{width}}  {_days(planned)}  {planned.calls:>5,} calls" for planned in plans]
+    width = max((cell_len(str(planned.account)) for planned in plans), default=0)
+    lines = [
+        f"{set_cell_size(str(planned.account), width)}  {_days(planned)}  {planned.calls:>5,} calls"
+        for planned in plans
+    ]
     calls = sum(planned.calls for planned in plans)
-    return "\n".join([*lines, "", f"{len(plans):,} accounts, {calls:,} data calls. Nothing was asked."])
+    totals = f"{counted(len(plans), 'account')}, {counted(calls, 'data call')}. Nothing was asked."
+    return "\n".join([*lines, "", totals])
 
 
 def _days(planned: Planned) -> str:

@@ -35,6 +35,8 @@ class Bars(Watch):
     def account(self, result: AccountResult) -> None:
         """Count an account."""
         self._failed += result.outcome is Outcome.FAILED
+        if result.outcome is Outcome.SKIPPED:
+            return
         self._advance(f"{self._failed} failed")
 
     def window(self) -> None:

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from collector.days import BEIJING
 from collector.model import Failure, Notice, Outcome, RunResult
+from collector.report.words import counted
 
 T = TypeVar("T", Failure, Notice)
 
@@ -65,18 +66,17 @@ def failed(result: RunResult, *, verbose: bool = False) -> str:
     groups = _groups(result.failures, lambda failure: failure.hint or failure.errmsg)
     lines = [f"Failed: {result.outcomes[Outcome.FAILED]:,}"]
     for remedy, failures in groups:
-        lines += _group(str(remedy), failures)
-        if verbose:
-            lines += [f"      {_detail(failure)}" for failure in failures]
+        head, names = _group(str(remedy), failures)
+        lines += [head, *(f"    {_detail(failure)}" for failure in failures)] if verbose else [head, names]
     return "\n".join(lines) if groups else ""
 
 
 def _totals(result: RunResult) -> str:
     counts = [f"{count:,} {outcome}" for outcome, count in result.outcomes.items() if count]
     return (
-        f"{_accounts(result.total)}: {', '.join(counts) or 'none'}\n"
-        f"{result.days:,} days stored in {result.seconds:.1f} s "
-        f"({result.calls:,} data calls, {result.token_calls:,} token calls, {result.retries:,} retries)"
+        f"{counted(result.total, 'account')}: {', '.join(counts) or 'none'}\n"
+        f"{counted(result.days, 'day')} stored in {result.seconds:.1f} s ({counted(result.calls, 'data call')}, "
+        f"{counted(result.token_calls, 'token call')}, {counted(result.retries, 'retry')})"
     )
 
 
@@ -92,16 +92,17 @@ def _waiting(notices: Sequence[Notice]) -> str:
 def _silent(result: RunResult) -> str:
     if not result.silent:
         return ""
-    who = f"{_accounts(len(result.silent))} without any figure in the last 14 days"
+    who = f"{counted(len(result.silent), 'account')} without any figure in the last 14 days"
     return f"Silent: {who}. Nothing failed; are they in use?\n    {_names(result.silent)}"
 
 
 def _next_step(result: RunResult) -> str:
     if result.stopped_by is not None:
-        return "Stopped by a signal; what had come is stored. Run again to go on."
+        kept = "" if result.error else "; what had come is stored"
+        return f"Stopped by a signal{kept}. Run again to go on."
     if result.outcomes[Outcome.PENDING] and result.error is None:
-        what = f"{_accounts(result.outcomes[Outcome.PENDING])} without the newest day"
-        return f"Pending: {what}. WeChat hasn't given it yet; run again later."
+        what = f"{counted(result.outcomes[Outcome.PENDING], 'account')} without the newest day"
+        return f"Pending: {what}; run again later."
     if result.windows_left:
         return f"History: {result.windows_left:,} windows are left; the next `collector run` goes on with them."
     return ""
@@ -116,7 +117,7 @@ def _groups(items: Iterable[T], key: Callable[[T], Hashable]) -> list[tuple[Hash
 
 def _group(remedy: str, items: Sequence[Failure | Notice]) -> list[str]:
     names = list(dict.fromkeys(item.name for item in items))
-    return [f"  {_accounts(len(names))}: {remedy}", f"    {_names(names)}"]
+    return [f"  {counted(len(names), 'account')}: {remedy}", f"    {_names(names)}"]
 
 
 def _names(names: Sequence[str]) -> str:
@@ -129,7 +130,3 @@ def _detail(failure: Failure) -> str:
     code = f"errcode {failure.errcode}: " if failure.errcode is not None else ""
     rid = f" (rid {failure.rid})" if failure.rid else ""
     return f"{failure.name} ({failure.account}){dataset}: {code}{failure.errmsg}{rid}"
-
-
-def _accounts(count: int) -> str:
-    return f"{count:,} account{'' if count == 1 else 's'}"

@@ -11,6 +11,7 @@ from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
 from pymongo import ASCENDING, IndexModel
 from pymongo.errors import (
     CollectionInvalid,
+    ConfigurationError,
     ConnectionFailure,
     OperationFailure,
     PyMongoError,
@@ -25,6 +26,12 @@ Database = AsyncIOMotorDatabase[Document]
 
 SELECTION_TIMEOUT_MS = 5_000
 """Milliseconds until a MongoDB that doesn't answer counts as out of reach."""
+
+MAJORITY_TIMEOUT_MS = 10_000
+"""Milliseconds until a write that the majority hasn't acknowledged counts as an outage, and is done again."""
+
+SOCKET_TIMEOUT_MS = 15_000
+"""Milliseconds until a MongoDB that says nothing at all counts as gone."""
 
 USER_DAILY = "user_daily"
 
@@ -56,12 +63,13 @@ VALIDATOR: Mapping[str, Any] = {
 """What MongoDB itself asks of a document of `user_daily`; more fields are allowed."""
 
 INDEXES = (
-    IndexModel([("account", ASCENDING), ("ref_date", ASCENDING)], unique=True, name="account_ref_date"),
-    IndexModel([("ref_date", ASCENDING)], name="ref_date"),
+    IndexModel([("account", ASCENDING), ("ref_date", ASCENDING)], unique=True),
+    IndexModel([("ref_date", ASCENDING)]),
 )
 
 _NOT_AUTHENTICATED = 18
 _NOT_ALLOWED = 13
+_NAMESPACE_EXISTS = 48
 _BOTH_WAYS_OUT = "check mongodb.uri and that MongoDB runs there, or leave mongodb.uri out to use a local mongod"
 
 
@@ -69,7 +77,7 @@ _BOTH_WAYS_OUT = "check mongodb.uri and that MongoDB runs there, or leave mongod
 async def open_database(uri: Secret | None, name: str) -> AsyncIterator[Database]:
     """The database `name` at `uri`, answering and ready to be written; without a `uri`, of a local mongod.
 
-    Raises `DatabaseError` within 10 s when it can't be had.
+    Raises `DatabaseError` when it can't be had: within 10 s, but for a local mongod that is slow to start.
     """
     async with AsyncExitStack() as stack:
         if uri is None:
@@ -111,7 +119,7 @@ def translated() -> Iterator[None]:
     """Turn PyMongo's errors into `DatabaseError` in plain words, which never hold the URI."""
     try:
         yield
-    except ConnectionFailure as error:
+    except (ConnectionFailure, ConfigurationError) as error:  # the latter for names that DNS doesn't know
         message = f"MongoDB can't be reached ({_short(error)}): {_BOTH_WAYS_OUT}"
     except OperationFailure as error:
         message = _refused(error)
@@ -129,11 +137,16 @@ def _client(uri: Secret) -> AsyncIOMotorClient[Document]:
             appname="wechat-collector",
             serverSelectionTimeoutMS=SELECTION_TIMEOUT_MS,
             connectTimeoutMS=SELECTION_TIMEOUT_MS,
+            socketTimeoutMS=SOCKET_TIMEOUT_MS,
             w="majority",
+            wTimeoutMS=MAJORITY_TIMEOUT_MS,
         )
-    except (ValueError, PyMongoError):  # their texts repeat parts of the URI, which may be the password
+    except (ValueError, OSError, PyMongoError):  # their texts repeat parts of the URI, which may be the password
         pass
-    raise DatabaseError("mongodb.uri isn't of a form that MongoDB takes: see docs/mongodb.md")
+    raise DatabaseError(
+        "mongodb.uri isn't of a form that MongoDB takes, or names a file that can't be read. A password with @ : / % "
+        "in it must be percent-encoded: see docs/mongodb.md"
+    )
 
 
 async def _create(database: Database) -> None:
@@ -141,6 +154,9 @@ async def _create(database: Database) -> None:
         await database.create_collection(USER_DAILY, validator=VALIDATOR)
     except CollectionInvalid:  # another run was quicker
         return
+    except OperationFailure as error:
+        if error.code != _NAMESPACE_EXISTS:
+            raise
 
 
 def _refused(error: OperationFailure) -> str:

@@ -96,8 +96,12 @@ def find_mongod(environ: Mapping[str, str]) -> str:
 
 def default_data_dir(environ: Mapping[str, str]) -> Path:
     """The data directory where none is named: in systemd's `$STATE_DIRECTORY`, else in the user's own."""
-    state = environ.get("STATE_DIRECTORY", "").partition(":")[0]
-    return (Path(state) if state else platformdirs.user_data_path("collector")) / "mongod"
+    if state := environ.get("STATE_DIRECTORY", "").partition(":")[0]:
+        return Path(state, "mongod")
+    try:
+        return platformdirs.user_data_path("collector") / "mongod"
+    except RuntimeError:
+        raise _failure("no local database can be kept, since this user has no home: set HOME") from None
 
 
 def _mongod_of_wheel() -> str | None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
 import stamina
+import structlog
 from motor.motor_asyncio import AsyncIOMotorCollection
 from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError, ConnectionFailure
@@ -16,14 +18,18 @@ from collector.model import Day, Update
 from collector.store.database import USER_DAILY, Database, Document, translated
 from collector.store.state import ACCOUNTS, replacement
 
+log = structlog.get_logger()
+
 MOST_IN_BATCH = 1_000
 """Documents of one bulk write."""
 
 MOST_QUEUED = 256
 """Windows that wait for the writer; workers wait when there are more, so memory stays bounded."""
 
-OUTAGE_S = 60.0
+OUTAGE_S = 45.0
 """Seconds for which a MongoDB that went away is waited for, such as while a replica set elects a primary."""
+
+_FIRST_REPETITION = 2
 
 
 class Writer:
@@ -31,12 +37,14 @@ class Writer:
 
     A context manager: its end waits until everything that was put is acknowledged, and raises what MongoDB
     was lost for. `days` counts the upserts acknowledged; `rejected` has the reason, by account, for documents
-    that MongoDB refused: the state of such an account isn't written any more.
+    that MongoDB refused: the state of such an account isn't written any more; `unsaved` counts, by account,
+    what isn't acknowledged yet.
     """
 
     def __init__(self, database: Database) -> None:
         self.days = 0
         self.rejected: dict[str, str] = {}
+        self.unsaved: Counter[str] = Counter()
         self._documents: AsyncIOMotorCollection[Document] = database[USER_DAILY]
         self._states: AsyncIOMotorCollection[Document] = database[ACCOUNTS]
         self._queue: asyncio.Queue[Update | None] = asyncio.Queue(MOST_QUEUED)
@@ -52,7 +60,7 @@ class Writer:
         # A cancelled write goes on in the server, so the writer is never cancelled: it ends at the sentinel.
         await self._queue.put(None)
         await asyncio.shield(self._task)
-        if self._lost and error is None:
+        if self._lost:
             raise self._lost
 
     async def put(self, update: Update) -> None:
@@ -62,6 +70,7 @@ class Writer:
         """
         if self._lost:
             raise self._lost
+        self.unsaved[update.state.account] += 1
         await self._queue.put(update)
 
     def lose(self, error: Exception) -> None:
@@ -96,9 +105,12 @@ class Writer:
             async for attempt in stamina.retry_context(
                 on=ConnectionFailure, attempts=None, timeout=OUTAGE_S, wait_initial=0.2, wait_max=5
             ):
+                if attempt.num == _FIRST_REPETITION:
+                    log.warning("mongodb.away", waiting_s=OUTAGE_S)
                 with attempt:
                     rejected = await self._write(batch)
         self.days += sum(len(update.days) for update in batch) - len(rejected)
+        self.unsaved -= Counter(update.state.account for update in batch)
 
     async def _write(self, batch: Sequence[Update]) -> Mapping[int, str]:
         """Write the days, then the last state of each account whose days were all taken; twice does no harm."""

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
 
+import structlog
+
 from collector.days import Window
-from collector.errors import ApiError, CallKind, Reaction, TransientError
+from collector.errors import ApiError, CallKind, Reaction, TransientError, UnwantedError
 from collector.model import Account
 from collector.wechat.client import Client, Request
 from collector.wechat.limits import Budget, Limiter
 from collector.wechat.tokens import Token, Tokens
 from collector.wechat.waits import Clock, Stop
+
+log = structlog.get_logger()
 
 MOST_IN_FLIGHT = 4
 """Calls of one account in flight at once."""
@@ -23,6 +28,7 @@ class AccountApi:
     def __init__(
         self, account: Account, client: Client, *, stop: Stop, clock: Clock, token: Token | None = None
     ) -> None:
+        self._account = account
         self._client = client
         self.budget = Budget(account.daily_calls, clock=clock)
         self._limiter = Limiter(account.rate_limit, stop=stop, clock=clock)
@@ -40,42 +46,31 @@ class AccountApi:
         self._stop.check()
         await self._tokens.get()
 
-    async def rows(self, path: str, window: Window) -> list[object]:
+    async def rows(self, path: str, window: Window, wanted: Callable[[], bool] = lambda: True) -> list[object]:
         """Ask the dataset at `path` for a window; the rows come as WeChat gave them.
 
         Passing troubles are retried, refused tokens replaced, 45011 slows the account down. Raises
-        `CallError` when no answer is to be had, `StoppedError` when a stop signal came before the call.
+        `CallError` when no answer is to be had, `StoppedError` when a stop signal came before the call,
+        `UnwantedError` when it isn't `wanted` any more once its turn has come.
         """
-        while True:
-            async with self._in_flight:
-                token = await self._tokens.get()
-                try:
-                    return await self._client.retrying(partial(self._once, path, window, token))
-                except ApiError as error:
-                    if error.reaction is not Reaction.REFRESH:
-                        raise
-                    self._client.retries += 1
-                    await self._tokens.after_refusal(token, error)
+        async with self._in_flight:
+            what = f"{self._account} {path} {window}"
+            return await self._client.retrying(partial(self._once, path, window, wanted), what=what)
 
-    async def _once(self, path: str, window: Window, token: Token) -> list[object]:
-        """One call at the account's pace; paced anew for as long as WeChat says that it came too fast."""
+    async def _once(self, path: str, window: Window, wanted: Callable[[], bool]) -> list[object]:
+        """One call at the account's pace; once more with another token, or slower, where WeChat asks for that."""
         while True:
+            token = await self._tokens.get()
             slowdowns = await self._limiter.acquire()
+            if not wanted():
+                raise UnwantedError
+            if self._tokens.is_due(token):
+                continue  # the turn took so long; a call that waits for a token after its turn would meet the next
             self.budget.spend(path)
             try:
-                answer = await self._client.request(
-                    Request(
-                        CallKind.DATA,
-                        "POST",
-                        path,
-                        "list",
-                        {"access_token": token.value.get_secret_value()},
-                        {"begin_date": window.begin.isoformat(), "end_date": window.end.isoformat()},
-                    )
-                )
+                answer = await self._client.request(_request(path, window, token))
             except ApiError as error:
-                if error.reaction is not Reaction.SLOW or not self._limiter.slow_down(slowdowns):
-                    raise
+                await self._mend(error, token, slowdowns)
                 self._client.retries += 1
                 continue
             self._tokens.worked(token)
@@ -83,3 +78,23 @@ class AccountApi:
             if not isinstance(rows, list):
                 raise TransientError("the body's `list` isn't a list")
             return rows
+
+    async def _mend(self, error: ApiError, token: Token, slowdowns: int) -> None:
+        """Do what makes another call worth while, or raise the error."""
+        if error.reaction is Reaction.REFRESH:
+            await self._tokens.after_refusal(token, error)
+        elif error.reaction is not Reaction.SLOW or not self._limiter.slow_down(slowdowns):
+            raise error
+        else:
+            log.warning("account.slowed_down", account=str(self._account), errmsg=error.errmsg)
+
+
+def _request(path: str, window: Window, token: Token) -> Request:
+    return Request(
+        CallKind.DATA,
+        "POST",
+        path,
+        "list",
+        {"access_token": token.value.get_secret_value()},
+        {"begin_date": window.begin.isoformat(), "end_date": window.end.isoformat()},
+    )

@@ -7,9 +7,10 @@ a cause, and no body of unknown shape is shown.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, NoReturn, Self, TypeVar
 
@@ -18,7 +19,7 @@ import orjson
 import stamina
 import structlog
 
-from collector.errors import CallError, CallKind, HostError, Reaction, TransientError
+from collector.errors import CallError, CallKind, HostError, Reaction, TransientError, printable
 from collector.model import Secret
 from collector.wechat.errcodes import api_error
 from collector.wechat.waits import Stop
@@ -32,6 +33,10 @@ TRIES = 4
 MOST_BYTES = 4 * 1024 * 1024
 """The largest body that is read; seven days of sources take a few kilobytes."""
 
+MOST_ERRCODE = 10**9
+"""WeChat's errcodes have up to seven digits; more than nine are no errcode."""
+
+_DIGITS = re.compile("-?[0-9]{1,10}")
 _RETRIED_STATUSES = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS})
 _SECRET_KEYS = ("access_token", "secret")
 
@@ -44,8 +49,8 @@ class Request:
     method: str
     path: str
     expect: str
-    query: Mapping[str, str]
-    body: Mapping[str, object] | None = None
+    query: Mapping[str, str] = field(repr=False)  # tokens and secrets, as the body may hold them
+    body: Mapping[str, object] | None = field(default=None, repr=False)
 
 
 class Client:
@@ -85,29 +90,29 @@ class Client:
         """The hosts that are tried, in order."""
         return self._hosts
 
-    async def retrying(self, call: Callable[[], Awaitable[T]]) -> T:
+    async def retrying(self, call: Callable[[], Awaitable[T]], *, what: object = "") -> T:
         """Make a call up to `TRIES` times while its trouble is a passing one, backing off with jitter.
 
         Raises the last error of a passing trouble, any other error at once, and `StoppedError` when a stop
-        signal ends a wait.
+        signal ends a wait or came before. `what` names the call in the log.
         """
+        self._stop.check()
         try:
             return await call()
         except CallError as error:
             if not _passes(error):
                 raise
-            first: CallError | None = error
+            trouble = error
         # stamina costs some microseconds a call, so it enters with the first trouble and is shown that again
         attempts = aiter(stamina.retry_context(on=_passes, attempts=TRIES, timeout=None, wait_initial=0.5, wait_max=8))
         while True:
             async with self._stop.ends():
                 attempt = await anext(attempts)
             with attempt:
-                if first is not None:
-                    again, first = first, None
-                    raise again
+                if attempt.num == 1:
+                    raise trouble
                 self.retries += 1
-                log.debug("call.retried", number=attempt.num - 1)
+                log.debug("call.retried", call=str(what), number=attempt.num - 1, trouble=str(trouble))
                 return await call()
 
     async def request(self, request: Request) -> dict[str, Any]:
@@ -135,7 +140,7 @@ class Client:
             ) as response:
                 self.answered = True
                 return response.status, await _read(response, request.kind)
-        except (aiohttp.ClientError, OSError) as error:  # time-outs are OSErrors
+        except (aiohttp.ClientError, OSError, ValueError) as error:  # time-outs are OSErrors, odd names ValueErrors
             trouble = _trouble(error)
         self._leave(number, trouble)
         raise HostError(
@@ -184,7 +189,7 @@ def _answer(body: bytes, request: Request) -> dict[str, Any]:
     if errcode is None:
         raise TransientError("the errcode isn't a number", kind=kind)
     if errcode != 0:
-        raise api_error(errcode, _masked(errmsg, request), kind)
+        raise api_error(errcode, printable(_masked(errmsg, request)), kind)
     if answer.get(request.expect) is None:
         raise TransientError(f"the body has no `{request.expect}`", kind=kind)
     return answer
@@ -209,13 +214,16 @@ def _no_number(name: str) -> NoReturn:
 def _errcode(answer: Mapping[str, Any]) -> tuple[int | None, str]:
     """The errcode (0 where there is none, None where it isn't a number) and the errmsg, wrapped or not."""
     wrapped = answer.get("base_resp")
-    holder = wrapped if isinstance(wrapped, dict) else answer
-    errcode = holder.get("errcode", holder.get("ret", 0) if holder is wrapped else 0)
-    if isinstance(errcode, str) and errcode.removeprefix("-").isdecimal():
+    if isinstance(wrapped, dict) and not answer.get("errcode"):
+        errcode = wrapped.get("errcode", wrapped.get("ret", 0))
+        errmsg = wrapped.get("errmsg", wrapped.get("err_msg", ""))
+    else:
+        errcode, errmsg = answer.get("errcode", 0), answer.get("errmsg", "")
+    if isinstance(errcode, str) and _DIGITS.fullmatch(errcode):
         errcode = int(errcode)
-    if not isinstance(errcode, int) or isinstance(errcode, bool):
+    if not isinstance(errcode, int) or isinstance(errcode, bool) or abs(errcode) > MOST_ERRCODE:
         return None, ""
-    return errcode, str(holder.get("errmsg", holder.get("err_msg", "")))[:500]
+    return errcode, str(errmsg)
 
 
 def _masked(errmsg: str, request: Request) -> str:

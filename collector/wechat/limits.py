@@ -41,11 +41,14 @@ class Limiter:
         signal ends the wait.
         """
         async with self._stop.ends(), self._lock:
-            if self._paused:
+            while True:
+                await self._throttler.acquire()
+                if not self._paused:
+                    return self.slowdowns
+                # A slow-down may come while this waits, so the turn counts only after the pause.
+                slowdowns = self.slowdowns
                 await self._clock.sleep(60 - self._clock.now().timestamp() % 60)
-                self._paused = False
-            await self._throttler.acquire()
-            return self.slowdowns
+                self._paused = slowdowns != self.slowdowns
 
     def slow_down(self, slowdowns_then: int) -> bool:
         """Pause until the next minute and halve the rate (45011); False when that was done too often already.

@@ -80,7 +80,7 @@ class Tokens:
     async def get(self) -> Token:
         """The token in hand, renewed if its end is near. Raises what the token call raises."""
         async with self._lock:
-            if self.token is None or self._is_due(self.token):
+            if self.token is None or self.is_due(self.token):
                 self.token = await self._ask()
             return self.token
 
@@ -112,13 +112,15 @@ class Tokens:
             token = await self._ask(force=True)
         return token
 
-    def _is_due(self, token: Token) -> bool:
+    def is_due(self, token: Token) -> bool:
+        """Whether a token is so near its end that it should be renewed before it is used."""
         now = self._clock.now()
         return token.ends_at - now < RENEW_BEFORE and now - token.had_at >= RENEW_EVERY
 
     async def _ask(self, *, force: bool = False) -> Token:
         source = SOURCES[self._account.token]
-        answer = await self._client.retrying(lambda: source(self._client, self._account, force))
+        what = f"{self._account} token"
+        answer = await self._client.retrying(lambda: source(self._client, self._account, force), what=what)
         value, expires_in = answer["access_token"], answer.get("expires_in")
         if not isinstance(value, str) or not value or not isinstance(expires_in, int) or isinstance(expires_in, bool):
             raise TransientError("the token's answer lacks access_token or expires_in", kind=CallKind.TOKEN)

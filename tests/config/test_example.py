@@ -43,5 +43,5 @@ def test_what_the_example_has_commented_out_is_valid_too(loaded: Callable[..., S
 def test_the_example_holds_every_key_that_there_is(loaded: Callable[..., Settings]) -> None:
     keys = set(re.findall(r"(?m)^ *(?:# |- )?([a-z_]+):(?: |$)", EXAMPLE))
     fields = {*MongoSettings.model_fields, *ApiSettings.model_fields, *RunSettings.model_fields}
-    account = {"name", "appid", "secret", "tags", "enabled", "rate_limit", "token", "since"}
+    account = {"name", "appid", "secret", "tags", "enabled", "rate_limit", "token", "since", "daily_calls"}
     assert keys == fields | account | {"mongodb", "api", "run", "defaults", "accounts", "include"}

@@ -13,7 +13,10 @@ from collector.errors import ConfigError, Fault
 
 GOOD = "accounts: [{name: a, appid: wx0000000000000001, secret: s}]\n"
 
-URI = "Write the address of a MongoDB, such as mongodb://HOST/ or mongodb+srv://HOST/, or leave the key out."
+URI = (
+    "Write the address of a MongoDB, such as mongodb://USER:PASSWORD@HOST/ with @ : / % of the password "
+    "percent-encoded, or leave the key out."
+)
 DATABASE = "Write a name of up to 63 letters, digits, `_` and `-`, such as wechat."
 HOSTS = "Write a list of addresses without a path, such as [https://api.weixin.qq.com]."
 TIMEOUT = "Write a number of seconds above 0 and up to 600, such as 10."
@@ -65,7 +68,11 @@ SETTINGS = [
     ("defaults: {since: 20250101}", "`since` can't be '20250101'", SINCE),
     ("defaults: {since: 2025-02-30}", "`since` can't be '2025-02-30'", SINCE),
     ("defaults: {since: 2026-11-25}", "`since` can't be '2026-11-25'", SINCE),
-    ("defaults: [x]", f"`defaults` {WRONG}", "Write the keys `rate_limit`, `token` and `since` below it."),
+    (
+        "defaults: [x]",
+        f"`defaults` {WRONG}",
+        "Write the keys `rate_limit`, `token`, `since` and `daily_calls` below it.",
+    ),
     ("include: [a.yaml]", f"`include` {WRONG}", INCLUDE),
     ("include: ''", "`include` is empty", INCLUDE),
     ('include: "a\\0b"', f"`include` {WRONG}", INCLUDE),
@@ -207,17 +214,17 @@ def test_a_missing_field_is_a_fault_at_the_line_where_its_account_begins(
 
 def test_unset_variables_are_faults_and_hide_no_others(faults: Callable[..., tuple[Fault, ...]]) -> None:
     content = "mongodb:\n  uri: mongodb://${U}:${P}@h\naccounts:\n  - name: ${N}\n    appid: ${\n    bogus: ${N}\n"
-    known = "Take it out; known here: rate_limit, token, since, name, appid, secret, tags, enabled."
+    known = "Take it out; known here: rate_limit, token, since, daily_calls, name, appid, secret, tags, enabled."
     assert faults(content) == (
-        Fault("accounts.yaml:2", "the variable P isn't set", "Set P, or write ${P:-default}."),
-        Fault("accounts.yaml:2", "the variable U isn't set", "Set U, or write ${U:-default}."),
+        Fault("accounts.yaml:2", "the variable P isn't set", "Set P in the environment."),
+        Fault("accounts.yaml:2", "the variable U isn't set", "Set U in the environment."),
         Fault("accounts.yaml:4", "`secret` is missing", SECRET.replace("Write", "Add `secret`:")),
-        Fault("accounts.yaml:4", "the variable N isn't set", "Set N, or write ${N:-default}."),
+        Fault("accounts.yaml:4", "the variable N isn't set", "Set N in the environment."),
         Fault(
             "accounts.yaml:5", "a `${` names no variable", "Write ${NAME} or ${NAME:-default}, or $${ for a plain ${."
         ),
         Fault("accounts.yaml:6", "`bogus` isn't known here", known),
-        Fault("accounts.yaml:6", "the variable N isn't set", "Set N, or write ${N:-default}."),
+        Fault("accounts.yaml:6", "the variable N isn't set", "Set N in the environment."),
     )
 
 

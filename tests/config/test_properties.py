@@ -45,7 +45,7 @@ def test_an_empty_variable_is_empty_and_an_unset_one_a_problem(name: str) -> Non
     assert interpolate(f"${{{name}}}", {name: ""}) == ""
     with pytest.raises(VariableError) as caught:
         interpolate(f"${{{name}}}", {})
-    assert caught.value.problems == [(f"the variable {name} isn't set", f"Set {name}, or write ${{{name}:-default}}.")]
+    assert caught.value.problems == [(f"the variable {name} isn't set", f"Set {name} in the environment.")]
 
 
 @given(DOLLARS)

@@ -48,11 +48,11 @@ def test_an_account_with_two_failed_datasets_is_named_once() -> None:
 def test_verbose_tells_what_wechat_said_of_each() -> None:
     text = summary.failed(_result(failed=1, failures=_failures(1)), verbose=True)
     assert text.splitlines()[-1] == (
-        "      client-0 (wx0000000000000000): errcode 40164: invalid ip 203.0.113.7 (rid r-i-d)"
+        "    client-0 (wx0000000000000000): errcode 40164: invalid ip 203.0.113.7 (rid r-i-d)"
     )
     dataset = (Failure("wxb", "b", "user_summary", "cut", hint="x"),)
     assert summary.failed(_result(failed=1, failures=dataset), verbose=True).splitlines()[-1] == (
-        "      b (wxb) user_summary: cut"
+        "    b (wxb) user_summary: cut"
     )
 
 
@@ -76,7 +76,7 @@ def test_waits_are_told_with_their_end_in_beijing() -> None:
 
 def test_pending_accounts_and_a_stop_name_the_next_step() -> None:
     assert summary.summary(_result(ok=1, pending=2)).endswith(
-        "Pending: 2 accounts without the newest day. WeChat hasn't given it yet; run again later."
+        "Pending: 2 accounts without the newest day; run again later."
     )
     assert summary.summary(_result(skipped=2, stopped_by=15)).endswith(
         "Stopped by a signal; what had come is stored. Run again to go on."

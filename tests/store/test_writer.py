@@ -185,7 +185,7 @@ async def test_the_queue_is_bounded(database: Database, monkeypatch: pytest.Monk
 
 
 async def test_writes_are_acknowledged_by_the_majority(database: Database) -> None:
-    assert Writer(database)._documents.write_concern.document == {"w": "majority"}
+    assert Writer(database)._documents.write_concern.document == {"w": "majority", "wtimeout": 10_000}
 
 
 async def test_a_majority_that_does_not_acknowledge_is_an_outage(

@@ -1,6 +1,7 @@
 import asyncio
 import signal
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 from unittest.mock import Mock
 
@@ -9,6 +10,7 @@ import pytest
 from aioresponses import aioresponses
 
 from collector.errors import ApiError, CallError, CallKind, HostError, StoppedError, TransientError
+from collector.model import Secret
 from collector.wechat import client as module
 from collector.wechat.client import TRIES, Client, Request
 from collector.wechat.waits import Stop
@@ -53,6 +55,8 @@ async def test_errcode_zero_is_success(web: Any, client: Client, errcode: object
         {"errcode": 48001, "errmsg": "api unauthorized", "list": []},
         {"base_resp": {"errcode": 48001, "errmsg": "api unauthorized"}},
         {"base_resp": {"ret": 48001, "err_msg": "api unauthorized"}},
+        {"errcode": 48001, "errmsg": "api unauthorized", "base_resp": {}, "list": []},
+        {"errcode": 0, "base_resp": {"errcode": 48001, "errmsg": "api unauthorized"}, "list": []},
     ],
 )
 async def test_an_errcode_is_an_error_however_it_is_wrapped(web: Any, client: Client, answer: object) -> None:
@@ -76,6 +80,8 @@ async def test_an_errcode_is_an_error_however_it_is_wrapped(web: Any, client: Cl
         b'{"errcode": null, "list": []}',
         b'{"errcode": true, "list": []}',
         b'{"errcode": 0.5, "list": []}',
+        b'{"errcode": 12345678901, "list": []}',
+        b'{"errcode": "' + b"9" * 5000 + b'", "list": []}',
         b'{"list": NaN}',
         b'{"list": "\xff\xfe"}',
         b"[" * 5000,
@@ -204,6 +210,43 @@ async def test_a_token_that_wechat_repeats_is_masked(web: Any, client: Client, e
         await client.request(REQUEST)
     assert TOKEN not in repr(failed.value) + str(failed.value) + failed.value.errmsg
     assert "***" in failed.value.errmsg
+
+
+async def test_a_long_token_that_wechat_repeats_is_masked_whole(web: Any, client: Client) -> None:
+    token = "T" * 510
+    web.post(f"{ONE}{PATH}?access_token={token}", payload={"errcode": 40001, "errmsg": f"invalid {token}"})
+    with pytest.raises(ApiError) as failed:
+        await client.request(replace(REQUEST, query={"access_token": token}))
+    assert failed.value.errmsg == "invalid ***"
+
+
+def test_a_request_does_not_show_its_token_or_secret() -> None:
+    assert TOKEN not in repr(REQUEST)
+    assert "s3cret" not in repr(replace(REQUEST, body={"secret": "s3cret"}))
+
+
+async def test_a_redirect_is_not_followed_and_the_proxy_and_time_out_are_those_given(web: Any, stop: Stop) -> None:
+    web.post(URL, payload={"list": []})
+    async with Client.opened([ONE], timeout_s=3, proxy=Secret("http://p:1"), connections=4, stop=stop) as client:
+        await client.request(REQUEST)
+        assert client._session.timeout.total == 3
+        assert str(client._session._default_proxy) == "http://p:1"
+    (sent,) = next(iter(web.requests.values()))
+    assert sent.kwargs["allow_redirects"] is False
+
+
+async def test_after_the_last_host_the_first_is_asked_again(web: Any, client: Client) -> None:
+    web.post(URL, exception=ConnectionResetError())
+    web.post(URL_TWO, exception=ConnectionResetError())
+    web.post(URL, payload={"list": [1]})
+    assert (await client.retrying(lambda: client.request(REQUEST)))["list"] == [1]
+
+
+async def test_after_the_stop_no_call_begins(web: Any, client: Client, stop: Stop) -> None:
+    stop.set(signal.SIGTERM)
+    with pytest.raises(StoppedError):
+        await client.retrying(lambda: client.request(REQUEST))
+    assert client.calls == 0
 
 
 async def test_token_calls_are_counted_apart(web: Any, client: Client) -> None:

@@ -43,6 +43,16 @@ async def test_calls_sent_before_the_last_slow_down_change_nothing_more(limiter:
     assert limiter.slowdowns == 1
 
 
+async def test_a_call_whose_turn_was_near_keeps_the_pause_as_well(stop: Stop, clock: FakeClock) -> None:
+    limiter = Limiter(Rate(20, 1), stop=stop, clock=clock)
+    before = await limiter.acquire()
+    waiter = asyncio.create_task(limiter.acquire())
+    await asyncio.sleep(0.01)  # it polls the throttler by now
+    limiter.slow_down(before)
+    assert await waiter == 1
+    assert clock.slept == [50]
+
+
 async def test_the_fourth_45011_is_one_too_many(limiter: Limiter) -> None:
     assert [limiter.slow_down(await limiter.acquire()) for _ in range(4)] == [True, True, True, False]
 

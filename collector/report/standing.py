@@ -1,0 +1,270 @@
+"""What `status` shows: where each account stands, worst first, as a table for people or one JSON object. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import date, datetime
+from enum import StrEnum
+
+from rich.cells import cell_len, set_cell_size
+
+from collector.days import BEIJING
+from collector.model import Trouble
+
+
+class Standing(StrEnum):
+    """How an account stands, worst first, but silent ones last.
+
+    * `failing`: a dataset has failed since its last success.
+    * `never_collected`: WeChat has answered nothing for it yet.
+    * `behind`: the newest published day isn't there.
+    * `ok`: it is; older days may be missing.
+    * `silent`: WeChat answers, and has had no figure for it in the last 14 days.
+    """
+
+    FAILING = "failing"
+    NEVER_COLLECTED = "never_collected"
+    BEHIND = "behind"
+    OK = "ok"
+    SILENT = "silent"
+
+
+Newest = Mapping[str, date | None]
+"""The newest covered day of each dataset, None where it has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccountStatus:
+    """Where one account stands.
+
+    `missing_days` counts the days wanted that one dataset at least lacks. `last_success` (UTC) is the last of any
+    dataset; `errors` holds, by dataset, the errors that no success has followed.
+    """
+
+    account: str
+    name: str
+    tags: tuple[str, ...]
+    standing: Standing
+    newest: Newest
+    missing_days: int
+    born: date | None = None
+    last_success: datetime | None = None
+    errors: Mapping[str, Trouble] = field(default_factory=dict)
+
+    @property
+    def last_error(self) -> Trouble | None:
+        """The latest of the errors; of two at once, the first dataset's."""
+        return max(self.errors.values(), key=lambda error: error.at, default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Former:
+    """An account that is stored, and isn't configured any more."""
+
+    account: str
+    name: str
+    newest: Newest
+    last_success: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Where the accounts of the command stand: one at least, in the order in which they are shown.
+
+    `newest_published` is the day that all of them should have. `disabled` counts the accounts that the configuration
+    disables, which aren't shown.
+    """
+
+    newest_published: date
+    accounts: tuple[AccountStatus, ...]
+    no_longer_configured: tuple[Former, ...] = ()
+    disabled: int = 0
+
+    @property
+    def silent(self) -> list[AccountStatus]:
+        """The silent accounts."""
+        return [account for account in self.accounts if account.standing is Standing.SILENT]
+
+
+_RANK = {standing: rank for rank, standing in enumerate(Standing)}
+
+
+def worst_first(accounts: Iterable[AccountStatus]) -> tuple[AccountStatus, ...]:
+    """The accounts by their standing, those with the most missing days first, then by name."""
+    return tuple(sorted(accounts, key=lambda account: (_RANK[account.standing], -account.missing_days, account.name)))
+
+
+def too_old(status: Status, max_age_days: int) -> list[AccountStatus]:
+    """The accounts of which a dataset's newest day is more than `max_age_days` behind the newest published one.
+
+    A dataset without any day is infinitely old.
+    """
+    return [
+        account
+        for account in status.accounts
+        if any(day is None or (status.newest_published - day).days > max_age_days for day in account.newest.values())
+    ]
+
+
+def as_json(status: Status, max_age_days: int | None = None) -> dict[str, object]:
+    """The status as `--json` prints it; fields are added in later versions, never changed."""
+    old = [] if max_age_days is None else too_old(status, max_age_days)
+    return {
+        "newest_published": status.newest_published,
+        "accounts": [_account_json(account) for account in status.accounts],
+        "totals": _totals(status),
+        "silent": [account.name for account in status.silent],
+        "no_longer_configured": [asdict(former) for former in status.no_longer_configured],
+        "max_age": max_age_days,
+        "too_old": [account.name for account in old],
+    }
+
+
+def as_table(status: Status, max_age_days: int | None = None, *, width: int | None = None) -> str:
+    """The status as lines for people: one for each account, then the totals, and apart who is silent or gone.
+
+    `width` is that of the terminal in cells; without one nothing is cut.
+    """
+    silent = [_cells(account) for account in status.silent]
+    rows = [_cells(account) for account in status.accounts if account.standing is not Standing.SILENT]
+    former = [_former_cells(former) for former in status.no_longer_configured]
+    datasets = (name.removeprefix("user_") for name in status.accounts[0].newest)
+    header = ("name", *datasets, "missing", "born", "last success", "last error")
+    table = _Table([header, *rows, *silent, *former], width)
+    parts = [
+        table.lines([header, *rows]),
+        _totals_text(status),
+        _apart("Silent, without any figure in the last 14 days; nothing failed. Are they in use?", table.lines(silent)),
+        _apart("No longer configured; what is stored of them stays:", table.lines(former)),
+        "" if max_age_days is None else too_old_text(status, max_age_days),
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def too_old_text(status: Status, max_age_days: int) -> str:
+    """Which accounts are too old, in one paragraph; empty when none is."""
+    old = too_old(status, max_age_days)
+    names = ", ".join(account.name for account in old)
+    return (
+        f"Too old, more than {_counted(max_age_days, 'day')} behind {status.newest_published}: {names}" if old else ""
+    )
+
+
+def _account_json(account: AccountStatus) -> dict[str, object]:
+    error = account.last_error
+    return {
+        "account": account.account,
+        "name": account.name,
+        "tags": account.tags,
+        "standing": account.standing,
+        "newest": account.newest,
+        "missing_days": account.missing_days,
+        "born": account.born,
+        "last_success": account.last_success,
+        "last_error": error and {"datasets": list(account.errors), **asdict(error)},
+    }
+
+
+def _totals(status: Status) -> dict[str, int]:
+    counts = Counter(account.standing for account in status.accounts)
+    return {
+        "accounts": len(status.accounts),
+        **{str(standing): counts[standing] for standing in Standing},
+        "missing_days": sum(account.missing_days for account in status.accounts),
+        "disabled": status.disabled,
+    }
+
+
+def _totals_text(status: Status) -> str:
+    totals = _totals(status)
+    counts = [f"{totals[standing]:,} {standing.replace('_', ' ')}" for standing in Standing if totals[standing]]
+    lines = [
+        f"{_counted(totals['accounts'], 'account')}: {', '.join(counts)}",
+        f"{_counted(totals['missing_days'], 'day')} missing; the newest published day is {status.newest_published}",
+    ]
+    if status.disabled:
+        lines.append(f"not shown: {_counted(status.disabled, 'disabled account')}")
+    return "\n".join(lines)
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def _apart(title: str, lines: str) -> str:
+    return f"{title}\n{lines}" if lines else ""
+
+
+_Cells = tuple[str, ...]
+
+_NAME_CELLS = 12
+"""However narrow the terminal is, so much is shown of a name."""
+
+_ERROR_CELLS = 32
+"""An error that would have less room than this goes on in the terminal's next line."""
+
+
+class _Table:
+    """Columns as wide as the widest of their cells. On a terminal of `width` long names and errors are cut."""
+
+    def __init__(self, rows: Sequence[_Cells], width: int | None) -> None:
+        *columns, _ = zip(*rows, strict=True)
+        self._widths = [max(map(cell_len, column)) for column in columns]
+        self._room: int | None = None
+        if width is not None:
+            self._widths[0] = min(self._widths[0], max(_NAME_CELLS, width // 5))
+            room = width - sum(self._widths) - 2 * len(self._widths)
+            self._room = room if room >= _ERROR_CELLS else max(room + width, _ERROR_CELLS)
+
+    def lines(self, rows: Iterable[_Cells]) -> str:
+        return "\n".join(map(self._line, rows))
+
+    def _line(self, row: _Cells) -> str:
+        name, *cells, error = row
+        name_cells, *widths = self._widths
+        padded = [set_cell_size(_cut(name, name_cells), name_cells), *map(str.ljust, cells, widths)]
+        return "  ".join([*padded, error if self._room is None else _cut(error, self._room)]).rstrip()
+
+
+def _cut(text: str, cells: int) -> str:
+    return text if cell_len(text) <= cells else f"{set_cell_size(text, cells - 1).rstrip()}…"
+
+
+def _cells(account: AccountStatus) -> _Cells:
+    return (
+        _in_one_line(account.name),
+        *map(_shown, account.newest.values()),
+        f"{account.missing_days:>7,}",
+        _shown(account.born),
+        _shown(account.last_success),
+        _error_text(account),
+    )
+
+
+def _former_cells(former: Former) -> _Cells:
+    newest = map(_shown, former.newest.values())
+    return _in_one_line(former.name), *newest, "", "", _shown(former.last_success), former.account
+
+
+def _error_text(account: AccountStatus) -> str:
+    """Since when, the remedy, and what was said; with the dataset where the others don't fail."""
+    error = account.last_error
+    if error is None:
+        return ""
+    where = "" if len(account.errors) == len(account.newest) else f"{', '.join(account.errors)}: "
+    said = where + ("" if error.errcode is None else f"{error.errcode} ") + error.errmsg
+    what = f"{error.hint} ({said})" if error.hint else said
+    return _in_one_line(f"since {error.since.astimezone(BEIJING):%Y-%m-%d}: {what}")
+
+
+def _shown(value: date | None) -> str:
+    """A day, or an instant to the minute in Beijing's time."""
+    if isinstance(value, datetime):
+        return f"{value.astimezone(BEIJING):%Y-%m-%d %H:%M}"
+    return "-" if value is None else str(value)
+
+
+def _in_one_line(text: str) -> str:
+    return " ".join("".join(char if char.isprintable() else " " for char in text).split())

@@ -1,0 +1,94 @@
+"""The ledger: what each run was and did, one document a run in the collection `runs`, kept for 400 days.
+
+::
+
+    { _id: "20261124T023010Z-1f9a3c", command: "run", version: "0.3.0", host: "collector-1", pid: 4711,
+      began: ISODate(), ended: ISODate(), status: "partial", exit: 3, stop_signal: 15,
+      accounts: { total: 50, ok: 48, pending: 0, failed: 2, skipped: 0 },
+      calls: 104, token_calls: 50, retries: 4, days: 96, failures: [{ account: …, errmsg: …, … }],
+      failures_left_out: 17, error: "…" }
+
+`status` is "running" until the run ends as `RunResult.status` has it. A run that couldn't say how it ended is closed
+by the next one, as "stopped" if a signal had come and else as "crashed": `ended` is then when that was found, and
+what only the end knows is absent, as is `stop_signal`, `failures_left_out` or `error` where there was none. The
+instants are those of the server's clock.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import asdict
+
+from pymongo import ASCENDING, IndexModel
+
+from collector.model import RunResult
+from collector.store.database import Database, Document, translated
+
+RUNS = "runs"
+
+KEPT_DAYS = 400
+
+MOST_FAILURES = 1_000
+"""Failures that a document holds; a run over more accounts than that may have failed for all of them."""
+
+
+async def prepare_runs(database: Database) -> None:
+    """Let MongoDB drop documents that are older than `KEPT_DAYS`; an index with another time is left as it is."""
+    with translated():
+        indexes = await database[RUNS].index_information()
+        if not any(index["key"] == [("began", ASCENDING)] for index in indexes.values()):
+            expiry = IndexModel([("began", ASCENDING)], name="began", expireAfterSeconds=KEPT_DAYS * 86_400)
+            await database[RUNS].create_indexes([expiry])
+
+
+async def begin(database: Database, run: str, *, command: str, version: str, accounts: int) -> None:
+    """Close the runs that couldn't say how they ended, and enter this one, which is for `accounts` accounts.
+
+    The caller holds the lease, so none of those is at work any more.
+    """
+    status = {"$cond": [{"$gt": ["$stop_signal", None]}, "stopped", "crashed"]}
+    entry = {
+        "command": command,
+        "version": version,
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "status": "running",
+        "accounts": {"total": accounts},
+    }
+    with translated():
+        await database[RUNS].update_many(
+            {"ended": {"$exists": False}}, [{"$set": {"status": status, "ended": "$$NOW"}}]
+        )
+        await database[RUNS].update_one({"_id": run}, {"$set": entry, "$currentDate": {"began": True}}, upsert=True)
+
+
+async def note_stop(database: Database, run: str, signal: int) -> None:
+    """Note the signal that stops the run, for the case that its end isn't reached."""
+    with translated():
+        await database[RUNS].update_one({"_id": run}, {"$set": {"stop_signal": signal}})
+
+
+async def end(database: Database, result: RunResult) -> None:
+    """Enter how the run ended; one that never began has no entry, and gets none."""
+    with translated():
+        await database[RUNS].update_one(
+            {"_id": result.run}, {"$set": _outcome(result), "$currentDate": {"ended": True}}
+        )
+
+
+def _outcome(result: RunResult) -> Document:
+    left_out = len(result.failures) - MOST_FAILURES
+    return {
+        "status": result.status,
+        "exit": int(result.exit),
+        "accounts": {"total": result.total} | {str(outcome): count for outcome, count in result.outcomes.items()},
+        "calls": result.calls,
+        "token_calls": result.token_calls,
+        "retries": result.retries,
+        "days": result.days,
+        "failures": [asdict(failure) for failure in result.failures[:MOST_FAILURES]],
+        **({"failures_left_out": left_out} if left_out > 0 else {}),
+        **({"error": result.error} if result.error is not None else {}),
+        **({"stop_signal": result.stopped_by} if result.stopped_by is not None else {}),
+    }

@@ -1,0 +1,184 @@
+import os
+import socket
+from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from motor.motor_asyncio import AsyncIOMotorCollection
+from pymongo.errors import AutoReconnect
+
+from collector.errors import DatabaseError
+from collector.model import Failure, Outcome, RunResult
+from collector.store import runs
+from collector.store.database import Database, Document
+
+RUN, LATER = "20261124T023010Z-aaaaaa", "20261125T023010Z-bbbbbb"
+OUTCOMES = {Outcome.OK: 48, Outcome.PENDING: 0, Outcome.FAILED: 2, Outcome.SKIPPED: 0}
+FAILURE = Failure(
+    "wx0123456789abcdef", "acme-shoes", None, "$invalid appid", 40013, "rid-1", "correct appid", windows=2
+)
+
+
+async def _begin(database: Database, run: str = RUN) -> None:
+    await runs.begin(database, run, command="backfill", version="0.3.0", accounts=50)
+
+
+async def _entry(database: Database, run: str = RUN) -> tuple[Document, list[str]]:
+    """The document without the instants, and the names of the instants, which must all be of now."""
+    document = await database[runs.RUNS].find_one({"_id": run}) or {}
+    instants = [key for key, value in document.items() if isinstance(value, datetime)]
+    for key in instants:
+        assert abs(document.pop(key).replace(tzinfo=UTC) - datetime.now(UTC)) < timedelta(seconds=10)
+    return document, sorted(instants)
+
+
+def _begun(run: str = RUN, **changed: object) -> Document:
+    return {
+        "_id": run,
+        "command": "backfill",
+        "version": "0.3.0",
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "status": "running",
+        "accounts": {"total": 50},
+        **changed,
+    }
+
+
+def _ended(result: RunResult, **changed: object) -> Document:
+    return _begun(
+        result.run,
+        accounts={"total": 50, "ok": 48, "pending": 0, "failed": 2, "skipped": 0},
+        calls=result.calls,
+        token_calls=result.token_calls,
+        retries=result.retries,
+        days=result.days,
+        **{"failures": [], **changed},
+    )
+
+
+async def test_a_run_is_entered_as_it_begins(database: Database) -> None:
+    await _begin(database)
+    assert await _entry(database) == (_begun(), ["began"])
+
+
+async def test_its_entry_tells_how_it_ended(database: Database) -> None:
+    await _begin(database)
+    result = RunResult(RUN, 1.5, OUTCOMES, 48, calls=104, token_calls=50, retries=4, days=96, failures=(FAILURE,))
+    await runs.end(database, result)
+    failure = {
+        "account": "wx0123456789abcdef",
+        "name": "acme-shoes",
+        "dataset": None,
+        "errmsg": "$invalid appid",
+        "errcode": 40013,
+        "rid": "rid-1",
+        "hint": "correct appid",
+        "windows": 2,
+    }
+    entry, instants = await _entry(database)
+    assert entry == _ended(result, failures=[failure], status="partial", exit=3)
+    assert instants == ["began", "ended"]
+
+
+async def test_the_error_that_ended_a_run_is_in_its_entry(database: Database) -> None:
+    await _begin(database)
+    result = RunResult(RUN, 1.5, OUTCOMES, 48, error="MongoDB can't be reached")
+    await runs.end(database, result)
+    entry, _ = await _entry(database)
+    assert entry == _ended(result, status="failed", exit=1, error="MongoDB can't be reached")
+
+
+async def test_the_signal_that_stopped_a_run_is_in_its_entry(database: Database) -> None:
+    await _begin(database)
+    result = RunResult(RUN, 1.5, OUTCOMES, 48, stopped_by=15)
+    await runs.end(database, result)
+    entry, _ = await _entry(database)
+    assert entry == _ended(result, status="stopped", exit=143, stop_signal=15)
+
+
+async def test_a_signal_is_noted_while_the_run_goes_on(database: Database) -> None:
+    await _begin(database)
+    await runs.note_stop(database, RUN, 2)
+    assert await _entry(database) == (_begun(stop_signal=2), ["began"])
+
+
+async def test_failures_beyond_the_bound_are_counted_alone(database: Database) -> None:
+    await _begin(database)
+    many = tuple(Failure(f"wx{number}", "acme", None, "no") for number in range(runs.MOST_FAILURES + 17))
+    await runs.end(database, RunResult(RUN, 1.5, OUTCOMES, 48, failures=many))
+    entry, _ = await _entry(database)
+    assert [failure["account"] for failure in entry["failures"]] == [f"wx{n}" for n in range(runs.MOST_FAILURES)]
+    assert entry["failures_left_out"] == 17
+
+
+async def test_as_many_failures_as_the_bound_leave_none_out(database: Database) -> None:
+    await _begin(database)
+    await runs.end(database, RunResult(RUN, 1.5, OUTCOMES, 48, failures=(FAILURE,) * runs.MOST_FAILURES))
+    entry, _ = await _entry(database)
+    assert len(entry["failures"]) == runs.MOST_FAILURES
+    assert "failures_left_out" not in entry
+
+
+async def test_the_next_run_closes_one_that_died_as_crashed(database: Database) -> None:
+    await _begin(database)
+    await _begin(database, LATER)
+    assert await _entry(database) == (_begun(status="crashed"), ["began", "ended"])
+    assert await _entry(database, LATER) == (_begun(LATER), ["began"])
+
+
+async def test_the_next_run_closes_one_that_died_after_a_signal_as_stopped(database: Database) -> None:
+    await _begin(database)
+    await runs.note_stop(database, RUN, 15)
+    await _begin(database, LATER)
+    assert await _entry(database) == (_begun(status="stopped", stop_signal=15), ["began", "ended"])
+
+
+async def test_the_next_run_leaves_those_that_ended_alone(database: Database) -> None:
+    await _begin(database)
+    await runs.end(database, RunResult(RUN, 1.5, OUTCOMES, 48))
+    before = await database[runs.RUNS].find_one()
+    await _begin(database, LATER)
+    assert await database[runs.RUNS].find_one({"_id": RUN}) == before
+
+
+async def test_a_run_that_never_began_gets_no_entry_as_it_ends(database: Database) -> None:
+    await runs.note_stop(database, RUN, 15)
+    await runs.end(database, RunResult(RUN, 1.5, OUTCOMES, 48))
+    assert await database[runs.RUNS].count_documents({}) == 0
+
+
+async def test_entries_are_kept_for_400_days(database: Database) -> None:
+    await runs.prepare_runs(database)
+    indexes = await database[runs.RUNS].index_information()
+    assert indexes["began"]["key"] == [("began", 1)]
+    assert indexes["began"]["expireAfterSeconds"] == 400 * 24 * 60 * 60
+
+
+async def test_an_operator_may_choose_another_time(database: Database) -> None:
+    await database[runs.RUNS].create_index("began", name="mine", expireAfterSeconds=60)
+    await runs.prepare_runs(database)
+    assert (await database[runs.RUNS].index_information()).keys() == {"_id_", "mine"}
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        runs.prepare_runs,
+        _begin,
+        lambda database: runs.note_stop(database, RUN, 15),
+        lambda database: runs.end(database, RunResult(RUN, 1.5, OUTCOMES, 48)),
+    ],
+    ids=["prepare_runs", "begin", "note_stop", "end"],
+)
+async def test_mongodb_out_of_reach_is_told_in_plain_words(
+    database: Database, act: Callable[[Database], Coroutine[Any, Any, None]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: object, **__: object) -> None:
+        raise AutoReconnect("connection closed")
+
+    for call in ("index_information", "update_one", "update_many"):
+        monkeypatch.setattr(AsyncIOMotorCollection, call, broken)
+    with pytest.raises(DatabaseError, match=r"^MongoDB can't be reached \(connection closed\)"):
+        await act(database)
