@@ -219,11 +219,13 @@ class Settling:
         self.change(name, **known, refreshed_to=refreshed_to, last_success=now, last_error=None)
 
     def _left_out(self, answers: Mapping[str, Answer]) -> set[date]:
-        """The days that summary was asked for and has no figures of, though cumulate has."""
-        if SUMMARY not in answers:
-            return set()
-        there = Days((answers[SUMMARY].window,)) & self.state.dataset(CUMULATE).covered
-        return set(there - self.state.dataset(SUMMARY).covered)
+        """The days of these answers that summary has said nothing of, now or before, though cumulate has them."""
+        summary = self.state.dataset(SUMMARY)
+        windows = Days.joined(answer.window for answer in answers.values())
+        heard = _empty(summary) & windows
+        if SUMMARY in answers:
+            heard |= Days((answers[SUMMARY].window,))
+        return set((heard & self.state.dataset(CUMULATE).covered) - summary.covered)
 
     def _waiting_for(self, totals: Mapping[date, int]) -> set[date]:
         return {day for day in self.unsettled if day - ONE_DAY in totals}

@@ -191,6 +191,7 @@ def test_lost_days_stay_wanted_though_they_are_older_than_all_that_is_left() -> 
     assert _mended(state, _last(40)).history_since == _ago(99)
     assert _mended(state, NO_DAYS).history_since == _ago(99)
     assert _mended(state, NO_DAYS, since=_ago(50)).history_since == _ago(99)
+    assert _mended(state, _last(100, until=80), since=_ago(50)).history_since == _ago(79)
 
 
 def test_history_reaches_no_further_back_where_lost_days_are_wanted_anyway() -> None:

@@ -87,7 +87,8 @@ async def test_after_a_run_everything_agrees(collected: Collected) -> None:
 
 async def test_repairing_what_agrees_changes_nothing(collected: Collected) -> None:
     before = await _all(collected)
-    assert await collected.verify(repair=True) == Verified(3, [], repaired=True)
+    new = replace(collected.accounts[0], appid="wxnew")
+    assert await collected.verify(*collected.accounts, new, repair=True) == Verified(4, [], repaired=True)
     assert await _all(collected) == before
 
 
@@ -116,6 +117,23 @@ async def test_an_old_dump_is_found_repaired_and_fetched_again_by_the_next_run(
     assert (await run(collected.settings, collected.clock)).exit == 0
     assert await stored(database) == truth(WORLD, ALL_DAYS)
     assert await collected.verify() == Verified(3, [])
+
+
+async def test_days_that_the_account_wants_anyway_are_no_history(collected: Collected, database: Database) -> None:
+    await collected.documents.delete_many({})
+    await collected.verify(repair=True)
+    assert {state.history_since for state in (await load(database)).values()} == {None}
+
+
+async def test_documents_restored_without_their_index_are_read_in_the_order_of_their_days(collected: Collected) -> None:
+    await collected.documents.drop_indexes()
+    assert await collected.verify() == Verified(3, [])
+    day = str(NEWEST - 6 * ONE_DAY)  # stored before its neighbour in the older window
+    await collected.documents.update_one(
+        {"account": collected.accounts[1].appid, "ref_date": day}, {"$inc": {"cumulate_user": 5}}
+    )
+    (found,) = (await collected.verify()).findings
+    assert [broken.difference for broken in found.breaks] == [5, -5]
 
 
 async def test_a_figure_that_was_revised_after_the_dump_is_fetched_again_too(
@@ -296,9 +314,8 @@ async def test_breaks_are_listed_with_their_days_and_the_difference_and_are_no_f
 
 
 async def test_gaps_are_what_is_wanted_and_neither_stored_nor_void(collected: Collected) -> None:
-    complete = await collected.gaps()
-    broken, clean = collected.accounts[1], {found.account: found for found in complete}
-    before = clean.get(broken.appid, AccountGaps(broken.appid, broken.name))
+    broken, quiet_newest = collected.accounts[2], Days.of([NEWEST])  # summary may still come
+    assert await collected.gaps() == [AccountGaps(broken.appid, broken.name, {SUMMARY: quiet_newest})]
     lost = Days.between(NEWEST - 20 * ONE_DAY, NEWEST - 15 * ONE_DAY)
     void = Days.between(NEWEST - 20 * ONE_DAY, NEWEST - 19 * ONE_DAY)
     await collected.lose(broken, lost)
@@ -306,11 +323,10 @@ async def test_gaps_are_what_is_wanted_and_neither_stored_nor_void(collected: Co
     await collected.states.update_one(
         {"_id": broken.appid}, {"$set": {f"{SUMMARY}.void": spans, f"{CUMULATE}.void": spans}}
     )
-    missing = {
-        name: lacking for name in (SUMMARY, CUMULATE) if (lacking := before.missing.get(name, Days()) | (lost - void))
-    }
-    (found,) = [found for found in await collected.gaps() if found.account == broken.appid]
-    assert found == AccountGaps(broken.appid, broken.name, missing, {SUMMARY: void, CUMULATE: void}, (), 4)
+    missing = {SUMMARY: (lost - void) | quiet_newest, CUMULATE: lost - void}
+    assert await collected.gaps() == [
+        AccountGaps(broken.appid, broken.name, missing, {SUMMARY: void, CUMULATE: void}, (), lost_days=4)
+    ]
 
 
 async def test_gaps_reach_to_the_newest_day_and_an_account_never_collected_lacks_its_last_week(

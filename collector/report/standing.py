@@ -11,7 +11,9 @@ from enum import StrEnum
 from rich.cells import cell_len, set_cell_size
 
 from collector.days import BEIJING
+from collector.errors import printable
 from collector.model import Trouble
+from collector.report.words import counted
 
 
 class Standing(StrEnum):
@@ -147,9 +149,7 @@ def too_old_text(status: Status, max_age_days: int) -> str:
     """Which accounts are too old, in one paragraph; empty when none is."""
     old = too_old(status, max_age_days)
     names = ", ".join(account.name for account in old)
-    return (
-        f"Too old, more than {_counted(max_age_days, 'day')} behind {status.newest_published}: {names}" if old else ""
-    )
+    return f"Too old, more than {counted(max_age_days, 'day')} behind {status.newest_published}: {names}" if old else ""
 
 
 def _account_json(account: AccountStatus) -> dict[str, object]:
@@ -181,16 +181,12 @@ def _totals_text(status: Status) -> str:
     totals = _totals(status)
     counts = [f"{totals[standing]:,} {standing.replace('_', ' ')}" for standing in Standing if totals[standing]]
     lines = [
-        f"{_counted(totals['accounts'], 'account')}: {', '.join(counts)}",
-        f"{_counted(totals['missing_days'], 'day')} missing; the newest published day is {status.newest_published}",
+        f"{counted(totals['accounts'], 'account')}: {', '.join(counts)}",
+        f"{counted(totals['missing_days'], 'day')} missing; the newest published day is {status.newest_published}",
     ]
     if status.disabled:
-        lines.append(f"not shown: {_counted(status.disabled, 'disabled account')}")
+        lines.append(f"not shown: {counted(status.disabled, 'disabled account')}")
     return "\n".join(lines)
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def _apart(title: str, lines: str) -> str:
@@ -267,4 +263,4 @@ def _shown(value: date | None) -> str:
 
 
 def _in_one_line(text: str) -> str:
-    return " ".join("".join(char if char.isprintable() else " " for char in text).split())
+    return " ".join(printable(text, len(text)).split())

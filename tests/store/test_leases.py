@@ -1,10 +1,11 @@
 import asyncio
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from itertools import repeat
+from typing import Any, TypeVar
 
 import pytest
 import structlog.testing
@@ -17,15 +18,18 @@ from collector.store.database import Database, Document
 from collector.store.leases import LEASES, LeaseHeldError, Times, lease
 
 RUN, OTHER = "20261124T023010Z-aaaaaa", "20261124T023011Z-bbbbbb"
-QUICK = Times(renew_every_s=0.005, poll_s=0.005)
-LOSING = Times(renew_every_s=0.005, poll_s=0.005, lost_after_s=0.1)
 SOON_S = 10
 """Seconds after which a test that waits for something has failed."""
 
+OUTAGE = AutoReconnect("connection closed")
 FAR = datetime(2100, 1, 1)  # noqa: DTZ001 - as MongoDB gives it, in UTC
+LONG_AGO = datetime(2000, 1, 1)  # noqa: DTZ001 - likewise
 
 Lost = asyncio.Queue[DatabaseError]
 Taking = Callable[..., AbstractAsyncContextManager[None]]
+Advance = Callable[[float], Awaitable[None]]
+Calls = asyncio.Queue[None]
+T = TypeVar("T")
 
 
 @pytest.fixture
@@ -43,15 +47,27 @@ def taking(database: Database, lost: Lost) -> Taking:
     return take
 
 
-async def _held(database: Database) -> Document | None:
-    return await database[LEASES].find_one()
+@pytest.fixture
+async def advance(monkeypatch: pytest.MonkeyPatch) -> Advance:
+    """Put the loop's clock forward by so many seconds: whatever waits until then goes on at once."""
+    loop = asyncio.get_running_loop()
+    real, ahead_s = loop.time, 0.0
+
+    async def forward(seconds: float) -> None:
+        nonlocal ahead_s
+        await asyncio.sleep(0)  # whatever has just begun gets to its wait
+        ahead_s += seconds
+
+    monkeypatch.setattr(loop, "time", lambda: real() + ahead_s)
+    return forward
 
 
-async def _renewed(database: Database, expires: datetime) -> None:
-    """Wait for a renewal after `expires` was read."""
-    async with asyncio.timeout(SOON_S):
-        while (await database[LEASES].find_one() or {})["expires"] <= expires:
-            pass
+async def _held(database: Database) -> Document:
+    return await database[LEASES].find_one() or {}
+
+
+async def _next(events: asyncio.Queue[T]) -> T:
+    return await asyncio.wait_for(events.get(), SOON_S)
 
 
 async def _put(database: Database, run: str, *, expires: datetime) -> Document:
@@ -62,24 +78,25 @@ async def _put(database: Database, run: str, *, expires: datetime) -> Document:
     return document | {"_id": "run"}
 
 
-def _broken(monkeypatch: pytest.MonkeyPatch, call: str, *, times: int | None = None) -> None:
-    """Let MongoDB be out of reach for the first `times` calls of that name, or for all."""
-    whole = getattr(AsyncIOMotorCollection, call)
-    made = 0
+def _calls(monkeypatch: pytest.MonkeyPatch, name: str, troubles: Iterable[Exception | None] = ()) -> Calls:
+    """Tells of each call of that name as it ends. The first ones fail of `troubles`, or where it is None hang."""
+    whole = getattr(AsyncIOMotorCollection, name)
+    ended: Calls = asyncio.Queue()
+    left = iter(troubles)
 
-    async def broken(self: object, *args: object, **options: object) -> object:
-        nonlocal made
-        made += 1
-        if times is None or made <= times:
-            raise AutoReconnect("connection closed")
-        return await whole(self, *args, **options)
+    async def call(self: object, *args: object, **options: object) -> object:
+        for trouble in left:
+            ended.put_nowait(None)
+            if trouble:
+                raise trouble
+            await asyncio.Event().wait()
+        try:
+            return await whole(self, *args, **options)
+        finally:
+            ended.put_nowait(None)
 
-    monkeypatch.setattr(AsyncIOMotorCollection, call, broken)
-
-
-async def _silent(*_: object) -> None:
-    """A call that MongoDB never answers."""
-    await asyncio.Event().wait()
+    monkeypatch.setattr(AsyncIOMotorCollection, name, call)
+    return ended
 
 
 def _not_released(why: str) -> dict[str, object]:
@@ -88,7 +105,7 @@ def _not_released(why: str) -> dict[str, object]:
 
 async def test_the_document_says_who_is_at_work_and_goes_when_the_run_ends(database: Database, taking: Taking) -> None:
     async with taking():
-        document = await _held(database) or {}
+        document = await _held(database)
         since, expires = document.pop("since"), document.pop("expires")
         assert document == {
             "_id": "run",
@@ -99,7 +116,7 @@ async def test_the_document_says_who_is_at_work_and_goes_when_the_run_ends(datab
         }
         assert expires - since == timedelta(seconds=60)
         assert abs(since.replace(tzinfo=UTC) - datetime.now(UTC)) < timedelta(seconds=SOON_S)
-    assert await _held(database) is None
+    assert await _held(database) == {}
 
 
 async def test_a_second_run_is_told_who_is_at_work_and_since_when(database: Database, taking: Taking) -> None:
@@ -120,7 +137,7 @@ async def test_a_second_run_is_told_who_is_at_work_and_since_when(database: Data
 async def test_a_lease_that_ran_out_is_taken_over(database: Database, taking: Taking) -> None:
     await _put(database, OTHER, expires=datetime.now(UTC) - timedelta(seconds=1))
     async with taking():
-        assert (await _held(database) or {})["run"] == RUN
+        assert (await _held(database))["run"] == RUN
 
 
 async def test_a_host_whose_clock_is_ahead_takes_no_lease_that_is_held(taking: Taking) -> None:
@@ -150,102 +167,142 @@ async def test_of_many_runs_at_the_same_instant_one_gets_the_lease(taking: Takin
     assert sorted(tried) == [False] * (many - 1) + [True]
 
 
-async def test_who_waits_gets_the_lease_when_it_is_free(database: Database, taking: Taking) -> None:
+async def test_who_waits_gets_the_lease_when_it_is_free(
+    database: Database, taking: Taking, advance: Advance, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await _put(database, OTHER, expires=FAR)
+    tries = _calls(monkeypatch, "find_one_and_update")
 
     async def wait() -> str:
-        async with taking(wait_s=SOON_S, times=QUICK):
-            return str((await _held(database) or {})["run"])
+        async with taking(wait_s=600):
+            return str((await _held(database))["run"])
 
     with structlog.testing.capture_logs() as logs:
         waiting = asyncio.create_task(wait())
-        async with asyncio.timeout(SOON_S):
-            while not logs:  # noqa: ASYNC110 - a log sets no event
-                await asyncio.sleep(0)
+        for _ in range(3):
+            await _next(tries)
+            await advance(2)
         await database[LEASES].delete_one({})
-        assert await waiting == RUN
-    assert logs == [
-        {
-            "event": "lease.waiting",
-            "log_level": "warning",
-            "run": OTHER,
-            "host": "elsewhere",
-            "pid": 4711,
-            "seconds": SOON_S,
-        }
-    ]
+        await advance(2)
+        assert await asyncio.wait_for(waiting, SOON_S) == RUN
+    told = {"run": OTHER, "host": "elsewhere", "pid": 4711, "seconds": 600}
+    assert logs == [{"event": "lease.waiting", "log_level": "warning", **told}]
 
 
-async def test_who_waits_in_vain_is_told_as_one_who_does_not_wait(database: Database, taking: Taking) -> None:
+async def test_who_waits_in_vain_is_told_when_the_time_is_over(
+    database: Database, taking: Taking, advance: Advance, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await _put(database, OTHER, expires=FAR)
-    began = asyncio.get_running_loop().time()
-    with pytest.raises(LeaseHeldError):
-        async with taking(wait_s=0.05):
+    tries = _calls(monkeypatch, "find_one_and_update")
+
+    async def wait() -> None:
+        async with taking(wait_s=600, times=Times(poll_s=400)):
             pytest.fail("it isn't free")
-    assert 0.05 <= asyncio.get_running_loop().time() - began < Times().poll_s
+
+    waiting = asyncio.create_task(wait())
+    for seconds in (400, 200):
+        await _next(tries)
+        assert not waiting.done()
+        await advance(seconds)
+    with pytest.raises(LeaseHeldError):
+        await asyncio.wait_for(waiting, SOON_S)
 
 
-async def test_the_lease_is_renewed_as_long_as_the_run_works(database: Database, taking: Taking, lost: Lost) -> None:
-    async with taking(times=QUICK):
-        before = await _held(database) or {}
-        await _renewed(database, before["expires"])
-        await _renewed(database, (await _held(database) or {})["expires"])
-        after = await _held(database) or {}
+async def test_the_lease_is_renewed_every_15_s(
+    database: Database, taking: Taking, lost: Lost, advance: Advance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with taking():
+        before = await _held(database)
+        await database[LEASES].update_one({}, {"$set": {"expires": LONG_AGO}})
+        renewals = _calls(monkeypatch, "update_one")
+        for _ in range(8):
+            await advance(15)
+            await _next(renewals)
+        after = await _held(database)
+    assert timedelta(0) <= after["expires"] - before["expires"] < timedelta(seconds=SOON_S)
     assert after | {"expires": before["expires"]} == before
     assert lost.empty()
 
 
-async def test_a_run_whose_lease_is_in_other_hands_is_told_once(database: Database, taking: Taking, lost: Lost) -> None:
-    async with taking(times=QUICK):
-        await _put(database, OTHER, expires=FAR)
-        error = await asyncio.wait_for(lost.get(), SOON_S)
-        await asyncio.sleep(5 * QUICK.renew_every_s)
+@pytest.mark.parametrize("by", ["another run", "somebody who deleted it"])
+async def test_a_run_whose_lease_was_taken_away_is_told_once(
+    database: Database, taking: Taking, lost: Lost, advance: Advance, by: str
+) -> None:
+    async with taking():
+        if by == "another run":
+            await _put(database, OTHER, expires=FAR)
+        else:
+            await database[LEASES].delete_one({})
+        there = await _held(database)
+        await advance(15)
+        error = await _next(lost)
+        await advance(60)
+        await _held(database)
     assert str(error) == (
         "the lease of this run isn't its own any more: it was halted for too long, or somebody deleted it. Another "
         "run may be at work, so nothing more is written: run again"
     )
     assert lost.empty()
-    assert (await _held(database) or {})["run"] == OTHER, "the end of a run leaves the lease of another alone"
+    assert await _held(database) == there, "the end of a run leaves the lease of another alone"
 
 
-async def test_a_lease_that_was_deleted_is_lost(database: Database, taking: Taking, lost: Lost) -> None:
-    async with taking(times=QUICK):
-        await database[LEASES].delete_one({})
-        await asyncio.wait_for(lost.get(), SOON_S)
-    assert await _held(database) is None
-
-
-async def test_the_lease_is_lost_while_mongodb_is_out_of_reach(
-    taking: Taking, lost: Lost, monkeypatch: pytest.MonkeyPatch
+async def test_the_lease_is_lost_when_mongodb_is_out_of_reach_for_45_s(
+    taking: Taking, lost: Lost, advance: Advance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    began = asyncio.get_running_loop().time()
-    async with taking(times=LOSING):
-        _broken(monkeypatch, "update_one")
-        error = await asyncio.wait_for(lost.get(), SOON_S)
-        assert asyncio.get_running_loop().time() - began >= LOSING.lost_after_s
+    async with taking():
+        renewals = _calls(monkeypatch, "update_one", repeat(OUTAGE))
+        for seconds in (15, 5, 20):
+            await advance(seconds)
+            await _next(renewals)
+        assert lost.empty()
+        await advance(5)
+        error = await _next(lost)
     assert str(error) == (
-        "the lease of this run couldn't be renewed for 0.1 s (MongoDB can't be reached (connection closed): check "
+        "the lease of this run couldn't be renewed for 45 s (MongoDB can't be reached (connection closed): check "
         "mongodb.uri and that MongoDB runs there, or leave mongodb.uri out to use a local mongod). Another run may be "
         "at work, so nothing more is written: run again"
     )
 
 
-async def test_the_lease_is_lost_while_mongodb_does_not_answer(
-    taking: Taking, lost: Lost, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with taking(times=LOSING):
-        monkeypatch.setattr(AsyncIOMotorCollection, "update_one", _silent)
-        error = await asyncio.wait_for(lost.get(), SOON_S)
-    assert "couldn't be renewed for 0.1 s (MongoDB doesn't answer)" in str(error)
-
-
 async def test_a_short_outage_loses_no_lease(
-    database: Database, taking: Taking, lost: Lost, monkeypatch: pytest.MonkeyPatch
+    database: Database, taking: Taking, lost: Lost, advance: Advance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with taking(times=QUICK):
-        _broken(monkeypatch, "update_one", times=3)
-        await _renewed(database, (await _held(database) or {})["expires"])
+    async with taking():
+        await database[LEASES].update_one({}, {"$set": {"expires": LONG_AGO}})
+        renewals = _calls(monkeypatch, "update_one", [OUTAGE] * 14)
+        for seconds in (15, *repeat(2, 14)):
+            await advance(seconds)
+            await _next(renewals)
+        assert (await _held(database))["expires"] > LONG_AGO
     assert lost.empty()
+
+
+async def test_the_lease_is_lost_when_mongodb_does_not_answer_for_45_s(
+    taking: Taking, lost: Lost, advance: Advance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of an outage that had ended by then nothing is said."""
+    async with taking():
+        renewals = _calls(monkeypatch, "update_one", [OUTAGE])
+        for seconds in (15, 2):
+            await advance(seconds)
+            await _next(renewals)
+        renewals = _calls(monkeypatch, "update_one", [None])
+        await advance(15)
+        await _next(renewals)
+        await advance(25)
+        assert lost.empty()
+        await advance(5)
+        error = await _next(lost)
+    assert "couldn't be renewed for 45 s (MongoDB doesn't answer)" in str(error)
+
+
+async def test_a_run_that_was_halted_for_longer_has_lost_its_lease(
+    database: Database, taking: Taking, lost: Lost, advance: Advance
+) -> None:
+    async with taking():
+        await _held(database)
+        await advance(46)
+        await _next(lost)
 
 
 async def test_a_cancelled_run_lets_go_of_the_lease(database: Database, taking: Taking) -> None:
@@ -261,29 +318,29 @@ async def test_a_cancelled_run_lets_go_of_the_lease(database: Database, taking: 
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert await _held(database) is None
+    assert await _held(database) == {}
 
 
 async def test_an_error_of_the_run_comes_out_as_it_is(database: Database, taking: Taking) -> None:
     with pytest.raises(ZeroDivisionError):
         async with taking():
             raise ZeroDivisionError
-    assert await _held(database) is None
+    assert await _held(database) == {}
 
 
 async def test_a_lease_that_cannot_be_let_go_of_is_no_trouble(
     database: Database, taking: Taking, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _broken(monkeypatch, "delete_one")
+    _calls(monkeypatch, "delete_one", [OUTAGE])
     with structlog.testing.capture_logs() as logs:
         async with taking():
             pass
     assert logs == [_not_released("AutoReconnect")]
-    assert (await _held(database) or {})["run"] == RUN
+    assert (await _held(database))["run"] == RUN
 
 
 async def test_a_mongodb_that_does_not_answer_holds_no_end_up(taking: Taking, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(AsyncIOMotorCollection, "delete_one", _silent)
+    _calls(monkeypatch, "delete_one", [None])
     with structlog.testing.capture_logs() as logs:
         async with taking(times=Times(release_s=0.01)):
             pass
@@ -291,7 +348,7 @@ async def test_a_mongodb_that_does_not_answer_holds_no_end_up(taking: Taking, mo
 
 
 async def test_mongodb_out_of_reach_is_told_in_plain_words(taking: Taking, monkeypatch: pytest.MonkeyPatch) -> None:
-    _broken(monkeypatch, "find_one_and_update")
+    _calls(monkeypatch, "find_one_and_update", [OUTAGE])
     with pytest.raises(DatabaseError, match=r"^MongoDB can't be reached \(connection closed\)"):
         async with taking():
             pytest.fail("there is nothing to take")
