@@ -19,7 +19,7 @@ import pytest
 import stamina
 import structlog
 from aiohttp import ClientResponse
-from hypothesis import settings
+from hypothesis import Phase, settings
 from support import FakeClock
 
 from collector.model import Account, Rate, Secret
@@ -27,7 +27,9 @@ from collector.store.database import Database, open_database
 from collector.store.local import local_mongod
 from collector.wechat.waits import Stop
 
-settings.register_profile("collector", deadline=None, print_blob=True)  # this machine's speed is no rule of ours
+# This machine's speed is no rule of ours, and explanations of failures cost minutes.
+PHASES = tuple(phase for phase in Phase if phase is not Phase.explain)
+settings.register_profile("collector", deadline=None, print_blob=True, phases=PHASES)
 settings.load_profile("collector")
 
 PAYLOADS = Path(__file__).parent / "payloads"
