@@ -31,7 +31,7 @@ from collector.errors import (
 from collector.model import Account, AccountResult, Day, Failure, Notice, Outcome, Trouble, Update
 from collector.plan import Ask
 from collector.settle import Answer, Settling
-from collector.store.database import Database, find_days
+from collector.store.database import find_days
 from collector.store.writer import Writer
 from collector.wechat.account import MOST_IN_FLIGHT, AccountApi
 from collector.wechat.client import Client
@@ -61,7 +61,6 @@ class Shared:
     """What all accounts of a run share."""
 
     client: Client
-    database: Database
     writer: Writer
     clock: Clock
     stop: Stop
@@ -191,7 +190,7 @@ class AccountRun:
 
     async def _recall(self) -> list[Day]:
         wanted = {day - ONE_DAY * back for day in self._settling.unsettled for back in (0, 1)}
-        stored = await find_days(self._shared.database, self._account.appid, wanted)
+        stored = await find_days(self._shared.writer.database, self._account.appid, wanted)
         return self._settling.recall(stored, self._clock.now())
 
     async def _put(self, api: AccountApi, days: Sequence[Day]) -> None:

@@ -7,20 +7,22 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import sys
 from datetime import UTC, date, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, NoReturn
 
 import typer
 
 from collector.terminal import LogFormat, complain, configure_logging, pretty, run_to_the_end, say
 
 if TYPE_CHECKING:  # the rest of the collector is imported by the commands that need it
+    from collector.collect import Job
     from collector.config import Settings
     from collector.model import Account, RunResult
-    from collector.plan import Plan, Target
+    from collector.plan import Target
     from collector.wechat.waits import Stop
 
 app = typer.Typer(
@@ -70,23 +72,34 @@ def _collector(
 
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be asked, and ask nothing.")]
+Wait = Annotated[
+    float,
+    typer.Option("--wait", min=0, metavar="[SECONDS]", show_default=False, help="Wait for another run to end: 600 s."),
+]
 
 
 @app.command()
 def run(
+    wait: Wait = 0.0,
+    dry_run: DryRun = False,
     config: Config = None,
     account: Names = None,
     tag: Tags = None,
-    dry_run: DryRun = False,
     as_json: Json = False,
     verbose: Verbose = 0,
     quiet: Quiet = False,
     log_format: LogForm = LogFormat.TEXT,
 ) -> None:
     """Collect what is missing, and the last days again: the daily job."""
-    configure_logging(verbose, log_format, quiet=quiet)
-    settings, accounts = _chosen(config or [], account or [], tag or [])
-    _do(settings, accounts, {}, dry_run=dry_run, as_json=as_json, verbose=verbose, quiet=quiet)
+    from collector.collect import Job
+
+    shown = _shown(as_json, verbose, quiet, log_format)
+    settings, accounts = _chosen(config, account, tag)
+    target = _target(settings)
+    if dry_run:
+        _print_plans(settings, accounts, target, shown)
+    else:
+        _do(settings, accounts, Job(target, "run", wait), shown)
 
 
 @app.command()
@@ -99,10 +112,11 @@ def backfill(
     exhaustive: Annotated[
         bool, typer.Option("--exhaustive", help="Go on where an account seems to have begun.")
     ] = False,
+    wait: Wait = 0.0,
+    dry_run: DryRun = False,
     config: Config = None,
     account: Names = None,
     tag: Tags = None,
-    dry_run: DryRun = False,
     as_json: Json = False,
     verbose: Verbose = 0,
     quiet: Quiet = False,
@@ -112,11 +126,77 @@ def backfill(
 
     Only what is missing is asked for, so it can be stopped and started at any moment.
     """
-    configure_logging(verbose, log_format, quiet=quiet)
-    settings, accounts = _chosen(config or [], account or [], tag or [])
+    from collector.collect import Job
+
+    shown = _shown(as_json, verbose, quiet, log_format)
+    settings, accounts = _chosen(config, account, tag)
     wanted = _history(since.date(), until.date() if until else None)
-    history = wanted | {"refetch": refetch, "exhaustive": exhaustive}
-    _do(settings, accounts, history, dry_run=dry_run, as_json=as_json, verbose=verbose, quiet=quiet)
+    target = _target(settings, **wanted, refetch=refetch, exhaustive=exhaustive)
+    if dry_run:
+        _print_plans(settings, accounts, target, shown)
+    else:
+        _do(settings, accounts, Job(target, "backfill", wait), shown)
+
+
+@app.command()
+def status(
+    max_age: Annotated[
+        int | None,
+        typer.Option("--max-age", min=0, metavar="DAYS", help="Exit 3 where an account is more than DAYS behind."),
+    ] = None,
+    gaps: Annotated[bool, typer.Option("--gaps", help="Show the missing days and breaks of the figures too.")] = False,
+    config: Config = None,
+    account: Names = None,
+    tag: Tags = None,
+    as_json: Json = False,
+    verbose: Verbose = 0,
+    quiet: Quiet = False,
+    log_format: LogForm = LogFormat.TEXT,
+) -> None:
+    """Show where each account stands, worst first."""
+    from collector.report import findings, standing
+    from collector.status import status as look
+    from collector.verify import gaps as find_gaps
+
+    shown = _shown(as_json, verbose, quiet, log_format)
+    settings, accounts = _chosen(config, account, tag)
+    found = run_to_the_end(lambda _: look(settings, accounts, datetime.now(UTC)))
+    lacking = run_to_the_end(lambda _: find_gaps(settings, accounts, _target(settings))) if gaps else []
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None  # heeds COLUMNS
+    if shown.as_json:
+        say(pretty(standing.as_json(found, max_age) | ({"gaps": findings.gaps_json(lacking)} if gaps else {})))
+    elif not quiet:
+        say("\n\n".join(filter(None, (standing.as_table(found, max_age, width=width), findings.gaps_text(lacking)))))
+    elif max_age is not None and (text := standing.too_old_text(found, max_age)):
+        say(text)
+    raise typer.Exit(3 if max_age is not None and standing.too_old(found, max_age) else 0)
+
+
+@app.command()
+def verify(
+    repair: Annotated[bool, typer.Option("--repair", help="Make the state what the documents say.")] = False,
+    wait: Wait = 0.0,
+    config: Config = None,
+    account: Names = None,
+    tag: Tags = None,
+    as_json: Json = False,
+    verbose: Verbose = 0,
+    quiet: Quiet = False,
+    log_format: LogForm = LogFormat.TEXT,
+) -> None:
+    """Compare what is known with what is stored, and check that the figures add up."""
+    from collector.report import findings
+    from collector.verify import verify as compare
+
+    shown = _shown(as_json, verbose, quiet, log_format)
+    settings, accounts = _chosen(config, account, tag)
+    target = _target(settings)
+    verified = run_to_the_end(lambda _: compare(settings, accounts, target, repair=repair, wait_s=wait))
+    if shown.as_json:
+        say(pretty(findings.verified_json(verified)))
+    elif verified.exit or not quiet:
+        say(findings.verified_text(verified))
+    raise typer.Exit(verified.exit)
 
 
 @app.command()
@@ -124,12 +204,12 @@ def demo(verbose: Verbose = 0, quiet: Quiet = False, log_format: LogForm = LogFo
     """Try it all: a run over a pretend WeChat, into a local mongod."""
     from collector.demo import demo as demonstrate
 
-    configure_logging(verbose, log_format, quiet=quiet)
-    shown = run_to_the_end(lambda stop: demonstrate(stop, _collect))
-    _print_result(shown.result, False, verbose, quiet)
-    if shown.document and shown.result.stopped_by is None:
-        say(f"\nOne of the documents, as it is in MongoDB:\n\n{pretty(shown.document)}")
-    raise typer.Exit(shown.exit)
+    shown = _shown(False, verbose, quiet, log_format)
+    done = run_to_the_end(lambda stop: demonstrate(stop, partial(_collect, quiet=quiet)))
+    _print_result(done.result, shown)
+    if done.document and done.result.stopped_by is None:
+        say(f"\nOne of the documents, as it is in MongoDB:\n\n{pretty(done.document)}")
+    raise typer.Exit(done.exit)
 
 
 @app.command()
@@ -162,33 +242,55 @@ def sandbox(
 
 def main() -> NoReturn:
     """Run the command line: `collector`, and `python -m collector`."""
-    from collector.errors import CollectorError, ConfigError, UsageError
+    from collector.errors import CollectorError, ConfigError, LeaseHeldError, UsageError
 
     try:
-        app()
+        app(_with_seconds(sys.argv[1:]))
     except ConfigError as error:
         many = [f"{len(error.faults)} faults in the configuration:"] if len(error.faults) > 1 else []
         complain(*many, *error.faults)
         sys.exit(78)
-    except UsageError as error:
-        complain(error)
-        sys.exit(2)
     except CollectorError as error:
         complain(error)
-        sys.exit(1)
+        sys.exit({UsageError: 2, LeaseHeldError: 11}.get(type(error), 1))
     sys.exit(0)
 
 
-def _chosen(files: list[Path], names: list[str], tags: list[str]) -> tuple[Settings, tuple[Account, ...]]:
+def _with_seconds(arguments: list[str]) -> list[str]:
+    """`--wait` may stand without its seconds; typer wants them there."""
+    filled = []
+    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+        filled.append(argument)
+        if argument == "--wait" and not following.replace(".", "", 1).isdecimal():
+            filled.append("600")
+    return filled
+
+
+class Shown(NamedTuple):
+    """How a command shows its result."""
+
+    as_json: bool
+    verbose: int
+    quiet: bool
+
+
+def _shown(as_json: bool, verbose: int, quiet: bool, log_format: LogFormat) -> Shown:
+    configure_logging(verbose, log_format, quiet=quiet)
+    return Shown(as_json, verbose, quiet)
+
+
+def _chosen(
+    files: list[Path] | None, names: list[str] | None, tags: list[str] | None
+) -> tuple[Settings, tuple[Account, ...]]:
     """The settings, and the accounts that the command is for."""
     import structlog
 
     from collector import config
 
-    settings = config.load(config.find(files, os.environ, Path.cwd()), os.environ, datetime.now(UTC))
+    settings = config.load(config.find(files or [], os.environ, Path.cwd()), os.environ, datetime.now(UTC))
     for warning in settings.warnings:
         structlog.get_logger().warning(warning)
-    return settings, config.select(settings.accounts, names, tags)
+    return settings, config.select(settings.accounts, names or [], tags or [])
 
 
 def _history(since: date, until: date | None) -> dict[str, Any]:
@@ -203,37 +305,28 @@ def _history(since: date, until: date | None) -> dict[str, Any]:
     if until and until < since:
         raise UsageError(f"--since {since} lies after --until {until}: swap them")
     if since < FIRST_DAY:
-        what = f"--since {since} is moved to {FIRST_DAY}, the oldest day that WeChat keeps"
-        structlog.get_logger().warning("backfill.since_moved", what=what)
+        structlog.get_logger().warning(f"--since {since} is moved to {FIRST_DAY}, the oldest day that WeChat keeps")
     return {"since": max(since, FIRST_DAY), "until": until}
 
 
-def _do(  # the last part of run and backfill
-    settings: Settings,
-    accounts: tuple[Account, ...],
-    history: dict[str, Any],
-    *,
-    dry_run: bool,
-    as_json: bool,
-    verbose: int,
-    quiet: bool,
-) -> None:
+def _target(settings: Settings, **history: Any) -> Target:
     from dataclasses import replace
 
-    from collector.collect import plans, target_of
+    from collector.collect import target_of
     from collector.wechat.waits import Clock
 
-    target = replace(target_of(settings, Clock()), **history)
-    if dry_run:
-        _print_plans(run_to_the_end(lambda _: plans(settings, accounts, target, Clock())), as_json)
-        return
-    result = run_to_the_end(partial(_collect, settings, accounts, target, quiet=quiet))
-    _print_result(result, as_json, verbose, quiet)
+    return replace(target_of(settings, Clock()), **history)
+
+
+def _do(settings: Settings, accounts: tuple[Account, ...], job: Job, shown: Shown) -> NoReturn:
+    """The run itself; the exit code is its result's."""
+    result = run_to_the_end(partial(_collect, settings, accounts, job, quiet=shown.quiet))
+    _print_result(result, shown)
     raise typer.Exit(result.exit)
 
 
 async def _collect(
-    settings: Settings, accounts: tuple[Account, ...], target: Target, stop: Stop, *, quiet: bool = False
+    settings: Settings, accounts: tuple[Account, ...], job: Job, stop: Stop, *, quiet: bool = False
 ) -> RunResult:
     """A run, with progress on stderr where that is a terminal."""
     from rich.console import Console
@@ -243,28 +336,30 @@ async def _collect(
     from collector.wechat.waits import Clock
 
     with progress(Console(stderr=True, quiet=quiet)) as watch:
-        return await collect(settings, accounts, target, clock=Clock(), stop=stop, watch=watch)
+        return await collect(settings, accounts, job, clock=Clock(), stop=stop, watch=watch)
 
 
-def _print_plans(plans: list[tuple[Account, Plan]], as_json: bool) -> None:
+def _print_plans(settings: Settings, accounts: tuple[Account, ...], target: Target, shown: Shown) -> None:
+    from collector.collect import plans
     from collector.report import planned
+    from collector.wechat.waits import Clock
 
     rows = [
         planned.Planned(account, [(ask.window, ask.datasets) for ask in (*plan.daily, *plan.history)])
-        for account, plan in plans
+        for account, plan in run_to_the_end(lambda _: plans(settings, accounts, target, Clock()))
     ]
-    say(pretty(planned.as_json(rows)) if as_json else planned.as_table(rows))
+    say(pretty(planned.as_json(rows)) if shown.as_json else planned.as_table(rows))
 
 
-def _print_result(result: RunResult, as_json: bool, verbose: int, quiet: bool) -> None:
+def _print_result(result: RunResult, shown: Shown) -> None:
     from collector.report import summary
 
-    if as_json:
+    if shown.as_json:
         say(pretty(summary.as_json(result)))
     elif result.error and not result.got_through:
         pass  # what ended the run is all that there is to say
-    elif not quiet:
-        say(summary.summary(result, verbose=bool(verbose)))
+    elif not shown.quiet:
+        say(summary.summary(result, verbose=bool(shown.verbose)))
     elif text := summary.failed(result):
         say(text)
     if result.error:

@@ -8,14 +8,15 @@ history of all.
 from __future__ import annotations
 
 import asyncio
-import secrets
 import sys
-import time
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Any
 
 import structlog
 
+from collector import __version__
 from collector.account import AccountRun, Shared, first_of_group
 from collector.config import Settings
 from collector.days import newest_published
@@ -24,7 +25,9 @@ from collector.model import Account, AccountResult, AccountState, Failure, Outco
 from collector.plan import Plan, Target, plan
 from collector.report.watch import Watch
 from collector.settle import Settling
-from collector.store.database import open_database, prepare
+from collector.store import runs
+from collector.store.database import Database, open_database, prepare
+from collector.store.leases import lease
 from collector.store.state import load, rename
 from collector.store.writer import Writer
 from collector.tally import Tally
@@ -75,50 +78,94 @@ def begun(account: Account, known: AccountState | None, target: Target) -> Accou
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a run is started for: the `command` that others are told of, and how long to wait for another run."""
+
+    target: Target
+    command: str = "run"
+    wait_s: float = 0.0
+
+
 async def collect(
     settings: Settings,
     accounts: Sequence[Account],
-    target: Target,
+    job: Job,
     *,
     clock: Clock,
     stop: Stop,
     watch: Watch | None = None,
 ) -> RunResult:
-    """Collect what `target` wants and is to be had for `accounts`; `watch` hears how it gets on.
+    """Collect what `job` wants and is to be had for `accounts`; `watch` hears how it gets on.
 
-    Comes back with the result whatever happens to accounts, to the database or to WeChat.
+    Comes back with the result whatever happens to accounts, to the database or to WeChat. Raises
+    `LeaseHeldError` before anything is done when another run is at work.
     """
-    began = time.monotonic()
-    run = f"{clock.now():%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
-    tally = Tally(accounts, watch or Watch())
-    error = None
+    run, tally = runs.new_run_id(clock.now()), Tally(accounts, watch or Watch())
     try:
-        await _collect(settings, target, tally, clock=clock, stop=stop)
-    except (DatabaseError, UnreachableError) as fatal:
-        error = str(fatal)
-    return tally.result(run, time.monotonic() - began, error=error, stopped_by=stop.signal)
+        async with open_database(settings.mongodb.uri, settings.mongodb.database) as database:
+            writer = Writer(database)
+            async with lease(database, run, job.command, on_lost=writer.lose, wait_s=job.wait_s):
+                await _begin(database, run, job, accounts)
+                async with _noting_the_stop(database, run, stop):
+                    error = await _ended(_collect(settings, job.target, tally, writer, clock=clock, stop=stop))
+                result = tally.result(run, error=error, stopped_by=stop.signal)
+                await _ended(runs.end(database, result))
+                return result
+    except DatabaseError as error:
+        return tally.result(run, error=str(error), stopped_by=stop.signal)
 
 
-async def _collect(settings: Settings, target: Target, tally: Tally, *, clock: Clock, stop: Stop) -> None:
-    async with open_database(settings.mongodb.uri, settings.mongodb.database) as database:
-        for difference in await prepare(database):
-            log.warning("database.differs", what=difference)
-        states = await load(database)
-        async with (
-            Client.opened(
-                settings.api.hosts,
-                timeout_s=settings.api.timeout,
-                proxy=settings.api.proxy,
-                connections=_connections(settings.run.workers),
-                stop=stop,
-            ) as client,
-            Writer(database) as writer,
-        ):
-            tally.count(client, writer)
-            pool = Pool(settings.run.workers, target, states, tally, Shared(client, database, writer, clock, stop))
-            await pool.begin()
-            if not stop.is_set:
-                await _drainable(pool, stop)
+async def _ended(work: Coroutine[Any, Any, None]) -> str | None:
+    """What `work` ended with, if that ends the run as well."""
+    try:
+        await work
+    except (DatabaseError, UnreachableError) as error:
+        return str(error)
+    return None
+
+
+async def _begin(database: Database, run: str, job: Job, accounts: Sequence[Account]) -> None:
+    for difference in await prepare(database):
+        log.warning("database.differs", what=difference)
+    await runs.prepare_runs(database)
+    await runs.begin(database, run, command=job.command, version=__version__, accounts=len(accounts))
+
+
+@asynccontextmanager
+async def _noting_the_stop(database: Database, run: str, stop: Stop) -> AsyncIterator[None]:
+    """Enter a stop signal in the ledger when it comes, in case that the end of the run isn't reached."""
+
+    async def note() -> None:
+        await _ended(runs.note_stop(database, run, await stop.wait()))
+
+    noting = asyncio.create_task(note(), name="stop noted")
+    try:
+        yield
+    finally:
+        noting.cancel()
+        await asyncio.wait([noting])
+
+
+async def _collect(
+    settings: Settings, target: Target, tally: Tally, writer: Writer, *, clock: Clock, stop: Stop
+) -> None:
+    states = await load(writer.database)
+    async with (
+        Client.opened(
+            settings.api.hosts,
+            timeout_s=settings.api.timeout,
+            proxy=settings.api.proxy,
+            connections=_connections(settings.run.workers),
+            stop=stop,
+        ) as client,
+        writer,
+    ):
+        tally.count(client, writer)
+        pool = Pool(settings.run.workers, target, states, tally, Shared(client, writer, clock, stop))
+        await pool.begin()
+        if not stop.is_set:
+            await _drainable(pool, stop)
 
 
 async def _drainable(pool: Pool, stop: Stop) -> None:
@@ -172,7 +219,7 @@ class Pool:
             known = self._states.get(account.appid)
             self._states[account.appid] = state = begun(account, known, self._target)
             if known is not None and known.name != state.name:
-                await rename(self._shared.database, account.appid, account.name)
+                await rename(self._shared.writer.database, account.appid, account.name)
             if known is not None and known != state:
                 await self._shared.writer.put(Update((), state))
 

@@ -6,6 +6,7 @@
     ├── UsageError              the command was called wrongly: exit 2
     ├── ConfigError             the configuration has faults, all of them listed: exit 78
     ├── DatabaseError           MongoDB is out of reach or refuses: the run ends, exit 1
+    ├── LeaseHeldError          another run is at work in the database: exit 11
     ├── UnreachableError        WeChat is out of reach for everybody: the run ends, exit 1
     ├── UnwantedError           the call's account or dataset ended while it waited: nothing more to do
     ├── StoppedError            a stop signal came: no further call, what is in flight is finished
@@ -23,6 +24,7 @@ carry tokens, so errors of the HTTP library are translated where they appear, wi
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 
@@ -64,6 +66,20 @@ class ConfigError(CollectorError):
 
 class DatabaseError(CollectorError):
     """MongoDB is out of reach, refuses, or can't be started; the message says how to go on."""
+
+
+class LeaseHeldError(CollectorError):
+    """Another run is at work in the database; `since` is in the zone in which people read it."""
+
+    def __init__(self, *, command: str, run: str, host: str, pid: int, since: datetime) -> None:
+        super().__init__(
+            f"another run is at work: {command} {run} on {host} (pid {pid}) since {since:%Y-%m-%d %H:%M:%S} Beijing "
+            "time. Wait for it, or start with --wait"
+        )
+        self.run = run
+        self.host = host
+        self.pid = pid
+        self.since = since
 
 
 class UnreachableError(CollectorError):

@@ -219,10 +219,13 @@ class Settling:
         self.change(name, **known, refreshed_to=refreshed_to, last_success=now, last_error=None)
 
     def _left_out(self, answers: Mapping[str, Answer]) -> set[date]:
-        """The days of these answers that summary has said nothing of, now or before, though cumulate has them."""
+        """The days that summary has said nothing of, now or before, though cumulate has them.
+
+        They are days of these answers, or the day after them, whose quietness shows with these.
+        """
         summary = self.state.dataset(SUMMARY)
-        windows = Days.joined(answer.window for answer in answers.values())
-        heard = _empty(summary) & windows
+        windows = (answer.window for answer in answers.values())
+        heard = _empty(summary) & Days.joined(Window(window.begin, window.end + ONE_DAY) for window in windows)
         if SUMMARY in answers:
             heard |= Days((answers[SUMMARY].window,))
         return set((heard & self.state.dataset(CUMULATE).covered) - summary.covered)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -23,6 +24,7 @@ class Tally:
         self.accounts = accounts
         self.watch = watch
         self.unreachable = 0
+        self._began = time.monotonic()
         self._places = {account.appid: place for place, account in enumerate(accounts)}
         self._outcomes = {account.appid: Outcome.SKIPPED for account in accounts}
         self._answered: set[str] = set()
@@ -60,7 +62,7 @@ class Tally:
         for failure in result.failures:
             log.info("account.failed", **asdict(failure))
 
-    def result(self, run: str, seconds: float, *, error: str | None, stopped_by: int | None) -> RunResult:
+    def result(self, run: str, *, error: str | None, stopped_by: int | None) -> RunResult:
         """The run's result, as far as it came; accounts with a document that MongoDB refused have failed."""
         client, writer = self._client, self._writer
         rejected = writer.rejected if writer else {}
@@ -68,7 +70,7 @@ class Tally:
         outcomes = Counter({**self._outcomes, **unsaved, **dict.fromkeys(rejected, Outcome.FAILED)}.values())
         return RunResult(
             run=run,
-            seconds=seconds,
+            seconds=time.monotonic() - self._began,
             outcomes={outcome: outcomes[outcome] for outcome in Outcome},
             got_through=len(self._answered - rejected.keys() - unsaved.keys()),
             calls=client.calls if client else 0,

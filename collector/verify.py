@@ -6,12 +6,15 @@ Documents are never changed, whoever wrote them. One account is in memory at a t
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from collector import integrity
 from collector.config import Settings
 from collector.datasets import DATASETS
 from collector.days import Days
+from collector.errors import DatabaseError
 from collector.model import Account, AccountState
 from collector.plan import Target, begins
 from collector.report.findings import AccountFindings, AccountGaps, Verified
@@ -25,21 +28,33 @@ from collector.store.documents import (
     read_state,
     replace_state,
 )
+from collector.store.leases import lease
+from collector.store.runs import new_run_id
 
 
-async def verify(settings: Settings, accounts: Sequence[Account], target: Target, *, repair: bool) -> Verified:
+async def verify(
+    settings: Settings, accounts: Sequence[Account], target: Target, *, repair: bool, wait_s: float = 0.0
+) -> Verified:
     """Compare the state of `accounts` with their documents; with `repair`, make it what the documents say.
 
-    Damaged states are found of whatever account, since they keep every run from beginning. `repair` needs the lease.
-    Raises `DatabaseError` when MongoDB is out of reach; what was repaired by then stays so.
+    Damaged states are found of whatever account, since they keep every run from beginning. `repair` needs the
+    lease, and waits for it `wait_s` seconds. Raises `LeaseHeldError`, or `DatabaseError` when MongoDB is out of reach;
+    what was repaired by then stays so.
     """
     configured = {account.appid: account for account in settings.accounts}
     findings: list[AccountFindings] = []
-    async with open_database(settings.mongodb.uri, settings.mongodb.database) as database:
+    lost: list[DatabaseError] = []
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(open_database(settings.mongodb.uri, settings.mongodb.database))
+        if repair:
+            run = new_run_id(datetime.now(UTC))
+            await stack.enter_async_context(lease(database, run, "verify", on_lost=lost.append, wait_s=wait_s))
         damaged = await damaged_states(database)
         appids = dict.fromkeys([*(account.appid for account in accounts), *damaged])
         foreign = await count_ownerless(database)
         for appid in appids:
+            if lost:
+                raise lost[0]
             found = await _verify(database, appid, configured.get(appid), target, repair=repair)
             foreign += found.foreign
             if found.differs or found.breaks or found.foreign:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from collector import config
-from collector.collect import collect, target_of
+from collector.collect import Job, collect, target_of
 from collector.config import Settings
 from collector.model import RunResult, Secret
 from collector.report.watch import Watch
@@ -57,7 +57,7 @@ async def run(
 ) -> RunResult:
     """One run over all accounts of `settings`; with `history`, a backfill."""
     target = replace(target_of(settings, clock), **history)
-    return await collect(settings, settings.accounts, target, clock=clock, stop=stop or Stop(), watch=watch)
+    return await collect(settings, settings.accounts, Job(target), clock=clock, stop=stop or Stop(), watch=watch)
 
 
 async def stored(database: Database) -> Documents:

@@ -17,14 +17,14 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC
 
 import structlog
 from pymongo import ReturnDocument
 from pymongo.errors import PyMongoError
 
 from collector.days import BEIJING
-from collector.errors import CollectorError, DatabaseError
+from collector.errors import DatabaseError, LeaseHeldError
 from collector.store.database import Database, Document, translated
 
 log = structlog.get_logger()
@@ -32,21 +32,6 @@ log = structlog.get_logger()
 LEASES = "leases"
 
 _NO_ANSWER = "MongoDB doesn't answer"
-
-
-# moves to errors.py
-class LeaseHeldError(CollectorError):
-    """Another run is at work in the database; `since` is in the zone in which people read it."""
-
-    def __init__(self, *, command: str, run: str, host: str, pid: int, since: datetime) -> None:
-        super().__init__(
-            f"another run is at work: {command} {run} on {host} (pid {pid}) since {since:%Y-%m-%d %H:%M:%S} Beijing "
-            "time. Wait for it, or start with --wait"
-        )
-        self.run = run
-        self.host = host
-        self.pid = pid
-        self.since = since
 
 
 @dataclass(frozen=True, slots=True)

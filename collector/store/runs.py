@@ -17,8 +17,10 @@ instants are those of the server's clock.
 from __future__ import annotations
 
 import os
+import secrets
 import socket
 from dataclasses import asdict
+from datetime import datetime
 
 from pymongo import ASCENDING, IndexModel
 
@@ -31,6 +33,11 @@ KEPT_DAYS = 400
 
 MOST_FAILURES = 1_000
 """Failures that a document holds; a run over more accounts than that may have failed for all of them."""
+
+
+def new_run_id(now: datetime) -> str:
+    """The id of a run that begins `now` (UTC): the instant and some digits, so that ids sort by time."""
+    return f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
 
 
 async def prepare_runs(database: Database) -> None:

@@ -40,7 +40,7 @@ async def load(database: Database) -> dict[str, AccountState]:
     states: dict[str, AccountState] = {}
     damaged: list[str] = []
     with translated():
-        async for document in database[ACCOUNTS].find():
+        async for document in database[ACCOUNTS].find({"_id": {"$type": "string"}}):  # others aren't ours
             try:
                 state = from_document(document)
             except (KeyError, TypeError, ValueError, AttributeError):

@@ -35,7 +35,7 @@ _FIRST_REPETITION = 2
 class Writer:
     """Upserts days in bulk, unordered, acknowledged by the majority; then the states that they justify.
 
-    A context manager: its end waits until everything that was put is acknowledged, and raises what MongoDB
+    A context manager of `database`: its end waits until everything is acknowledged, and raises what MongoDB
     was lost for. `days` counts the upserts acknowledged; `rejected` has the reason, by account, for documents
     that MongoDB refused: the state of such an account isn't written any more; `unsaved` counts, by account,
     what isn't acknowledged yet.
@@ -45,6 +45,7 @@ class Writer:
         self.days = 0
         self.rejected: dict[str, str] = {}
         self.unsaved: Counter[str] = Counter()
+        self.database = database
         self._documents: AsyncIOMotorCollection[Document] = database[USER_DAILY]
         self._states: AsyncIOMotorCollection[Document] = database[ACCOUNTS]
         self._queue: asyncio.Queue[Update | None] = asyncio.Queue(MOST_QUEUED)

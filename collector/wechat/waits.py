@@ -28,6 +28,7 @@ class Stop:
     def __init__(self) -> None:
         self.signal: int | None = None
         """The number of the signal that stopped the run, or None while it goes on."""
+        self._came = asyncio.Event()
         self._waits: dict[asyncio.Timeout, float] = {}
 
     @property
@@ -38,9 +39,15 @@ class Stop:
     def set(self, signal: int) -> None:
         """End all waits, each after the grace that it asked for. Call it on the loop's own thread."""
         self.signal = signal
+        self._came.set()
         now = asyncio.get_running_loop().time()
         for wait, grace_s in self._waits.items():
             wait.reschedule(now + grace_s)
+
+    async def wait(self) -> int:
+        """Wait for the signal; returns its number."""
+        await self._came.wait()
+        return self.signal or 0
 
     def check(self) -> None:
         """Raise `StoppedError` once the signal has come."""

@@ -13,9 +13,9 @@ import time_machine
 from motor.motor_asyncio import AsyncIOMotorCollection
 from pymongo.errors import AutoReconnect
 
-from collector.errors import DatabaseError
+from collector.errors import DatabaseError, LeaseHeldError
 from collector.store.database import Database, Document
-from collector.store.leases import LEASES, LeaseHeldError, Times, lease
+from collector.store.leases import LEASES, Times, lease
 
 RUN, OTHER = "20261124T023010Z-aaaaaa", "20261124T023011Z-bbbbbb"
 SOON_S = 10
