@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from collector.datasets import DATASETS
+from collector.datasets import CUMULATE, DATASETS
 from collector.days import FIRST_DAY, NO_DAYS, ONE_DAY, Days, Window, beijing_day, next_beijing_midnight
 from collector.model import Account, AccountState, DatasetState
 
@@ -101,8 +101,9 @@ def begins(account: Account, state: AccountState, target: Target) -> date:
     Never before the account was born, or before WeChat keeps anything.
     """
     asked = [day for day in (account.since, state.history_since, target.since) if day]
-    stored = [day for name in DATASETS if (day := state.dataset(name).covered.oldest)]
-    begin = min(asked or stored or [_last_days(target)])
+    # Windows reach back further than what they are asked for; a day that summary alone has must not want more of them.
+    stored = state.dataset(CUMULATE).covered.oldest
+    begin = min(asked, default=stored or _last_days(target))
     return max(begin, state.born or FIRST_DAY, FIRST_DAY)
 
 

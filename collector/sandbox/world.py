@@ -119,6 +119,7 @@ class World:
     * `published_at`: the time of the next day, in Beijing, from which a day is there.
     * `revised_for_days`: for how many days after that, at most 7, a day shows fewer new followers than in the end.
     * `late_summary`: the share of days whose summary comes one to three days after their cumulate.
+    * `sparse`: whether summary leaves out days without movement; else each of them has a row of zeros.
     """
 
     seed: int = 0
@@ -128,6 +129,7 @@ class World:
     published_at: time = time(8)
     revised_for_days: int = 0
     late_summary: float = 0.0
+    sparse: bool = True
 
     @cached_property
     def accounts(self) -> tuple[SandboxAccount, ...]:
@@ -177,7 +179,8 @@ class World:
                 dice = Dice(self.seed, "rows", appid, ordinal)
                 net = self._level(character, appid, ordinal) - self._level(character, appid, ordinal - 1)
                 cancelled = max(dice.below(character.swing + 1), -net)
-                return _split(dice, day, cancelled + net, cancelled)
+                rows = _split(dice, day, cancelled + net, cancelled)
+                return rows if rows or self.sparse else [_row(day, 0, 0, 0, _KEY_ORDERS[0])]
 
     def cumulate(self, appid: str, day: date) -> int | None:
         """The `cumulate_user` of `day`; None before the account began, before `FIRST_DAY` and on a lost day."""
@@ -225,7 +228,8 @@ class World:
         dice = Dice(self.seed, "kind", appid, ordinal)
         if dice.below(100) >= character.still_percent or (character.born and ordinal == character.begin):
             return _Day.MOVING
-        return _STILL_DAYS[dice.below(len(_STILL_DAYS))]
+        kind = _STILL_DAYS[dice.below(len(_STILL_DAYS))]
+        return _Day.ZEROS if kind is _Day.SPARSE and not self.sparse else kind
 
 
 def _character(dice: Dice, born: date | None) -> _Character:

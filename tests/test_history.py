@@ -1,0 +1,280 @@
+"""Runs on days one after the other: what is known, what is asked again, what heals."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import FakeClock, run, settings_of, stored, truth
+
+from collector.config import Settings
+from collector.days import FIRST_DAY, ONE_DAY, Window
+from collector.model import Rate
+from collector.sandbox import Faults, Limits, Sandbox, World
+from collector.store.database import Database
+
+NEWEST = date(2026, 11, 23)
+SUMMARY, CUMULATE = "/datacube/getusersummary", "/datacube/getusercumulate"
+
+
+@pytest.fixture
+def configured(database: Database, mongod: str, tmp_path: Path) -> Callable[..., Settings]:
+    def make(sandbox: Sandbox, **account: Any) -> Settings:
+        settings = settings_of(sandbox, database, mongod, tmp_path)
+        changed = {"rate_limit": Rate(1000, 1), **account}
+        return replace(settings, accounts=tuple(replace(account, **changed) for account in settings.accounts))
+
+    return make
+
+
+def _data_calls(sandbox: Sandbox) -> Counter[str | None]:
+    return Counter(call.appid for call in sandbox.calls if call.path in (SUMMARY, CUMULATE))
+
+
+async def test_the_daily_pass_is_two_calls_an_account_and_the_second_pass_none(
+    clock: FakeClock, configured: Callable[..., Settings]
+) -> None:
+    world = World(size=1000, sparse=False)
+    async with Sandbox(world, clock=clock.now) as sandbox:
+        settings = configured(sandbox)
+        assert (await run(settings, clock)).exit == 0
+        sandbox.calls.clear()
+        clock.instant += ONE_DAY
+        result = await run(settings, clock)
+        assert (result.exit, result.calls) == (0, 2000)
+        assert set(_data_calls(sandbox).values()) == {2}
+        result = await run(settings, clock)
+        assert (result.exit, result.calls, result.token_calls) == (0, 0, 0)
+
+
+async def test_a_newest_day_that_summary_may_have_left_out_is_asked_again_and_nothing_else(
+    clock: FakeClock, configured: Callable[..., Settings], database: Database
+) -> None:
+    world = World(size=60)
+    async with Sandbox(world, clock=clock.now) as sandbox:
+        settings = configured(sandbox)
+        assert (await run(settings, clock)).exit == 0
+        documents = await stored(database)
+        newest = [documents[account.appid, str(NEWEST)] for account in world.accounts]
+        open_days = sum("sources" not in document for document in newest)
+        sandbox.calls.clear()
+        result = await run(settings, clock)
+        assert result.exit == 0
+        assert 0 < open_days <= result.calls < 30
+        assert {call.path for call in sandbox.calls if call.path.startswith("/datacube")} == {SUMMARY}
+
+
+async def test_an_outage_of_a_month_heals_by_one_plain_run(
+    clock: FakeClock, database: Database, configured: Callable[..., Settings]
+) -> None:
+    world = World(size=200)
+    async with Sandbox(world, clock=clock.now) as sandbox:
+        settings = configured(sandbox)
+        clock.instant -= 31 * ONE_DAY
+        assert (await run(settings, clock)).exit == 0
+        clock.instant += 31 * ONE_DAY
+        assert (await run(settings, clock)).exit == 0
+    begin = NEWEST - 37 * ONE_DAY
+    found = await stored(database)
+    expected = truth(world, Window(begin, NEWEST))
+    assert {key: found[key] for key in expected if key[1] > str(begin)} == {
+        key: document for key, document in expected.items() if key[1] > str(begin)
+    }
+
+
+async def test_a_backfill_fills_the_history_and_finds_where_accounts_began(
+    clock: FakeClock, database: Database, configured: Callable[..., Settings]
+) -> None:
+    births = (date(2026, 8, 5), date(2026, 11, 21))
+    world = World(size=3, births=births)
+    since = date(2026, 6, 1)
+    async with Sandbox(world, clock=clock.now) as sandbox:
+        settings = configured(sandbox)
+        result = await run(settings, clock, since=since)
+        assert (result.exit, result.failures) == (0, ())
+        calls = _data_calls(sandbox)
+        again = await run(settings, clock, since=since)
+    states = {state["_id"]: state async for state in database["accounts"].find()}
+    young, newborn, old = (account.appid for account in world.accounts)
+    assert [states[appid].get("born") for appid in (young, newborn, old)] == ["2026-08-05", "2026-11-21", None]
+    assert calls[newborn] == 2
+    assert calls[young] <= 2 * 21  # of 26 windows back to June: some are in flight when the birth shows
+    assert again.token_calls <= 3
+    found = await stored(database)
+    assert min(day for account, day in found if account == young) == "2026-08-05"
+    assert truth(world, Window(since, NEWEST)).keys() <= found.keys()
+
+
+async def test_history_leaves_what_daily_calls_allows_and_plain_runs_go_on_with_it(
+    clock: FakeClock, database: Database, configured: Callable[..., Settings]
+) -> None:
+    world = World(size=2)
+    since = NEWEST - 69 * ONE_DAY
+    async with Sandbox(world, clock=clock.now) as sandbox:
+        settings = configured(sandbox, daily_calls=4)
+        result = await run(settings, clock, since=since)
+        assert (result.exit, result.failures, result.windows_left) == (0, (), 2 * 6)
+        assert {notice.kind for notice in result.notices} == {"daily_calls"}
+        assert (await run(settings, clock)).calls == 0
+        for _ in range(3):
+            clock.instant += ONE_DAY
+            result = await run(settings, clock)
+            assert result.exit == 0
+            assert result.calls <= 2 * 2 * 4
+    found = await stored(database)
+    assert truth(world, Window(since, NEWEST)).keys() <= found.keys()
+
+
+async def test_a_quota_used_up_is_remembered_until_the_next_beijing_day(
+    clock: FakeClock, configured: Callable[..., Settings]
+) -> None:
+    async with Sandbox(World(size=1), clock=clock.now, limits=Limits(daily=2)) as sandbox:
+        settings = configured(sandbox, since=NEWEST - 34 * ONE_DAY)
+        assert (await run(settings, clock)).exit == 0
+        sandbox.calls.clear()
+        result = await run(settings, clock)
+        assert (result.exit, sandbox.calls) == (0, [])
+        assert [notice.kind for notice in result.notices] == ["not_before"]
+        clock.instant += timedelta(hours=14)  # 00:30 in Beijing
+        await run(settings, clock)
+        assert _data_calls(sandbox).total() == 2 * 3  # the third of each is refused again
+
+
+async def test_a_refused_ip_is_not_asked_again_before_its_time(
+    clock: FakeClock, configured: Callable[..., Settings]
+) -> None:
+    world = World(size=1)
+    async with Sandbox(world, clock=clock.now, faults=Faults(broken_data={world.accounts[0].appid: 89507})) as sandbox:
+        settings = configured(sandbox)
+        await run(settings, clock)
+        before = len(sandbox.calls)
+        clock.instant += timedelta(minutes=59)
+        assert (await run(settings, clock)).exit == 75
+        assert len(sandbox.calls) == before
+        clock.instant += timedelta(minutes=2)
+        await run(settings, clock)
+        assert len(sandbox.calls) > before
+
+
+async def test_days_that_never_come_are_asked_on_two_days_and_then_no_more(
+    clock: FakeClock, database: Database, configured: Callable[..., Settings]
+) -> None:
+    world = World(size=20, lost_days=0.1)
+    async with Sandbox(world, clock=clock.now) as sandbox:
+        settings = configured(sandbox, since=NEWEST - 34 * ONE_DAY)
+        for _ in range(9):
+            await run(settings, clock)
+            clock.instant += ONE_DAY
+        result = await run(settings, clock)
+        assert result.calls <= 20 * 4
+    void = [state["user_cumulate"]["void"] async for state in database["accounts"].find()]
+    assert any(void)
+
+
+async def test_late_summaries_and_revisions_come_right_in_the_end(
+    clock: FakeClock, database: Database, configured: Callable[..., Settings]
+) -> None:
+    world = World(size=20, late_summary=0.3, revised_for_days=5)
+    async with Sandbox(world, clock=clock.now) as sandbox:
+        settings = configured(sandbox)
+        for _ in range(12):
+            assert (await run(settings, clock)).failures == ()
+            clock.instant += ONE_DAY
+    newest = NEWEST + 11 * ONE_DAY
+    found = await stored(database)
+    settled = Window(NEWEST - 5 * ONE_DAY, newest - 6 * ONE_DAY)
+    expected = truth(world, Window(NEWEST - 6 * ONE_DAY, newest - 6 * ONE_DAY), newest=newest)
+    for key, document in expected.items():
+        if date.fromisoformat(key[1]) in settled:
+            assert found[key] == document
+
+
+async def test_a_new_name_reaches_the_documents_that_are_stored(
+    clock: FakeClock, database: Database, configured: Callable[..., Settings]
+) -> None:
+    async with Sandbox(World(size=2), clock=clock.now) as sandbox:
+        settings = configured(sandbox)
+        await run(settings, clock)
+        first, second = settings.accounts
+        await run(replace(settings, accounts=(replace(first, name="新名"), second)), clock)
+    names = {(document["account"], document["name"]) async for document in database["user_daily"].find()}
+    assert names == {(first.appid, "新名"), (second.appid, second.name)}
+    assert (await database["accounts"].find_one({"_id": first.appid}) or {})["name"] == "新名"
+
+
+async def test_an_account_without_any_row_for_two_weeks_is_silent_and_ok(
+    clock: FakeClock, configured: Callable[..., Settings]
+) -> None:
+    world = World(size=2, births=(date(2027, 6, 1),))
+    async with Sandbox(world, clock=clock.now) as sandbox:
+        result = await run(configured(sandbox), clock)
+    assert (result.exit, result.silent) == (0, (world.accounts[0].name,))
+
+
+async def test_damaged_state_stops_the_run_before_anything_is_asked_or_changed(
+    clock: FakeClock, database: Database, configured: Callable[..., Settings]
+) -> None:
+    async with Sandbox(World(size=2), clock=clock.now) as sandbox:
+        await database["accounts"].insert_one({"_id": "wx0000000000000001", "version": 99})
+        result = await run(configured(sandbox), clock)
+        assert sandbox.calls == []
+    assert result.exit == 1
+    assert "`collector verify --repair`" in (result.error or "")
+    assert await stored(database) == {}
+
+
+async def test_the_ledger_tells_of_each_run_and_of_those_that_died(
+    clock: FakeClock, database: Database, configured: Callable[..., Settings]
+) -> None:
+    await database["runs"].insert_one({"_id": "died", "began": datetime(2026, 11, 1, tzinfo=UTC), "status": "running"})
+    async with Sandbox(World(size=2), clock=clock.now) as sandbox:
+        result = await run(configured(sandbox), clock)
+    entries = {entry["_id"]: entry async for entry in database["runs"].find()}
+    assert entries["died"]["status"] == "crashed"
+    mine = entries[result.run]
+    assert (mine["status"], mine["exit"], mine["days"], mine["accounts"]["ok"]) == ("ok", 0, result.days, 2)
+
+
+async def test_twelve_years_killed_twenty_times_are_the_truth_in_the_end(
+    database: Database, mongod: str, tmp_path: Path
+) -> None:
+    """SIGKILL at random moments, and run again each time; at most half of the calls are made twice."""
+    world = World(size=1)
+    dice = random.Random(12)
+    async with Sandbox(world, latency_s=0.004) as sandbox:
+        text = sandbox.config_yaml(mongodb_uri=mongod, since=str(FIRST_DAY))
+        text = text.replace("api:", f"  database: {database.name}\napi:", 1)
+        text = text.replace("defaults:", "defaults:\n  rate_limit: 1000/s", 1)
+        file = tmp_path / "accounts.yaml"
+        file.write_text(text)
+        command = (sys.executable, "-m", "collector", "run", "-q", "-c", str(file))
+        kills = 0
+        while kills < 20:
+            process = await asyncio.create_subprocess_exec(*command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+            until = len(sandbox.calls) + dice.randrange(5, 90)
+            while len(sandbox.calls) < until and process.returncode is None:  # noqa: ASYNC110 - it sets no event
+                await asyncio.sleep(0.002)
+            assert process.returncode is None, (await process.communicate())[1]
+            process.send_signal(signal.SIGKILL)
+            await process.communicate()
+            await database["leases"].delete_many({})  # it would run out by itself, in a minute
+            kills += 1
+        process = await asyncio.create_subprocess_exec(*command)
+        assert await process.wait() == 0
+        calls = _data_calls(sandbox).total()
+    newest = max(date.fromisoformat(day) for _, day in await stored(database))
+    undisturbed = 2 * -(-len(Window(FIRST_DAY, newest)) // 7)
+    assert undisturbed <= calls <= 1.5 * undisturbed
+    found, expected = await stored(database), truth(world, Window(FIRST_DAY, newest))
+    assert found.keys() == expected.keys()
+    assert found == expected
