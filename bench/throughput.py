@@ -49,10 +49,10 @@ async def sandbox_process(accounts: int, latency_s: float) -> AsyncIterator[str]
     )
     assert server.stdout is not None
     assert server.stderr is not None
-    await server.stderr.readline()
     lines = [await server.stdout.readline()]
     while lines[-1].strip():
         lines.append(await server.stdout.readline())
+    await server.stderr.readline()
     try:
         yield b"".join(lines).decode()
     finally:

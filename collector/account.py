@@ -25,6 +25,7 @@ from collector.errors import (
     CallKind,
     HostError,
     Reaction,
+    RowError,
     StoppedError,
     UnwantedError,
 )
@@ -95,7 +96,9 @@ class AccountRun:
         self._writing = asyncio.Lock()
         self._ended: dict[str | None, CallError | None] = {}
         self._notices: dict[str, Notice] = {}
+        self._rejected: dict[str, RowError] = {}
         self._stopped = False
+        self._broken = False
 
     def wait(self, scope: str | None, kind: str, until: datetime | None = None) -> None:
         """Ask a dataset (None: the account) no more, because somebody ordered a wait: a notice, and no failure."""
@@ -146,6 +149,9 @@ class AccountRun:
             return None
         except UnwantedError:
             return None
+        except RowError as error:
+            self._rejected.setdefault(dataset.name, error)  # this window has failed, the next may be sound
+            return None
         except CallError as error:
             self._end(dataset.name, error)
             return None
@@ -173,16 +179,20 @@ class AccountRun:
     async def _take(self, api: AccountApi, answers: Mapping[str, Answer]) -> None:
         """Settle the answers and hand over what they bring; one lane at a time, so that states go out in order."""
         async with self._writing:
-            days = self._settling.take(answers, self._clock.now())
+            if self._broken:
+                return
+            # What is learnt must be handed over with the days that it is learnt from: if that fails, nothing more is.
+            self._broken = True
+            await self._put(api, self._settling.take(answers, self._clock.now()))
             if CUMULATE not in answers and self._settling.unsettled:
-                days += await self._recall()
-            await self._put(api, days)
+                await self._put(api, await self._recall())
+            self._broken = False
 
     async def _finish(self, api: AccountApi) -> None:
         """Settle what this run couldn't tell by itself, and keep what is known of calls and errors."""
         days = [] if self._goes_on or not self._settling.unsettled else await self._recall()
         for name in DATASETS:
-            error = self._ended.get(name) or self._ended.get(None)
+            error = self._ended.get(name) or self._ended.get(None) or self._rejected.get(name)
             if error:
                 now = self._clock.now()
                 self._settling.fail(name, Trouble(error.errmsg, error.errcode, error.rid, error.hint, now, now))
@@ -228,7 +238,8 @@ class AccountRun:
             self._settling.change(name, not_before=until)
 
     def _result(self) -> AccountResult:
-        failures = tuple(self._failure(scope, error) for scope, error in self._ended.items() if error is not None)
+        failed = self._rejected | {scope: error for scope, error in self._ended.items() if error is not None}
+        failures = tuple(self._failure(scope, error) for scope, error in failed.items())
         silent = self._settling.is_silent
         missed = self._planned - self._answered
         if failures:
@@ -243,6 +254,7 @@ class AccountRun:
             outcome,
             failures,
             tuple(self._notices.values()),
+            ended=frozenset(DATASETS if None in self._ended else self._ended),
             answered=bool(self._answered),
             unreachable=any(isinstance(error, HostError) for error in self._ended.values()),
             silent=silent,

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, NoReturn
 
 import typer
 
-from collector.terminal import LogFormat, complain, configure_logging, pretty, run_to_the_end, say
+from collector.terminal import LogFormat, complain, configure_logging, pretty, run_at_once, run_to_the_end, say
 
 if TYPE_CHECKING:  # the rest of the collector is imported by the commands that need it
     from collector.collect import Job
@@ -160,8 +160,8 @@ def status(
 
     shown = _shown(as_json, verbose, quiet, log_format)
     settings, accounts = _chosen(config, account, tag)
-    found = run_to_the_end(lambda _: look(settings, accounts, datetime.now(UTC)))
-    lacking = run_to_the_end(lambda _: find_gaps(settings, accounts, _target(settings))) if gaps else []
+    found = run_at_once(look(settings, accounts, datetime.now(UTC)))
+    lacking = run_at_once(find_gaps(settings, accounts, _target(settings))) if gaps else []
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None  # heeds COLUMNS
     if shown.as_json:
         say(pretty(standing.as_json(found, max_age) | ({"gaps": findings.gaps_json(lacking)} if gaps else {})))
@@ -191,7 +191,7 @@ def verify(
     shown = _shown(as_json, verbose, quiet, log_format)
     settings, accounts = _chosen(config, account, tag)
     target = _target(settings)
-    verified = run_to_the_end(lambda _: compare(settings, accounts, target, repair=repair, wait_s=wait))
+    verified = run_at_once(compare(settings, accounts, target, repair=repair, wait_s=wait))
     if shown.as_json:
         say(pretty(findings.verified_json(verified)))
     elif verified.exit or not quiet:
@@ -346,7 +346,7 @@ def _print_plans(settings: Settings, accounts: tuple[Account, ...], target: Targ
 
     rows = [
         planned.Planned(account, [(ask.window, ask.datasets) for ask in (*plan.daily, *plan.history)])
-        for account, plan in run_to_the_end(lambda _: plans(settings, accounts, target, Clock()))
+        for account, plan in run_at_once(plans(settings, accounts, target, Clock()))
     ]
     say(pretty(planned.as_json(rows)) if shown.as_json else planned.as_table(rows))
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from datetime import date
 from typing import Any
 
 import structlog
@@ -19,10 +20,10 @@ import structlog
 from collector import __version__
 from collector.account import AccountRun, Shared, first_of_group
 from collector.config import Settings
-from collector.days import newest_published
+from collector.days import ONE_DAY, newest_published
 from collector.errors import CollectorError, DatabaseError, StoppedError, UnreachableError
 from collector.model import Account, AccountResult, AccountState, Failure, Outcome, RunResult, Update
-from collector.plan import Plan, Target, plan
+from collector.plan import Ask, Plan, Target, plan
 from collector.report.watch import Watch
 from collector.settle import Settling
 from collector.store import runs
@@ -105,13 +106,18 @@ async def collect(
     try:
         async with open_database(settings.mongodb.uri, settings.mongodb.database) as database:
             writer = Writer(database)
-            async with lease(database, run, job.command, on_lost=writer.lose, wait_s=job.wait_s):
+            async with AsyncExitStack() as stack:
+                async with stop.ends():
+                    mine = lease(database, run, job.command, on_lost=writer.lose, wait_s=job.wait_s)
+                    await stack.enter_async_context(mine)
                 await _begin(database, run, job, accounts)
                 async with _noting_the_stop(database, run, stop):
                     error = await _ended(_collect(settings, job.target, tally, writer, clock=clock, stop=stop))
                 result = tally.result(run, error=error, stopped_by=stop.signal)
                 await _ended(runs.end(database, result))
                 return result
+    except StoppedError:  # while it waited for another run
+        return tally.result(run, error=None, stopped_by=stop.signal)
     except DatabaseError as error:
         return tally.result(run, error=str(error), stopped_by=stop.signal)
 
@@ -212,6 +218,7 @@ class Pool:
         self._shared = shared
         self._at_work = asyncio.Semaphore(size)
         self._kept: dict[str, tuple[Settling, Token | None]] = {}
+        self._asked_from: dict[str, date] = {}
 
     async def begin(self) -> None:
         """Make the states ready: names as they are configured, and what a backfill wants to be remembered."""
@@ -220,7 +227,7 @@ class Pool:
             self._states[account.appid] = state = begun(account, known, self._target)
             if known is not None and known.name != state.name:
                 await rename(self._shared.writer.database, account.appid, account.name)
-            if known is not None and known != state:
+            if (known is not None or self._target.since) and known != state:
                 await self._shared.writer.put(Update((), state))
 
     async def take_newest_days(self) -> None:
@@ -229,12 +236,19 @@ class Pool:
         await self._take(self._tally.accounts, history=False)
 
     async def take_history(self) -> None:
-        """What is missing of older days, of the accounts that have got through with the newest."""
-        accounts = [account for account in self._tally.got_through if self._plan(account, history=True).history]
+        """What is missing of older days, of all datasets that can still be asked."""
+        accounts = []
+        for account in self._tally.accounts:
+            planned = self._plan(account, history=True)
+            if not self._tally.can_go_on(account):
+                continue
+            if planned.windows_held:
+                self._tally.hold(account, planned)
+            if planned.history:
+                accounts.append(account)
         if accounts:
-            self._tally.watch.phase(
-                "windows", sum(len(self._plan(account, history=True).history) for account in accounts)
-            )
+            total = sum(len(self._plan(account, history=True).history) for account in accounts)
+            self._tally.watch.phase("windows", total)
             await self._take(accounts, history=True)
 
     async def _take(self, accounts: Sequence[Account], *, history: bool) -> None:
@@ -252,13 +266,23 @@ class Pool:
             self._give_up_if_unreachable()
 
     def _plan(self, account: Account, *, history: bool) -> Plan:
+        """What to ask now; of history, what lies before the days asked so far, of datasets not at their end."""
         state, now = self._states[account.appid], self._shared.clock.now()
-        return plan(account, state, self._target, now, newest_done=history)
+        if not history:
+            return plan(account, state, self._target, now)
+        oldest_asked = self._asked_from.get(account.appid)
+        before = oldest_asked or self._target.newest - ONE_DAY * (self._target.lookback_days - 1)
+        planned = plan(account, state, self._target, now, before=before)
+        ended = self._tally.ended(account)
+        asks = [Ask(ask.window, tuple(name for name in ask.datasets if name not in ended)) for ask in planned.history]
+        return replace(planned, history=tuple(ask for ask in asks if ask.datasets))
 
     async def _isolated(self, account: Account, planned: Plan, *, history: bool) -> AccountResult:
         """One account's result; even a mistake of ours stops that account alone."""
         shared, appid = self._shared, account.appid
         asks, goes_on = (planned.history, False) if history else (planned.daily, bool(planned.history))
+        if planned.daily and not history:
+            self._asked_from[appid] = planned.daily[-1].window.begin
         fresh = (Settling(self._states[appid], planned, self._target), None)
         settling, token = self._kept.pop(appid, fresh)
         on_window = self._tally.watch.window if history else None

@@ -78,7 +78,8 @@ class DatasetState:
     * `covered`: days whose figures are stored. `void`: days that WeChat has nothing for, found out for good.
     * `empty`: days of age 6 or more that were answered without a row, by the Beijing day of that answer; a second
       such answer on another Beijing day makes them void.
-    * `refreshed_to`: the newest published day when the last days were last fetched again, whole.
+    * `refreshed_to`: the newest published day when the last days were last fetched again, whole; `looked`: the days
+      that have had their last look since then, while others of them still wait for it.
     * `not_before`: the instant (UTC) before which WeChat is not to be asked.
     * `calls`: data calls made on the Beijing day `calls_on`, all runs together.
     """
@@ -87,6 +88,7 @@ class DatasetState:
     void: Days = NO_DAYS
     empty: Mapping[date, Days] = field(default_factory=dict)
     refreshed_to: date | None = None
+    looked: Days = NO_DAYS
     not_before: datetime | None = None
     calls_on: date | None = None
     calls: int = 0
@@ -189,14 +191,16 @@ class Notice:
 class AccountResult:
     """How one account came out, why, and what the run must know to judge the whole.
 
-    `answered` says whether WeChat gave data for it, `unreachable` whether it failed for want of a connection,
-    `silent` that it has had no row for some time, `windows_left` how many windows wait for a later run.
+    `ended` are the datasets that are not to be asked any more in this run. `answered` says whether WeChat gave data
+    for it, `unreachable` whether it failed for want of a connection, `silent` that it has had no row for some time,
+    `windows_left` how many windows wait for a later run.
     """
 
     account: Account
     outcome: Outcome
     failures: tuple[Failure, ...] = ()
     notices: tuple[Notice, ...] = ()
+    ended: frozenset[str | None] = frozenset()
     answered: bool = False
     unreachable: bool = False
     silent: bool = False

@@ -51,21 +51,22 @@ class Plan:
 
     `lookback` are the days, by dataset, that are asked for again though they may be settled; when all of them
     were answered, `refreshed_to` moves. A dataset for which that isn't due has none. `waits` are the datasets that
-    lack something and mustn't be asked now.
+    lack something and mustn't be asked now, `windows_held` how many windows of history wait with them.
     """
 
     daily: tuple[Ask, ...]
     history: tuple[Ask, ...]
     lookback: Mapping[str, Days]
     waits: Mapping[str, Wait]
+    windows_held: int = 0
 
 
-def plan(account: Account, state: AccountState, target: Target, now: datetime, *, newest_done: bool = False) -> Plan:
+def plan(account: Account, state: AccountState, target: Target, now: datetime, *, before: date | None = None) -> Plan:
     """The fewest windows that hold all days wanted and not settled, and the look-back; each asks what lacks in it.
 
     A window reaches back its full span: it costs the same call, brings its neighbours, and requests of a single
     day were seen empty when two days were not. Datasets that mustn't be asked before some later instant are left
-    out. With `newest_done` the newest days were asked already in this run: what they still lack isn't there yet.
+    out. With `before`, the days from it on were asked already in this run: what they still lack isn't there yet.
     """
     wanted = _wanted(account, state, target)
     lookback = {name: _lookback(state.dataset(name), target) & wanted for name in DATASETS}
@@ -75,14 +76,16 @@ def plan(account: Account, state: AccountState, target: Target, now: datetime, *
         name: wait for name, days in lacking.items() if days and (wait := _wait(account, state.dataset(name), now))
     }
     asked = {name: days for name, days in lacking.items() if name not in waits}
-    first = min((days.oldest for days in lookback.values() if days.oldest), default=_last_days(target))
-    daily = [] if newest_done else _asks(asked, Days.between(first, target.newest))
+    first = before or min((days.oldest for days in lookback.values() if days.oldest), default=_last_days(target))
+    daily = [] if before else _asks(asked, Days.between(first, target.newest))
     older = Days.between(FIRST_DAY, first - ONE_DAY) - Days.joined(ask.window for ask in daily)
+    held = {name: days for name, days in lacking.items() if name in waits}
     return Plan(
         tuple(daily),
         tuple(_asks(asked, older)),
         {name: days for name, days in lookback.items() if days and name in asked},
         waits,
+        len(_asks(held, older)),
     )
 
 
@@ -96,14 +99,14 @@ def _asks(lacking: Mapping[str, Days], among: Days) -> list[Ask]:
 
 
 def begins(account: Account, state: AccountState, target: Target) -> date:
-    """The oldest day wanted: the earliest that was ever asked for, else the oldest stored, else the look-back's.
+    """The oldest day wanted: the account's `since`, else the oldest stored, else the look-back's.
 
-    Never before the account was born, or before WeChat keeps anything.
+    A backfill can only extend it. Never before the account was born, or before WeChat keeps anything.
     """
-    asked = [day for day in (account.since, state.history_since, target.since) if day]
+    older = [day for day in (state.history_since, target.since) if day]
     # Windows reach back further than what they are asked for; a day that summary alone has must not want more of them.
     stored = state.dataset(CUMULATE).covered.oldest
-    begin = min(asked, default=stored or _last_days(target))
+    begin = min([account.since or stored or _last_days(target), *older])
     return max(begin, state.born or FIRST_DAY, FIRST_DAY)
 
 
@@ -126,7 +129,7 @@ def _lookback(dataset: DatasetState, target: Target) -> Days:
     if dataset.refreshed_to >= target.newest:
         return NO_DAYS
     unfinished = dataset.refreshed_to - ONE_DAY * (target.lookback_days - 2)
-    return Days.between(min(unfinished, _last_days(target)), target.newest)
+    return Days.between(min(unfinished, _last_days(target)), target.newest) - dataset.looked
 
 
 def _last_days(target: Target) -> date:

@@ -147,6 +147,7 @@ class Settling:
         for name, answer in answers.items():
             self._learn(name, answer, now)
         totals = _totals(answers[CUMULATE].days) if CUMULATE in answers else {}
+        self._doubt(answers, totals | self._edges)
         inferred = self._settle(self._left_out(answers) | self._waiting_for(totals), totals | self._edges)
         self._keep_edges(answers, totals)
         self._find_birth(answers, totals)
@@ -206,17 +207,18 @@ class Settling:
         window = Days((answer.window,))
         dataset = self.state.dataset(name)
         dataset = answered(dataset, window, answer.days, today=beijing_day(now), newest=self._target.newest)
-        refreshed_to = dataset.refreshed_to
+        refreshed_to, looked = dataset.refreshed_to, dataset.looked
         if name in self._look_left:
             self._look_left[name] -= Days((answer.asked,))
+            looked |= window & Days.between(FIRST_DAY, self.newest - ONE_DAY * (self._target.lookback_days - 1))
             if not self._look_left[name]:
                 del self._look_left[name]
-                refreshed_to = self._target.newest
+                refreshed_to, looked = self._target.newest, NO_DAYS
         self._empty_now[name] |= window - Days.of(answer.days)
         if name == SUMMARY and answer.days:
             self._newest_row = max(self._newest_row or FIRST_DAY, *answer.days)
         known = {key: getattr(dataset, key) for key in ("covered", "void", "empty")}
-        self.change(name, **known, refreshed_to=refreshed_to, last_success=now, last_error=None)
+        self.change(name, **known, refreshed_to=refreshed_to, looked=looked, last_success=now, last_error=None)
 
     def _left_out(self, answers: Mapping[str, Answer]) -> set[date]:
         """The days that summary has said nothing of, now or before, though cumulate has them.
@@ -229,6 +231,16 @@ class Settling:
         if SUMMARY in answers:
             heard |= Days((answers[SUMMARY].window,))
         return set((heard & self.state.dataset(CUMULATE).covered) - summary.covered)
+
+    def _doubt(self, answers: Mapping[str, Answer], totals: Mapping[date, int]) -> None:
+        """Days that summary leaves out though their total moved after all can't be zeros: they are pending again."""
+        if SUMMARY not in answers:
+            return
+        silent = Days((answers[SUMMARY].window,)) - Days.of(answers[SUMMARY].days)
+        covered = self.state.dataset(SUMMARY).covered
+        self.change(
+            SUMMARY, covered=covered - Days.of(day for day in silent & covered if is_quiet(day, totals) is False)
+        )
 
     def _waiting_for(self, totals: Mapping[date, int]) -> set[date]:
         return {day for day in self.unsettled if day - ONE_DAY in totals}
@@ -261,14 +273,17 @@ class Settling:
 
     def _find_birth(self, answers: Mapping[str, Answer], totals: Mapping[date, int]) -> None:
         """Find where the account began: at the oldest row, if that says so and the day before it is empty."""
+        oldest = min((min(answer.days) for answer in answers.values() if answer.days), default=None)
+        if self.state.born and oldest and oldest < self.state.born:
+            self.state = replace(self.state, born=None)  # there is something older after all
         if self.state.born or self._target.exhaustive:
             return
         born = born_after_silence(self.state)
         if totals and SUMMARY in answers and (self._first is None or min(totals) < self._first[0]):
             first = min(totals)
-            net = answers[SUMMARY].days.get(first, QUIET)["net_user"]
-            self._first = (first, totals[first] == net)
-        if self._first and self._first[1]:
+            row = answers[SUMMARY].days.get(first, QUIET)
+            self._first = (first, row["net_user"] == totals[first] > 0)
+        if self._first and self._first[1] and self._first[0] == _first_stored(self.state):
             empty = _empty(self.state.dataset(CUMULATE)) | self._empty_now[CUMULATE]
             born = self._first[0] if self._first[0] - ONE_DAY in empty else born
         self.state = replace(self.state, born=born)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import asdict
 
 import structlog
 
+from collector.datasets import DATASETS
 from collector.model import Account, AccountResult, Failure, Notice, Outcome, RunResult
+from collector.plan import Plan
 from collector.report.watch import Watch
 from collector.store.writer import Writer
 from collector.wechat.client import Client
@@ -28,6 +31,7 @@ class Tally:
         self._places = {account.appid: place for place, account in enumerate(accounts)}
         self._outcomes = {account.appid: Outcome.SKIPPED for account in accounts}
         self._answered: set[str] = set()
+        self._ended: dict[str, AbstractSet[str | None]] = {}
         self._failures: list[Failure] = []
         self._notices: dict[tuple[str, str], Notice] = {}
         self._silent: list[str] = []
@@ -39,17 +43,26 @@ class Tally:
         """Take the counts of `client` and `writer` into the result, as they stand when it is made."""
         self._client, self._writer = client, writer
 
-    @property
-    def got_through(self) -> list[Account]:
-        """The accounts that haven't failed, nor been skipped."""
-        through = (Outcome.OK, Outcome.PENDING)
-        return [account for account in self.accounts if self._outcomes[account.appid] in through]
+    def ended(self, account: Account) -> AbstractSet[str | None]:
+        """The datasets of an account that are not to be asked any more in this run."""
+        return self._ended.get(account.appid, frozenset())
+
+    def can_go_on(self, account: Account) -> bool:
+        """Whether an account was heard with its newest days, and is free to go on with its history."""
+        return self._outcomes[account.appid] is not Outcome.SKIPPED and self._ended.get(account.appid) != set(DATASETS)
+
+    def hold(self, account: Account, planned: Plan) -> None:
+        """Note what history of an account waits, and until when."""
+        self._windows_left += planned.windows_held
+        for wait in planned.waits.values():
+            self._notices[account.appid, wait.kind] = Notice(account.appid, account.name, wait.kind, wait.until)
 
     def add(self, result: AccountResult, *, history: bool) -> None:
         """Note how an account came out; its history can only make it fail."""
         appid = result.account.appid
         if not history or result.outcome is Outcome.FAILED:
             self._outcomes[appid] = result.outcome
+        self._ended[appid] = self.ended(result.account) | result.ended
         if result.answered or result.outcome is not Outcome.FAILED:
             self._answered.add(appid)
         self._failures += result.failures

@@ -71,6 +71,15 @@ def run_to_the_end(main: Callable[[Stop], Coroutine[Any, Any, T]]) -> T:
         return runner.run(stoppable())
 
 
+def run_at_once(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine that has nothing to drain: Ctrl-C ends it where it stands, with exit 130."""
+    try:
+        with asyncio.Runner(loop_factory=_event_loop) as runner:
+            return runner.run(work)
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
+
+
 def configure_logging(verbose: int, log_format: LogFormat, *, quiet: bool) -> None:
     """Log to stderr: warnings, with -v more, with -q errors alone."""
     import logging

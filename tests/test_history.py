@@ -17,11 +17,19 @@ from typing import Any
 import pytest
 from support import FakeClock, run, settings_of, stored, truth
 
+from collector.collect import Job, collect, target_of
 from collector.config import Settings
 from collector.days import FIRST_DAY, ONE_DAY, Window
-from collector.model import Rate
+from collector.errors import CallKind, DatabaseError
+from collector.model import Rate, Update
 from collector.sandbox import Faults, Limits, Sandbox, World
 from collector.store.database import Database
+from collector.store.leases import lease
+from collector.store.state import from_document
+from collector.store.writer import Writer
+from collector.wechat.account import AccountApi
+from collector.wechat.errcodes import api_error
+from collector.wechat.waits import Stop
 
 NEWEST = date(2026, 11, 23)
 SUMMARY, CUMULATE = "/datacube/getusersummary", "/datacube/getusercumulate"
@@ -243,6 +251,120 @@ async def test_the_ledger_tells_of_each_run_and_of_those_that_died(
     assert entries["died"]["status"] == "crashed"
     mine = entries[result.run]
     assert (mine["status"], mine["exit"], mine["days"], mine["accounts"]["ok"]) == ("ok", 0, result.days, 2)
+
+
+async def test_an_outage_longer_than_the_budget_heals_day_by_day(
+    clock: FakeClock, database: Database, configured: Callable[..., Settings]
+) -> None:
+    """Three weeks at a call more than the daily job needs: each run looks at something new."""
+    world = World(size=2)
+    async with Sandbox(world, clock=clock.now) as sandbox:
+        settings = configured(sandbox, daily_calls=3)
+        await run(settings, clock)
+        clock.instant += 40 * ONE_DAY
+        for _ in range(4):
+            assert (await run(settings, clock)).exit == 0
+            clock.instant += ONE_DAY
+    newest = NEWEST + 43 * ONE_DAY
+    states = [state async for state in database["accounts"].find()]
+    assert {state["user_cumulate"]["refreshed_to"] for state in states} == {str(newest)}
+    assert truth(world, Window(NEWEST - 5 * ONE_DAY, newest)).keys() <= (await stored(database)).keys()
+
+
+async def test_a_backfill_out_of_quota_after_the_daily_job_says_that_it_continues(
+    clock: FakeClock, configured: Callable[..., Settings]
+) -> None:
+    async with Sandbox(World(size=2), clock=clock.now) as sandbox:
+        result = await run(configured(sandbox, daily_calls=1), clock, since=NEWEST - 69 * ONE_DAY)
+    assert (result.exit, result.windows_left) == (0, 2 * 9)
+    assert {notice.kind for notice in result.notices} == {"daily_calls"}
+
+
+async def test_accounts_that_a_backfill_did_not_reach_remember_its_since(
+    clock: FakeClock, database: Database, configured: Callable[..., Settings], stop: Stop
+) -> None:
+    async with Sandbox(World(size=5), clock=clock.now) as sandbox:
+        settings = configured(sandbox)
+        asyncio.get_running_loop().call_later(0.001, stop.set, signal.SIGTERM)
+        await run(settings, clock, stop, since=NEWEST - 20 * ONE_DAY)
+    remembered = [state["history_since"] async for state in database["accounts"].find()]
+    assert remembered in ([], [str(NEWEST - 20 * ONE_DAY)] * 5)
+
+
+async def test_a_dataset_that_fails_does_not_bar_the_history_of_the_other(
+    clock: FakeClock, database: Database, configured: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = AccountApi.rows
+
+    async def refusing(self: AccountApi, path: str, *arguments: Any) -> list[object]:
+        if path == SUMMARY:
+            raise api_error(48001, "api unauthorized", CallKind.DATA)
+        return await rows(self, path, *arguments)
+
+    monkeypatch.setattr(AccountApi, "rows", refusing)
+    async with Sandbox(World(size=1), clock=clock.now) as sandbox:
+        result = await run(configured(sandbox), clock, since=NEWEST - 34 * ONE_DAY)
+    assert [(failure.dataset, failure.errcode) for failure in result.failures] == [("user_summary", 48001)]
+    assert result.exit == 3
+    assert len(await stored(database)) == 35
+
+
+async def test_a_row_of_the_wrong_shape_fails_its_window_and_no_other(
+    clock: FakeClock, database: Database, configured: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = AccountApi.rows
+
+    async def poisoned(self: AccountApi, path: str, window: Window, *arguments: Any) -> list[object]:
+        bad = [{"ref_date": str(NEWEST), "cumulate_user": -1}] if path == CUMULATE and NEWEST in window else []
+        return await rows(self, path, window, *arguments) + bad
+
+    monkeypatch.setattr(AccountApi, "rows", poisoned)
+    async with Sandbox(World(size=1), clock=clock.now) as sandbox:
+        result = await run(configured(sandbox), clock, since=NEWEST - 34 * ONE_DAY)
+    (failure,) = result.failures
+    assert (failure.dataset, failure.windows, result.exit) == ("user_cumulate", 1, 3)
+    totals = [document async for document in database["user_daily"].find({"cumulate_user": {"$exists": True}})]
+    assert len(totals) == 28
+
+
+async def test_a_stop_ends_the_wait_for_another_run(
+    clock: FakeClock, database: Database, configured: Callable[..., Settings], stop: Stop
+) -> None:
+    async with Sandbox(World(size=1), clock=clock.now) as sandbox:
+        settings = configured(sandbox)
+        job = Job(target_of(settings, clock), wait_s=600)
+        async with lease(database, "other", "run", on_lost=lambda error: None):
+            asyncio.get_running_loop().call_later(0.05, stop.set, signal.SIGTERM)
+            result = await collect(settings, settings.accounts, job, clock=clock, stop=stop)
+        assert sandbox.calls == []
+    assert (result.exit, result.status) == (143, "stopped")
+
+
+async def test_what_could_not_be_handed_over_is_never_taken_for_stored(
+    clock: FakeClock, database: Database, configured: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lane fails between learning and handing over: no other lane may hand over what it has learnt."""
+    world = World(size=1)
+    since = NEWEST - 69 * ONE_DAY
+    put = Writer.put
+    puts = 0
+
+    async def failing(self: Writer, update: Update) -> None:
+        nonlocal puts
+        puts += 1
+        if puts == 3:
+            await asyncio.sleep(0.05)  # the other lanes wait behind this one by now
+            raise DatabaseError("gone for a moment")
+        await put(self, update)
+
+    monkeypatch.setattr(Writer, "put", failing)
+    async with Sandbox(world, clock=clock.now) as sandbox:
+        assert (await run(configured(sandbox, since=since), clock)).exit == 1
+    documents = await stored(database)
+    (state,) = [from_document(state) async for state in database["accounts"].find()]
+    for name, key in (("user_summary", "sources"), ("user_cumulate", "cumulate_user")):
+        there = {day for (_, day), document in documents.items() if key in document}
+        assert {str(day) for day in state.dataset(name).covered} <= there
 
 
 async def test_twelve_years_killed_twenty_times_are_the_truth_in_the_end(

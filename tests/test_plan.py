@@ -22,8 +22,8 @@ def _state(covered: Days, *, refreshed_to: date | None = NEWEST) -> AccountState
     return replace(NEW, datasets=dict.fromkeys(BOTH, DatasetState(covered=covered, refreshed_to=refreshed_to)))
 
 
-def _plan(state: AccountState = NEW, target: Target = DAILY, *, newest_done: bool = False, **account: object) -> Plan:
-    return plan(replace(ACCOUNT, **account), state, target, NOW, newest_done=newest_done)  # type: ignore[arg-type]
+def _plan(state: AccountState = NEW, target: Target = DAILY, *, before: date | None = None, **account: object) -> Plan:
+    return plan(replace(ACCOUNT, **account), state, target, NOW, before=before)  # type: ignore[arg-type]
 
 
 def _windows(asks: tuple[Ask, ...]) -> list[str]:
@@ -140,10 +140,33 @@ def test_a_wait_that_is_over_holds_nothing_up(dataset: DatasetState) -> None:
     assert planned.waits == {}
 
 
+def test_days_that_had_their_last_look_already_are_not_looked_at_again() -> None:
+    days = Days.between(date(2026, 10, 1), NEWEST)
+    dataset = DatasetState(
+        covered=days, refreshed_to=date(2026, 10, 20), looked=Days.between(date(2026, 10, 25), NEWEST)
+    )
+    planned = _plan(replace(NEW, datasets=dict.fromkeys(BOTH, dataset)))
+    assert planned.lookback[SUMMARY] == Days.between(date(2026, 10, 15), date(2026, 10, 24))
+
+
+def test_a_backfill_only_ever_extends_what_is_wanted() -> None:
+    state = _state(Days.between(date(2026, 10, 1), date(2026, 10, 7)))
+    target = replace(DAILY, since=date(2026, 11, 8))
+    assert begins(ACCOUNT, state, target) == date(2026, 10, 1)
+    assert begins(ACCOUNT, NEW, replace(DAILY, since=NEWEST)) == date(2026, 11, 17)
+    assert _windows(_plan(target=replace(DAILY, since=NEWEST)).daily) == ["2026-11-17..2026-11-23"]
+
+
+def test_history_that_waits_is_counted() -> None:
+    state = replace(NEW, datasets=dict.fromkeys(BOTH, DatasetState(not_before=MIDNIGHT)))
+    planned = _plan(state, since=date(2026, 10, 1), before=date(2026, 11, 17))
+    assert planned == Plan((), (), {}, dict.fromkeys(BOTH, Wait("not_before", MIDNIGHT)), 7)
+
+
 def test_when_the_newest_days_are_done_their_gaps_are_left_to_the_next_run() -> None:
     state = replace(_state(Days.between(date(2026, 11, 1), date(2026, 11, 19))), history_since=date(2026, 10, 25))
     assert _windows(_plan(state).daily) == ["2026-11-17..2026-11-23"]
-    planned = _plan(state, newest_done=True)
+    planned = _plan(state, before=date(2026, 11, 17))
     assert planned.daily == ()
     assert _windows(planned.history) == ["2026-10-25..2026-10-31"]
 

@@ -195,6 +195,48 @@ def test_an_account_began_with_the_oldest_row_that_says_so_when_the_day_before_i
     assert exhaustive.state.born is None
 
 
+def test_no_account_began_while_something_older_is_stored_or_with_no_followers() -> None:
+    first = date(2015, 10, 7)
+    window = Window(date(2015, 10, 4), date(2015, 10, 8))
+    older = DatasetState(covered=Days.between(date(2015, 1, 1), date(2015, 9, 30)))
+    settling = _settling(date(2015, 10, 22), replace(NEW, datasets={CUMULATE: older, SUMMARY: older}))
+    settling.take(_answers(window, user_summary=[_sources(first, 3, 0)], user_cumulate=[_row(first, 3)]), NOW)
+    assert settling.state.born is None
+    nobody = _settling(date(2015, 10, 22))
+    nobody.take(_answers(window, user_summary=[_sources(first, 0, 0)], user_cumulate=[_row(first, 0)]), NOW)
+    assert nobody.state.born is None
+
+
+def test_a_row_older_than_the_birth_undoes_it() -> None:
+    settling = _settling(date(2015, 10, 22), replace(NEW, born=date(2015, 10, 8)))
+    window = Window(date(2015, 10, 6), date(2015, 10, 8))
+    settling.take(_answers(window, user_summary=[], user_cumulate=[_row(day, 7) for day in window]), NOW)
+    assert settling.state.born is None
+
+
+def test_zeros_whose_total_moves_after_all_are_pending_again() -> None:
+    day = date(2015, 10, 20)
+    window = Window(day - ONE_DAY, day)
+    covered = DatasetState(covered=Days((window,)))
+    settling = _settling(date(2015, 10, 23), replace(NEW, datasets={SUMMARY: covered, CUMULATE: covered}))
+    rows = [_row(window.begin, 5), _row(window.end, 9)]
+    settling.take(_answers(window, user_summary=[_sources(window.begin, 0, 0)], user_cumulate=rows), NOW)
+    assert settling.state.dataset(SUMMARY).covered == Days.of([window.begin])
+
+
+def test_a_look_back_that_is_cut_short_goes_on_where_it_stood() -> None:
+    newest = date(2015, 10, 30)
+    lookback = {SUMMARY: Days.between(date(2015, 10, 10), newest)}
+    settling = _settling(newest, plan_=replace(NOTHING, lookback=lookback))
+    settling.take(_answers(Window(date(2015, 10, 17), date(2015, 10, 23)), user_summary=[]), NOW)
+    settling.take(_answers(Window(date(2015, 10, 24), newest), user_summary=[]), NOW)
+    dataset = settling.state.dataset(SUMMARY)
+    assert (dataset.refreshed_to, dataset.looked) == (None, Days.between(date(2015, 10, 17), date(2015, 10, 24)))
+    settling.take(_answers(Window(date(2015, 10, 10), date(2015, 10, 16)), user_summary=[]), NOW)
+    dataset = settling.state.dataset(SUMMARY)
+    assert (dataset.refreshed_to, dataset.looked) == (newest, NO_DAYS)
+
+
 def test_the_day_before_the_first_row_may_be_in_the_next_window() -> None:
     settling = _settling(date(2015, 10, 22))
     first = date(2015, 10, 8)

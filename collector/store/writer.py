@@ -11,7 +11,7 @@ from typing import Self
 import stamina
 import structlog
 from motor.motor_asyncio import AsyncIOMotorCollection
-from pymongo import UpdateOne
+from pymongo import ReplaceOne, UpdateOne
 from pymongo.errors import BulkWriteError, ConnectionFailure
 
 from collector.model import Day, Update
@@ -115,30 +115,40 @@ class Writer:
 
     async def _write(self, batch: Sequence[Update]) -> Mapping[int, str]:
         """Write the days, then the last state of each account whose days were all taken; twice does no harm."""
+        if self._lost:
+            raise self._lost
         days = [day for update in batch for day in update.days]
         rejected = await self._upsert(days) if days else {}
         for index, reason in rejected.items():
             self.rejected[days[index].account] = f"MongoDB rejected {days[index].ref_date}: {reason}"
         states = {update.state.account: update.state for update in batch}
         writes = [replacement(state) for account, state in states.items() if account not in self.rejected]
-        if writes:
-            await self._states.bulk_write(writes, ordered=False)
+        if writes and not self._lost:
+            await _bulk(self._states, writes)
         return rejected
 
     async def _upsert(self, days: Sequence[Day]) -> Mapping[int, str]:
-        """Write the days; returns the reason, by place among them, for each document that MongoDB refused.
-
-        Raises `ConnectionFailure` where the majority didn't acknowledge.
-        """
+        """Write the days; returns the reason, by place among them, for each document that MongoDB refused."""
         writes = [(index, write) for index, day in enumerate(days) for write in _writes(day)]
-        try:
-            await self._documents.bulk_write([write for _, write in writes], ordered=False)
-        except BulkWriteError as error:
-            details = error.details or {}
-            if details.get("writeConcernErrors"):
-                raise ConnectionFailure("the majority of MongoDB's members didn't acknowledge") from None
-            return {writes[entry["index"]][0]: str(entry.get("errmsg"))[:200] for entry in details["writeErrors"]}
-        return {}
+        errors = await _bulk(self._documents, [write for _, write in writes])
+        return {writes[entry["index"]][0]: str(entry.get("errmsg"))[:200] for entry in errors}
+
+
+async def _bulk(
+    collection: AsyncIOMotorCollection[Document], writes: Sequence[UpdateOne | ReplaceOne[Document]]
+) -> Sequence[Document]:
+    """Write all, in any order; returns the errors of single writes.
+
+    Raises `ConnectionFailure` where the majority didn't acknowledge.
+    """
+    try:
+        await collection.bulk_write(list(writes), ordered=False)
+    except BulkWriteError as error:
+        details = error.details or {}
+        if details.get("writeConcernErrors"):
+            raise ConnectionFailure("the majority of MongoDB's members didn't acknowledge") from None
+        return list(details.get("writeErrors", ()))
+    return ()
 
 
 def _writes(day: Day) -> Iterator[UpdateOne]:
