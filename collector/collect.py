@@ -20,6 +20,7 @@ import structlog
 from collector import __version__
 from collector.account import AccountRun, Shared, first_of_group
 from collector.config import Settings
+from collector.datasets import DATASETS
 from collector.days import ONE_DAY, newest_published
 from collector.errors import CollectorError, DatabaseError, StoppedError, UnreachableError
 from collector.model import Account, AccountResult, AccountState, Failure, Outcome, RunResult, Update
@@ -302,7 +303,8 @@ class Pool:
             what = f"the collector failed on this account ({type(error).__name__})"
             hint = "this is a mistake of the collector: please report it with the log"
             failure = Failure(account.appid, account.name, None, what, hint=hint, windows=len(asks))
-            return AccountResult(account, Outcome.FAILED, (failure,))
+            # Nothing of it is asked any more: what was learnt when it failed may not be stored.
+            return AccountResult(account, Outcome.FAILED, (failure,), ended=frozenset(DATASETS))
         finally:
             self._states[appid] = settling.state
             if goes_on:

@@ -20,6 +20,10 @@ from collector.wechat.client import Client
 log = structlog.get_logger()
 
 
+WAITS = ("quota", "daily_calls", "not_before", "ip_refused")
+"""The kinds of notices that say why a dataset of an account isn't asked now."""
+
+
 class Tally:
     """The outcome of each account, what failed, what waits, and the counts of the client and the writer."""
 
@@ -54,6 +58,8 @@ class Tally:
     def hold(self, account: Account, planned: Plan) -> None:
         """Note what history of an account waits, and until when."""
         self._windows_left += planned.windows_held
+        if any((account.appid, kind) in self._notices for kind in WAITS):
+            return  # told already
         for wait in planned.waits.values():
             self._notices[account.appid, wait.kind] = Notice(account.appid, account.name, wait.kind, wait.until)
 

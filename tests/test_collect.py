@@ -485,12 +485,13 @@ async def test_a_mistake_of_ours_stops_one_account_alone(
 
     monkeypatch.setattr(Settling, "take", failing)
     async with _sandbox(clock, world) as sandbox:
-        result = await run(configured(sandbox), clock)
+        result = await run(configured(sandbox), clock, since=NEWEST - 20 * ONE_DAY)
+        assert sum(call.appid == broken for call in sandbox.calls) == 3  # a token and the newest days: no history
     assert [(failure.account, failure.errmsg) for failure in result.failures] == [
         (broken, "the collector failed on this account (KeyError)")
     ]
     assert result.exit == 3
-    assert await stored(database) == truth(world, LAST_WEEK, without=[broken])
+    assert await stored(database) == truth(world, Window(NEWEST - 20 * ONE_DAY, NEWEST), without=[broken])
 
 
 async def test_a_document_that_mongodb_refuses_fails_its_account(
@@ -519,12 +520,12 @@ async def test_an_account_with_nothing_to_ask_makes_no_call(
 async def test_what_ends_an_account_or_a_dataset_stops_the_calls_that_wait_behind_it(
     clock: FakeClock, configured: Callable[..., Settings]
 ) -> None:
-    """The first refusal is known before the second call's turn comes: at 20 a second, answers take no time."""
+    """The first refusal is known before the second call's turn comes: at 4 a second, answers take no time."""
     world = World(size=2)
     whole, summary = (account.appid for account in world.accounts)
     faults = Faults(broken_data={whole: 40164, summary: 48001})
     async with _sandbox(clock, world, faults=faults) as sandbox:
-        await run(configured(sandbox, rate=Rate(20, 1), since=NEWEST - 69 * ONE_DAY), clock)
+        await run(configured(sandbox, rate=Rate(4, 1), since=NEWEST - 69 * ONE_DAY), clock)
         calls = Counter((call.appid, call.path) for call in sandbox.calls if call.path in (SUMMARY, CUMULATE))
     assert sum(calls[whole, path] for path in (SUMMARY, CUMULATE)) == 1
     assert (calls[summary, SUMMARY], calls[summary, CUMULATE]) == (1, 1)

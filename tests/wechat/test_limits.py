@@ -44,7 +44,7 @@ async def test_calls_sent_before_the_last_slow_down_change_nothing_more(limiter:
 
 
 async def test_a_call_whose_turn_was_near_keeps_the_pause_as_well(stop: Stop, clock: FakeClock) -> None:
-    limiter = Limiter(Rate(20, 1), stop=stop, clock=clock)
+    limiter = Limiter(Rate(4, 1), stop=stop, clock=clock)
     before = await limiter.acquire()
     waiter = asyncio.create_task(limiter.acquire())
     await asyncio.sleep(0.01)  # it polls the throttler by now
