@@ -59,9 +59,7 @@ async def test_a_hanging_call_ends_when_the_client_gives_up() -> None:
     async with serve(faults=only("hang")) as caller:
         idle = len(asyncio.all_tasks())
         with pytest.raises(TimeoutError):
-            async with caller.session.post(
-                TOKEN_CALL, json={"appid": APPID}, timeout=aiohttp.ClientTimeout(total=0.5)
-            ):
+            async with caller.session.post(TOKEN_CALL, json={"appid": APPID}, timeout=aiohttp.ClientTimeout(total=0.5)):
                 pass
         assert [call.status for call in caller.sandbox.calls] == [None]
         async with asyncio.timeout(2):
