@@ -36,7 +36,7 @@ class Tally:
         self._outcomes = {account.appid: Outcome.SKIPPED for account in accounts}
         self._answered: set[str] = set()
         self._ended: dict[str, AbstractSet[str | None]] = {}
-        self._failures: list[Failure] = []
+        self._failures: dict[tuple[str, str | None], Failure] = {}
         self._notices: dict[tuple[str, str], Notice] = {}
         self._silent: list[str] = []
         self._windows_left = 0
@@ -71,7 +71,6 @@ class Tally:
         self._ended[appid] = self.ended(result.account) | result.ended
         if result.answered or result.outcome is not Outcome.FAILED:
             self._answered.add(appid)
-        self._failures += result.failures
         self._notices |= {(appid, notice.kind): notice for notice in result.notices}
         self.unreachable += result.unreachable
         self._windows_left += result.windows_left
@@ -79,7 +78,8 @@ class Tally:
             self._silent += [result.account.name] if result.silent else []
             self.watch.account(result)
         for failure in result.failures:
-            log.info("account.failed", **asdict(failure))
+            if self._failures.setdefault((appid, failure.dataset), failure) is failure:
+                log.info("account.failed", **asdict(failure))
 
     def result(self, run: str, *, error: str | None, stopped_by: int | None) -> RunResult:
         """The run's result, as far as it came; accounts with a document that MongoDB refused have failed."""
@@ -96,7 +96,7 @@ class Tally:
             token_calls=client.token_calls if client else 0,
             retries=client.retries if client else 0,
             days=writer.days if writer else 0,
-            failures=tuple(sorted((*self._failures, *self._rejections(rejected)), key=self._place)),
+            failures=tuple(sorted((*self._failures.values(), *self._rejections(rejected)), key=self._place)),
             notices=tuple(sorted(self._notices.values(), key=self._place)),
             silent=tuple(self._silent),
             windows_left=self._windows_left,

@@ -1,0 +1,159 @@
+"""The workers: they take the accounts one by one, first all of them with their newest days, then with their history.
+
+A worker takes one account at a time from one shared iterator, so memory follows the workers, not the accounts;
+one account's trouble never stops another's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import date
+
+import structlog
+
+from collector.account import AccountRun, Shared
+from collector.datasets import DATASETS
+from collector.days import ONE_DAY
+from collector.errors import CollectorError, UnreachableError
+from collector.model import Account, AccountResult, AccountState, Failure, Outcome, Update
+from collector.plan import Ask, Plan, Target, plan
+from collector.settle import Settling
+from collector.store.state import rename
+from collector.tally import Tally
+from collector.wechat.account import AccountApi
+from collector.wechat.tokens import Token
+
+log = structlog.get_logger()
+
+
+def begun(account: Account, known: AccountState | None, target: Target) -> AccountState:
+    """What is known of an account as a run begins: with its name of now, and what a backfill wants remembered."""
+    state = known or AccountState(account.appid, account.name)
+    since = target.since if target.until is None else None
+    return replace(
+        state,
+        name=account.name,
+        tags=account.tags,
+        born=None if target.exhaustive else state.born,
+        history_since=min((day for day in (state.history_since, since) if day), default=None),
+    )
+
+
+class Pool:
+    """The workers: each takes the next account when it is done with one.
+
+    `size` accounts are at work at once. As many more have their token by then, so that no account at work waits
+    for one. `states` is what is known of each account, and follows what the run learns.
+    """
+
+    def __init__(
+        self, size: int, target: Target, states: dict[str, AccountState], tally: Tally, shared: Shared
+    ) -> None:
+        self._size = size
+        self._target = target
+        self._states = states
+        self._tally = tally
+        self._shared = shared
+        self._at_work = asyncio.Semaphore(size)
+        self._kept: dict[str, tuple[Settling, Token | None]] = {}
+        self._asked_from: dict[str, date] = {}
+
+    async def begin(self) -> None:
+        """Make the states ready: names as they are configured, and what a backfill wants to be remembered."""
+        for account in self._tally.accounts:
+            known = self._states.get(account.appid)
+            self._states[account.appid] = state = begun(account, known, self._target)
+            if known is not None and known.name != state.name:
+                await rename(self._shared.writer.database, account.appid, account.name)
+            if (known is not None or self._target.since) and known != state:
+                await self._shared.writer.put(Update((), state))
+
+    async def take_newest_days(self) -> None:
+        """The daily job of all accounts. Raises `DatabaseError`, or `UnreachableError` when nobody gets through."""
+        self._tally.watch.phase("accounts", len(self._tally.accounts))
+        await self._take(self._tally.accounts, history=False)
+
+    async def take_history(self) -> None:
+        """What is missing of older days, of all datasets that can still be asked."""
+        accounts = []
+        for account in self._tally.accounts:
+            planned = self._plan(account, history=True)
+            if not self._tally.can_go_on(account):
+                continue
+            if planned.windows_held:
+                self._tally.hold(account, planned)
+            if planned.history:
+                accounts.append(account)
+        if accounts:
+            total = sum(len(self._plan(account, history=True).history) for account in accounts)
+            self._tally.watch.phase("windows", total)
+            await self._take(accounts, history=True)
+
+    async def _take(self, accounts: Sequence[Account], *, history: bool) -> None:
+        waiting = iter(accounts)
+        async with asyncio.TaskGroup() as workers:
+            for _ in range(min(2 * self._size, len(accounts))):
+                workers.create_task(self._worker(waiting, history=history))
+
+    async def _worker(self, accounts: Iterator[Account], *, history: bool) -> None:
+        for account in accounts:
+            if self._shared.stop.is_set:
+                return
+            result = await self._isolated(account, self._plan(account, history=history), history=history)
+            self._tally.add(result, history=history)
+            self._give_up_if_unreachable()
+
+    def _plan(self, account: Account, *, history: bool) -> Plan:
+        """What to ask now; of history, what lies before the days asked so far, of datasets not at their end."""
+        state, now = self._states[account.appid], self._shared.clock.now()
+        if not history:
+            return plan(account, state, self._target, now)
+        oldest_asked = self._asked_from.get(account.appid)
+        before = oldest_asked or self._target.newest - ONE_DAY * (self._target.lookback_days - 1)
+        planned = plan(account, state, self._target, now, before=before)
+        ended = self._tally.ended(account)
+        asks = [Ask(ask.window, tuple(name for name in ask.datasets if name not in ended)) for ask in planned.history]
+        return replace(planned, history=tuple(ask for ask in asks if ask.datasets))
+
+    async def _isolated(self, account: Account, planned: Plan, *, history: bool) -> AccountResult:
+        """One account's result; even a mistake of ours stops that account alone."""
+        shared, appid = self._shared, account.appid
+        asks, goes_on = (planned.history, False) if history else (planned.daily, bool(planned.history))
+        if planned.daily and not history:
+            self._asked_from[appid] = planned.daily[-1].window.begin
+        fresh = (Settling(self._states[appid], planned, self._target), None)
+        settling, token = self._kept.pop(appid, fresh)
+        on_window = self._tally.watch.window if history else None
+        work = AccountRun(account, asks, settling, shared, goes_on=goes_on, on_window=on_window)
+        if not history:
+            for dataset, wait in planned.waits.items():
+                work.wait(dataset, wait.kind, wait.until)
+        api = AccountApi(account, shared.client, stop=shared.stop, clock=shared.clock, token=token)
+        try:
+            await work.log_in(api)
+            async with self._at_work:
+                return await work.collect(api)
+        except CollectorError:
+            raise
+        except Exception as error:
+            log.exception("account.crashed", account=str(account))
+            what = f"the collector failed on this account ({type(error).__name__})"
+            hint = "this is a mistake of the collector: please report it with the log"
+            failure = Failure(account.appid, account.name, None, what, hint=hint, windows=len(asks))
+            # Nothing of it is asked any more: what was learnt when it failed may not be stored.
+            return AccountResult(account, Outcome.FAILED, (failure,), ended=frozenset(DATASETS))
+        finally:
+            self._states[appid] = settling.state
+            if goes_on:
+                self._kept[appid] = (settling, api.token)
+
+    def _give_up_if_unreachable(self) -> None:
+        client, tally = self._shared.client, self._tally
+        enough = min(2 * self._size, len(tally.accounts))
+        if not client.answered and tally.unreachable >= enough:
+            raise UnreachableError(
+                f"WeChat can't be reached: {tally.unreachable} accounts tried {', '.join(client.hosts)} "
+                "and none had an answer. Check this host's network, the proxy and api.hosts"
+            )
