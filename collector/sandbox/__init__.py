@@ -6,8 +6,9 @@ It knows nothing of the collector, so that it can't share its mistakes.
 from __future__ import annotations
 
 from collector.sandbox.app import Call, Sandbox
-from collector.sandbox.faults import Fault, Faults
+from collector.sandbox.faults import Fault, Faults, TokenServerFault
 from collector.sandbox.limits import Limits
-from collector.sandbox.world import SandboxAccount, Truth, World
+from collector.sandbox.rows import Truth
+from collector.sandbox.world import SandboxAccount, World
 
-__all__ = ["Call", "Fault", "Faults", "Limits", "Sandbox", "SandboxAccount", "Truth", "World"]
+__all__ = ["Call", "Fault", "Faults", "Limits", "Sandbox", "SandboxAccount", "TokenServerFault", "Truth", "World"]

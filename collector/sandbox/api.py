@@ -7,13 +7,15 @@ from collections.abc import Callable
 from datetime import date
 from typing import Any
 
+from collector.sandbox.allowlists import Allowlists
 from collector.sandbox.component import ComponentApi
 from collector.sandbox.faults import Fault, Faults, Late
 from collector.sandbox.limits import Limits, Meter
 from collector.sandbox.publication import ONE_DAY, newest_published, shown_cumulate, shown_summary
 from collector.sandbox.question import Question, RefusalError
+from collector.sandbox.rows import Row
 from collector.sandbox.tokens import Kind, Token, Tokens
-from collector.sandbox.world import BEIJING, Row, World
+from collector.sandbox.world import BEIJING, World
 
 SUMMARY = "/datacube/getusersummary"
 CUMULATE = "/datacube/getusercumulate"
@@ -28,21 +30,26 @@ _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
 class Api:
-    """The API of one world. It keeps tokens and counts, and gets the time with each question."""
+    """The API of one world. It keeps its state, counts calls, and gets the time with each question.
 
-    def __init__(self, world: World, faults: Faults, limits: Limits) -> None:
+    `authorised` is how many of the accounts have authorised the component at the start (None: all).
+    """
+
+    def __init__(self, world: World, faults: Faults, limits: Limits, authorised: int | None = None) -> None:
         self._world = world
         self._faults = faults
         self._limits = limits
-        self._tokens = Tokens(limits)
         self._meter = Meter()
+        self._allowlists = Allowlists(faults.refused_ips)
+        self.tokens = Tokens(limits)
+        self.component = ComponentApi(world, faults, self.tokens, self._allowlists, authorised)
         self._calls: dict[str, tuple[str, Callable[[Question], Answer]]] = {
             "/cgi-bin/stable_token": ("POST", self._stable_token),
             "/cgi-bin/token": ("GET", self._classic_token),
             SUMMARY: ("POST", self._data),
             CUMULATE: ("POST", self._data),
             "/cgi-bin/openapi/quota/get": ("POST", self._quota),
-        } | {path: ("POST", call) for path, call in ComponentApi(world, self._tokens).calls.items()}
+        } | {path: ("POST", call) for path, call in self.component.calls.items()}
 
     def knows(self, path: str) -> bool:
         """Whether there is such a call."""
@@ -51,7 +58,7 @@ class Api:
     def appid_of(self, question: Question) -> str | None:
         """Whose call this is: the owner of its token, else the appid that it names."""
         if question.token:
-            return self._tokens.owner(question.token)
+            return self.tokens.owner(question.token)
         named = question.query.get("appid") or question.get("appid") or question.get("component_appid")
         return named if isinstance(named, str) else None
 
@@ -67,7 +74,7 @@ class Api:
         if fault in _ERRCODES:
             raise RefusalError(_ERRCODES[fault])
         if fault in (Fault.TOKEN_REVOKED, Fault.TOKEN_STUCK):
-            self._tokens.revoke(question.token, question.seconds, still_offered=fault is Fault.TOKEN_STUCK)
+            self.tokens.revoke(question.token, question.seconds, still_offered=fault is Fault.TOKEN_STUCK)
         answer = call(question)
         return {"list": None} if fault is Fault.LIST_NULL else answer
 
@@ -75,7 +82,7 @@ class Api:
         data = question.require_data()
         appid = self._authenticate(data.get("grant_type"), data.get("appid"), data.get("secret"))
         now = question.seconds
-        token = self._tokens.stable(appid, now, force=data.get("force_refresh") is True, day=question.day)
+        token = self.tokens.stable(appid, now, force=data.get("force_refresh") is True, day=question.day)
         return {"access_token": token.text, "expires_in": token.expires_in(now)}
 
     def _classic_token(self, question: Question) -> Answer:
@@ -83,7 +90,7 @@ class Api:
         appid = self._authenticate(query.get("grant_type"), query.get("appid"), query.get("secret"))
         if not self._meter.take((appid, question.path), question.day, self._limits.token_calls_daily):
             raise RefusalError(45009)
-        token = self._tokens.replace(appid, Kind.CLASSIC, question.seconds)
+        token = self.tokens.replace(appid, Kind.CLASSIC, question.seconds)
         return {"access_token": token.text, "expires_in": token.expires_in(question.seconds)}
 
     def _authenticate(self, grant_type: object, appid: object, secret: object) -> str:
@@ -96,6 +103,7 @@ class Api:
         account = self._world.account_of.get(str(appid))
         if account is None:
             raise RefusalError(40013)
+        self._allowlists.admit_to_account(account.appid)
         broken = self._faults.token_errcode(account.appid)
         if broken:
             raise RefusalError(broken)
@@ -105,6 +113,8 @@ class Api:
 
     def _data(self, question: Question) -> Answer:
         appid = self._account_token(question).appid
+        if appid not in self._world.account_of:
+            raise RefusalError(48001)  # a mini program has no followers
         broken = self._faults.data_errcode(appid)
         if broken:
             raise RefusalError(broken)
@@ -119,9 +129,12 @@ class Api:
         return {"list": [row for day in days for row in shown(self._world, appid, day, published)]}
 
     def _account_token(self, question: Question) -> Token:
-        token = self._tokens.find(question.token, question.seconds)
+        token = self.tokens.find(question.token, question.seconds)
         if token.kind is Kind.COMPONENT:
             raise RefusalError(40001)
+        self._allowlists.admit_to_account(token.appid)
+        if token.kind is Kind.AUTHORIZER:
+            self.component.authorisations.require(token.appid)
         return token
 
     def _take_quota(self, appid: str, question: Question) -> None:

@@ -16,16 +16,18 @@ from aiohttp import web
 
 from collector.sandbox.api import CUMULATE, SUMMARY, Api
 from collector.sandbox.dice import hex_digits
-from collector.sandbox.faults import Fault, Faults
+from collector.sandbox.faults import Fault, Faults, TokenServerFault
 from collector.sandbox.limits import Limits
-from collector.sandbox.question import ERRMSGS, Question, RefusalError, json_object
+from collector.sandbox.question import Question, RefusalError, json_object
+from collector.sandbox.reply import HTML, Answered, Reply
+from collector.sandbox.tokens import Kind
+from collector.sandbox.tokenserver import TokenServer
 from collector.sandbox.world import World
 
 HOST = "127.0.0.1"
 DATA_PATHS = frozenset({SUMMARY, CUMULATE})
 
 _JSON = {"Content-Type": "application/json; encoding=utf-8"}  # so WeChat writes it
-_HTML = {"Content-Type": "text/html"}
 _PAGE = b"<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
 
 _SHUTDOWN_S = 0.1
@@ -47,46 +49,44 @@ class Call:
     end_date: Any
     status: int | None
     errcode: int
-    fault: Fault | None
+    fault: Fault | TokenServerFault | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Reply:
-    status: int
-    headers: dict[str, str]
-    body: bytes
-    errcode: int = 0
-
-
-_PAGES = {Fault.HTTP_5XX: _Reply(502, _HTML, _PAGE), Fault.HTML: _Reply(200, _HTML, _PAGE)}
+_PAGES = {Fault.HTTP_5XX: Reply(502, HTML, _PAGE), Fault.HTML: Reply(200, HTML, _PAGE)}
 _SILENT = frozenset({Fault.RESET, Fault.HANG})
-_NOT_FOUND = _Reply(404, {}, b"")
+_HANGING = frozenset({Fault.HANG, TokenServerFault.LATE})
+_NOT_FOUND = Reply(404, {}, b"")
 
 
 @dataclass(slots=True)
 class Sandbox:
-    """Serves a world on 127.0.0.1 between `async with` and its end.
+    """Serves a world and its token server on 127.0.0.1 between `async with` and its end.
 
-    `clock` gives instants that carry a zone; `latency_s` goes before each answer; `port` 0 takes a free one;
-    `calls` lists every request when `record` is on (switch it off for long runs, since the list only grows).
+    `authorised` is how many of the accounts, from the first one on, have authorised the component at the start (None:
+    all), and so have all mini programs. `clock` gives instants that carry a zone; `latency_s` goes before each answer;
+    `port` 0 takes a free one; `calls` lists every request when `record` is on (switch it off for long runs, since the
+    list only grows).
     """
 
     world: World
     _: KW_ONLY
     faults: Faults = field(default_factory=Faults)
     limits: Limits = field(default_factory=Limits)
+    authorised: int | None = None
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     latency_s: float = 0.0
     port: int = 0
     record: bool = True
     calls: list[Call] = field(init=False, default_factory=list, repr=False)
     _api: Api = field(init=False, repr=False)
+    _token_server: TokenServer = field(init=False, repr=False)
     _asked: Counter[tuple[str, str]] = field(init=False, default_factory=Counter, repr=False)
     _refused: int = field(init=False, default=0, repr=False)
     _runner: web.ServerRunner = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self._api = Api(self.world, self.faults, self.limits)
+        self._api = Api(self.world, self.faults, self.limits, self.authorised)
+        self._token_server = TokenServer(self.world, self.faults, self._api.tokens, self._api.component.ticket)
 
     async def __aenter__(self) -> Self:
         server = web.Server(self._serve, access_log=None, handler_cancellation=True)
@@ -105,6 +105,38 @@ class Sandbox:
     def url(self) -> str:
         """Where it serves: the one entry of `api.hosts`."""
         return f"http://{HOST}:{self.port}"
+
+    def authorise(self, appid: str) -> None:
+        """Let a client authorise the component, for the first time or again: the refresh token before is refused.
+
+        Raises:
+            KeyError: the world has neither an account nor a mini program of that appid.
+        """
+        self._api.component.authorisations.authorise(appid, int(self.clock().timestamp()))
+
+    def withdraw(self, appid: str) -> None:
+        """Let a client withdraw its authorisation: the list is without it, and what asks for it gets 61003.
+
+        Raises:
+            KeyError: there is no authorisation of that appid.
+        """
+        self._api.component.authorisations.withdraw(appid)
+
+    def refresh_token(self, appid: str) -> str:
+        """The `authorizer_refresh_token` that is good now.
+
+        Raises:
+            KeyError: there is no authorisation of that appid.
+        """
+        return self._api.component.authorisations[appid].refresh_token
+
+    def end_component_token(self) -> None:
+        """End all tokens of the component at once, as if its platform had got a new one."""
+        self._api.tokens.end(self.world.component.appid, Kind.COMPONENT, self.clock().timestamp())
+
+    def renew_ticket(self) -> None:
+        """Let WeChat push a new `component_verify_ticket`: those before it are stale, so 61005."""
+        self._api.component.ticket.renew()
 
     def config_yaml(self, *, mongodb_uri: str | None = None, since: str | None = None) -> str:
         """The text of an `accounts.yaml` with which a collector collects this sandbox.
@@ -129,13 +161,19 @@ class Sandbox:
         body = await request.read()
         if self.latency_s:
             await asyncio.sleep(self.latency_s)
-        question = Question(request.path, request.method, request.query, body, json_object(body), self.clock())
+        authorization = request.headers.get("Authorization")
+        question = Question(
+            request.path, request.method, request.query, body, json_object(body), self.clock(), authorization
+        )
+        answered = self._token_server.answer(question) or self._wechat(question)
+        if self.record:
+            self.calls.append(_call(arrived_s, question, answered))
+        return await _send(request, answered)
+
+    def _wechat(self, question: Question) -> Answered:
         appid = self._api.appid_of(question)
         fault = self._draw_fault(appid, question.path)
-        reply = self._reply(question, fault)
-        if self.record:
-            self.calls.append(_call(arrived_s, appid, question, fault, reply))
-        return await _send(request, reply, fault)
+        return Answered(appid, fault, self._reply(question, fault))
 
     def _draw_fault(self, appid: str | None, path: str) -> Fault | None:
         if not self._api.knows(path) or (appid not in self.world.account_of and appid != self.world.component.appid):
@@ -143,7 +181,7 @@ class Sandbox:
         self._asked[appid, path] += 1
         return self.faults.draw(appid, path, self._asked[appid, path], data_call=path in DATA_PATHS)
 
-    def _reply(self, question: Question, fault: Fault | None) -> _Reply | None:
+    def _reply(self, question: Question, fault: Fault | None) -> Reply | None:
         """What is to be sent; None where nothing is."""
         if not self._api.knows(question.path):
             return _NOT_FOUND
@@ -152,42 +190,44 @@ class Sandbox:
         if fault in _PAGES:
             return _PAGES[fault]
         try:
-            return _Reply(200, _JSON, orjson.dumps(self._api.answer(question, fault)))
+            return Reply(200, _JSON, orjson.dumps(self._api.answer(question, fault)))
         except RefusalError as refusal:
-            return _Reply(200, _JSON, self._refusal(refusal.errcode, question), refusal.errcode)
+            return Reply(200, _JSON, self._refusal(refusal, question), refusal.errcode)
 
-    def _refusal(self, errcode: int, question: Question) -> bytes:
+    def _refusal(self, refusal: RefusalError, question: Question) -> bytes:
         self._refused += 1
         number = hex_digits(16, "rid", self._refused)
         rid = f"{int(question.seconds):08x}-{number[:8]}-{number[8:]}"
-        return orjson.dumps({"errcode": errcode, "errmsg": f"{ERRMSGS.get(errcode, 'error')} rid: {rid}"})
+        return orjson.dumps({"errcode": refusal.errcode, "errmsg": f"{refusal.errmsg} rid: {rid}"})
 
 
-def _call(arrived_s: float, appid: str | None, question: Question, fault: Fault | None, reply: _Reply | None) -> Call:
+def _call(arrived_s: float, question: Question, answered: Answered) -> Call:
+    reply = answered.reply
     return Call(
         arrived_s=arrived_s,
-        appid=appid,
+        appid=answered.appid,
         path=question.path,
         begin_date=question.get("begin_date"),
         end_date=question.get("end_date"),
         status=reply.status if reply else None,
         errcode=reply.errcode if reply else 0,
-        fault=fault,
+        fault=answered.fault,
     )
 
 
-async def _send(request: web.BaseRequest, reply: _Reply | None, fault: Fault | None) -> web.StreamResponse:
+async def _send(request: web.BaseRequest, answered: Answered) -> web.StreamResponse:
+    reply = answered.reply
     if reply is None:
-        if fault is Fault.HANG:
+        if answered.fault in _HANGING:
             await asyncio.get_running_loop().create_future()  # the client's leaving, or the end, cancels it
         request.protocol.force_close()
         return web.Response()
-    if fault is Fault.CUT_BODY:
+    if answered.fault is Fault.CUT_BODY:
         return await _send_half(request, reply)
     return web.Response(status=reply.status, headers=reply.headers, body=reply.body)
 
 
-async def _send_half(request: web.BaseRequest, reply: _Reply) -> web.StreamResponse:
+async def _send_half(request: web.BaseRequest, reply: Reply) -> web.StreamResponse:
     response = web.StreamResponse(status=reply.status, headers=reply.headers)
     response.content_length = len(reply.body)
     await response.prepare(request)

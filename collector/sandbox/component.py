@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from collector.sandbox.allowlists import Allowlists
+from collector.sandbox.authorisations import Authorisation, Authorisations
+from collector.sandbox.dice import Dice
+from collector.sandbox.faults import Faults, Gap
 from collector.sandbox.question import Question, RefusalError
+from collector.sandbox.ticket import Ticket
 from collector.sandbox.tokens import Kind, Tokens
 from collector.sandbox.world import World
 
@@ -15,80 +20,117 @@ PAGE = 500
 _USER_MANAGEMENT = 2
 """The permission set that covers both datasets."""
 
-_AUTHORISED_AT = 1_500_000_000
+_MINI_PROGRAM_MANAGEMENT = 18
+"""One that mini programs grant."""
+
+_ACCOUNT_TYPES = 3
+"""0 and 1 are subscription accounts, 2 service accounts; mini programs have 0 as well."""
+
+Answer = dict[str, Any]
 
 
 class ComponentApi:
-    """The component calls of one world, whose accounts have all authorised its component."""
+    """The component calls of one world. It keeps its ticket and who has authorised it.
 
-    def __init__(self, world: World, tokens: Tokens) -> None:
+    `authorised` is how many of the accounts have done so at the start (None: all).
+    """
+
+    def __init__(
+        self, world: World, faults: Faults, tokens: Tokens, allowlists: Allowlists, authorised: int | None
+    ) -> None:
         self._world = world
+        self._faults = faults
         self._tokens = tokens
+        self._allowlists = allowlists
+        self.authorisations = Authorisations(world, authorised)
+        self.ticket = Ticket(world)
         folder = "/cgi-bin/component"
-        self.calls: dict[str, Callable[[Question], dict[str, Any]]] = {
+        self.calls: dict[str, Callable[[Question], Answer]] = {
             f"{folder}/api_component_token": self._component_token,
             f"{folder}/api_authorizer_token": self._authorizer_token,
             f"{folder}/api_get_authorizer_list": self._authorizer_list,
             f"{folder}/api_get_authorizer_info": self._authorizer_info,
         }
 
-    def _component_token(self, question: Question) -> dict[str, Any]:
-        component, data = self._world.component, question.require_data()
+    def _component_token(self, question: Question) -> Answer:
+        component = self._world.component
+        self._allowlists.admit_to_component(component.appid)
+        if self._faults.stale_ticket:
+            raise RefusalError(61006)
+        data = question.require_data()
         if data.get("component_appid") != component.appid:
             raise RefusalError(61011)
         if data.get("component_appsecret") != component.secret:
             raise RefusalError(40125)
-        if data.get("component_verify_ticket") != component.verify_ticket:
-            raise RefusalError(61006)
+        self.ticket.check(data.get("component_verify_ticket"))
         token = self._tokens.replace(component.appid, Kind.COMPONENT, question.seconds)
         return {"component_access_token": token.text, "expires_in": token.expires_in(question.seconds)}
 
-    def _authorizer_token(self, question: Question) -> dict[str, Any]:
-        data = self._authorised(question)
-        appid = self._authorizer(data)
-        refresh_token = self._world.refresh_token(appid)
-        if data.get("authorizer_refresh_token") != refresh_token:
+    def _authorizer_token(self, question: Question) -> Answer:
+        data = self._of_component(question)
+        authorisation = self._authorisation(data)
+        if data.get("authorizer_refresh_token") != authorisation.refresh_token:
             raise RefusalError(61023)
-        token = self._tokens.replace(appid, Kind.AUTHORIZER, question.seconds)
+        token = self._tokens.replace(authorisation.appid, Kind.AUTHORIZER, question.seconds)
         return {
             "authorizer_access_token": token.text,
             "expires_in": token.expires_in(question.seconds),
-            "authorizer_refresh_token": refresh_token,
+            "authorizer_refresh_token": authorisation.refresh_token,
         }
 
-    def _authorizer_list(self, question: Question) -> dict[str, Any]:
-        data = self._authorised(question)
+    def _authorizer_list(self, question: Question) -> Answer:
+        data = self._of_component(question)
         offset, count = data.get("offset"), data.get("count")
         if not isinstance(offset, int) or not isinstance(count, int) or offset < 0 or not 0 < count <= PAGE:
             raise RefusalError(61451)
-        accounts = self._world.accounts
-        page = [
-            {
-                "authorizer_appid": account.appid,
-                "refresh_token": self._world.refresh_token(account.appid),
-                "auth_time": _AUTHORISED_AT,
-            }
-            for account in accounts[offset : offset + count]
-        ]
-        return {"total_count": len(accounts), "list": page}
+        total, ends_at = len(self.authorisations), self._faults.list_ends_at
+        end = min(offset + count, total if ends_at is None else ends_at)
+        page = [self._entry(authorisation) for authorisation in self.authorisations.page(offset, end)]
+        return {"total_count": total, "list": page}
 
-    def _authorizer_info(self, question: Question) -> dict[str, Any]:
-        appid = self._authorizer(self._authorised(question))
+    def _entry(self, authorisation: Authorisation) -> Answer:
+        gap = self._faults.list_gap(authorisation.appid)
+        token = {"refresh_token": "" if gap is Gap.EMPTY else authorisation.refresh_token}
         return {
-            "authorizer_info": {
-                "nick_name": self._world.account_of[appid].name,
-                "service_type_info": {"id": 2},
-                "verify_type_info": {"id": 0},
-            },
+            "authorizer_appid": authorisation.appid,
+            **({} if gap is Gap.ABSENT else token),
+            "auth_time": authorisation.auth_time,
+        }
+
+    def _authorizer_info(self, question: Question) -> Answer:
+        authorisation = self._authorisation(self._of_component(question))
+        is_mini = authorisation.appid not in self._world.account_of
+        return {
+            "authorizer_info": self._mini_program(authorisation.appid)
+            if is_mini
+            else self._account(authorisation.appid),
             "authorization_info": {
-                "authorizer_appid": appid,
-                "authorizer_refresh_token": self._world.refresh_token(appid),
-                "func_info": [{"funcscope_category": {"id": _USER_MANAGEMENT}}],
+                "authorizer_appid": authorisation.appid,
+                "authorizer_refresh_token": authorisation.refresh_token,
+                "func_info": [
+                    {"funcscope_category": {"id": _MINI_PROGRAM_MANAGEMENT if is_mini else _USER_MANAGEMENT}}
+                ],
             },
         }
 
-    def _authorised(self, question: Question) -> dict[str, Any]:
+    def _account(self, appid: str) -> Answer:
+        return {
+            "nick_name": self._world.nick_name(appid),
+            "service_type_info": {"id": Dice("service type", appid).below(_ACCOUNT_TYPES)},
+            "verify_type_info": {"id": 0},
+        }
+
+    def _mini_program(self, appid: str) -> Answer:
+        return {
+            "nick_name": self._world.nick_name(appid),
+            "service_type_info": {"id": 0},
+            "verify_type_info": {"id": 0},
+            "MiniProgramInfo": {"network": {}, "categories": [], "visit_status": 0},
+        }
+
+    def _of_component(self, question: Question) -> Answer:
         """The body of a call that carries the component's own token."""
+        self._allowlists.admit_to_component(self._world.component.appid)
         token = self._tokens.find(question.token, question.seconds)
         if token.kind is not Kind.COMPONENT:
             raise RefusalError(40001)
@@ -97,8 +139,5 @@ class ComponentApi:
             raise RefusalError(61011)
         return data
 
-    def _authorizer(self, data: dict[str, Any]) -> str:
-        appid = str(data.get("authorizer_appid"))
-        if appid not in self._world.account_of:
-            raise RefusalError(61003)
-        return appid
+    def _authorisation(self, data: Answer) -> Authorisation:
+        return self.authorisations.require(str(data.get("authorizer_appid")))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, time
-from enum import StrEnum
+from enum import Enum, StrEnum
 
 from collector.sandbox.dice import Dice
 
@@ -40,6 +40,25 @@ class Late(StrEnum):
     REFUSED = "refused"
 
 
+class Gap(StrEnum):
+    """How an entry of the list of authorised accounts lacks its refresh token."""
+
+    ABSENT = "absent"
+    EMPTY = "empty"
+
+
+class TokenServerFault(Enum):  # no StrEnum, whose "html" would be equal to that of `Fault`
+    """What is wrong with the token server's answers about one appid."""
+
+    EMPTY = "empty"
+    HTML = "html"
+    EXPIRED = "expired"
+    LATE = "late"
+    WRONG_PATH = "wrong_path"
+    ERROR = "error"
+    STUCK = "stuck"
+
+
 @dataclass(frozen=True, slots=True)
 class Faults:
     """The share of calls that go wrong, each from 0 to 1 and 1 at most in all, and the accounts that always do.
@@ -58,6 +77,20 @@ class Faults:
 
     `broken` gives accounts, by appid, an errcode for good. Codes that concern the account (40125, 40164 and the
     like) fail its token calls, others its data calls; `broken_data` fails its data calls whatever the code.
+
+    On the component's side:
+
+    * `list_gaps`: the share of authorised accounts and mini programs that the list gives without `refresh_token`.
+    * `list_ends_at`: the offset from which on the list is empty, although `total_count` says more.
+    * `stale_ticket`: `api_component_token` answers 61006 whatever comes.
+
+    `refused_ips` gives appids the addresses that their allow-lists refuse, one or several that take turns: an
+    account's token and data calls answer 40164, all calls of the component, by its appid, 61004.
+
+    `token_server` spoils the token server's answers about an appid, the component's among them. `EMPTY`: no body.
+    `HTML`: a page to sign in on. `ERROR`: status 500. `LATE`: no answer until the client gives up. `WRONG_PATH`: JSON
+    of another shape. `EXPIRED`: a token at its end, so 42001 and `expires_in` 0. `STUCK`: always the same token, which
+    WeChat refuses, so 40001. The last two concern tokens alone, not the ticket.
 
     Raises:
         ValueError: the rates add up to more than 1.
@@ -79,6 +112,11 @@ class Faults:
     late_until: time = time(12)
     broken: Mapping[str, int] = field(default_factory=dict)
     broken_data: Mapping[str, int] = field(default_factory=dict)
+    list_gaps: float = 0.0
+    list_ends_at: int | None = None
+    stale_ticket: bool = False
+    refused_ips: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    token_server: Mapping[str, TokenServerFault] = field(default_factory=dict)
     rates: tuple[tuple[Fault, float], ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -106,6 +144,15 @@ class Faults:
         if dice.fraction() >= self.late_yesterday:
             return None
         return Late.REFUSED if dice.below(6) == 0 else Late.SHORT
+
+    def list_gap(self, appid: str) -> Gap | None:
+        """How the list's entry of an appid lacks its refresh token, if it does."""
+        if not self.list_gaps:
+            return None
+        dice = Dice(self.seed, "list gap", appid)
+        if dice.fraction() >= self.list_gaps:
+            return None
+        return Gap.EMPTY if dice.below(2) else Gap.ABSENT
 
     def token_errcode(self, appid: str) -> int | None:
         """The errcode that the account's token calls answer for good."""

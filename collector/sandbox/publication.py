@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from datetime import date, datetime, time, timedelta
 
-from collector.sandbox.world import BEIJING, Row, World
+from collector.sandbox.rows import Row
+from collector.sandbox.world import BEIJING, World
 
 ONE_DAY = timedelta(days=1)
 

@@ -33,6 +33,7 @@ ERRMSGS = {
     48001: "api unauthorized",
     50002: "user limited",
     61003: "component is not authorized by this account",
+    61005: "component ticket is expired",
     61006: "component ticket is invalid",
     61011: "invalid component",
     61023: "refresh_token is invalid",
@@ -46,16 +47,20 @@ ERRMSGS = {
 
 
 class RefusalError(Exception):
-    """WeChat refuses a call with `errcode`."""
+    """WeChat refuses a call with `errcode`, and says `errmsg` or what it always says."""
 
-    def __init__(self, errcode: int) -> None:
+    def __init__(self, errcode: int, errmsg: str | None = None) -> None:
         super().__init__(f"errcode {errcode}")
         self.errcode = errcode
+        self.errmsg = errmsg or ERRMSGS.get(errcode, "error")
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One call: `data` is its body's JSON object, None where the body is none; `now` carries a zone."""
+    """One call: `data` is its body's JSON object, None where the body is none; `now` carries a zone.
+
+    `authorization` is the header of that name.
+    """
 
     path: str
     method: str
@@ -63,6 +68,7 @@ class Question:
     body: bytes = field(repr=False)
     data: dict[str, Any] | None = field(repr=False)
     now: datetime
+    authorization: str | None = field(default=None, repr=False)
 
     @property
     def token(self) -> str | None:

@@ -1,8 +1,8 @@
 """The rules of access tokens: how long they live, and which one ends which.
 
 The stable call gives the same token until five minutes before its end; the next one leaves it alive, unless it
-was forced. All other calls give a new token each time, and the one before it ends after a grace. Kinds don't
-touch one another.
+was forced. The token server gives the same one until its end. All other calls give a new token each time, and the
+one before it ends after a grace. Kinds don't touch one another.
 """
 
 from __future__ import annotations
@@ -27,12 +27,13 @@ _WELL_FORMED = re.compile(r"\d+_[\w-]{40,}", re.ASCII)
 
 
 class Kind(StrEnum):
-    """The call that gave a token."""
+    """What gave a token: one of WeChat's calls, or the client's token server."""
 
     STABLE = "stable"
     CLASSIC = "classic"
     AUTHORIZER = "authorizer"
     COMPONENT = "component"
+    SERVER = "server"
 
 
 @dataclass(slots=True)
@@ -84,6 +85,13 @@ class Tokens:
             before.dead_from = min(before.dead_from, now + self._limits.classic_grace_s)
         return self._issue(appid, kind, now)
 
+    def current(self, appid: str, kind: Kind, now: float, *, even_dead: bool = False) -> Token:
+        """The newest token of its kind while it lives, else a new one; with `even_dead` its own time alone counts."""
+        newest = self._newest(appid, kind)
+        if newest and newest.expires_in(now) > 0 and (even_dead or newest.dead_from > now):
+            return newest
+        return self._issue(appid, kind, now)
+
     def find(self, text: str | None, now: float) -> Token:
         """The living token of that text.
 
@@ -112,6 +120,11 @@ class Tokens:
         if token:
             token.dead_from = now
             token.offered = still_offered
+
+    def end(self, appid: str, kind: Kind, now: float) -> None:
+        """End all tokens of a kind at once."""
+        for token in self._families.get((appid, kind), ()):
+            token.dead_from = min(token.dead_from, now)
 
     def _newest(self, appid: str, kind: Kind) -> Token | None:
         family = self._families.get((appid, kind))

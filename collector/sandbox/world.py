@@ -3,9 +3,6 @@
 Cumulate comes first: on a *moving* day it is drawn from the day alone, on a *still* one it stays what
 it was. The net is the step between two days, and the rows of summary are drawn so that they add up to
 it. So any day can be computed without the days before it, but for the still days right behind it.
-
-The shapes are those of recorded answers: several sources a day, unknown ones among them, source 0 often
-but not always, keys in any order, and days without movement that summary lists with zeros or leaves out.
 """
 
 from __future__ import annotations
@@ -16,22 +13,11 @@ from enum import Enum, auto
 from functools import cached_property
 
 from collector.sandbox.dice import Dice, hex_digits
+from collector.sandbox.rows import Row, Truth, draw_rows, zeros
 
 BEIJING = timezone(timedelta(hours=8), "Asia/Shanghai")
 FIRST_DAY = date(2014, 12, 1)
 """WeChat keeps nothing older."""
-
-Row = dict[str, int | str]
-"""A row of an answer, as JSON has it."""
-
-_SOURCES = (1, 3, 10, 11, 17, 30, 35, 39, 43, 51, 57, 75, 78, 100, 149, 161, 200, 201)
-"""The values of `user_source` but 0; 10 and 11 were seen, and WeChat never named them."""
-
-_KEY_ORDERS = (
-    ("ref_date", "user_source", "new_user", "cancel_user"),
-    ("user_source", "ref_date", "cancel_user", "new_user"),
-    ("ref_date", "new_user", "cancel_user", "user_source"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,47 +31,11 @@ class SandboxAccount:
 
 @dataclass(frozen=True, slots=True)
 class Component:
-    """The third-party platform that every account has authorised, with its credentials."""
+    """The third-party platform that accounts authorise, with the credentials that it has at the start."""
 
     appid: str
     secret: str = field(repr=False)
     verify_ticket: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Truth:
-    """What an account's day comes to once WeChat has said its last word on it.
-
-    `rows` are those of summary, whose keys may stand in any order; `cumulate_user` is None on a day that has none.
-    """
-
-    rows: tuple[Row, ...]
-    cumulate_user: int | None
-
-    @property
-    def new_user(self) -> int:
-        """The sum over the sources."""
-        return _total("new_user", self.rows)
-
-    @property
-    def cancel_user(self) -> int:
-        """The sum over the sources."""
-        return _total("cancel_user", self.rows)
-
-    @property
-    def net_user(self) -> int:
-        """New less cancelled."""
-        return self.new_user - self.cancel_user
-
-    @property
-    def sources(self) -> list[Row]:
-        """The rows without their day, sorted by `user_source`."""
-        rows = [{key: value for key, value in row.items() if key != "ref_date"} for row in self.rows]
-        return sorted(rows, key=lambda row: row["user_source"])
-
-
-def _total(key: str, rows: tuple[Row, ...]) -> int:
-    return sum(int(row[key]) for row in rows)
 
 
 class _Day(Enum):
@@ -120,6 +70,8 @@ class World:
     * `revised_for_days`: for how many days after that, at most 7, a day shows fewer new followers than in the end.
     * `late_summary`: the share of days whose summary comes one to three days after their cumulate.
     * `sparse`: whether summary leaves out days without movement; else each of them has a row of zeros.
+    * `mini_programs`: how many mini programs can authorise the component as well; they have no figures.
+    * `nick_names`: pairs of an appid and what its owner calls it, where that isn't the name that it has here.
     """
 
     seed: int = 0
@@ -130,6 +82,8 @@ class World:
     revised_for_days: int = 0
     late_summary: float = 0.0
     sparse: bool = True
+    mini_programs: int = 0
+    nick_names: tuple[tuple[str, str], ...] = ()
 
     @cached_property
     def accounts(self) -> tuple[SandboxAccount, ...]:
@@ -145,17 +99,38 @@ class World:
         return {account.appid: account for account in self.accounts}
 
     @cached_property
+    def mini_program_appids(self) -> tuple[str, ...]:
+        """The mini programs, in an order that never changes."""
+        return tuple(self._appid(f"mini program {n}") for n in range(self.mini_programs))
+
+    @cached_property
+    def authorizers(self) -> tuple[str, ...]:
+        """The appids of all accounts and mini programs: each in their order, the ones spread among the others."""
+        accounts = [(n / self.size, account.appid) for n, account in enumerate(self.accounts)]
+        minis = [((n + 0.5) / self.mini_programs, appid) for n, appid in enumerate(self.mini_program_appids)]
+        return tuple(appid for _, appid in sorted(accounts + minis))
+
+    def nick_name(self, appid: str) -> str:
+        """What the owner of an account or a mini program calls it; may be empty, and the same for several."""
+        return self._nick_names[appid]
+
+    @cached_property
     def component(self) -> Component:
         """The third-party platform."""
-        return Component(
-            self._appid("component"),
-            hex_digits(32, self.seed, "component secret"),
-            f"ticket@@@{hex_digits(64, self.seed, 'ticket')}",
-        )
+        return Component(self._appid("component"), hex_digits(32, self.seed, "component secret"), self.verify_ticket())
 
-    def refresh_token(self, appid: str) -> str:
-        """The `authorizer_refresh_token` with which the component gets an account's token."""
-        return f"refreshtoken@@@{hex_digits(43, self.seed, 'refresh', appid)}"
+    def verify_ticket(self, nth: int = 1) -> str:
+        """The `nth` of the tickets that WeChat pushes to the component."""
+        return f"ticket@@@{hex_digits(64, self.seed, 'ticket', nth)}"
+
+    def refresh_token(self, appid: str, nth: int = 1) -> str:
+        """The `authorizer_refresh_token` of the `nth` time that an account or a mini program authorised."""
+        return f"refreshtoken@@@{hex_digits(43, self.seed, 'refresh', appid, nth)}"
+
+    @cached_property
+    def token_server_key(self) -> str:
+        """The key that opens the token server, in hexadecimal."""
+        return hex_digits(32, self.seed, "token server key")
 
     def truth(self, appid: str, day: date) -> Truth:
         """What `day` of the account comes to in the end.
@@ -174,13 +149,13 @@ class World:
             case _Day.SPARSE:
                 return []
             case _Day.ZEROS:
-                return [_row(day, 0, 0, 0, _KEY_ORDERS[0])]
+                return zeros(day)
             case _:
                 dice = Dice(self.seed, "rows", appid, ordinal)
                 net = self._level(character, appid, ordinal) - self._level(character, appid, ordinal - 1)
                 cancelled = max(dice.below(character.swing + 1), -net)
-                rows = _split(dice, day, cancelled + net, cancelled)
-                return rows if rows or self.sparse else [_row(day, 0, 0, 0, _KEY_ORDERS[0])]
+                rows = draw_rows(dice, day, cancelled + net, cancelled)
+                return rows if rows or self.sparse else zeros(day)
 
     def cumulate(self, appid: str, day: date) -> int | None:
         """The `cumulate_user` of `day`; None before the account began, before `FIRST_DAY` and on a lost day."""
@@ -195,6 +170,12 @@ class World:
             return 0
         dice = Dice(self.seed, "late summary", appid, day)
         return 1 + dice.below(3) if dice.fraction() < self.late_summary else 0
+
+    @cached_property
+    def _nick_names(self) -> dict[str, str]:
+        accounts = {account.appid: account.name for account in self.accounts}
+        minis = {appid: f"mini-{n:05d}" for n, appid in enumerate(self.mini_program_appids)}
+        return {**accounts, **minis, **dict(self.nick_names)}
 
     @cached_property
     def _characters(self) -> dict[str, _Character]:
@@ -243,26 +224,3 @@ def _character(dice: Dice, born: date | None) -> _Character:
         begin=(born or FIRST_DAY).toordinal(),
         born=born is not None,
     )
-
-
-def _split(dice: Dice, day: date, new: int, cancelled: int) -> list[Row]:
-    """Rows of up to five sources that add up to `new` and `cancelled`; source 0 alone is listed without movement."""
-    others = [_SOURCES[dice.below(len(_SOURCES))] for _ in range(dice.below(5))]
-    sources = list(dict.fromkeys(others if others and dice.below(8) == 0 else [0, *others]))
-    order = _KEY_ORDERS[dice.below(len(_KEY_ORDERS))]
-    news = _shares(dice, new, len(sources))
-    cancels = _shares(dice, cancelled, len(sources))
-    figures = zip(sources, news, cancels, strict=True)
-    return [_row(day, *figure, order) for figure in figures if figure[0] == 0 or figure[1:] != (0, 0)]
-
-
-def _shares(dice: Dice, total: int, count: int) -> list[int]:
-    weights = [1 + dice.below(8) for _ in range(count)]
-    shares = [total * weight // sum(weights) for weight in weights]
-    shares[dice.below(count)] += total - sum(shares)
-    return shares
-
-
-def _row(day: date, source: int, new: int, cancelled: int, order: tuple[str, ...]) -> Row:
-    values: Row = {"ref_date": day.isoformat(), "user_source": source, "new_user": new, "cancel_user": cancelled}
-    return {key: values[key] for key in order}

@@ -16,6 +16,7 @@ WORLD = World(seed=7, size=4)
 SUMMARY = "/datacube/getusersummary"
 CUMULATE = "/datacube/getusercumulate"
 OLD = ("2026-10-01", "2026-10-07")
+COMPONENT_FOLDER = "/cgi-bin/component"
 
 _ERRMSG = re.compile(r"(.+) rid: [0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{8}")
 
@@ -31,6 +32,12 @@ class Caller:
     async def get(self, path: str, **query: str) -> Any:
         async with self.session.get(path, params=query) as response:
             return orjson.loads(await response.read())
+
+    async def serve_token(self, path: str, key: str | None = None, method: str = "GET") -> tuple[int, bytes]:
+        """Status and body of a token server's answer; without `key` with the one that opens it."""
+        headers = {"Authorization": f"Bearer {key or self.sandbox.world.token_server_key}"}
+        async with self.session.request(method, path, headers=headers) as response:
+            return response.status, await response.read()
 
     async def post(self, path: str, body: object = b"", **query: str) -> Any:
         data = body if isinstance(body, bytes) else orjson.dumps(body)
@@ -48,6 +55,38 @@ class Caller:
 
     async def token(self, account: SandboxAccount | None = None) -> str:
         return str((await self.stable(account))["access_token"])
+
+    async def log_in(self, **fields: object) -> Any:
+        """The answer to the component's login."""
+        component = self.sandbox.world.component
+        credentials = {
+            "component_appid": component.appid,
+            "component_appsecret": component.secret,
+            "component_verify_ticket": component.verify_ticket,
+        }
+        return await self.post(f"{COMPONENT_FOLDER}/api_component_token", {**credentials, **fields})
+
+    async def component_token(self) -> str:
+        return str((await self.log_in())["component_access_token"])
+
+    async def component(self, call: str, token: str, **fields: object) -> Any:
+        """The answer to another call of the component."""
+        body = {"component_appid": self.sandbox.world.component.appid, **fields}
+        return await self.post(f"{COMPONENT_FOLDER}/{call}", body, component_access_token=token)
+
+    async def listed(self, token: str, offset: int = 0, count: int = 500) -> Any:
+        """One page of the authorised accounts."""
+        return await self.component("api_get_authorizer_list", token, offset=offset, count=count)
+
+    async def info(self, token: str, appid: str) -> Any:
+        """What is to know of an authorised account."""
+        return await self.component("api_get_authorizer_info", token, authorizer_appid=appid)
+
+    async def authorizer(self, token: str, appid: str, refresh_token: str | None = None) -> Any:
+        """The answer to the call for an account's token; without `refresh_token` with the one that is good now."""
+        refresh_token = refresh_token or self.sandbox.refresh_token(appid)
+        fields = {"authorizer_appid": appid, "authorizer_refresh_token": refresh_token}
+        return await self.component("api_authorizer_token", token, **fields)
 
     async def data(self, path: str, token: str, days: tuple[str, str] = OLD) -> Any:
         return await self.post(path, {"begin_date": days[0], "end_date": days[1]}, access_token=token)

@@ -39,6 +39,45 @@ def test_credentials_have_wechats_form_and_are_unique(seed: int, size: int) -> N
     assert len({account.appid for account in accounts} | {account.name for account in accounts}) == 2 * size
 
 
+@given(SEEDS, st.integers(0, 20), st.integers(0, 20))
+def test_mini_programs_stand_among_the_accounts_and_change_none(seed: int, size: int, minis: int) -> None:
+    world = World(seed=seed, size=size, mini_programs=minis)
+    appids = [account.appid for account in world.accounts]
+    assert world.accounts == World(seed=seed, size=size).accounts
+    assert [appid for appid in world.authorizers if appid in world.account_of] == appids
+    assert len({*appids, *world.mini_program_appids}) == len(world.authorizers) == size + minis
+    assert set(world.authorizers) == {*appids, *world.mini_program_appids}
+
+
+@given(SEEDS, st.integers(0, 5))
+def test_mini_programs_follow_from_the_seed(seed: int, minis: int) -> None:
+    few, more = (World(seed=seed, mini_programs=count).mini_program_appids for count in (minis, minis + 1))
+    assert few == more[:minis]
+    assert all(appid[:2] == "wx" and len(bytes.fromhex(appid[2:])) == 8 for appid in more)
+
+
+def test_a_mini_program_has_no_figures() -> None:
+    world = World(mini_programs=1)
+    with pytest.raises(KeyError):
+        world.truth(world.mini_program_appids[0], date(2025, 1, 1))
+
+
+def test_nick_names_are_the_names_but_where_they_are_said_to_differ() -> None:
+    plain = World(size=2, mini_programs=1)
+    first, second = (account.appid for account in plain.accounts)
+    (mini,) = plain.mini_program_appids
+    named = replace(plain, nick_names=((second, ""), (mini, "client-00000")))
+    assert [plain.nick_name(appid) for appid in (first, second, mini)] == ["client-00000", "client-00001", "mini-00000"]
+    assert [named.nick_name(appid) for appid in (first, second, mini)] == ["client-00000", "", "client-00000"]
+    assert hash(named) != hash(plain)
+
+
+@given(SEEDS, SEEDS)
+def test_the_token_servers_key_follows_from_the_seed(seed: int, other: int) -> None:
+    assert len(bytes.fromhex(World(seed=seed).token_server_key)) == 16
+    assert (World(seed=seed).token_server_key == World(seed=other).token_server_key) == (seed == other)
+
+
 @given(SEEDS, DAYS, st.randoms())
 def test_a_day_is_the_same_however_it_is_come_to(seed: int, day: date, random: object) -> None:
     """No figure depends on what was asked before."""

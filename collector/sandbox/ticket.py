@@ -1,0 +1,33 @@
+"""The ticket that WeChat pushes to the component."""
+
+from __future__ import annotations
+
+from collector.sandbox.question import RefusalError
+from collector.sandbox.world import World
+
+
+class Ticket:
+    """The `component_verify_ticket`: a new one can come at any time, and those before it are stale from then on."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._nth = 1
+
+    @property
+    def text(self) -> str:
+        """The current one."""
+        return self._world.verify_ticket(self._nth)
+
+    def renew(self) -> None:
+        """Let the next one be the current one."""
+        self._nth += 1
+
+    def check(self, text: object) -> None:
+        """Let the current one pass.
+
+        Raises:
+            RefusalError: it is one before it (61005), or none at all (61006).
+        """
+        if text != self.text:
+            former = [self._world.verify_ticket(nth) for nth in range(1, self._nth)]
+            raise RefusalError(61005 if text in former else 61006)

@@ -1,0 +1,102 @@
+"""A central token server, as clients and agencies run them: it keeps tokens, and hands them to whoever has its key.
+
+It isn't WeChat, so it answers with HTTP statuses and JSON of its own. No I/O: a question in, an answer out.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import orjson
+
+from collector.sandbox.faults import Faults, TokenServerFault
+from collector.sandbox.question import Question
+from collector.sandbox.reply import HTML, Answered, Reply
+from collector.sandbox.ticket import Ticket
+from collector.sandbox.tokens import Kind, Tokens
+from collector.sandbox.world import World
+
+COMPONENT_TOKEN = "/component-token"
+COMPONENT_TICKET = "/component-ticket"
+
+_ACCOUNT = re.compile(r"/tokens/([^/]+)(?:/plain)?")
+_JSON = {"Content-Type": "application/json"}
+_TEXT = {"Content-Type": "text/plain"}
+_LOGIN_PAGE = b"""<html><head><title>Sign in</title></head><body><form method="post" action="/login">
+<input name="user"><input name="password" type="password"></form></body></html>"""
+
+
+def _json(status: int, body: dict[str, Any]) -> Reply:
+    return Reply(status, _JSON, orjson.dumps(body))
+
+
+def _problem(status: int, message: str) -> Reply:
+    return _json(status, {"code": status, "message": message})
+
+
+_SPOILT = {
+    TokenServerFault.EMPTY: Reply(200, _JSON, b""),
+    TokenServerFault.HTML: Reply(200, HTML, _LOGIN_PAGE),
+    TokenServerFault.ERROR: _problem(500, "internal error"),
+    TokenServerFault.LATE: None,
+}
+"""The replies of faults that know no token; None is no reply at all."""
+
+
+class TokenServer:
+    """The token server of one world.
+
+    * `/tokens/{appid}`: `{"code": 0, "data": {"access_token": …, "expires_in": …}}`; wants the key.
+    * `/tokens/{appid}/plain`: the same token, and a newline; wants the key.
+    * `/component-token`: `{"code": 0, "data": {"token": …, "expires_in": …}}`, of the token that the platform has.
+    * `/component-ticket`: `{"ticket": …}`.
+    """
+
+    def __init__(self, world: World, faults: Faults, tokens: Tokens, ticket: Ticket) -> None:
+        self._world = world
+        self._faults = faults
+        self._tokens = tokens
+        self._ticket = ticket
+
+    def answer(self, question: Question) -> Answered | None:
+        """Answer a question; None where it has no such path."""
+        account = _ACCOUNT.fullmatch(question.path)
+        if account:
+            appid = account[1] if account[1] in self._world.account_of else None
+        elif question.path in (COMPONENT_TOKEN, COMPONENT_TICKET):
+            appid = self._world.component.appid
+        else:
+            return None
+        if question.method != "GET":
+            return Answered(appid, None, _problem(405, "use GET"))
+        if account and question.authorization != f"Bearer {self._world.token_server_key}":
+            return Answered(appid, None, _problem(401, "unauthorized"))
+        if appid is None:
+            return Answered(appid, None, _problem(404, "no such account"))
+        fault = self._faults.token_server.get(appid)
+        return Answered(appid, fault, self._reply(question, appid, fault))
+
+    def _reply(self, question: Question, appid: str, fault: TokenServerFault | None) -> Reply | None:
+        if fault in _SPOILT:
+            return _SPOILT[fault]
+        if question.path == COMPONENT_TICKET:
+            value, body = self._ticket.text, {"ticket": self._ticket.text}
+        else:
+            value, body = self._token(question, appid, fault)
+        if fault is TokenServerFault.WRONG_PATH:
+            return _json(200, {"code": 0, "result": {"value": value}})
+        if question.path.endswith("/plain"):
+            return Reply(200, _TEXT, f"{value}\n".encode())
+        return _json(200, body)
+
+    def _token(self, question: Question, appid: str, fault: TokenServerFault | None) -> tuple[str, dict[str, Any]]:
+        """A token's text, and the JSON around it."""
+        kind, name = (Kind.COMPONENT, "token") if question.path == COMPONENT_TOKEN else (Kind.SERVER, "access_token")
+        now = question.seconds
+        token = self._tokens.current(appid, kind, now, even_dead=fault is TokenServerFault.STUCK)
+        if fault is TokenServerFault.STUCK:
+            token.dead_from = min(token.dead_from, now)
+        if fault is TokenServerFault.EXPIRED:
+            token.expires_at = now
+        return token.text, {"code": 0, "data": {name: token.text, "expires_in": token.expires_in(now)}}
