@@ -77,7 +77,7 @@ def settings_of(text: str, folder: Path, uri: str, *, rate: Rate, weeks: int, wo
 
 
 async def _run(settings: Settings) -> RunResult:
-    result = await collect(settings, settings.accounts, Job(target_of(settings, Clock())), clock=Clock(), stop=Stop())
+    result = await collect(settings, Job(target_of(settings, Clock())), clock=Clock(), stop=Stop())
     if result.failures or result.error:
         sys.exit(f"the run failed: {result.error or result.failures[0]}")
     return result

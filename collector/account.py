@@ -23,6 +23,7 @@ from collector.errors import (
     BudgetError,
     CallError,
     CallKind,
+    ComponentError,
     HostError,
     Reaction,
     RowError,
@@ -34,15 +35,23 @@ from collector.plan import Ask
 from collector.settle import Answer, Settling
 from collector.store.database import find_days
 from collector.store.writer import Writer
+from collector.wechat.access import Access
 from collector.wechat.account import MOST_IN_FLIGHT, AccountApi
-from collector.wechat.client import Client
 from collector.wechat.errcodes import NOT_BEFORE_S
-from collector.wechat.waits import Clock, Stop
 
 log = structlog.get_logger()
 
-_ENDS_ACCOUNT = frozenset({Reaction.ACCOUNT, Reaction.COMPONENT, Reaction.LIST_AGAIN, Reaction.REFRESH})
-_NOT_THERE_YET = frozenset({61501, 61503})
+_ENDS_ACCOUNT = frozenset(
+    {
+        *(Reaction.ACCOUNT, Reaction.COMPONENT, Reaction.LIST_AGAIN, Reaction.REFRESH),
+        *(Reaction.NOT_BEFORE, Reaction.SLOW, Reaction.LATER),
+    }
+)
+_KEPT_WAITS = frozenset({"quota", "ip_refused"})
+"""The waits that later runs keep as well."""
+
+NOT_THERE_YET = frozenset({61501, 61503})
+"""What WeChat says of a window whose newest day it hasn't got."""
 
 
 @contextmanager
@@ -61,10 +70,8 @@ def first_of_group() -> Iterator[None]:
 class Shared:
     """What all accounts of a run share."""
 
-    client: Client
+    access: Access
     writer: Writer
-    clock: Clock
-    stop: Stop
 
 
 class AccountRun:
@@ -90,7 +97,7 @@ class AccountRun:
         self._answered: Counter[str] = Counter()
         self._settling = settling
         self._shared = shared
-        self._clock = shared.clock
+        self._clock = shared.access.clock
         self._goes_on = goes_on
         self._on_window = on_window or (lambda: None)
         self._writing = asyncio.Lock()
@@ -169,7 +176,7 @@ class AccountRun:
         try:
             rows = await api.rows(dataset.path, window, partial(self._wants, dataset.name))
         except ApiError as error:
-            if error.errcode not in _NOT_THERE_YET or asked.end != self._settling.newest or len(asked) == 1:
+            if error.errcode not in NOT_THERE_YET or asked.end != self._settling.newest or len(asked) == 1:
                 raise
             window = Window(asked.begin, asked.end - ONE_DAY)
             rows = await api.rows(dataset.path, window, partial(self._wants, dataset.name))
@@ -212,30 +219,19 @@ class AccountRun:
 
     def _end(self, dataset: str | None, error: CallError) -> None:
         """Choose what ends with this error: the window, its dataset or the account; as a failure or with a notice."""
-        now = self._clock.now()
-        whole_account = error.kind is CallKind.TOKEN or error.reaction in _ENDS_ACCOUNT
+        if error.reaction is Reaction.LATER and error.errcode in NOT_THERE_YET:
+            return  # the window stays pending
+        whole_account = error.kind is not CallKind.DATA or error.reaction in _ENDS_ACCOUNT
         scope = None if whole_account else dataset
-        match error.reaction:
-            case Reaction.STOP_FOR_DAY if isinstance(error, BudgetError):
-                self.wait(scope, "daily_calls", next_beijing_midnight(now))
-            case Reaction.STOP_FOR_DAY:
-                self._wait_until(scope, "quota", next_beijing_midnight(now))
-            case Reaction.NOT_BEFORE:
-                self._wait_until(None, "ip_refused", now + timedelta(seconds=NOT_BEFORE_S[error.errcode or 0]))
-            case Reaction.SLOW:
-                self.wait(None, "rate", now.replace(second=0, microsecond=0) + timedelta(minutes=1))
-            case Reaction.LATER if error.errcode in _NOT_THERE_YET:
-                pass  # the window stays pending
-            case Reaction.LATER:
-                self.wait(None, "ip_unconfirmed")
-            case _:
-                self._ended.setdefault(scope, error)
-
-    def _wait_until(self, scope: str | None, kind: str, until: datetime) -> None:
-        """A wait that later runs keep as well."""
+        wait = ordered_wait(error, self._clock.now())
+        if wait is None:
+            self._ended.setdefault(scope, error)
+            return
+        kind, until = wait
         self.wait(scope, kind, until)
-        for name in [scope] if scope else DATASETS:
-            self._settling.change(name, not_before=until)
+        if kind in _KEPT_WAITS:
+            for name in [scope] if scope else DATASETS:
+                self._settling.change(name, not_before=until)
 
     def _result(self) -> AccountResult:
         failed = self._rejected | {scope: error for scope, error in self._ended.items() if error is not None}
@@ -256,20 +252,38 @@ class AccountRun:
             tuple(self._notices.values()),
             ended=frozenset(DATASETS if None in self._ended else self._ended),
             answered=bool(self._answered),
-            unreachable=any(isinstance(error, HostError) for error in self._ended.values()),
+            unreachable=any(map(is_unreachable, self._ended.values())),
             silent=silent,
             windows_left=max(missed.values(), default=0) if self._notices and not failures else 0,
         )
 
     def _failure(self, dataset: str | None, error: CallError) -> Failure:
         missed = self._planned - self._answered
-        return Failure(
-            self._account.appid,
-            self._account.name,
-            dataset,
-            error.errmsg,
-            error.errcode,
-            error.rid,
-            error.hint,
-            windows=max(missed.values(), default=0) if dataset is None else missed[dataset],
-        )
+        windows = max(missed.values(), default=0) if dataset is None else missed[dataset]
+        return failure_of(self._account, dataset, error, windows)
+
+
+def failure_of(account: Account, dataset: str | None, error: CallError, windows: int = 0) -> Failure:
+    """The failure that an error amounts to; that of a third-party platform bears the platform's name."""
+    whose = error if isinstance(error, ComponentError) else account
+    return Failure(whose.appid, whose.name, dataset, error.errmsg, error.errcode, error.rid, error.hint, windows)
+
+
+def ordered_wait(error: CallError, now: datetime) -> tuple[str, datetime | None] | None:
+    """The wait that an error orders: the kind of its notice, and its end; None where the error is a failure."""
+    match error.reaction:
+        case Reaction.STOP_FOR_DAY:
+            return "daily_calls" if isinstance(error, BudgetError) else "quota", next_beijing_midnight(now)
+        case Reaction.NOT_BEFORE:
+            return "ip_refused", now + timedelta(seconds=NOT_BEFORE_S[error.errcode or 0])
+        case Reaction.SLOW:
+            return "rate", now.replace(second=0, microsecond=0) + timedelta(minutes=1)
+        case Reaction.LATER:
+            return "ip_unconfirmed", None
+        case _:
+            return None
+
+
+def is_unreachable(error: CallError | None) -> bool:
+    """Whether an error says that WeChat couldn't be reached."""
+    return isinstance(error, HostError) or (isinstance(error, ComponentError) and error.unreachable)

@@ -6,23 +6,24 @@ Each command imports what it needs when it runs, so that `--help` answers at onc
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 import sys
 from datetime import UTC, date, datetime
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from collector.terminal import LogFormat, complain, configure_logging, pretty, run_at_once, run_to_the_end, say
+from collector.cli_config import app as config_commands
+from collector.options import Config, Json, LogForm, Names, Quiet, Shown, Tags, Verbose, chosen, shown_as
+from collector.terminal import LogFormat, complain, pretty, run_at_once, run_to_the_end, say
 
 if TYPE_CHECKING:  # the rest of the collector is imported by the commands that need it
     from collector.collect import Job
-    from collector.config import Settings
-    from collector.model import Account, RunResult
+    from collector.config import Selection, Settings
+    from collector.model import RunResult
     from collector.plan import Target
+    from collector.report.checked import Checks
     from collector.wechat.waits import Stop
 
 app = typer.Typer(
@@ -35,29 +36,7 @@ app = typer.Typer(
 )
 
 
-Config = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "-c",
-        "--config",
-        metavar="FILE",
-        readable=False,  # the configuration's own faults say more than typer's check
-        help="A configuration file; may be repeated, the later wins. Default: $COLLECTOR_CONFIG, ./accounts.yaml, "
-        "$XDG_CONFIG_HOME/collector/accounts.yaml or /etc/collector/accounts.yaml.",
-    ),
-]
-Names = Annotated[
-    list[str] | None, typer.Option("--account", metavar="NAME", help="Only this account, by name or appid; repeatable.")
-]
-Tags = Annotated[
-    list[str] | None, typer.Option("--tag", metavar="TAG", help="Only accounts of this tag; repeatable, any of them.")
-]
-Verbose = Annotated[
-    int, typer.Option("-v", "--verbose", count=True, show_default=False, help="Say more; twice for every retry.")
-]
-Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print failures alone.")]
-LogForm = Annotated[LogFormat, typer.Option("--log-format", help="The form of the log on stderr.")]
-Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
+app.add_typer(config_commands, name="config")
 
 
 @app.callback(invoke_without_command=True)
@@ -93,13 +72,13 @@ def run(
     """Collect what is missing, and the last days again: the daily job."""
     from collector.collect import Job
 
-    shown = _shown(as_json, verbose, quiet, log_format)
-    settings, accounts = _chosen(config, account, tag)
+    shown = shown_as(as_json, verbose, quiet, log_format)
+    settings, selection = chosen(config, account, tag)
     target = _target(settings)
     if dry_run:
-        _print_plans(settings, accounts, target, shown)
+        _print_plans(settings, selection, target, shown)
     else:
-        _do(settings, accounts, Job(target, "run", wait), shown)
+        _do(settings, Job(target, selection, "run", wait), shown)
 
 
 @app.command()
@@ -128,14 +107,14 @@ def backfill(
     """
     from collector.collect import Job
 
-    shown = _shown(as_json, verbose, quiet, log_format)
-    settings, accounts = _chosen(config, account, tag)
+    shown = shown_as(as_json, verbose, quiet, log_format)
+    settings, selection = chosen(config, account, tag)
     wanted = _history(since.date(), until.date() if until else None)
     target = _target(settings, **wanted, refetch=refetch, exhaustive=exhaustive)
     if dry_run:
-        _print_plans(settings, accounts, target, shown)
+        _print_plans(settings, selection, target, shown)
     else:
-        _do(settings, accounts, Job(target, "backfill", wait), shown)
+        _do(settings, Job(target, selection, "backfill", wait), shown)
 
 
 @app.command()
@@ -158,15 +137,14 @@ def status(
     from collector.status import status as look
     from collector.verify import gaps as find_gaps
 
-    shown = _shown(as_json, verbose, quiet, log_format)
-    settings, accounts = _chosen(config, account, tag)
-    found = run_at_once(look(settings, accounts, datetime.now(UTC)))
-    lacking = run_at_once(find_gaps(settings, accounts, _target(settings))) if gaps else []
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None  # heeds COLUMNS
+    shown = shown_as(as_json, verbose, quiet, log_format)
+    settings, selection = chosen(config, account, tag)
+    found = run_at_once(look(settings, selection, datetime.now(UTC)))
+    lacking = run_at_once(find_gaps(settings, selection, _target(settings))) if gaps else []
     if shown.as_json:
         say(pretty(standing.as_json(found, max_age) | ({"gaps": findings.gaps_json(lacking)} if gaps else {})))
     elif not quiet:
-        say("\n\n".join(filter(None, (standing.as_table(found, max_age, width=width), findings.gaps_text(lacking)))))
+        say("\n\n".join(filter(None, (standing.as_table(found, max_age, width=_width()), findings.gaps_text(lacking)))))
     elif max_age is not None and (text := standing.too_old_text(found, max_age)):
         say(text)
     raise typer.Exit(3 if max_age is not None and standing.too_old(found, max_age) else 0)
@@ -188,10 +166,10 @@ def verify(
     from collector.report import findings
     from collector.verify import verify as compare
 
-    shown = _shown(as_json, verbose, quiet, log_format)
-    settings, accounts = _chosen(config, account, tag)
+    shown = shown_as(as_json, verbose, quiet, log_format)
+    settings, selection = chosen(config, account, tag)
     target = _target(settings)
-    verified = run_at_once(compare(settings, accounts, target, repair=repair, wait_s=wait))
+    verified = run_at_once(compare(settings, selection, target, repair=repair, wait_s=wait))
     if shown.as_json:
         say(pretty(findings.verified_json(verified)))
     elif verified.exit or not quiet:
@@ -200,11 +178,39 @@ def verify(
 
 
 @app.command()
+def check(
+    config: Config = None,
+    account: Names = None,
+    tag: Tags = None,
+    as_json: Json = False,
+    verbose: Verbose = 0,
+    quiet: Quiet = False,
+    log_format: LogForm = LogFormat.TEXT,
+) -> None:
+    """Try each account: its token, each dataset, its quota; and list the IPs that WeChat refuses.
+
+    It makes two data calls an account, three at most, and stores nothing.
+    """
+    from collector.report import checked
+
+    shown = shown_as(as_json, verbose, quiet, log_format)
+    settings, selection = chosen(config, account, tag)
+    checks = run_at_once(_check(settings, selection, quiet=quiet))
+    if shown.as_json:
+        say(pretty(checked.as_json(checks)))
+    elif not quiet:
+        say(checked.as_text(checks, width=_width()))
+    elif text := checked.refused_text(checks):
+        say(text)
+    raise typer.Exit(checks.result.exit)
+
+
+@app.command()
 def demo(verbose: Verbose = 0, quiet: Quiet = False, log_format: LogForm = LogFormat.TEXT) -> None:
     """Try it all: a run over a pretend WeChat, into a local mongod."""
     from collector.demo import demo as demonstrate
 
-    shown = _shown(False, verbose, quiet, log_format)
+    shown = shown_as(False, verbose, quiet, log_format)
     done = run_to_the_end(lambda stop: demonstrate(stop, partial(_collect, quiet=quiet)))
     _print_result(done.result, shown)
     if done.document and done.result.stopped_by is None:
@@ -266,33 +272,6 @@ def _with_seconds(arguments: list[str]) -> list[str]:
     return filled
 
 
-class Shown(NamedTuple):
-    """How a command shows its result."""
-
-    as_json: bool
-    verbose: int
-    quiet: bool
-
-
-def _shown(as_json: bool, verbose: int, quiet: bool, log_format: LogFormat) -> Shown:
-    configure_logging(verbose, log_format, quiet=quiet)
-    return Shown(as_json, verbose, quiet)
-
-
-def _chosen(
-    files: list[Path] | None, names: list[str] | None, tags: list[str] | None
-) -> tuple[Settings, tuple[Account, ...]]:
-    """The settings, and the accounts that the command is for."""
-    import structlog
-
-    from collector import config
-
-    settings = config.load(config.find(files or [], os.environ, Path.cwd()), os.environ, datetime.now(UTC))
-    for warning in settings.warnings:
-        structlog.get_logger().warning(warning)
-    return settings, config.select(settings.accounts, names or [], tags or [])
-
-
 def _history(since: date, until: date | None) -> dict[str, Any]:
     """The days that a backfill is for, as `Target` has them."""
     import structlog
@@ -318,16 +297,14 @@ def _target(settings: Settings, **history: Any) -> Target:
     return replace(target_of(settings, Clock()), **history)
 
 
-def _do(settings: Settings, accounts: tuple[Account, ...], job: Job, shown: Shown) -> NoReturn:
+def _do(settings: Settings, job: Job, shown: Shown) -> NoReturn:
     """The run itself; the exit code is its result's."""
-    result = run_to_the_end(partial(_collect, settings, accounts, job, quiet=shown.quiet))
+    result = run_to_the_end(partial(_collect, settings, job, quiet=shown.quiet))
     _print_result(result, shown)
     raise typer.Exit(result.exit)
 
 
-async def _collect(
-    settings: Settings, accounts: tuple[Account, ...], job: Job, stop: Stop, *, quiet: bool = False
-) -> RunResult:
+async def _collect(settings: Settings, job: Job, stop: Stop, *, quiet: bool = False) -> RunResult:
     """A run, with progress on stderr where that is a terminal."""
     from rich.console import Console
 
@@ -336,17 +313,34 @@ async def _collect(
     from collector.wechat.waits import Clock
 
     with progress(Console(stderr=True, quiet=quiet)) as watch:
-        return await collect(settings, accounts, job, clock=Clock(), stop=stop, watch=watch)
+        return await collect(settings, job, clock=Clock(), stop=stop, watch=watch)
 
 
-def _print_plans(settings: Settings, accounts: tuple[Account, ...], target: Target, shown: Shown) -> None:
+async def _check(settings: Settings, selection: Selection, *, quiet: bool) -> Checks:
+    """A check, with progress on stderr where that is a terminal."""
+    from rich.console import Console
+
+    from collector.check import check
+    from collector.report.progress import progress
+    from collector.wechat.waits import Clock
+
+    with progress(Console(stderr=True, quiet=quiet)) as watch:
+        return await check(settings, selection, clock=Clock(), watch=watch)
+
+
+def _width() -> int | None:
+    """The terminal's, which heeds COLUMNS; None where there is no terminal."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def _print_plans(settings: Settings, selection: Selection, target: Target, shown: Shown) -> None:
     from collector.collect import plans
     from collector.report import planned
     from collector.wechat.waits import Clock
 
     rows = [
         planned.Planned(account, [(ask.window, ask.datasets) for ask in (*plan.daily, *plan.history)])
-        for account, plan in run_at_once(plans(settings, accounts, target, Clock()))
+        for account, plan in run_at_once(plans(settings, selection, target, Clock()))
     ]
     say(pretty(planned.as_json(rows)) if shown.as_json else planned.as_table(rows))
 

@@ -6,20 +6,21 @@ It drains at the first stop signal, and comes back with a result whatever happen
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
 
 from collector import __version__
 from collector.account import Shared, first_of_group
-from collector.config import Settings
+from collector.config import Selection, Settings
+from collector.connect import connect
 from collector.days import newest_published
-from collector.errors import DatabaseError, StoppedError, UnreachableError
-from collector.model import Account, RunResult
+from collector.discovery import discover, known_accounts
+from collector.errors import DatabaseError, StoppedError, UnreachableError, UsageError
+from collector.model import Account, AccountState, RunResult, Update
 from collector.plan import Plan, Target, plan
 from collector.pool import Pool, begun
 from collector.report.watch import Watch
@@ -29,20 +30,12 @@ from collector.store.leases import lease
 from collector.store.state import load
 from collector.store.writer import Writer
 from collector.tally import Tally
-from collector.wechat.account import MOST_IN_FLIGHT
-from collector.wechat.client import Client
 from collector.wechat.waits import Clock, Stop
 
 log = structlog.get_logger()
 
-if sys.platform != "win32":
-    import resource
-
 DRAIN_S = 30
 """Seconds that calls in flight get to finish after a stop signal."""
-
-OTHER_FILES = 100
-"""Open files for all but the connections to WeChat: MongoDB's pool, the log, Python's own."""
 
 
 def target_of(settings: Settings, clock: Clock) -> Target:
@@ -50,42 +43,42 @@ def target_of(settings: Settings, clock: Clock) -> Target:
     return Target(newest_published(clock.now(), settings.run.published_at), settings.run.lookback)
 
 
-async def plans(
-    settings: Settings, accounts: Sequence[Account], target: Target, clock: Clock
-) -> list[tuple[Account, Plan]]:
-    """What a run would ask for, as of now; nothing is asked, nothing is changed."""
+async def plans(settings: Settings, selection: Selection, target: Target, clock: Clock) -> list[tuple[Account, Plan]]:
+    """What a run would ask for, as of now; nothing is asked, nothing is changed.
+
+    Of the accounts that a platform discovers, those are planned that an earlier run has found.
+    """
     async with open_database(settings.mongodb.uri, settings.mongodb.database) as database:
         states = await load(database)
     now = clock.now()
     return [
-        (account, plan(account, begun(account, states.get(account.appid), target), target, now)) for account in accounts
+        (account, plan(account, begun(account, states.get(account.appid), target), target, now))
+        for account in selection.of(known_accounts(settings, states))
     ]
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What a run is started for: the `command` that others are told of, and how long to wait for another run."""
+    """What a run is for, which accounts it takes, the `command` that others are told of, and how long to wait for them.
+
+    `wait_s` are the seconds to wait for another run to end.
+    """
 
     target: Target
+    selection: Selection = field(default_factory=Selection)
     command: str = "run"
     wait_s: float = 0.0
 
 
-async def collect(
-    settings: Settings,
-    accounts: Sequence[Account],
-    job: Job,
-    *,
-    clock: Clock,
-    stop: Stop,
-    watch: Watch | None = None,
-) -> RunResult:
-    """Collect what `job` wants and is to be had for `accounts`; `watch` hears how it gets on.
+async def collect(settings: Settings, job: Job, *, clock: Clock, stop: Stop, watch: Watch | None = None) -> RunResult:
+    """Collect what `job` wants and is to be had for its accounts; `watch` hears how it gets on.
 
-    Comes back with the result whatever happens to accounts, to the database or to WeChat. Raises
-    `LeaseHeldError` before anything is done when another run is at work.
+    Comes back with the result whatever happens to accounts, to the database or to WeChat. Raises `LeaseHeldError`
+    before anything is done when another run is at work, and `UsageError` when no account is selected.
     """
-    run, tally = runs.new_run_id(clock.now()), Tally(accounts, watch or Watch())
+    run, tally = runs.new_run_id(clock.now()), Tally(watch or Watch())
+    if not _discovers(settings, job):
+        tally.expect(job.selection.of(settings.accounts))
     try:
         async with open_database(settings.mongodb.uri, settings.mongodb.database) as database:
             writer = Writer(database)
@@ -93,9 +86,13 @@ async def collect(
                 async with stop.ends():
                     mine = lease(database, run, job.command, on_lost=writer.lose, wait_s=job.wait_s)
                     await stack.enter_async_context(mine)
-                await _begin(database, run, job, accounts)
+                await _begin(database, run, job, tally.accounts)
                 async with _noting_the_stop(database, run, stop):
-                    error = await _ended(_collect(settings, job.target, tally, writer, clock=clock, stop=stop))
+                    try:
+                        error = await _ended(_collect(settings, job, tally, writer, clock=clock, stop=stop))
+                    except UsageError as nobody:
+                        await _ended(runs.end(database, tally.result(run, error=str(nobody), stopped_by=None)))
+                        raise
                 result = tally.result(run, error=error, stopped_by=stop.signal)
                 await _ended(runs.end(database, result))
                 return result
@@ -105,12 +102,19 @@ async def collect(
         return tally.result(run, error=str(error), stopped_by=stop.signal)
 
 
+def _discovers(settings: Settings, job: Job) -> bool:
+    """Whether the job may be for accounts that stand in no file."""
+    return job.selection.reaches_beyond(settings.accounts) and any(each.discover for each in settings.components)
+
+
 async def _ended(work: Coroutine[Any, Any, None]) -> str | None:
     """What `work` ended with, if that ends the run as well."""
     try:
         await work
     except (DatabaseError, UnreachableError) as error:
         return str(error)
+    except StoppedError:  # before any account was at work
+        pass
     return None
 
 
@@ -136,25 +140,29 @@ async def _noting_the_stop(database: Database, run: str, stop: Stop) -> AsyncIte
         await asyncio.wait([noting])
 
 
-async def _collect(
-    settings: Settings, target: Target, tally: Tally, writer: Writer, *, clock: Clock, stop: Stop
-) -> None:
+async def _collect(settings: Settings, job: Job, tally: Tally, writer: Writer, *, clock: Clock, stop: Stop) -> None:
     states = await load(writer.database)
-    async with (
-        Client.opened(
-            settings.api.hosts,
-            timeout_s=settings.api.timeout,
-            proxy=settings.api.proxy,
-            connections=_connections(settings.run.workers),
-            stop=stop,
-        ) as client,
-        writer,
-    ):
-        tally.count(client, writer)
-        pool = Pool(settings.run.workers, target, states, tally, Shared(client, writer, clock, stop))
+    async with connect(settings, clock=clock, stop=stop) as access, writer:
+        tally.count(access.client, writer)
+        if _discovers(settings, job):
+            states = await _discovered(settings, job, states, tally, Shared(access, writer))
+        pool = Pool(settings.run.workers, job.target, states, tally, Shared(access, writer))
         await pool.begin()
         if not stop.is_set:
             await _drainable(pool, stop)
+
+
+async def _discovered(
+    settings: Settings, job: Job, states: dict[str, AccountState], tally: Tally, shared: Shared
+) -> dict[str, AccountState]:
+    """The states, with what the platforms have found; the accounts of the run are known from here on."""
+    found = await discover(settings, states, shared.access)
+    for state in found.changed:
+        await shared.writer.put(Update((), state))
+    for failure in found.failures:
+        tally.fail(failure, of=failure.account)
+    tally.expect(job.selection.of(known_accounts(settings, found.states)))
+    return dict(found.states)
 
 
 async def _drainable(pool: Pool, stop: Stop) -> None:
@@ -165,20 +173,3 @@ async def _drainable(pool: Pool, stop: Stop) -> None:
                 await pool.take_history()
     except StoppedError:
         log.warning("run.cut", after_seconds=DRAIN_S)
-
-
-def _connections(workers: int) -> int:
-    """How many connections the workers may have: four calls of data each and one for a token, as far as files allow.
-
-    Each connection is an open file. The soft limit is raised as far as the hard one lets it.
-    """
-    wanted = workers * (MOST_IN_FLIGHT + 1)
-    if sys.platform == "win32":
-        return wanted
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = hard if hard != resource.RLIM_INFINITY else max(soft, wanted + OTHER_FILES)
-    if soft < wanted + OTHER_FILES:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, wanted + OTHER_FILES), hard))
-    if most < wanted + OTHER_FILES:
-        log.warning("connections.limited", open_files=most, wanted=wanted + OTHER_FILES, remedy="raise ulimit -n")
-    return max(MOST_IN_FLIGHT, min(wanted, most - OTHER_FILES))

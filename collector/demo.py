@@ -13,7 +13,7 @@ from collector import config
 from collector.collect import Job, target_of
 from collector.config import Settings
 from collector.days import beijing_day
-from collector.model import Account, ExitCode, Outcome, RunResult
+from collector.model import ExitCode, Outcome, RunResult
 from collector.sandbox import Faults, Sandbox, World
 from collector.store.database import USER_DAILY, open_database
 from collector.store.local import local_mongod
@@ -30,7 +30,7 @@ FIELDS = (
 )
 """The fields of a document in the order in which the pages show them."""
 
-Collect = Callable[[Settings, tuple[Account, ...], Job, Stop], Awaitable[RunResult]]
+Collect = Callable[[Settings, Job, Stop], Awaitable[RunResult]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ async def demo(stop: Stop, collect: Collect) -> Shown:
             Sandbox(world, faults=Faults(broken=broken)) as sandbox,
         ):
             settings = _settings(Path(folder, "accounts.yaml"), sandbox.config_yaml(mongodb_uri=uri, since=_since()))
-            result = await collect(settings, settings.accounts, Job(target_of(settings, Clock()), "demo"), stop)
+            result = await collect(settings, Job(target_of(settings, Clock()), command="demo"), stop)
             async with open_database(settings.mongodb.uri, settings.mongodb.database) as database:
                 full = {"cumulate_user": {"$exists": True}, "sources.2": {"$exists": True}}
                 document = await database[USER_DAILY].find_one(full, sort=[("ref_date", -1), ("account", 1)])

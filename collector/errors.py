@@ -15,7 +15,9 @@
         │   └── HostError       the host gave no whole answer: refused, broken, too late; the next host is tried
         ├── ApiError            WeChat answered with an errcode
         ├── BudgetError         the account's own `daily_calls` are used up
-        └── RowError            a row of an answer isn't of the right shape
+        ├── RowError            a row of an answer isn't of the right shape
+        ├── OriginError         a secret or a token can't be had where it lives
+        └── ComponentError      a third-party platform failed, and all its accounts with it
 
 Messages name what is wrong, where, and the remedy. None of them holds a secret: addresses of calls
 carry tokens, so errors of the HTTP library are translated where they appear, without their cause.
@@ -101,6 +103,8 @@ class CallKind(StrEnum):
     """What a call asks for; the same errcode can mean different things on each."""
 
     TOKEN = "token"  # noqa: S105 - a kind of call, no secret
+    COMPONENT = "component"
+    """One that carries the token of a third-party platform."""
     DATA = "data"
 
 
@@ -192,3 +196,33 @@ class RowError(CallError):
     """A row isn't of the right shape, so nothing of its window can be trusted."""
 
     reaction = Reaction.DATASET
+
+
+class OriginError(CallError):
+    """A secret or a token can't be had where it lives: in a file, from a command, from a server."""
+
+    reaction = Reaction.ACCOUNT
+
+    def __init__(self, message: str, remedy: str) -> None:
+        super().__init__(message, kind=CallKind.TOKEN, hint=f"{message}: {remedy}")
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return self.hint
+
+
+class ComponentError(CallError):
+    """A third-party platform can't be worked with; `appid` and `name` are the platform's, the rest its trouble's.
+
+    `unreachable` says whether that was for want of a connection to WeChat.
+    """
+
+    reaction = Reaction.COMPONENT
+
+    def __init__(self, appid: str, name: str, trouble: CallError) -> None:
+        super().__init__(trouble.errmsg, kind=CallKind.COMPONENT, hint=trouble.hint)
+        self.appid = appid
+        self.name = name
+        self.errcode = trouble.errcode
+        self.rid = trouble.rid
+        self.unreachable = isinstance(trouble, HostError)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import IntEnum, StrEnum
+from pathlib import Path
 
 from pydantic import SecretStr
 
@@ -15,11 +16,84 @@ Secret = SecretStr
 """A text that can't print: its repr, str and JSON are asterisks; `get_secret_value()` gives it away."""
 
 
+@dataclass(frozen=True, slots=True)
+class FromFile:
+    """A secret that a file holds, which nobody else may read."""
+
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class FromCredential:
+    """A secret that systemd hands over, by the name of a file in `$CREDENTIALS_DIRECTORY`."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class FromCommand:
+    """What a command prints: `argv` is a list of arguments that no shell reads.
+
+    Without `json` the output is the value itself; with it, a dotted path leads to the value in the JSON that the
+    command prints, and `expires_json` to a token's lifetime in seconds. `{appid}` in an argument stands for the
+    account's appid.
+    """
+
+    argv: tuple[str, ...] = field(repr=False)
+    json: str | None = None
+    expires_json: str | None = None
+
+
+Origin = Secret | FromFile | FromCredential | FromCommand
+"""Where a secret lives: in the configuration itself, or where it points to. `Secrets` reads it."""
+
+
+@dataclass(frozen=True, slots=True)
+class FromUrl:
+    """What a server answers to GET; the rest is as with `FromCommand`. The address may hold a secret itself."""
+
+    url: Secret
+    headers: tuple[tuple[str, Origin], ...] = ()
+    json: str | None = None
+    expires_json: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FromComponent:
+    """A token that the third-party platform of that name gets, because the account has authorised it."""
+
+    name: str
+
+
 class TokenKind(StrEnum):
-    """How an account's access_token is had: WeChat's stable call, or its classic one."""
+    """How an account's access_token is had with its secret: by WeChat's stable call, or its classic one."""
 
     STABLE = "stable"
     CLASSIC = "classic"
+
+
+TokenOrigin = TokenKind | FromComponent | FromUrl | FromCommand
+"""Where an account's access_token comes from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """One third-party platform of the agency.
+
+    Its token comes from `access_token`, or is asked for with `secret` and `verify_ticket`. With `discover` all
+    official accounts that authorised it are collected, but for the appids of `exclude`.
+    """
+
+    name: str
+    appid: str
+    access_token: FromUrl | FromCommand | None = None
+    secret: Origin | None = None
+    verify_ticket: Origin | FromUrl | None = None
+    discover: bool = False
+    exclude: frozenset[str] = frozenset()
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.appid})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +116,19 @@ class Rate:
 class Account:
     """One official account, with everything that the defaults gave it filled in.
 
-    `daily_calls` is how many data calls of each dataset it may have in a Beijing day, all runs together.
+    `daily_calls` is how many data calls of each dataset it may have in a Beijing day, all runs together. `proxy` and
+    `hosts` are its own way to WeChat, where it has one. `authorizer_refresh_token` stands in where the list of a
+    third-party platform doesn't give one.
     """
 
     name: str
     appid: str
-    secret: Secret
+    secret: Origin | None
     rate_limit: Rate
-    token: TokenKind = TokenKind.STABLE
+    token: TokenOrigin = TokenKind.STABLE
+    authorizer_refresh_token: Origin | None = None
+    proxy: Origin | None = None
+    hosts: tuple[str, ...] = ()
     since: date | None = None
     daily_calls: int | None = None
     tags: tuple[str, ...] = ()
@@ -102,11 +181,21 @@ class DatasetState:
 
 
 @dataclass(frozen=True, slots=True)
+class Authorizer:
+    """What an account is that a third-party platform, `component`, found among those that authorised it."""
+
+    component: str
+    nick_name: str
+    mini_program: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class AccountState:
     """What is known of one account, as the collection `accounts` holds it.
 
     `name` is the one that its stored documents bear. `born` is the day on which its history begins, if that was
-    found. `history_since` is the day to which a backfill was asked to reach.
+    found. `history_since` is the day to which a backfill was asked to reach. `authorizer` is what a platform that
+    discovers its accounts found out about this one.
     """
 
     account: str
@@ -115,6 +204,7 @@ class AccountState:
     born: date | None = None
     history_since: date | None = None
     datasets: Mapping[str, DatasetState] = field(default_factory=dict)
+    authorizer: Authorizer | None = None
 
     def dataset(self, name: str) -> DatasetState:
         """What is known of a dataset; nothing of one that was never asked."""
@@ -164,7 +254,8 @@ class Outcome(StrEnum):
 class Failure:
     """Why a dataset of an account failed, or, with `dataset` None, the whole account.
 
-    `windows` is how many windows weren't answered because of it.
+    `windows` is how many windows weren't answered because of it. What failed a third-party platform bears the
+    platform's appid and name, and stands once for all its `accounts`.
     """
 
     account: str
@@ -175,6 +266,7 @@ class Failure:
     rid: str | None = None
     hint: str = ""
     windows: int = 0
+    accounts: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,9 +348,10 @@ class RunResult:
         """The exit code: a signal comes first, then what failed, then what is pending."""
         if self.stopped_by is not None:
             return 128 + self.stopped_by
-        if self.error is not None or (self.outcomes[Outcome.FAILED] and not self.got_through):
+        failed = bool(self.outcomes[Outcome.FAILED] or self.failures)
+        if self.error is not None or (failed and not self.got_through):
             return ExitCode.FAILED
-        if self.outcomes[Outcome.FAILED]:
+        if failed:
             return ExitCode.PARTIAL
         return ExitCode.PENDING if self.outcomes[Outcome.PENDING] else ExitCode.OK
 

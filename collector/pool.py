@@ -16,7 +16,7 @@ import structlog
 from collector.account import AccountRun, Shared
 from collector.datasets import DATASETS
 from collector.days import ONE_DAY
-from collector.errors import CollectorError, UnreachableError
+from collector.errors import CollectorError
 from collector.model import Account, AccountResult, AccountState, Failure, Outcome, Update
 from collector.plan import Ask, Plan, Target, plan
 from collector.settle import Settling
@@ -99,15 +99,15 @@ class Pool:
 
     async def _worker(self, accounts: Iterator[Account], *, history: bool) -> None:
         for account in accounts:
-            if self._shared.stop.is_set:
+            if self._shared.access.stop.is_set:
                 return
             result = await self._isolated(account, self._plan(account, history=history), history=history)
             self._tally.add(result, history=history)
-            self._give_up_if_unreachable()
+            self._tally.give_up_if_unreachable(self._shared.access, self._size)
 
     def _plan(self, account: Account, *, history: bool) -> Plan:
         """What to ask now; of history, what lies before the days asked so far, of datasets not at their end."""
-        state, now = self._states[account.appid], self._shared.clock.now()
+        state, now = self._states[account.appid], self._shared.access.clock.now()
         if not history:
             return plan(account, state, self._target, now)
         oldest_asked = self._asked_from.get(account.appid)
@@ -130,7 +130,7 @@ class Pool:
         if not history:
             for dataset, wait in planned.waits.items():
                 work.wait(dataset, wait.kind, wait.until)
-        api = AccountApi(account, shared.client, stop=shared.stop, clock=shared.clock, token=token)
+        api = AccountApi(account, shared.access, token)
         try:
             await work.log_in(api)
             async with self._at_work:
@@ -148,12 +148,3 @@ class Pool:
             self._states[appid] = settling.state
             if goes_on:
                 self._kept[appid] = (settling, api.token)
-
-    def _give_up_if_unreachable(self) -> None:
-        client, tally = self._shared.client, self._tally
-        enough = min(2 * self._size, len(tally.accounts))
-        if not client.answered and tally.unreachable >= enough:
-            raise UnreachableError(
-                f"WeChat can't be reached: {tally.unreachable} accounts tried {', '.join(client.hosts)} "
-                "and none had an answer. Check this host's network, the proxy and api.hosts"
-            )

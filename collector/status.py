@@ -5,12 +5,13 @@ Reads the state alone, in one query; nothing is asked of WeChat, and nothing is 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 
-from collector.config import Settings
+from collector.config import Selection, Settings
 from collector.datasets import CUMULATE, DATASETS, SUMMARY
 from collector.days import Days, newest_published
+from collector.discovery import known_accounts
 from collector.model import Account, AccountState, DatasetState
 from collector.plan import Target, begins
 from collector.report.standing import AccountStatus, Former, Newest, Standing, Status, worst_first
@@ -19,19 +20,22 @@ from collector.store.database import open_database
 from collector.store.state import load
 
 
-async def status(settings: Settings, accounts: Sequence[Account], now: datetime) -> Status:
-    """Where `accounts` stand at the instant `now`, worst first, and what is stored of accounts no longer configured.
+async def status(settings: Settings, selection: Selection, now: datetime) -> Status:
+    """Where the selected accounts stand at the instant `now`, worst first, and what is stored of former accounts.
 
     Raises `DatabaseError` when MongoDB is out of reach or a document of the state is damaged.
     """
     async with open_database(settings.mongodb.uri, settings.mongodb.database) as database:
         states = await load(database)
     target = Target(newest_published(now, settings.run.published_at), settings.run.lookback)
-    configured = {account.appid for account in settings.accounts}
+    known = known_accounts(settings, states)
+    appids = {account.appid for account in known}
     return Status(
         newest_published=target.newest,
-        accounts=worst_first(_account_status(account, states, target) for account in accounts),
-        no_longer_configured=_former(state for appid, state in states.items() if appid not in configured),
+        accounts=worst_first(_account_status(account, states, target) for account in selection.of(known)),
+        no_longer_configured=_former(
+            state for appid, state in states.items() if state.datasets and appid not in appids
+        ),
         disabled=sum(not account.enabled for account in settings.accounts),
     )
 

@@ -6,15 +6,17 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import structlog
 
 from collector.datasets import DATASETS
+from collector.errors import UnreachableError
 from collector.model import Account, AccountResult, Failure, Notice, Outcome, RunResult
 from collector.plan import Plan
 from collector.report.watch import Watch
 from collector.store.writer import Writer
+from collector.wechat.access import Access
 from collector.wechat.client import Client
 
 log = structlog.get_logger()
@@ -27,13 +29,13 @@ WAITS = ("quota", "daily_calls", "not_before", "ip_refused")
 class Tally:
     """The outcome of each account, what failed, what waits, and the counts of the client and the writer."""
 
-    def __init__(self, accounts: Sequence[Account], watch: Watch) -> None:
-        self.accounts = accounts
+    def __init__(self, watch: Watch) -> None:
+        self.accounts: Sequence[Account] = ()
         self.watch = watch
         self.unreachable = 0
         self._began = time.monotonic()
-        self._places = {account.appid: place for place, account in enumerate(accounts)}
-        self._outcomes = {account.appid: Outcome.SKIPPED for account in accounts}
+        self._places: Mapping[str, int] = {}
+        self._outcomes: dict[str, Outcome] = {}
         self._answered: set[str] = set()
         self._ended: dict[str, AbstractSet[str | None]] = {}
         self._failures: dict[tuple[str, str | None], Failure] = {}
@@ -43,7 +45,13 @@ class Tally:
         self._client: Client | None = None
         self._writer: Writer | None = None
 
-    def count(self, client: Client, writer: Writer) -> None:
+    def expect(self, accounts: Sequence[Account]) -> None:
+        """Count `accounts`, all of them skipped until they are heard of."""
+        self.accounts = accounts
+        self._places = {account.appid: place for place, account in enumerate(accounts)}
+        self._outcomes = {account.appid: Outcome.SKIPPED for account in accounts}
+
+    def count(self, client: Client, writer: Writer | None = None) -> None:
         """Take the counts of `client` and `writer` into the result, as they stand when it is made."""
         self._client, self._writer = client, writer
 
@@ -78,8 +86,30 @@ class Tally:
             self._silent += [result.account.name] if result.silent else []
             self.watch.account(result)
         for failure in result.failures:
-            if self._failures.setdefault((appid, failure.dataset), failure) is failure:
-                log.info("account.failed", **asdict(failure))
+            self.fail(failure, of=appid)
+
+    def fail(self, failure: Failure, *, of: str) -> None:
+        """Note a failure of the account `of`: the first of its kind, and what befell a platform once for all."""
+        key = (failure.account, failure.dataset)
+        first = self._failures.setdefault(key, failure)
+        if first is failure:
+            log.info("account.failed", **asdict(failure))
+        elif failure.account != of:
+            accounts, windows = first.accounts + failure.accounts, first.windows + failure.windows
+            self._failures[key] = replace(first, accounts=accounts, windows=windows)
+
+    def note(self, notice: Notice) -> None:
+        """Note something worth knowing that is no failure."""
+        self._notices[notice.account, notice.kind] = notice
+
+    def give_up_if_unreachable(self, access: Access, workers: int) -> None:
+        """Raise `UnreachableError` when no account had an answer, and twice as many as `workers` no connection."""
+        enough = min(2 * workers, len(self.accounts))
+        if not access.client.answered and self.unreachable >= enough:
+            raise UnreachableError(
+                f"WeChat can't be reached: {self.unreachable} accounts tried {', '.join(access.route.hosts)} "
+                "and none had an answer. Check this host's network, the proxy and api.hosts"
+            )
 
     def result(self, run: str, *, error: str | None, stopped_by: int | None) -> RunResult:
         """The run's result, as far as it came; accounts with a document that MongoDB refused have failed."""
@@ -105,8 +135,8 @@ class Tally:
         )
 
     def _place(self, told: Failure | Notice) -> int:
-        """Results come in the order of the configuration, so that two of them can be compared."""
-        return self._places[told.account]
+        """Results come in the order of the configuration, so that two of them can be compared; platforms come last."""
+        return self._places.get(told.account, len(self._places))
 
     def _rejections(self, rejected: Mapping[str, str]) -> list[Failure]:
         names = {account.appid: account.name for account in self.accounts}

@@ -11,9 +11,10 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from collector import integrity
-from collector.config import Settings
+from collector.config import Selection, Settings
 from collector.datasets import DATASETS
 from collector.days import Days
+from collector.discovery import known_accounts
 from collector.errors import DatabaseError
 from collector.model import Account, AccountState
 from collector.plan import Target, begins
@@ -23,9 +24,9 @@ from collector.store.database import Database, Document, open_database
 from collector.store.documents import (
     KnownState,
     count_ownerless,
-    damaged_states,
     read_documents,
     read_state,
+    read_states,
     replace_state,
 )
 from collector.store.leases import lease
@@ -33,15 +34,14 @@ from collector.store.runs import new_run_id
 
 
 async def verify(
-    settings: Settings, accounts: Sequence[Account], target: Target, *, repair: bool, wait_s: float = 0.0
+    settings: Settings, selection: Selection, target: Target, *, repair: bool, wait_s: float = 0.0
 ) -> Verified:
-    """Compare the state of `accounts` with their documents; with `repair`, make it what the documents say.
+    """Compare the state of the selected accounts with their documents; with `repair`, make it what the documents say.
 
     Damaged states are found of whatever account, since they keep every run from beginning. `repair` needs the
     lease, and waits for it `wait_s` seconds. Raises `LeaseHeldError`, or `DatabaseError` when MongoDB is out of reach;
     what was repaired by then stays so.
     """
-    configured = {account.appid: account for account in settings.accounts}
     findings: list[AccountFindings] = []
     lost: list[DatabaseError] = []
     async with AsyncExitStack() as stack:
@@ -49,25 +49,29 @@ async def verify(
         if repair:
             run = new_run_id(datetime.now(UTC))
             await stack.enter_async_context(lease(database, run, "verify", on_lost=lost.append, wait_s=wait_s))
-        damaged = await damaged_states(database)
-        appids = dict.fromkeys([*(account.appid for account in accounts), *damaged])
+        states, damaged = await read_states(database)
+        known = {account.appid: account for account in known_accounts(settings, states)}
+        chosen = selection.of(tuple(known.values()))
+        appids = dict.fromkeys([*(account.appid for account in chosen), *damaged])
         foreign = await count_ownerless(database)
         for appid in appids:
             if lost:
                 raise lost[0]
-            found = await _verify(database, appid, configured.get(appid), target, repair=repair)
+            found = await _verify(database, appid, known.get(appid), target, repair=repair)
             foreign += found.foreign
             if found.differs or found.breaks or found.foreign:
                 findings.append(found)
     return Verified(len(appids), findings, foreign, repaired=repair)
 
 
-async def gaps(settings: Settings, accounts: Sequence[Account], target: Target) -> list[AccountGaps]:
-    """What the stored days of `accounts` lack of those wanted by `target`; accounts that lack nothing are left out.
+async def gaps(settings: Settings, selection: Selection, target: Target) -> list[AccountGaps]:
+    """What the stored days of the selected accounts lack of those that `target` wants; who lacks nothing is left out.
 
     Raises `DatabaseError` when MongoDB is out of reach.
     """
     async with open_database(settings.mongodb.uri, settings.mongodb.database) as database:
+        states, _ = await read_states(database)
+        accounts = selection.of(known_accounts(settings, states))
         found = [await _gaps(database, account, target) for account in accounts]
     return [lacking for lacking in found if lacking.missing or lacking.void or lacking.breaks]
 

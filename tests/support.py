@@ -57,7 +57,7 @@ async def run(
 ) -> RunResult:
     """One run over all accounts of `settings`; with `history`, a backfill."""
     target = replace(target_of(settings, clock), **history)
-    return await collect(settings, settings.accounts, Job(target), clock=clock, stop=stop or Stop(), watch=watch)
+    return await collect(settings, Job(target), clock=clock, stop=stop or Stop(), watch=watch)
 
 
 async def stored(database: Database) -> Documents:

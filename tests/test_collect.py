@@ -22,6 +22,7 @@ from pymongo.errors import AutoReconnect
 from support import FakeClock, run, settings_of, stored, truth
 
 from collector import collect as collect_module
+from collector import connect
 from collector.config import Settings
 from collector.days import ONE_DAY, Window
 from collector.model import AccountResult, Notice, Outcome, Rate, Secret, TokenKind
@@ -596,11 +597,11 @@ async def test_open_files_are_allowed_as_far_as_the_connections_need_them(monkey
     limits = [(64, 100_000)]
     monkeypatch.setattr(resource, "getrlimit", lambda kind: limits[-1])
     monkeypatch.setattr(resource, "setrlimit", lambda kind, limit: limits.append(limit))
-    assert collect_module._connections(64) == 320
+    assert connect._connections(64) == 320
     assert limits == [(64, 100_000), (420, 100_000)]
     limits[:] = [(256, 256)]
     with structlog.testing.capture_logs() as logs:
-        assert collect_module._connections(512) == 156
+        assert connect._connections(512) == 156
     assert [(log["event"], log["open_files"], log["wanted"]) for log in logs] == [("connections.limited", 256, 2660)]
     limits[:] = [(1024, resource.RLIM_INFINITY)]
-    assert collect_module._connections(512) == 2560
+    assert connect._connections(512) == 2560

@@ -336,7 +336,7 @@ async def test_a_stop_ends_the_wait_for_another_run(
         job = Job(target_of(settings, clock), wait_s=600)
         async with lease(database, "other", "run", on_lost=lambda error: None):
             asyncio.get_running_loop().call_later(0.05, stop.set, signal.SIGTERM)
-            result = await collect(settings, settings.accounts, job, clock=clock, stop=stop)
+            result = await collect(settings, job, clock=clock, stop=stop)
         assert sandbox.calls == []
     assert (result.exit, result.status) == (143, "stopped")
 

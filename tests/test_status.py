@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from support import FakeClock, run, settings_of
 
-from collector.config import ApiSettings, MongoSettings, RunSettings, Settings
+from collector.config import ApiSettings, MongoSettings, RunSettings, Selection, Settings
 from collector.datasets import CUMULATE, SUMMARY
 from collector.days import NO_DAYS, ONE_DAY, Days
 from collector.errors import DatabaseError
@@ -56,15 +56,14 @@ def look(database: Database, mongod: str) -> Look:
     async def looked(
         accounts: Iterable[Account],
         *states: AccountState,
-        selected: Iterable[Account] | None = None,
+        selected: Iterable[Account] = (),
         now: datetime = NOW,
     ) -> Status:
         if states:
             await database[ACCOUNTS].bulk_write([replacement(state) for state in states])
         mongodb = MongoSettings().model_copy(update={"uri": Secret(mongod), "database": database.name})
         settings = Settings(mongodb, ApiSettings(), RunSettings(), tuple(accounts))
-        chosen = [account for account in settings.accounts if account.enabled] if selected is None else selected
-        return await status(settings, tuple(chosen), now)
+        return await status(settings, Selection([account.appid for account in selected]), now)
 
     return looked
 
@@ -213,7 +212,7 @@ async def test_what_a_run_leaves_is_told(clock: FakeClock, database: Database, m
         await run(settings, clock)
         clock.instant += ONE_DAY
         await run(settings, clock)
-    found = await status(settings, settings.accounts, clock.now())
+    found = await status(settings, Selection(), clock.now())
     first, *others = found.accounts
     error = first.last_error
     assert (first.name, first.standing, first.missing_days) == (refused.name, Standing.FAILING, 7)

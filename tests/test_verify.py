@@ -12,7 +12,7 @@ import pytest
 from support import FakeClock, run, settings_of, stored, truth
 
 from collector.collect import target_of
-from collector.config import Settings
+from collector.config import Selection, Settings
 from collector.datasets import CUMULATE, SUMMARY
 from collector.days import ONE_DAY, Days, Window
 from collector.errors import DatabaseError
@@ -44,10 +44,12 @@ class Collected:
 
     async def verify(self, *accounts: Account, repair: bool = False) -> Verified:
         target = target_of(self.settings, self.clock)
-        return await verify(self.settings, accounts or self.accounts, target, repair=repair)
+        known = {account.appid: account for account in (*self.accounts, *accounts)}
+        settings = replace(self.settings, accounts=tuple(known.values()))
+        return await verify(settings, Selection([account.appid for account in accounts]), target, repair=repair)
 
     async def gaps(self) -> list[AccountGaps]:
-        return await gaps(self.settings, self.accounts, target_of(self.settings, self.clock))
+        return await gaps(self.settings, Selection(), target_of(self.settings, self.clock))
 
     async def lose(self, account: Account, days: Days) -> None:
         wanted = {"account": account.appid, "ref_date": {"$in": [str(day) for day in days]}}
@@ -335,7 +337,7 @@ async def test_gaps_reach_to_the_newest_day_and_an_account_never_collected_lacks
     new = replace(collected.accounts[0], appid="wxnew", name="new", since=None)
     target = target_of(collected.settings, collected.clock)
     week = Days.between(NEWEST - 6 * ONE_DAY, NEWEST)
-    assert await gaps(collected.settings, [new], target) == [
+    assert await gaps(replace(collected.settings, accounts=(new,)), Selection(), target) == [
         AccountGaps("wxnew", "new", {SUMMARY: week, CUMULATE: week})
     ]
 
@@ -349,4 +351,4 @@ async def test_a_database_that_is_not_there_is_the_commands_error(
         mongodb=collected.settings.mongodb.model_copy(update={"uri": Secret("mongodb://127.0.0.1:1")}),
     )
     with pytest.raises(DatabaseError, match="can't be reached"):
-        await verify(settings, collected.accounts, target_of(settings, collected.clock), repair=False)
+        await verify(settings, Selection(), target_of(settings, collected.clock), repair=False)

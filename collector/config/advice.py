@@ -9,12 +9,16 @@ from datetime import date
 
 from collector.config.schema import AccountsFile, ConfigFile
 from collector.config.variables import without_variables
-from collector.config.yamlfile import Document, Location
+from collector.config.yamlfile import Document, Location, Node
 from collector.days import FIRST_DAY
 from collector.model import Account, TokenKind
 
 File = tuple[Document, AccountsFile]
 
+_SECRETS = frozenset({"secret", "authorizer_refresh_token", "verify_ticket"})
+_ADDRESSES = frozenset({"uri", "proxy", "url"})
+_HEADER = "a header"
+_PLAIN_HEADERS = frozenset({"accept", "user-agent"})
 _PASSWORD = re.compile(r"://[^/@]*:[^/@]+@")
 
 
@@ -29,21 +33,32 @@ def _readable_secrets(files: Sequence[File]) -> Iterator[str]:
     for document, _ in files:
         if not document.mode & stat.S_IROTH:
             continue
-        literal = next((location for location in _secrets(document) if _is_literal(document, location)), None)
-        if literal:
-            yield f"{document.where(literal)}: others can read this file and its secrets; run chmod o-r {document.path}"
+        path, line = document.path, next(_literal_secrets(Node(1, document.entries), ""), None)
+        if line:
+            yield f"{path}:{line}: others can read this file and its secrets; run chmod o-r {path}"
 
 
-def _secrets(document: Document) -> Iterator[Location]:
-    yield "mongodb", "uri"
-    yield "api", "proxy"
-    yield from (("accounts", place, "secret") for place, _ in enumerate(document.accounts()))
+def _literal_secrets(node: Node, key: str) -> Iterator[int]:
+    """The lines of the secrets at `node`, to which `key` leads, that the file itself holds."""
+    match node.value:
+        case str(text):
+            if _is_literal(text, key):
+                yield node.line
+        case list(items):
+            for item in items:
+                yield from _literal_secrets(item, "")
+        case entries:
+            for name, entry in entries.items():
+                is_header = key == "headers" and name.lower() not in _PLAIN_HEADERS
+                yield from _literal_secrets(entry, _HEADER if is_header else name)
 
 
-def _is_literal(document: Document, location: Location) -> bool:
-    text = document.at(location).value
-    own = without_variables(text) if isinstance(text, str) else ""
-    return bool(own if location[-1] == "secret" else _PASSWORD.search(own))
+def _is_literal(text: str, key: str) -> bool:
+    if key in _SECRETS:
+        return bool(without_variables(text))
+    if key in _ADDRESSES:
+        return bool(_PASSWORD.search(without_variables(text)))
+    return key == _HEADER and without_variables(text) == text  # beside a variable stands a word such as Bearer
 
 
 def _early_days(files: Sequence[File]) -> Iterator[str]:

@@ -4,27 +4,20 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from collector.config import advice, yamlfile
-from collector.config.schema import (
-    AccountEntry,
-    AccountsFile,
-    ApiSettings,
-    ConfigFile,
-    MongoSettings,
-    RunSettings,
-    Section,
-)
+from collector.config import advice, consistency, yamlfile
+from collector.config.forms import Section
+from collector.config.schema import AccountsFile, ApiSettings, ConfigFile, Defaults, MongoSettings, RunSettings
 from collector.config.validation import validate
 from collector.config.yamlfile import Document
 from collector.days import FIRST_DAY, beijing_day
 from collector.errors import ConfigError, Fault
-from collector.model import Account
+from collector.model import Account, Component, FromComponent
 
 _SectionT = TypeVar("_SectionT", bound=Section)
 
@@ -33,7 +26,8 @@ _SectionT = TypeVar("_SectionT", bound=Section)
 class Settings:
     """All that the configuration says. `accounts` holds the disabled ones too, in the order of the files.
 
-    `warnings` are sentences for the user, each with file and line.
+    `defaults` are the fields of an account that sets nothing itself. `warnings` are sentences for the user, each with
+    file and line.
     """
 
     mongodb: MongoSettings
@@ -41,6 +35,12 @@ class Settings:
     run: RunSettings
     accounts: tuple[Account, ...]
     warnings: tuple[str, ...] = ()
+    components: tuple[Component, ...] = ()
+    defaults: Mapping[str, Any] = field(default_factory=lambda: dict(Defaults()))
+
+    def account_of(self, appid: str, name: str, component: str) -> Account:
+        """The account that a component of that name discovered: `defaults` apply, and its token is the component's."""
+        return _account(self.defaults, {"name": name, "appid": appid, "token": FromComponent(component)})
 
 
 def find(given: Sequence[Path], environ: Mapping[str, str], cwd: Path) -> tuple[Path, ...]:
@@ -60,7 +60,7 @@ def find(given: Sequence[Path], environ: Mapping[str, str], cwd: Path) -> tuple[
         if os.path.exists(place):  # noqa: PTH110 (Path.exists raises where a folder on the way is closed to us)
             return (place,)
     message = f"no configuration was found; looked for {', '.join(map(str, places))}"
-    remedy = "Copy accounts.example.yaml to accounts.yaml and fill it in, or name a file with --config."
+    remedy = "Write one with collector config generate accounts.yaml, or name a file with --config."
     raise ConfigError((Fault("accounts.yaml", message, remedy),))
 
 
@@ -81,13 +81,23 @@ def load(paths: Sequence[Path], environ: Mapping[str, str], now: datetime) -> Se
     reading = _Reading(environ, beijing_day(now))
     for path in paths:
         reading.add(path, ConfigFile)
-    faults = {*reading.faults, *_duplicates(reading.documents)}
-    if not reading.unread and not any(document.values.get("accounts") for document in reading.documents):
+    complete = ConfigFile not in reading.unread
+    faults = {*reading.faults, *consistency.faults(reading.documents, complete=complete)}
+    if not reading.unread and not _any_account(reading.documents):
         remedy = "Add one under `accounts:`, or name more files with `include:`."
         faults.add(Fault(str(paths[0]), "no account is configured", remedy))
     if faults:
-        raise ConfigError(tuple(sorted(faults, key=_place)))
+        raise ConfigError(in_order(faults))
     return _settings(reading.files, reading.warnings)
+
+
+def _any_account(documents: Sequence[Document]) -> bool:
+    return any(document.values.get("accounts") for document in documents) or consistency.discovers(documents)
+
+
+def in_order(faults: Iterable[Fault]) -> tuple[Fault, ...]:
+    """The faults by files and lines."""
+    return tuple(sorted(faults, key=_place))
 
 
 def _place(fault: Fault) -> tuple[str, int, str]:
@@ -98,13 +108,14 @@ def _place(fault: Fault) -> tuple[str, int, str]:
 class _Reading:
     """The files read so far, each once, and what was seen on the way.
 
-    `documents` are all that are YAML, `files` those of them that are valid, `unread` says that one is neither.
+    `documents` are all that are YAML, `files` those of them that are valid, `unread` the kinds of the files that are
+    neither.
     """
 
     def __init__(self, environ: Mapping[str, str], today: date) -> None:
         self.documents: list[Document] = []
         self.files: list[tuple[Document, AccountsFile]] = []
-        self.unread = False
+        self.unread: list[type[AccountsFile]] = []
         self.faults: list[Fault] = []
         self.warnings: list[str] = []
         self._environ = environ
@@ -120,7 +131,7 @@ class _Reading:
         try:
             document = yamlfile.read(path, self._environ)
         except ConfigError as error:
-            self.unread = True
+            self.unread.append(kind)
             self.faults += error.faults
             return
         self.documents.append(document)
@@ -147,32 +158,18 @@ class _Reading:
             self.warnings.append(f"{document.where(('include',))}: no file matches the pattern of `include`")
 
 
-def _duplicates(documents: list[Document]) -> Iterator[Fault]:
-    first: dict[tuple[str, str], str] = {}
-    for document in documents:
-        for place, _ in enumerate(document.accounts()):
-            entry = document.values["accounts"][place]
-            for key in ("name", "appid") if isinstance(entry, dict) else ():
-                value = entry.get(key)
-                if not isinstance(value, str) or not value:
-                    continue  # a fault of its own
-                where = document.where(("accounts", place, key))
-                taken = first.setdefault((key, value), where)
-                if taken is not where:
-                    remedy = f"Give each account its own `{key}`, or remove one of the two."
-                    yield Fault(where, f"`{key}` is taken by the account at {taken}", remedy)
-
-
 def _settings(files: list[tuple[Document, AccountsFile]], warnings: list[str]) -> Settings:
     tops = [file for _, file in files if isinstance(file, ConfigFile)]
     defaults = dict(_merged([file.defaults for file in tops]))
-    accounts = tuple(_account(defaults, entry) for _, file in files for entry in file.accounts)
+    accounts = tuple(_account(defaults, _given(entry)) for _, file in files for entry in file.accounts)
     return Settings(
         mongodb=_merged([file.mongodb for file in tops]),
         api=_merged([file.api for file in tops]),
         run=_merged([file.run for file in tops]),
         accounts=accounts,
         warnings=(*warnings, *advice.on(files, accounts)),
+        components=tuple(Component(**dict(entry)) for file in tops for entry in file.components),
+        defaults=defaults,
     )
 
 
@@ -187,6 +184,6 @@ def _given(section: Section) -> dict[str, Any]:
     return {key: getattr(section, key) for key in section.model_fields_set}
 
 
-def _account(defaults: dict[str, Any], entry: AccountEntry) -> Account:
-    account = Account(**defaults | _given(entry))
+def _account(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> Account:
+    account = Account(**{"secret": None, **defaults, **given})
     return replace(account, since=FIRST_DAY) if account.since and account.since < FIRST_DAY else account

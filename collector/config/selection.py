@@ -4,30 +4,43 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 from collector.errors import UsageError
 from collector.model import Account
 
 
-def select(accounts: Sequence[Account], names: Sequence[str], tags: Sequence[str]) -> tuple[Account, ...]:
-    """The enabled accounts of any of `tags`, within those of `names` (names or appids); without either, all enabled.
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The accounts of one command: those of any of `tags`, within those of `names` (names or appids)."""
 
-    Raises:
-        UsageError: a name matches nothing or a disabled account, or no account is left.
-    """
-    known = {key: account for account in accounts for key in (account.appid, account.name)}
-    if complaints := [complaint for name in names if (complaint := _complaint(name, known))]:
-        raise UsageError("\n".join(complaints))
-    chosen = tuple(
-        account
-        for account in accounts
-        if account.enabled
-        and (not names or not {account.name, account.appid}.isdisjoint(names))
-        and (not tags or not set(tags).isdisjoint(account.tags))
-    )
-    if not chosen:
-        raise UsageError(_nothing_left(accounts, names, tags))
-    return chosen
+    names: Sequence[str] = ()
+    tags: Sequence[str] = ()
+
+    def of(self, accounts: Sequence[Account]) -> tuple[Account, ...]:
+        """The enabled ones of `accounts` that are selected; all enabled ones where nothing was named.
+
+        Raises:
+            UsageError: a name matches nothing or a disabled account, or no account is left.
+        """
+        known = {key: account for account in accounts for key in (account.appid, account.name)}
+        if complaints := [complaint for name in self.names if (complaint := _complaint(name, known))]:
+            raise UsageError("\n".join(complaints))
+        chosen = tuple(
+            account
+            for account in accounts
+            if account.enabled
+            and (not self.names or not {account.name, account.appid}.isdisjoint(self.names))
+            and (not self.tags or not set(self.tags).isdisjoint(account.tags))
+        )
+        if not chosen:
+            raise UsageError(_nothing_left(accounts, self.names, self.tags))
+        return chosen
+
+    def reaches_beyond(self, accounts: Sequence[Account]) -> bool:
+        """Whether it may select others than `accounts`; those that a platform discovers have no tags."""
+        known = {key for account in accounts for key in (account.appid, account.name)}
+        return not self.tags and (not self.names or not known.issuperset(self.names))
 
 
 def _complaint(name: str, known: dict[str, Account]) -> str | None:

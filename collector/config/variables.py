@@ -46,4 +46,6 @@ def interpolate(text: str, environ: Mapping[str, str]) -> str:
 
 def without_variables(text: str) -> str:
     """What `text` holds of itself: each `${VAR}` taken out, defaults left in."""
+    if "${" not in text:
+        return text
     return _VARIABLE.sub(lambda match: "" if match["name"] and match["default"] is None else match[0], text)

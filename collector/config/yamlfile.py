@@ -1,4 +1,4 @@
-"""Read a YAML file into texts, lists and mappings that know their lines, with variables filled in.
+"""Read a YAML file into texts, lists and mappings that know their lines, with variables filled in; and write one.
 
 Every scalar is a text: what it means is the schema's business. So an all-digit secret stays as it was
 written, and a name `no` isn't False. An alias may stand for a text or a list of texts: accounts share
@@ -26,9 +26,12 @@ Location = tuple[int | str, ...]
 _MAX_DEPTH = 16
 """Deeper than any configuration, and shallow enough for recursion."""
 
+_NO_FOLD = 2**31 - 1
+"""The width of a line that no text is broken at."""
+
 _SAFE_KEY = re.compile(r"[A-Za-z][A-Za-z_-]{0,29}")
 
-_HOW_TO_BEGIN = "Begin with a copy of accounts.example.yaml."
+_HOW_TO_BEGIN = "Begin with the sample: collector config generate accounts.yaml"
 
 
 class Node(NamedTuple):
@@ -68,10 +71,18 @@ class Document:
         """`FILE:LINE` of `location`, for messages."""
         return f"{self.path}:{self.at(location).line}"
 
-    def accounts(self) -> list[Node]:
-        """What the list `accounts` holds; nothing where it isn't there or isn't a list."""
-        node = self.at(("accounts",))
-        return node.value if isinstance(node.value, list) else []
+    def sections(self) -> Iterator[tuple[Location, dict[str, Any]]]:
+        """The mappings at the top of the file, with their locations."""
+        for key, value in self.values.items():
+            if isinstance(value, dict):
+                yield (key,), value
+
+    def mappings(self, key: str) -> Iterator[tuple[Location, dict[str, Any]]]:
+        """The mappings in the list at `key`, with their locations; nothing where there is no list."""
+        items = self.values.get(key)
+        for place, item in enumerate(items if isinstance(items, list) else ()):
+            if isinstance(item, dict):
+                yield (key, place), item
 
 
 def shown_key(key: str) -> str:
@@ -94,6 +105,31 @@ def read(path: Path, environ: Mapping[str, str]) -> Document:
     faults = composer.faults
     values = {key: _filled(path, node, environ, faults) for key, node in root.value.items()}
     return Document(path, mode, root.value, values, tuple(faults))
+
+
+def dumped(values: dict[str, Any]) -> str:
+    """Texts, numbers, lists and mappings as YAML that `read` understands; what looks like a variable stays a text."""
+    return yaml.dump(_escaped(values), Dumper=yaml.CSafeDumper, allow_unicode=True, sort_keys=False, width=_NO_FOLD)
+
+
+def quoted(text: str) -> str:
+    """A text in double quotes on one line, as `read` understands it, for a file that is written by hand."""
+    dumped: str = yaml.dump(
+        _escaped(text), Dumper=yaml.CSafeDumper, allow_unicode=True, default_style='"', width=_NO_FOLD
+    )
+    return dumped.rstrip("\n")
+
+
+def _escaped(value: Any) -> Any:
+    match value:
+        case str():
+            return value.replace("${", "$${")
+        case list():
+            return [_escaped(item) for item in value]
+        case dict():
+            return {key: _escaped(item) for key, item in value.items()}
+        case _:
+            return value
 
 
 def _broken(path: Path, line: int, message: str, remedy: str) -> ConfigError:
@@ -179,7 +215,8 @@ class _Composer:
     def _node(self, event: Any, line: int = 0, depth: int = 0) -> Node:
         line = line or event.start_mark.line + 1
         if depth > _MAX_DEPTH:
-            raise _broken(self._path, line, "the nesting is too deep", "See accounts.example.yaml for the form.")
+            remedy = "See the sample for the form: collector config generate"
+            raise _broken(self._path, line, "the nesting is too deep", remedy)
         if isinstance(event, yaml.AliasEvent):
             return Node(line, self._anchored(event.anchor, line))
         value: str | list[Node] | dict[str, Node]

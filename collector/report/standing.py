@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
 
-from rich.cells import cell_len, set_cell_size
-
 from collector.days import BEIJING
-from collector.errors import printable
 from collector.model import Trouble
+from collector.report.table import Cells, Table, in_one_line
 from collector.report.words import counted
 
 
@@ -134,7 +132,7 @@ def as_table(status: Status, max_age_days: int | None = None, *, width: int | No
     former = [_former_cells(former) for former in status.no_longer_configured]
     datasets = (name.removeprefix("user_") for name in status.accounts[0].newest)
     header = ("name", *datasets, "missing", "born", "last success", "last error")
-    table = _Table([header, *rows, *silent, *former], width)
+    table = Table([header, *rows, *silent, *former], width)
     parts = [
         table.lines([header, *rows]),
         _totals_text(status),
@@ -193,44 +191,9 @@ def _apart(title: str, lines: str) -> str:
     return f"{title}\n{lines}" if lines else ""
 
 
-_Cells = tuple[str, ...]
-
-_NAME_CELLS = 12
-"""However narrow the terminal is, so much is shown of a name."""
-
-_ERROR_CELLS = 32
-"""An error that would have less room than this goes on in the terminal's next line."""
-
-
-class _Table:
-    """Columns as wide as the widest of their cells. On a terminal of `width` long names and errors are cut."""
-
-    def __init__(self, rows: Sequence[_Cells], width: int | None) -> None:
-        *columns, _ = zip(*rows, strict=True)
-        self._widths = [max(map(cell_len, column)) for column in columns]
-        self._room: int | None = None
-        if width is not None:
-            self._widths[0] = min(self._widths[0], max(_NAME_CELLS, width // 5))
-            room = width - sum(self._widths) - 2 * len(self._widths)
-            self._room = room if room >= _ERROR_CELLS else max(room + width, _ERROR_CELLS)
-
-    def lines(self, rows: Iterable[_Cells]) -> str:
-        return "\n".join(map(self._line, rows))
-
-    def _line(self, row: _Cells) -> str:
-        name, *cells, error = row
-        name_cells, *widths = self._widths
-        padded = [set_cell_size(_cut(name, name_cells), name_cells), *map(str.ljust, cells, widths)]
-        return "  ".join([*padded, error if self._room is None else _cut(error, self._room)]).rstrip()
-
-
-def _cut(text: str, cells: int) -> str:
-    return text if cell_len(text) <= cells else f"{set_cell_size(text, cells - 1).rstrip()}…"
-
-
-def _cells(account: AccountStatus) -> _Cells:
+def _cells(account: AccountStatus) -> Cells:
     return (
-        _in_one_line(account.name),
+        in_one_line(account.name),
         *map(_shown, account.newest.values()),
         f"{account.missing_days:>7,}",
         _shown(account.born),
@@ -239,9 +202,9 @@ def _cells(account: AccountStatus) -> _Cells:
     )
 
 
-def _former_cells(former: Former) -> _Cells:
+def _former_cells(former: Former) -> Cells:
     newest = map(_shown, former.newest.values())
-    return _in_one_line(former.name), *newest, "", "", _shown(former.last_success), former.account
+    return in_one_line(former.name), *newest, "", "", _shown(former.last_success), former.account
 
 
 def _error_text(account: AccountStatus) -> str:
@@ -252,7 +215,7 @@ def _error_text(account: AccountStatus) -> str:
     where = "" if len(account.errors) == len(account.newest) else f"{', '.join(account.errors)}: "
     said = where + ("" if error.errcode is None else f"{error.errcode} ") + error.errmsg
     what = f"{error.hint} ({said})" if error.hint else said
-    return _in_one_line(f"since {error.since.astimezone(BEIJING):%Y-%m-%d}: {what}")
+    return in_one_line(f"since {error.since.astimezone(BEIJING):%Y-%m-%d}: {what}")
 
 
 def _shown(value: date | None) -> str:
@@ -260,7 +223,3 @@ def _shown(value: date | None) -> str:
     if isinstance(value, datetime):
         return f"{value.astimezone(BEIJING):%Y-%m-%d %H:%M}"
     return "-" if value is None else str(value)
-
-
-def _in_one_line(text: str) -> str:
-    return " ".join(printable(text, len(text)).split())

@@ -83,10 +83,15 @@ def _totals(result: RunResult) -> str:
 def _waiting(notices: Sequence[Notice]) -> str:
     groups = _groups(notices, lambda notice: (notice.kind, notice.until))
     lines = ["Waiting, as WeChat ordered:"]
-    for _, (first, *others) in groups:
-        until = f", until {first.until.astimezone(BEIJING):%Y-%m-%d %H:%M} Beijing time" if first.until else ""
-        lines += _group(_WAITS.get(first.kind, first.kind) + until, [first, *others])
+    for _, together in groups:
+        lines += _group(notice_text(together[0]), together)
     return "\n".join(lines) if groups else ""
+
+
+def notice_text(notice: Notice) -> str:
+    """What an account waits for, and until when."""
+    until = f", until {notice.until.astimezone(BEIJING):%Y-%m-%d %H:%M} Beijing time" if notice.until else ""
+    return _WAITS.get(notice.kind, notice.kind) + until
 
 
 def _silent(result: RunResult) -> str:
@@ -117,7 +122,11 @@ def _groups(items: Iterable[T], key: Callable[[T], Hashable]) -> list[tuple[Hash
 
 def _group(remedy: str, items: Sequence[Failure | Notice]) -> list[str]:
     names = list(dict.fromkeys(item.name for item in items))
-    return [f"  {counted(len(names), 'account')}: {remedy}", f"    {_names(names)}"]
+    # A platform's failure stands for many accounts, and for none when it kept the collector from finding any.
+    platforms = [item for item in items if isinstance(item, Failure) and item.accounts != 1]
+    count = len(names) - len(platforms) + sum(item.accounts for item in platforms)
+    who = counted(count, "account") if count else "The platform"
+    return [f"  {who}: {remedy}", f"    {_names(names)}"]
 
 
 def _names(names: Sequence[str]) -> str:

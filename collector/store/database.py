@@ -17,8 +17,9 @@ from pymongo.errors import (
     PyMongoError,
 )
 
-from collector.errors import DatabaseError
-from collector.model import Secret
+from collector.errors import ConfigError, DatabaseError, Fault, OriginError
+from collector.model import Origin, Secret
+from collector.secrets import Secrets
 from collector.store.local import local_mongod
 
 Document = dict[str, Any]
@@ -74,15 +75,16 @@ _BOTH_WAYS_OUT = "check mongodb.uri and that MongoDB runs there, or leave mongod
 
 
 @asynccontextmanager
-async def open_database(uri: Secret | None, name: str) -> AsyncIterator[Database]:
+async def open_database(uri: Origin | None, name: str) -> AsyncIterator[Database]:
     """The database `name` at `uri`, answering and ready to be written; without a `uri`, of a local mongod.
 
-    Raises `DatabaseError` when it can't be had: within 10 s, but for a local mongod that is slow to start.
+    Raises `DatabaseError` when it can't be had: within 10 s, but for a local mongod that is slow to start; and
+    `ConfigError` when the `uri` can't be read where it lives.
     """
     async with AsyncExitStack() as stack:
         if uri is None:
             uri = Secret(await stack.enter_async_context(local_mongod()))
-        client = _client(uri)
+        client = _client(await _read(uri))
         stack.callback(client.close)
         database = client[name]
         with translated():
@@ -128,6 +130,13 @@ def translated() -> Iterator[None]:
     else:
         return
     raise DatabaseError(message)
+
+
+async def _read(uri: Origin) -> Secret:
+    try:
+        return await Secrets().read(uri)
+    except OriginError as error:
+        raise ConfigError((Fault("mongodb.uri", error.errmsg, error.remedy),)) from None
 
 
 def _client(uri: Secret) -> AsyncIOMotorClient[Document]:

@@ -52,11 +52,17 @@ async def read_state(database: Database, account: str) -> KnownState:
     return KnownState(_salvaged(document), damaged=True) if state is None else KnownState(state)
 
 
-async def damaged_states(database: Database) -> list[str]:
-    """The appids of the states that are damaged or of another version."""
+async def read_states(database: Database) -> tuple[dict[str, AccountState], list[str]]:
+    """All states, by appid, and the appids of those that are damaged or of another version."""
+    states: dict[str, AccountState] = {}
+    damaged: list[str] = []
     with translated():
-        found = _collection(database, ACCOUNTS).find({"_id": {"$type": "string"}})
-        return [document["_id"] async for document in found if _state(document) is None]
+        async for document in _collection(database, ACCOUNTS).find({"_id": {"$type": "string"}}):
+            if state := _state(document):
+                states[state.account] = state
+            else:
+                damaged.append(document["_id"])
+    return states, damaged
 
 
 async def replace_state(database: Database, state: AccountState) -> None:

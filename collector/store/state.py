@@ -3,6 +3,7 @@
 A document holds the whole value, so writing it twice does no harm::
 
     { _id: "wx…", version: 1, name: "acme-shoes", tags: ["retail"], born: "2019-03-02", history_since: "2015-01-01",
+      authorizer: { component: "agency", nick_name: "Acme 鞋", mini_program: false },
       user_summary: { covered: [{ begin: "2026-11-01", end: "2026-11-23" }], void: [],
                       empty: [{ begin: …, end: …, on: "2026-11-24" }], refreshed_to: "2026-11-23",
                       not_before: ISODate(), calls: { on: "2026-11-24", count: 2 }, last_success: ISODate(),
@@ -22,13 +23,13 @@ from pymongo import ReplaceOne
 
 from collector.days import Days, Window
 from collector.errors import DatabaseError
-from collector.model import AccountState, DatasetState, Trouble
+from collector.model import AccountState, Authorizer, DatasetState, Trouble
 from collector.store.database import USER_DAILY, Database, Document, translated
 
 ACCOUNTS = "accounts"
 VERSION = 1
 
-_OWN_KEYS = frozenset({"_id", "version", "name", "tags", "born", "history_since"})
+_OWN_KEYS = frozenset({"_id", "version", "name", "tags", "born", "history_since", "authorizer"})
 MOST_NAMED = 5
 
 
@@ -70,12 +71,14 @@ def to_document(state: AccountState) -> Document:
         "tags": list(state.tags),
         "born": _day(state.born),
         "history_since": _day(state.history_since),
+        "authorizer": state.authorizer and {key: getattr(state.authorizer, key) for key in Authorizer.__slots__},
     }
     return _present(known | {name: _dataset(dataset) for name, dataset in state.datasets.items()})
 
 
 def from_document(document: Mapping[str, Any]) -> AccountState:
     """The state that a document holds. Raises `ValueError`, `TypeError` or `KeyError` where it isn't one."""
+    authorizer = document.get("authorizer")
     if document["version"] != VERSION or not isinstance(document["_id"], str):
         raise ValueError("another version")
     return AccountState(
@@ -84,6 +87,7 @@ def from_document(document: Mapping[str, Any]) -> AccountState:
         tags=tuple(document["tags"]),
         born=_date(document.get("born")),
         history_since=_date(document.get("history_since")),
+        authorizer=Authorizer(**authorizer) if authorizer else None,
         datasets={name: _dataset_state(document[name]) for name in document.keys() - _OWN_KEYS},
     )
 

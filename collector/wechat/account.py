@@ -11,10 +11,10 @@ import structlog
 from collector.days import Window
 from collector.errors import ApiError, CallKind, Reaction, TransientError, UnwantedError
 from collector.model import Account
-from collector.wechat.client import Client, Request
+from collector.wechat.access import Access
+from collector.wechat.answers import Request
 from collector.wechat.limits import Budget, Limiter
 from collector.wechat.tokens import Token, Tokens
-from collector.wechat.waits import Clock, Stop
 
 log = structlog.get_logger()
 
@@ -25,14 +25,15 @@ MOST_IN_FLIGHT = 4
 class AccountApi:
     """WeChat's data calls for one account, at most `MOST_IN_FLIGHT` at once and within its rate."""
 
-    def __init__(
-        self, account: Account, client: Client, *, stop: Stop, clock: Clock, token: Token | None = None
-    ) -> None:
+    def __init__(self, account: Account, access: Access, token: Token | None = None) -> None:
+        stop, clock = access.stop, access.clock
+        source = access.source_of(account, access.route_of(account))
         self._account = account
-        self._client = client
+        self._client = access.client
+        self._route = access.route_of(account)
         self.budget = Budget(account.daily_calls, clock=clock)
         self._limiter = Limiter(account.rate_limit, stop=stop, clock=clock)
-        self._tokens = Tokens(account, client, clock=clock, token=token)
+        self._tokens = Tokens(source, access.client, clock=clock, whose=str(account), token=token)
         self._in_flight = asyncio.Semaphore(MOST_IN_FLIGHT)
         self._stop = stop
 
@@ -40,6 +41,11 @@ class AccountApi:
     def token(self) -> Token | None:
         """The token in hand, with which another `AccountApi` of the account can go on."""
         return self._tokens.token
+
+    @property
+    def host(self) -> str | None:
+        """The host that answered last on the account's way to WeChat."""
+        return self._route.answered_by
 
     async def log_in(self) -> None:
         """Have a token, so that an account which can't get one fails before anything is asked."""
@@ -57,6 +63,18 @@ class AccountApi:
             what = f"{self._account} {path} {window}"
             return await self._client.retrying(partial(self._once, path, window, wanted), what=what)
 
+    async def quota_left(self, path: str) -> int | None:
+        """How many calls of `path` WeChat allows for the rest of the day; None where it doesn't say.
+
+        Raises what a call raises; it isn't repeated, and counts as none of the account's data calls.
+        """
+        token = await self._tokens.get()
+        query = {"access_token": token.value.get_secret_value()}
+        call = Request(CallKind.TOKEN, "POST", "/cgi-bin/openapi/quota/get", "quota", query, {"cgi_path": path})
+        quota = (await self._route.request(call))["quota"]
+        left = quota.get("remain") if isinstance(quota, dict) else None
+        return left if isinstance(left, int) else None
+
     async def _once(self, path: str, window: Window, wanted: Callable[[], bool]) -> list[object]:
         """One call at the account's pace; once more with another token, or slower, where WeChat asks for that."""
         while True:
@@ -68,7 +86,7 @@ class AccountApi:
                 continue  # the turn took so long; a call that waits for a token after its turn would meet the next
             self.budget.spend(path)
             try:
-                answer = await self._client.request(_request(path, window, token))
+                answer = await self._route.request(_request(path, window, token))
             except ApiError as error:
                 await self._mend(error, token, slowdowns)
                 self._client.retries += 1

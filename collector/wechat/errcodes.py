@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from collector.errors import TROUBLE_HINT, ApiError, CallKind, Reaction
+from collector.errors import TROUBLE_HINT, ApiError, CallError, CallKind, Reaction
 
 _TABLE: dict[Reaction, tuple[int, ...]] = {
     Reaction.RETRY: (-1, 61450),
@@ -72,7 +72,12 @@ _DEFAULT_HINTS: Mapping[Reaction, str] = MappingProxyType(
     }
 )
 
+_REFUSED_CREDENTIAL: Mapping[CallKind, Reaction] = MappingProxyType(
+    {CallKind.TOKEN: Reaction.ACCOUNT, CallKind.COMPONENT: Reaction.COMPONENT, CallKind.DATA: Reaction.REFRESH}
+)
+
 _IP_CODES = frozenset({40164, 45035, 61004})
+_PLATFORM_IP = 61004
 _IP_TEXT = re.compile(r"(?:invalid ip|requestip:)\s*((?:\d{1,3}\.){3}\d{1,3}|[0-9a-f:]*:[0-9a-f:.]+)", re.IGNORECASE)
 _RID = re.compile(r"\brid: ?([0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{8})")
 _TAIL = re.compile(r"\s*(?:rid: ?\S+|hint: ?\[[^\]]*\])")
@@ -92,17 +97,17 @@ def api_error(errcode: int, errmsg: str, kind: CallKind) -> ApiError:
     )
 
 
-def refused_ip(error: ApiError) -> str | None:
+def refused_ip(error: CallError) -> str | None:
     """The IP of ours that WeChat doesn't let in, if that is what the error says; behind NAT several occur."""
     found = _IP_TEXT.search(error.errmsg) if error.errcode in _IP_CODES else None
     return found[1] if found else None
 
 
 def _reaction(errcode: int, kind: CallKind) -> Reaction:
-    """A refused credential on the token call is the secret itself; on a data call, the token."""
+    """A refused credential on the token call is the secret itself; on a call of a platform or for data, its token."""
     reaction = REACTIONS.get(errcode, Reaction.UNKNOWN)
-    if kind is CallKind.TOKEN and reaction is Reaction.REFRESH:
-        return Reaction.ACCOUNT
+    if reaction is Reaction.REFRESH:
+        return _REFUSED_CREDENTIAL[kind]
     return reaction
 
 
@@ -110,5 +115,6 @@ def _hint(errcode: int, errmsg: str, reaction: Reaction) -> str:
     if errcode in _IP_CODES:
         ip = _IP_TEXT.search(errmsg)
         where = ip[1] if ip else "this host's IP"
-        return f"allow {where} in the account's console; WeChat takes 5 to 10 minutes to heed it"
+        whose = "platform's" if errcode == _PLATFORM_IP else "account's"
+        return f"allow {where} in the {whose} console; WeChat takes 5 to 10 minutes to heed it"
     return _HINTS.get(errcode) or _DEFAULT_HINTS.get(reaction, "")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from collector.config import Settings, load
+from collector.config import Settings, load, sample
 from collector.errors import ConfigError, Fault
 
 NOW = datetime(2026, 11, 23, 17, 0, tzinfo=UTC)  # 01:00 of the 24th in Beijing
@@ -57,3 +58,9 @@ def faults(loaded: Load) -> Faults:
         return caught.value.faults
 
     return faults
+
+
+@pytest.fixture
+def whole_sample() -> str:
+    """The sample with everything that it has commented out."""
+    return re.sub(r"(?m)^( *)# ( *(?:- )?[a-z0-9_]+:(?: |$))", r"\1\2", sample())

@@ -13,20 +13,24 @@ from collector.errors import ConfigError, Fault
 
 GOOD = "accounts: [{name: a, appid: wx0000000000000001, secret: s}]\n"
 
+ELSEWHERE = "or where it is: {file: PATH}, {credential: NAME} or {command: [PROGRAM, ARGUMENT]}"
 URI = (
     "Write the address of a MongoDB, such as mongodb://USER:PASSWORD@HOST/ with @ : / % of the password "
-    "percent-encoded, or leave the key out."
+    f"percent-encoded, {ELSEWHERE}, or leave the key out."
 )
 DATABASE = "Write a name of up to 63 letters, digits, `_` and `-`, such as wechat."
 HOSTS = "Write a list of addresses without a path, such as [https://api.weixin.qq.com]."
 TIMEOUT = "Write a number of seconds above 0 and up to 600, such as 10."
-PROXY = "Write the address of a proxy, such as http://HOST:3128, or leave the key out."
+PROXY = f"Write the address of a proxy, such as http://HOST:3128, {ELSEWHERE}, or leave the key out."
 WORKERS = "Write a whole number from 1 to 1000, such as 64."
 LOOKBACK = "Write a whole number of days from 1 to 3650, such as 7."
 PUBLISHED_AT = 'Write a time of day from "00:00" to "23:59", such as "08:00".'
 RATE = "Write a number of calls from 1 up, a second or a minute, such as 5/s or 30/min."
 SINCE = "Write a day as YYYY-MM-DD that isn't in the future, such as 2025-01-01."
 INCLUDE = "Write one pattern of file names, such as accounts.d/*.yaml, or leave the key out."
+TOKEN_WAYS = "{component: NAME}, {url: ADDRESS} or {command: [PROGRAM, ARGUMENT]}"
+TOKEN = f"Write stable or classic, or where the token is: {TOKEN_WAYS}."
+KNOWN_DEFAULTS = "Take it out; known here: rate_limit, token, since, daily_calls."
 WRONG = "isn't of the right form"
 
 SETTINGS = [
@@ -38,7 +42,12 @@ SETTINGS = [
     (f"mongodb: {{database: {'d' * 64}}}", f"`database` can't be '{'d' * 64}'", DATABASE),
     ("mongodb: {databse: x}", "`databse` isn't known here", "Write `database`."),
     ("mongodb: [x]", f"`mongodb` {WRONG}", "Write the keys `uri` and `database` below it."),
-    ("api: 5", f"`api` {WRONG}", "Write the keys `hosts`, `timeout` and `proxy` below it."),
+    ("api: 5", f"`api` {WRONG}", "Write the keys `hosts`, `timeout`, `proxy` and `ipv4_only` below it."),
+    (
+        "api: {ipv4_only: maybe}",
+        "`ipv4_only` can't be 'maybe'",
+        "Write true, so that WeChat is reached by IPv4 alone, or false.",
+    ),
     ("api: {hosts: []}", "`hosts` is empty", HOSTS),
     ("api: {hosts: https://a.example}", f"`hosts` {WRONG}", HOSTS),
     ("api: {hosts: [ftp://a.example]}", f"`hosts` {WRONG}", HOSTS),
@@ -64,7 +73,8 @@ SETTINGS = [
     ("run: text", f"`run` {WRONG}", "Write the keys `workers`, `lookback` and `published_at` below it."),
     ("defaults: {rate_limit: fast}", "`rate_limit` can't be 'fast'", RATE),
     ("defaults: {rate_limit: [5]}", f"`rate_limit` {WRONG}", RATE),
-    ("defaults: {token: secret}", "`token` can't be 'secret'", "Write stable or classic."),
+    ("defaults: {token: secret}", f"`token` {WRONG}", TOKEN),
+    ("defaults: {proxy: 'http://h'}", "`proxy` isn't known here", KNOWN_DEFAULTS),
     ("defaults: {since: 20250101}", "`since` can't be '20250101'", SINCE),
     ("defaults: {since: 2025-02-30}", "`since` can't be '2025-02-30'", SINCE),
     ("defaults: {since: 2026-11-25}", "`since` can't be '2026-11-25'", SINCE),
@@ -79,7 +89,7 @@ SETTINGS = [
     (
         "bogus: 1",
         "`bogus` isn't known here",
-        "Take it out; known here: accounts, mongodb, api, run, defaults, include.",
+        "Take it out; known here: accounts, mongodb, api, run, defaults, components, include.",
     ),
     ("run: {<<: {workers: 1}}", "the merge key `<<` isn't supported", "Put what accounts share under `defaults:`."),
     ("run: {[a]: 1}", "a key is no plain text", "Quote a value that begins with `{` or `[`."),
@@ -95,7 +105,10 @@ def test_a_setting_of_another_form_is_a_fault(
 
 NAME = "Write a name of up to 100 characters, such as acme-shoes."
 APPID = "Write the AppID from the account's console: wx and 16 digits of 0-9 and a-f."
-SECRET = "Write the AppSecret from the account's console, best as a variable such as ${ACME_SECRET}."
+SECRET_FORM = f"the AppSecret from the account's console, best as a variable such as ${{ACME_SECRET}}, {ELSEWHERE}"
+SECRET = f"Write {SECRET_FORM}."
+SECRET_MISSING = f"Add `secret`: {SECRET_FORM}. Or say with `token` where the account's token is: {TOKEN_WAYS}."
+REFRESH_TOKEN = f"Write the account's authorizer_refresh_token, {ELSEWHERE}."
 TAGS = "Write a list of texts, such as [retail]."
 
 ACCOUNTS = [
@@ -112,7 +125,11 @@ ACCOUNTS = [
     ("tags", "['']", "`tags` is empty", TAGS),
     ("tags", "[[a]]", f"`tags` {WRONG}", TAGS),
     ("enabled", "yes", "`enabled` can't be 'yes'", "Write true or false."),
-    ("token", "url", "`token` can't be 'url'", "Write stable or classic."),
+    ("token", "url", f"`token` {WRONG}", TOKEN),
+    ("proxy", "proxy.example", f"`proxy` {WRONG}", PROXY),
+    ("hosts", "[https://u@a.example]", f"`hosts` {WRONG}", HOSTS),
+    ("hosts", "[]", "`hosts` is empty", HOSTS),
+    ("authorizer_refresh_token", "[x]", f"`authorizer_refresh_token` {WRONG}", REFRESH_TOKEN),
     ("rate_limit", "0/s", "`rate_limit` can't be '0/s'", RATE),
     ("since", "2026-11-25", "`since` can't be '2026-11-25'", SINCE),
     ("tag", "[x]", "`tag` isn't known here", "Write `tags`."),
@@ -131,7 +148,7 @@ def test_a_field_of_an_account_of_another_form_is_a_fault(
 
 
 BROKEN_YAML = "Check indentation (no tabs), colons and quotes here."
-BEGIN = "Begin with a copy of accounts.example.yaml."
+BEGIN = "Begin with the sample: collector config generate accounts.yaml"
 
 FILES = [
     ("", "1", "the file holds nothing, not keys such as `accounts:`", BEGIN),
@@ -147,7 +164,12 @@ FILES = [
     ("a: 1\n  b: 2", "2", "this isn't YAML: mapping values are not allowed in this context", BROKEN_YAML),
     ("accounts:\n - a\n b: 1", "3", "this isn't YAML: did not find expected '-' indicator", BROKEN_YAML),
     ("a: " + "[" * 5000, "1", "this isn't YAML: exceeded maximum nesting depth", BROKEN_YAML),
-    ("\na: " + "[" * 20 + "]" * 20, "2", "the nesting is too deep", "See accounts.example.yaml for the form."),
+    (
+        "\na: " + "[" * 20 + "]" * 20,
+        "2",
+        "the nesting is too deep",
+        "See the sample for the form: collector config generate",
+    ),
     (
         "a: 1\nb: *c",
         "2",
@@ -199,7 +221,7 @@ def test_no_account_at_all_is_a_fault(faults: Callable[..., tuple[Fault, ...]], 
 
 
 def test_accounts_that_are_no_mappings_are_faults(faults: Callable[..., tuple[Fault, ...]]) -> None:
-    remedy = "Write a list of accounts, each with `name`, `appid` and `secret`."
+    remedy = "Write a list of accounts, each with `name` and `appid`, and `secret` or `token`."
     assert faults("accounts:\n  - secret:abc\n") == (Fault("accounts.yaml:2", f"`accounts` {WRONG}", remedy),)
     assert faults("accounts: acme") == (Fault("accounts.yaml:1", f"`accounts` {WRONG}", remedy),)
 
@@ -214,11 +236,14 @@ def test_a_missing_field_is_a_fault_at_the_line_where_its_account_begins(
 
 def test_unset_variables_are_faults_and_hide_no_others(faults: Callable[..., tuple[Fault, ...]]) -> None:
     content = "mongodb:\n  uri: mongodb://${U}:${P}@h\naccounts:\n  - name: ${N}\n    appid: ${\n    bogus: ${N}\n"
-    known = "Take it out; known here: rate_limit, token, since, daily_calls, name, appid, secret, tags, enabled."
+    known = (
+        "Take it out; known here: rate_limit, token, since, daily_calls, name, appid, secret, "
+        "authorizer_refresh_token, proxy, hosts, tags, enabled."
+    )
     assert faults(content) == (
         Fault("accounts.yaml:2", "the variable P isn't set", "Set P in the environment."),
         Fault("accounts.yaml:2", "the variable U isn't set", "Set U in the environment."),
-        Fault("accounts.yaml:4", "`secret` is missing", SECRET.replace("Write", "Add `secret`:")),
+        Fault("accounts.yaml:4", "`secret` is missing", SECRET_MISSING),
         Fault("accounts.yaml:4", "the variable N isn't set", "Set N in the environment."),
         Fault(
             "accounts.yaml:5", "a `${` names no variable", "Write ${NAME} or ${NAME:-default}, or $${ for a plain ${."
@@ -289,6 +314,17 @@ SLIPS = [
     "api: {proxy: 'ftp://u:l3akedvalue@h', hosts: ['https://u:l3akedvalue@h']}",
     "run: {workers: '${LEAK}', published_at: '${OTHER:-}${LEAK}'}",
     "defaults: {token: '${LEAK}', l3akedvalue: x, l3akedvalue: y}",
+    "defaults: {token: l3akedvalue}",
+    "defaults: {token: {component: l3akedvalue, '${LEAK}': l3akedvalue}}",
+    "defaults: {token: {l3akedvalue: l3akedvalue, url: 'http://h/{l3akedvalue}'}}",
+    "defaults: {token: {url: 'ftp://l3akedvalue', json: l3akedvalue., headers: {l3akedvalue: [x], 'l3akedvalue ': y}}}",
+    "defaults: {token: {command: [a, l3akedvalue, '{l3akedvalue}', ''], expires_json: l3akedvalue/}}",
+    "defaults: {token: {l3akedvalue: x}}",
+    "mongodb: {uri: {file: ['${LEAK}'], command: l3akedvalue}}",
+    "components: [{name: '${LEAK}', appid: l3akedvalue, secret: [l3akedvalue], verify_ticket: {l3akedvalue: x}}]",
+    "components: [l3akedvalue, {name: l3akedvalue, secret: x}, {name: l3akedvalue, access_token: l3akedvalue}]",
+    "accounts: [{name: a, token: {component: a}, proxy: 'ftp://l3akedvalue', authorizer_refresh_token: [l3akedvalue]}]",
+    "accounts: [{name: a, hosts: ['http://u:l3akedvalue@h'], secret: {credential: l3akedvalue/..}}]",
     "accounts: [{name: a, secret:l3akedvalue}]",
     "accounts: [{name: a, appid: l3akedvalue, secret: [l3akedvalue]}]",
     "accounts: [{name: a, appid: '${LEAK}', secret: 'l3akedvalue x', tags: l3akedvalue}]",

@@ -50,7 +50,7 @@ def test_without_any_file_the_error_says_where_it_looked_and_how_to_begin(tmp_pa
         Fault(
             "accounts.yaml",
             f"no configuration was found; looked for {looked}",
-            "Copy accounts.example.yaml to accounts.yaml and fill it in, or name a file with --config.",
+            "Write one with collector config generate accounts.yaml, or name a file with --config.",
         ),
     )
 

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from collector.config import load
-from collector.config.schema import parse_rate
+from collector.config.texts import parse_rate
 from collector.config.variables import VariableError, interpolate, without_variables
 from collector.errors import ConfigError
-from collector.model import Account, Rate
+from collector.model import Account, FromUrl, Rate
 
 NAMES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,8}", fullmatch=True)
 DOLLARS = st.text(st.sampled_from("${}:-ab"), max_size=12)
@@ -105,3 +105,25 @@ def test_what_a_variable_holds_is_a_valid_secret_or_a_fault(value: str) -> None:
         else:
             assert value.encode()
             assert accounts == (Account("a", "wx0000000000000001", SecretStr(value), Rate(5, 1)),)
+
+
+@given(
+    st.sampled_from(["{file: V}", "{credential: V}", "{command: [V]}", "V"]),
+    st.text(st.characters(), max_size=20) | st.just("\udcff") | st.text(st.sampled_from("/.{}appid\0:@"), max_size=9),
+)
+def test_what_a_variable_holds_makes_a_valid_source_or_a_fault(form: str, value: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "accounts.yaml")
+        secret, url = (
+            form.replace("V", "'${S}'"),
+            "{url: 'http://h${S}', headers: {X: " + form.replace("V", "'${S}'") + "}}",
+        )
+        account = f"name: a, appid: wx0000000000000001, secret: {secret}, token: {url}, proxy: {secret}"
+        path.write_text(f"accounts: [{{{account}}}]")
+        try:
+            (loaded,) = load([path], {"S": value}, datetime.now(UTC)).accounts
+        except ConfigError as error:
+            assert all("accounts.yaml:1" in fault.where for fault in error.faults)  # noqa: PT017 (some are good)
+        else:
+            assert isinstance(loaded.token, FromUrl)
+            assert loaded.token.url.get_secret_value().encode() == f"http://h{value}".encode()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import SecretStr
 
-from collector.config import select
+from collector.config import Selection
 from collector.errors import UsageError
 from collector.model import Account, Rate
 
@@ -35,7 +35,7 @@ ALL = (SHOES, TEA, BANK, OLD)
 def test_enabled_accounts_of_any_tag_within_those_named(
     names: list[str], tags: list[str], chosen: tuple[Account, ...]
 ) -> None:
-    assert select(ALL, names, tags) == chosen
+    assert Selection(names, tags).of(ALL) == chosen
 
 
 @pytest.mark.parametrize(
@@ -57,11 +57,11 @@ def test_enabled_accounts_of_any_tag_within_those_named(
 )
 def test_what_matches_nothing_is_a_usage_error(names: list[str], tags: list[str], message: str) -> None:
     with pytest.raises(UsageError) as caught:
-        select(ALL, names, tags)
+        Selection(names, tags).of(ALL)
     assert str(caught.value) == message
 
 
 def test_nothing_but_disabled_accounts_is_a_usage_error() -> None:
     with pytest.raises(UsageError) as caught:
-        select([OLD], [], [])
+        Selection().of([OLD])
     assert str(caught.value) == "all accounts are disabled; set `enabled: true` for one in the configuration"

@@ -122,6 +122,7 @@ def test_the_json_object_has_the_fields_of_the_contract() -> None:
                 "rid": "r-i-d",
                 "hint": ALLOW,
                 "windows": 2,
+                "accounts": 1,
             }
         ],
         "notices": [{"account": "wxa", "name": "a", "kind": "quota", "until": until}],

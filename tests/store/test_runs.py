@@ -76,6 +76,7 @@ async def test_its_entry_tells_how_it_ended(database: Database) -> None:
         "rid": "rid-1",
         "hint": "correct appid",
         "windows": 2,
+        "accounts": 1,
     }
     entry, instants = await _entry(database)
     assert entry == _ended(result, failures=[failure], status="partial", exit=3)

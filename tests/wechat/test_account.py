@@ -1,5 +1,4 @@
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import date
 from typing import Any
 
@@ -9,8 +8,10 @@ from aioresponses import CallbackResult, aioresponses
 from collector.days import Window
 from collector.errors import TransientError
 from collector.model import Account
+from collector.secrets import Secrets
+from collector.wechat.access import Access
 from collector.wechat.account import MOST_IN_FLIGHT, AccountApi
-from collector.wechat.client import TRIES, Client
+from collector.wechat.client import TRIES, Client, Route
 from collector.wechat.waits import Stop
 
 HOST = "https://wechat.test"
@@ -19,21 +20,18 @@ WINDOW = Window(date(2026, 11, 17), date(2026, 11, 23))
 
 
 @pytest.fixture
-async def client(stop: Stop) -> AsyncIterator[Client]:
-    async with Client.opened([HOST], timeout_s=5, proxy=None, connections=16, stop=stop) as opened:
-        yield opened
+def web(web: Any) -> Any:
+    """The web with tokens for whoever asks."""
+    web.post(f"{HOST}/cgi-bin/stable_token", payload={"access_token": "T", "expires_in": 7200}, repeat=True)
+    return web
 
 
 @pytest.fixture
-def web() -> Any:
-    with aioresponses() as mocked:
-        mocked.post(f"{HOST}/cgi-bin/stable_token", payload={"access_token": "T", "expires_in": 7200}, repeat=True)
-        yield mocked
+def api(account: Account, route: Route, secrets: Secrets, stop: Stop, clock: Any) -> AccountApi:
+    return AccountApi(account, Access(route, secrets, clock=clock, stop=stop))
 
 
-async def test_a_window_is_asked_by_its_first_and_last_day(
-    web: Any, client: Client, account: Account, stop: Stop, clock: Any
-) -> None:
+async def test_a_window_is_asked_by_its_first_and_last_day(web: Any, api: AccountApi) -> None:
     asked = []
 
     def answer(url: object, **kwargs: Any) -> CallbackResult:
@@ -41,24 +39,22 @@ async def test_a_window_is_asked_by_its_first_and_last_day(
         return CallbackResult(payload={"list": [{"ref_date": "2026-11-23"}]})
 
     web.post(f"{HOST}{PATH}?access_token=T", callback=answer)
-    rows = await AccountApi(account, client, stop=stop, clock=clock).rows(PATH, WINDOW)
+    rows = await api.rows(PATH, WINDOW)
     assert rows == [{"ref_date": "2026-11-23"}]
     assert asked == [{"begin_date": "2026-11-17", "end_date": "2026-11-23"}]
 
 
 @pytest.mark.parametrize("value", [{}, "rows", 5, True])
 async def test_a_list_that_is_none_is_tried_again_and_then_fails(
-    web: Any, client: Client, account: Account, stop: Stop, clock: Any, value: object
+    web: Any, api: AccountApi, client: Client, value: object
 ) -> None:
     web.post(f"{HOST}{PATH}?access_token=T", payload={"list": value}, repeat=True)
     with pytest.raises(TransientError, match="isn't a list"):
-        await AccountApi(account, client, stop=stop, clock=clock).rows(PATH, WINDOW)
+        await api.rows(PATH, WINDOW)
     assert client.calls == TRIES
 
 
-async def test_no_more_than_four_calls_are_in_flight(
-    web: Any, client: Client, account: Account, stop: Stop, clock: Any
-) -> None:
+async def test_no_more_than_four_calls_are_in_flight(web: Any, api: AccountApi) -> None:
     in_flight: list[int] = [0]
     most = 0
 
@@ -71,6 +67,13 @@ async def test_no_more_than_four_calls_are_in_flight(
         return CallbackResult(payload={"list": []})
 
     web.post(f"{HOST}{PATH}?access_token=T", callback=answer, repeat=True)
-    api = AccountApi(account, client, stop=stop, clock=clock)
     await asyncio.gather(*(api.rows(PATH, WINDOW) for _ in range(12)))
     assert most == MOST_IN_FLIGHT
+
+
+async def test_a_dataset_isnt_asked_again_and_again_for_want_of_a_token(client: Client, api: AccountApi) -> None:
+    with aioresponses() as web:
+        web.post(f"{HOST}/cgi-bin/stable_token", status=502, repeat=True)
+        failed = await asyncio.gather(*(api.rows(PATH, WINDOW) for _ in range(8)), return_exceptions=True)
+    assert {str(error) for error in failed} == {"HTTP 502 instead of an answer"}
+    assert (client.calls, client.token_calls, client.retries) == (0, TRIES, TRIES - 1)

@@ -1,18 +1,18 @@
 import asyncio
 import signal
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 from unittest.mock import Mock
 
 import aiohttp
 import pytest
-from aioresponses import aioresponses
 
 from collector.errors import ApiError, CallError, CallKind, HostError, StoppedError, TransientError
 from collector.model import Secret
+from collector.secrets import Secrets
 from collector.wechat import client as module
-from collector.wechat.client import TRIES, Client, Request
+from collector.wechat.answers import Request
+from collector.wechat.client import TRIES, Client, Route
 from collector.wechat.waits import Stop
 
 ONE, TWO = "https://one.wechat.test", "https://two.wechat.test"
@@ -24,27 +24,20 @@ REQUEST = Request(CallKind.DATA, "POST", PATH, "list", {"access_token": TOKEN}, 
 
 
 @pytest.fixture
-async def client(stop: Stop) -> AsyncIterator[Client]:
-    async with Client.opened([ONE, TWO], timeout_s=5, proxy=None, connections=4, stop=stop) as opened:
-        yield opened
+def route(client: Client, secrets: Secrets) -> Route:
+    return Route(client, [ONE, TWO], None, secrets)
 
 
-@pytest.fixture
-def web() -> Any:
-    with aioresponses() as mocked:
-        yield mocked
-
-
-async def test_an_answer_is_an_object_with_the_expected_key(web: Any, client: Client) -> None:
+async def test_an_answer_is_an_object_with_the_expected_key(web: Any, client: Client, route: Route) -> None:
     web.post(URL, payload={"list": []}, headers={"Content-Type": "text/plain"})
-    assert await client.request(REQUEST) == {"list": []}
+    assert await route.request(REQUEST) == {"list": []}
     assert (client.calls, client.token_calls, client.answered) == (1, 0, True)
 
 
 @pytest.mark.parametrize("errcode", [0, "0"])
-async def test_errcode_zero_is_success(web: Any, client: Client, errcode: object) -> None:
+async def test_errcode_zero_is_success(web: Any, route: Route, errcode: object) -> None:
     web.post(URL, payload={"errcode": errcode, "errmsg": "ok", "list": [1]})
-    assert (await client.request(REQUEST))["list"] == [1]
+    assert (await route.request(REQUEST))["list"] == [1]
 
 
 @pytest.mark.parametrize(
@@ -59,10 +52,10 @@ async def test_errcode_zero_is_success(web: Any, client: Client, errcode: object
         {"errcode": 0, "base_resp": {"errcode": 48001, "errmsg": "api unauthorized"}, "list": []},
     ],
 )
-async def test_an_errcode_is_an_error_however_it_is_wrapped(web: Any, client: Client, answer: object) -> None:
+async def test_an_errcode_is_an_error_however_it_is_wrapped(web: Any, route: Route, answer: object) -> None:
     web.post(URL, payload=answer)
     with pytest.raises(ApiError) as failed:
-        await client.request(REQUEST)
+        await route.request(REQUEST)
     assert (failed.value.errcode, failed.value.errmsg) == (48001, "api unauthorized")
 
 
@@ -87,52 +80,52 @@ async def test_an_errcode_is_an_error_however_it_is_wrapped(web: Any, client: Cl
         b"[" * 5000,
     ],
 )
-async def test_a_body_that_is_no_answer_is_a_passing_trouble(web: Any, client: Client, body: bytes) -> None:
+async def test_a_body_that_is_no_answer_is_a_passing_trouble(web: Any, route: Route, body: bytes) -> None:
     web.post(URL, body=body)
     with pytest.raises(TransientError):
-        await client.request(REQUEST)
+        await route.request(REQUEST)
 
 
-async def test_control_characters_inside_strings_are_tolerated(web: Any, client: Client) -> None:
+async def test_control_characters_inside_strings_are_tolerated(web: Any, route: Route) -> None:
     web.post(URL, body=b'{"list": ["a\x01\nb"]}')
-    assert await client.request(REQUEST) == {"list": ["a\x01\nb"]}
+    assert await route.request(REQUEST) == {"list": ["a\x01\nb"]}
 
 
-async def test_a_body_without_end_is_refused(web: Any, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_body_without_end_is_refused(web: Any, route: Route, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MOST_BYTES", 100)
     web.post(URL, body=b'{"list": ["' + b"x" * 100 + b'"]}')
     with pytest.raises(TransientError, match="a body of more than 100 bytes"):
-        await client.request(REQUEST)
+        await route.request(REQUEST)
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 408, 429])
-async def test_these_http_statuses_pass(web: Any, client: Client, status: int) -> None:
+async def test_these_http_statuses_pass(web: Any, route: Route, status: int) -> None:
     web.post(URL, status=status, body="<html>")
     with pytest.raises(TransientError, match=f"HTTP {status} instead of an answer"):
-        await client.request(REQUEST)
+        await route.request(REQUEST)
 
 
 @pytest.mark.parametrize("status", [404, 403, 302, 204])
-async def test_other_http_statuses_are_not_tried_again(web: Any, client: Client, status: int) -> None:
+async def test_other_http_statuses_are_not_tried_again(web: Any, client: Client, route: Route, status: int) -> None:
     web.post(URL, status=status, repeat=True)
     with pytest.raises(CallError, match=f"HTTP {status}") as failed:
-        await client.retrying(lambda: client.request(REQUEST))
+        await client.retrying(lambda: route.request(REQUEST))
     assert not isinstance(failed.value, TransientError)
     assert (client.calls, client.retries) == (1, 0)
 
 
-async def test_a_passing_trouble_is_tried_again(web: Any, client: Client) -> None:
+async def test_a_passing_trouble_is_tried_again(web: Any, client: Client, route: Route) -> None:
     web.post(URL, status=502)
     web.post(URL, payload={"errcode": -1, "errmsg": "system error"})
     web.post(URL, payload={"list": []})
-    assert await client.retrying(lambda: client.request(REQUEST)) == {"list": []}
+    assert await client.retrying(lambda: route.request(REQUEST)) == {"list": []}
     assert (client.calls, client.retries) == (3, 2)
 
 
-async def test_a_trouble_that_stays_ends_after_some_tries(web: Any, client: Client) -> None:
+async def test_a_trouble_that_stays_ends_after_some_tries(web: Any, client: Client, route: Route) -> None:
     web.post(URL, payload={"errcode": -1, "errmsg": "system error"}, repeat=True)
     with pytest.raises(CallError) as failed:
-        await client.retrying(lambda: client.request(REQUEST))
+        await client.retrying(lambda: route.request(REQUEST))
     assert failed.value.errcode == -1
     assert (client.calls, client.retries) == (TRIES, TRIES - 1)
 
@@ -167,11 +160,11 @@ FAULTS = [
 
 @pytest.mark.parametrize(("fault", "said"), FAULTS)
 async def test_a_connection_fault_is_translated_and_holds_no_token(
-    web: Any, client: Client, fault: Exception, said: str
+    web: Any, client: Client, route: Route, fault: Exception, said: str
 ) -> None:
     web.post(URL, exception=fault)
     with pytest.raises(HostError) as failed:
-        await client.request(REQUEST)
+        await route.request(REQUEST)
     assert str(failed.value) == f"{ONE} gave no answer ({said})"
     assert failed.value.__cause__ is None
     assert failed.value.__context__ is None
@@ -179,16 +172,16 @@ async def test_a_connection_fault_is_translated_and_holds_no_token(
 
 
 async def test_after_a_connection_fault_the_next_host_is_asked_for_the_rest_of_the_run(
-    web: Any, client: Client
+    web: Any, client: Client, route: Route
 ) -> None:
     web.post(URL, exception=ConnectionResetError())
     web.post(URL_TWO, payload={"list": [2]}, repeat=True)
     for _ in range(2):
-        assert (await client.retrying(lambda: client.request(REQUEST)))["list"] == [2]
+        assert (await client.retrying(lambda: route.request(REQUEST)))["list"] == [2]
     assert (client.calls, client.retries) == (3, 1)
 
 
-async def test_calls_that_fail_together_leave_a_host_once(web: Any, client: Client) -> None:
+async def test_calls_that_fail_together_leave_a_host_once(web: Any, client: Client, route: Route) -> None:
     together = asyncio.Barrier(4)
 
     async def wait_for_the_others(url: object, **kwargs: object) -> None:
@@ -196,7 +189,7 @@ async def test_calls_that_fail_together_leave_a_host_once(web: Any, client: Clie
 
     web.post(URL, callback=wait_for_the_others, exception=ConnectionResetError(), repeat=True)
     web.post(URL_TWO, payload={"list": [2]}, repeat=True)
-    answers = await asyncio.gather(*(client.retrying(lambda: client.request(REQUEST)) for _ in range(4)))
+    answers = await asyncio.gather(*(client.retrying(lambda: route.request(REQUEST)) for _ in range(4)))
     assert [answer["list"] for answer in answers] == [[2]] * 4
     assert client.calls == 8
 
@@ -204,19 +197,19 @@ async def test_calls_that_fail_together_leave_a_host_once(web: Any, client: Clie
 @pytest.mark.parametrize(
     "errmsg", [f"invalid credential {TOKEN} rid: 5f422231-52120df7-13fcb545", f"{TOKEN}{TOKEN}", f"x={TOKEN}&y"]
 )
-async def test_a_token_that_wechat_repeats_is_masked(web: Any, client: Client, errmsg: str) -> None:
+async def test_a_token_that_wechat_repeats_is_masked(web: Any, route: Route, errmsg: str) -> None:
     web.post(URL, payload={"errcode": 40001, "errmsg": errmsg})
     with pytest.raises(ApiError) as failed:
-        await client.request(REQUEST)
+        await route.request(REQUEST)
     assert TOKEN not in repr(failed.value) + str(failed.value) + failed.value.errmsg
     assert "***" in failed.value.errmsg
 
 
-async def test_a_long_token_that_wechat_repeats_is_masked_whole(web: Any, client: Client) -> None:
+async def test_a_long_token_that_wechat_repeats_is_masked_whole(web: Any, route: Route) -> None:
     token = "T" * 510
     web.post(f"{ONE}{PATH}?access_token={token}", payload={"errcode": 40001, "errmsg": f"invalid {token}"})
     with pytest.raises(ApiError) as failed:
-        await client.request(replace(REQUEST, query={"access_token": token}))
+        await route.request(replace(REQUEST, query={"access_token": token}))
     assert failed.value.errmsg == "invalid ***"
 
 
@@ -225,31 +218,34 @@ def test_a_request_does_not_show_its_token_or_secret() -> None:
     assert "s3cret" not in repr(replace(REQUEST, body={"secret": "s3cret"}))
 
 
-async def test_a_redirect_is_not_followed_and_the_proxy_and_time_out_are_those_given(web: Any, stop: Stop) -> None:
+async def test_a_redirect_is_not_followed_and_the_proxy_and_time_out_are_those_given(
+    web: Any, stop: Stop, secrets: Secrets
+) -> None:
     web.post(URL, payload={"list": []})
-    async with Client.opened([ONE], timeout_s=3, proxy=Secret("http://p:1"), connections=4, stop=stop) as client:
-        await client.request(REQUEST)
-        assert client._session.timeout.total == 3
-        assert str(client._session._default_proxy) == "http://p:1"
+    async with Client.opened(timeout_s=3, connections=4, stop=stop) as client:
+        await Route(client, [ONE], Secret("http://p:1"), secrets).request(REQUEST)
+        assert client.session.timeout.total == 3
+        assert client.session.connector is not None
+        assert client.session.connector.limit == 4
     (sent,) = next(iter(web.requests.values()))
-    assert sent.kwargs["allow_redirects"] is False
+    assert (sent.kwargs["proxy"], sent.kwargs["allow_redirects"]) == ("http://p:1", False)
 
 
-async def test_after_the_last_host_the_first_is_asked_again(web: Any, client: Client) -> None:
+async def test_after_the_last_host_the_first_is_asked_again(web: Any, client: Client, route: Route) -> None:
     web.post(URL, exception=ConnectionResetError())
     web.post(URL_TWO, exception=ConnectionResetError())
     web.post(URL, payload={"list": [1]})
-    assert (await client.retrying(lambda: client.request(REQUEST)))["list"] == [1]
+    assert (await client.retrying(lambda: route.request(REQUEST)))["list"] == [1]
 
 
-async def test_after_the_stop_no_call_begins(web: Any, client: Client, stop: Stop) -> None:
+async def test_after_the_stop_no_call_begins(web: Any, client: Client, route: Route, stop: Stop) -> None:
     stop.set(signal.SIGTERM)
     with pytest.raises(StoppedError):
-        await client.retrying(lambda: client.request(REQUEST))
+        await client.retrying(lambda: route.request(REQUEST))
     assert client.calls == 0
 
 
-async def test_token_calls_are_counted_apart(web: Any, client: Client) -> None:
+async def test_token_calls_are_counted_apart(web: Any, client: Client, route: Route) -> None:
     web.post(f"{ONE}/cgi-bin/stable_token", payload={"access_token": "T"})
-    await client.request(Request(CallKind.TOKEN, "POST", "/cgi-bin/stable_token", "access_token", {}, {"secret": "s"}))
+    await route.request(Request(CallKind.TOKEN, "POST", "/cgi-bin/stable_token", "access_token", {}, {"secret": "s"}))
     assert (client.calls, client.token_calls) == (0, 1)

@@ -89,6 +89,18 @@ def test_a_refused_credential_on_the_token_call_is_the_accounts_secret(errcode: 
     assert api_error(errcode, "invalid credential", CallKind.DATA).reaction is Reaction.REFRESH
 
 
+@pytest.mark.parametrize("errcode", [40001, 40014, 42001])
+def test_a_refused_credential_on_a_call_of_a_platform_is_the_platforms_token(errcode: int) -> None:
+    error = api_error(errcode, "invalid credential", CallKind.COMPONENT)
+    assert error.reaction is Reaction.COMPONENT
+    assert error.hint == "the third-party platform's own ticket or token is stale"
+
+
+@pytest.mark.parametrize("errcode", sorted(REACTIONS.keys() - {40001, 40014, 42001}))
+def test_every_other_errcode_means_the_same_on_all_calls(errcode: int) -> None:
+    assert {api_error(errcode, "x", kind).reaction for kind in CallKind} == {REACTIONS[errcode]}
+
+
 def test_an_errcode_that_nobody_knows_is_unknown_and_asks_for_support() -> None:
     error = api_error(99999, "what is this", CallKind.DATA)
     assert (error.reaction, str(error)) == (Reaction.UNKNOWN, "99999 what is this")
@@ -116,12 +128,12 @@ IP_MESSAGES = [
 
 
 @pytest.mark.parametrize(("errmsg", "ip"), IP_MESSAGES)
-@pytest.mark.parametrize("errcode", [40164, 45035, 61004])
-def test_the_refused_ip_is_read_and_stands_in_the_remedy(errcode: int, errmsg: str, ip: str | None) -> None:
+@pytest.mark.parametrize(("errcode", "whose"), [(40164, "account's"), (45035, "account's"), (61004, "platform's")])
+def test_the_refused_ip_is_read_and_stands_in_the_remedy(errcode: int, whose: str, errmsg: str, ip: str | None) -> None:
     error = api_error(errcode, errmsg, CallKind.TOKEN)
     assert refused_ip(error) == ip
     where = ip or "this host's IP"
-    assert error.hint == f"allow {where} in the account's console; WeChat takes 5 to 10 minutes to heed it"
+    assert error.hint == f"allow {where} in the {whose} console; WeChat takes 5 to 10 minutes to heed it"
 
 
 def test_other_errors_have_no_refused_ip() -> None:

@@ -1,18 +1,18 @@
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
-from aioresponses import CallbackResult, aioresponses
+from aioresponses import CallbackResult
 from support import FakeClock
 
-from collector.errors import ApiError, CallError, CallKind, Reaction
-from collector.model import Account, TokenKind
-from collector.wechat.client import Client
+from collector.errors import ApiError, CallError, CallKind, OriginError, Reaction, TransientError
+from collector.model import Account, FromFile, Secret
+from collector.secrets import Secrets
+from collector.wechat.client import TRIES, Client, Route
 from collector.wechat.errcodes import ROTATING_HINT, api_error
-from collector.wechat.tokens import Tokens
-from collector.wechat.waits import Stop
+from collector.wechat.tokens import Classic, Grant, Source, Stable, Tokens
 
 HOST = "https://wechat.test"
 STABLE = f"{HOST}/cgi-bin/stable_token"
@@ -20,9 +20,8 @@ REFUSAL = {"errcode": 40001, "errmsg": "invalid credential"}
 
 
 @pytest.fixture
-async def client(stop: Stop) -> AsyncIterator[Client]:
-    async with Client.opened([HOST], timeout_s=5, proxy=None, connections=4, stop=stop) as opened:
-        yield opened
+def tokens(account: Account, client: Client, route: Route, secrets: Secrets, clock: FakeClock) -> Tokens:
+    return Tokens(Stable(account, route, secrets), client, clock=clock, whose=str(account))
 
 
 class StableCall:
@@ -39,20 +38,13 @@ class StableCall:
         return CallbackResult(payload={"access_token": token, "expires_in": self.expires_in})
 
 
-@pytest.fixture
-def web() -> Any:
-    with aioresponses() as mocked:
-        yield mocked
-
-
 def _refusal() -> ApiError:
     return api_error(40001, "invalid credential", CallKind.DATA)
 
 
-async def test_many_calls_at_once_ask_for_one_token(web: Any, client: Client, account: Account, clock: Any) -> None:
+async def test_many_calls_at_once_ask_for_one_token(web: Any, client: Client, tokens: Tokens) -> None:
     call = StableCall("T1")
     web.post(STABLE, callback=call, repeat=True)
-    tokens = Tokens(account, client, clock=clock)
     got = await asyncio.gather(*(tokens.get() for _ in range(10)))
     assert {token.value.get_secret_value() for token in got} == {"T1"}
     assert call.asked == [False]
@@ -60,20 +52,19 @@ async def test_many_calls_at_once_ask_for_one_token(web: Any, client: Client, ac
 
 
 async def test_the_classic_call_is_a_get_with_the_secret_in_its_query(
-    web: Any, client: Client, account: Account, clock: Any
+    web: Any, account: Account, route: Route, secrets: Secrets
 ) -> None:
     query = f"appid={account.appid}&grant_type=client_credential&secret=s3cret-of-acme"
     web.get(f"{HOST}/cgi-bin/token?{query}", payload={"access_token": "C1", "expires_in": 7200})
-    token = await Tokens(replace(account, token=TokenKind.CLASSIC), client, clock=clock).get()
-    assert token.value.get_secret_value() == "C1"
+    grant = await Classic(account, route, secrets).grant()
+    assert (grant.value.get_secret_value(), grant.expires_in_s) == ("C1", 7200)
 
 
 async def test_a_token_near_its_end_is_renewed_but_at_most_every_ten_seconds(
-    web: Any, client: Client, account: Account, clock: FakeClock
+    web: Any, tokens: Tokens, clock: FakeClock
 ) -> None:
     call = StableCall("T1", "T2", "T3", expires_in=345)
     web.post(STABLE, callback=call, repeat=True)
-    tokens = Tokens(account, client, clock=clock)
     await tokens.get()
     await clock.sleep(345 - 61)
     assert (await tokens.get()).value.get_secret_value() == "T1"
@@ -87,35 +78,26 @@ async def test_a_token_near_its_end_is_renewed_but_at_most_every_ten_seconds(
     assert call.asked == [False] * 3
 
 
-async def test_calls_refused_together_ask_the_source_once(
-    web: Any, client: Client, account: Account, clock: Any
-) -> None:
+async def test_calls_refused_together_ask_the_source_once(web: Any, tokens: Tokens) -> None:
     call = StableCall("T1", "T2")
     web.post(STABLE, callback=call, repeat=True)
-    tokens = Tokens(account, client, clock=clock)
     first = await tokens.get()
     newer = await asyncio.gather(*(tokens.after_refusal(first, _refusal()) for _ in range(4)))
     assert {token.value.get_secret_value() for token in newer} == {"T2"}
     assert call.asked == [False, False]
 
 
-async def test_the_refused_token_given_again_is_forced_once(
-    web: Any, client: Client, account: Account, clock: Any
-) -> None:
+async def test_the_refused_token_given_again_is_forced_once(web: Any, tokens: Tokens) -> None:
     call = StableCall("T1", "T1", "T2")
     web.post(STABLE, callback=call, repeat=True)
-    tokens = Tokens(account, client, clock=clock)
     newer = await tokens.after_refusal(await tokens.get(), _refusal())
     assert newer.value.get_secret_value() == "T2"
     assert call.asked == [False, False, True]
 
 
-async def test_a_new_token_refused_at_once_fails_the_account(
-    web: Any, client: Client, account: Account, clock: Any
-) -> None:
+async def test_a_new_token_refused_at_once_fails_the_account(web: Any, tokens: Tokens) -> None:
     call = StableCall("T1", "T2")
     web.post(STABLE, callback=call, repeat=True)
-    tokens = Tokens(account, client, clock=clock)
     first = await tokens.get()
     tokens.worked(first)
     second = await tokens.after_refusal(first, _refusal())
@@ -127,12 +109,9 @@ async def test_a_new_token_refused_at_once_fails_the_account(
     assert call.asked == [False, False]
 
 
-async def test_a_token_that_worked_may_be_refused_three_times_a_run(
-    web: Any, client: Client, account: Account, clock: Any
-) -> None:
+async def test_a_token_that_worked_may_be_refused_three_times_a_run(web: Any, tokens: Tokens) -> None:
     call = StableCall("T1", "T2", "T3", "T4", "T5")
     web.post(STABLE, callback=call, repeat=True)
-    tokens = Tokens(account, client, clock=clock)
     token = await tokens.get()
     for _ in range(3):
         tokens.worked(token)
@@ -152,18 +131,79 @@ async def test_a_token_that_worked_may_be_refused_three_times_a_run(
         {"access_token": "T"},
     ],
 )
-async def test_an_answer_that_is_no_token_fails_plainly(
-    web: Any, client: Client, account: Account, clock: Any, answer: dict[str, object]
-) -> None:
+async def test_an_answer_that_is_no_token_fails_plainly(web: Any, tokens: Tokens, answer: dict[str, object]) -> None:
     web.post(STABLE, payload=answer, repeat=True)
     with pytest.raises(CallError, match="lacks access_token or expires_in") as failed:
-        await Tokens(account, client, clock=clock).get()
+        await tokens.get()
     assert failed.value.kind is CallKind.TOKEN
 
 
-async def test_a_wrong_secret_is_asked_once_and_no_more(web: Any, client: Client, account: Account, clock: Any) -> None:
+async def test_a_wrong_secret_is_asked_once_and_no_more(web: Any, client: Client, tokens: Tokens) -> None:
     web.post(STABLE, payload=REFUSAL, repeat=True)
     with pytest.raises(ApiError) as failed:
-        await Tokens(account, client, clock=clock).get()
+        await tokens.get()
     assert failed.value.reaction is Reaction.ACCOUNT
     assert client.token_calls == 1
+
+
+async def test_a_source_that_fails_is_asked_by_one_call_for_all(web: Any, client: Client, tokens: Tokens) -> None:
+    web.post(STABLE, status=502, repeat=True)
+    failed = await asyncio.gather(*(tokens.get() for _ in range(10)), return_exceptions=True)
+    assert {str(error) for error in failed} == {"HTTP 502 instead of an answer"}
+    assert client.token_calls == TRIES
+
+
+async def test_a_call_that_needs_a_token_isnt_tried_again_for_want_of_it(
+    web: Any, client: Client, tokens: Tokens
+) -> None:
+    web.post(STABLE, status=502, repeat=True)
+    with pytest.raises(TransientError, match="HTTP 502"):
+        await client.retrying(tokens.get)
+    assert (client.token_calls, client.retries) == (TRIES, TRIES - 1)
+
+
+async def test_after_a_refusal_a_source_in_trouble_is_told_to_all_and_nobody_is_blamed_for_rotating(
+    web: Any, client: Client, tokens: Tokens
+) -> None:
+    web.post(STABLE, payload={"access_token": "T1", "expires_in": 7200})
+    web.post(STABLE, status=502, repeat=True)
+    first = await tokens.get()
+    calls = (tokens.after_refusal(first, _refusal()) for _ in range(4))
+    failed = await asyncio.gather(*calls, return_exceptions=True)
+    assert {str(error) for error in failed} == {"HTTP 502 instead of an answer"}
+    assert client.token_calls == 1 + TRIES
+
+
+@pytest.mark.parametrize("way", [Stable, Classic])
+async def test_an_account_without_a_secret_is_told_so(
+    way: Any, client: Client, account: Account, route: Route, secrets: Secrets
+) -> None:
+    source: Source = way(replace(account, secret=None), route, secrets)
+    with pytest.raises(OriginError) as failed:
+        await source.grant()
+    assert str(failed.value) == "the account has no secret: give it a `secret`, or a `token` from elsewhere"
+    assert client.token_calls == 0
+
+
+async def test_a_secret_is_read_where_it_lives_when_it_is_needed(
+    web: Any, account: Account, route: Route, secrets: Secrets, tmp_path: Path
+) -> None:
+    sent = []
+
+    def answer(url: object, **kwargs: Any) -> CallbackResult:
+        sent.append(kwargs["json"])
+        return CallbackResult(payload={"access_token": "T1", "expires_in": 7200})
+
+    web.post(STABLE, callback=answer)
+    source = Stable(replace(account, secret=FromFile(tmp_path / "secret")), route, secrets)
+    (tmp_path / "secret").write_text("s3cret-of-file\n")
+    (tmp_path / "secret").chmod(0o600)
+    assert await source.grant() == Grant(Secret("T1"), 7200)
+    assert sent == [
+        {
+            "grant_type": "client_credential",
+            "appid": account.appid,
+            "secret": "s3cret-of-file",
+            "force_refresh": False,
+        }
+    ]

@@ -1,0 +1,145 @@
+"""The rules that join values with one another, over all files: unique names, and what refers to what.
+
+They look at what is written, valid or not, so that one fault hides no other.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from collector.config.schema import SECRET_WAYS, SECTIONS, TOKEN_WAYS
+from collector.config.validation import close_to
+from collector.config.yamlfile import Document, Location
+from collector.errors import Fault
+from collector.model import TokenKind
+
+Entry = tuple[Document, Location, dict[str, Any]]
+"""A mapping of a file, and where it stands."""
+
+_PLACEHOLDER = re.compile(r"(?<!\$)\{[A-Za-z_][\w-]*\}", re.ASCII)  # ${word} is a shell's own
+
+
+def faults(documents: Sequence[Document], *, complete: bool) -> Iterator[Fault]:
+    """Everything that doesn't fit together. Where `documents` aren't `complete`, what is missing may be elsewhere."""
+    accounts, components = _listed(documents, "accounts"), _listed(documents, "components")
+    sections = [(document, *entry) for document in documents for entry in document.sections()]
+    sources = [*_sources([*sections, *accounts, *components])]
+    yield from _duplicates(accounts, "account")
+    yield from _duplicates(components, "component")
+    for component in components:
+        yield from _credentials(component)
+    for source in sources:
+        yield from _lonely_lifetime(source)
+        yield from _placeholders(source)
+    if complete:
+        yield from _missing_secrets(sections, accounts)
+        yield from _unknown_components(sources, components)
+
+
+def duplicates(key: str, values: Iterable[tuple[str, object]], what: str) -> Iterator[Fault]:
+    """Values of `key` that two of a kind have; each comes with its `FILE:LINE`. An empty one is a fault of its own."""
+    first: dict[str, str] = {}
+    for where, value in values:
+        if isinstance(value, str) and value:
+            taken = first.setdefault(value, where)
+            if taken is not where:
+                remedy = f"Give each {what} its own `{key}`, or remove one of the two."
+                yield Fault(where, f"`{key}` is taken by the {what} at {taken}", remedy)
+
+
+def discovers(documents: Sequence[Document]) -> bool:
+    """Whether one of the components is to find accounts of its own."""
+    switches = (entry.get("discover", "false") for _, _, entry in _listed(documents, "components"))
+    return any(str(switch).lower() != "false" for switch in switches)
+
+
+def _listed(documents: Sequence[Document], section: str) -> list[Entry]:
+    return [(document, *entry) for document in documents for entry in document.mappings(section)]
+
+
+def _sources(entries: Sequence[Entry]) -> Iterator[Entry]:
+    """Every mapping in the place of a text: where a secret, a token or a header is."""
+    for document, location, entry in entries:
+        for key, value in entry.items():
+            if isinstance(value, dict):
+                yield document, (*location, key), value
+                headers = value.get("headers")
+                for name, header in headers.items() if isinstance(headers, dict) else ():
+                    if isinstance(header, dict):
+                        yield document, (*location, key, "headers", name), header
+
+
+def _duplicates(entries: Sequence[Entry], what: str) -> Iterator[Fault]:
+    for key in ("name", "appid"):
+        values = [(document.where((*location, key)), entry.get(key)) for document, location, entry in entries]
+        yield from duplicates(key, values, what)
+
+
+def _credentials(component: Entry) -> Iterator[Fault]:
+    """A component has its token from somewhere, or asks for it itself, and not both."""
+    document, location, entry = component
+    own = [key for key in ("secret", "verify_ticket") if key in entry]
+    if "access_token" in entry:
+        for key in own:
+            remedy = "Keep `access_token` alone, or `secret` and `verify_ticket`."
+            yield Fault(document.where((*location, key)), f"`{key}` stands beside `access_token`", remedy)
+    elif len(own) < len(("secret", "verify_ticket")):
+        missing = "access_token" if not own else "secret" if own == ["verify_ticket"] else "verify_ticket"
+        form = SECTIONS["components"].known()[missing].description
+        other = "; or add `secret` and `verify_ticket`" if not own else ""
+        yield Fault(document.where(location), f"`{missing}` is missing", f"Add `{missing}`: {form}{other}.")
+
+
+def _missing_secrets(sections: Sequence[Entry], accounts: Sequence[Entry]) -> Iterator[Fault]:
+    usual: object = TokenKind.STABLE
+    for _, location, section in sections:
+        if location == ("defaults",):
+            usual = section.get("token", usual)
+    for document, location, entry in accounts:
+        if "secret" not in entry and entry.get("token", usual) in tuple(TokenKind):
+            remedy = f"Add `secret`: {SECRET_WAYS}. Or say with `token` where the account's token is: {TOKEN_WAYS}."
+            yield Fault(document.where(location), "`secret` is missing", remedy)
+
+
+def _unknown_components(sources: Sequence[Entry], components: Sequence[Entry]) -> Iterator[Fault]:
+    written = {
+        entry["name"]: document.at((*location, "name")).value
+        for document, location, entry in components
+        if isinstance(entry.get("name"), str)
+    }
+    for document, location, source in sources:
+        name = source.get("component") if _is_token(location) else None
+        if isinstance(name, str) and name and name not in written:
+            close = close_to(name, written)
+            remedy = f"Write `{written[close]}`." if close else "Add it under `components:`, or write the name of one."
+            where = document.where((*location, "component"))
+            yield Fault(where, "`component` is the name of no component", remedy)
+
+
+def _lonely_lifetime(source: Entry) -> Iterator[Fault]:
+    document, location, values = source
+    if "expires_json" in values and "json" not in values and (_is_token(location) or location[-1] == "access_token"):
+        remedy = "Add `json`: the keys that lead to the token, such as data.access_token."
+        yield Fault(document.where((*location, "expires_json")), "`expires_json` stands without `json`", remedy)
+
+
+def _placeholders(source: Entry) -> Iterator[Fault]:
+    """In an account's token `{appid}` is filled in, and nothing else is anywhere."""
+    document, location, values = source
+    for key in ("url", "command"):
+        value = values.get(key)
+        texts = value if isinstance(value, list) else [value]
+        found = {word for text in texts if isinstance(text, str) for word in _PLACEHOLDER.findall(text)}
+        if found - {"{appid}"} or (found and not _is_token(location)):
+            only = "alone is filled in, with the account's appid"
+            nowhere = "is filled in where an account's `token` is, and nowhere else"
+            remedy = f"Take the braces out; {{appid}} {only if _is_token(location) else nowhere}."
+            where = document.where((*location, key))
+            yield Fault(where, f"`{key}` holds a word in braces that isn't filled in", remedy)
+
+
+def _is_token(location: Location) -> bool:
+    """Whether it is an account's `token`, or that of the defaults; a header may bear that name."""
+    return location[-1] == "token" and "headers" not in location

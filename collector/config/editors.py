@@ -1,0 +1,76 @@
+"""What helps to write a configuration: a sample to begin with, and a JSON Schema by which editors check the file."""
+
+from __future__ import annotations
+
+import os
+from datetime import time
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+
+from collector.config.forms import Section
+from collector.config.schema import ConfigFile
+from collector.errors import ConfigError, Fault
+from collector.model import Rate
+
+_VARIABLE = {"type": "string", "pattern": r"\$\{"}
+_NOT_ANY_TEXT = frozenset({"int", "float", "bool", "date", "enum"})
+
+
+def sample() -> str:
+    """A configuration with comments that shows everything there is; `accounts.example.yaml` is the same."""
+    return files(__package__).joinpath("sample.yaml").read_text(encoding="utf-8")
+
+
+def generate(path: Path) -> None:
+    """Write the sample into a new file that its owner alone can read.
+
+    Raises:
+        ConfigError: there is a file already, or none can be written there.
+    """
+    try:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+            file.write(sample())
+    except FileExistsError:
+        fault = Fault(str(path), "the file is there already", "Name another one, or remove it.")
+        raise ConfigError((fault,)) from None
+    except OSError as error:
+        fault = Fault(str(path), f"the file can't be written: {error.strerror}", "Name a place where you may write.")
+        raise ConfigError((fault,)) from None
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema (2020-12) of a configuration file; a file that is included may hold `accounts` alone."""
+    schema = ConfigFile.model_json_schema(schema_generator=_Generator)
+    return {"$schema": _Generator.schema_dialect, **schema, "title": "Configuration of wechat-collector"}
+
+
+class _Generator(GenerateJsonSchema):
+    """Numbers, switches, days and patterns may be variables too; a key that is unset is left out, and never null."""
+
+    def generate_inner(self, schema: Any) -> JsonSchemaValue:
+        """What pydantic makes of one part of the models, as an editor needs it."""
+        if schema["type"] == "nullable" or (schema["type"] == "default" and _says_nothing(schema.get("default"))):
+            return self.generate_inner(schema["schema"])
+        if schema["type"] == "time":
+            return _or_variable({"type": "string", "pattern": "^[0-9]{2}:[0-9]{2}$"})
+        made = super().generate_inner(schema)
+        if r"\p" in made.get("pattern", "").lower():
+            made = made | {"pattern": r"\S"}  # not every editor knows Unicode's classes of characters
+        return _or_variable(made) if schema["type"] in _NOT_ANY_TEXT or "pattern" in made else made
+
+    def encode_default(self, dft: Any) -> Any:
+        """A default as it would be written."""
+        if isinstance(dft, time):
+            return f"{dft:%H:%M}"
+        return str(dft) if isinstance(dft, Rate) else super().encode_default(dft)
+
+
+def _says_nothing(default: object) -> bool:
+    return default in (None, (), frozenset()) or isinstance(default, Section)
+
+
+def _or_variable(schema: JsonSchemaValue) -> JsonSchemaValue:
+    return {"anyOf": [schema, _VARIABLE]}

@@ -1,0 +1,249 @@
+"""The forms in which a secret, a token or a ticket may be written: as a text, or as a mapping that says where it is.
+
+A mapping is known by the one key that no other form has: `{file: …}`, `{url: …, json: …}`. That key picks the form,
+so that a fault is told of the form that was meant, and of it alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    StringConstraints,
+    ValidationInfo,
+)
+from pydantic.fields import FieldInfo
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
+
+from collector.config.texts import UNFIT, server_address, written
+from collector.model import FromCommand, FromComponent, FromCredential, FromFile, FromUrl, Origin, Secret, TokenKind
+
+Name = Annotated[str, StringConstraints(max_length=100, pattern=r"^\P{Cc}*[^\s\p{Cc}]\P{Cc}*$")]
+
+UNKNOWN_FORM = "unknown form"
+"""The type of the error where a value is of none of its forms; its context has their keys, and all that are known."""
+
+TEXT = "<text>"
+
+_JsonPath = Annotated[str, written(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")]
+_Argv = Annotated[tuple[Annotated[str, written(r"[^\x00\ud800-\udfff]+")], ...], Field(min_length=1)]
+_HeaderName = Annotated[str, written("[!#$%&'*+.^_`|~0-9A-Za-z-]+")]
+_HEADER_VALUE = written(r"(?=.*\S)[^\x00-\x1f\x7f\ud800-\udfff]+")
+_WORD = written(f"[^{UNFIT}]+")
+
+
+class Section(BaseModel):
+    """A mapping of the file; keys that it doesn't know are faults."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    @classmethod
+    def known(cls) -> dict[str, FieldInfo]:
+        """The fields by the keys that the file has for them."""
+        return {field.alias or name: field for name, field in cls.model_fields.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class BlankAs:
+    """Marks a value whose lines may all be commented out: it counts as left out."""
+
+    empty: Callable[[], object]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """What pydantic validates the value with."""
+        return core_schema.no_info_before_validator_function(
+            lambda value: self.empty() if value == "" else value, handler(source)
+        )
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """What an editor validates it with, to which a blank is null."""
+        return {"anyOf": [handler(schema), {"type": "null"}]}
+
+
+class Form(Section):
+    """A mapping in the place of a text."""
+
+    key: ClassVar[str]
+
+    def made(self) -> object:
+        """The value of the model that it stands for."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class Forms:
+    """Marks a value that may be written as a `text`, where that is a type, or as one of `mappings`."""
+
+    text: Any
+    mappings: tuple[type[Form], ...]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """What pydantic validates the value with: what may be written, not `source`, which it becomes."""
+        del source
+        choices: dict[Any, CoreSchema] = {
+            tag_of(form): core_schema.no_info_after_validator_function(form.made, handler.generate_schema(form))
+            for form in self.mappings
+        }
+        if self.text:
+            choices[TEXT] = handler.generate_schema(self.text)
+        known = dict.fromkeys(key for form in self.mappings for key in form.known())
+        return core_schema.tagged_union_schema(
+            choices,
+            self._tag,
+            custom_error_type=UNKNOWN_FORM,
+            custom_error_message=UNKNOWN_FORM,
+            custom_error_context={"keys": " ".join(form.key for form in self.mappings), "known": " ".join(known)},
+        )
+
+    def _tag(self, value: object) -> str | None:
+        if isinstance(value, dict):
+            return next((tag_of(form) for form in self.mappings if form.key in value), None)
+        return TEXT if isinstance(value, str | Secret) else None
+
+
+def tag_of(form: type[Form]) -> str:
+    """How pydantic's errors name the form in their location."""
+    return f"<{form.__name__}>"
+
+
+def _absolute(path: Path, info: ValidationInfo) -> Path:
+    folder: Path = (info.context or {}).get("folder", Path())
+    return folder.joinpath(path).absolute()
+
+
+class FileForm(Form):
+    """A file that holds the secret."""
+
+    key = "file"
+    file: Annotated[Path, written(r"[^\x00\ud800-\udfff]+"), AfterValidator(_absolute)] = Field(
+        description="the path of a file, absolute or relative to this file's folder"
+    )
+
+    def made(self) -> FromFile:
+        """The file, by its absolute path."""
+        return FromFile(self.file)
+
+
+class CredentialForm(Form):
+    """A file that systemd puts into `$CREDENTIALS_DIRECTORY`."""
+
+    key = "credential"
+    credential: Annotated[str, written(r"(?!\.{1,2}$)[^/\x00-\x1f\x7f\ud800-\udfff]{1,255}")] = Field(
+        description="the name of a credential, such as acme-secret, without a path"
+    )
+
+    def made(self) -> FromCredential:
+        """The credential."""
+        return FromCredential(self.credential)
+
+
+class CommandForm(Form):
+    """A command that prints the value."""
+
+    key = "command"
+    command: _Argv = Field(description="a list of a program and its arguments, such as [get-secret, acme]")
+
+    def made(self) -> FromCommand:
+        """The command."""
+        return FromCommand(self.command)
+
+
+def secret_forms(text: Any = _WORD) -> Forms:
+    """A secret: `text` is what it must look like where the file, or a variable in it, holds it."""
+    return Forms(Annotated[Secret, text], (FileForm, CredentialForm, CommandForm))
+
+
+_JSON: Any = Field(
+    default=None,
+    alias="json",
+    description="the keys that lead to the value in the JSON, joined by dots, such as data.access_token",
+)
+_EXPIRES_JSON: Any = Field(
+    default=None,
+    description="the keys that lead to the lifetime in seconds in the JSON, joined by dots, such as data.expires_in",
+)
+
+
+class CommandJsonForm(CommandForm):
+    """A command that prints the value, or JSON that holds it."""
+
+    json_: _JsonPath | None = _JSON
+
+    def made(self) -> FromCommand:
+        """The command and the way to the value."""
+        return FromCommand(self.command, self.json_)
+
+
+class CommandTokenForm(CommandJsonForm):
+    """A command that prints a token, or JSON that holds it and its lifetime."""
+
+    expires_json: _JsonPath | None = _EXPIRES_JSON
+
+    def made(self) -> FromCommand:
+        """The command and the ways to token and lifetime."""
+        return FromCommand(self.command, self.json_, self.expires_json)
+
+
+class UrlJsonForm(Form):
+    """A server that answers with the value, or with JSON that holds it."""
+
+    key = "url"
+    url: Annotated[Secret, BeforeValidator(server_address)] = Field(
+        description=(
+            "the address of a server, such as http://tokens.internal/, with @ : / ? # % of a password percent-encoded"
+        )
+    )
+    headers: Annotated[dict[_HeaderName, Annotated[Origin, secret_forms(_HEADER_VALUE)]], BlankAs(dict)] = Field(
+        default_factory=dict,
+        description=(
+            'names and values of HTTP headers, such as {Authorization: "Bearer ${KEY}"}; a value may also be '
+            "{file: PATH}, {credential: NAME} or {command: [PROGRAM, ARGUMENT]}"
+        ),
+    )
+    json_: _JsonPath | None = _JSON
+
+    def made(self) -> FromUrl:
+        """The server and the way to the value."""
+        return FromUrl(self.url, tuple(self.headers.items()), self.json_)
+
+
+class UrlTokenForm(UrlJsonForm):
+    """A server that answers with a token, or with JSON that holds it and its lifetime."""
+
+    expires_json: _JsonPath | None = _EXPIRES_JSON
+
+    def made(self) -> FromUrl:
+        """The server and the ways to token and lifetime."""
+        return FromUrl(self.url, tuple(self.headers.items()), self.json_, self.expires_json)
+
+
+class ComponentForm(Form):
+    """One of `components:`, which the account has authorised."""
+
+    key = "component"
+    component: Name = Field(description="the `name` of one of `components:`")
+
+    def made(self) -> FromComponent:
+        """The component, by its name."""
+        return FromComponent(self.component)
+
+
+TOKEN = Forms(TokenKind, (ComponentForm, UrlTokenForm, CommandTokenForm))
+COMPONENT_TOKEN = Forms(None, (UrlTokenForm, CommandTokenForm))
+TICKET = Forms(Annotated[Secret, _WORD], (FileForm, CredentialForm, UrlJsonForm, CommandJsonForm))
+
+FORMS: dict[str, type[Form]] = {
+    tag_of(form): form for kind in (TOKEN, COMPONENT_TOKEN, TICKET, secret_forms()) for form in kind.mappings
+}
+"""Every form by the name that it has in the locations of errors."""

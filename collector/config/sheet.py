@@ -1,0 +1,173 @@
+"""Turn a sheet of accounts, as a spreadsheet exports it, into configuration files: one an account."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import zip_longest
+from pathlib import Path
+
+from collector.config import yamlfile
+from collector.config.consistency import duplicates
+from collector.config.loading import in_order
+from collector.config.validation import close_to, complaints
+from collector.errors import ConfigError, Fault
+
+_TEXTS = ("name", "appid", "secret")
+_COLUMNS = (*_TEXTS, "tags")
+_NEEDED = ("name", "appid")
+_DELIMITERS = ",;\t"
+_BETWEEN_TAGS = re.compile(r"[;,、；，\s]+")
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One account of the sheet, by columns, and the `FILE:LINE` where it begins; `surplus` cells are of no column."""
+
+    where: str
+    cells: dict[str, str] = field(repr=False)
+    surplus: bool
+
+    def path(self, folder: Path) -> Path:
+        """The file of the account in `folder`."""
+        return folder / f"{self.cells['appid']}.yaml"
+
+    @property
+    def account(self) -> dict[str, str]:
+        """The texts of the account. An empty cell sets nothing, but where one is needed."""
+        texts = {key: self.cells.get(key, "") for key in _TEXTS}
+        return {key: text for key, text in texts.items() if text or key in _NEEDED}
+
+    @property
+    def content(self) -> str:
+        """The configuration file of the account."""
+        lines = [f"{key}: {yamlfile.quoted(text)}" for key, text in self.account.items()]
+        if tags := [yamlfile.quoted(tag) for tag in _BETWEEN_TAGS.split(self.cells.get("tags", "")) if tag]:
+            lines.append(f"tags: [{', '.join(tags)}]")
+        return "accounts:\n  - " + "\n    ".join(lines) + "\n"
+
+
+def imported(csv_path: Path, into: Path) -> list[Path]:
+    """Write `APPID.yaml` with mode 0600 into the folder `into` for each row of a sheet; the files written come back.
+
+    The sheet is UTF-8 or GB18030, with commas, semicolons or tabs. Its first line names the columns: `name`, `appid`,
+    and, where they are wanted, `secret` and `tags`. Cells are taken literally. A file that says the same already is
+    left as it is.
+
+    Raises:
+        ConfigError: with all the faults of all the rows, before anything is written; or a file can't be written.
+    """
+    rows = _rows(csv_path)
+    try:
+        faults = [fault for row in rows for fault in _faults(row, into)]
+        for key in _NEEDED:
+            faults += duplicates(key, ((row.where, row.cells[key]) for row in rows), "account")
+        if faults:
+            raise ConfigError(in_order(faults))
+        into.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return [_write(path, row.content) for row in rows if not (path := row.path(into)).exists()]
+    except OSError as error:
+        remedy = "Name a folder in which you may write."
+        raise _broken(str(into), f"the files can't be written: {error.strerror}", remedy) from None
+
+
+def _faults(row: _Row, into: Path) -> Iterator[Fault]:
+    if row.surplus:
+        remedy = "Quote a cell that holds the delimiter, or take out what is too many."
+        yield Fault(row.where, "the row has more cells than there are columns", remedy)
+    words = complaints(row.account)
+    for message, remedy in words:
+        yield Fault(row.where, message, remedy)
+    path = row.path(into)
+    if not words and path.exists() and path.read_bytes() != row.content.encode():
+        message = f"{path} is there already and says something else"
+        yield Fault(row.where, message, "Remove that file, or take the row out.")
+
+
+def _write(path: Path, content: str) -> Path:
+    """Write the file whole or not at all; it is never open to others."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")  # with mode 0600
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(content)
+        return Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _rows(path: Path) -> list[_Row]:
+    text = _text(path)
+    first = next((line for line in text.splitlines() if line.strip()), "")
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(first), strict=True)
+    rows: list[_Row] = []
+    columns: list[str] = []
+    line = 1
+    try:
+        for cells in reader:
+            stripped = [cell.strip() for cell in cells]
+            if any(stripped) and not columns:
+                columns = _columns(f"{path}:{line}", stripped)
+            elif any(stripped):
+                rows.append(_row(f"{path}:{line}", columns, stripped))
+            line = reader.line_num + 1
+    except csv.Error:
+        raise _broken(f"{path}:{line}", "the quotes don't match", 'Write " as "" within a quoted cell.') from None
+    if not rows:
+        raise _broken(str(path), "the sheet holds no account", "Add a line for each account, below the columns' names.")
+    return rows
+
+
+def _row(where: str, columns: list[str], cells: list[str]) -> _Row:
+    pairs = list(zip_longest(columns, cells, fillvalue=""))
+    return _Row(
+        where, {column: cell for column, cell in pairs if column}, any(not column and cell for column, cell in pairs)
+    )
+
+
+def _delimiter(line: str) -> str:
+    """The delimiter by which `line` names the most columns."""
+    names = {mark: {cell.strip(' "').lower() for cell in line.split(mark)} for mark in _DELIMITERS}
+    return max(_DELIMITERS, key=lambda mark: len(names[mark].intersection(_COLUMNS)))
+
+
+def _columns(where: str, cells: list[str]) -> list[str]:
+    """The names of the columns, empty where a column has none. What else stands there isn't told: it may be data."""
+    columns = [cell.lower() for cell in cells]
+    faults = []
+    for place, column in enumerate(columns):
+        if column and column not in _COLUMNS:
+            close = close_to(column, _COLUMNS)
+            remedy = f"Write {close}." if close else f"Take it out; known here: {', '.join(_COLUMNS)}."
+            faults.append(Fault(where, f"column {place + 1} isn't known here", remedy))
+        elif column and column in columns[:place]:
+            faults.append(Fault(where, f"column {place + 1} is {column} once more", "Keep one of the two."))
+    faults += [
+        Fault(where, f"no column is called {column}", f"Begin with a line of names: {', '.join(_COLUMNS)}.")
+        for column in _NEEDED
+        if column not in columns
+    ]
+    if faults:
+        raise ConfigError(tuple(faults))
+    return columns
+
+
+def _text(path: Path) -> str:
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise _broken(str(path), f"the sheet can't be read: {error.strerror}", "Correct the path.") from None
+    for encoding in ("utf-8-sig", "gb18030"):
+        with suppress(UnicodeDecodeError):
+            return raw.decode(encoding)
+    raise _broken(str(path), "the sheet is neither UTF-8 nor GB18030", "Save it as CSV with the encoding UTF-8.")
+
+
+def _broken(where: str, message: str, remedy: str) -> ConfigError:
+    return ConfigError((Fault(where, message, remedy),))

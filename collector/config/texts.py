@@ -1,0 +1,90 @@
+"""What single texts must look like, where pydantic alone would take too much. Pure."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from urllib.parse import SplitResult, urlsplit
+
+from pydantic import BeforeValidator, ValidationInfo
+
+from collector.model import Rate
+
+UNFIT = r"\s\x00-\x1f\x7f\ud800-\udfff"
+"""What no secret or address holds. Bytes of the environment that aren't UTF-8 come as lone surrogates."""
+
+RATE = "([1-9][0-9]{0,8})/(s|min)"
+
+_HOST = re.compile(rf"https?://[^{UNFIT}/?#\\]+/?")
+_ADDRESS = re.compile(rf"https?://[^{UNFIT}/?#\\]+(?:[/?][^{UNFIT}#]*)?")
+
+
+def written(pattern: str) -> BeforeValidator:
+    """Refuse texts of other forms, which pydantic alone would take: `1_000`, `yes`, a Unix time for a day."""
+    matches = re.compile(pattern).fullmatch
+
+    def check(value: object) -> object:
+        if isinstance(value, str) and not matches(value):
+            raise ValueError(pattern)
+        return value
+
+    return BeforeValidator(check)
+
+
+def parse_rate(value: object) -> Rate:
+    """Read `5/s` or `30/min`; a `Rate` stays what it is.
+
+    Raises:
+        ValueError: the text is of another form, or the number is 0.
+    """
+    if isinstance(value, Rate):
+        return value
+    match = re.fullmatch(RATE, value) if isinstance(value, str) else None
+    if not match:
+        raise ValueError("not n/s or n/min")
+    return Rate(int(match[1]), 1 if match[2] == "s" else 60)
+
+
+def up_to_today(day: date, info: ValidationInfo) -> date:
+    """A day that isn't after the `today` of the context.
+
+    Raises:
+        ValueError: it is.
+    """
+    if info.context and "today" in info.context and day > info.context["today"]:
+        raise ValueError("in the future")
+    return day
+
+
+def host_address(value: object) -> object:
+    """`http(s)://[USER:PASSWORD@]HOST[:PORT]` without a slash at its end.
+
+    Raises:
+        ValueError: the text is of another form.
+    """
+    if not isinstance(value, str):
+        return value
+    if not _HOST.fullmatch(value):
+        raise ValueError("no address of a host")
+    _check_host(urlsplit(value))
+    return value.removesuffix("/")
+
+
+def server_address(value: object) -> object:
+    """An address that can be asked, `{appid}` in any part of it.
+
+    Raises:
+        ValueError: the text is of another form.
+    """
+    if not isinstance(value, str):
+        return value
+    if not _ADDRESS.fullmatch(value):
+        raise ValueError("no address of a server")
+    _check_host(urlsplit(value))
+    return value
+
+
+def _check_host(parts: SplitResult) -> None:
+    if not parts.hostname or parts.port == 0:  # asking for the port checks it
+        raise ValueError("no host, or a port that can't be")
+    parts.hostname.encode("idna")  # a name that DNS can't take is a ValueError too

@@ -1,0 +1,53 @@
+"""The way to WeChat as the settings have it: one session, sized for the workers, with what all accounts share."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import structlog
+
+from collector.config import Settings
+from collector.secrets import Secrets
+from collector.wechat.access import Access
+from collector.wechat.account import MOST_IN_FLIGHT
+from collector.wechat.client import Client, Route
+from collector.wechat.waits import Clock, Stop
+
+log = structlog.get_logger()
+
+if sys.platform != "win32":
+    import resource
+
+OTHER_FILES = 100
+"""Open files for all but the connections to WeChat: MongoDB's pool, the log, Python's own."""
+
+
+@asynccontextmanager
+async def connect(settings: Settings, *, clock: Clock, stop: Stop) -> AsyncIterator[Access]:
+    """The access of one run; nothing is asked, and no secret is read, before somebody needs it."""
+    api, secrets = settings.api, Secrets()
+    connections = _connections(settings.run.workers)
+    async with Client.opened(
+        timeout_s=api.timeout, connections=connections, stop=stop, ipv4_only=api.ipv4_only
+    ) as client:
+        route = Route(client, api.hosts, api.proxy, secrets)
+        yield Access(route, secrets, settings.components, clock=clock, stop=stop)
+
+
+def _connections(workers: int) -> int:
+    """How many connections the workers may have: four calls of data each and one for a token, as far as files allow.
+
+    Each connection is an open file. The soft limit is raised as far as the hard one lets it.
+    """
+    wanted = workers * (MOST_IN_FLIGHT + 1)
+    if sys.platform == "win32":
+        return wanted
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = hard if hard != resource.RLIM_INFINITY else max(soft, wanted + OTHER_FILES)
+    if soft < wanted + OTHER_FILES:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, wanted + OTHER_FILES), hard))
+    if most < wanted + OTHER_FILES:
+        log.warning("connections.limited", open_files=most, wanted=wanted + OTHER_FILES, remedy="raise ulimit -n")
+    return max(MOST_IN_FLIGHT, min(wanted, most - OTHER_FILES))

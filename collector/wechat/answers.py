@@ -1,0 +1,94 @@
+"""What an HTTP body says: the JSON object of an answer, or the error that it amounts to. Pure."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+import orjson
+
+from collector.errors import CallKind, TransientError, printable
+from collector.wechat.errcodes import api_error
+
+MOST_ERRCODE = 10**9
+"""WeChat's errcodes have up to seven digits; more than nine are no errcode."""
+
+_DIGITS = re.compile("-?[0-9]{1,10}")
+_SECRET_KEYS = (
+    *("access_token", "secret", "component_access_token", "component_appsecret"),
+    *("component_verify_ticket", "authorizer_refresh_token"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One call: what kind, where, with what, and the key that its answer must have."""
+
+    kind: CallKind
+    method: str
+    path: str
+    expect: str
+    query: Mapping[str, str] = field(repr=False)  # tokens and secrets, as the body may hold them
+    body: Mapping[str, object] | None = field(default=None, repr=False)
+
+
+def answer_in(body: bytes, request: Request) -> dict[str, Any]:
+    """The body as an object, if it is an answer: errcode 0 or none, and the expected key.
+
+    Raises `ApiError` for an errcode other than 0, and `TransientError` for what is no answer at all.
+    """
+    kind = request.kind
+    answer = parsed(body)
+    if not isinstance(answer, dict):
+        raise TransientError("the body isn't a JSON object, or it is cut", kind=kind)
+    errcode, errmsg = _errcode(answer)
+    if errcode is None:
+        raise TransientError("the errcode isn't a number", kind=kind)
+    if errcode != 0:
+        raise api_error(errcode, printable(_masked(errmsg, request)), kind)
+    if answer.get(request.expect) is None:
+        raise TransientError(f"the body has no `{request.expect}`", kind=kind)
+    return answer
+
+
+def parsed(body: bytes) -> object:
+    """The JSON value of `body`, or None; control characters inside strings are tolerated, as WeChat sends them."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        pass
+    try:
+        return json.loads(body, strict=False, parse_constant=_no_number)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _errcode(answer: Mapping[str, Any]) -> tuple[int | None, str]:
+    """The errcode (0 where there is none, None where it isn't a number) and the errmsg, wrapped or not."""
+    wrapped = answer.get("base_resp")
+    if isinstance(wrapped, dict) and not answer.get("errcode"):
+        errcode = wrapped.get("errcode", wrapped.get("ret", 0))
+        errmsg = wrapped.get("errmsg", wrapped.get("err_msg", ""))
+    else:
+        errcode, errmsg = answer.get("errcode", 0), answer.get("errmsg", "")
+    if isinstance(errcode, str) and _DIGITS.fullmatch(errcode):
+        errcode = int(errcode)
+    if not isinstance(errcode, int) or isinstance(errcode, bool) or abs(errcode) > MOST_ERRCODE:
+        return None, ""
+    return errcode, str(errmsg)
+
+
+def _masked(errmsg: str, request: Request) -> str:
+    """WeChat's text without the secrets of the request, should it ever repeat one."""
+    for holder in (request.query, request.body or {}):
+        for key in _SECRET_KEYS:
+            if value := holder.get(key):
+                errmsg = errmsg.replace(str(value), "***")
+    return errmsg

@@ -1,0 +1,257 @@
+"""A sheet of accounts becomes configuration files."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import resource
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import SecretStr
+
+from collector.config import imported, load
+from collector.errors import ConfigError, Fault
+from collector.model import Account, Rate
+
+NOW = datetime(2026, 11, 24, tzinfo=UTC)
+INTO = Path("accounts.d")
+SHEET = (
+    "name,appid,secret,tags\n"
+    "acme,wx0000000000000001,s1,\n"
+    '服务号　甲,wx0000000000000002,0123,"retail, food"\n'
+    "no secret,wx0000000000000003,,north\n"
+)
+ACME = Account("acme", "wx0000000000000001", SecretStr("s1"), Rate(5, 1))
+JIA = replace(ACME, name="服务号　甲", appid="wx0000000000000002", secret=SecretStr("0123"), tags=("retail", "food"))
+ACCOUNTS = (ACME, JIA, replace(ACME, name="no secret", appid="wx0000000000000003", secret=None, tags=("north",)))
+
+FORMS: list[str | bytes] = [
+    SHEET,
+    SHEET.replace("\n", "\r\n").encode("utf-8-sig"),
+    SHEET.encode("gb18030"),
+    SHEET.replace(",", ";").replace("retail;", "retail,"),
+    SHEET.replace(",", "\t").replace("retail\t", "retail,"),
+    "\n,,,\n" + SHEET.replace("name,appid,secret,tags", " Name , APPID,\tSecret,Tags") + "\n , ,,\n",
+    SHEET.replace("tags", "tags,").replace("north", "north,,"),
+    SHEET.replace("name,appid", '"name","appid"'),
+    SHEET.replace("retail, food", "retail、food"),
+    SHEET.replace("retail, food", " retail；food ;"),
+]
+
+
+@pytest.mark.parametrize("sheet", FORMS)
+def test_every_row_becomes_a_file_of_its_own(write: Callable[..., Path], sheet: str | bytes) -> None:
+    files = imported(write(sheet, "sheet.csv"), INTO)
+    assert files == [INTO / f"wx000000000000000{n}.yaml" for n in (1, 2, 3)]
+    main = write("include: accounts.d/*.yaml\ndefaults: {token: {url: 'http://t'}}")
+    accounts = load([main], {}, NOW).accounts
+    assert tuple(replace(account, token=ACME.token) for account in accounts) == ACCOUNTS
+
+
+def test_columns_may_stand_in_any_order(write: Callable[..., Path]) -> None:
+    imported(write("secret,appid,name\ns1,wx0000000000000001,acme\n", "sheet.csv"), INTO)
+    assert load([INTO / "wx0000000000000001.yaml"], {}, NOW).accounts == (ACME,)
+
+
+def test_a_file_holds_one_account_with_all_texts_quoted(write: Callable[..., Path]) -> None:
+    first, *_, last = imported(write(SHEET.replace("acme", "a ${b} \\"), "sheet.csv"), INTO)
+    assert first.read_text(encoding="utf-8") == (
+        'accounts:\n  - name: "a $${b} \\\\"\n    appid: "wx0000000000000001"\n    secret: "s1"\n'
+    )
+    assert last.read_text(encoding="utf-8") == (
+        'accounts:\n  - name: "no secret"\n    appid: "wx0000000000000003"\n    tags: ["north"]\n'
+    )
+
+
+def test_files_and_folder_are_their_owners_alone(write: Callable[..., Path]) -> None:
+    before = os.umask(0)
+    try:
+        files = imported(write(SHEET, "sheet.csv"), Path("deep/accounts.d"))
+    finally:
+        os.umask(before)
+    assert {path.stat().st_mode & 0o777 for path in files} == {0o600}
+    assert Path("deep/accounts.d").stat().st_mode & 0o777 == 0o700
+    assert sorted(Path("deep/accounts.d").iterdir()) == files  # nothing else is left there
+
+
+def test_a_file_that_says_the_same_is_left_as_it_is(write: Callable[..., Path]) -> None:
+    sheet = write(SHEET, "sheet.csv")
+    first = imported(sheet, INTO)[0]
+    first.chmod(0o400)
+    before = first.stat()
+    assert imported(sheet, INTO) == []
+    assert first.stat() == before
+    assert imported(write(SHEET + "new,wx0000000000000004,s,\n", "sheet.csv"), INTO) == [
+        INTO / "wx0000000000000004.yaml"
+    ]
+
+
+def test_a_file_that_says_something_else_is_a_fault_and_stays(write: Callable[..., Path]) -> None:
+    other = write("mine", "accounts.d/wx0000000000000002.yaml")
+    with pytest.raises(ConfigError) as caught:
+        imported(write(SHEET, "sheet.csv"), INTO)
+    message = "accounts.d/wx0000000000000002.yaml is there already and says something else"
+    assert caught.value.faults == (Fault("sheet.csv:3", message, "Remove that file, or take the row out."),)
+    assert list(INTO.iterdir()) == [other]
+    assert other.read_text() == "mine"
+
+
+NAME = "Write a name of up to 100 characters, such as acme-shoes."
+APPID = "Write the AppID from the account's console: wx and 16 digits of 0-9 and a-f."
+SECRET = (
+    "Write the AppSecret from the account's console, best as a variable such as ${ACME_SECRET}, or where it is: "
+    "{file: PATH}, {credential: NAME} or {command: [PROGRAM, ARGUMENT]}."
+)
+
+
+def taken(key: str, line: int) -> tuple[str, str]:
+    remedy = f"Give each account its own `{key}`, or remove one of the two."
+    return f"`{key}` is taken by the account at sheet.csv:{line}", remedy
+
+
+def test_all_bad_rows_are_told_at_once_and_nothing_is_written(write: Callable[..., Path]) -> None:
+    sheet = write(
+        "name,appid,secret,tags\n"
+        "good,wx0000000000000001,s,\n"
+        ",wx0000000000000002,s,\n"
+        "b,,s,\n"
+        '"c\nd",WX0000000000000003,l3ak ed,\n'
+        "e,../../x,s,\n"
+        "good,wx0000000000000001,s,\n"
+        "f,wx0000000000000005,s,x,y\n"
+        "g\n",
+        "sheet.csv",
+    )
+    with pytest.raises(ConfigError) as caught:
+        imported(sheet, INTO)
+    surplus = "Quote a cell that holds the delimiter, or take out what is too many."
+    assert caught.value.faults == (
+        Fault("sheet.csv:3", "`name` is empty", NAME),
+        Fault("sheet.csv:4", "`appid` is empty", APPID),
+        Fault("sheet.csv:5", "`appid` isn't of the right form", APPID),
+        Fault("sheet.csv:5", "`name` isn't of the right form", NAME),
+        Fault("sheet.csv:5", "`secret` isn't of the right form", SECRET),
+        Fault("sheet.csv:7", "`appid` isn't of the right form", APPID),
+        Fault("sheet.csv:8", *taken("appid", 2)),
+        Fault("sheet.csv:8", *taken("name", 2)),
+        Fault("sheet.csv:9", "the row has more cells than there are columns", surplus),
+        Fault("sheet.csv:10", "`appid` is empty", APPID),
+    )
+    assert "l3ak" not in str(caught.value)
+    assert not INTO.exists()
+
+
+BEGIN = "Begin with a line of names: name, appid, secret, tags."
+KNOWN = "Take it out; known here: name, appid, secret, tags."
+
+SHEETS = [
+    ("", [("sheet.csv", "the sheet holds no account", "Add a line for each account, below the columns' names.")]),
+    (
+        "name,appid\n",
+        [("sheet.csv", "the sheet holds no account", "Add a line for each account, below the columns' names.")],
+    ),
+    ("name,secret\na,s\n", [("sheet.csv:1", "no column is called appid", BEGIN)]),
+    ("name,appid,secert\n", [("sheet.csv:1", "column 3 isn't known here", "Write secret.")]),
+    ("name;appid;notes\n", [("sheet.csv:1", "column 3 isn't known here", KNOWN)]),
+    ("name,appid,Name\n", [("sheet.csv:1", "column 3 is name once more", "Keep one of the two.")]),
+    (
+        "\nglobex,wx0000000000000001,l3ak\n",
+        [
+            *(("sheet.csv:2", f"column {place} isn't known here", KNOWN) for place in (1, 2, 3)),
+            *(("sheet.csv:2", f"no column is called {column}", BEGIN) for column in ("name", "appid")),
+        ],
+    ),
+    (
+        'name,appid\na,"wx0000000000000001\n',
+        [("sheet.csv:2", "the quotes don't match", 'Write " as "" within a quoted cell.')],
+    ),
+    (
+        'name,appid\n\n"a"b,wx0000000000000001\n',
+        [("sheet.csv:3", "the quotes don't match", 'Write " as "" within a quoted cell.')],
+    ),
+    (
+        b"\xff\xfen\0a\0",
+        [("sheet.csv", "the sheet is neither UTF-8 nor GB18030", "Save it as CSV with the encoding UTF-8.")],
+    ),
+]
+
+
+@pytest.mark.parametrize(("sheet", "faults"), SHEETS)
+def test_a_sheet_of_another_form_is_told_with_its_remedy(
+    write: Callable[..., Path], sheet: str | bytes, faults: list[tuple[str, str, str]]
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        imported(write(sheet, "sheet.csv"), INTO)
+    assert caught.value.faults == tuple(Fault(*fault) for fault in faults)
+
+
+def test_what_cannot_be_read_or_written_is_a_fault(write: Callable[..., Path]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        imported(Path("missing.csv"), INTO)
+    message = "the sheet can't be read: No such file or directory"
+    assert caught.value.faults == (Fault("missing.csv", message, "Correct the path."),)
+    sheet = write(SHEET, "sheet.csv")
+    with pytest.raises(ConfigError) as caught:
+        imported(sheet, sheet)
+    message = "the files can't be written: File exists"
+    assert caught.value.faults == (Fault("sheet.csv", message, "Name a folder in which you may write."),)
+
+
+def test_a_file_that_cannot_be_written_whole_is_not_there(write: Callable[..., Path]) -> None:
+    sheet = write(SHEET, "sheet.csv")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20, before[1]))
+    try:
+        with pytest.raises(ConfigError) as caught:
+            imported(sheet, INTO)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    message = "the files can't be written: File too large"
+    assert caught.value.faults == (Fault("accounts.d", message, "Name a folder in which you may write."),)
+    assert list(INTO.iterdir()) == []
+
+
+LETTERS = st.characters(exclude_categories=["Cs", "Cc"])
+NAMES = st.text(LETTERS, min_size=1, max_size=100).map(str.strip).filter(bool)
+SECRETS = st.text(LETTERS | st.sampled_from("${}\"'\\,;"), min_size=1).map(lambda text: "".join(text.split()))
+TAGS = st.lists(st.from_regex(r"[^\s;,、；，]+", fullmatch=True).filter(lambda tag: tag.isprintable()))
+
+
+@given(st.lists(st.tuples(NAMES, SECRETS.filter(bool), TAGS), min_size=1, unique_by=lambda row: row[0]), st.data())
+def test_rows_become_the_accounts_that_they_say(rows: list[tuple[str, str, list[str]]], data: st.DataObject) -> None:
+    delimiter = data.draw(st.sampled_from(",;\t"))
+    encoding = data.draw(st.sampled_from(["utf-8", "utf-8-sig"]))
+    text = io.StringIO(newline="")
+    sheet = csv.writer(text, delimiter=delimiter)
+    sheet.writerow(["name", "appid", "secret", "tags"])
+    sheet.writerows([name, f"wx{n:016x}", secret, ";".join(tags)] for n, (name, secret, tags) in enumerate(rows))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "sheet.csv")
+        path.write_bytes(text.getvalue().encode(encoding))
+        accounts = load(imported(path, Path(folder, "d")), {}, NOW).accounts
+    assert accounts == tuple(
+        Account(name, f"wx{n:016x}", SecretStr(secret), Rate(5, 1), tags=tuple(tags))
+        for n, (name, secret, tags) in enumerate(rows)
+    )
+
+
+@given(
+    st.binary(max_size=80)
+    | st.text(st.sampled_from("name,appid\n\"wx0;\t'")).map(lambda t: f"name,appid\n{t}".encode())
+)
+def test_any_sheet_is_files_or_faults(content: bytes) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "sheet.csv")
+        path.write_bytes(content)
+        try:
+            assert imported(path, Path(folder, "d"))
+        except ConfigError as error:
+            assert all(fault.message and fault.remedy for fault in error.faults)  # noqa: PT017 (some sheets are good)

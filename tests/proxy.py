@@ -1,0 +1,64 @@
+"""A small HTTP proxy on this machine, which wants a user and a password."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+
+@dataclass
+class Proxy:
+    """Passes requests on to where they are meant for, one a connection; `asked` are their paths."""
+
+    user: str
+    password: str
+    port: int = 0
+    asked: list[str] = field(default_factory=list)
+    refused: int = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.user}:{self.password}@127.0.0.1:{self.port}"
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[Proxy]:
+        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port = server.sockets[0].getsockname()[1]
+        async with server:
+            yield self
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        line, _, rest = head.partition("\r\n")
+        fields = {
+            name.lower(): value.strip() for name, _, value in (each.partition(":") for each in rest.split("\r\n"))
+        }
+        body = await reader.readexactly(int(fields.get("content-length", 0)))
+        credentials = base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
+        if fields.get("proxy-authorization") != f"Basic {credentials}":
+            self.refused += 1
+            writer.write(
+                b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+            )
+        else:
+            writer.write(await self._passed_on(line, rest, body))
+        await writer.drain()
+        writer.close()
+
+    async def _passed_on(self, line: str, rest: str, body: bytes) -> bytes:
+        method, url, version = line.split()
+        parts = urlsplit(url)
+        self.asked.append(parts.path)
+        kept = [each for each in rest.split("\r\n") if each and not each.lower().startswith(("proxy-", "connection:"))]
+        path = f"{parts.path}?{parts.query}" if parts.query else parts.path
+        reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+        lines = [f"{method} {path} {version}", *kept, "Connection: close", "", ""]
+        writer.write("\r\n".join(lines).encode() + body)
+        await writer.drain()
+        answer = await reader.read()
+        writer.close()
+        return answer
