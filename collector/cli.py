@@ -200,7 +200,7 @@ def check(
         say(pretty(checked.as_json(checks)))
     elif not quiet:
         say(checked.as_text(checks, width=_width()))
-    elif text := checked.refused_text(checks):
+    elif text := checked.failed_text(checks, width=_width()):
         say(text)
     raise typer.Exit(checks.result.exit)
 

@@ -18,7 +18,7 @@ from collector.account import Shared, first_of_group
 from collector.config import Selection, Settings
 from collector.connect import connect
 from collector.days import newest_published
-from collector.discovery import discover, known_accounts
+from collector.discovery import discover, known_accounts, selected
 from collector.errors import DatabaseError, StoppedError, UnreachableError, UsageError
 from collector.model import Account, AccountState, RunResult, Update
 from collector.plan import Plan, Target, plan
@@ -161,7 +161,7 @@ async def _discovered(
         await shared.writer.put(Update((), state))
     for failure in found.failures:
         tally.fail(failure, of=failure.account)
-    tally.expect(job.selection.of(known_accounts(settings, found.states)))
+    tally.expect(selected(job.selection, settings, found))
     return dict(found.states)
 
 

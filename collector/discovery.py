@@ -30,6 +30,12 @@ MOST_ASKED = 16
 MOST_LETTERS = 80
 """Of a nickname, so that a name has room for what makes it unique."""
 
+_ENDED_HINT = "the list of authorised accounts ended early, so new ones may be missing: run again"
+_EMPTY_HINT = (
+    "the list of authorised accounts is empty, so those of before are kept: run again, or take the platform out if "
+    "they have all left"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Discovered:
@@ -151,15 +157,10 @@ def _forget(component: Component, listing: Listing, known: dict[str, AccountStat
     remembered = [
         appid for appid, state in known.items() if state.authorizer and state.authorizer.component == component.name
     ]
-    if remembered and not listing.refresh_tokens:
-        hint = (
-            "the list of authorised accounts is empty, so those of before are kept: run again, or take the platform "
-            "out if they have all left"
-        )
-        return [Failure(component.appid, component.name, None, "the list is empty", hint=hint, accounts=0)]
-    if not listing.is_whole:
-        message = f"the list ended after {counted(len(listing.refresh_tokens), 'account')}"
-        hint = "the list of authorised accounts ended early, so new ones may be missing: run again"
+    message, hint = f"the list ended after {counted(len(listing.refresh_tokens), 'account')}", _ENDED_HINT
+    if listing.is_whole and not listing.refresh_tokens:
+        message, hint = "the list is empty", _EMPTY_HINT
+    if not listing.is_whole or (remembered and not listing.refresh_tokens):
         return [Failure(component.appid, component.name, None, message, hint=hint, accounts=0)]
     for appid in remembered:
         if appid not in listing.refresh_tokens:

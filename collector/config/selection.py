@@ -52,6 +52,8 @@ def _complaint(name: str, known: dict[str, Account]) -> str | None:
 
 
 def _nothing_left(accounts: Sequence[Account], names: Sequence[str], tags: Sequence[str]) -> str:
+    if not accounts:
+        return "no account is known yet: `collector run` reads who has authorised the platforms"
     if not tags:
         return "all accounts are disabled; set `enabled: true` for one in the configuration"
     known = {tag for account in accounts for tag in account.tags}

@@ -59,7 +59,6 @@ class ComponentApi:
         self._clock = clock
         source = _source(component, route, secrets)
         self._tokens = Tokens(source, route.client, clock=clock, whose=str(component))
-        self._opening = asyncio.Lock()
         self._listing = asyncio.Lock()
         self._list: Listing | None = None
         self._read_again = False
@@ -204,21 +203,23 @@ class ComponentApi:
     async def _mend(self, error: ApiError, token: Token) -> None:
         """Have a newer token of the platform, or raise the error; a refused IP is refused to all its accounts."""
         if error.errcode == _IP_REFUSED:
-            self._failure = self._failure or error
-            raise self._error(error)
+            raise self._failed(error)
         if error.reaction is not Reaction.COMPONENT:
             raise error
         await self._opened(lambda: self._tokens.after_refusal(token, error))
 
     async def _opened(self, have_token: Callable[[], Awaitable[Token]]) -> Token:
         """The platform's token; the first failure to have it is everybody's."""
-        async with self._opening:
-            if self._failure is None:
-                try:
-                    return await have_token()
-                except CallError as error:
-                    self._failure = error
-            raise self._error(self._failure)
+        if self._failure is None:
+            try:
+                return await have_token()
+            except CallError as error:
+                raise self._failed(error) from None
+        raise self._error(self._failure)
+
+    def _failed(self, trouble: CallError) -> ComponentError:
+        self._failure = self._failure or trouble
+        return self._error(trouble)
 
     def _error(self, trouble: CallError) -> ComponentError:
         """What all accounts hear; that the platform has no token comes before what follows from it."""

@@ -1,0 +1,68 @@
+"""`make chaos`: many storms, one after the other, until one of them leaves something wrong."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import shutil
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from chaos.host import MovedClock, host
+from chaos.plan import Plan, draw
+from chaos.replicas import replica_set
+from chaos.report import line, table
+from chaos.storm import Outcome, storm
+
+from collector.terminal import say
+
+MOST_TOLD = 20
+
+
+async def storms(plans: Iterable[Plan], keep: Path | None = None) -> AsyncIterator[Outcome]:
+    """Let the storms rage one after the other over one replica set.
+
+    What the collectors of a storm printed is copied to `keep` if anything is wrong after it.
+    """
+    with tempfile.TemporaryDirectory(prefix="collector-storms-") as name:
+        folder = Path(name)
+        async with replica_set() as replicas, host(MovedClock(folder / "clock")) as machine:
+            for plan in plans:
+                site = folder / str(plan.seed)
+                site.mkdir()
+                outcome = await storm(plan, replicas, machine, site)
+                if keep and outcome.wrong:
+                    shutil.copytree(site, keep / site.name, dirs_exist_ok=True)
+                shutil.rmtree(site)
+                yield outcome
+
+
+async def main(first_seed: int, number: int, keep: Path | None) -> int:
+    """Print a line for each storm and the table of all; 1 at the first that leaves something wrong."""
+    outcomes = []
+    async for outcome in storms(map(draw, range(first_seed, first_seed + number)), keep):
+        outcomes.append(outcome)
+        say(line(outcome))
+        if outcome.wrong:
+            break
+    say(f"\n{table(outcomes)}")
+    if not (wrong := outcomes[-1].wrong):
+        return 0
+    say("\n".join(["", *wrong[:MOST_TOLD], f"\nAgain: make chaos STORMS=1 SEED={outcomes[-1].seed}"]))
+    return 1
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="chaos", description=__doc__)
+    parser.add_argument("--storms", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--keep", type=Path, help="a folder for the logs of a storm that leaves something wrong")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    given = _arguments()
+    sys.exit(asyncio.run(main(given.seed, given.storms, given.keep)))

@@ -1,0 +1,80 @@
+"""What must hold once a storm is over: the documents are the truth, the state agrees, and no secret got out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from datetime import date
+from typing import Any
+
+from support import Documents, truth
+
+from collector.days import ONE_DAY, Window
+from collector.sandbox import World
+from collector.store.database import Database
+from collector.store.leases import LEASES
+from collector.store.runs import RUNS
+from collector.store.state import ACCOUNTS
+
+REACH_DAYS = 6
+"""A window reaches back so far over days that nobody wants."""
+
+_TOKEN = re.compile(r"\b\d+_[\w-]{24,}")
+_CRASHES = ("Traceback (most recent call last)", "account.crashed", "mistake of the collector")
+
+
+def differences(found: Documents, world: World, since: date, newest: date) -> list[str]:
+    """Where the documents `found` aren't the truth of the days from `since` to `newest`; one line for each.
+
+    All that is true of these days must be there, and nothing else; but days that a window brought from before them
+    may be there too, in part, and show that the first one is quiet.
+    """
+    least = truth(world, Window(since, newest))
+    most = truth(world, Window(since - ONE_DAY * (REACH_DAYS + 1), newest))
+    keys = sorted(found.keys() | least.keys())
+    compared = ((key, _wrong(found.get(key, {}), least.get(key, {}), most.get(key, {}))) for key in keys)
+    return [f"{account} {day}: {wrong}" for (account, day), wrong in compared if wrong]
+
+
+def _wrong(there: Mapping[str, Any], least: Mapping[str, Any], most: Mapping[str, Any]) -> str:
+    """What of a document isn't as it should be, field by field."""
+    if not there:
+        return "missing"
+    if not most:
+        return f"extra: {there}"
+    wrong = {name for name in there if name not in most or there[name] != most[name]} | (least.keys() - there.keys())
+    return ", ".join(f"{name} is {there.get(name)} instead of {most.get(name)}" for name in sorted(wrong))
+
+
+async def loose_ends(database: Database) -> list[str]:
+    """What a run that ended well must not leave behind: its lease, and entries of the ledger that are open."""
+    leases = [f"a lease is left: {lease}" async for lease in database[LEASES].find()]
+    open_runs = database[RUNS].find({"$or": [{"ended": {"$exists": False}}, {"status": "running"}]})
+    return leases + [f"a run is open in the ledger: {run['_id']}" async for run in open_runs]
+
+
+async def everything_stored(database: Database) -> str:
+    """All that the collector's own collections hold, as text."""
+    return "\n".join([str(each) for name in (ACCOUNTS, RUNS, LEASES) async for each in database[name].find()])
+
+
+def secrets_of(world: World) -> dict[str, str]:
+    """All secrets of a world, by what they are."""
+    named = {f"secret of {account.name}": account.secret for account in world.accounts}
+    named |= {f"refresh token of {appid}": world.refresh_token(appid) for appid in world.authorizers}
+    component = world.component
+    named |= {"platform's secret": component.secret, "platform's ticket": component.verify_ticket}
+    return {**named, "token server's key": world.token_server_key}
+
+
+def leaks(texts: Mapping[str, str], secrets: Mapping[str, str]) -> list[str]:
+    """Which `secrets` stand in which of the `texts`, by their names, and what looks like a token or a ticket."""
+    found = [f"the {what} is in {name}" for name, text in texts.items() for what, secret in secrets.items() if secret in text]
+    marks = ("ticket@@@", "refreshtoken@@@")
+    found += [f"a {mark} is in {name}" for name, text in texts.items() for mark in marks if mark in text]
+    return found + [f"a token is in {name}" for name, text in texts.items() if _TOKEN.search(text)]
+
+
+def crashes(log: str) -> list[str]:
+    """The signs of mistakes of the collector's own in a log."""
+    return [f"the log has {sign!r}" for sign in _CRASHES if sign in log]

@@ -1,0 +1,162 @@
+"""The rage of a storm: collectors are started again and again while its events befall them."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections import Counter
+from collections.abc import Awaitable, Coroutine, Sequence
+from contextlib import suppress
+from datetime import timedelta
+from itertools import cycle
+from typing import Any
+
+from chaos.host import Collector
+from chaos.link import Link
+from chaos.plan import LENGTH_S, Event, Plan, What
+from chaos.replicas import Member, ReplicaSet
+from chaos.site import Site, may_end_with
+
+from collector.model import ExitCode
+from collector.sandbox import Sandbox
+
+STOPPING_S = 6.0
+"""Seconds after SIGTERM until a collector is killed: a minute, as its loop counts."""
+
+SLOW_S = 0.02
+"""Seconds for each chunk of a link that is slow."""
+
+
+class Driver:
+    """Does what `plan` has, to a site, its WeChat behind `link`, and its replica set.
+
+    `faults` counts what was done; `wrong` are the exits that no trouble excuses.
+    """
+
+    def __init__(self, plan: Plan, site: Site, sandbox: Sandbox, link: Link, replicas: ReplicaSet) -> None:
+        self.faults: Counter[str] = Counter()
+        self.wrong: list[str] = []
+        self._plan = plan
+        self._site = site
+        self._clock = site.host.clock
+        self._sandbox = sandbox
+        self._link = link
+        self._replicas = replicas
+        self._collector: Collector | None = None
+        self._over = False
+
+    async def rage(self) -> None:
+        """Let everything go wrong; at the end no collector is at work."""
+        now = asyncio.get_running_loop().time
+        began = now()
+        async with asyncio.TaskGroup() as lasting:
+            lasting.create_task(self._keep_collecting())
+            for event in self._plan.events:
+                await asyncio.sleep(began + event.at_s - now())
+                lasting.create_task(self._befall(event))
+            await asyncio.sleep(began + LENGTH_S - now())
+            self._over = True
+            await self._stop()
+
+    async def _keep_collecting(self) -> None:
+        """Start a collector whenever there is none."""
+        pauses = cycle(self._plan.pauses)
+        while not self._over:
+            self._collector = await self._site.start()
+            if self._over:
+                self._collector.signal(signal.SIGKILL)
+            exit_code = await self._collector.exit()
+            if not may_end_with(exit_code):
+                self.wrong.append(f"a collector ended with {exit_code}")
+            if exit_code < 0 or exit_code == ExitCode.LEASE:
+                await self._site.end_lease()
+            else:
+                self._clock.jump(next(pauses))
+
+    async def _stop(self) -> None:
+        if self._collector and self._collector.signal(signal.SIGTERM):
+            with suppress(TimeoutError):
+                await asyncio.wait_for(asyncio.shield(self._collector.ended), STOPPING_S)
+            self._collector.signal(signal.SIGKILL)
+
+    async def _befall(self, event: Event) -> None:
+        """Do what an event is, and undo it where it lasts; what found nothing to befall doesn't count."""
+        what = event.what
+        if what in _SIGNALS:
+            done = await self._signal(event, *_SIGNALS[what])
+        else:
+            await self._trouble(event)
+            done = True
+        self.faults[what] += done
+
+    async def _signal(self, event: Event, first: signal.Signals, second: signal.Signals | None) -> bool:
+        collector = self._collector
+        if collector is None or not collector.signal(first):
+            return False
+        if second:
+            await asyncio.sleep(event.for_s)
+            collector.signal(second)
+        return True
+
+    async def _trouble(self, event: Event) -> None:
+        members = [self._replicas.members[event.member]] if event.member is not None else self._replicas.members
+        links = [member.link for member in members]
+        match event.what:
+            case What.MEMBER_KILL:
+                await self._restart(members[0], event.for_s)
+            case What.STEP_DOWN:
+                await self._replicas.step_down()
+            case What.MONGODB_CUT | What.MONGODB_REFUSE | What.MONGODB_SLOW | What.MONGODB_HOLD:
+                await asyncio.gather(*(_disturb(link, event) for link in links))
+            case What.WECHAT_CUT | What.WECHAT_REFUSE | What.WECHAT_SLOW | What.WECHAT_HOLD:
+                await _disturb(self._link, event)
+            case What.JUMP:
+                self._clock.jump(event.by)
+                self._tell_clock()
+            case What.SKEW:
+                await self._skew(event)
+            case What.PLATFORM:
+                self._renew_platform()
+
+    async def _restart(self, member: Member, after_s: float) -> None:
+        await member.kill()
+        await asyncio.sleep(after_s)
+        await member.start()
+
+    async def _skew(self, event: Event) -> None:
+        self._clock.skew(event.by)
+        self._tell_clock()
+        await asyncio.sleep(event.for_s)
+        self._clock.skew(timedelta(0))
+        self._tell_clock()
+
+    def _tell_clock(self) -> None:
+        if self._collector:
+            self._collector.signal(signal.SIGUSR1)
+
+    def _renew_platform(self) -> None:
+        """Everything that the third-party platform and its clients can renew."""
+        self._sandbox.end_component_token()
+        self._sandbox.renew_ticket()
+        for appid in self._plan.world.authorizers[::3]:
+            self._sandbox.authorise(appid)
+
+
+_SIGNALS: dict[What, tuple[signal.Signals, signal.Signals | None]] = {
+    What.KILL: (signal.SIGKILL, None),
+    What.STOP: (signal.SIGTERM, None),
+    What.STOP_TWICE: (signal.SIGTERM, signal.SIGINT),
+    What.FREEZE: (signal.SIGSTOP, signal.SIGCONT),
+}
+
+
+async def _disturb(link: Link, event: Event) -> None:
+    match event.what:
+        case What.MONGODB_CUT | What.WECHAT_CUT:
+            link.cut()
+        case What.MONGODB_REFUSE | What.WECHAT_REFUSE:
+            await link.refuse(event.for_s)
+        case What.MONGODB_SLOW | What.WECHAT_SLOW:
+            await link.slow(event.for_s, SLOW_S)
+        case What.MONGODB_HOLD | What.WECHAT_HOLD:
+            await link.hold(event.for_s)

@@ -1,0 +1,127 @@
+"""The host on which a storm's collectors run, one at a time, and the clock that the storm moves."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import orjson
+from chaos import processes
+from chaos.launcher import OFFSET
+
+TESTS = Path(__file__).parent.parent
+LONGEST_S = 90.0
+"""Seconds that a collector gets to end by itself; one of those waits counts for ten."""
+
+
+class HungError(Exception):
+    """A collector didn't end by itself; where it stood is in its log."""
+
+
+class MovedClock:
+    """WeChat's clock, which jumps as the storm wants; the host's, in `file`, may be off by some seconds from it."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self._offset = timedelta(0)
+        self._skew = timedelta(0)
+        self._write()
+
+    def now(self) -> datetime:
+        """The instant, in UTC."""
+        return datetime.now(UTC) + self._offset
+
+    def set(self, instant: datetime) -> None:
+        """Let it be `instant` now, and let the host's clock be right."""
+        self._offset, self._skew = instant - datetime.now(UTC), timedelta(0)
+        self._write()
+
+    def jump(self, by: timedelta) -> None:
+        """Move both clocks."""
+        self._offset += by
+        self._write()
+
+    def skew(self, by: timedelta) -> None:
+        """Let the host's clock be `by` ahead of WeChat's, or behind it."""
+        self._skew = by
+        self._write()
+
+    def _write(self) -> None:
+        part = self.file.with_suffix(".part")
+        part.write_bytes(OFFSET.pack((self._offset + self._skew).total_seconds()))
+        part.replace(self.file)
+
+
+class Collector:
+    """A collector at work: a process that gets signals; `ended` gives its exit code."""
+
+    def __init__(self, pid: int, ended: asyncio.Task[int], output: Path, log: Path) -> None:
+        self.pid = pid
+        self.ended = ended
+        self.output = output
+        self._log = log
+
+    def signal(self, number: signal.Signals) -> bool:
+        """Send a signal; returns whether the process was still there."""
+        if self.ended.done():
+            return False
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, number)
+            return True
+        return False
+
+    async def exit(self) -> int:
+        """The exit code, as soon as there is one. Raises `HungError` when that takes too long."""
+        try:
+            return await asyncio.wait_for(asyncio.shield(self.ended), LONGEST_S)
+        except TimeoutError:
+            self.signal(signal.SIGUSR2)
+            await asyncio.sleep(1)
+            self.signal(signal.SIGKILL)
+            await self.ended
+            raise HungError(f"a collector didn't end within {LONGEST_S:g} s: see {self._log}") from None
+
+
+class Host:
+    """Starts collectors by way of `launcher.py`."""
+
+    def __init__(self, launcher: asyncio.subprocess.Process, clock: MovedClock) -> None:
+        self.clock = clock
+        self._launcher = launcher
+
+    async def start(self, arguments: Sequence[str], output: Path, log: Path) -> Collector:
+        """Start a collector when the one before it has ended; it appends to `log`, and has `output` for itself."""
+        assert self._launcher.stdin is not None
+        request = {"arguments": arguments, "output": str(output), "log": str(log)}
+        self._launcher.stdin.write(orjson.dumps(request) + b"\n")
+        pid = await self._answer()
+        return Collector(pid, asyncio.create_task(self._answer()), output, log)
+
+    async def _answer(self) -> int:
+        assert self._launcher.stdout is not None
+        return int(await self._launcher.stdout.readline())
+
+
+@asynccontextmanager
+async def host(clock: MovedClock) -> AsyncIterator[Host]:
+    """A host whose clock is `clock`; what runs on it at the end is killed."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("COV_")}
+    pipe = asyncio.subprocess.PIPE
+    launcher = await processes.start(
+        (sys.executable, "-m", "chaos.launcher", str(clock.file)),
+        stdin=pipe,
+        stdout=pipe,
+        env={**kept, "PYTHONPATH": str(TESTS), "PYTHONUNBUFFERED": "1"},
+    )
+    try:
+        assert launcher.stdout is not None
+        await launcher.stdout.readline()  # it is ready
+        yield Host(launcher, clock)
+    finally:
+        await processes.kill(launcher)

@@ -1,0 +1,111 @@
+"""Runs collectors one after the other, each as a process forked from this one, which has imported everything.
+
+A command starts at once that way, where the imports alone would take half a second. The host of these collectors is
+peculiar in two things:
+
+* its clock is off by the seconds in the file `CLOCK`; at SIGUSR1 a collector looks there again;
+* its event loop lives ten times as fast: waits, time-outs and the renewal of the lease take a tenth of their seconds.
+
+It says when it is ready. Each line of stdin is a JSON object, `{"arguments": [...], "output": PATH, "log": PATH}`. It is answered on stdout with
+the process id and, when that process has ended, with its exit code, negative for a signal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import faulthandler
+import gc
+import json
+import os
+import selectors
+import signal
+import struct
+import sys
+import time
+import types
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NoReturn
+
+import time_machine
+from chaos.processes import end_with_parent
+
+HURRY = 10
+OFFSET = struct.Struct("d")
+"""How a file holds the seconds by which a clock is off."""
+
+_BOOTED = time.time() - time.monotonic()
+"""The instant from which the monotonic clock counts, which no travel in time moves."""
+
+_IMPORTED = (
+    *("collector.cli", "collector.collect", "collector.connect", "collector.verify", "collector.wechat.waits"),
+    *("collector.report.progress", "collector.report.summary", "collector.report.findings", "rich.console", "stamina"),
+)
+
+
+class _HurriedSelector(selectors.DefaultSelector):
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        return super().select(timeout and timeout / HURRY)
+
+
+class HurriedLoop(asyncio.SelectorEventLoop):
+    """An event loop whose seconds are tenths of seconds."""
+
+    def __init__(self) -> None:
+        super().__init__(_HurriedSelector())
+
+    def time(self) -> float:
+        """The loop's own seconds."""
+        return HURRY * super().time()
+
+
+def moved_now(clock: Path) -> datetime:
+    """The instant by a clock that is off."""
+    (offset_s,) = OFFSET.unpack(clock.read_bytes())
+    return datetime.fromtimestamp(_BOOTED + time.monotonic() + offset_s, UTC)
+
+
+def main(clock: Path) -> None:
+    """Serve stdin until its end; in a forked process, be the collector that a line asked for."""
+    answers = os.dup(sys.stdout.fileno())
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # a child is ready for it before it can come
+    for name in _IMPORTED:
+        __import__(name)
+    gc.freeze()  # what all share is no child's to collect
+    # The collector takes its loop from uvloop where there is one.
+    sys.modules["uvloop"] = types.SimpleNamespace(new_event_loop=HurriedLoop)  # type: ignore[assignment]
+    os.write(answers, b"ready\n")
+    for line in sys.stdin.buffer:
+        child = os.fork()
+        if not child:
+            os.close(answers)
+            _collect(json.loads(line), clock)
+        os.write(answers, b"%d\n" % child)
+        _, status = os.waitpid(child, 0)
+        os.write(answers, b"%d\n" % os.waitstatus_to_exitcode(status))
+
+
+def _collect(request: dict[str, str], clock: Path) -> NoReturn:
+    """Be a collector: its files, its clock, its command line."""
+    end_with_parent()
+    _redirect(os.devnull, 0, os.O_RDONLY)
+    _redirect(request["output"], 1, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    _redirect(request["log"], 2, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    faulthandler.register(signal.SIGUSR2, all_threads=True)
+    travel = time_machine.travel(moved_now(clock), tick=True).start()
+    signal.signal(signal.SIGUSR1, lambda *_: travel.move_to(moved_now(clock)))
+    travel.move_to(moved_now(clock))  # it may have moved meanwhile
+    sys.argv = ["collector", *request["arguments"]]
+    from collector.cli import main as collector  # noqa: PLC0415 - imported by now
+
+    collector()
+
+
+def _redirect(path: str, number: int, flags: int) -> None:
+    opened = os.open(path, flags, 0o600)
+    os.dup2(opened, number)
+    os.close(opened)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,131 @@
+"""A TCP proxy on this machine, before one server, that can be made to misbehave."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from types import TracebackType
+from typing import Self
+
+HOST = "127.0.0.1"
+CHUNK_BYTES = 65_536
+TRICKLE_BYTES = 512
+"""What passes at once of a link that is slow."""
+
+
+class Link:
+    """Passes connections on to the port `target`, between `async with` and its end.
+
+    `cut` happens at once; `refuse`, `slow` and `hold` last as long as they are told to, and may overlap.
+    """
+
+    def __init__(self, target: int) -> None:
+        self.target = target
+        self.port = 0
+        self._troubles: Counter[str] = Counter()
+        self._delay_s = 0.0
+        self._let_go = asyncio.Event()
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._serving: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._accept, HOST, 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.close()
+        self.cut()
+        self._let_go.set()
+        for task in self._serving:
+            task.cancel()
+        await asyncio.gather(*self._serving, return_exceptions=True)
+
+    @property
+    def connections(self) -> int:
+        """How many connections pass through it now."""
+        return len(self._writers) // 2
+
+    def cut(self) -> None:
+        """Reset all connections, on both sides; what was on its way is lost."""
+        for writer in self._writers:
+            writer.transport.abort()
+
+    async def refuse(self, for_s: float) -> None:
+        """Be gone for some time: no connection stays, and each new one is reset."""
+        with self._in_trouble("refuse"):
+            self.cut()
+            await asyncio.sleep(for_s)
+
+    async def slow(self, for_s: float, delay_s: float) -> None:
+        """Pass on little for some time, `TRICKLE_BYTES` each `delay_s`."""
+        self._delay_s = delay_s
+        with self._in_trouble("slow"):
+            await asyncio.sleep(for_s)
+
+    async def hold(self, for_s: float) -> None:
+        """Pass on nothing for some time, though connections stay and new ones are taken."""
+        self._let_go.clear()
+        with self._in_trouble("hold"):
+            await asyncio.sleep(for_s)
+        if not self._troubles["hold"]:
+            self._let_go.set()
+
+    @contextmanager
+    def _in_trouble(self, what: str) -> Iterator[None]:
+        self._troubles[what] += 1
+        try:
+            yield
+        finally:
+            self._troubles[what] -= 1
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        serving = asyncio.create_task(self._serve(reader, writer))
+        self._serving.add(serving)
+        serving.add_done_callback(self._serving.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            with suppress(OSError):
+                await self._connect(reader, writer)
+        finally:
+            writer.transport.abort()
+
+    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._troubles["refuse"]:
+            return
+        there_reader, there_writer = await asyncio.open_connection(HOST, self.target)
+        both = {writer, there_writer}
+        self._writers |= both
+        try:
+            async with asyncio.TaskGroup() as pumps:
+                pumps.create_task(self._pump(reader, there_writer))
+                pumps.create_task(self._pump(there_reader, writer))
+        except* OSError:  # the other side of a cut
+            pass
+        finally:
+            self._writers -= both
+            there_writer.transport.abort()
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Pass on what one side says until it ends; then the other side ends too, once it has got everything."""
+        while data := await reader.read(TRICKLE_BYTES if self._troubles["slow"] else CHUNK_BYTES):
+            if await self._delayed() and reader.at_eof():
+                break  # it was on its way when its sender went: a process that was killed says nothing any more
+            writer.write(data)
+            await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+
+    async def _delayed(self) -> bool:
+        """Wait as long as the troubles want; returns whether there were any."""
+        slow, held = self._troubles["slow"], self._troubles["hold"]
+        if slow:
+            await asyncio.sleep(self._delay_s)
+        if held:
+            await self._let_go.wait()
+        return bool(slow or held)

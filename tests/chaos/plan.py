@@ -1,0 +1,181 @@
+"""What a storm will be: drawn from its seed before anything runs, as pure data."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from enum import StrEnum
+
+from collector.days import BEIJING, ONE_DAY
+from collector.sandbox import Fault, Faults, Limits, TokenServerFault, World
+
+BORDERS = (time(23, 59, 57), time(7, 59, 57), time(11, 59, 57))
+"""Three seconds before Beijing's midnight, before a day is published, and before it is there for those that are late."""
+
+LENGTH_S = 4.0
+RATES: Mapping[Fault, float] = {
+    Fault.SYSTEM_ERROR: 0.05,
+    Fault.HTTP_5XX: 0.04,
+    Fault.RESET: 0.04,
+    Fault.HANG: 0.01,
+    Fault.CUT_BODY: 0.04,
+    Fault.HTML: 0.04,
+    Fault.LIST_NULL: 0.03,
+    Fault.TOKEN_REVOKED: 0.03,
+    Fault.TOKEN_STUCK: 0.02,
+    Fault.DAILY_QUOTA: 0.005,
+    Fault.MINUTE_QUOTA: 0.01,
+}
+ERRCODES = (40125, 40164, 40243, 48001, 50002, 61007, 89503, 89506, 89507, 47009, 12345)
+"""What some accounts answer until the storm is over."""
+
+
+class Way(StrEnum):
+    """How an account gets its tokens."""
+
+    STABLE = "stable"
+    CLASSIC = "classic"
+    COMPONENT = "component"
+    SERVER = "server"
+    PLAIN = "plain"
+
+
+class What(StrEnum):
+    """What the storm does, besides the faults of WeChat's own."""
+
+    KILL = "collector killed"
+    STOP = "collector stopped"
+    STOP_TWICE = "collector stopped twice"
+    FREEZE = "collector frozen"
+    MEMBER_KILL = "mongod killed"
+    STEP_DOWN = "primary stepped down"
+    MONGODB_CUT = "mongod's connections cut"
+    MONGODB_REFUSE = "mongod out of reach"
+    MONGODB_SLOW = "mongod slow"
+    MONGODB_HOLD = "mongod silent"
+    WECHAT_CUT = "wechat's connections cut"
+    WECHAT_REFUSE = "wechat out of reach"
+    WECHAT_SLOW = "wechat slow"
+    WECHAT_HOLD = "wechat silent"
+    JUMP = "clock moved"
+    SKEW = "host's clock off"
+    PLATFORM = "platform's credentials renewed"
+
+
+_WEIGHTS: Mapping[What, float] = {what: 1.0 for what in What} | {What.KILL: 4, What.JUMP: 2, What.MEMBER_KILL: 0.7}
+_LEAPS = (timedelta(seconds=61), timedelta(minutes=10), timedelta(hours=2), timedelta(hours=9), ONE_DAY)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that the storm does `at_s` seconds after its beginning, to a `member` of the set (None: to all).
+
+    What lasts does so `for_s` seconds; `by` is how far a clock moves.
+    """
+
+    at_s: float
+    what: What
+    member: int | None
+    for_s: float
+    by: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One storm.
+
+    `begins` is the instant by WeChat's clock, `pauses` how far that moves after each collector that ended by itself.
+    `since` is the oldest day wanted: where `backfill` is on by that command, else by the configuration. `ways` has one
+    for each account of `world`; `daily_calls` None is no budget.
+    """
+
+    seed: int
+    world: World
+    faults: Faults
+    limits: Limits
+    begins: datetime
+    since: date
+    backfill: bool
+    ways: tuple[Way, ...]
+    workers: int
+    rate_limit: str
+    daily_calls: int | None
+    two_hosts: bool
+    pauses: tuple[timedelta, ...]
+    events: tuple[Event, ...]
+
+
+def draw(seed: int) -> Plan:
+    """The storm of that seed, always the same."""
+    dice = random.Random(f"{seed} plan")
+    begins = _begins(random.Random(f"{seed} begins"))
+    since = begins.astimezone(BEIJING).date() - ONE_DAY * dice.randint(14, 100)
+    world = _world(random.Random(f"{seed} world"), seed, since)
+    ways = tuple(dice.choices(tuple(Way), (4, 1, 2, 1, 1), k=world.size))
+    return Plan(
+        seed=seed,
+        world=world,
+        faults=_faults(random.Random(f"{seed} faults"), world, ways),
+        limits=Limits(daily=dice.choice((1_000_000, 1_000_000, 40))),
+        begins=begins,
+        since=since,
+        backfill=dice.random() < 0.4,
+        ways=ways,
+        workers=dice.randint(1, 8),
+        rate_limit=dice.choice(("1000/s", "1000/s", "100/s", "40/s")),
+        daily_calls=dice.choice((None, None, 6, 15)),
+        two_hosts=dice.random() < 0.5,
+        pauses=tuple(timedelta(minutes=dice.choice((5, 60, 300, 900, 1500))) for _ in range(8)),
+        events=_events(random.Random(f"{seed} events")),
+    )
+
+
+def _begins(dice: random.Random) -> datetime:
+    """Half of the storms begin shortly before something changes."""
+    day = date(2026, 1, 1) + ONE_DAY * dice.randrange(700)
+    clock = dice.choice(BORDERS) if dice.random() < 0.5 else time(dice.randrange(24), dice.randrange(60))
+    return datetime.combine(day, clock, BEIJING).astimezone(UTC)
+
+
+def _world(dice: random.Random, seed: int, since: date) -> World:
+    return World(
+        seed=seed,
+        size=dice.randint(6, 20),
+        births=tuple(since + ONE_DAY * dice.randint(-10, 30) for _ in range(dice.randrange(4))),
+        lost_days=dice.choice((0.0, 0.02, 0.05)),
+        late_summary=dice.choice((0.0, 0.1, 0.3)),
+        revised_for_days=dice.randint(0, 5),
+        sparse=dice.random() < 0.7,
+        mini_programs=dice.randrange(4),
+    )
+
+
+def _faults(dice: random.Random, world: World, ways: tuple[Way, ...]) -> Faults:
+    force = dice.choice((0.5, 1.0, 1.5))
+    appids = [account.appid for account in world.accounts]
+    served = [appid for appid, way in zip(appids, ways, strict=True) if way in (Way.SERVER, Way.PLAIN)]
+    return Faults(
+        seed=dice.randrange(1_000_000),
+        late_yesterday=dice.choice((0.0, 0.3)),
+        broken={dice.choice(appids): dice.choice(ERRCODES) for _ in range(dice.randrange(3))},
+        token_server={dice.choice(served): dice.choice(tuple(TokenServerFault))} if served else {},
+        list_gaps=dice.choice((0.0, 0.3)),
+        **{str(fault): rate * force for fault, rate in RATES.items()},  # type: ignore[arg-type] # rates are floats
+    )
+
+
+def _events(dice: random.Random) -> tuple[Event, ...]:
+    drawn = dice.choices(tuple(_WEIGHTS), tuple(_WEIGHTS.values()), k=dice.randint(10, 18))
+    return tuple(sorted((_event(dice, what) for what in drawn), key=lambda event: event.at_s))
+
+
+def _event(dice: random.Random, what: What) -> Event:
+    return Event(
+        at_s=round(dice.uniform(0.1, LENGTH_S), 3),
+        what=what,
+        member=dice.choice((None, 0, 1, 2)),
+        for_s=round(dice.uniform(0.1, 1.2), 3),
+        by=timedelta(seconds=dice.uniform(-90, 90)) if what is What.SKEW else dice.choice(_LEAPS),
+    )

@@ -1,0 +1,163 @@
+"""A real replica set of three mongods on this machine, whose members can be killed and cut off one by one."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import tempfile
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from chaos import processes
+from chaos.link import HOST, Link
+from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
+from pymongo.errors import PyMongoError
+
+from collector.store.local import find_mongod
+
+SIZE = 3
+NAME = "chaos"
+READY_S = 60.0
+POLL_S = 0.02
+QUICK = {"electionTimeoutMillis": 1000, "heartbeatIntervalMillis": 250, "heartbeatTimeoutSecs": 1}
+"""The set's settings: a primary that is gone is missed after a second."""
+
+_STANDING_BY = ("isWritablePrimary", "secondary")
+
+
+@dataclass
+class Member:
+    """One mongod. `port` is its own; the rest of the set, and whoever uses it, come by its `link`."""
+
+    number: int
+    folder: Path
+    port: int
+    link: Link
+    process: asyncio.subprocess.Process | None = None
+    admin: AsyncIOMotorClient[dict[str, Any]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        address = f"mongodb://{HOST}:{self.port}/?directConnection=true"
+        self.admin = AsyncIOMotorClient(address, serverSelectionTimeoutMS=500, connectTimeoutMS=500)
+
+    @property
+    def address(self) -> str:
+        """Where the others find it: its link."""
+        return f"{HOST}:{self.link.port}"
+
+    async def start(self) -> None:
+        """Start it, if it isn't up; it takes a second until it answers."""
+        if self.process is None:
+            self.folder.mkdir(exist_ok=True)
+            devnull = asyncio.subprocess.DEVNULL
+            self.process = await processes.start(self._command(), stdin=devnull, stdout=devnull, stderr=devnull)
+
+    async def kill(self) -> None:
+        """SIGKILL it, if it is up."""
+        if self.process is not None:
+            process, self.process = self.process, None
+            await processes.kill(process)
+
+    async def hello(self) -> Mapping[str, Any]:
+        """What it says of itself; nothing while it doesn't answer."""
+        try:
+            async with asyncio.timeout(1):
+                return await self.admin.admin.command("hello")
+        except (PyMongoError, TimeoutError):
+            return {}
+
+    def _command(self) -> tuple[str, ...]:
+        return (
+            *(find_mongod(os.environ), "--replSet", NAME, "--port", str(self.port), "--bind_ip", HOST),
+            *("--nounixsocket", "--dbpath", str(self.folder), "--logpath", f"{self.folder}.log", "--logappend"),
+            *("--quiet", "--wiredTigerCacheSizeGB", "0.25", "--oplogSize", "64"),
+            *("--setParameter", "diagnosticDataCollectionEnabled=false"),
+        )
+
+
+@dataclass(frozen=True)
+class ReplicaSet:
+    """The three members. `uri` goes by the links."""
+
+    members: tuple[Member, ...]
+
+    @property
+    def uri(self) -> str:
+        """The MongoDB URI of the set."""
+        return f"mongodb://{','.join(member.address for member in self.members)}/?replicaSet={NAME}"
+
+    async def primary(self) -> Member:
+        """The member that takes writes, as soon as there is one. Raises `TimeoutError`."""
+        async with asyncio.timeout(READY_S):
+            while True:
+                for member in self.members:
+                    if (await member.hello()).get("isWritablePrimary"):
+                        return member
+                await asyncio.sleep(POLL_S)
+
+    async def database(self, name: str) -> AsyncIOMotorDatabase[dict[str, Any]]:
+        """A database at the primary, by no link: whoever serves the links can't wait for them."""
+        return (await self.primary()).admin[name]
+
+    async def step_down(self) -> None:
+        """Let the primary give up its place for a second, at once."""
+        command = {"replSetStepDown": 1, "secondaryCatchUpPeriodSecs": 0, "force": True}
+        for member in self.members:
+            if (await member.hello()).get("isWritablePrimary"):
+                try:
+                    await member.admin.admin.command(command)
+                except PyMongoError:  # it may have lost its place by now
+                    pass
+
+    async def recover(self) -> None:
+        """Start whoever is down, and wait until there is a primary and all others follow it. Raises `TimeoutError`."""
+        for member in self.members:
+            await member.start()
+        await self.primary()
+        async with asyncio.timeout(READY_S):
+            for member in self.members:
+                while not _stands_by(await member.hello()):  # noqa: ASYNC110 - other processes set no event
+                    await asyncio.sleep(POLL_S)
+
+    async def initiate(self) -> None:
+        """Make a set of mongods that have just been started."""
+        async with asyncio.timeout(READY_S):
+            for member in self.members:
+                while not await member.hello():  # noqa: ASYNC110 - as above
+                    await asyncio.sleep(POLL_S)
+        members = [{"_id": member.number, "host": member.address} for member in self.members]
+        config = {"_id": NAME, "members": members, "settings": QUICK}
+        await self.members[0].admin.admin.command("replSetInitiate", config)
+        await self.recover()
+
+
+@asynccontextmanager
+async def replica_set() -> AsyncIterator[ReplicaSet]:
+    """A set with a primary, all of it in a temporary folder; nothing of it is left at the end."""
+    async with AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="collector-chaos-")))
+        ports = _free_ports(SIZE)
+        links = [await stack.enter_async_context(Link(port)) for port in ports]
+        members = [Member(number, folder / f"{number}", ports[number], links[number]) for number in range(SIZE)]
+        for member in members:
+            stack.callback(member.admin.close)
+            stack.push_async_callback(member.kill)
+            await member.start()
+        replicas = ReplicaSet(tuple(members))
+        await replicas.initiate()
+        yield replicas
+
+
+def _stands_by(said: Mapping[str, Any]) -> bool:
+    return any(said.get(role) for role in _STANDING_BY)
+
+
+def _free_ports(count: int) -> list[int]:
+    """Ports that nobody uses now."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.create_server((HOST, 0))) for _ in range(count)]
+        return [each.getsockname()[1] for each in sockets]

@@ -1,0 +1,34 @@
+"""What storms came to, in figures."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from chaos.storm import Outcome
+
+
+def line(outcome: Outcome) -> str:
+    """One storm."""
+    verdict = f"{len(outcome.wrong)} WRONG" if outcome.wrong else "ok"
+    return (
+        f"storm {outcome.seed:<6} {outcome.faults.total():>5} faults {outcome.runs:>4} runs {outcome.calls:>6} calls "
+        f"{outcome.documents:>6} documents {outcome.seconds:>6.1f} s  {verdict}"
+    )
+
+
+def table(outcomes: Sequence[Outcome]) -> str:
+    """All storms together."""
+    faults: Counter[str] = sum((outcome.faults for outcome in outcomes), Counter())
+    rows = [
+        ("storms", f"{len(outcomes):,}"),
+        ("faults", f"{faults.total():,}"),
+        *((f"  {what}", f"{number:,}") for what, number in sorted(faults.items())),
+        ("runs", f"{sum(outcome.runs for outcome in outcomes):,}"),
+        ("calls", f"{sum(outcome.calls for outcome in outcomes):,}"),
+        ("documents compared", f"{sum(outcome.documents for outcome in outcomes):,}"),
+        ("wrong", f"{sum(len(outcome.wrong) for outcome in outcomes):,}"),
+        ("seconds", f"{sum(outcome.seconds for outcome in outcomes):,.0f}"),
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
+    return "\n".join(f"{name:<{widths[0]}}  {value:>{widths[1]}}" for name, value in rows)

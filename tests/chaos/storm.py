@@ -1,0 +1,162 @@
+"""One storm: everything goes wrong at once, then nothing any more; and in the end all is as if it had never been."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
+from datetime import time as time_of_day
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import orjson
+from chaos import compare
+from chaos.driver import Driver
+from chaos.host import Host, HungError
+from chaos.link import HOST, Link
+from chaos.plan import Plan
+from chaos.replicas import ReplicaSet
+from chaos.site import Site
+from support import stored
+
+from collector.days import BEIJING, ONE_DAY, beijing_day
+from collector.model import ExitCode
+from collector.sandbox import Sandbox, TokenServerFault, World
+
+NOON = time_of_day(12, 30)
+LEAST_DAYS = 2
+"""Days without a row count as void after answers on two Beijing days."""
+
+MOST_DAYS = 40
+MOST_RUNS_A_DAY = 4
+
+
+class UnfinishedError(Exception):
+    """The runs after a storm don't come to an end that is good."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of a storm: `wrong` names every difference, leak and crash, one line each."""
+
+    seed: int
+    faults: Counter[str] = field(default_factory=Counter)
+    runs: int = 0
+    calls: int = 0
+    documents: int = 0
+    wrong: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+async def storm(plan: Plan, replicas: ReplicaSet, host: Host, folder: Path) -> Outcome:
+    """Let the storm rage and pass, and compare what is left with the truth; logs are kept in `folder`."""
+    began = time.monotonic()
+    outcome = Outcome(plan.seed)
+    host.clock.set(plan.begins)
+    async with AsyncExitStack() as stack:
+        sandbox = Sandbox(plan.world, faults=plan.faults, limits=plan.limits, clock=host.clock.now)
+        await stack.enter_async_context(sandbox)
+        link = await stack.enter_async_context(Link(sandbox.port))
+        hosts = [f"http://{name}:{link.port}" for name in ((HOST, "localhost") if plan.two_hosts else (HOST,))]
+        site = Site(plan, host, replicas, folder, hosts)
+        stack.push_async_callback(_drop, site)
+        driver = Driver(plan, site, sandbox, link, replicas)
+        try:
+            await driver.rage()
+            await replicas.recover()
+            calm = await stack.enter_async_context(_calm(plan, host, link))
+            await _to_the_end(site, plan.world)
+            outcome.wrong += await _compared(site, plan, outcome)
+            outcome.calls += len(calm.calls)
+        except (HungError, UnfinishedError, TimeoutError) as error:
+            outcome.wrong.append(f"{type(error).__name__}: {error}")
+        outcome.wrong += [*driver.wrong, *await _told(site, plan.world)]
+        outcome.faults = driver.faults + _faults(sandbox, plan)
+        outcome.calls += len(sandbox.calls)
+        outcome.runs = site.runs
+    outcome.seconds = time.monotonic() - began
+    return outcome
+
+
+async def _drop(site: Site) -> None:
+    await site.replicas.recover()
+    await (await site.replicas.primary()).admin.drop_database(site.database)
+
+
+@asynccontextmanager
+async def _calm(plan: Plan, host: Host, link: Link) -> AsyncIterator[Sandbox]:
+    """The same WeChat without a fault, where nothing comes late or is revised any more."""
+    world = replace(plan.world, late_summary=0.0, revised_for_days=0)
+    async with Sandbox(world, clock=host.clock.now) as sandbox:
+        link.target = sandbox.port
+        link.cut()
+        yield sandbox
+
+
+async def _to_the_end(site: Site, world: World) -> None:
+    """Collect day after day until a run ends with 0 and leaves nothing for a later one. Raises `UnfinishedError`."""
+    for day in range(MOST_DAYS):
+        site.host.clock.set(_next_noon(site.host.clock.now(), world))
+        result = await _run_until_ok(site)
+        if day + 1 >= LEAST_DAYS and not result["windows_left"] and not result["notices"]:
+            return
+    raise UnfinishedError(f"after {MOST_DAYS} days there is still something left: {result}")
+
+
+async def _run_until_ok(site: Site) -> dict[str, Any]:
+    """What the first run says that ends with 0, each of them begun when the lease is free."""
+    for _ in range(MOST_RUNS_A_DAY):
+        await site.end_lease()
+        collector = await site.start()
+        if not (exit_code := await collector.exit()):
+            result: dict[str, Any] = orjson.loads(collector.output.read_bytes())
+            return result
+    raise UnfinishedError(f"{MOST_RUNS_A_DAY} runs without any fault: the last ends with {exit_code}")
+
+
+def _next_noon(now: datetime, world: World) -> datetime:
+    """The first noon in Beijing, from tomorrow on, for which no account lacks the newest published day."""
+    today = beijing_day(now)
+    days = (today + ONE_DAY * n for n in count(1))
+    day = next(day for day in days if all(world.cumulate(each.appid, day - ONE_DAY) for each in world.accounts))
+    return datetime.combine(day, NOON, BEIJING)
+
+
+async def _compared(site: Site, plan: Plan, outcome: Outcome) -> list[str]:
+    """Where the documents aren't the truth, and where the state isn't that of the documents."""
+    database = await site.replicas.database(site.database)
+    found = await stored(database)
+    newest: date = beijing_day(site.host.clock.now()) - ONE_DAY
+    outcome.documents = len(found)
+    verify = await site.start("verify")
+    unverified = await verify.exit()
+    return [
+        *compare.differences(found, plan.world, plan.since, newest),
+        *await compare.loose_ends(database),
+        *([f"`collector verify` ends with {unverified}: {verify.output.read_text()}"] if unverified else []),
+    ]
+
+
+async def _told(site: Site, world: World) -> list[str]:
+    """What the outputs, the logs and the database tell that they shouldn't."""
+    texts = site.printed()
+    database = await site.replicas.database(site.database)
+    kept = {"the database": await compare.everything_stored(database)}
+    crashes = [f"{name}: {sign}" for name, text in texts.items() for sign in compare.crashes(text)]
+    return crashes + compare.leaks(texts | kept, compare.secrets_of(world))
+
+
+def _faults(sandbox: Sandbox, plan: Plan) -> Counter[str]:
+    """The faults of WeChat's that calls met."""
+    counted: Counter[str] = Counter()
+    for call in sandbox.calls:
+        if call.fault:
+            whose = "token server" if isinstance(call.fault, TokenServerFault) else "wechat"
+            counted[f"{whose}: {call.fault.value}"] += 1
+        elif call.errcode and call.errcode == plan.faults.broken.get(call.appid or ""):
+            counted["wechat: account broken"] += 1
+    return counted

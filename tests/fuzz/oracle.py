@@ -1,0 +1,112 @@
+"""What an answer plainly says, worked out apart from the collector: Python's own json, and nothing that isn't strict.
+
+It shares no code with `collector`, so that a mistake there isn't repeated here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from datetime import date
+from typing import Any, NoReturn
+
+Figures = dict[date, dict[str, Any]]
+
+
+class NotPlain(Exception):  # noqa: N818 - nothing failed
+    """The answer doesn't plainly say anything."""
+
+
+def figures_in(body: bytes, dataset: str, days: Iterable[date]) -> Figures | None:
+    """The figures of those of `days` that the body plainly gives, or None where nothing of it may be stored."""
+    try:
+        rows = _rows(body)
+        by_day: dict[date, list[dict[str, Any]]] = {}
+        for row in rows:
+            day = _day(row)
+            by_day.setdefault(day, []).append(row)
+        wanted = {day: by_day[day] for day in set(days) & by_day.keys() if day >= date(2014, 12, 1)}
+        return {day: (_summary if dataset == "user_summary" else _cumulate)(found) for day, found in wanted.items()}
+    except NotPlain:
+        return None
+
+
+def figures_of(fields: Any) -> dict[str, Any]:
+    """Of a stored document, or the fields of a day, the figures alone: no unknown fields, no names and times."""
+    known = {key: fields[key] for key in ("new_user", "cancel_user", "net_user", "cumulate_user") if key in fields}
+    if "sources" in fields:
+        known["sources"] = [_known(source) for source in fields["sources"]]
+    return known
+
+
+def object_in(body: bytes) -> dict[str, Any]:
+    """The body's one object, where it reports no error; else `NotPlain`."""
+    try:
+        answer = json.loads(body, strict=False, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        raise NotPlain from None
+    if not isinstance(answer, dict):
+        raise NotPlain
+    wrapped = answer.get("base_resp")
+    holders = [answer, wrapped] if isinstance(wrapped, dict) else [answer]
+    if not all(_is_zero(holder[key]) for holder in holders for key in ("errcode", "ret") if key in holder):
+        raise NotPlain
+    return answer
+
+
+def is_whole(value: object) -> bool:
+    """Whether JSON gave a whole number: no truth value, no float, no text of digits."""
+    return type(value) is int
+
+
+def _rows(body: bytes) -> list[dict[str, Any]]:
+    rows = object_in(body).get("list")
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise NotPlain
+    return rows
+
+
+def _is_zero(errcode: object) -> bool:
+    return errcode == 0 and is_whole(errcode) or (isinstance(errcode, str) and errcode.strip("0") == "" != errcode)
+
+
+def _day(row: dict[str, Any]) -> date:
+    value = row.get("ref_date")
+    try:
+        day = date.fromisoformat(value)  # type: ignore[arg-type] # what isn't one raises
+    except (TypeError, ValueError):
+        raise NotPlain from None
+    if str(day) != value:
+        raise NotPlain
+    return day
+
+
+def _whole(row: dict[str, Any], key: str) -> int:
+    value = row.get(key)
+    if not is_whole(value) or not 0 <= value <= 10_000_000_000:  # type: ignore[operator] # it is whole
+        raise NotPlain
+    return value  # type: ignore[return-value] # as above
+
+
+def _known(row: dict[str, Any]) -> dict[str, int]:
+    return {key: _whole(row, key) for key in ("user_source", "new_user", "cancel_user")}
+
+
+def _summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    sources = {row["user_source"]: row for row in map(_known, rows)}
+    if len(sources) < len(rows):
+        raise NotPlain
+    new, gone = (sum(row[key] for row in sources.values()) for key in ("new_user", "cancel_user"))
+    in_order = [sources[number] for number in sorted(sources)]
+    return {"new_user": new, "cancel_user": gone, "net_user": new - gone, "sources": in_order}
+
+
+def _cumulate(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    totals = {_whole(row, "cumulate_user") for row in rows}
+    if len(totals) > 1:
+        raise NotPlain
+    return {"cumulate_user": totals.pop()}
+
+
+def _refuse(name: str) -> NoReturn:
+    raise NotPlain(name)

@@ -1,0 +1,102 @@
+"""A server that breaks every rule of HTTP, on this machine; `Asked` is what it was asked, `Saying` what it says."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import zlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+BLOCK = b"0" * 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One request."""
+
+    path: str
+    query: dict[str, str]
+    body: Any
+
+
+Saying = Callable[[asyncio.StreamWriter], Awaitable[None]]
+"""Writes an answer, however broken; the connection is closed after it."""
+
+
+class Server:
+    """Says to each request what `answer` has for it. `asked` are the requests so far."""
+
+    def __init__(self, answer: Callable[[Asked], Saying | bytes]) -> None:
+        self.asked: list[Asked] = []
+        self._answer = answer
+        self._serving: set[asyncio.Task[None]] = set()
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[str]:
+        """The server's address."""
+        server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        try:
+            yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        finally:
+            server.close()
+            for task in self._serving:
+                task.cancel()
+            await asyncio.gather(*self._serving, return_exceptions=True)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
+        with suppress(ConnectionError, asyncio.IncompleteReadError):
+            while await self._exchange(reader, writer):
+                pass
+        writer.close()
+
+    async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        """One request and what is said to it; whether the connection may be used again."""
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        target = urlsplit(head.split(" ")[1])
+        lengths = [line.split(":")[1] for line in head.splitlines() if line.lower().startswith("content-length:")]
+        body = await reader.readexactly(int(lengths[0])) if lengths else b""
+        asked = Asked(target.path, dict(parse_qsl(target.query)), json.loads(body) if body else None)
+        self.asked.append(asked)
+        said = self._answer(asked)
+        if isinstance(said, bytes):
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(said) + said)
+            await writer.drain()
+            return True
+        await said(writer)
+        return False
+
+
+def says(*parts: bytes, times: int = 1, pause_s: float = 0.0) -> Saying:
+    """Writes the parts one after the other, the last of them `times` times, then closes."""
+
+    async def say(writer: asyncio.StreamWriter) -> None:
+        for part in [*parts[:-1], *(parts[-1:] * times)]:
+            writer.write(part)
+            await writer.drain()
+            if pause_s:
+                await asyncio.sleep(pause_s)
+
+    return say
+
+
+def http(body: bytes, *headers: str, status: str = "200 OK", length: object = None) -> bytes:
+    """An answer of HTTP/1.1; its Content-Length is the body's unless it is given, and left out where it is empty."""
+    given = len(body) if length is None else length
+    lines = [f"HTTP/1.1 {status}", *headers, *([f"Content-Length: {given}"] if given != "" else []), "", ""]
+    return "\r\n".join(lines).encode("latin-1") + body
+
+
+def bomb(megabytes: int, *, raw: bool = False) -> bytes:
+    """A gzip body of about a kilobyte for each megabyte that it becomes; `raw` gives a deflate body."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    block = packer.compress(b"0" * 2**20) + packer.flush(zlib.Z_FULL_FLUSH)
+    head = b"\x78\xda" if raw else b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\xff"
+    return head + block * megabytes + packer.flush()

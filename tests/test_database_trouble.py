@@ -1,0 +1,766 @@
+"""Runs beside a MongoDB in trouble: what is said, and that nothing is lost. The mongods are real, and the tests' own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import subprocess
+import tempfile
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import stamina
+import structlog
+from bson import DatetimeMS, ObjectId
+from bson.codec_options import CodecOptions, DatetimeConversion
+from motor.motor_asyncio import AsyncIOMotorClient
+from pymongo import MongoClient
+from pymongo.errors import PyMongoError
+from support import Documents, FakeClock, run, settings_of, stored, truth
+
+from collector.collect import target_of
+from collector.config import Selection, Settings
+from collector.datasets import CUMULATE, SUMMARY
+from collector.days import ONE_DAY, Window
+from collector.model import AccountResult, AccountState, Day, Outcome, Rate, Secret, Update
+from collector.report.watch import Watch
+from collector.sandbox import Sandbox, World
+from collector.store.database import USER_DAILY, VALIDATOR, Database, open_database, prepare
+from collector.store.leases import LEASES
+from collector.store.local import find_mongod
+from collector.store.state import ACCOUNTS, from_document
+from collector.store.writer import Writer
+from collector.verify import verify
+
+NEWEST = date(2026, 11, 23)
+LAST_WEEK = Window(NEWEST - 6 * ONE_DAY, NEWEST)
+HOST = "127.0.0.1"
+READY_S = 30
+ROLE = "the user of mongodb.uri may not do this: give it the role readWrite on the database"
+DIRECT = "directConnection=true"
+AS_IT_IS: CodecOptions[dict[str, Any]] = CodecOptions(datetime_conversion=DatetimeConversion.DATETIME_AUTO)
+
+Configured = Callable[..., Settings]
+
+
+class Mongod:
+    """A mongod of the test's own in `folder`; with `replicas` a set of one, which knows retryable writes."""
+
+    def __init__(self, folder: Path, *options: str, replicas: bool = True) -> None:
+        self._folder = folder
+        self._options = (*options, *(("--replSet", "one", "--oplogSize", "8") if replicas else ()))
+        self._replicas = replicas
+        self._process: subprocess.Popen[bytes] | None = None
+        with socket.create_server((HOST, 0)) as free:
+            self.address = f"{HOST}:{free.getsockname()[1]}"
+        self.uri = f"mongodb://{self.address}/?replicaSet=one" if replicas else f"mongodb://{self.address}/"
+        self.admin: MongoClient[dict[str, Any]] = MongoClient(
+            f"mongodb://{self.address}/?{DIRECT}", connect=False, serverSelectionTimeoutMS=READY_S * 1000
+        )
+
+    def start(self) -> None:
+        """Start it, and wait until it takes writes."""
+        data = self._folder / "db"
+        fresh = not data.exists()
+        data.mkdir(exist_ok=True)
+        command = (
+            *(find_mongod(os.environ), "--port", self.address.rpartition(":")[2], "--bind_ip", HOST),
+            *("--dbpath", str(data), "--nounixsocket", "--quiet", "--wiredTigerCacheSizeGB", "0.25"),
+            *("--setParameter", "diagnosticDataCollectionEnabled=false"),
+            *("--setParameter", "enableTestCommands=1", *self._options),
+        )
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        if fresh and self._replicas:
+            members = {"_id": "one", "members": [{"_id": 0, "host": self.address}]}
+            self.admin.admin.command("replSetInitiate", members)
+        until = time.monotonic() + READY_S
+        while not self._takes_writes():
+            assert time.monotonic() < until
+            time.sleep(0.02)
+
+    def kill(self) -> None:
+        """SIGKILL it, if it runs."""
+        if self._process:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def close(self) -> None:
+        self.admin.close()
+        self.kill()
+
+    @contextmanager
+    def failing(self, *commands: str, times: int | None = None, **how: Any) -> Iterator[None]:
+        """Let these commands of the collector fail: the next `times`, or all."""
+        mode: object = "alwaysOn" if times is None else {"times": times}
+        data = {"failCommands": list(commands), "appName": "wechat-collector", **how}
+        with self.fail_point("failCommand", mode, data):
+            yield
+
+    @contextmanager
+    def fail_point(self, name: str, mode: object = "alwaysOn", data: Mapping[str, Any] | None = None) -> Iterator[None]:
+        self.admin.admin.command({"configureFailPoint": name, "mode": mode, "data": data or {}})
+        try:
+            yield
+        finally:
+            self.admin.admin.command({"configureFailPoint": name, "mode": "off"})
+
+    def _takes_writes(self) -> bool:
+        try:
+            return bool(self.admin.admin.command("hello")["isWritablePrimary"])
+        except PyMongoError:
+            return False
+
+
+class After(Watch):
+    """Does something once that many accounts are done."""
+
+    def __init__(self, accounts: int, act: Callable[[], object]) -> None:
+        self._left = accounts
+        self._act = act
+
+    def account(self, result: AccountResult) -> None:
+        self._left -= 1
+        if self._left == 0:
+            self._act()
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Mongod]:
+    """A replica set of one; a test that ends it starts it again."""
+    with tempfile.TemporaryDirectory(prefix="collector-tests-") as folder:
+        mongod = Mongod(Path(folder))
+        try:
+            mongod.start()
+            yield mongod
+        finally:
+            mongod.close()
+
+
+@pytest.fixture
+async def database(server: Mongod) -> AsyncIterator[Database]:
+    """A database of the test's own on `server`; its client waits for whatever is down, and no trouble is meant for it."""
+    client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(server.uri)
+    name = f"test_{uuid.uuid4().hex}"
+    yield client[name]
+    await client.drop_database(name)
+    client.close()
+
+
+@pytest.fixture
+def configured(server: Mongod, database: Database, tmp_path: Path) -> Configured:
+    def make(sandbox: Sandbox, **options: Any) -> Settings:
+        settings = settings_of(sandbox, database, server.uri, tmp_path, **options)
+        return _unhurried(settings)
+
+    return make
+
+
+@pytest.fixture(autouse=True)
+def _short_waits(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The waits are real ones, shorter than those of users."""
+    monkeypatch.setattr("collector.store.database.SELECTION_TIMEOUT_MS", 500)
+    monkeypatch.setattr("collector.store.writer.OUTAGE_S", 15.0)
+    with stamina.set_testing(False):
+        yield
+
+
+def _unhurried(settings: Settings) -> Settings:
+    """The settings with a rate that doesn't hold the test up."""
+    return replace(settings, accounts=tuple(replace(each, rate_limit=Rate(1000, 1)) for each in settings.accounts))
+
+
+def _sandbox(clock: FakeClock, size: int = 3, **options: Any) -> Sandbox:
+    return Sandbox(World(size=size), clock=clock.now, **options)
+
+
+async def _claims(database: Database) -> dict[tuple[str, str], set[str]]:
+    """For each dataset and account, the days that the state says are stored and that aren't."""
+    documents = await stored(database)
+    claims = {}
+    async for found in database[ACCOUNTS].find({"_id": {"$regex": "^wx"}}):
+        state = from_document(found)
+        for dataset, field in ((SUMMARY, "sources"), (CUMULATE, "cumulate_user")):
+            covered = {str(day) for day in state.dataset(dataset).covered}
+            there = {
+                day for (appid, day), document in documents.items() if appid == state.account and field in document
+            }
+            claims[state.account, dataset] = covered - there
+    return {key: days for key, days in claims.items() if days}
+
+
+async def _free_the_lease(database: Database) -> None:
+    """That of a run which lost MongoDB runs out by itself, in a minute."""
+    await database[LEASES].delete_many({})
+
+
+def _unreachable(server: Mongod, why: str = "[Errno 111] Connection refused") -> str:
+    return (
+        f"MongoDB can't be reached ({server.address}: {why}): check mongodb.uri and that MongoDB runs there, or leave "
+        "mongodb.uri out to use a local mongod"
+    )
+
+
+# MongoDB goes away
+
+
+async def test_a_primary_that_is_gone_for_a_while_is_waited_for_and_everything_is_stored(
+    server: Mongod, clock: FakeClock, database: Database, configured: Configured
+) -> None:
+    restarts: list[asyncio.Task[None]] = []
+
+    def go_down() -> None:
+        server.kill()
+        restarts.append(asyncio.create_task(asyncio.to_thread(server.start)))
+
+    with structlog.testing.capture_logs() as logs:
+        async with _sandbox(clock, 60) as sandbox:
+            result = await run(configured(sandbox, workers=4), clock, watch=After(5, go_down))
+            await asyncio.gather(*restarts)
+    assert (result.error, result.exit, result.failures) == (None, 0, ())
+    assert [log["event"] for log in logs] == ["mongodb.away"]
+    assert await stored(database) == truth(sandbox.world, LAST_WEEK)
+    assert await _claims(database) == {}
+
+
+async def test_a_primary_that_is_gone_for_good_ends_the_run_and_the_next_one_brings_what_is_missing(
+    server: Mongod, clock: FakeClock, database: Database, configured: Configured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("collector.store.writer.OUTAGE_S", 0.5)
+    async with _sandbox(clock, 60) as sandbox:
+        settings = configured(sandbox, workers=4)
+        result = await run(settings, clock, watch=After(5, server.kill))
+        server.start()
+        assert (result.error, result.exit, result.status) == (_unreachable(server), 1, "failed")
+        found, expected = await stored(database), truth(sandbox.world, LAST_WEEK)
+        assert result.days <= len(found) < len(expected)
+        assert found == {key: expected[key] for key in found}
+        assert await _claims(database) == {}
+        assert result.outcomes[Outcome.OK] <= len({account for account, _ in found})
+        await _free_the_lease(database)
+        assert (await run(settings, clock)).exit == 0
+    assert await stored(database) == expected
+
+
+PASSING = {
+    "not primary": {"errorCode": 10107},
+    "primary stepped down": {"errorCode": 189},
+    "shutting down": {"errorCode": 91},
+    "interrupted by an election": {"errorCode": 11602},
+    "connection closed": {"closeConnection": True},
+    "majority late": {"writeConcernError": {"code": 64, "errmsg": "waiting for replication timed out"}},
+    "too few members": {"writeConcernError": {"code": 100, "errmsg": "Not enough data-bearing nodes"}},
+    "mongos finds no primary": {"errorCode": 133},
+    "mongos lost the shard": {"errorCode": 6},
+    "mongos got no answer": {"errorCode": 89},
+    "server over its time limit": {"errorCode": 262},
+}
+
+
+@pytest.mark.parametrize("trouble", PASSING)
+async def test_a_write_is_repeated_while_its_trouble_is_a_passing_one(
+    server: Mongod, clock: FakeClock, database: Database, configured: Configured, trouble: str
+) -> None:
+    """PyMongo repeats it once by itself; the trouble lasts longer than that."""
+    async with _sandbox(clock) as sandbox:
+        settings = configured(sandbox)
+        await _made_ready(server, database)
+        namespace = f"{database.name}.{USER_DAILY}"
+        with server.failing("update", times=3, namespace=namespace, **PASSING[trouble]):
+            result = await run(settings, clock)
+    assert (result.error, result.exit, result.failures) == (None, 0, ())
+    assert await stored(database) == truth(sandbox.world, LAST_WEEK)
+    assert await _claims(database) == {}
+
+
+@pytest.mark.parametrize("trouble", ["not primary", "connection closed"])
+async def test_a_read_in_mid_run_is_repeated_while_its_trouble_is_a_passing_one(
+    server: Mongod, clock: FakeClock, database: Database, configured: Configured, trouble: str
+) -> None:
+    """The first day of the week may be quiet, which the stored day before it tells."""
+    async with _sandbox(clock, 40) as sandbox:
+        namespace = f"{database.name}.{USER_DAILY}"
+        with server.failing("find", times=3, namespace=namespace, **PASSING[trouble]):
+            result = await run(configured(sandbox), clock)
+    assert (result.error, result.exit, result.failures) == (None, 0, ())
+    assert await stored(database) == truth(sandbox.world, LAST_WEEK)
+
+
+async def test_a_rename_is_repeated_while_its_trouble_is_a_passing_one(
+    server: Mongod, clock: FakeClock, database: Database, configured: Configured
+) -> None:
+    async with _sandbox(clock) as sandbox:
+        settings = configured(sandbox)
+        await run(settings, clock)
+        first, *others = settings.accounts
+        renamed = replace(settings, accounts=(replace(first, name="新名"), *others))
+        namespace = f"{database.name}.{USER_DAILY}"
+        with server.failing("update", times=3, namespace=namespace, errorCode=189):
+            result = await run(renamed, clock)
+    assert (result.error, result.exit) == (None, 0)
+    assert {name for (account, _), name in await _names(database) if account == first.appid} == {"新名"}
+
+
+# The disk
+
+
+async def test_a_full_disk_is_told_and_the_next_run_brings_what_is_missing(
+    server: Mongod, clock: FakeClock, database: Database, configured: Configured
+) -> None:
+    async with _sandbox(clock) as sandbox:
+        settings = configured(sandbox)
+        with server.failing("update", namespace=f"{database.name}.{USER_DAILY}", errorCode=14031):
+            result = await run(settings, clock)
+        assert (result.exit, result.days, result.outcomes[Outcome.OK]) == (1, 0, 0)
+        assert result.error == "MongoDB's disk is full: make room on it, then run again"
+        assert (await stored(database), await _claims(database)) == ({}, {})
+        assert (await run(settings, clock)).exit == 0
+    assert await stored(database) == truth(sandbox.world, LAST_WEEK)
+
+
+async def test_a_full_disk_that_fails_documents_one_by_one_is_no_fault_of_the_documents(
+    server: Mongod, clock: FakeClock, database: Database, configured: Configured
+) -> None:
+    """A server's own trouble can come as an error of each document as well."""
+    async with _sandbox(clock) as sandbox:
+        settings = configured(sandbox)
+        acted = []
+
+        def fail() -> None:
+            acted.append(server.admin.admin.command({"configureFailPoint": "failAllUpdates", "mode": "alwaysOn"}))
+
+        await _made_ready(server, database)
+        try:
+            result = await run(settings, clock, watch=After(1, fail))
+        finally:
+            server.admin.admin.command({"configureFailPoint": "failAllUpdates", "mode": "off"})
+        print(result)
+        await _free_the_lease(database)
+        assert await _claims(database) == {}
+        assert (await run(settings, clock)).exit == 0
+    assert await stored(database) == truth(sandbox.world, LAST_WEEK)
+    assert result.exit == 1
+    assert "look at the document" not in str(result.failures)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a disk as small as that is mounted by root alone")
+async def test_a_disk_that_really_runs_full_loses_nothing(
+    clock: FakeClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("collector.store.writer.OUTAGE_S", 0.5)
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    with _small_disk(disk), closing(Mongod(disk)) as mongod:
+        mongod.start()
+        client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(mongod.uri)
+        database = client["wechat"]
+        ballast = disk / "ballast"
+        async with _sandbox(clock, 60) as sandbox:
+            settings = _unhurried(settings_of(sandbox, database, mongod.uri, tmp_path, workers=4))
+            result = await run(settings, clock, watch=After(5, lambda: _fill(ballast)))
+            assert (result.error, result.exit) == (_unreachable(mongod), 1)
+            ballast.unlink()
+            mongod.kill()
+            mongod.start()
+            assert await _claims(database) == {}
+            await _free_the_lease(database)
+            assert (await run(settings, clock)).exit == 0
+        assert await stored(database) == truth(sandbox.world, LAST_WEEK)
+        client.close()
+
+
+# Rights
+
+
+@pytest.fixture(scope="module")
+def guarded() -> Iterator[Mongod]:
+    """A mongod that asks for a user: `reader` may read the database `wechat`, `writer` has readWrite on it."""
+    with (
+        tempfile.TemporaryDirectory(prefix="collector-tests-") as folder,
+        closing(Mongod(Path(folder), "--auth", replicas=False)) as mongod,
+    ):
+        mongod.start()
+        mongod.admin.admin.command("createUser", "root", pwd="toor", roles=["root"])
+        mongod.admin.close()
+        mongod.admin = MongoClient(f"mongodb://root:toor@{mongod.address}/?{DIRECT}")
+        for user, role in (("reader", "read"), ("writer", "readWrite")):
+            roles = [{"role": role, "db": "wechat"}]
+            mongod.admin.admin.command("createUser", user, pwd="pa55word", roles=roles)
+        yield mongod
+
+
+@pytest.fixture
+async def theirs(guarded: Mongod) -> AsyncIterator[Database]:
+    """The database `wechat` of `guarded`, as its administrator sees it."""
+    client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(f"mongodb://root:toor@{guarded.address}/")
+    yield client["wechat"]
+    await client.drop_database("wechat")
+    client.close()
+
+
+async def _run_as(user: str, guarded: Mongod, sandbox: Sandbox, theirs: Database, folder: Path, **options: Any) -> Any:
+    uri = f"mongodb://{user}{guarded.address}/?authSource=admin" if user else f"mongodb://{guarded.address}/"
+    settings = _unhurried(settings_of(sandbox, theirs, uri, folder, workers=2))
+    return await run(settings, **options)
+
+
+async def test_a_user_who_may_read_alone_is_told_the_role_before_anything_is_asked(
+    guarded: Mongod, theirs: Database, clock: FakeClock, tmp_path: Path
+) -> None:
+    async with _sandbox(clock) as sandbox:
+        result = await _run_as("reader:pa55word@", guarded, sandbox, theirs, tmp_path, clock=clock)
+        assert sandbox.calls == []
+    assert (result.error, result.exit) == (ROLE, 1)
+    assert await theirs.list_collection_names() == []
+
+
+async def test_the_role_read_write_suffices_for_all_that_a_run_does(
+    guarded: Mongod, theirs: Database, clock: FakeClock, tmp_path: Path
+) -> None:
+    async with _sandbox(clock) as sandbox:
+        result = await _run_as("writer:pa55word@", guarded, sandbox, theirs, tmp_path, clock=clock)
+    assert (result.error, result.exit) == (None, 0)
+    assert await stored(theirs) == truth(sandbox.world, LAST_WEEK)
+    assert (await theirs[USER_DAILY].options())["validator"] == VALIDATOR
+    assert "account_1_ref_date_1" in await theirs[USER_DAILY].index_information()
+
+
+async def test_a_wrong_password_is_told_without_repeating_it(
+    guarded: Mongod, theirs: Database, clock: FakeClock, tmp_path: Path
+) -> None:
+    async with _sandbox(clock) as sandbox:
+        result = await _run_as("writer:wrong-one@", guarded, sandbox, theirs, tmp_path, clock=clock)
+        assert sandbox.calls == []
+    assert (result.error, result.exit) == ("MongoDB doesn't take the user or the password of mongodb.uri", 1)
+
+
+async def test_an_address_without_a_user_is_told_that_mongodb_asks_for_one(
+    guarded: Mongod, theirs: Database, clock: FakeClock, tmp_path: Path
+) -> None:
+    async with _sandbox(clock) as sandbox:
+        result = await _run_as("", guarded, sandbox, theirs, tmp_path, clock=clock)
+    assert result.exit == 1
+    assert result.error == "mongodb.uri names no user, and this MongoDB asks for one: mongodb://USER:PASSWORD@HOST/…"
+
+
+async def test_rights_that_are_lost_in_mid_run_end_it_with_the_role_and_nothing_is_lost(
+    guarded: Mongod, theirs: Database, clock: FakeClock, tmp_path: Path
+) -> None:
+    roles = [{"role": "readWrite", "db": "wechat"}]
+
+    def revoke() -> None:
+        guarded.admin.admin.command("revokeRolesFromUser", "writer", roles=roles)
+
+    async with _sandbox(clock, 60) as sandbox:
+        result = await _run_as(
+            "writer:pa55word@", guarded, sandbox, theirs, tmp_path, clock=clock, watch=After(5, revoke)
+        )
+        guarded.admin.admin.command("grantRolesToUser", "writer", roles=roles)
+        assert (result.error, result.exit) == (ROLE, 1)
+        assert await _claims(theirs) == {}
+        await _free_the_lease(theirs)
+        result = await _run_as("writer:pa55word@", guarded, sandbox, theirs, tmp_path, clock=clock)
+    assert result.exit == 0
+    assert await stored(theirs) == truth(sandbox.world, LAST_WEEK)
+
+
+# Documents that MongoDB refuses
+
+
+async def test_days_that_a_validator_rejects_stay_missing_and_all_else_stands(
+    clock: FakeClock, database: Database, configured: Configured
+) -> None:
+    day = NEWEST - 3 * ONE_DAY
+    async with _sandbox(clock) as sandbox:
+        settings = configured(sandbox)
+        bad, *good = (account.appid for account in settings.accounts)
+        either = [{"account": {"$ne": bad}}, {"ref_date": {"$ne": str(day)}}]
+        await database.create_collection(USER_DAILY, validator={"$or": either})
+        result = await run(settings, clock)
+        (failure,) = result.failures
+        assert (failure.account, failure.dataset, failure.errmsg, failure.hint) == (
+            bad,
+            None,
+            f"MongoDB rejected {day}: Document failed validation",
+            "look at the document and at the validator of user_daily",
+        )
+        assert (result.exit, result.outcomes[Outcome.OK], result.outcomes[Outcome.FAILED]) == (3, 2, 1)
+        expected = truth(sandbox.world, LAST_WEEK)
+        assert await stored(database) == {key: expected[key] for key in expected if key != (bad, str(day))}
+        assert {state["_id"] async for state in database[ACCOUNTS].find()} == set(good)
+        await database.command("collMod", USER_DAILY, validator={})
+        assert (await run(settings, clock)).exit == 0
+    assert await stored(database) == expected
+
+
+async def test_a_state_that_mongodb_refuses_is_told(
+    clock: FakeClock, database: Database, configured: Configured
+) -> None:
+    async with _sandbox(clock) as sandbox:
+        settings = configured(sandbox)
+        refused = settings.accounts[0].appid
+        await database.create_collection(ACCOUNTS, validator={"_id": {"$ne": refused}})
+        result = await run(settings, clock)
+    assert await stored(database) == truth(sandbox.world, LAST_WEEK)
+    assert [failure.account for failure in result.failures] == [refused]
+    assert result.exit == 3
+
+
+async def test_a_new_name_that_a_validator_rejects_stops_no_other_account(
+    clock: FakeClock, database: Database, configured: Configured
+) -> None:
+    """One old document that the validator would refuse is enough to refuse the new name."""
+    async with _sandbox(clock) as sandbox:
+        settings = configured(sandbox)
+        first, *others = settings.accounts
+        await run(settings, clock)
+        await database[USER_DAILY].insert_one(
+            {"account": first.appid, "note": "of ours"}, bypass_document_validation=True
+        )
+        clock.instant += ONE_DAY
+        result = await run(replace(settings, accounts=(replace(first, name="新名"), *others)), clock)
+    assert result.error is None
+    found = await stored(database)
+    assert {account.appid for account in others} <= {account for account, day in found if day == str(NEWEST + ONE_DAY)}
+
+
+# Others in the same database
+
+
+async def test_two_writers_of_the_same_new_days_both_end_well(database: Database) -> None:
+    await prepare(database)
+    now = datetime(2026, 11, 24, 2, 30, tzinfo=UTC)
+    quiet = {"new_user": 0, "cancel_user": 0, "net_user": 0, "sources": []}
+
+    def update(number: int) -> Update:
+        account = f"wx{number:016x}"
+        days = [
+            Day(account, "acme", NEWEST - back * ONE_DAY, {CUMULATE: {"cumulate_user": back}}, now, {SUMMARY: quiet})
+            for back in range(7)
+        ]
+        return Update(days, AccountState(account, "acme"))
+
+    async def write() -> Writer:
+        async with Writer(database) as writer:
+            for number in range(200):
+                await writer.put(update(number))
+        return writer
+
+    for writer in await asyncio.gather(*(write() for _ in range(4))):
+        assert (writer.rejected, writer.days) == ({}, 1400)
+    assert await database[USER_DAILY].count_documents({}) == 1400
+    assert await database[USER_DAILY].count_documents({"sources": [], "cumulate_user": {"$gte": 0}}) == 1400
+
+
+async def test_two_runs_over_the_same_new_days_both_end_well(
+    clock: FakeClock, database: Database, configured: Configured
+) -> None:
+    """Somebody deletes the lease, so that a second run begins beside the first."""
+    async with _sandbox(clock, 100) as sandbox:
+        settings = configured(sandbox)
+        second: list[asyncio.Task[Any]] = []
+
+        async def follow() -> Any:
+            await _free_the_lease(database)
+            return await run(settings, clock)
+
+        first = await run(settings, clock, watch=After(1, lambda: second.append(asyncio.create_task(follow()))))
+        results = [first, await second[0]]
+    assert [(result.error, result.exit, result.failures) for result in results] == [(None, 0, ())] * 2
+    assert await stored(database) == truth(sandbox.world, LAST_WEEK)
+    assert await _claims(database) == {}
+
+
+async def test_documents_of_other_tools_are_left_alone_and_break_nothing(
+    clock: FakeClock, database: Database, configured: Configured
+) -> None:
+    async with _sandbox(clock) as sandbox:
+        settings = configured(sandbox)
+        ours, other = settings.accounts[0].appid, settings.accounts[1].appid
+        foreign = [
+            {"_id": 1, "something": "else"},
+            {"_id": 2, "account": 7, "ref_date": str(NEWEST)},
+            {"_id": 3, "account": ours, "ref_date": datetime(2026, 11, 23)},  # noqa: DTZ001 - as others write it
+            {"_id": 4, "account": ours, "ref_date": "23.11.2026", "name": "theirs", "cumulate_user": "many"},
+            {"_id": 5, "account": "wxffffffffffffffff", "ref_date": str(NEWEST), "cumulate_user": -1},
+            {"_id": 6, "ref_date": str(NEWEST)},
+            {"_id": 7, "account": None, "ref_date": None},
+        ][:6]
+        await database[USER_DAILY].insert_many(foreign)
+        mine = {"account": ours, "ref_date": str(NEWEST), "note": "ours", "tags": {"a.b": 1}}
+        odd = {"account": other, "ref_date": str(LAST_WEEK.begin - ONE_DAY), "cumulate_user": "many", "sources": 5}
+        await database[USER_DAILY].insert_many([dict(mine), dict(odd)])
+        result = await run(configured(sandbox), clock)
+        clock.instant += ONE_DAY
+        again = await run(configured(sandbox), clock)
+    assert [(each.error, each.exit, each.failures) for each in (result, again)] == [(None, 0, ())] * 2
+    assert [each async for each in database[USER_DAILY].find({"_id": {"$lt": 10}}).sort("_id")] == foreign
+    found = {key: each for key, each in (await _documents(database)).items()}
+    expected = truth(sandbox.world, Window(LAST_WEEK.begin, NEWEST + ONE_DAY))
+    for key, document in expected.items():
+        more = {"note": "ours", "tags": {"a.b": 1}} if key == (ours, str(NEWEST)) else {}
+        assert found[key] == document | more
+    assert found[other, odd["ref_date"]] == odd
+
+
+async def test_a_date_beyond_pythons_in_a_document_breaks_no_account(
+    clock: FakeClock, database: Database, configured: Configured
+) -> None:
+    """Another tool may have put any date into our documents; PyMongo can't read some of them."""
+    async with _sandbox(clock, 40) as sandbox:
+        settings = configured(sandbox)
+        far = DatetimeMS(300_000_000_000_000)
+        for account in settings.accounts:
+            for day in (LAST_WEEK.begin, LAST_WEEK.begin - ONE_DAY):
+                await database[USER_DAILY].insert_one({"account": account.appid, "ref_date": str(day), "until": far})
+        result = await run(settings, clock)
+    assert (result.error, result.exit, result.failures) == (None, 0, ())
+
+
+async def test_documents_of_others_of_which_two_belong_to_no_account_do_not_keep_a_run_from_beginning(
+    clock: FakeClock, database: Database, configured: Configured
+) -> None:
+    async with _sandbox(clock) as sandbox:
+        await database[USER_DAILY].insert_many([{"something": "else"}, {"something": "more"}])
+        result = await run(configured(sandbox), clock)
+    assert (result.error, result.exit) == (None, 0)
+
+
+async def test_days_that_stand_twice_are_told_before_anything_is_asked(
+    clock: FakeClock, database: Database, configured: Configured
+) -> None:
+    async with _sandbox(clock) as sandbox:
+        settings = configured(sandbox)
+        twice = {"account": settings.accounts[0].appid, "ref_date": str(NEWEST), "name": "acme"}
+        await database[USER_DAILY].insert_many([dict(twice), dict(twice)])
+        result = await run(settings, clock)
+        assert sandbox.calls == []
+    assert result.exit == 1
+    assert result.error == (
+        f"user_daily holds two documents of account {twice['account']} and ref_date {NEWEST}, and can't get its unique "
+        "index: delete the one that isn't right, then run again"
+    )
+    assert await database[USER_DAILY].count_documents({}) == 2
+
+
+async def test_an_index_of_the_same_name_that_differs_is_told_with_its_remedy(
+    clock: FakeClock, database: Database, configured: Configured
+) -> None:
+    await database[USER_DAILY].create_index([("account", 1), ("ref_date", 1)])
+    async with _sandbox(clock) as sandbox:
+        result = await run(configured(sandbox), clock)
+    assert result.exit == 1
+    assert result.error == (
+        "the index account_1_ref_date_1 of user_daily isn't unique, or has other options: drop it, and the next run "
+        "makes it anew"
+    )
+
+
+async def test_states_of_other_tools_are_left_alone_and_break_nothing(
+    clock: FakeClock, database: Database, configured: Configured
+) -> None:
+    foreign = [
+        {"_id": 7, "balance": 1},
+        {"_id": ObjectId(), "name": "another tool's", "version": 1},
+        {"_id": {"tenant": 1}, "until": DatetimeMS(300_000_000_000_000)},
+    ]
+    await database[ACCOUNTS].insert_many(foreign)
+    raw = database.get_collection(ACCOUNTS, codec_options=AS_IT_IS)
+    async with _sandbox(clock) as sandbox:
+        settings = configured(sandbox)
+        for _ in range(2):
+            result = await run(settings, clock)
+            assert (result.error, result.exit) == (None, 0)
+    assert [each async for each in raw.find({"_id": {"$not": {"$type": "string"}}})] == foreign
+
+
+async def test_a_state_of_another_tool_whose_id_is_a_text_breaks_nothing(
+    clock: FakeClock, database: Database, configured: Configured
+) -> None:
+    foreign = {"_id": "alice@example.com", "balance": 7}
+    await database[ACCOUNTS].insert_one(dict(foreign))
+    async with _sandbox(clock) as sandbox:
+        settings = configured(sandbox)
+        result = await run(settings, clock)
+        await verify(settings, Selection(), target_of(settings, clock), repair=True)
+    assert await database[ACCOUNTS].find_one({"_id": foreign["_id"]}) == foreign
+    assert (result.error, result.exit) == (None, 0)
+
+
+async def test_a_state_with_a_date_beyond_pythons_is_damaged_and_no_crash(
+    clock: FakeClock, database: Database, configured: Configured
+) -> None:
+    async with _sandbox(clock) as sandbox:
+        settings = configured(sandbox)
+        await run(settings, clock)
+        far = {"$set": {"user_summary.last_success": DatetimeMS(300_000_000_000_000)}}
+        await database[ACCOUNTS].update_one({"_id": settings.accounts[0].appid}, far)
+        result = await run(settings, clock)
+    assert result.exit == 1
+    assert "`collector verify --repair`" in (result.error or "")
+
+
+async def test_runs_of_other_tools_are_left_alone(clock: FakeClock, database: Database, configured: Configured) -> None:
+    foreign = {"_id": 7, "job": "another tool's"}
+    await database["runs"].insert_one(dict(foreign))
+    async with _sandbox(clock) as sandbox:
+        await run(configured(sandbox), clock)
+    assert await database["runs"].find_one({"_id": 7}) == foreign
+
+
+async def test_a_document_of_another_tool_about_our_account_keeps_its_name(
+    clock: FakeClock, database: Database, configured: Configured
+) -> None:
+    async with _sandbox(clock) as sandbox:
+        settings = configured(sandbox)
+        first, *others = settings.accounts
+        foreign = {"_id": 7, "account": first.appid, "ref_date": datetime(2026, 11, 23), "name": "theirs"}  # noqa: DTZ001
+        await database[USER_DAILY].insert_one(dict(foreign))
+        await run(settings, clock)
+        await run(replace(settings, accounts=(replace(first, name="新名"), *others)), clock)
+    assert await database[USER_DAILY].find_one({"_id": 7}) == foreign
+
+
+async def _made_ready(server: Mongod, database: Database) -> None:
+    """Let the collections stand, so that the trouble meets the run's own writes."""
+    async with open_database(Secret(server.uri), database.name) as opened:
+        await prepare(opened)
+
+
+async def _names(database: Database) -> list[tuple[tuple[str, str], str]]:
+    return [(key, document["name"]) for key, document in (await stored(database)).items()]
+
+
+async def _documents(database: Database) -> Documents:
+    """Those that have the key of ours."""
+    return {key: each for key, each in (await stored(database)).items() if all(isinstance(part, str) for part in key)}
+
+
+@contextmanager
+def _small_disk(folder: Path) -> Iterator[None]:
+    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", folder], capture_output=True, check=False)
+    if made.returncode:
+        pytest.skip("no disk can be mounted here")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
+def _fill(ballast: Path) -> None:
+    """Leave no byte of the disk."""
+    with ballast.open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(bytes(4096))
+        except OSError:
+            pass

@@ -1,0 +1,36 @@
+"""What the tests of this folder share: a client, a route to one host, and the web that answers there."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+from aioresponses import aioresponses
+
+from collector.secrets import Secrets
+from collector.wechat.client import Client, Route
+from collector.wechat.waits import Stop
+
+
+@pytest.fixture
+async def client(stop: Stop) -> AsyncIterator[Client]:
+    async with Client.opened(timeout_s=5, connections=64, stop=stop) as opened:
+        yield opened
+
+
+@pytest.fixture
+def secrets() -> Secrets:
+    return Secrets()
+
+
+@pytest.fixture
+def route(client: Client, secrets: Secrets) -> Route:
+    """The common way to WeChat: `https://wechat.test`, without a proxy."""
+    return Route(client, ["https://wechat.test"], None, secrets)
+
+
+@pytest.fixture
+def web() -> Iterator[Any]:
+    with aioresponses() as mocked:
+        yield mocked
