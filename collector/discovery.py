@@ -91,8 +91,8 @@ async def discover(settings: Settings, states: Mapping[str, AccountState], acces
     for component in _discovering(settings):
         try:
             listings[component.name] = await access.components[component.name].authorizers()
-        except ComponentError as error:
-            failures.append(_failed(component.appid, error))
+        except CallError as error:
+            failures.append(_failure(component.appid, component.name, error, accounts=0))
     configured = {account.appid for account in settings.accounts}
     apis = [access.components[name] for name in listings]
     listed = {
@@ -137,8 +137,10 @@ async def _learn(
         for appid in waiting:
             try:
                 about = await api.authorizer(appid)
+            except ComponentError as error:
+                failures.append(_failure(component.appid, component.name, error, accounts=0))
             except CallError as error:
-                failures.append(_failed(appid, error))
+                failures.append(_failure(appid, appid, error, accounts=1))
             else:
                 about = replace(about, nick_name=_readable(about))
                 known[appid] = replace(
@@ -162,6 +164,8 @@ def _forget(component: Component, listing: Listing, known: dict[str, AccountStat
         message, hint = "the list is empty", _EMPTY_HINT
     if not listing.is_whole or (remembered and not listing.refresh_tokens):
         return [Failure(component.appid, component.name, None, message, hint=hint, accounts=0)]
+    if len(listing.refresh_tokens) < listing.total:
+        return []  # while the pages were read somebody left, and another slipped from one page to the one before
     for appid in remembered:
         if appid not in listing.refresh_tokens:
             log.warning("authorizer.left", account=known[appid].name, appid=appid, component=component.name)
@@ -169,10 +173,9 @@ def _forget(component: Component, listing: Listing, known: dict[str, AccountStat
     return []
 
 
-def _failed(appid: str, error: CallError) -> Failure:
+def _failure(appid: str, name: str, error: CallError, *, accounts: int) -> Failure:
     """What kept an account from being known; or a platform, which counts no account here."""
-    whose, accounts = ((error.appid, error.name), 0) if isinstance(error, ComponentError) else ((appid, appid), 1)
-    return Failure(*whose, None, error.errmsg, error.errcode, error.rid, error.hint, accounts=accounts)
+    return Failure(appid, name, None, error.errmsg, error.errcode, error.rid, error.hint, accounts=accounts)
 
 
 def _unique_names(found: Mapping[str, Authorizer], taken: Iterable[str]) -> dict[str, str]:

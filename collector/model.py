@@ -35,8 +35,8 @@ class FromCommand:
     """What a command prints: `argv` is a list of arguments that no shell reads.
 
     Without `json` the output is the value itself; with it, a dotted path leads to the value in the JSON that the
-    command prints, and `expires_json` to a token's lifetime in seconds. `{appid}` in an argument stands for the
-    account's appid.
+    command prints, and `expires_json` to a token's lifetime in seconds. In a token's command `{appid}` stands for
+    the account's appid.
     """
 
     argv: tuple[str, ...] = field(repr=False)

@@ -35,18 +35,20 @@ FRESH_FOR = timedelta(seconds=60)
 STALE_HINT = "the platform {} has no valid token: see that its ticket arrives, and that nothing else renews its token"
 
 _IP_REFUSED = 61004
+_WAITS = frozenset({Reaction.STOP_FOR_DAY, Reaction.NOT_BEFORE, Reaction.SLOW, Reaction.LATER})
 
 
 @dataclass(slots=True)
 class Listing:
     """The accounts that authorised the platform, with the refresh tokens that the list gave, by appid in its order.
 
-    `is_whole` says whether the list came to its end.
+    `is_whole` says whether the list came to its end, `total` how many accounts WeChat counts.
     """
 
     read_at: datetime
     refresh_tokens: dict[str, str | None] = field(default_factory=dict, repr=False)
     is_whole: bool = True
+    total: int = 0
 
 
 class ComponentApi:
@@ -107,7 +109,7 @@ class ComponentApi:
         """The list; an account with a refresh token of its own can do without."""
         try:
             return await self.authorizers()
-        except ComponentError:
+        except CallError:
             if self._failure or account.authorizer_refresh_token is None:
                 raise
             return Listing(self._clock.now())
@@ -156,6 +158,7 @@ class ComponentApi:
                 log.warning("authorizers.cut", component=str(self.component), listed=offset, total=total)
                 break
             listing.refresh_tokens |= page
+            listing.total = total
             offset += len(page)
         return listing
 
@@ -217,13 +220,19 @@ class ComponentApi:
                 raise self._failed(error) from None
         raise self._error(self._failure)
 
-    def _failed(self, trouble: CallError) -> ComponentError:
+    def _failed(self, trouble: CallError) -> CallError:
         self._failure = self._failure or trouble
         return self._error(trouble)
 
-    def _error(self, trouble: CallError) -> ComponentError:
-        """What all accounts hear; that the platform has no token comes before what follows from it."""
-        return ComponentError(self.component.appid, self.component.name, self._failure or trouble)
+    def _error(self, trouble: CallError) -> CallError:
+        """What all accounts hear; that the platform has no token comes before what follows from it.
+
+        A wait that WeChat orders the platform is each account's own.
+        """
+        trouble = self._failure or trouble
+        if trouble.reaction in _WAITS:
+            return trouble
+        return ComponentError(self.component.appid, self.component.name, trouble)
 
 
 @dataclass(frozen=True, slots=True)
