@@ -440,7 +440,7 @@ async def test_a_list_that_ends_early_forgets_nobody_and_is_a_failure(
     assert await _platforms(database) == {account.appid: "agency" for account in world.accounts}
     assert await stored(database) == truth(world, Window(LAST_WEEK.begin, NEWEST + ONE_DAY))
     assert failed(result) == (
-        "Failed: 0\n"
+        "Failed:\n"
         "  The platform: the list of authorised accounts ended early, so new ones may be missing: run again\n"
         "    agency"
     )

@@ -64,7 +64,8 @@ def summary(result: RunResult, *, verbose: bool = False) -> str:
 def failed(result: RunResult, *, verbose: bool = False) -> str:
     """What failed, the largest group first; empty when nothing did."""
     groups = _groups(result.failures, lambda failure: failure.hint or failure.errmsg)
-    lines = [f"Failed: {result.outcomes[Outcome.FAILED]:,}"]
+    count = result.outcomes[Outcome.FAILED]
+    lines = [f"Failed: {count:,}" if count else "Failed:"]
     for remedy, failures in groups:
         head, names = _group(str(remedy), failures)
         lines += [head, *(f"    {_detail(failure)}" for failure in failures)] if verbose else [head, names]

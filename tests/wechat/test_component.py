@@ -568,6 +568,18 @@ async def test_an_ip_that_is_refused_is_refused_to_all_accounts(
     assert platform.asked == {TOKEN: 1, LIST: 1, ACCOUNT_TOKEN: 1}
 
 
+@pytest.mark.parametrize("call", [TOKEN, LIST])
+async def test_a_wait_that_wechat_orders_the_platform_is_each_accounts_own_and_no_failure(
+    platform: Platform, api: ComponentApi, call: str
+) -> None:
+    platform.scripted[call] = [{"errcode": 45009, "errmsg": "reach max api daily quota limit"}]
+    for number in range(2):
+        with pytest.raises(ApiError) as caught:
+            await api.grant(account_of(number))
+        assert (caught.value.errcode, caught.value.reaction) == (45009, Reaction.STOP_FOR_DAY)
+    assert platform.asked[call] == 1
+
+
 async def test_what_an_account_is_refused_is_its_own_trouble(
     platform: Platform, api: ComponentApi, route: Route, clock: FakeClock
 ) -> None:
