@@ -285,5 +285,7 @@ def ordered_wait(error: CallError, now: datetime) -> tuple[str, datetime | None]
 
 
 def is_unreachable(error: CallError | None) -> bool:
-    """Whether an error says that WeChat couldn't be reached."""
-    return isinstance(error, HostError) or (isinstance(error, ComponentError) and error.unreachable)
+    """Whether an error says that WeChat can't be reached on the way that most accounts go."""
+    if isinstance(error, HostError):
+        return error.is_common
+    return isinstance(error, ComponentError) and error.unreachable

@@ -63,6 +63,8 @@ async def check(settings: Settings, selection: Selection, *, clock: Clock, watch
             states = dict(found.states)
             for failure in found.failures:
                 tally.fail(failure, of=failure.account)
+            for notice in found.notices:
+                tally.note(notice)
             tally.expect(selected(selection, settings, found))
         else:
             tally.expect(selection.of(settings.accounts))

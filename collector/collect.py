@@ -156,11 +156,14 @@ async def _discovered(
     settings: Settings, job: Job, states: dict[str, AccountState], tally: Tally, shared: Shared
 ) -> dict[str, AccountState]:
     """The states, with what the platforms have found; the accounts of the run are known from here on."""
-    found = await discover(settings, states, shared.access)
+    async with shared.access.stop.ends(grace_s=DRAIN_S):
+        found = await discover(settings, states, shared.access)
     for state in found.changed:
         await shared.writer.put(Update((), state))
     for failure in found.failures:
         tally.fail(failure, of=failure.account)
+    for notice in found.notices:
+        tally.note(notice)
     tally.expect(selected(job.selection, settings, found))
     return dict(found.states)
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 import structlog
 
 from collector.config import Settings
+from collector.model import FromUrl, Secret
 from collector.secrets import Secrets
 from collector.wechat.access import Access
 from collector.wechat.account import MOST_IN_FLIGHT
@@ -27,13 +29,32 @@ OTHER_FILES = 100
 @asynccontextmanager
 async def connect(settings: Settings, *, clock: Clock, stop: Stop) -> AsyncIterator[Access]:
     """The access of one run; nothing is asked, and no secret is read, before somebody needs it."""
-    api, secrets = settings.api, Secrets()
+    api, secrets = settings.api, Secrets(_Literals(settings))
     connections = _connections(settings.run.workers)
     async with Client.opened(
         timeout_s=api.timeout, connections=connections, stop=stop, ipv4_only=api.ipv4_only
     ) as client:
         route = Route(client, api.hosts, api.proxy, secrets)
         yield Access(route, secrets, settings.components, clock=clock, stop=stop)
+
+
+@dataclass(frozen=True, slots=True)
+class _Literals:
+    """The secrets that stand in the configuration itself; they are looked for when something is to be told."""
+
+    settings: Settings
+
+    def __iter__(self) -> Iterator[Secret]:
+        origins: list[object] = [self.settings.mongodb.uri, self.settings.api.proxy]
+        for component in self.settings.components:
+            origins += [component.access_token, component.secret, component.verify_ticket]
+        for account in self.settings.accounts:
+            origins += [account.secret, account.authorizer_refresh_token, account.proxy, account.token]
+        for origin in origins:
+            if isinstance(origin, FromUrl):
+                yield from (value for _, value in origin.headers if isinstance(value, Secret))
+            elif isinstance(origin, Secret):
+                yield origin
 
 
 def _connections(workers: int) -> int:

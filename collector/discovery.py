@@ -6,26 +6,37 @@ What an account is, WeChat is asked once: the state keeps it, so that later runs
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import count
 
 import structlog
 
-from collector.account import first_of_group
+from collector.account import first_of_group, ordered_wait
 from collector.config import Selection, Settings
-from collector.errors import CallError, ComponentError, UsageError, printable
-from collector.model import Account, AccountState, Authorizer, Component, Failure
+from collector.errors import CallError, Reaction, UsageError, printable
+from collector.model import Account, AccountState, Authorizer, Component, Failure, Notice
 from collector.report.words import counted
 from collector.wechat.access import Access
 from collector.wechat.component import ComponentApi, Listing
+from collector.wechat.waits import Clock
 
 log = structlog.get_logger()
 
 MOST_ASKED = 16
 """Calls about new accounts of one platform in flight at once."""
+
+MOST_MET = 3
+"""Troubles with calls about accounts, each after its retries, before no more are asked about in this run."""
+
+_COMMON = frozenset(
+    {
+        *(Reaction.RETRY, Reaction.COMPONENT, Reaction.STOP_FOR_DAY),
+        *(Reaction.SLOW, Reaction.LATER, Reaction.NOT_BEFORE),
+    }
+)
+"""What befalls a call about an account and would befall the next one too."""
 
 MOST_LETTERS = 80
 """Of a nickname, so that a name has room for what makes it unique."""
@@ -39,7 +50,7 @@ _EMPTY_HINT = (
 
 @dataclass(frozen=True, slots=True)
 class Discovered:
-    """What the platforms' lists say now: all states, those of them that have changed, and what failed.
+    """What the platforms' lists say now: all states, those of them that have changed, what failed, and what waits.
 
     A failure of a platform counts no account: those that it fails tell by themselves.
     """
@@ -47,6 +58,7 @@ class Discovered:
     states: Mapping[str, AccountState]
     changed: Sequence[AccountState]
     failures: Sequence[Failure]
+    notices: Sequence[Notice] = ()
 
 
 def known_accounts(settings: Settings, states: Mapping[str, AccountState]) -> tuple[Account, ...]:
@@ -58,8 +70,9 @@ def known_accounts(settings: Settings, states: Mapping[str, AccountState]) -> tu
         for appid, state in states.items()
         if state.authorizer and _is_wanted(state.authorizer, component, appid) and appid not in configured
     }
+    names_before = {appid: states[appid].name for appid in found}
     taken = (key for account in settings.accounts for key in (account.name, account.appid))
-    names = _unique_names(found, taken)
+    names = _unique_names(found, names_before, taken)
     discovered = (settings.account_of(appid, names[appid], about.component) for appid, about in found.items())
     return (*settings.accounts, *discovered)
 
@@ -67,7 +80,7 @@ def known_accounts(settings: Settings, states: Mapping[str, AccountState]) -> tu
 def selected(selection: Selection, settings: Settings, found: Discovered) -> tuple[Account, ...]:
     """The accounts that `selection` takes of all that are known by now.
 
-    Nobody where none matches and a platform failed, which may well have it. Raises `UsageError` when none matches.
+    Nobody where none matches and a platform failed or waits, which may well have it. Raises `UsageError` when none matches.
     """
     accounts = known_accounts(settings, found.states)
     try:
@@ -75,7 +88,7 @@ def selected(selection: Selection, settings: Settings, found: Discovered) -> tup
             raise UsageError("no official account has authorised the platforms yet, and none is configured")
         return selection.of(accounts)
     except UsageError:
-        if found.failures:
+        if found.failures or found.notices:
             return ()
         raise
 
@@ -86,25 +99,53 @@ async def discover(settings: Settings, states: Mapping[str, AccountState], acces
     An account that has left the list is forgotten as one of the platform's; its documents and state stay. A list
     that can't be read, or ends early, takes nobody away. Raises `StoppedError` at a stop signal.
     """
-    known, failures = dict(states), []
-    listings: dict[str, Listing] = {}
-    for component in _discovering(settings):
-        try:
-            listings[component.name] = await access.components[component.name].authorizers()
-        except CallError as error:
-            failures.append(_failure(component.appid, component.name, error, accounts=0))
+    known, troubles = dict(states), _Troubles(access.clock)
+    apis = [access.components[component.name] for component in _discovering(settings)]
+    with first_of_group():
+        async with asyncio.TaskGroup() as reading:
+            tasks = {api: reading.create_task(_listing(api, troubles)) for api in apis}
+    listings = {api: listing for api, task in tasks.items() if (listing := task.result())}
     configured = {account.appid for account in settings.accounts}
-    apis = [access.components[name] for name in listings]
     listed = {
-        api.component.name: listings[api.component.name].refresh_tokens.keys() - configured - api.component.exclude
-        for api in apis
+        api.component.name: listing.refresh_tokens.keys() - configured - api.component.exclude
+        for api, listing in listings.items()
     }
-    for api in apis:
-        failures += await _learn(api, listed, known)
-    for api in apis:
-        failures += _forget(api.component, listings[api.component.name], known)
+    for api in listings:
+        await _learn(api, listed, known, troubles)
+    for api, listing in listings.items():
+        _forget(api.component, listing, known, troubles)
     changed = [state for appid, state in known.items() if state is not states.get(appid)]
-    return Discovered(known, changed, failures)
+    return Discovered(known, changed, troubles.failures, troubles.notices)
+
+
+@dataclass(frozen=True, slots=True)
+class _Troubles:
+    """What kept accounts from being known."""
+
+    clock: Clock
+    failures: list[Failure] = field(default_factory=list)
+    notices: list[Notice] = field(default_factory=list)
+
+    def of_platform(self, component: Component, error: CallError, *, unasked: int = 0) -> None:
+        """Note what befell a platform: a failure that counts no account, or a wait."""
+        if wait := ordered_wait(error, self.clock.now()):
+            self.notices.append(Notice(component.appid, component.name, *wait))
+        else:
+            more = f" ({counted(unasked, 'new account')} not known yet)" if unasked else ""
+            self.fail(component.appid, component.name, error, errmsg=error.errmsg + more, accounts=0)
+
+    def fail(self, appid: str, name: str, error: CallError, *, errmsg: str, accounts: int) -> None:
+        """Note a failure that counts as many accounts."""
+        failure = Failure(appid, name, None, errmsg, error.errcode, error.rid, error.hint, accounts=accounts)
+        self.failures.append(failure)
+
+
+async def _listing(api: ComponentApi, troubles: _Troubles) -> Listing | None:
+    try:
+        return await api.authorizers()
+    except CallError as error:
+        troubles.of_platform(api.component, error)
+        return None
 
 
 def _discovering(settings: Settings) -> Iterator[Component]:
@@ -116,45 +157,62 @@ def _is_wanted(about: Authorizer, component: Component, appid: str) -> bool:
 
 
 async def _learn(
-    api: ComponentApi, listed: Mapping[str, AbstractSet[str]], known: dict[str, AccountState]
-) -> list[Failure]:
+    api: ComponentApi, listed: Mapping[str, AbstractSet[str]], known: dict[str, AccountState], troubles: _Troubles
+) -> None:
     """Enter in `known` what each account of the list is; WeChat is asked about those alone that were never seen.
 
     `listed` are the accounts that each platform has now. One that is remembered of a platform which hasn't got it any
     more, be it that this bears a new name or failed, goes over to the one that lists it.
     """
-    component, failures = api.component, []
-    strangers = []
+    component, strangers = api.component, []
     for appid in sorted(listed[component.name]):
         about = known[appid].authorizer if appid in known else None
         if about is None:
             strangers.append(appid)
         elif appid not in listed.get(about.component, ()):
             known[appid] = replace(known[appid], authorizer=replace(about, component=component.name))
-    waiting = iter(strangers)
+    asking = _Asking(api, iter(strangers), known, troubles)
+    with first_of_group():
+        async with asyncio.TaskGroup() as lanes:
+            for _ in range(MOST_ASKED):
+                lanes.create_task(asking.lane())
+    if asking.met:
+        unasked = sum(1 for appid in strangers if appid not in known or not known[appid].authorizer)
+        troubles.of_platform(component, asking.met[-1], unasked=unasked)
 
-    async def ask() -> None:
-        for appid in waiting:
+
+@dataclass(slots=True)
+class _Asking:
+    """Asks what accounts are, several at once, until troubles that aren't an account's own have become too many."""
+
+    api: ComponentApi
+    strangers: Iterator[str]
+    known: dict[str, AccountState]
+    troubles: _Troubles
+    met: list[CallError] = field(default_factory=list)
+
+    async def lane(self) -> None:
+        """Ask about one account after the other."""
+        for appid in self.strangers:
+            if len(self.met) >= MOST_MET or any(error.reaction is not Reaction.RETRY for error in self.met):
+                return
             try:
-                about = await api.authorizer(appid)
-            except ComponentError as error:
-                failures.append(_failure(component.appid, component.name, error, accounts=0))
+                about = await self.api.authorizer(appid)
             except CallError as error:
-                failures.append(_failure(appid, appid, error, accounts=1))
+                self._meet(appid, error)
             else:
                 about = replace(about, nick_name=_readable(about))
-                known[appid] = replace(
-                    known.get(appid) or AccountState(appid, about.nick_name or appid), authorizer=about
-                )
+                state = self.known.get(appid) or AccountState(appid, about.nick_name or appid)
+                self.known[appid] = replace(state, authorizer=about)
 
-    with first_of_group():
-        async with asyncio.TaskGroup() as asking:
-            for _ in range(MOST_ASKED):
-                asking.create_task(ask())
-    return failures
+    def _meet(self, appid: str, error: CallError) -> None:
+        if error.reaction in _COMMON:
+            self.met.append(error)
+        else:
+            self.troubles.fail(appid, appid, error, errmsg=error.errmsg, accounts=1)
 
 
-def _forget(component: Component, listing: Listing, known: dict[str, AccountState]) -> list[Failure]:
+def _forget(component: Component, listing: Listing, known: dict[str, AccountState], troubles: _Troubles) -> None:
     """Take those who have left the list out of the platform's accounts, if the list can be trusted."""
     remembered = [
         appid for appid, state in known.items() if state.authorizer and state.authorizer.component == component.name
@@ -163,37 +221,31 @@ def _forget(component: Component, listing: Listing, known: dict[str, AccountStat
     if listing.is_whole and not listing.refresh_tokens:
         message, hint = "the list is empty", _EMPTY_HINT
     if not listing.is_whole or (remembered and not listing.refresh_tokens):
-        return [Failure(component.appid, component.name, None, message, hint=hint, accounts=0)]
-    if len(listing.refresh_tokens) < listing.total:
-        return []  # while the pages were read somebody left, and another slipped from one page to the one before
+        troubles.failures.append(Failure(component.appid, component.name, None, message, hint=hint, accounts=0))
+        return
     for appid in remembered:
         if appid not in listing.refresh_tokens:
             log.warning("authorizer.left", account=known[appid].name, appid=appid, component=component.name)
             known[appid] = replace(known[appid], authorizer=None)
-    return []
 
 
-def _failure(appid: str, name: str, error: CallError, *, accounts: int) -> Failure:
-    """What kept an account from being known; or a platform, which counts no account here."""
-    return Failure(appid, name, None, error.errmsg, error.errcode, error.rid, error.hint, accounts=accounts)
+def _unique_names(found: Mapping[str, Authorizer], before: Mapping[str, str], taken: Iterable[str]) -> dict[str, str]:
+    """A name for each account: its nickname; with the end of the appid, or the appid alone, where others have it.
 
-
-def _unique_names(found: Mapping[str, Authorizer], taken: Iterable[str]) -> dict[str, str]:
-    """A name for each account: its nickname; with the end of the appid, or the appid alone, where others have it."""
+    Who had the nickname for a name `before` keeps it.
+    """
     nicks = {appid: _readable(about) for appid, about in found.items()}
-    counts = Counter(nicks.values())
     owners = {appid: appid for appid in found} | dict.fromkeys(taken, "")
     return {
-        appid: next(name for name in _names(appid, nicks[appid], counts) if owners.setdefault(name, appid) == appid)
-        for appid in sorted(found)
+        appid: next(name for name in _names(appid, nicks[appid]) if owners.setdefault(name, appid) == appid)
+        for appid in sorted(found, key=lambda appid: (before.get(appid) != nicks[appid], appid))
     }
 
 
-def _names(appid: str, nick: str, counts: Mapping[str, int]) -> Iterator[str]:
+def _names(appid: str, nick: str) -> Iterator[str]:
     """The names that an account may have, the best first."""
-    if nick and counts[nick] == 1:
-        yield nick
     if nick:
+        yield nick
         yield f"{nick} ({appid[-4:]})"
     yield appid
     yield from (f"{appid} ({number})" for number in count(2))

@@ -17,6 +17,7 @@
         ├── BudgetError         the account's own `daily_calls` are used up
         ├── RowError            a row of an answer isn't of the right shape
         ├── OriginError         a secret or a token can't be had where it lives
+        │   └── SlowCommandError    the command that should print it takes too long
         └── ComponentError      a third-party platform failed, and all its accounts with it
 
 Messages name what is wrong, where, and the remedy. None of them holds a secret: addresses of calls
@@ -168,7 +169,12 @@ class TransientError(CallError):
 
 
 class HostError(TransientError):
-    """The host gave no whole answer: no connection, a broken one, or time ran out; another host may answer."""
+    """The host gave no whole answer: no connection, a broken one, or time ran out; another host may answer.
+
+    `is_common` says whether that was on the way that most accounts go, or on one account's own.
+    """
+
+    is_common = True
 
 
 class ApiError(CallError):
@@ -211,6 +217,10 @@ class OriginError(CallError):
         return self.hint
 
 
+class SlowCommandError(OriginError):
+    """A command takes too long to print what it is asked for."""
+
+
 class ComponentError(CallError):
     """A third-party platform can't be worked with; `appid` and `name` are the platform's, the rest its trouble's.
 
@@ -225,4 +235,4 @@ class ComponentError(CallError):
         self.name = name
         self.errcode = trouble.errcode
         self.rid = trouble.rid
-        self.unreachable = isinstance(trouble, HostError)
+        self.unreachable = isinstance(trouble, HostError) and trouble.is_common

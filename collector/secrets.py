@@ -8,39 +8,46 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import signal
 import stat
 import sys
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from collector.errors import OriginError, printable
+from collector.commands import Printed, run
+from collector.errors import OriginError, SlowCommandError, printable
 from collector.model import FromCommand, FromCredential, FromFile, Origin, Secret
-
-COMMAND_S = 30
-"""Seconds that a command gets to print what it is asked for."""
 
 MOST_BYTES = 64 * 1024
 """The most that is read from a file or a command; no secret and no token comes near."""
 
-REAP_S = 5
-"""Seconds that a killed command gets to be gone; one that may not be killed, such as sudo, is left alone then."""
+MOST_COMMANDS = 2 * (os.cpu_count() or 1)
+"""Commands at work at once: each is a process, and more of them would take the machine from the run itself."""
+
+MOST_SLOW = 3
+"""Commands of one program that may take too long, one after the other, before it isn't started any more."""
 
 _ONE_WORD = re.compile(r"[^\s\x00-\x1f\x7f]+")
 _ONE_LINE = re.compile(r"[^\x00-\x1f\x7f]+")
-_LONG_WORD = re.compile(r"[\w-]{20,}", re.ASCII)
-_STDERR = 2
+_LONG_WORD = re.compile(r"[\w+/=-]{20,}", re.ASCII)
+_APPID = re.compile("wx[0-9a-f]{16}")
 
 
 _Form = Callable[[bytes, str], Secret]
 
 
 class Secrets:
-    """Reads secrets from their origins, and runs the commands that print them. One for each run."""
+    """Reads secrets from their origins, and runs the commands that print them. One for each run.
 
-    def __init__(self) -> None:
+    `known` are those of the configuration itself, which no command's stderr may show either.
+    """
+
+    def __init__(self, known: Iterable[Secret] = ()) -> None:
+        self._known = known
+        self._slow: dict[str, list[OriginError]] = defaultdict(list)
+        self._at_work = asyncio.Semaphore(MOST_COMMANDS)
         self._read: dict[tuple[Origin, bool], Secret | OriginError] = {}
         self._reading: dict[tuple[Origin, bool], asyncio.Lock] = defaultdict(asyncio.Lock)
 
@@ -66,20 +73,34 @@ class Secrets:
         return found
 
     async def output_of(self, argv: tuple[str, ...]) -> bytes:
-        """What a command prints, without a shell, within `COMMAND_S` seconds and `MOST_BYTES` bytes.
+        """What a command prints, without a shell, within a time-out and `MOST_BYTES` bytes.
 
         Raises `OriginError` when it can't be started, fails, or takes too long; the last line of its stderr is
         told, secrets masked.
         """
         name = Path(argv[0]).name
-        printed, code = await _run(argv, name)
+        async with self._at_work:
+            printed, code = await self._run(argv, name)
         if printed.is_too_long:
             raise OriginError(f"the command {name} printed more than {MOST_BYTES:,} bytes", "let it print one value")
         if code != 0:
-            reason = self._last_line(printed.errors)
+            reason = self._last_line(printed.errors, argv)
             how = f"was ended by signal {-code}" if code < 0 else f"failed with exit code {code}"
             raise OriginError(f"the command {name} {how}{reason and f' ({reason})'}", "run it by hand to see why")
         return bytes(printed.output)
+
+    async def _run(self, argv: tuple[str, ...], name: str) -> tuple[Printed, int]:
+        """Run a command, unless the last ones of the same program all took too long."""
+        slow = self._slow[argv[0]]
+        if len(slow) >= MOST_SLOW:
+            raise slow[-1].with_traceback(None)
+        try:
+            ran = await run(argv, name)
+        except SlowCommandError as error:
+            slow.append(error)
+            raise
+        slow.clear()
+        return ran
 
     async def _fetch(self, origin: FromFile | FromCredential | FromCommand, form: _Form) -> Secret:
         match origin:
@@ -91,12 +112,14 @@ class Secrets:
             case FromCommand(argv):
                 return form(await self.output_of(argv), f"the command {Path(argv[0]).name} printed")
 
-    def _last_line(self, errors: bytearray) -> str:
+    def _last_line(self, errors: bytearray, argv: tuple[str, ...]) -> str:
         lines = errors.decode(errors="replace").split("\n")
         if len(errors) == MOST_BYTES:
             del lines[0]  # its beginning is lost, and half a secret would not be known
         line = next((line.strip() for line in reversed(lines) if line.strip()), "")
-        known = {secret.get_secret_value() for secret in self._read.values() if isinstance(secret, Secret)}
+        read = (secret for secret in self._read.values() if isinstance(secret, Secret))
+        known = {part for secret in (*self._known, *read) for part in _parts(secret.get_secret_value())}
+        known.update(argument for argument in argv[1:] if _is_like_a_secret(argument))
         for secret in sorted(known, key=len, reverse=True):
             line = line.replace(secret, "***")
         return printable(_LONG_WORD.sub(_masked, line), 200)
@@ -126,10 +149,26 @@ def _text(raw: bytes, what: str, form: str, pattern: re.Pattern[str]) -> Secret:
     return Secret(text)
 
 
+def _parts(secret: str) -> Iterator[str]:
+    """A secret, and what is secret in it: the last word of a header, the password of an address."""
+    yield secret
+    yield secret.rsplit(maxsplit=1)[-1]
+    with suppress(ValueError):
+        if password := urlsplit(secret).password:
+            yield password
+
+
+def _is_like_a_secret(argument: str) -> bool:
+    """Whether an argument may be a password: letters and digits, and neither a path nor an appid."""
+    mixed = any(map(str.isalpha, argument)) and any(map(str.isdigit, argument))
+    return mixed and "/" not in argument and not _APPID.fullmatch(argument)
+
+
 def _masked(word: re.Match[str]) -> str:
-    """A long word of letters and digits is like a secret."""
-    letters, digits = any(map(str.isalpha, word[0])), any(map(str.isdigit, word[0]))
-    return "***" if letters and digits else word[0]
+    """A long word of letters and digits is like a secret; in one with a slash, which may be a path, both cases too."""
+    text = word[0]
+    mixed = any(map(str.isalpha, text)) and any(map(str.isdigit, text))
+    return "***" if mixed and ("/" not in text or (text.lower() != text != text.upper())) else text
 
 
 def _credential(name: str) -> Path:
@@ -156,89 +195,3 @@ def _file(path: Path) -> bytes:
     if len(raw) > MOST_BYTES:
         raise OriginError(f"the file {path} has more than {MOST_BYTES:,} bytes", "let it hold the secret alone")
     return raw
-
-
-class _Printed(asyncio.SubprocessProtocol):
-    """What a command prints, as much of it as counts: the beginning of its output, the end of its stderr.
-
-    asyncio's streams can't be used: once nobody reads them any more, waiting for the process never ends.
-    """
-
-    def __init__(self) -> None:
-        self.output = bytearray()
-        self.errors = bytearray()
-        self.gone = asyncio.Event()
-        self.whole = False
-        self.done = asyncio.Event()
-        """Set when all was printed and the command has ended, which is `whole`, or when it printed too much."""
-
-    @property
-    def is_too_long(self) -> bool:
-        """Whether there was more output than any value has."""
-        return len(self.output) > MOST_BYTES
-
-    def pipe_data_received(self, fd: int, data: bytes) -> None:
-        """Keep what counts."""
-        if fd == _STDERR:
-            self.errors += data
-            del self.errors[:-MOST_BYTES]
-        else:
-            self.output += data[: MOST_BYTES + 1 - len(self.output)]
-            if len(self.output) > MOST_BYTES:
-                self.done.set()
-
-    def process_exited(self) -> None:
-        """Note that the process is gone; others may still hold its output open."""
-        self.gone.set()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Note that the process is gone, and its output at its end."""
-        del exc
-        self.whole = True
-        self.done.set()
-
-
-async def _run(argv: tuple[str, ...], name: str) -> tuple[_Printed, int]:
-    """What a command prints, and its exit code. A command that is given up ends with all that it started."""
-    try:
-        process, printed = await _start(argv)
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "an argument isn't of a form that can be passed"
-        remedy = "correct the path, or make it executable"
-        raise OriginError(f"the command {name} can't be started ({reason})", remedy) from None
-    try:
-        async with asyncio.timeout(COMMAND_S):
-            await printed.done.wait()
-    except TimeoutError:
-        message = f"the command {name} took longer than {COMMAND_S} s"
-        raise OriginError(message, "run it by hand to see why") from None
-    finally:
-        await _end(process, printed)
-    return printed, process.get_returncode() or 0
-
-
-async def _start(argv: tuple[str, ...]) -> tuple[asyncio.SubprocessTransport, _Printed]:
-    pipe, null = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
-    starting = asyncio.ensure_future(
-        asyncio.get_running_loop().subprocess_exec(
-            _Printed, *argv, stdin=null, stdout=pipe, stderr=pipe, start_new_session=True
-        )
-    )
-    try:
-        return await asyncio.shield(starting)
-    except asyncio.CancelledError:
-        with suppress(OSError, ValueError):
-            await _end(*await starting)  # before it has started, not all of it can be ended
-        raise
-
-
-async def _end(process: asyncio.SubprocessTransport, printed: _Printed) -> None:
-    """Kill the command with all that it started, unless it has ended by itself, and let go of its output."""
-    with suppress(ProcessLookupError, PermissionError, TimeoutError):
-        try:
-            if not printed.whole:
-                os.killpg(process.get_pid(), signal.SIGKILL) if hasattr(os, "killpg") else process.kill()
-                async with asyncio.timeout(REAP_S):
-                    await printed.gone.wait()
-        finally:
-            process.close()

@@ -94,6 +94,8 @@ class Tally:
         first = self._failures.setdefault(key, failure)
         if first is failure:
             log.info("account.failed", **asdict(failure))
+        elif not first.accounts:
+            self._failures[key] = failure  # what fails accounts matters more than that new ones weren't found
         elif failure.account != of:
             accounts, windows = first.accounts + failure.accounts, first.windows + failure.windows
             self._failures[key] = replace(first, accounts=accounts, windows=windows)

@@ -72,10 +72,15 @@ def run_to_the_end(main: Callable[[Stop], Coroutine[Any, Any, T]]) -> T:
 
 
 def run_at_once(work: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine that has nothing to drain: Ctrl-C ends it where it stands, with exit 130."""
+    """Run a coroutine that has nothing to drain: a signal ends it where it stands, with exit 130 or 143."""
+
+    async def stoppable() -> T:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, sys.exit, 128 + signal.SIGTERM)
+        return await work
+
     try:
         with asyncio.Runner(loop_factory=_event_loop) as runner:
-            return runner.run(work)
+            return runner.run(stoppable())
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
 
@@ -104,6 +109,15 @@ def configure_logging(verbose: int, log_format: LogFormat, *, quiet: bool) -> No
     )
 
 
+def end_now(number: signal.Signals) -> None:
+    """End this process by a signal, and the commands that it has started."""
+    from collector.commands import kill_all
+
+    kill_all()
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+
+
 def _event_loop() -> asyncio.AbstractEventLoop:
     try:
         import uvloop
@@ -117,7 +131,6 @@ def _on_signal(stop: Stop, number: signal.Signals) -> None:
         if sys.stderr.isatty():
             sys.stderr.write("\x1b[?25h")  # the progress bar hides the cursor
             sys.stderr.flush()
-        signal.signal(number, signal.SIG_DFL)
-        os.kill(os.getpid(), number)
+        end_now(number)
     complain("stopping: calls in flight are finished and stored; a second signal ends at once")
     stop.set(number)

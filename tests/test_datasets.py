@@ -1,3 +1,4 @@
+import reprlib
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -186,3 +187,44 @@ def test_any_rows_fold_or_fail_plainly(rows: list[object]) -> None:
         except RowError:
             continue
         assert set(folded.days) <= set(WINDOW)
+
+
+@pytest.mark.parametrize(
+    ("rows", "what", "blamed"),
+    [
+        ([GOOD, 5], "isn't an object", 5),
+        ([GOOD | {"ref_date": 1}], "has no date as ref_date", GOOD | {"ref_date": 1}),
+        ([GOOD, GOOD | {"cumulate_user": 4}], "gives its day a second total", GOOD | {"cumulate_user": 4}),
+        ([GOOD | {"cumulate_user": -1}], "has no whole number from 0 to 10,000,000,000 as cumulate_user",
+         GOOD | {"cumulate_user": -1}),
+        ([[["x" * 99] * 6] * 6], "isn't an object", [["x" * 99] * 6] * 6),
+    ],
+)  # fmt: skip
+def test_a_wrong_row_is_shown_in_200_characters_with_the_remedy(rows: list[object], what: str, blamed: object) -> None:
+    with pytest.raises(RowError) as caught:
+        fold(CUMULATE, rows, WINDOW)
+    assert str(caught.value) == f"a row {what}: {reprlib.repr(blamed)[:200]}"
+    assert caught.value.hint == "WeChat's answer isn't of the form it documents; the next run asks again"
+
+
+def _nested(depth: int, innermost: object) -> tuple[object, object]:
+    """`innermost` in so many lists, and in so many objects."""
+    lists, objects = innermost, innermost
+    for _ in range(depth):
+        lists, objects = [lists], {"in": objects}
+    return lists, objects
+
+
+def test_unknown_values_are_kept_eight_levels_deep() -> None:
+    lists, objects = _nested(8, "x")
+    deeper_lists, deeper_objects = _nested(9, "x")
+    row = GOOD | {"lists": lists, "objects": objects, "deeper_lists": deeper_lists, "deeper_objects": deeper_objects}
+    cut_lists, cut_objects = _nested(8, None)
+    fields: Any = fold(SUMMARY, [row], WINDOW).days[DAY]
+    (source,) = fields["sources"]
+    assert {key: source[key] for key in row.keys() - GOOD.keys()} == {
+        "lists": lists,
+        "objects": objects,
+        "deeper_lists": cut_lists,
+        "deeper_objects": cut_objects,
+    }

@@ -122,3 +122,12 @@ def test_a_window_counts_both_ends() -> None:
 def test_a_window_that_ends_before_it_begins_is_refused() -> None:
     with pytest.raises(ValueError, match="can't end"):
         Window(date(2026, 11, 2), date(2026, 11, 1))
+
+
+@pytest.mark.parametrize("day", [date(2026, 1, 31), date(2026, 7, 31)])
+def test_beijing_is_eight_hours_before_utc_in_winter_and_summer(day: date) -> None:
+    midnight = datetime.combine(day, time(16), UTC)
+    assert beijing_day(midnight - timedelta(seconds=1)) == day
+    assert beijing_day(midnight) == day + ONE_DAY
+    assert next_beijing_midnight(midnight - timedelta(seconds=1)) == midnight
+    assert next_beijing_midnight(midnight) == midnight + ONE_DAY

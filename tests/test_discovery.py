@@ -47,6 +47,7 @@ from collector.status import status
 from collector.store.database import USER_DAILY, Database
 from collector.store.state import ACCOUNTS, load
 from collector.verify import gaps, verify
+from collector.wechat.client import TRIES
 from collector.wechat.waits import Stop
 
 NEWEST = date(2026, 11, 23)
@@ -193,18 +194,20 @@ async def test_an_account_that_authorises_between_two_runs_is_collected_by_the_s
 
 
 LONG = "鞋" * 100
+FAILED = {"errcode": -1, "errmsg": "system error"}
+QUOTA = {"errcode": 45009, "errmsg": "reach max api daily quota limit"}
 
 
 @pytest.mark.parametrize(
     ("nicknames", "expected"),
     [
         (["Acme 鞋"], ["Acme 鞋"]),
-        (["Acme", "Acme"], ["Acme ({0})", "Acme ({1})"]),
+        (["Acme", "Acme"], ["Acme", "Acme ({1})"]),
         ([" \t "], ["{appid}"]),
         ([""], ["{appid}"]),
         (["  Acme\x1b[31m\nshoes\u202e "], ["Acme [31m shoes"]),
         ([LONG], [LONG[:80]]),
-        ([LONG, LONG + "!"], [LONG[:80] + " ({0})", LONG[:80] + " ({1})"]),
+        ([LONG, LONG + "!"], [LONG[:80], LONG[:80] + " ({1})"]),
         (["own-0"], ["own-0 ({0})"]),  # a configured account has that name
     ],
 )
@@ -222,7 +225,7 @@ async def test_an_account_bears_its_nickname_made_readable_and_unique(
     }
 
 
-async def test_when_another_account_takes_the_same_nickname_the_stored_documents_are_renamed(
+async def test_who_bears_a_nickname_keeps_it_when_another_account_takes_the_same(
     clock: FakeClock, database: Database, configured: Configured
 ) -> None:
     world = _nicknamed("Acme", "Acme")
@@ -233,9 +236,9 @@ async def test_when_another_account_takes_the_same_nickname_the_stored_documents
         assert await _names(database) == {first: {"Acme"}}
         sandbox.authorise(second)
         await _run(settings, clock)
-    renamed = {first: f"Acme ({first[-4:]})", second: f"Acme ({second[-4:]})"}
-    assert await _names(database) == {appid: {name} for appid, name in renamed.items()}
-    assert {appid: state.name for appid, state in (await load(database)).items()} == renamed
+    names = {first: "Acme", second: f"Acme ({second[-4:]})"}
+    assert await _names(database) == {appid: {name} for appid, name in names.items()}
+    assert {appid: state.name for appid, state in (await load(database)).items()} == names
 
 
 async def test_an_entry_in_the_file_renames_what_was_discovered(
@@ -528,7 +531,23 @@ async def test_a_platform_that_nobody_has_authorised_is_a_usage_error_that_says_
             await _run(configured(sandbox), clock)
 
 
-async def test_an_account_that_wechat_says_nothing_of_fails_alone(
+@pytest.mark.parametrize(("answer", "most"), [(FAILED, 3), (QUOTA, 1)])
+async def test_a_platform_in_trouble_isnt_asked_about_every_new_account(
+    clock: FakeClock, configured: Configured, monkeypatch: pytest.MonkeyPatch, answer: dict[str, Any], most: int
+) -> None:
+    monkeypatch.setattr("collector.discovery.MOST_ASKED", 1)
+    world = World(size=20)
+    async with _sandbox(clock, world) as sandbox:
+        with _interposed(sandbox, INFO, lambda appid: answer):
+            result = await _run(configured(sandbox), clock)
+        tries = TRIES if answer is FAILED else 1
+    assert result.token_calls == 2 + most * tries
+    assert [each.errmsg for each in result.failures] == (
+        ["system error (20 new accounts not known yet)"] if answer is FAILED else []
+    )
+
+
+async def test_when_wechat_says_no_more_of_new_accounts_that_is_a_wait_and_they_are_found_later(
     clock: FakeClock, database: Database, configured: Configured
 ) -> None:
     world = World(size=3)
@@ -541,10 +560,10 @@ async def test_an_account_that_wechat_says_nothing_of_fails_alone(
         settings = configured(sandbox)
         with _interposed(sandbox, INFO, answers.__getitem__):
             result = await _run(settings, clock)
-        assert (result.exit, result.total) == (3, 2)
-        assert [
-            (each.account, each.name, each.dataset, each.errcode, each.rid, each.accounts) for each in result.failures
-        ] == [(silent, silent, None, 45009, "00000001-00000002-00000003", 1)]
+        assert (result.exit, result.total, result.failures) == (0, 2, ())
+        assert [(each.account, each.name, each.kind) for each in result.notices] == [
+            (world.component.appid, "agency", "quota")
+        ]
         assert await stored(database) == truth(world, LAST_WEEK, without=[silent])
         _asked(sandbox)
         assert (await _run(settings, clock)).exit == 0

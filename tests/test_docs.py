@@ -17,7 +17,7 @@ import pytest
 import typer.main
 from support import FakeClock
 
-from collector import config, secrets
+from collector import commands, config
 from collector.check import check
 from collector.cli import app
 from collector.config import Selection
@@ -247,8 +247,8 @@ def _messages(page: Path) -> list[str]:
 async def test_the_messages_of_a_page_are_those_of_the_program(
     page: Path, reader: Callable[..., Reader], clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    command_s = secrets.COMMAND_S
-    monkeypatch.setattr(secrets, "COMMAND_S", 0.5)
+    command_s = commands.COMMAND_S
+    monkeypatch.setattr(commands, "COMMAND_S", 0.5)
     said = ""
     for number, trouble in enumerate(TROUBLES[page.stem]):
         async with Sandbox(WORLD, faults=trouble.faults, clock=clock.now) as sandbox:
@@ -258,7 +258,7 @@ async def test_the_messages_of_a_page_are_those_of_the_program(
             trouble.happens(sandbox)
             text = await _said(someone, clock)
         text = text.replace(f"127.0.0.1:{sandbox.port}", ADDRESS).replace(str(someone.folder), "/srv")
-        said += text.replace(f"longer than {secrets.COMMAND_S} s", f"longer than {command_s} s")
+        said += text.replace(f"longer than {commands.COMMAND_S} s", f"longer than {command_s} s")
     assert [message for message in _messages(page) if message not in said] == []
 
 

@@ -194,3 +194,34 @@ def test_every_day_wanted_and_not_settled_is_asked_of_its_dataset_once(
         for ask in asks:
             lacks = ((wanted - dataset.settled) | planned.lookback.get(name, NO_DAYS)) & Days((ask.window,))
             assert (name in ask.datasets) == bool(lacks)
+
+
+def test_of_days_that_were_asked_in_this_run_not_even_the_oldest_is_asked_again() -> None:
+    holed = Days.between(date(2026, 11, 1), NEWEST) - Days.between(date(2026, 11, 17), date(2026, 11, 18))
+    assert _plan(_state(holed), before=date(2026, 11, 17)) == Plan((), (), {}, {})
+
+
+def test_nothing_is_wanted_before_wechat_keeps_anything_whatever_is_known_and_asked() -> None:
+    early = FIRST_DAY - 30 * ONE_DAY
+    state = replace(NEW, born=early, history_since=early)
+    assert begins(replace(ACCOUNT, since=early), state, replace(DAILY, since=early)) == FIRST_DAY
+
+
+def test_a_backfill_of_a_part_asks_a_new_account_for_that_part_and_the_last_days() -> None:
+    planned = _plan(target=replace(DAILY, since=date(2026, 3, 1), until=date(2026, 3, 14)))
+    assert _windows(planned.daily) == ["2026-11-17..2026-11-23"]
+    assert _windows(planned.history) == ["2026-03-08..2026-03-14", "2026-03-01..2026-03-07"]
+
+
+def test_a_backfill_asks_for_settled_days_in_a_refetch_alone() -> None:
+    state = _state(Days.between(date(2026, 10, 1), NEWEST))
+    target = replace(DAILY, since=date(2026, 11, 10))
+    assert _plan(state, target) == Plan((), (), {}, {})
+    assert _plan(state, replace(DAILY, refetch=True)) == Plan((), (), {}, {})
+    planned = _plan(state, replace(target, refetch=True))
+    assert _windows(planned.daily + planned.history) == ["2026-11-17..2026-11-23", "2026-11-10..2026-11-16"]
+
+
+@pytest.mark.parametrize("dataset", [DatasetState(), DatasetState(calls_on=date(2026, 11, 23), calls=1)])
+def test_of_one_call_a_day_nothing_is_used_when_the_day_begins(dataset: DatasetState) -> None:
+    assert _plan(replace(NEW, datasets=dict.fromkeys(BOTH, dataset)), daily_calls=1).waits == {}

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from collector import secrets as module
-from collector.errors import CallKind, OriginError, Reaction
+from collector import commands
+from collector.errors import CallKind, OriginError, Reaction, SlowCommandError
 from collector.model import FromCommand, FromCredential, FromFile, Origin, Secret
-from collector.secrets import MOST_BYTES, Secrets
+from collector.secrets import MOST_BYTES, MOST_COMMANDS, MOST_SLOW, Secrets
 
 LEAK = "hunter2"
 """A word of a secret that no message may hold; too short to be masked for its looks."""
@@ -288,7 +288,7 @@ async def test_output_without_end_is_ended_at_once() -> None:
 
 
 async def test_stderr_without_end_ends_with_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "COMMAND_S", 0.05)
+    monkeypatch.setattr(commands, "COMMAND_S", 0.05)
     assert str(await refusal_of(shell("yes >&2"))) == (
         "the command sh took longer than 0.05 s: run it by hand to see why"
     )
@@ -309,7 +309,7 @@ def pipe(tmp_path: Path) -> tuple[str, int]:
 async def test_a_command_that_takes_too_long_ends_with_all_that_it_started(
     pipe: tuple[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "COMMAND_S", 0.2)
+    monkeypatch.setattr(commands, "COMMAND_S", 0.2)
     error = await refusal_of(shell(HOLDS_A_PIPE, pipe[0]))
     assert str(error) == "the command sh took longer than 0.2 s: run it by hand to see why"
     await ended(pipe[1])
@@ -348,8 +348,8 @@ async def test_a_command_of_another_user_is_left_alone_when_its_time_is_over(mon
         raise PermissionError  # as with sudo
 
     monkeypatch.setattr(os, "killpg", refuse)
-    process, printed = await module._start(("sleep", "60"))
-    await module._end(process, printed)
+    process, printed = await commands._start(("sleep", "60"))
+    await commands._end(process, printed)
     assert process.is_closing()
     await printed.gone.wait()  # this one could be killed after all
 
@@ -357,14 +357,45 @@ async def test_a_command_of_another_user_is_left_alone_when_its_time_is_over(mon
 async def test_somebody_who_left_the_command_and_holds_its_output_isnt_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "COMMAND_S", 0.05)
+    monkeypatch.setattr(commands, "PIPES_S", 0.05)
     os.mkfifo(tmp_path / "pipe", 0o600)
     end = os.open(tmp_path / "pipe", os.O_RDWR)
     try:
-        error = await refusal_of(shell('setsid cat "$0"', str(tmp_path / "pipe")))
+        secret = await Secrets().read(shell('setsid cat "$0" & echo word', str(tmp_path / "pipe")))
     finally:
         os.close(end)  # which ends the one who left
-    assert str(error) == "the command sh took longer than 0.05 s: run it by hand to see why"
+    assert secret.get_secret_value() == "word"
+
+
+async def test_no_more_commands_are_at_work_at_once_than_the_machine_bears(tmp_path: Path) -> None:
+    script = 'echo >>"$0"; wc -l <"$0" >>"$0.most"; sleep 0.05; sed -i 1d "$0"; echo x'
+    (tmp_path / "now").touch()
+    secrets = Secrets()
+    await asyncio.gather(*(secrets.output_of(("sh", "-c", script, str(tmp_path / "now"))) for _ in range(20)))
+    most = max(int(line) for line in (tmp_path / "now.most").read_text().split())
+    assert 1 < most <= MOST_COMMANDS
+
+
+async def test_a_program_whose_commands_all_take_too_long_isnt_started_any_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commands, "COMMAND_S", 0.05)
+    secrets, count = Secrets(), tmp_path / "count"
+    for _ in range(MOST_SLOW + 2):
+        with pytest.raises(SlowCommandError, match=r"the command sh took longer than 0\.05 s"):
+            await secrets.output_of(("sh", "-c", 'echo >>"$0"; sleep 60', str(count)))
+    assert len(count.read_bytes()) == MOST_SLOW
+
+
+async def test_stderr_shows_no_secret_of_the_configuration_nor_what_is_secret_in_it() -> None:
+    known = [Secret("Bearer swordfish"), Secret("http://user:proxypass@egress:3128")]
+    words = "swordfish proxypass hunter2-argument Ab3+kk/9xzQ+14charsX/yy== /usr/lib/python3/dist-packages"
+    script = f"echo {words} >&2; exit 1"
+    with pytest.raises(OriginError) as caught:
+        await Secrets(known).output_of(("sh", "-c", script, "hunter2-argument"))
+    assert (
+        caught.value.errmsg == "the command sh failed with exit code 1 (*** *** *** *** /usr/lib/python3/dist-packages)"
+    )
 
 
 # Once a run

@@ -65,7 +65,7 @@ WHY = {
     22: "WeChat refuses the token that the server {url} gives: see that it holds the account's newest one, and that "
     "nothing else renews it",
     23: "the command {python} gave nothing: see that the value is there",
-    24: "WeChat couldn't be reached ({url}): check network, proxy and hosts",
+    24: "the proxy can't be reached (http://127.0.0.1:1): check `proxy`, and that it runs",
 }
 """The remedy for each account that fails, by its place."""
 

@@ -40,7 +40,7 @@ class Selection:
     def reaches_beyond(self, accounts: Sequence[Account]) -> bool:
         """Whether it may select others than `accounts`; those that a platform discovers have no tags."""
         known = {key for account in accounts for key in (account.appid, account.name)}
-        return not self.tags and (not self.names or not known.issuperset(self.names))
+        return not known.issuperset(self.names) if self.names else not self.tags
 
 
 def _complaint(name: str, known: dict[str, Account]) -> str | None:

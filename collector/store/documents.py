@@ -87,7 +87,7 @@ def _salvaged(document: Mapping[str, Any]) -> AccountState:
     sound: Document = {"_id": document["_id"], "version": VERSION, "name": document["_id"], "tags": []}
     for key in document.keys() - sound.keys():
         value = document[key]
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and key != "authorizer":
             sound[key] = _salvaged_dataset(sound, key, value)
         elif _state({**sound, key: value}):
             sound[key] = value

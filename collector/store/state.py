@@ -78,7 +78,6 @@ def to_document(state: AccountState) -> Document:
 
 def from_document(document: Mapping[str, Any]) -> AccountState:
     """The state that a document holds. Raises `ValueError`, `TypeError` or `KeyError` where it isn't one."""
-    authorizer = document.get("authorizer")
     if document["version"] != VERSION or not isinstance(document["_id"], str):
         raise ValueError("another version")
     return AccountState(
@@ -87,9 +86,15 @@ def from_document(document: Mapping[str, Any]) -> AccountState:
         tags=tuple(document["tags"]),
         born=_date(document.get("born")),
         history_since=_date(document.get("history_since")),
-        authorizer=Authorizer(**authorizer) if authorizer else None,
+        authorizer=_authorizer(document.get("authorizer")),
         datasets={name: _dataset_state(document[name]) for name in document.keys() - _OWN_KEYS},
     )
+
+
+def _authorizer(document: Mapping[str, Any] | None) -> Authorizer | None:
+    if document is None:
+        return None
+    return Authorizer(document["component"], document["nick_name"], document["mini_program"] is True)
 
 
 def _dataset(dataset: DatasetState) -> Document:

@@ -41,7 +41,7 @@ class Access:
         """The account's own way to WeChat, shared by all that have the same; mostly the common one."""
         key = (account.hosts or self.route.hosts, account.proxy or self.route.proxy)
         if key not in self._routes:
-            self._routes[key] = Route(self.client, *key, self.secrets)
+            self._routes[key] = Route(self.client, *key, self.secrets, is_common=False)
         return self._routes[key]
 
     def source_of(self, account: Account, route: Route) -> Source:

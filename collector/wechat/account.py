@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import structlog
 
@@ -34,6 +35,8 @@ class AccountApi:
         self.budget = Budget(account.daily_calls, clock=clock)
         self._limiter = Limiter(account.rate_limit, stop=stop, clock=clock)
         self._tokens = Tokens(source, access.client, clock=clock, whose=str(account), token=token)
+        self.host: str | None = None
+        """The host that answered the account's own calls last."""
         self._in_flight = asyncio.Semaphore(MOST_IN_FLIGHT)
         self._stop = stop
 
@@ -42,15 +45,14 @@ class AccountApi:
         """The token in hand, with which another `AccountApi` of the account can go on."""
         return self._tokens.token
 
-    @property
-    def host(self) -> str | None:
-        """The host that answered last on the account's way to WeChat."""
-        return self._route.answered_by
-
     async def log_in(self) -> None:
         """Have a token, so that an account which can't get one fails before anything is asked."""
         self._stop.check()
-        await self._tokens.get()
+        try:
+            await self._tokens.get()
+        except ApiError:
+            self.host = self._route.answered_by
+            raise
 
     async def rows(self, path: str, window: Window, wanted: Callable[[], bool] = lambda: True) -> list[object]:
         """Ask the dataset at `path` for a window; the rows come as WeChat gave them.
@@ -71,7 +73,7 @@ class AccountApi:
         token = await self._tokens.get()
         query = {"access_token": token.value.get_secret_value()}
         call = Request(CallKind.TOKEN, "POST", "/cgi-bin/openapi/quota/get", "quota", query, {"cgi_path": path})
-        quota = (await self._route.request(call))["quota"]
+        quota = (await self._request(call))["quota"]
         left = quota.get("remain") if isinstance(quota, dict) else None
         return left if isinstance(left, int) else None
 
@@ -86,7 +88,7 @@ class AccountApi:
                 continue  # the turn took so long; a call that waits for a token after its turn would meet the next
             self.budget.spend(path)
             try:
-                answer = await self._route.request(_request(path, window, token))
+                answer = await self._request(_request(path, window, token))
             except ApiError as error:
                 await self._mend(error, token, slowdowns)
                 self._client.retries += 1
@@ -96,6 +98,12 @@ class AccountApi:
             if not isinstance(rows, list):
                 raise TransientError("the body's `list` isn't a list")
             return rows
+
+    async def _request(self, request: Request) -> dict[str, Any]:
+        try:
+            return await self._route.request(request)
+        finally:
+            self.host = self._route.answered_by
 
     async def _mend(self, error: ApiError, token: Token, slowdowns: int) -> None:
         """Do what makes another call worth while, or raise the error."""

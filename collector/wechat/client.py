@@ -7,6 +7,7 @@ a cause, and no body of unknown shape is shown.
 from __future__ import annotations
 
 import socket
+from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from http import HTTPStatus
@@ -33,6 +34,9 @@ TRIES = 4
 MOST_BYTES = 4 * 1024 * 1024
 """The largest body that is read; seven days of sources take a few kilobytes."""
 
+_PROXY = "the proxy"
+"""How the words for a trouble begin that is the proxy's own, and no host's."""
+
 _RETRIED_STATUSES = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS})
 _NO_ANSWER = (aiohttp.ClientError, OSError, ValueError)
 """What a call without a whole answer raises: time-outs are OSErrors, odd names ValueErrors."""
@@ -42,15 +46,18 @@ class Client:
     """Makes calls to WeChat by its routes, retries them, and counts them all.
 
     `calls` counts requests sent for data, retries included; `token_calls` those for tokens and other credentials;
-    `retries` the repetitions; `answered` says whether any host ever gave an HTTP answer in this run.
+    `retries` the repetitions; `answered` says whether any host ever gave an HTTP answer in this run. `silent` are the
+    troubles with servers of the agency's own that accounts have given up, by server, until it answers again.
     """
 
-    def __init__(self, session: aiohttp.ClientSession, *, stop: Stop) -> None:
+    def __init__(self, session: aiohttp.ClientSession, outside: aiohttp.ClientSession, *, stop: Stop) -> None:
         self.calls = 0
         self.token_calls = 0
         self.retries = 0
         self.answered = False
+        self.silent: dict[str, list[CallError]] = defaultdict(list)
         self.session = session
+        self._outside = outside
         self._stop = stop
 
     @classmethod
@@ -58,16 +65,19 @@ class Client:
     async def opened(
         cls, *, timeout_s: float, connections: int, stop: Stop, ipv4_only: bool = False
     ) -> AsyncIterator[Self]:
-        """A client with a session of its own, sized for `connections` calls in flight."""
-        async with aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=connections, ttl_dns_cache=300, family=socket.AF_INET if ipv4_only else socket.AF_UNSPEC
-            ),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=timeout_s),
-            json_serialize=lambda value: orjson.dumps(value).decode(),
-        ) as session:
-            yield cls(session, stop=stop)
+        """A client sized for `connections` calls in flight; with `ipv4_only`, those to WeChat go by IPv4."""
+
+        def session(family: socket.AddressFamily) -> aiohttp.ClientSession:
+            return aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=connections, ttl_dns_cache=300, family=family),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                timeout=aiohttp.ClientTimeout(total=timeout_s),
+                json_serialize=lambda value: orjson.dumps(value).decode(),
+            )
+
+        family = socket.AF_INET if ipv4_only else socket.AF_UNSPEC
+        async with session(family) as to_wechat, session(socket.AF_UNSPEC) as outside:
+            yield cls(to_wechat, outside, stop=stop)
 
     async def retrying(self, call: Callable[[], Awaitable[T]], *, what: object = "") -> T:
         """Make a call up to `TRIES` times while its trouble is a passing one, backing off with jitter.
@@ -104,7 +114,7 @@ class Client:
         server = server_of(url)
         status, body, trouble = None, b"", ""
         try:
-            async with self.session.get(url.get_secret_value(), headers=headers, allow_redirects=False) as response:
+            async with self._outside.get(url.get_secret_value(), headers=headers, allow_redirects=False) as response:
                 status, body = response.status, await _read(response, CallKind.TOKEN)
         except ValueError:
             pass  # an odd name, or an Authorization header beside a user in the address
@@ -123,11 +133,15 @@ class Client:
 class Route:
     """One way to WeChat: its hosts, one after the other of them when connections fail, by a proxy or without.
 
-    A host that was left isn't tried again before all others were. `answered_by` is the host of the last answer.
+    A host that was left isn't tried again before all others were. `answered_by` is the host of the last answer;
+    `is_common` says whether it is the way of all accounts that have none of their own.
     """
 
-    def __init__(self, client: Client, hosts: Sequence[str], proxy: Origin | None, secrets: Secrets) -> None:
+    def __init__(
+        self, client: Client, hosts: Sequence[str], proxy: Origin | None, secrets: Secrets, *, is_common: bool = True
+    ) -> None:
         self.client = client
+        self.is_common = is_common
         self.hosts = tuple(hosts)
         self.proxy = proxy
         self.answered_by: str | None = None
@@ -169,12 +183,14 @@ class Route:
                 return response.status, await _read(response, request.kind)
         except _NO_ANSWER as error:
             trouble = _trouble(error, by_proxy=proxy is not None)
-        self._leave(number, trouble)
-        raise HostError(
-            f"{host} gave no answer ({trouble})",
-            kind=request.kind,
-            hint=f"WeChat couldn't be reached ({', '.join(self.hosts)}): check network, proxy and hosts",
-        )
+        if proxy and trouble.startswith(_PROXY):
+            hint = f"{trouble} ({server_of(Secret(proxy))}): check `proxy`, and that it runs"
+        else:
+            hint = f"WeChat couldn't be reached ({', '.join(self.hosts)}): check network, proxy and hosts"
+            self._leave(number, trouble)
+        unreached = HostError(f"{host} gave no answer ({trouble})", kind=request.kind, hint=hint)
+        unreached.is_common = self.is_common
+        raise unreached
 
     def _leave(self, number: int, trouble: str) -> None:
         """Go on with the next host, for the rest of the run; calls that failed beside this one change nothing more."""
@@ -237,11 +253,11 @@ def _trouble(error: BaseException, *, by_proxy: bool = False) -> str:
     if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError):
         return "its certificate isn't trusted"
     if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return "the proxy's name isn't known" if by_proxy else "its name isn't known"
+        return f"{_PROXY}'s name isn't known" if by_proxy else "its name isn't known"
     if isinstance(error, aiohttp.ClientProxyConnectionError):
-        return "the proxy can't be reached"
+        return f"{_PROXY} can't be reached"
     if isinstance(error, aiohttp.ClientHttpProxyError):
-        return f"the proxy refused with HTTP {error.status}"
+        return f"{_PROXY} refused with HTTP {error.status}"
     if isinstance(error, aiohttp.ClientConnectorError | ConnectionRefusedError):
         return "no connection"
     if isinstance(error, aiohttp.ClientPayloadError):

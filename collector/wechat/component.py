@@ -26,6 +26,9 @@ from collector.wechat.waits import Clock
 log = structlog.get_logger()
 T = TypeVar("T")
 
+MOST_READINGS = 3
+"""How often a list is read that changes while it is read."""
+
 PAGE = 500
 """The most accounts that WeChat gives in one page of the list."""
 
@@ -34,7 +37,6 @@ FRESH_FOR = timedelta(seconds=60)
 
 STALE_HINT = "the platform {} has no valid token: see that its ticket arrives, and that nothing else renews its token"
 
-_IP_REFUSED = 61004
 _WAITS = frozenset({Reaction.STOP_FOR_DAY, Reaction.NOT_BEFORE, Reaction.SLOW, Reaction.LATER})
 
 
@@ -86,7 +88,7 @@ class ComponentApi:
         info = (await self._retried(lambda: self._info(appid)))["authorizer_info"]
         nick_name = info.get("nick_name") if isinstance(info, Mapping) else None
         if not isinstance(nick_name, str):
-            raise TransientError("the answer about an authorised account has no nick_name", kind=CallKind.COMPONENT)
+            raise CallError("the answer about an authorised account has no nick_name", kind=CallKind.COMPONENT)
         return Authorizer(self.component.name, nick_name, mini_program="MiniProgramInfo" in info)
 
     async def grant(self, account: Account) -> Grant:
@@ -150,9 +152,20 @@ class ComponentApi:
             return self._list
 
     async def _read_list(self) -> Listing:
+        """The list; read anew when its length changes meanwhile, since others slip from one page to the one before."""
+        for _ in range(MOST_READINGS):
+            listing, is_steady = await self._read_pages()
+            if is_steady:
+                return listing
+        listing.is_whole = False
+        return listing
+
+    async def _read_pages(self) -> tuple[Listing, bool]:
         listing, offset, total = Listing(self._clock.now()), 0, 1
         while offset < total:
             page, total = await self._retried(lambda at=offset: self._page(at))  # type: ignore[misc] # bound now
+            if offset and total != listing.total:
+                return listing, False
             if total and not page.keys() - listing.refresh_tokens.keys():
                 listing.is_whole = False
                 log.warning("authorizers.cut", component=str(self.component), listed=offset, total=total)
@@ -160,7 +173,7 @@ class ComponentApi:
             listing.refresh_tokens |= page
             listing.total = total
             offset += len(page)
-        return listing
+        return listing, True
 
     async def _page(self, offset: int) -> tuple[dict[str, str | None], int]:
         """One page of the list, and how many accounts there are in all."""
@@ -168,7 +181,7 @@ class ComponentApi:
         total, rows = answer.get("total_count"), answer["list"]
         if not isinstance(total, int) or not isinstance(rows, list) or not all(map(_is_row, rows)):
             raise TransientError("the list of authorised accounts isn't of its form", kind=CallKind.COMPONENT)
-        return {row["authorizer_appid"]: row.get("refresh_token") for row in rows}, total
+        return {row["authorizer_appid"]: _text(row.get("refresh_token")) for row in rows}, total
 
     async def _info(self, appid: str) -> dict[str, Any]:
         return await self._call("api_get_authorizer_info", "authorizer_info", {"authorizer_appid": appid})
@@ -204,9 +217,7 @@ class ComponentApi:
             return answer
 
     async def _mend(self, error: ApiError, token: Token) -> None:
-        """Have a newer token of the platform, or raise the error; a refused IP is refused to all its accounts."""
-        if error.errcode == _IP_REFUSED:
-            raise self._failed(error)
+        """Have a newer token of the platform, or raise the error."""
         if error.reaction is not Reaction.COMPONENT:
             raise error
         await self._opened(lambda: self._tokens.after_refusal(token, error))
@@ -277,7 +288,7 @@ class _Asked:
             "component_verify_ticket": ticket.get_secret_value(),
         }
         path, key = "/cgi-bin/component/api_component_token", "component_access_token"
-        return granted(await self.route.request(Request(CallKind.TOKEN, "POST", path, key, {}, body)), key)
+        return granted(await self.route.request(Request(CallKind.COMPONENT, "POST", path, key, {}, body)), key)
 
     async def forced(self) -> Grant | None:
         """Nothing more than `grant` gives."""
@@ -299,8 +310,8 @@ def _source(component: Component, route: Route, secrets: Secrets) -> Source:
 
 
 def _is_row(row: object) -> bool:
-    return (
-        isinstance(row, Mapping)
-        and isinstance(row.get("authorizer_appid"), str)
-        and isinstance(row.get("refresh_token"), str | None)
-    )
+    return isinstance(row, Mapping) and isinstance(row.get("authorizer_appid"), str)
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None

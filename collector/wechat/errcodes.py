@@ -93,7 +93,7 @@ def api_error(errcode: int, errmsg: str, kind: CallKind) -> ApiError:
         kind=kind,
         reaction=reaction,
         rid=rid[1] if rid else None,
-        hint=_hint(errcode, errmsg, reaction),
+        hint=_hint(errcode, errmsg, reaction, kind),
     )
 
 
@@ -111,10 +111,12 @@ def _reaction(errcode: int, kind: CallKind) -> Reaction:
     return reaction
 
 
-def _hint(errcode: int, errmsg: str, reaction: Reaction) -> str:
+def _hint(errcode: int, errmsg: str, reaction: Reaction, kind: CallKind) -> str:
+    hint = _HINTS.get(errcode) or _DEFAULT_HINTS.get(reaction, "")
     if errcode in _IP_CODES:
         ip = _IP_TEXT.search(errmsg)
         where = ip[1] if ip else "this host's IP"
-        whose = "platform's" if errcode == _PLATFORM_IP else "account's"
-        return f"allow {where} in the {whose} console; WeChat takes 5 to 10 minutes to heed it"
-    return _HINTS.get(errcode) or _DEFAULT_HINTS.get(reaction, "")
+        hint = f"allow {where} in the account's console; WeChat takes 5 to 10 minutes to heed it"
+    if kind is CallKind.COMPONENT or errcode == _PLATFORM_IP:
+        return hint.replace("the account's", "the platform's")
+    return hint

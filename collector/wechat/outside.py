@@ -9,14 +9,17 @@ from typing import Any
 
 import orjson
 
-from collector.errors import OriginError
+from collector.errors import OriginError, TransientError
 from collector.model import FromCommand, FromUrl, Secret
 from collector.secrets import Secrets, one_word
-from collector.wechat.client import Client, server_of
+from collector.wechat.client import TRIES, Client, server_of
 from collector.wechat.tokens import Grant
 
 LIFE_S = 7200
 """Seconds that a token lives where nobody says how many: WeChat gives none a longer life."""
+
+MOST_SILENT = 3
+"""Accounts that try a server in vain before the others of the run don't."""
 
 _SECONDS = re.compile("-?[0-9]{1,9}")
 _REFUSED = (
@@ -42,10 +45,21 @@ class Outside:
         self._appid = appid
         self._client = client
         self._secrets = secrets
+        self._tries = 0
 
     async def grant(self) -> Grant:
-        """The token that the origin gives now."""
-        body = await fetched(self._origin, self._client, self._secrets, appid=self._appid)
+        """The token that the origin gives now; a server that gave no answer to several accounts isn't asked."""
+        silent = self._client.silent[told(self._origin)]
+        if len(silent) >= MOST_SILENT:
+            raise silent[-1].with_traceback(None)
+        try:
+            body = await fetched(self._origin, self._client, self._secrets, appid=self._appid)
+        except TransientError as error:
+            self._tries += 1
+            if self._tries == TRIES:
+                silent.append(error)
+            raise
+        silent.clear()
         return grant_in(body, self._origin)
 
     async def forced(self) -> Grant | None:
@@ -83,7 +97,7 @@ def grant_in(body: bytes, origin: FromUrl | FromCommand) -> Grant:
 def value_in(body: bytes, origin: FromUrl | FromCommand, answer: object = None) -> Secret:
     """The value in `body`: at the origin's dotted path, or the body itself. Raises `OriginError` without one."""
     if origin.json is None:
-        if body.lstrip()[:1] in (b"<", b"{", b"["):
+        if body.lstrip()[:1] in (b"<", b"{", b"[", b'"'):
             kind = "HTML" if body.lstrip()[:1] == b"<" else "JSON"
             raise OriginError(f"{told(origin)} gave {kind}, and not the value alone", "name its place with `json`")
         return one_word(body, f"{told(origin)} gave")

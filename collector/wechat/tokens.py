@@ -167,16 +167,20 @@ class Tokens:
                 raise refusal
             self._refusals += 1
             self._worked = False
-            self.token = await self._newer_than(refused)
+            newer = await self._newer_than(refused)
+            if newer.value == refused.value:
+                refusal.hint = self._source.refused_hint
+                raise refusal
+            self.token = self._token(newer)
             return self.token
 
-    async def _newer_than(self, refused: Token) -> Token:
+    async def _newer_than(self, refused: Token) -> Grant:
+        """What the source gives now; forced, once, where that is the refused token again."""
         grant = await self._had(self._source.grant)
-        if grant.value == refused.value and not self._forced:
-            self._forced = True
-            forced = await self._had(self._source.forced)
-            return self._token(forced or grant)
-        return self._token(grant)
+        if grant.value != refused.value or self._forced:
+            return grant
+        self._forced = True
+        return await self._had(self._source.forced) or grant
 
     def is_due(self, token: Token) -> bool:
         """Whether a token is so near its end that it should be renewed before it is used."""

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from collector.errors import ApiError, CallKind, Reaction
+from collector.errors import TROUBLE_HINT, ApiError, CallKind, Reaction
 from collector.wechat.errcodes import NOT_BEFORE_S, REACTIONS, api_error, refused_ip
 
 PAYLOADS = Path(__file__).parents[1] / "payloads"
@@ -138,3 +138,75 @@ def test_the_refused_ip_is_read_and_stands_in_the_remedy(errcode: int, whose: st
 
 def test_other_errors_have_no_refused_ip() -> None:
     assert refused_ip(api_error(48001, "invalid ip 203.0.113.1", CallKind.DATA)) is None
+
+
+@pytest.mark.parametrize("kind", CallKind)
+def test_an_error_tells_which_call_it_came_from(kind: CallKind) -> None:
+    assert api_error(48001, "api unauthorized", kind).kind is kind
+
+
+@pytest.mark.parametrize("errcode", [40001, 40014, 42001])
+def test_a_stale_token_has_no_remedy_but_a_newer_token(errcode: int) -> None:
+    assert api_error(errcode, "access_token expired", CallKind.DATA).hint == ""
+
+
+def test_an_admins_refusal_holds_for_a_day_or_for_an_hour() -> None:
+    assert NOT_BEFORE_S == {89506: 86_400, 89507: 3_600}
+
+
+LACKS = "the account lacks the permission for this call"
+RESTRICTED = "the account is restricted: look into its console"
+REPORT = "the collector asked wrongly: please report this with the rid"
+STALE = "the third-party platform's own ticket or token is stale"
+AUTHORISE = "the client must authorise the platform again"
+LATER = "not there yet: the next run asks again"
+SECRET = "check the account's secret: WeChat doesn't take it for this appid"
+REMEDIES = {
+    **dict.fromkeys([42006, 61005, 61006, 61011], STALE),
+    **dict.fromkeys([42007, 61023], AUTHORISE),
+    **dict.fromkeys([61503, 89501, 89502, 89504, 89505], LATER),
+    **dict.fromkeys([40002, 41001, 41018, 43002, 43003, 44002, 47001, 61451, 61500], REPORT),
+    **dict.fromkeys([48009, 50001], LACKS),
+    **dict.fromkeys([50002, 50004], RESTRICTED),
+    **dict.fromkeys([-1, 61450], TROUBLE_HINT),
+    40001: SECRET,
+    40013: "check the appid: WeChat doesn't know it",
+    40014: SECRET,
+    40125: "the secret was reset or mistyped: copy it anew from the account's console",
+    40243: "the secret is frozen: unfreeze it in the account's console",
+    41002: "the appid is missing: check the account's entry",
+    41004: "the secret is missing: check the account's entry",
+    42001: SECRET,
+    45009: "the account's quota is used up; the next Beijing day brings a new one",
+    45011: "calls came too fast for this account: lower its rate_limit",
+    47009: "WeChat has taken this call offline",
+    48001: "the account isn't verified, or the permission set for user analysis isn't granted",
+    48004: "WeChat has banned this call for the account: look into its console",
+    61003: "the client withdrew its authorisation: ask it to authorise again",
+    61007: "the platform isn't authorised for user analysis: ask the client to grant permission set 2",
+    61501: "check this host's clock: WeChat doesn't accept the range of days",
+    61502: "WeChat doesn't know this dataset",
+    89503: "the account's admin must confirm this IP: WeChat has asked for it",
+    89506: "the account's admin refused this IP; WeChat is asked again after a day",
+    89507: "the account's admin refused this IP; WeChat is asked again after an hour",
+    99999: "an errcode that the collector doesn't know: ask WeChat's support with the rid",
+}
+
+
+@pytest.mark.parametrize(("errcode", "remedy"), REMEDIES.items())
+def test_people_read_this_remedy(errcode: int, remedy: str) -> None:
+    assert api_error(errcode, "x", CallKind.TOKEN).hint == remedy
+
+
+def test_the_remedy_of_every_errcode_is_looked_at() -> None:
+    refused_ips = {40164, 45035, 61004}
+    assert REMEDIES.keys() == REACTIONS.keys() - refused_ips | {99999}
+
+
+@pytest.mark.parametrize(
+    ("kind", "whose"),
+    [(CallKind.TOKEN, "account's"), (CallKind.DATA, "account's"), (CallKind.COMPONENT, "platform's")],
+)
+def test_a_remedy_speaks_of_whoever_made_the_call(kind: CallKind, whose: str) -> None:
+    remedy = f"the secret was reset or mistyped: copy it anew from the {whose} console"
+    assert api_error(40125, "invalid appsecret", kind).hint == remedy

@@ -15,7 +15,7 @@ from collector.model import FromCommand, FromCredential, FromFile, FromUrl, Secr
 from collector.secrets import Secrets
 from collector.wechat.client import TRIES, Client, server_of
 from collector.wechat.errcodes import api_error
-from collector.wechat.outside import LIFE_S, Outside, grant_in, told
+from collector.wechat.outside import LIFE_S, MOST_SILENT, Outside, grant_in, told
 from collector.wechat.tokens import Grant, Tokens
 
 APPID = "wx0123456789abcdef"
@@ -342,17 +342,29 @@ def _refusal() -> ApiError:
     return api_error(40001, "invalid credential", CallKind.DATA)
 
 
-async def test_a_refused_token_is_asked_for_once_more_and_then_the_server_is_to_blame(
+async def test_a_refused_token_is_asked_for_once_more_and_when_it_is_the_same_the_server_is_to_blame(
     web: Any, client: Client, source: Sourced, clock: Any
 ) -> None:
     web.get(ASKED, body="TOKEN", repeat=True)
     tokens = Tokens(source(PLAIN), client, clock=clock, whose="x")
-    again = await tokens.after_refusal(await tokens.get(), _refusal())
-    assert again.value == Secret("TOKEN")
+    token = await tokens.get()
     with pytest.raises(ApiError) as failed:
-        await tokens.after_refusal(again, _refusal())
+        await tokens.after_refusal(token, _refusal())
     assert failed.value.hint == (
         f"WeChat refuses the token that {SERVER} gives: see that it holds the account's newest one, "
         "and that nothing else renews it"
     )
     assert client.token_calls == 2
+
+
+async def test_a_server_that_gave_several_accounts_no_answer_isnt_asked_for_the_others(
+    web: Any, client: Client, source: Sourced, clock: Any
+) -> None:
+    web.get(ASKED, status=500, repeat=True)
+    hints = set()
+    for _ in range(MOST_SILENT + 5):
+        with pytest.raises(TransientError) as failed:
+            await Tokens(source(PLAIN), client, clock=clock, whose="x").get()
+        hints.add(failed.value.hint)
+    assert hints == {f"{SERVER} gives no answer (HTTP 500): see that it runs and can be reached from here"}
+    assert client.token_calls == MOST_SILENT * TRIES
