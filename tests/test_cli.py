@@ -300,3 +300,24 @@ async def test_no_secret_and_no_token_shows_anywhere(
         assert account.secret not in everything
     assert not re.search(r"\b\d+_[\w-]{100,}", everything), "an access_token"
     assert f"u:{SECRET}@" not in everything
+
+
+@pytest.mark.parametrize(("command", "signals"), [("check", 1), ("run", 2)])
+async def test_no_command_of_a_source_outlives_the_collector(
+    folder: Path, sandbox: Sandbox, command: str, signals: int
+) -> None:
+    account = WORLD.accounts[5]
+    own = f"accounts: [{{name: a, appid: {account.appid}, secret: {{command: [sh, -c, 'echo $$ >pid; sleep 60']}}}}]\n"
+    (folder / "own.yaml").write_text(f"api: {{hosts: ['{sandbox.url}']}}\n{own}")
+    configuration = (folder / "accounts.yaml").read_text().partition("accounts:")[0]
+    (folder / "base.yaml").write_text(configuration)
+    os.mkfifo(folder / "pid", 0o600)
+    process = await _started(command, "-c", "base.yaml", "-c", "own.yaml", cwd=folder)
+    pid = int(await asyncio.to_thread((folder / "pid").read_text))
+    for _ in range(signals):
+        process.send_signal(signal.SIGTERM)
+        await asyncio.sleep(0.3)
+    ended = await _ended(process)
+    assert ended.code == (143 if signals == 1 else -signal.SIGTERM)
+    stat = Path(f"/proc/{pid}/stat")
+    assert not stat.exists() or stat.read_text().split()[2] == "Z"  # who takes over orphans may not ask for them

@@ -605,3 +605,19 @@ async def test_open_files_are_allowed_as_far_as_the_connections_need_them(monkey
     assert [(log["event"], log["open_files"], log["wanted"]) for log in logs] == [("connections.limited", 256, 2660)]
     limits[:] = [(1024, resource.RLIM_INFINITY)]
     assert connect._connections(512) == 2560
+
+
+async def test_accounts_with_a_dead_proxy_of_their_own_dont_end_the_run_of_the_others(
+    clock: FakeClock, database: Database, configured: Callable[..., Settings]
+) -> None:
+    async with Sandbox(World(size=8), clock=clock.now, latency_s=0.02) as sandbox:
+        settings = configured(sandbox, workers=1)
+        accounts = tuple(
+            replace(account, proxy=Secret("http://127.0.0.1:1")) if place < 5 else account
+            for place, account in enumerate(settings.accounts)
+        )
+        result = await run(replace(settings, accounts=accounts), clock)
+    assert (result.exit, result.outcomes[Outcome.FAILED], result.outcomes[Outcome.OK]) == (3, 5, 3)
+    assert {failure.hint for failure in result.failures} == {
+        "the proxy can't be reached (http://127.0.0.1:1): check `proxy`, and that it runs"
+    }

@@ -352,3 +352,17 @@ async def test_a_database_that_is_not_there_is_the_commands_error(
     )
     with pytest.raises(DatabaseError, match="can't be reached"):
         await verify(settings, Selection(), target_of(settings, collected.clock), repair=False)
+
+
+async def test_a_damaged_state_of_a_discovered_account_can_be_repaired_and_keeps_what_it_is(
+    collected: Collected, database: Database
+) -> None:
+    appid = collected.accounts[0].appid
+    about = {"component": "agency", "nick_name": "Acme", "mini_program": False}
+    await database["accounts"].update_one({"_id": appid}, {"$set": {"version": 2, "authorizer": about}})
+    (found,) = (await collected.verify(repair=True)).findings
+    assert found.damaged
+    assert await collected.verify() == Verified(3, [])
+    document = await database["accounts"].find_one({"_id": appid})
+    assert document is not None
+    assert document["authorizer"] == about

@@ -8,7 +8,6 @@ import shutil
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 from chaos.host import MovedClock, host
@@ -33,7 +32,11 @@ async def storms(plans: Iterable[Plan], keep: Path | None = None) -> AsyncIterat
             for plan in plans:
                 site = folder / str(plan.seed)
                 site.mkdir()
-                outcome = await storm(plan, replicas, machine, site)
+                try:
+                    outcome = await storm(plan, replicas, machine, site)
+                except Exception as error:
+                    error.add_note(f"in the storm of the seed {plan.seed}")
+                    raise
                 if keep and outcome.wrong:
                     shutil.copytree(site, keep / site.name, dirs_exist_ok=True)
                 shutil.rmtree(site)

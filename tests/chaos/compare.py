@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
@@ -16,10 +16,14 @@ from collector.store.leases import LEASES
 from collector.store.runs import RUNS
 from collector.store.state import ACCOUNTS
 
-REACH_DAYS = 6
-"""A window reaches back so far over days that nobody wants."""
+REACH_DAYS = 27
+"""So far back there may be days that nobody wants: a window reaches over 6 of them, and those of a backfill that count
+as covered then may need a window of their own, and so on."""
 
 _TOKEN = re.compile(r"\b\d+_[\w-]{24,}")
+_SECOND_SIGNAL = re.compile(r"Exception ignored in atexit callback.*?KeyboardInterrupt", re.DOTALL)
+"""What Python prints where the second signal of two comes while PyMongo's threads are waited for, after the end."""
+
 _CRASHES = ("Traceback (most recent call last)", "account.crashed", "mistake of the collector")
 
 
@@ -69,7 +73,9 @@ def secrets_of(world: World) -> dict[str, str]:
 
 def leaks(texts: Mapping[str, str], secrets: Mapping[str, str]) -> list[str]:
     """Which `secrets` stand in which of the `texts`, by their names, and what looks like a token or a ticket."""
-    found = [f"the {what} is in {name}" for name, text in texts.items() for what, secret in secrets.items() if secret in text]
+    found = [
+        f"the {what} is in {name}" for name, text in texts.items() for what, secret in secrets.items() if secret in text
+    ]
     marks = ("ticket@@@", "refreshtoken@@@")
     found += [f"a {mark} is in {name}" for name, text in texts.items() for mark in marks if mark in text]
     return found + [f"a token is in {name}" for name, text in texts.items() if _TOKEN.search(text)]
@@ -77,4 +83,5 @@ def leaks(texts: Mapping[str, str], secrets: Mapping[str, str]) -> list[str]:
 
 def crashes(log: str) -> list[str]:
     """The signs of mistakes of the collector's own in a log."""
-    return [f"the log has {sign!r}" for sign in _CRASHES if sign in log]
+    told = _SECOND_SIGNAL.sub("", log)
+    return [f"the log has {sign!r}" for sign in _CRASHES if sign in told]

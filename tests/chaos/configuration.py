@@ -37,7 +37,11 @@ def configuration(plan: Plan, hosts: Sequence[str], uri: str, database: str) -> 
         "defaults": defaults,
         "components": [agency] if Way.COMPONENT in plan.ways else [],
         "accounts": [
-            {"name": account.name, "appid": account.appid, **_credentials(account, way, hosts[0], world.token_server_key)}
+            {
+                "name": account.name,
+                "appid": account.appid,
+                **_credentials(account, way, hosts[0], world.token_server_key),
+            }
             for account, way in zip(world.accounts, plan.ways, strict=True)
         ],
     }

@@ -5,16 +5,14 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections import Counter
-from collections.abc import Awaitable, Coroutine, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from itertools import cycle
-from typing import Any
 
-from chaos.host import Collector
+from chaos.host import Collector, HungError
 from chaos.link import Link
 from chaos.plan import LENGTH_S, Event, Plan, What
-from chaos.replicas import Member, ReplicaSet
+from chaos.replicas import ReplicaSet
 from chaos.site import Site, may_end_with
 
 from collector.model import ExitCode
@@ -43,7 +41,7 @@ class Driver:
         self._link = link
         self._replicas = replicas
         self._collector: Collector | None = None
-        self._over = False
+        self._over = asyncio.Event()
 
     async def rage(self) -> None:
         """Let everything go wrong; at the end no collector is at work."""
@@ -55,17 +53,21 @@ class Driver:
                 await asyncio.sleep(began + event.at_s - now())
                 lasting.create_task(self._befall(event))
             await asyncio.sleep(began + LENGTH_S - now())
-            self._over = True
+            self._over.set()
             await self._stop()
 
     async def _keep_collecting(self) -> None:
         """Start a collector whenever there is none."""
         pauses = cycle(self._plan.pauses)
-        while not self._over:
-            self._collector = await self._site.start()
-            if self._over:
+        while not self._over.is_set():
+            self._collector = await self._site.start(hurried=True)
+            if self._over.is_set():
                 self._collector.signal(signal.SIGKILL)
-            exit_code = await self._collector.exit()
+            try:
+                exit_code = await self._collector.exit()
+            except HungError as error:
+                self.wrong.append(str(error))
+                continue
             if not may_end_with(exit_code):
                 self.wrong.append(f"a collector ended with {exit_code}")
             if exit_code < 0 or exit_code == ExitCode.LEASE:
@@ -103,7 +105,7 @@ class Driver:
         links = [member.link for member in members]
         match event.what:
             case What.MEMBER_KILL:
-                await self._restart(members[0], event.for_s)
+                await self._restart(event)
             case What.STEP_DOWN:
                 await self._replicas.step_down()
             case What.MONGODB_CUT | What.MONGODB_REFUSE | What.MONGODB_SLOW | What.MONGODB_HOLD:
@@ -118,10 +120,14 @@ class Driver:
             case What.PLATFORM:
                 self._renew_platform()
 
-    async def _restart(self, member: Member, after_s: float) -> None:
-        await member.kill()
-        await asyncio.sleep(after_s)
-        await member.start()
+    async def _restart(self, event: Event) -> None:
+        """Kill a member, or the primary where the event is for all, and start it again later."""
+        members = self._replicas.members
+        member = members[event.member] if event.member is not None else await self._replicas.find_primary()
+        if member:
+            await member.kill()
+            await asyncio.sleep(event.for_s)
+            await member.start()
 
     async def _skew(self, event: Event) -> None:
         self._clock.skew(event.by)

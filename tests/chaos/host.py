@@ -95,10 +95,10 @@ class Host:
         self.clock = clock
         self._launcher = launcher
 
-    async def start(self, arguments: Sequence[str], output: Path, log: Path) -> Collector:
-        """Start a collector when the one before it has ended; it appends to `log`, and has `output` for itself."""
+    async def start(self, arguments: Sequence[str], output: Path, log: Path, *, hurried: bool) -> Collector:
+        """Start a collector, in a hurry or not, when the one before it has ended."""
         assert self._launcher.stdin is not None
-        request = {"arguments": arguments, "output": str(output), "log": str(log)}
+        request = {"arguments": arguments, "output": str(output), "log": str(log), "hurried": hurried}
         self._launcher.stdin.write(orjson.dumps(request) + b"\n")
         pid = await self._answer()
         return Collector(pid, asyncio.create_task(self._answer()), output, log)

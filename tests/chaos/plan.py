@@ -12,9 +12,12 @@ from collector.days import BEIJING, ONE_DAY
 from collector.sandbox import Fault, Faults, Limits, TokenServerFault, World
 
 BORDERS = (time(23, 59, 57), time(7, 59, 57), time(11, 59, 57))
-"""Three seconds before Beijing's midnight, before a day is published, and before it is there for those that are late."""
+"""Three seconds before Beijing's midnight, before a day is published, and before it is there where it is late."""
 
 LENGTH_S = 4.0
+LASTING_S = (0.3, 0.6, 1.2, 1.2, 3.0)
+"""The most seconds for which something lasts; a collector in a hurry takes them for ten times as many."""
+
 RATES: Mapping[Fault, float] = {
     Fault.SYSTEM_ERROR: 0.05,
     Fault.HTTP_5XX: 0.04,
@@ -64,7 +67,7 @@ class What(StrEnum):
     PLATFORM = "platform's credentials renewed"
 
 
-_WEIGHTS: Mapping[What, float] = {what: 1.0 for what in What} | {What.KILL: 4, What.JUMP: 2, What.MEMBER_KILL: 0.7}
+_WEIGHTS: Mapping[What, float] = dict.fromkeys(What, 1.0) | {What.KILL: 5.0, What.JUMP: 2.0, What.STEP_DOWN: 1.5}
 _LEAPS = (timedelta(seconds=61), timedelta(minutes=10), timedelta(hours=2), timedelta(hours=9), ONE_DAY)
 
 
@@ -111,7 +114,7 @@ def draw(seed: int) -> Plan:
     """The storm of that seed, always the same."""
     dice = random.Random(f"{seed} plan")
     begins = _begins(random.Random(f"{seed} begins"))
-    since = begins.astimezone(BEIJING).date() - ONE_DAY * dice.randint(14, 100)
+    since = begins.astimezone(BEIJING).date() - ONE_DAY * dice.randint(14, 140)
     world = _world(random.Random(f"{seed} world"), seed, since)
     ways = tuple(dice.choices(tuple(Way), (4, 1, 2, 1, 1), k=world.size))
     return Plan(
@@ -124,7 +127,7 @@ def draw(seed: int) -> Plan:
         backfill=dice.random() < 0.4,
         ways=ways,
         workers=dice.randint(1, 8),
-        rate_limit=dice.choice(("1000/s", "1000/s", "100/s", "40/s")),
+        rate_limit=dice.choice(("1000/s", "1000/s", "200/s")),
         daily_calls=dice.choice((None, None, 6, 15)),
         two_hosts=dice.random() < 0.5,
         pauses=tuple(timedelta(minutes=dice.choice((5, 60, 300, 900, 1500))) for _ in range(8)),
@@ -167,7 +170,7 @@ def _faults(dice: random.Random, world: World, ways: tuple[Way, ...]) -> Faults:
 
 
 def _events(dice: random.Random) -> tuple[Event, ...]:
-    drawn = dice.choices(tuple(_WEIGHTS), tuple(_WEIGHTS.values()), k=dice.randint(10, 18))
+    drawn = dice.choices(tuple(_WEIGHTS), tuple(_WEIGHTS.values()), k=dice.randint(14, 24))
     return tuple(sorted((_event(dice, what) for what in drawn), key=lambda event: event.at_s))
 
 
@@ -176,6 +179,6 @@ def _event(dice: random.Random, what: What) -> Event:
         at_s=round(dice.uniform(0.1, LENGTH_S), 3),
         what=what,
         member=dice.choice((None, 0, 1, 2)),
-        for_s=round(dice.uniform(0.1, 1.2), 3),
+        for_s=round(dice.choice(LASTING_S) * dice.uniform(0.5, 1.0), 3),
         by=timedelta(seconds=dice.uniform(-90, 90)) if what is What.SKEW else dice.choice(_LEAPS),
     )

@@ -21,9 +21,7 @@ def end_with_parent() -> None:
 
 async def start(command: Sequence[str], **options: Any) -> asyncio.subprocess.Process:
     """Start a process, out of reach of this terminal's Ctrl-C."""
-    return await asyncio.create_subprocess_exec(
-        *command, preexec_fn=end_with_parent, start_new_session=True, **options
-    )
+    return await asyncio.create_subprocess_exec(*command, preexec_fn=end_with_parent, start_new_session=True, **options)
 
 
 async def kill(process: asyncio.subprocess.Process) -> None:

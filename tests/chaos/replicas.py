@@ -7,7 +7,7 @@ import os
 import socket
 import tempfile
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from collector.store.local import find_mongod
 SIZE = 3
 NAME = "chaos"
 READY_S = 60.0
+PATIENCE_S = 6.0
 POLL_S = 0.02
 QUICK = {"electionTimeoutMillis": 1000, "heartbeatIntervalMillis": 250, "heartbeatTimeoutSecs": 1}
 """The set's settings: a primary that is gone is missed after a second."""
@@ -90,14 +91,19 @@ class ReplicaSet:
         """The MongoDB URI of the set."""
         return f"mongodb://{','.join(member.address for member in self.members)}/?replicaSet={NAME}"
 
+    async def find_primary(self) -> Member | None:
+        """The member that takes writes, if there is one now."""
+        for member in self.members:
+            if (await member.hello()).get("isWritablePrimary"):
+                return member
+        return None
+
     async def primary(self) -> Member:
         """The member that takes writes, as soon as there is one. Raises `TimeoutError`."""
         async with asyncio.timeout(READY_S):
-            while True:
-                for member in self.members:
-                    if (await member.hello()).get("isWritablePrimary"):
-                        return member
+            while not (found := await self.find_primary()):  # noqa: ASYNC110 - other processes set no event
                 await asyncio.sleep(POLL_S)
+            return found
 
     async def database(self, name: str) -> AsyncIOMotorDatabase[dict[str, Any]]:
         """A database at the primary, by no link: whoever serves the links can't wait for them."""
@@ -106,22 +112,31 @@ class ReplicaSet:
     async def step_down(self) -> None:
         """Let the primary give up its place for a second, at once."""
         command = {"replSetStepDown": 1, "secondaryCatchUpPeriodSecs": 0, "force": True}
-        for member in self.members:
-            if (await member.hello()).get("isWritablePrimary"):
-                try:
-                    await member.admin.admin.command(command)
-                except PyMongoError:  # it may have lost its place by now
-                    pass
+        if primary := await self.find_primary():
+            with suppress(PyMongoError):  # it may have lost its place by now
+                await primary.admin.admin.command(command)
 
     async def recover(self) -> None:
         """Start whoever is down, and wait until there is a primary and all others follow it. Raises `TimeoutError`."""
-        for member in self.members:
-            await member.start()
-        await self.primary()
         async with asyncio.timeout(READY_S):
-            for member in self.members:
+            while not all([await self._follows(member) for member in self.members]):
+                pass
+        await self.primary()
+
+    async def _follows(self, member: Member) -> bool:
+        """Whether a member has its place in the set within `PATIENCE_S`; else it is started anew.
+
+        One that couldn't reach its own link as it started believes for long that it isn't in the set.
+        """
+        await member.start()
+        try:
+            async with asyncio.timeout(PATIENCE_S):
                 while not _stands_by(await member.hello()):  # noqa: ASYNC110 - other processes set no event
                     await asyncio.sleep(POLL_S)
+        except TimeoutError:
+            await member.kill()
+            return False
+        return True
 
     async def initiate(self) -> None:
         """Make a set of mongods that have just been started."""

@@ -27,7 +27,8 @@ def table(outcomes: Sequence[Outcome]) -> str:
         ("runs", f"{sum(outcome.runs for outcome in outcomes):,}"),
         ("calls", f"{sum(outcome.calls for outcome in outcomes):,}"),
         ("documents compared", f"{sum(outcome.documents for outcome in outcomes):,}"),
-        ("wrong", f"{sum(len(outcome.wrong) for outcome in outcomes):,}"),
+        ("differences", f"{sum(len(outcome.differences) for outcome in outcomes):,}"),
+        ("secrets leaked", f"{sum(len(outcome.leaks) for outcome in outcomes):,}"),
         ("seconds", f"{sum(outcome.seconds for outcome in outcomes):,.0f}"),
     ]
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]

@@ -39,12 +39,13 @@ class Site:
         self._config.write_bytes(configuration(plan, hosts, replicas.uri, self.database))
         self._numbers = count(1)
 
-    async def start(self, *command: str) -> Collector:
+    async def start(self, *command: str, hurried: bool = False) -> Collector:
         """Start `command`, or the one that the storm is about, with one of the ways to log."""
         number = next(self._numbers)
         self.runs += 1
         arguments = (*(command or self._wanted()), "--json", "-c", str(self._config), *_FORMS[number % len(_FORMS)])
-        return await self.host.start(arguments, self._folder / f"{number}.out", self._folder / f"{number}.log")
+        output, log = (self._folder / f"{number}.{kind}" for kind in ("out", "log"))
+        return await self.host.start(arguments, output, log, hurried=hurried)
 
     def printed(self) -> dict[str, str]:
         """The outputs and the logs, by their names."""

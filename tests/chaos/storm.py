@@ -24,7 +24,6 @@ from chaos.site import Site
 from support import stored
 
 from collector.days import BEIJING, ONE_DAY, beijing_day
-from collector.model import ExitCode
 from collector.sandbox import Sandbox, TokenServerFault, World
 
 NOON = time_of_day(12, 30)
@@ -41,15 +40,24 @@ class UnfinishedError(Exception):
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of a storm: `wrong` names every difference, leak and crash, one line each."""
+    """What became of a storm; one line for each thing that is wrong.
+
+    `differences` are those of documents, state and exits from what they have to be, `leaks` secrets that were told.
+    """
 
     seed: int
     faults: Counter[str] = field(default_factory=Counter)
     runs: int = 0
     calls: int = 0
     documents: int = 0
-    wrong: list[str] = field(default_factory=list)
+    differences: list[str] = field(default_factory=list)
+    leaks: list[str] = field(default_factory=list)
     seconds: float = 0.0
+
+    @property
+    def wrong(self) -> list[str]:
+        """All that mustn't be."""
+        return self.differences + self.leaks
 
 
 async def storm(plan: Plan, replicas: ReplicaSet, host: Host, folder: Path) -> Outcome:
@@ -70,11 +78,12 @@ async def storm(plan: Plan, replicas: ReplicaSet, host: Host, folder: Path) -> O
             await replicas.recover()
             calm = await stack.enter_async_context(_calm(plan, host, link))
             await _to_the_end(site, plan.world)
-            outcome.wrong += await _compared(site, plan, outcome)
+            outcome.differences += await _compared(site, plan, outcome)
             outcome.calls += len(calm.calls)
-        except (HungError, UnfinishedError, TimeoutError) as error:
-            outcome.wrong.append(f"{type(error).__name__}: {error}")
-        outcome.wrong += [*driver.wrong, *await _told(site, plan.world)]
+        except (HungError, UnfinishedError) as error:
+            outcome.differences.append(str(error))
+        outcome.differences += [*driver.wrong, *_crashes(site)]
+        outcome.leaks += await _leaks(site, plan.world)
         outcome.faults = driver.faults + _faults(sandbox, plan)
         outcome.calls += len(sandbox.calls)
         outcome.runs = site.runs
@@ -115,7 +124,8 @@ async def _run_until_ok(site: Site) -> dict[str, Any]:
         if not (exit_code := await collector.exit()):
             result: dict[str, Any] = orjson.loads(collector.output.read_bytes())
             return result
-    raise UnfinishedError(f"{MOST_RUNS_A_DAY} runs without any fault: the last ends with {exit_code}")
+    said = collector.output.read_text()
+    raise UnfinishedError(f"{MOST_RUNS_A_DAY} runs without any fault, and the last ends with {exit_code}: {said}")
 
 
 def _next_noon(now: datetime, world: World) -> datetime:
@@ -141,13 +151,16 @@ async def _compared(site: Site, plan: Plan, outcome: Outcome) -> list[str]:
     ]
 
 
-async def _told(site: Site, world: World) -> list[str]:
+def _crashes(site: Site) -> list[str]:
+    """What the collectors printed that only mistakes of their own can be the reason for."""
+    return [f"{name}: {sign}" for name, text in site.printed().items() for sign in compare.crashes(text)]
+
+
+async def _leaks(site: Site, world: World) -> list[str]:
     """What the outputs, the logs and the database tell that they shouldn't."""
-    texts = site.printed()
     database = await site.replicas.database(site.database)
-    kept = {"the database": await compare.everything_stored(database)}
-    crashes = [f"{name}: {sign}" for name, text in texts.items() for sign in compare.crashes(text)]
-    return crashes + compare.leaks(texts | kept, compare.secrets_of(world))
+    texts = {**site.printed(), "the database": await compare.everything_stored(database)}
+    return compare.leaks(texts, compare.secrets_of(world))
 
 
 def _faults(sandbox: Sandbox, plan: Plan) -> Counter[str]:

@@ -6,9 +6,11 @@ It shares no code with `collector`, so that a mistake there isn't repeated here.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import Any, NoReturn
+
+from bson import DBRef, Int64
 
 Figures = dict[date, dict[str, Any]]
 
@@ -31,12 +33,21 @@ def figures_in(body: bytes, dataset: str, days: Iterable[date]) -> Figures | Non
         return None
 
 
-def figures_of(fields: Any) -> dict[str, Any]:
+def figures_of(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Of a stored document, or the fields of a day, the figures alone: no unknown fields, no names and times."""
-    known = {key: fields[key] for key in ("new_user", "cancel_user", "net_user", "cumulate_user") if key in fields}
+    figures = ("new_user", "cancel_user", "net_user", "cumulate_user")
+    known: dict[str, Any] = {key: _stored(fields, key) for key in figures if key in fields}
     if "sources" in fields:
-        known["sources"] = [_known(source) for source in fields["sources"]]
+        sources = [source.as_doc() if isinstance(source, DBRef) else source for source in fields["sources"]]
+        keys = ("user_source", "new_user", "cancel_user")
+        known["sources"] = [{key: _stored(source, key) for key in keys} for source in sources]
     return known
+
+
+def _stored(fields: Mapping[str, Any], key: str) -> int:
+    """A stored count; PyMongo has a class of its own for those of 64 bits."""
+    assert type(fields[key]) in (int, Int64), fields
+    return int(fields[key])
 
 
 def object_in(body: bytes) -> dict[str, Any]:
@@ -48,8 +59,10 @@ def object_in(body: bytes) -> dict[str, Any]:
     if not isinstance(answer, dict):
         raise NotPlain
     wrapped = answer.get("base_resp")
-    holders = [answer, wrapped] if isinstance(wrapped, dict) else [answer]
-    if not all(_is_zero(holder[key]) for holder in holders for key in ("errcode", "ret") if key in holder):
+    errcodes = [answer["errcode"]] if "errcode" in answer else []
+    if isinstance(wrapped, dict):
+        errcodes += [wrapped[key] for key in ("errcode", "ret") if key in wrapped]
+    if not all(map(_is_zero, errcodes)):
         raise NotPlain
     return answer
 
@@ -67,7 +80,9 @@ def _rows(body: bytes) -> list[dict[str, Any]]:
 
 
 def _is_zero(errcode: object) -> bool:
-    return errcode == 0 and is_whole(errcode) or (isinstance(errcode, str) and errcode.strip("0") == "" != errcode)
+    if isinstance(errcode, str):
+        return errcode.strip("0") == "" != errcode
+    return is_whole(errcode) and errcode == 0
 
 
 def _day(row: dict[str, Any]) -> date:

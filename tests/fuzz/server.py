@@ -8,6 +8,7 @@ import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from itertools import chain, repeat
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -52,10 +53,14 @@ class Server:
         assert task
         self._serving.add(task)
         task.add_done_callback(self._serving.discard)
-        with suppress(ConnectionError, asyncio.IncompleteReadError):
-            while await self._exchange(reader, writer):
-                pass
-        writer.close()
+        try:
+            with suppress(ConnectionError, asyncio.IncompleteReadError):
+                while await self._exchange(reader, writer):
+                    pass
+                writer.close()
+                await writer.wait_closed()
+        finally:
+            writer.transport.abort()
 
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """One request and what is said to it; whether the connection may be used again."""
@@ -78,7 +83,7 @@ def says(*parts: bytes, times: int = 1, pause_s: float = 0.0) -> Saying:
     """Writes the parts one after the other, the last of them `times` times, then closes."""
 
     async def say(writer: asyncio.StreamWriter) -> None:
-        for part in [*parts[:-1], *(parts[-1:] * times)]:
+        for part in chain(parts[:-1], repeat(parts[-1], times)):
             writer.write(part)
             await writer.drain()
             if pause_s:

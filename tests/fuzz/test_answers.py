@@ -36,10 +36,12 @@ def fields_in(body: bytes, dataset: str) -> dict[date, dict[str, Any]] | None:
             return None  # `AccountApi.rows` makes a TransientError of it
         folded = fold(DATASETS[dataset], rows, WINDOW)
     except CallError as error:
-        assert TOKEN not in "".join(traceback.format_exception(error))
-        assert all(line.isprintable() for line in (error.errmsg, str(error), error.hint))
-        return None
-    return {day: figures_of(fields) for day, fields in folded.days.items()}
+        refusal = error
+    else:
+        return {day: figures_of(fields) for day, fields in folded.days.items()}
+    assert TOKEN not in "".join(traceback.format_exception(refusal))
+    assert all(line.isprintable() for line in (refusal.errmsg, str(refusal), refusal.hint))
+    return None
 
 
 def holds(body: bytes, dataset: str) -> None:
@@ -72,7 +74,7 @@ def test_any_total(random: Random) -> None:
     holds(Hell(random).cumulate(), "user_cumulate")
 
 
-@settings(max_examples=300)
+@settings(max_examples=200)
 @given(st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=8))
 def test_any_json_in_any_place(value: Any) -> None:
     row = {"ref_date": "2026-11-23", "user_source": 0, "new_user": 1, "cancel_user": 2}
@@ -81,16 +83,16 @@ def test_any_json_in_any_place(value: Any) -> None:
         holds(json.dumps(place).encode(), "user_summary")
 
 
-def test_twenty_thousand_answers_from_hell() -> None:
-    """Of these, some hundreds plainly give something: neither kind may be missing, or nothing is tested."""
+def test_ten_thousand_answers_from_hell() -> None:
+    """Many of them plainly give something, and many do not: neither kind may be missing, or nothing is tested."""
     given_rows: Counter[str] = Counter()
-    for seed in range(10_000):
+    for seed in range(5_000):
         hell = Hell(Random(seed))
         for dataset, body in (("user_summary", hell.summary()), ("user_cumulate", hell.cumulate())):
             said = figures_in(body, dataset, DAYS)
             assert fields_in(body, dataset) == said, f"seed {seed}: {body!r}"
             given_rows["nothing" if said is None else "rows" if said else "none"] += 1
-    assert min(given_rows["nothing"], given_rows["rows"]) > 4_000, given_rows
+    assert min(given_rows["nothing"], given_rows["rows"]) > 2_000, given_rows
 
 
 @pytest.mark.parametrize("body", RECORDED)
@@ -153,7 +155,7 @@ def test_of_a_key_that_comes_twice_the_last_counts_as_for_every_reader_of_json(k
 
 def test_very_many_unknown_fields_and_rows_change_no_figure() -> None:
     many = ", ".join(f'"k{number}": {number}' for number in range(50_000))
-    rows = ", ".join(f'{{{ROW.replace("23", "22").replace(": 0", f": {number}")}}}' for number in range(5_000))
+    rows = ", ".join(f"{{{ROW.replace('23', '22').replace(': 0', f': {number}')}}}" for number in range(5_000))
     body = f'{{"list": [{{{many}, {ROW}}}, {rows}]}}'.encode()
     holds(body, "user_summary")
     said = fields_in(body, "user_summary")

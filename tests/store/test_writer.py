@@ -1,16 +1,20 @@
 import asyncio
+from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
+import stamina
 from pymongo.errors import AutoReconnect, BulkWriteError, ConnectionFailure
+from structlog.testing import capture_logs
 
 from collector.days import ONE_DAY
 from collector.errors import DatabaseError
 from collector.model import AccountState, Day, Fields, Update
 from collector.store import writer as module
 from collector.store.database import USER_DAILY, Database, prepare
+from collector.store.state import ACCOUNTS, to_document
 from collector.store.writer import Writer
 
 NOW = datetime(2026, 11, 24, 2, 30, tzinfo=UTC)
@@ -22,6 +26,7 @@ SUMMARY: Fields = {
     "sources": [{"user_source": 0, "new_user": 18, "cancel_user": 5, "$odd": {"a.b": 1}}],
 }
 CUMULATE: Fields = {"cumulate_user": 1217056}
+ZEROS: Fields = {"new_user": 0, "cancel_user": 0, "net_user": 0, "sources": []}
 
 
 def _day(number: int = 0, account: str = "wx0123456789abcdef", now: datetime = NOW, **fields: Fields) -> Day:
@@ -197,5 +202,188 @@ async def test_a_majority_that_does_not_acknowledge_is_an_outage(
 
     writer = Writer(database)
     monkeypatch.setattr(writer, "_documents", Unacknowledged())
-    with pytest.raises(ConnectionFailure, match="the majority"):
+    with pytest.raises(ConnectionFailure, match=r"^the majority of MongoDB's members didn't acknowledge$"):
         await writer._upsert([_day()])
+
+
+async def test_what_was_inferred_makes_a_document_where_there_is_none(database: Database) -> None:
+    inferred = Day("wx0123456789abcdef", "$acme.shoes", DAY, {}, NOW, {"user_summary": ZEROS})
+    async with Writer(database) as writer:
+        await writer.put(_update(inferred))
+    (document,) = await _stored(database)
+    assert _utc(document) == {"user_summary": NOW}
+    del document["fetched_at"]
+    assert document == {"account": "wx0123456789abcdef", "ref_date": "2026-11-23", "name": "$acme.shoes", **ZEROS}
+
+
+async def test_what_was_inferred_gives_way_to_what_is_stored(database: Database) -> None:
+    later = Day("wx0123456789abcdef", "new-name", DAY, {}, NOW + ONE_DAY, {"user_summary": ZEROS})
+    async with Writer(database) as writer:
+        await writer.put(_update(_day(user_summary=SUMMARY)))
+    async with Writer(database) as writer:
+        await writer.put(_update(later))
+    (document,) = await _stored(database)
+    assert {name: document[name] for name in SUMMARY} == SUMMARY
+    assert (document["name"], _utc(document)) == ("new-name", {"user_summary": NOW})
+
+
+async def test_what_was_inferred_stands_beside_what_came_of_the_other_dataset(database: Database) -> None:
+    both = Day("wx0123456789abcdef", "acme-shoes", DAY, {"user_cumulate": CUMULATE}, NOW, {"user_summary": ZEROS})
+    async with Writer(database) as writer:
+        await writer.put(_update(both))
+    (document,) = await _stored(database)
+    assert {name: document[name] for name in (*ZEROS, *CUMULATE)} == {**ZEROS, **CUMULATE}
+    assert (_utc(document), writer.days) == ({"user_summary": NOW, "user_cumulate": NOW}, 1)
+
+
+async def _states(database: Database) -> list[dict[str, Any]]:
+    return await database[ACCOUNTS].find().sort("_id").to_list(None)
+
+
+async def test_the_last_state_of_each_account_is_stored_after_its_days(database: Database) -> None:
+    newest = [AccountState("wxa", "acme-shoes", tags=("newest",)), AccountState("wxb", "acme-hats")]
+    async with Writer(database) as writer:
+        await writer.put(Update([_day(account="wxa")], AccountState("wxa", "acme-shoes")))
+        await writer.put(Update([_day(1, account="wxa")], newest[0]))
+        await writer.put(Update([_day(account="wxb")], newest[1]))
+    assert await _states(database) == [to_document(state) for state in newest]
+
+
+async def test_a_state_is_stored_without_days_too(database: Database) -> None:
+    state = AccountState("wxa", "acme-shoes", tags=("new",))
+    async with Writer(database) as writer:
+        await writer.put(Update([], state))
+    assert await _states(database) == [to_document(state)]
+    assert (await _stored(database), writer.days) == ([], 0)
+
+
+async def test_the_state_of_an_account_whose_days_were_refused_is_never_stored(database: Database) -> None:
+    await prepare(database)
+    bad = _update(_day(account="wxbad", user_cumulate={"cumulate_user": -1}))
+    async with Writer(database) as writer:
+        await writer.put(bad)
+    async with Writer(database) as writer:
+        await writer.put(bad)
+        await writer.put(_update(_day(account="wxgood")))
+        await writer.put(_update(_day(1, account="wxbad")))
+    assert await _states(database) == [to_document(AccountState("wxgood", "acme-shoes"))]
+
+
+async def test_a_refusals_reason_is_cut_to_200_characters(database: Database) -> None:
+    """Another tool's unique index makes MongoDB repeat the value, however long."""
+    await database[USER_DAILY].create_index("name", unique=True)
+    first, second = (Day("wxa", "n" * 400, DAY - days * ONE_DAY, {"user_cumulate": CUMULATE}, NOW) for days in (0, 1))
+    async with Writer(database) as writer:
+        await writer.put(_update(first))
+    async with Writer(database) as writer:
+        await writer.put(_update(second))
+    reason = writer.rejected["wxa"].removeprefix("MongoDB rejected 2026-11-22: ")
+    assert (reason[:6], len(reason)) == ("E11000", 200)
+
+
+async def test_what_is_not_acknowledged_is_counted_by_account(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    goes_on = asyncio.Event()
+    upsert = Writer._upsert
+
+    async def waiting(self: Writer, batch: list[Day]) -> Mapping[int, str]:
+        await goes_on.wait()
+        return await upsert(self, batch)
+
+    monkeypatch.setattr(Writer, "_upsert", waiting)
+    async with Writer(database) as writer:
+        for update in (_update(_day(account="wxa")), _update(_day(account="wxb")), _update(_day(1, account="wxa"))):
+            await writer.put(update)
+        assert writer.unsaved == Counter(wxa=2, wxb=1)
+        goes_on.set()
+    assert writer.unsaved == Counter()
+
+
+async def test_what_was_never_acknowledged_stays_counted(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def failing(self: Writer, batch: list[Day]) -> Mapping[int, str]:
+        raise AutoReconnect("connection closed")
+
+    writer = Writer(database)
+    async with writer:
+        await writer.put(_update(_day(account="wxa")))
+    monkeypatch.setattr(Writer, "_upsert", failing)
+    with pytest.raises(DatabaseError):
+        async with writer:
+            await writer.put(_update(_day(account="wxb"), _day(1, account="wxb")))
+    assert (writer.unsaved, writer.days) == (Counter(wxb=1), 1)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "batches"),
+    [
+        ([1, 1, 1, 1, 1, 1, 1], [3, 3, 1]),
+        ([2, 2, 1, 1, 2], [2, 3]),
+        ([3, 5, 1], [1, 1, 1]),
+        ([0, 0, 0, 0, 3, 0], [5, 1]),
+    ],
+)
+async def test_a_batch_ends_with_the_update_that_fills_it(
+    sizes: list[int], batches: list[int], database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST_IN_BATCH", 3)
+    writer = Writer(database)
+    for size in sizes:
+        await writer.put(Update([_day(number) for number in range(size)], AccountState("wxa", "acme-shoes")))
+    gathered = [await writer._gather() for _ in batches]
+    assert [(len(batch), ended) for batch, ended in gathered] == [(count, False) for count in batches]
+
+
+async def test_an_outage_is_waited_for_45_seconds_however_often_it_is_tried_and_told_once(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    troubles = [AutoReconnect("not primary")] * 20
+    waits: list[dict[str, Any]] = []
+    upsert, retry_context = Writer._upsert, stamina.retry_context
+
+    async def failing(self: Writer, batch: list[Day]) -> Mapping[int, str]:
+        if troubles:
+            raise troubles.pop()
+        return await upsert(self, batch)
+
+    def noted(**how: Any) -> Any:
+        waits.append(how)
+        return retry_context(**how)
+
+    monkeypatch.setattr(Writer, "_upsert", failing)
+    monkeypatch.setattr(stamina, "retry_context", noted)
+    with capture_logs() as logs:
+        async with Writer(database) as writer:
+            await writer.put(_update(_day()))
+    assert waits == [{"on": ConnectionFailure, "attempts": None, "timeout": 45.0, "wait_initial": 0.2, "wait_max": 5}]
+    assert [log for log in logs if log["event"] != "stamina.retry_scheduled"] == [
+        {"event": "mongodb.away", "waiting_s": 45.0, "log_level": "warning"}
+    ]
+    assert (len(await _stored(database)), writer.days) == (1, 1)
+
+
+async def test_after_the_run_has_lost_its_right_nothing_more_is_written(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What came while a write ran is let go, the state that it would justify is too, and the first error stays."""
+    upsert = Writer._upsert
+
+    async def losing(self: Writer, batch: list[Day]) -> Mapping[int, str]:
+        rejected = await upsert(self, batch)
+        self.lose(DatabaseError("lease lost"))
+        self.lose(DatabaseError("and again"))
+        return rejected
+
+    monkeypatch.setattr(Writer, "_upsert", losing)
+    writer = await Writer(database).__aenter__()
+    await writer.put(_update(_day(account="wxa")))
+    async with asyncio.timeout(5):
+        while not writer._lost:  # noqa: ASYNC110 - the writer sets no event
+            await asyncio.sleep(0)
+    with pytest.raises(DatabaseError, match=r"^lease lost$"):
+        await writer.put(_update(_day(account="wxb")))
+    writer._queue.put_nowait(_update(_day(account="wxc")))  # as one that waited for room
+    with pytest.raises(DatabaseError, match=r"^lease lost$"):
+        await writer.__aexit__(None, None, None)
+    assert [document["account"] for document in await _stored(database)] == ["wxa"]
+    assert await _states(database) == []
