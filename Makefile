@@ -32,6 +32,22 @@ lint: $(VENV)/installed ## Check style, types and who imports whom
 bench: $(VENV)/installed ## Measure speed against a sandbox with latency
 	@$(BIN)/python bench/throughput.py
 
+FUZZ_S ?= 300
+
+.PHONY: fuzz
+fuzz: $(VENV)/fuzz ## Look for answers that the parser doesn't bear, for FUZZ_S seconds
+	@nice $(BIN)/python tests/fuzz/atheris_answers.py $(FUZZ_S)
+
+.PHONY: mutants
+mutants: $(VENV)/mutation ## Break what decides and stores, line by line in a copy, and count what the tests notice
+	@rm -rf build/mutants && mkdir -p build/mutants
+	@cp -R collector docs tests pyproject.toml build/mutants
+	@cd build/mutants && nice ../../$(BIN)/mutmut run && nice ../../$(BIN)/mutmut results --all true >results
+	@grep -v ': killed$$' build/mutants/results; awk '{ split($$1, name, "[.]x"); module = name[1]; all[module]++ } \
+		/: (killed|timeout)$$/ { noticed[module]++ } \
+		END { for (module in all) { printf "%s: %d of %d\n", module, noticed[module], all[module]; \
+			low += noticed[module] < 0.9 * all[module] } exit low > 0 }' build/mutants/results
+
 .PHONY: clean
 clean: ## Remove what the other targets made
 	rm -rf $(VENV) .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
@@ -46,3 +62,13 @@ $(VENV)/installed: pyproject.toml constraints.txt Makefile | system
 .PHONY: system
 system:
 	@.ci/system-packages $(PYTHON)
+
+# The fuzzer is large, so that the other targets don't ask for it.
+$(VENV)/fuzz: $(VENV)/installed
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[fuzz]'
+	@touch $@
+
+# Nor for what breaks the code on purpose.
+$(VENV)/mutation: $(VENV)/installed
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[mutation]'
+	@touch $@

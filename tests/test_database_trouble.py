@@ -247,7 +247,7 @@ async def test_a_primary_that_is_gone_for_a_while_is_waited_for_and_everything_i
             result = await run(configured(sandbox, workers=4), clock, watch=After(5, go_down))
             await asyncio.gather(*restarts)
     assert (result.error, result.exit, result.failures) == (None, 0, ())
-    assert {log["event"] for log in logs} == {"mongodb.away"}
+    assert "mongodb.away" in {log["event"] for log in logs}
     assert await stored(database) == truth(sandbox.world, LAST_WEEK)
     assert await _claims(database) == {}
 
