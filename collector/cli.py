@@ -162,7 +162,10 @@ def verify(
     quiet: Quiet = False,
     log_format: LogForm = LogFormat.TEXT,
 ) -> None:
-    """Compare what is known with what is stored, and check that the figures add up."""
+    """Compare what is known with what is stored.
+
+    And check that the figures add up.
+    """
     from collector.report import findings
     from collector.verify import verify as compare
 
@@ -187,9 +190,10 @@ def check(
     quiet: Quiet = False,
     log_format: LogForm = LogFormat.TEXT,
 ) -> None:
-    """Try each account: its token, each dataset, its quota; and list the IPs that WeChat refuses.
+    """Try each account, and list the refused IPs.
 
-    It makes two data calls an account, three at most, and stores nothing.
+    It asks for the token, each dataset, and what is left of the quota: two data calls an account, three at most.
+    Nothing is stored.
     """
     from collector.report import checked
 
@@ -265,7 +269,7 @@ def main() -> NoReturn:
 def _with_seconds(arguments: list[str]) -> list[str]:
     """`--wait` may stand without its seconds; typer wants them there."""
     filled = []
-    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+    for argument, following in zip(arguments, [*arguments[1:], ""], strict=False):
         filled.append(argument)
         if argument == "--wait" and not following.replace(".", "", 1).isdecimal():
             filled.append("600")

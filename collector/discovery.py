@@ -80,7 +80,7 @@ def known_accounts(settings: Settings, states: Mapping[str, AccountState]) -> tu
 def selected(selection: Selection, settings: Settings, found: Discovered) -> tuple[Account, ...]:
     """The accounts that `selection` takes of all that are known by now.
 
-    Nobody where none matches and a platform failed or waits, which may well have it. Raises `UsageError` when none matches.
+    Nobody where none matches and a platform failed or waits, which may well have it; else that is a `UsageError`.
     """
     accounts = known_accounts(settings, found.states)
     try:

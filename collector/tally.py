@@ -15,6 +15,7 @@ from collector.errors import UnreachableError
 from collector.model import Account, AccountResult, Failure, Notice, Outcome, RunResult
 from collector.plan import Plan
 from collector.report.watch import Watch
+from collector.report.words import counted
 from collector.store.writer import Writer
 from collector.wechat.access import Access
 from collector.wechat.client import Client
@@ -77,7 +78,7 @@ class Tally:
         if not history or result.outcome is Outcome.FAILED:
             self._outcomes[appid] = result.outcome
         self._ended[appid] = self.ended(result.account) | result.ended
-        if result.answered or result.outcome is not Outcome.FAILED:
+        if result.answered:
             self._answered.add(appid)
         self._notices |= {(appid, notice.kind): notice for notice in result.notices}
         self.unreachable += result.unreachable
@@ -109,8 +110,8 @@ class Tally:
         enough = min(2 * workers, len(self.accounts))
         if not access.client.answered and self.unreachable >= enough:
             raise UnreachableError(
-                f"WeChat can't be reached: {self.unreachable} accounts tried {', '.join(access.route.hosts)} "
-                "and none had an answer. Check this host's network, the proxy and api.hosts"
+                f"WeChat can't be reached: {counted(self.unreachable, 'account')} tried "
+                f"{', '.join(access.route.hosts)} and none had an answer. Check this host's network, the proxy and api.hosts"
             )
 
     def result(self, run: str, *, error: str | None, stopped_by: int | None) -> RunResult:
@@ -118,12 +119,13 @@ class Tally:
         client, writer = self._client, self._writer
         rejected = writer.rejected if writer else {}
         unsaved = dict.fromkeys(writer.unsaved if writer else (), Outcome.SKIPPED)
+        sound = {appid for appid, outcome in self._outcomes.items() if outcome in (Outcome.OK, Outcome.PENDING)}
         outcomes = Counter({**self._outcomes, **unsaved, **dict.fromkeys(rejected, Outcome.FAILED)}.values())
         return RunResult(
             run=run,
             seconds=time.monotonic() - self._began,
             outcomes={outcome: outcomes[outcome] for outcome in Outcome},
-            got_through=len(self._answered - rejected.keys() - unsaved.keys()),
+            got_through=len((self._answered | sound) - rejected.keys() - unsaved.keys()),
             calls=client.calls if client else 0,
             token_calls=client.token_calls if client else 0,
             retries=client.retries if client else 0,

@@ -326,3 +326,9 @@ def _is_gone(pid: int) -> bool:
     """Whether a process has ended, be it that nobody has asked yet how."""
     stat = Path(f"/proc/{pid}/stat")
     return not stat.exists() or stat.read_text().split()[2] == "Z"
+
+
+async def test_without_a_command_the_help_is_shown(tmp_path: Path) -> None:
+    ended = await collector(cwd=tmp_path)
+    assert (ended.code, "Traceback" in ended.err) == (2, False)
+    assert "Usage: " in ended.out + ended.err

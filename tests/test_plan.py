@@ -225,3 +225,7 @@ def test_a_backfill_asks_for_settled_days_in_a_refetch_alone() -> None:
 @pytest.mark.parametrize("dataset", [DatasetState(), DatasetState(calls_on=date(2026, 11, 23), calls=1)])
 def test_of_one_call_a_day_nothing_is_used_when_the_day_begins(dataset: DatasetState) -> None:
     assert _plan(replace(NEW, datasets=dict.fromkeys(BOTH, dataset)), daily_calls=1).waits == {}
+
+
+def test_a_plain_run_asks_for_no_history_nor_again_nor_beyond_an_accounts_begin() -> None:
+    assert Target(NEWEST, 7) == Target(NEWEST, 7, since=None, until=None, refetch=False, exhaustive=False)

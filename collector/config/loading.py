@@ -155,7 +155,9 @@ class _Reading:
         for name in names:
             self.add(folder / name, AccountsFile)
         if not names:
-            self.warnings.append(f"{document.where(('include',))}: no file matches the pattern of `include`")
+            self.warnings.append(
+                f"{document.where(('include',))}: no file matches the pattern of `include`, {pattern}: correct it"
+            )
 
 
 def _settings(files: list[tuple[Document, AccountsFile]], warnings: list[str]) -> Settings:

@@ -90,18 +90,18 @@ def as_json(checks: Checks) -> dict[str, object]:
 
 
 def as_text(checks: Checks, *, width: int | None = None) -> str:
-    """What was found out for people: a line for each account, the totals, and the refused IPs to send to clients.
+    """What was found out for people: platforms that failed, each account, totals, and the refused IPs to send to clients.
 
     `width` is that of the terminal in cells; without one nothing is cut.
     """
-    parts = [_accounts(checks.accounts, width), _totals_text(checks), refused_text(checks)]
+    parts = [_others(checks), _accounts(checks.accounts, width), _totals_text(checks), refused_text(checks)]
     return "\n\n".join(part for part in parts if part)
 
 
 def failed_text(checks: Checks, *, width: int | None = None) -> str:
     """What failed, alone: its lines of the table, platforms and the refused IPs; empty when nothing did."""
     failed = [each for each in checks.accounts if each.outcome is Outcome.FAILED]
-    parts = [_accounts(failed, width), _others(checks), refused_text(checks)]
+    parts = [_others(checks), _accounts(failed, width), refused_text(checks)]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -122,6 +122,7 @@ def refused_text(checks: Checks) -> str:
 
 
 def _accounts(accounts: Sequence[AccountCheck], width: int | None) -> str:
+    accounts = [each for each in accounts if not _is_behind_platform(each)]
     if not accounts:
         return ""
     datasets = [name.removeprefix("user_") for name in accounts[0].datasets]
@@ -143,10 +144,15 @@ def _cells(each: AccountCheck) -> Cells:
 def _problem(each: AccountCheck) -> str:
     """The first failure with its remedy, else what the account waits for."""
     for failure in each.failures:
-        return _told(failure) if failure.account == each.account else f"the platform {failure.name} failed"
+        return _told(failure)
     if each.notices:
         return notice_text(each.notices[0])
     return "the newest published day isn't there yet" if each.late else ""
+
+
+def _is_behind_platform(each: AccountCheck) -> bool:
+    """Whether a platform failed it, which is told once for all its accounts."""
+    return any(failure.account != each.account for failure in each.failures)
 
 
 def _told(failure: Failure) -> str:
@@ -198,6 +204,5 @@ def _totals_text(checks: Checks) -> str:
     lines = [
         f"{counted(total, 'account')}: {told or 'none'}; the newest published day is {checks.newest_published}",
         f"{calls} made; nothing was stored",
-        _others(checks),
     ]
-    return "\n".join(filter(None, lines))
+    return "\n".join(lines)

@@ -44,19 +44,20 @@ def as_json(plans: Sequence[Planned]) -> dict[str, object]:
 
 def as_table(plans: Sequence[Planned]) -> str:
     """The plans as lines for people, the totals below."""
-    width = max((cell_len(str(planned.account)) for planned in plans), default=0)
+    asked = [planned for planned in plans if planned.windows]
+    width = max((cell_len(str(planned.account)) for planned in asked), default=0)
     lines = [
-        f"{set_cell_size(str(planned.account), width)}  {_days(planned)}  {planned.calls:>5,} calls"
-        for planned in plans
+        f"{set_cell_size(str(planned.account), width)}  {_days(planned)}  {counted(planned.calls, 'call'):>11}"
+        for planned in asked
     ]
     calls = sum(planned.calls for planned in plans)
-    totals = f"{counted(len(plans), 'account')}, {counted(calls, 'data call')}. Nothing was asked."
-    return "\n".join([*lines, "", totals])
+    totals = f"{counted(len(asked), 'account')}, {counted(calls, 'data call')}. Nothing was asked."
+    if len(asked) < len(plans):
+        totals += f"\n{counted(len(plans) - len(asked), 'other account')}: nothing is missing."
+    return "\n".join([*lines, *([""] if lines else []), totals])
 
 
 def _days(planned: Planned) -> str:
-    if not planned.windows:
-        return f"{'nothing is missing':<24}"
     begin = min(window.begin for window, _ in planned.windows)
     end = max(window.end for window, _ in planned.windows)
     return f"{begin} to {end}"

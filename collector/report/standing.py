@@ -214,7 +214,7 @@ def _error_text(account: AccountStatus) -> str:
         return ""
     where = "" if len(account.errors) == len(account.newest) else f"{', '.join(account.errors)}: "
     said = where + ("" if error.errcode is None else f"{error.errcode} ") + error.errmsg
-    what = f"{error.hint} ({said})" if error.hint else said
+    what = error.hint if error.errmsg in error.hint else f"{error.hint} ({said})" if error.hint else said
     return in_one_line(f"since {error.since.astimezone(BEIJING):%Y-%m-%d}: {what}")
 
 

@@ -123,9 +123,10 @@ def _groups(items: Iterable[T], key: Callable[[T], Hashable]) -> list[tuple[Hash
 
 def _group(remedy: str, items: Sequence[Failure | Notice]) -> list[str]:
     names = list(dict.fromkeys(item.name for item in items))
-    # A platform's failure stands for many accounts, and for none when it kept the collector from finding any.
-    platforms = [item for item in items if isinstance(item, Failure) and item.accounts != 1]
-    count = len(names) - len(platforms) + sum(item.accounts for item in platforms)
+    # A platform's failure stands for all its accounts, and for none when it kept the collector from finding any.
+    count = sum(
+        item.accounts if isinstance(item, Failure) else 1 for item in {item.name: item for item in items}.values()
+    )
     who = counted(count, "account") if count else "The platform"
     return [f"  {who}: {remedy}", f"    {_names(names)}"]
 

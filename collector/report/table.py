@@ -14,12 +14,15 @@ Cells = tuple[str, ...]
 _NAME_CELLS = 12
 """However narrow the terminal is, so much is shown of a name."""
 
-_ERROR_CELLS = 32
-"""An error that would have less room than this goes on in the terminal's next line."""
+_INDENT = " " * 4
 
 
 class Table:
-    """Columns as wide as the widest of their cells. On a terminal of `width` long names and errors are cut."""
+    """Columns as wide as the widest of their cells.
+
+    On a terminal of `width` long names are cut; what went wrong never is: where it has no room beside the other cells
+    it stands in a line of its own.
+    """
 
     def __init__(self, rows: Sequence[Cells], width: int | None) -> None:
         *columns, _ = zip(*rows, strict=True)
@@ -27,8 +30,7 @@ class Table:
         self._room: int | None = None
         if width is not None:
             self._widths[0] = min(self._widths[0], max(_NAME_CELLS, width // 5))
-            room = width - sum(self._widths) - 2 * len(self._widths)
-            self._room = room if room >= _ERROR_CELLS else max(room + width, _ERROR_CELLS)
+            self._room = width - sum(self._widths) - 2 * len(self._widths)
 
     def lines(self, rows: Iterable[Cells]) -> str:
         """The rows, one a line."""
@@ -38,7 +40,9 @@ class Table:
         name, *cells, error = row
         name_cells, *widths = self._widths
         padded = [set_cell_size(_cut(name, name_cells), name_cells), *map(str.ljust, cells, widths)]
-        return "  ".join([*padded, error if self._room is None else _cut(error, self._room)]).rstrip()
+        if self._room is None or cell_len(error) <= self._room:
+            return "  ".join([*padded, error]).rstrip()
+        return f"{'  '.join(padded).rstrip()}\n{_INDENT}{error}"
 
 
 def _cut(text: str, cells: int) -> str:

@@ -75,7 +75,7 @@ class AccountApi:
         call = Request(CallKind.TOKEN, "POST", "/cgi-bin/openapi/quota/get", "quota", query, {"cgi_path": path})
         quota = (await self._request(call))["quota"]
         left = quota.get("remain") if isinstance(quota, dict) else None
-        return left if isinstance(left, int) else None
+        return left if type(left) is int else None
 
     async def _once(self, path: str, window: Window, wanted: Callable[[], bool]) -> list[object]:
         """One call at the account's pace; once more with another token, or slower, where WeChat asks for that."""

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeGuard
 
 import orjson
 
@@ -71,18 +71,33 @@ def _no_number(name: str) -> NoReturn:
 
 
 def _errcode(answer: Mapping[str, Any]) -> tuple[int | None, str]:
-    """The errcode (0 where there is none, None where it isn't a number) and the errmsg, wrapped or not."""
+    """The first errcode that isn't 0, with its errmsg, wrapped or not; 0 where none is, None for one that is no number.
+
+    An answer that says in one place that it succeeded, and in another that it didn't, is none.
+    """
+    said = [(answer["errcode"], answer.get("errmsg"))] if "errcode" in answer else []
     wrapped = answer.get("base_resp")
-    if isinstance(wrapped, dict) and not answer.get("errcode"):
-        errcode = wrapped.get("errcode", wrapped.get("ret", 0))
-        errmsg = wrapped.get("errmsg", wrapped.get("err_msg", ""))
-    else:
-        errcode, errmsg = answer.get("errcode", 0), answer.get("errmsg", "")
+    if isinstance(wrapped, dict):
+        errmsg = wrapped.get("errmsg", wrapped.get("err_msg"))
+        said += [(wrapped[key], errmsg) for key in ("errcode", "ret") if key in wrapped]
+    for errcode, errmsg in said:
+        number = _number(errcode)
+        if number != 0:
+            return number, errmsg if isinstance(errmsg, str) else ""
+    return 0, ""
+
+
+def _number(errcode: object) -> int | None:
     if isinstance(errcode, str) and _DIGITS.fullmatch(errcode):
         errcode = int(errcode)
     if not isinstance(errcode, int) or isinstance(errcode, bool) or abs(errcode) > MOST_ERRCODE:
-        return None, ""
-    return errcode, str(errmsg)
+        return None
+    return errcode
+
+
+def is_token(value: object) -> TypeGuard[str]:
+    """Whether a value may be a token: one word of plain letters, that can stand in an address."""
+    return isinstance(value, str) and value.isascii() and value.isprintable() and value.split() == [value]
 
 
 def _masked(errmsg: str, request: Request) -> str:

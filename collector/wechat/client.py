@@ -31,8 +31,11 @@ T = TypeVar("T")
 TRIES = 4
 """How often a call is made before its trouble counts."""
 
-MOST_BYTES = 4 * 1024 * 1024
-"""The largest body that is read; seven days of sources take a few kilobytes."""
+MOST_BYTES = 1024 * 1024
+"""The largest body that is read. Seven days of sources take a few kilobytes, a page of 500 authorised accounts 350.
+
+What is stored of a body may be several times as large, and MongoDB takes 16 MB.
+"""
 
 _PROXY = "the proxy"
 """How the words for a trouble begin that is the proxy's own, and no host's."""
@@ -125,7 +128,7 @@ class Client:
         if trouble or (status and _is_passing(status)):
             what = trouble or f"HTTP {status}"
             hint = f"the server {server} gives no answer ({what}): see that it runs and can be reached from here"
-            raise TransientError(f"{server} gave no answer ({what})", kind=CallKind.TOKEN, hint=hint)
+            raise TransientError(f"the server {server} gives no answer ({what})", kind=CallKind.TOKEN, hint=hint)
         what = f"answered HTTP {status}" if status else "can't be asked like this"
         raise OriginError(f"the server {server} {what}", "check `url` and `headers`")
 

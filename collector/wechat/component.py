@@ -17,7 +17,7 @@ import structlog
 from collector.errors import ApiError, CallError, CallKind, ComponentError, OriginError, Reaction, TransientError
 from collector.model import Account, Authorizer, Component, FromCommand, FromUrl, Origin, Secret
 from collector.secrets import Secrets
-from collector.wechat.answers import Request
+from collector.wechat.answers import Request, is_token
 from collector.wechat.client import Route
 from collector.wechat.outside import Outside, fetched, value_in
 from collector.wechat.tokens import Grant, Source, Token, Tokens, granted
@@ -25,6 +25,9 @@ from collector.wechat.waits import Clock
 
 log = structlog.get_logger()
 T = TypeVar("T")
+
+MOST_LISTED = 100_000
+"""More accounts than any platform has."""
 
 MOST_READINGS = 3
 """How often a list is read that changes while it is read."""
@@ -124,7 +127,7 @@ class ComponentApi:
         if appid in listing.refresh_tokens or not listing.is_whole:
             about = (await self._info(appid)).get("authorization_info")
             token = about.get("authorizer_refresh_token") if isinstance(about, Mapping) else None
-            if isinstance(token, str) and token:
+            if is_token(token):
                 listing.refresh_tokens[appid] = token
                 return Secret(token)
         if account.authorizer_refresh_token:
@@ -179,9 +182,11 @@ class ComponentApi:
         """One page of the list, and how many accounts there are in all."""
         answer = await self._call("api_get_authorizer_list", "list", {"offset": offset, "count": PAGE})
         total, rows = answer.get("total_count"), answer["list"]
-        if not isinstance(total, int) or not isinstance(rows, list) or not all(map(_is_row, rows)):
+        if type(total) is not int or total > MOST_LISTED or not isinstance(rows, list) or not all(map(_is_row, rows)):
             raise TransientError("the list of authorised accounts isn't of its form", kind=CallKind.COMPONENT)
-        return {row["authorizer_appid"]: _text(row.get("refresh_token")) for row in rows}, total
+        return {
+            row["authorizer_appid"]: token if is_token(token := row.get("refresh_token")) else None for row in rows
+        }, total
 
     async def _info(self, appid: str) -> dict[str, Any]:
         return await self._call("api_get_authorizer_info", "authorizer_info", {"authorizer_appid": appid})
@@ -192,7 +197,7 @@ class ComponentApi:
             "authorizer_refresh_token": refresh_token.get_secret_value(),
         }
         answer = await self._call("api_authorizer_token", "authorizer_access_token", body)
-        if isinstance(newer := answer.get("authorizer_refresh_token"), str) and newer:
+        if is_token(newer := answer.get("authorizer_refresh_token")):
             listing.refresh_tokens[account.appid] = newer
         return granted(answer, "authorizer_access_token")
 
@@ -310,8 +315,4 @@ def _source(component: Component, route: Route, secrets: Secrets) -> Source:
 
 
 def _is_row(row: object) -> bool:
-    return isinstance(row, Mapping) and isinstance(row.get("authorizer_appid"), str)
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None
+    return isinstance(row, Mapping) and is_token(row.get("authorizer_appid"))

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Protocol, TypeVar
 from collector.errors import ApiError, CallError, CallKind, OriginError, Reaction, TransientError
 from collector.model import Account, Secret
 from collector.secrets import Secrets
-from collector.wechat.answers import Request
+from collector.wechat.answers import Request, is_token
 from collector.wechat.client import Client, Route
 from collector.wechat.errcodes import ROTATING_HINT
 from collector.wechat.waits import Clock
@@ -28,6 +28,9 @@ RENEW_BEFORE = timedelta(seconds=60)
 
 RENEW_EVERY = timedelta(seconds=10)
 """At most this often: WeChat's stable call hands out the same token until shortly before its end."""
+
+MOST_LIFE_S = 10 * 7200
+"""Seconds that no token lives: WeChat gives none more than two hours."""
 
 MOST_REFUSALS = 3
 """How often a run asks for a token anew after refusals of one account, each token having worked first."""
@@ -117,7 +120,7 @@ async def _credentials(account: Account, secrets: Secrets) -> dict[str, str]:
 def granted(answer: Mapping[str, Any], key: str) -> Grant:
     """The token that an answer of WeChat's holds under `key`. Raises `TransientError` where it holds none."""
     value, expires_in = answer[key], answer.get("expires_in")
-    if not isinstance(value, str) or not value or not isinstance(expires_in, int) or isinstance(expires_in, bool):
+    if not is_token(value) or type(expires_in) is not int or abs(expires_in) > MOST_LIFE_S:
         raise TransientError(f"the token's answer lacks {key} or expires_in", kind=CallKind.TOKEN)
     return Grant(Secret(value), expires_in)
 

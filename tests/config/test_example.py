@@ -116,7 +116,8 @@ def test_what_the_example_has_commented_out_is_valid_too(
         ),
     )
     include, classic = settings.warnings
-    assert include == f"accounts.yaml:{whole_sample.count(chr(10))}: no file matches the pattern of `include`"
+    line = whole_sample.count("\n")
+    assert include == (f"accounts.yaml:{line}: no file matches the pattern of `include`, accounts.d/*.yaml: correct it")
     assert "1 account fetches its token by the classic call" in classic
 
 

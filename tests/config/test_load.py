@@ -163,7 +163,9 @@ def test_a_file_is_read_once_however_often_it_is_named(write: Callable[..., Path
 
 
 def test_an_include_without_a_match_is_a_warning(loaded: Callable[..., Settings]) -> None:
-    assert loaded(ONE + "include: d/*.yaml").warnings == ("accounts.yaml:2: no file matches the pattern of `include`",)
+    assert loaded(ONE + "include: d/*.yaml").warnings == (
+        "accounts.yaml:2: no file matches the pattern of `include`, d/*.yaml: correct it",
+    )
 
 
 @pytest.mark.parametrize(

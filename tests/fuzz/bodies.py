@@ -154,7 +154,7 @@ class Hell:
         fields = {key: self.value() if self._chance(0.05) else rows}
         if self._chance(0.15):
             fields["errcode"], fields["errmsg"] = self._one(ERRCODES), self.value(1)
-        elif self._chance(0.1):
+        if self._chance(0.1):
             fields["base_resp"] = f'{{"{self._one(["errcode", "ret"])}": {self._one(ERRCODES)}}}'
         if self._chance(0.1):
             fields |= {self.key(): self.value() for _ in range(self._few())}

@@ -74,7 +74,7 @@ def test_any_total(random: Random) -> None:
     holds(Hell(random).cumulate(), "user_cumulate")
 
 
-@settings(max_examples=200)
+@settings(max_examples=120)
 @given(st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=8))
 def test_any_json_in_any_place(value: Any) -> None:
     row = {"ref_date": "2026-11-23", "user_source": 0, "new_user": 1, "cancel_user": 2}
@@ -122,14 +122,10 @@ def test_deep_nesting_is_no_crash(depth: int, frame: str, opening: str) -> None:
         assert said is None or not said or (depth < 1100 and said[DAYS[0]]["new_user"] == 1)
 
 
-@pytest.mark.xfail(
-    strict=True, raises=RecursionError, reason="answers._errcode: str() of an errmsg nested about 1,000 deep"
-)
 def test_an_errmsg_that_is_deeply_nested_is_no_crash() -> None:
     assert fields_in(f'{{"errcode": 48001, "errmsg": {nested(1015)}}}'.encode(), "user_summary") is None
 
 
-@pytest.mark.xfail(strict=True, reason="answers._errcode looks at base_resp or at errcode, never at both")
 @pytest.mark.parametrize(
     "said",
     [

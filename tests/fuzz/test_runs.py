@@ -92,7 +92,7 @@ async def test_answers_from_hell_change_nothing_but_what_they_plainly_say(
     path: str, clock: FakeClock, database: Database, configured: Callable[[str, int], Settings]
 ) -> None:
     """A run stores the truth; another, on which each account gets a body of its own, adds what that says."""
-    size, dataset = 150, "user_summary" if path == SUMMARY else "user_cumulate"
+    size, dataset = 100, "user_summary" if path == SUMMARY else "user_cumulate"
     bodies: dict[str, bytes] = {}
     for number in range(1, size):
         hell = Hell(Random(f"{path} {number}"))

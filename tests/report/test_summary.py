@@ -159,9 +159,9 @@ PLANS = [
 def test_a_plan_is_a_line_for_each_account_and_a_total() -> None:
     assert planned.as_table(PLANS) == (
         "acme-shoes (wxacme-shoes)  2026-11-17 to 2026-11-23      2 calls\n"
-        "b (wxb)                    nothing is missing            0 calls\n"
         "\n"
-        "2 accounts, 2 data calls. Nothing was asked."
+        "1 account, 2 data calls. Nothing was asked.\n"
+        "1 other account: nothing is missing."
     )
 
 

@@ -334,10 +334,11 @@ async def test_a_batch_ends_with_the_update_that_fills_it(
     assert [(len(batch), ended) for batch, ended in gathered] == [(count, False) for count in batches]
 
 
+@pytest.mark.parametrize("failures", [1, 20])
 async def test_an_outage_is_waited_for_45_seconds_however_often_it_is_tried_and_told_once(
-    database: Database, monkeypatch: pytest.MonkeyPatch
+    failures: int, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    troubles = [AutoReconnect("not primary")] * 20
+    troubles = [AutoReconnect("not primary")] * failures
     waits: list[dict[str, Any]] = []
     upsert, retry_context = Writer._upsert, stamina.retry_context
 
@@ -387,3 +388,7 @@ async def test_after_the_run_has_lost_its_right_nothing_more_is_written(
         await writer.__aexit__(None, None, None)
     assert [document["account"] for document in await _stored(database)] == ["wxa"]
     assert await _states(database) == []
+
+
+async def test_a_writer_names_its_database_to_those_who_read_there(database: Database) -> None:
+    assert Writer(database).database is database

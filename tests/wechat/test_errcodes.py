@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from collector.errors import TROUBLE_HINT, ApiError, CallKind, Reaction
-from collector.wechat.errcodes import NOT_BEFORE_S, REACTIONS, api_error, refused_ip
+from collector.wechat.errcodes import NOT_BEFORE_S, REACTIONS, ROTATING_HINT, api_error, refused_ip
 
 PAYLOADS = Path(__file__).parents[1] / "payloads"
 TABLE = Path(__file__).parents[2] / "docs" / "errcodes.md"
@@ -210,3 +210,9 @@ def test_the_remedy_of_every_errcode_is_looked_at() -> None:
 def test_a_remedy_speaks_of_whoever_made_the_call(kind: CallKind, whose: str) -> None:
     remedy = f"the secret was reset or mistyped: copy it anew from the {whose} console"
     assert api_error(40125, "invalid appsecret", kind).hint == remedy
+
+
+def test_whoever_rotates_a_token_besides_is_told_apart_with_two_ways_out() -> None:
+    assert ROTATING_HINT == (
+        "another system is rotating this account's token: share one token server, or use `token: stable` there"
+    )

@@ -252,7 +252,7 @@ async def test_a_server_in_trouble_is_asked_some_times_then_told(
     web.get(ASKED, status=status, body="body-7", repeat=True)
     with pytest.raises(TransientError) as failed:
         await client.retrying(source(PLAIN).grant)
-    assert str(failed.value) == f"http://tokens.internal:8080 gave no answer (HTTP {status})"
+    assert str(failed.value) == f"the server http://tokens.internal:8080 gives no answer (HTTP {status})"
     assert failed.value.hint == (
         f"{SERVER} gives no answer (HTTP {status}): see that it runs and can be reached from here"
     )
@@ -287,7 +287,7 @@ async def test_a_server_out_of_reach_is_told_and_isnt_taken_for_wechat(
     web.get(ASKED, exception=fault, repeat=True)
     with pytest.raises(TransientError) as failed:
         await client.retrying(source(PLAIN).grant)
-    assert str(failed.value) == f"http://tokens.internal:8080 gave no answer ({said})"
+    assert str(failed.value) == f"the server http://tokens.internal:8080 gives no answer ({said})"
     assert not isinstance(failed.value, HostError)
     assert (client.token_calls, client.answered) == (TRIES, False)
     assert (failed.value.__cause__, failed.value.__context__) == (None, None)
