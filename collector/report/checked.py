@@ -90,7 +90,7 @@ def as_json(checks: Checks) -> dict[str, object]:
 
 
 def as_text(checks: Checks, *, width: int | None = None) -> str:
-    """What was found out for people: platforms that failed, each account, totals, and the refused IPs to send to clients.
+    """What was found out for people: platforms that failed, accounts, totals, and the refused IPs to send to clients.
 
     `width` is that of the terminal in cells; without one nothing is cut.
     """

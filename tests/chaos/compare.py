@@ -20,9 +20,15 @@ REACH_DAYS = 27
 """So far back there may be days that nobody wants: a window reaches over 6 of them, and those of a backfill that count
 as covered then may need a window of their own, and so on."""
 
-_TOKEN = re.compile(r"\b\d+_[\w-]{24,}")
-_SECOND_SIGNAL = re.compile(r"Exception ignored in atexit callback.*?KeyboardInterrupt", re.DOTALL)
-"""What Python prints where the second signal of two comes while PyMongo's threads are waited for, after the end."""
+_FORMS = {
+    "ticket": re.compile("ticket@@@"),
+    "refresh token": re.compile("refreshtoken@@@"),
+    "token": re.compile(r"\b\d+_[\w-]{24,}"),
+}
+"""What the sandbox's secrets look like."""
+
+_SECOND_SIGNAL = re.compile(r"Exception ignored in[^\n]*\nTraceback.*?KeyboardInterrupt", re.DOTALL)
+"""What Python prints where the second signal of two comes after the end, while it waits for PyMongo's threads."""
 
 _CRASHES = ("Traceback (most recent call last)", "account.crashed", "mistake of the collector")
 
@@ -72,13 +78,13 @@ def secrets_of(world: World) -> dict[str, str]:
 
 
 def leaks(texts: Mapping[str, str], secrets: Mapping[str, str]) -> list[str]:
-    """Which `secrets` stand in which of the `texts`, by their names, and what looks like a token or a ticket."""
-    found = [
-        f"the {what} is in {name}" for name, text in texts.items() for what, secret in secrets.items() if secret in text
+    """Which of the `secrets`, by their names, and what kinds of secrets that nobody could name stand in which text."""
+    named = [
+        f"the {what} is in {name}" for what, secret in secrets.items() for name, text in texts.items() if secret in text
     ]
-    marks = ("ticket@@@", "refreshtoken@@@")
-    found += [f"a {mark} is in {name}" for name, text in texts.items() for mark in marks if mark in text]
-    return found + [f"a token is in {name}" for name, text in texts.items() if _TOKEN.search(text)]
+    return named + [
+        f"a {what} is in {name}" for what, form in _FORMS.items() for name, text in texts.items() if form.search(text)
+    ]
 
 
 def crashes(log: str) -> list[str]:

@@ -105,7 +105,8 @@ class Host:
 
     async def _answer(self) -> int:
         assert self._launcher.stdout is not None
-        return int(await self._launcher.stdout.readline())
+        line = await self._launcher.stdout.readline()
+        return int(line) if line else -signal.SIGKILL  # the launcher's end is that of what it started
 
 
 @asynccontextmanager

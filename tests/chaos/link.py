@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -13,6 +15,8 @@ HOST = "127.0.0.1"
 CHUNK_BYTES = 65_536
 TRICKLE_BYTES = 512
 """What passes at once of a link that is slow."""
+
+_NO_LINGER = struct.pack("ii", 1, 0)
 
 
 class Link:
@@ -53,7 +57,7 @@ class Link:
     def cut(self) -> None:
         """Reset all connections, on both sides; what was on its way is lost."""
         for writer in self._writers:
-            writer.transport.abort()
+            _reset(writer)
 
     async def refuse(self, for_s: float) -> None:
         """Be gone for some time: no connection stays, and each new one is reset."""
@@ -97,6 +101,7 @@ class Link:
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._troubles["refuse"]:
+            _reset(writer)
             return
         there_reader, there_writer = await asyncio.open_connection(HOST, self.target)
         both = {writer, there_writer}
@@ -129,3 +134,10 @@ class Link:
         if held:
             await self._let_go.wait()
         return bool(slow or held)
+
+
+def _reset(writer: asyncio.StreamWriter) -> None:
+    """End a connection with RST instead of FIN: it is lost, and not over."""
+    with suppress(OSError):
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+    writer.transport.abort()

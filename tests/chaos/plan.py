@@ -28,7 +28,7 @@ RATES: Mapping[Fault, float] = {
     Fault.LIST_NULL: 0.03,
     Fault.TOKEN_REVOKED: 0.03,
     Fault.TOKEN_STUCK: 0.02,
-    Fault.DAILY_QUOTA: 0.005,
+    Fault.DAILY_QUOTA: 0.01,
     Fault.MINUTE_QUOTA: 0.01,
 }
 ERRCODES = (40125, 40164, 40243, 48001, 50002, 61007, 89503, 89506, 89507, 47009, 12345)
@@ -128,7 +128,7 @@ def draw(seed: int) -> Plan:
         ways=ways,
         workers=dice.randint(1, 8),
         rate_limit=dice.choice(("1000/s", "1000/s", "200/s")),
-        daily_calls=dice.choice((None, None, 6, 15)),
+        daily_calls=dice.choice((None, None, 8, 20)),
         two_hosts=dice.random() < 0.5,
         pauses=tuple(timedelta(minutes=dice.choice((5, 60, 300, 900, 1500))) for _ in range(8)),
         events=_events(random.Random(f"{seed} events")),
@@ -156,7 +156,7 @@ def _world(dice: random.Random, seed: int, since: date) -> World:
 
 
 def _faults(dice: random.Random, world: World, ways: tuple[Way, ...]) -> Faults:
-    force = dice.choice((0.5, 1.0, 1.5))
+    force = dice.choice((0.7, 1.2, 1.8))
     appids = [account.appid for account in world.accounts]
     served = [appid for appid, way in zip(appids, ways, strict=True) if way in (Way.SERVER, Way.PLAIN)]
     return Faults(

@@ -24,6 +24,7 @@ from chaos.site import Site
 from support import stored
 
 from collector.days import BEIJING, ONE_DAY, beijing_day
+from collector.model import ExitCode
 from collector.sandbox import Sandbox, TokenServerFault, World
 
 NOON = time_of_day(12, 30)
@@ -108,23 +109,25 @@ async def _calm(plan: Plan, host: Host, link: Link) -> AsyncIterator[Sandbox]:
 
 async def _to_the_end(site: Site, world: World) -> None:
     """Collect day after day until a run ends with 0 and leaves nothing for a later one. Raises `UnfinishedError`."""
-    for day in range(MOST_DAYS):
+    for day in range(1, MOST_DAYS + 1):
         site.host.clock.set(_next_noon(site.host.clock.now(), world))
-        result = await _run_until_ok(site)
-        if day + 1 >= LEAST_DAYS and not result["windows_left"] and not result["notices"]:
+        result = await _run_until_done(site)
+        if day >= LEAST_DAYS and not result["exit"] and not result["windows_left"] and not result["notices"]:
             return
     raise UnfinishedError(f"after {MOST_DAYS} days there is still something left: {result}")
 
 
-async def _run_until_ok(site: Site) -> dict[str, Any]:
-    """What the first run says that ends with 0, each of them begun when the lease is free."""
+async def _run_until_done(site: Site) -> dict[str, Any]:
+    """What the first run says that leaves nothing to another of the same day, each begun when the lease is free."""
     for _ in range(MOST_RUNS_A_DAY):
         await site.end_lease()
         collector = await site.start()
-        if not (exit_code := await collector.exit()):
-            result: dict[str, Any] = orjson.loads(collector.output.read_bytes())
-            return result
-    said = collector.output.read_text()
+        exit_code = await collector.exit()
+        said = collector.output.read_text()
+        if exit_code in (ExitCode.OK, ExitCode.PENDING):
+            result: dict[str, Any] = orjson.loads(said)
+            if exit_code == ExitCode.OK or result["notices"]:  # a wait that WeChat ordered may last until tomorrow
+                return result
     raise UnfinishedError(f"{MOST_RUNS_A_DAY} runs without any fault, and the last ends with {exit_code}: {said}")
 
 
