@@ -16,12 +16,16 @@ from collector.model import Account, AccountResult, Failure, Notice, Outcome, Ru
 from collector.plan import Plan
 from collector.report.watch import Watch
 from collector.report.words import counted
+from collector.store.database import FAILED_VALIDATION
 from collector.store.writer import Writer
 from collector.wechat.access import Access
 from collector.wechat.client import Client
 
 log = structlog.get_logger()
 
+
+_REMEDY = "look at the document and at the validator of user_daily"
+_LOOK = "MongoDB refused a write: look into its log"
 
 WAITS = ("quota", "daily_calls", "not_before", "ip_refused")
 """The kinds of notices that say why a dataset of an account isn't asked now."""
@@ -111,7 +115,8 @@ class Tally:
         if not access.client.answered and self.unreachable >= enough:
             raise UnreachableError(
                 f"WeChat can't be reached: {counted(self.unreachable, 'account')} tried "
-                f"{', '.join(access.route.hosts)} and none had an answer. Check this host's network, the proxy and api.hosts"
+                f"{', '.join(access.route.hosts)} and none had an answer. "
+                "Check this host's network, the proxy and api.hosts"
             )
 
     def result(self, run: str, *, error: str | None, stopped_by: int | None) -> RunResult:
@@ -144,5 +149,7 @@ class Tally:
 
     def _rejections(self, rejected: Mapping[str, str]) -> list[Failure]:
         names = {account.appid: account.name for account in self.accounts}
-        hint = "look at the document and at the validator of user_daily"
-        return [Failure(appid, names[appid], None, reason, hint=hint) for appid, reason in rejected.items()]
+        return [
+            Failure(appid, names[appid], None, reason, hint=_REMEDY if FAILED_VALIDATION in reason else _LOOK)
+            for appid, reason in rejected.items()
+        ]

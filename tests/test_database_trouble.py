@@ -226,7 +226,6 @@ def _is_unreachable(said: str | None, server: Mongod) -> bool:
 # MongoDB goes away
 
 
-@pytest.mark.xfail(strict=True, reason="reads in mid-run (find_days) are not repeated: the run ends with exit 1")
 async def test_a_primary_that_is_gone_for_a_while_is_waited_for_and_everything_is_stored(
     server: Mongod, clock: FakeClock, database: Database, configured: Configured
 ) -> None:
@@ -283,11 +282,7 @@ PASSING: dict[str, dict[str, Any]] = {
     "mongos got no answer": {"errorCode": 89},
     "mongos over its time limit": {"errorCode": 262},
 }
-LABELLED = "OperationFailure is never repeated, whatever its code: the run ends with exit 1"
-WRITES = [
-    pytest.param(name, marks=[pytest.mark.xfail(strict=True, reason=LABELLED)] if "mongos" in name else [])
-    for name in PASSING
-]
+WRITES = [pytest.param(name) for name in PASSING]
 
 
 @pytest.mark.parametrize("trouble", WRITES)
@@ -306,7 +301,6 @@ async def test_a_write_is_repeated_while_its_trouble_is_a_passing_one(
     assert await _claims(database) == {}
 
 
-@pytest.mark.xfail(strict=True, reason="find_days is asked once: the run ends with exit 1")
 @pytest.mark.parametrize("trouble", ["not primary", "connection closed"])
 async def test_a_read_in_mid_run_is_repeated_while_its_trouble_is_a_passing_one(
     server: Mongod, clock: FakeClock, database: Database, configured: Configured, trouble: str
@@ -320,7 +314,6 @@ async def test_a_read_in_mid_run_is_repeated_while_its_trouble_is_a_passing_one(
     assert await stored(database) == truth(sandbox.world, LAST_WEEK)
 
 
-@pytest.mark.xfail(strict=True, reason="rename is asked once: the run ends with exit 1")
 async def test_a_rename_is_repeated_while_its_trouble_is_a_passing_one(
     server: Mongod, clock: FakeClock, database: Database, configured: Configured
 ) -> None:
@@ -340,7 +333,6 @@ async def test_a_rename_is_repeated_while_its_trouble_is_a_passing_one(
 # The disk
 
 
-@pytest.mark.xfail(strict=True, reason="the text is the server's, with no remedy")
 async def test_a_full_disk_is_told_and_the_next_run_brings_what_is_missing(
     server: Mongod, clock: FakeClock, database: Database, configured: Configured
 ) -> None:
@@ -355,7 +347,6 @@ async def test_a_full_disk_is_told_and_the_next_run_brings_what_is_missing(
     assert await stored(database) == truth(sandbox.world, LAST_WEEK)
 
 
-@pytest.mark.xfail(strict=True, reason="every write error is taken for the document's fault")
 async def test_trouble_of_mongodb_that_comes_as_one_of_each_document_is_no_fault_of_the_documents(
     server: Mongod, clock: FakeClock, database: Database, configured: Configured
 ) -> None:
@@ -464,7 +455,6 @@ async def test_a_wrong_password_is_told_without_repeating_it(
     assert (result.error, result.exit) == ("MongoDB doesn't take the user or the password of mongodb.uri", 1)
 
 
-@pytest.mark.xfail(strict=True, reason="the text speaks of a user where there is none")
 async def test_an_address_without_a_user_is_told_that_mongodb_asks_for_one(
     guarded: Mongod, theirs: Database, clock: FakeClock, tmp_path: Path
 ) -> None:
@@ -524,9 +514,6 @@ async def test_days_that_a_validator_rejects_stay_missing_and_all_else_stands(
     assert await stored(database) == expected
 
 
-@pytest.mark.xfail(
-    strict=True, reason="write errors of `accounts` are dropped: exit 0, and the account is asked again for ever"
-)
 async def test_a_state_that_mongodb_refuses_is_told(
     clock: FakeClock, database: Database, configured: Configured
 ) -> None:
@@ -540,7 +527,6 @@ async def test_a_state_that_mongodb_refuses_is_told(
     assert result.exit == 3
 
 
-@pytest.mark.xfail(strict=True, reason="the refused rename ends the run before any account is asked")
 async def test_a_new_name_that_a_validator_rejects_stops_no_other_account(
     clock: FakeClock, database: Database, configured: Configured
 ) -> None:
@@ -642,7 +628,6 @@ async def test_documents_of_other_tools_are_left_alone_and_break_nothing(
     assert {key: found[key] for key in expected} == expected
 
 
-@pytest.mark.xfail(strict=True, reason="InvalidBSON crashes the account")
 async def test_a_date_beyond_pythons_in_a_document_breaks_no_account(
     clock: FakeClock, database: Database, configured: Configured
 ) -> None:
@@ -658,7 +643,6 @@ async def test_a_date_beyond_pythons_in_a_document_breaks_no_account(
     assert (result.error, result.exit, result.failures) == (None, 0, ())
 
 
-@pytest.mark.xfail(strict=True, reason="the text is the server's, cut before the day, with no remedy")
 @pytest.mark.parametrize(
     "twice", [{"account": "wx0123456789abcdef", "ref_date": "2026-11-23", "name": "acme"}, {"something": "else"}]
 )
@@ -680,7 +664,6 @@ async def test_two_documents_in_the_way_of_the_unique_index_are_told_with_both_w
     )
 
 
-@pytest.mark.xfail(strict=True, reason="the text is the server's, with no remedy")
 async def test_an_index_of_the_same_name_that_differs_is_told_with_its_remedy(
     clock: FakeClock, database: Database, configured: Configured
 ) -> None:
@@ -712,7 +695,6 @@ async def test_states_of_other_tools_are_left_alone_and_break_nothing(
     assert [each async for each in raw.find({"_id": {"$not": {"$type": "string"}}})] == foreign
 
 
-@pytest.mark.xfail(strict=True, reason="any text is taken for an appid, and `verify --repair` replaces the document")
 async def test_a_state_of_another_tool_whose_id_is_a_text_breaks_nothing(
     clock: FakeClock, database: Database, configured: Configured
 ) -> None:
@@ -726,7 +708,6 @@ async def test_a_state_of_another_tool_whose_id_is_a_text_breaks_nothing(
     assert (result.error, result.exit) == (None, 0)
 
 
-@pytest.mark.xfail(strict=True, reason="InvalidBSON crashes the run")
 async def test_a_state_with_a_date_beyond_pythons_is_damaged_and_no_crash(
     clock: FakeClock, database: Database, configured: Configured
 ) -> None:
@@ -740,7 +721,6 @@ async def test_a_state_with_a_date_beyond_pythons_is_damaged_and_no_crash(
     assert "`collector verify --repair`" in (result.error or "")
 
 
-@pytest.mark.xfail(strict=True, reason="begin() closes every document without `ended`")
 async def test_runs_of_other_tools_are_left_alone(clock: FakeClock, database: Database, configured: Configured) -> None:
     foreign = {"_id": 7, "job": "another tool's"}
     await database["runs"].insert_one(dict(foreign))
@@ -749,7 +729,6 @@ async def test_runs_of_other_tools_are_left_alone(clock: FakeClock, database: Da
     assert await database["runs"].find_one({"_id": 7}) == foreign
 
 
-@pytest.mark.xfail(strict=True, reason="rename() reaches every document of the account")
 async def test_a_document_of_another_tool_about_our_account_keeps_its_name(
     clock: FakeClock, database: Database, configured: Configured
 ) -> None:

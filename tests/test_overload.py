@@ -131,7 +131,6 @@ async def test_a_limit_below_all_needs_is_borne_too(database: Database, mongod: 
     assert "open_files=48" in seen.log
 
 
-@pytest.mark.xfail(strict=True, reason="the wait for one of the few connections counts as WeChat's time-out")
 async def test_the_wait_for_a_connection_is_no_fault_of_the_host(
     clock: FakeClock, configured: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -149,7 +148,6 @@ async def test_the_wait_for_a_connection_is_no_fault_of_the_host(
     assert result.calls + result.token_calls == arrived == 3 * 80
 
 
-@pytest.mark.xfail(strict=True, reason="motor's pool of 100 takes all of OTHER_FILES where its threads are as many")
 async def test_the_connections_to_mongodb_leave_room_among_the_other_files(database: Database) -> None:
     """Its pool fills where a host has many processors: motor runs five threads for each."""
     assert database.client.delegate.options.pool_options.max_pool_size <= connect.OTHER_FILES // 2

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import date
-from typing import Any
+from typing import Any, TypeVar
 
+import stamina
+import structlog
+from bson.codec_options import CodecOptions, DatetimeConversion
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
 from pymongo import ASCENDING, IndexModel
 from pymongo.errors import (
@@ -22,6 +25,8 @@ from collector.model import Origin, Secret
 from collector.secrets import Secrets
 from collector.store.local import local_mongod
 
+T = TypeVar("T")
+log = structlog.get_logger()
 Document = dict[str, Any]
 Database = AsyncIOMotorDatabase[Document]
 
@@ -35,6 +40,30 @@ SOCKET_TIMEOUT_MS = 15_000
 """Milliseconds until a MongoDB that says nothing at all counts as gone."""
 
 USER_DAILY = "user_daily"
+
+OUTAGE_S = 45.0
+"""Seconds for which a MongoDB that went away is waited for, such as while a replica set elects a primary."""
+
+AS_IT_IS: CodecOptions[Document] = CodecOptions(
+    document_class=dict, datetime_conversion=DatetimeConversion.DATETIME_AUTO, unicode_decode_error_handler="replace"
+)
+"""How documents are read that others may have written: dates and texts beyond Python's are no error."""
+
+MOST_CONNECTIONS = 32
+"""Connections to MongoDB; the driver's own limit of 100 would leave no open files for those to WeChat."""
+
+_FIRST_REPETITION = 2
+
+_PASSING = frozenset({6, 7, 24, 89, 91, 112, 133, 189, 262, 365, 9001, 10107, 11600, 11602, 13435, 13436})
+"""What a server or mongos says while it elects, starts or ends, or can't reach another."""
+
+_DUPLICATE = 11000
+_INDEX_DIFFERS = (85, 86)
+_DISK_FULL = 14031
+
+FAILED_VALIDATION = "failed validation"
+"""How MongoDB says that a validator refuses a document."""
+
 
 _COUNT = {"bsonType": ["int", "long"], "minimum": 0}
 VALIDATOR: Mapping[str, Any] = {
@@ -102,7 +131,7 @@ async def prepare(database: Database) -> list[str]:
         options = [collection.get("options", {}) async for collection in found]
         if not options:
             await _create(database)
-        await database[USER_DAILY].create_indexes(list(INDEXES))
+        await _index(database)
     if options and options[0].get("validator") != VALIDATOR:
         return [f"the validator of {USER_DAILY} isn't this version's; it is left as it is (see docs/mongodb.md)"]
     return []
@@ -111,8 +140,8 @@ async def prepare(database: Database) -> list[str]:
 async def find_days(database: Database, account: str, days: Iterable[date]) -> dict[date, Document]:
     """The stored documents of an account's `days`, by day; those that aren't stored are left out."""
     wanted = {"account": account, "ref_date": {"$in": [str(day) for day in days]}}
-    with translated():
-        found = await database[USER_DAILY].find(wanted).to_list(None)
+    shown = {"_id": False, "ref_date": True, "cumulate_user": True}
+    found = await outlasting(lambda: database[USER_DAILY].find(wanted, shown).to_list(None))
     return {date.fromisoformat(document["ref_date"]): document for document in found}
 
 
@@ -132,6 +161,26 @@ def translated() -> Iterator[None]:
     raise DatabaseError(message)
 
 
+async def outlasting(call: Callable[[], Awaitable[T]]) -> T:
+    """What `call` gives, which is repeated while MongoDB is away, for `OUTAGE_S` seconds at most.
+
+    Raises `DatabaseError` when it stays away, or refuses.
+    """
+    with translated():
+        async for attempt in stamina.retry_context(
+            on=_passes, attempts=None, timeout=OUTAGE_S, wait_initial=0.2, wait_max=5
+        ):
+            if attempt.num == _FIRST_REPETITION:
+                log.warning("mongodb.away", waiting_s=OUTAGE_S)
+            with attempt:
+                return await call()
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _passes(error: Exception) -> bool:
+    return isinstance(error, ConnectionFailure) or (isinstance(error, OperationFailure) and error.code in _PASSING)
+
+
 async def _read(uri: Origin) -> Secret:
     try:
         return await Secrets().read(uri)
@@ -147,6 +196,7 @@ def _client(uri: Secret) -> AsyncIOMotorClient[Document]:
             serverSelectionTimeoutMS=SELECTION_TIMEOUT_MS,
             connectTimeoutMS=SELECTION_TIMEOUT_MS,
             socketTimeoutMS=SOCKET_TIMEOUT_MS,
+            maxPoolSize=MOST_CONNECTIONS,
             w="majority",
             wTimeoutMS=MAJORITY_TIMEOUT_MS,
         )
@@ -156,6 +206,26 @@ def _client(uri: Secret) -> AsyncIOMotorClient[Document]:
         "mongodb.uri isn't of a form that MongoDB takes, or names a file that can't be read. A password with @ : / % "
         "in it must be percent-encoded: see docs/mongodb.md"
     )
+
+
+async def _index(database: Database) -> None:
+    """Make the indexes, or say what keeps them from being made."""
+    try:
+        await database[USER_DAILY].create_indexes(list(INDEXES))
+    except OperationFailure as error:
+        if error.code == _DUPLICATE:
+            key = (error.details or {}).get("keyValue", {})
+            raise DatabaseError(
+                f"two documents of {USER_DAILY} have the same account and ref_date ({key.get('account')}, "
+                f"{key.get('ref_date')}), so its unique index can't be made: delete one of them, or name a database of "
+                "the collector's own in mongodb.database"
+            ) from None
+        if error.code in _INDEX_DIFFERS:
+            raise DatabaseError(
+                f"the index account_1_ref_date_1 of {USER_DAILY} isn't unique, or has other options: drop it, and the "
+                "next run makes it anew"
+            ) from None
+        raise
 
 
 async def _create(database: Database) -> None:
@@ -171,6 +241,10 @@ async def _create(database: Database) -> None:
 def _refused(error: OperationFailure) -> str:
     if error.code == _NOT_AUTHENTICATED:
         return "MongoDB doesn't take the user or the password of mongodb.uri"
+    if error.code == _DISK_FULL:
+        return "MongoDB's disk is full: make room on it, then run again"
+    if error.code == _NOT_ALLOWED and "requires authentication" in str(error):
+        return "mongodb.uri names no user, and this MongoDB asks for one: mongodb://USER:PASSWORD@HOST/…"
     if error.code == _NOT_ALLOWED:
         return "the user of mongodb.uri may not do this: give it the role readWrite on the database"
     return f"MongoDB refused: {_short(error)}"

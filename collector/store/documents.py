@@ -6,17 +6,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bson.codec_options import CodecOptions, DatetimeConversion
 from motor.motor_asyncio import AsyncIOMotorCollection
 
 from collector.model import AccountState
-from collector.store.database import USER_DAILY, Database, Document, translated
-from collector.store.state import ACCOUNTS, VERSION, from_document, replacement
+from collector.store.database import AS_IT_IS, USER_DAILY, Database, Document, translated
+from collector.store.state import ACCOUNTS, OURS, VERSION, from_document, replacement
 
 _SOURCES = {"$cond": [{"$isArray": "$sources"}, {"$size": "$sources"}, None]}
-_AS_IT_IS: CodecOptions[Document] = CodecOptions(
-    document_class=dict, datetime_conversion=DatetimeConversion.DATETIME_AUTO, unicode_decode_error_handler="replace"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +53,7 @@ async def read_states(database: Database) -> tuple[dict[str, AccountState], list
     states: dict[str, AccountState] = {}
     damaged: list[str] = []
     with translated():
-        async for document in _collection(database, ACCOUNTS).find({"_id": {"$type": "string"}}):
+        async for document in _collection(database, ACCOUNTS).find(OURS):
             if state := _state(document):
                 states[state.account] = state
             else:
@@ -72,7 +68,7 @@ async def replace_state(database: Database, state: AccountState) -> None:
 
 
 def _collection(database: Database, name: str) -> AsyncIOMotorCollection[Document]:
-    return database.get_collection(name, codec_options=_AS_IT_IS)
+    return database.get_collection(name, codec_options=AS_IT_IS)
 
 
 def _state(document: Mapping[str, Any]) -> AccountState | None:

@@ -65,7 +65,7 @@ async def begin(database: Database, run: str, *, command: str, version: str, acc
     }
     with translated():
         await database[RUNS].update_many(
-            {"ended": {"$exists": False}}, [{"$set": {"status": status, "ended": "$$NOW"}}]
+            {"status": "running", "ended": {"$exists": False}}, [{"$set": {"status": status, "ended": "$$NOW"}}]
         )
         await database[RUNS].update_one({"_id": run}, {"$set": entry, "$currentDate": {"began": True}}, upsert=True)
 

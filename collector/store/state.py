@@ -19,15 +19,20 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from typing import Any
 
+import structlog
 from pymongo import ReplaceOne
 
 from collector.days import Days, Window
 from collector.errors import DatabaseError
 from collector.model import AccountState, Authorizer, DatasetState, Trouble
-from collector.store.database import USER_DAILY, Database, Document, translated
+from collector.store.database import AS_IT_IS, FAILED_VALIDATION, USER_DAILY, Database, Document, outlasting, translated
+
+log = structlog.get_logger()
 
 ACCOUNTS = "accounts"
 VERSION = 1
+OURS = {"_id": {"$regex": "^wx"}}
+"""Documents of ours, which have an appid for their `_id`; others may keep theirs in the same collection."""
 
 _OWN_KEYS = frozenset({"_id", "version", "name", "tags", "born", "history_since", "authorizer"})
 MOST_NAMED = 5
@@ -41,7 +46,7 @@ async def load(database: Database) -> dict[str, AccountState]:
     states: dict[str, AccountState] = {}
     damaged: list[str] = []
     with translated():
-        async for document in database[ACCOUNTS].find({"_id": {"$type": "string"}}):  # others aren't ours
+        async for document in database.get_collection(ACCOUNTS, codec_options=AS_IT_IS).find(OURS):
             try:
                 state = from_document(document)
             except (KeyError, TypeError, ValueError, AttributeError):
@@ -50,8 +55,9 @@ async def load(database: Database) -> dict[str, AccountState]:
                 states[state.account] = state
     if damaged:
         named = ", ".join(damaged[:MOST_NAMED]) + (" and more" if len(damaged) > MOST_NAMED else "")
+        documents, are = (f"{len(damaged)} documents", "are") if len(damaged) > 1 else ("1 document", "is")
         raise DatabaseError(
-            f"{len(damaged)} documents of `{ACCOUNTS}` are damaged or of another version ({named}); nothing was "
+            f"{documents} of `{ACCOUNTS}` {are} damaged or of another version ({named}); nothing was "
             "changed. `collector verify --repair` makes them anew from the documents of user_daily"
         )
     return states
@@ -161,6 +167,11 @@ def _utc(instant: datetime | None) -> datetime | None:
 
 
 async def rename(database: Database, account: str, name: str) -> None:
-    """Let the stored documents of an account bear its new name."""
-    with translated():
-        await database[USER_DAILY].update_many({"account": account}, {"$set": {"name": name}})
+    """Let the stored documents of an account bear its new name; those that a validator refuses keep the old one."""
+    ours = {"account": account, "ref_date": {"$type": "string"}}
+    try:
+        await outlasting(lambda: database[USER_DAILY].update_many(ours, {"$set": {"name": name}}))
+    except DatabaseError as error:
+        if FAILED_VALIDATION not in str(error):
+            raise
+        log.warning("name.refused", account=account, name=name, reason=str(error))

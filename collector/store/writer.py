@@ -8,14 +8,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
-import stamina
 import structlog
 from motor.motor_asyncio import AsyncIOMotorCollection
 from pymongo import ReplaceOne, UpdateOne
 from pymongo.errors import BulkWriteError, ConnectionFailure
 
 from collector.model import Day, Update
-from collector.store.database import USER_DAILY, Database, Document, translated
+from collector.store.database import USER_DAILY, Database, Document, outlasting
 from collector.store.state import ACCOUNTS, replacement
 
 log = structlog.get_logger()
@@ -25,11 +24,6 @@ MOST_IN_BATCH = 1_000
 
 MOST_QUEUED = 256
 """Windows that wait for the writer; workers wait when there are more, so memory stays bounded."""
-
-OUTAGE_S = 45.0
-"""Seconds for which a MongoDB that went away is waited for, such as while a replica set elects a primary."""
-
-_FIRST_REPETITION = 2
 
 
 class Writer:
@@ -102,14 +96,7 @@ class Writer:
         return batch, True
 
     async def _store(self, batch: Sequence[Update]) -> None:
-        with translated():
-            async for attempt in stamina.retry_context(
-                on=ConnectionFailure, attempts=None, timeout=OUTAGE_S, wait_initial=0.2, wait_max=5
-            ):
-                if attempt.num == _FIRST_REPETITION:
-                    log.warning("mongodb.away", waiting_s=OUTAGE_S)
-                with attempt:
-                    rejected = await self._write(batch)
+        rejected = await outlasting(lambda: self._write(batch))
         self.days += sum(len(update.days) for update in batch) - len(rejected)
         self.unsaved -= Counter(update.state.account for update in batch)
 
@@ -124,7 +111,9 @@ class Writer:
         states = {update.state.account: update.state for update in batch}
         writes = [replacement(state) for account, state in states.items() if account not in self.rejected]
         if writes and not self._lost:
-            await _bulk(self._states, writes)
+            accounts = [account for account in states if account not in self.rejected]
+            for entry in await _bulk(self._states, writes):
+                self.rejected[accounts[entry["index"]]] = f"MongoDB rejected its state: {entry.get('errmsg')}"
         return rejected
 
     async def _upsert(self, days: Sequence[Day]) -> Mapping[int, str]:

