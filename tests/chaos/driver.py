@@ -21,6 +21,9 @@ from collector.sandbox import Sandbox
 STOPPING_S = 6.0
 """Seconds after SIGTERM until a collector is killed: a minute, as its loop counts."""
 
+MOST_WAITED_S = 1.0
+"""Seconds until a signal is sent though there are no calls."""
+
 SLOW_S = 0.02
 """Seconds for each chunk of a link that is slow."""
 
@@ -92,6 +95,7 @@ class Driver:
         self.faults[what] += done
 
     async def _signal(self, event: Event, first: signal.Signals, second: signal.Signals | None) -> bool:
+        await self._calls(event.calls)
         collector = self._collector
         if collector is None or not collector.signal(first):
             return False
@@ -99,6 +103,14 @@ class Driver:
             await asyncio.sleep(event.for_s)
             collector.signal(second)
         return True
+
+    async def _calls(self, number: int) -> None:
+        """Wait for so many more calls, when a collector is in the midst of its work, or for a while."""
+        until = len(self._sandbox.calls) + number
+        with suppress(TimeoutError):
+            async with asyncio.timeout(MOST_WAITED_S):
+                while len(self._sandbox.calls) < until:  # noqa: ASYNC110 - a sandbox sets no event
+                    await asyncio.sleep(0.001)
 
     async def _trouble(self, event: Event) -> None:
         members = [self._replicas.members[event.member]] if event.member is not None else self._replicas.members

@@ -34,7 +34,7 @@ import time_machine
 from chaos.processes import end_with_parent
 
 from collector.cli import main as collector
-from collector.store import database, writer
+from collector.store import database
 
 HURRY = 10
 OFFSET = struct.Struct("d")
@@ -96,7 +96,7 @@ def _hurry() -> None:
     database.SELECTION_TIMEOUT_MS //= HURRY
     database.MAJORITY_TIMEOUT_MS //= HURRY
     database.SOCKET_TIMEOUT_MS //= HURRY
-    writer.OUTAGE_S /= HURRY
+    database.OUTAGE_S /= HURRY
     pymongo.common.MIN_HEARTBEAT_INTERVAL /= HURRY
 
 

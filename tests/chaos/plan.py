@@ -18,6 +18,9 @@ LENGTH_S = 4.0
 LASTING_S = (0.3, 0.6, 1.2, 1.2, 3.0)
 """The most seconds for which something lasts; a collector in a hurry takes them for ten times as many."""
 
+OUTAGE_S = 7.0
+"""The most seconds for which all of MongoDB may be out of reach, which is longer than a collector waits for it."""
+
 RATES: Mapping[Fault, float] = {
     Fault.SYSTEM_ERROR: 0.05,
     Fault.HTTP_5XX: 0.04,
@@ -75,7 +78,7 @@ _LEAPS = (timedelta(seconds=61), timedelta(minutes=10), timedelta(hours=2), time
 class Event:
     """Something that the storm does `at_s` seconds after its beginning, to a `member` of the set (None: to all).
 
-    What lasts does so `for_s` seconds; `by` is how far a clock moves.
+    What lasts does so `for_s` seconds; `by` is how far a clock moves; a signal waits for so many more `calls`.
     """
 
     at_s: float
@@ -83,6 +86,7 @@ class Event:
     member: int | None
     for_s: float
     by: timedelta
+    calls: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,10 +179,13 @@ def _events(dice: random.Random) -> tuple[Event, ...]:
 
 
 def _event(dice: random.Random, what: What) -> Event:
+    member = dice.choice((None, 0, 1, 2))
+    gone = what is What.MONGODB_REFUSE and member is None
     return Event(
         at_s=round(dice.uniform(0.1, LENGTH_S), 3),
         what=what,
-        member=dice.choice((None, 0, 1, 2)),
-        for_s=round(dice.choice(LASTING_S) * dice.uniform(0.5, 1.0), 3),
+        member=member,
+        for_s=round((OUTAGE_S if gone else dice.choice(LASTING_S)) * dice.uniform(0.1, 1.0), 3),
         by=timedelta(seconds=dice.uniform(-90, 90)) if what is What.SKEW else dice.choice(_LEAPS),
+        calls=dice.choice((0, 1, 5, 25)),
     )

@@ -203,7 +203,7 @@ async def test_damaged_documents_are_counted_and_named_with_the_remedy(
 async def test_damage_of_any_kind_is_found_and_nothing_is_changed(document: dict[str, Any], database: Database) -> None:
     await database[ACCOUNTS].insert_one(document)
     stored = await database[ACCOUNTS].find_one()
-    with pytest.raises(DatabaseError, match=f"^1 documents .*{APPID}"):
+    with pytest.raises(DatabaseError, match=f"^1 document .*{APPID}"):
         await load(database)
     assert await database[ACCOUNTS].find_one() == stored
 
