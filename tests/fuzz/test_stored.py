@@ -17,7 +17,7 @@ from collector.datasets import CUMULATE, DATASETS, SUMMARY, fold
 from collector.days import Window
 from collector.errors import CallError, CallKind
 from collector.model import AccountState, Day, Update
-from collector.store.database import USER_DAILY, Database, find_days, prepare
+from collector.store.database import USER_DAILY, Database, prepare
 from collector.store.writer import Writer
 from collector.wechat.answers import Request, answer_in
 from collector.wechat.client import MOST_BYTES
@@ -94,7 +94,8 @@ async def test_unknown_fields_are_stored_as_they_came(database: Database) -> Non
     body = json.dumps({"list": rows}).encode()
     came = _folded(body, SUMMARY)
     await _write(database, [_update("wx", [Day("wx", "wx", day, {SUMMARY: came[day]}, NOW) for day in came])])
-    stored = (await find_days(database, "wx", DAYS))[DAYS[0]]
+    stored = await database[USER_DAILY].find_one({"account": "wx", "ref_date": str(DAYS[0])})
+    assert stored is not None
     expected = [{key: value for key, value in row.items() if key != "ref_date"} for row in rows]
     assert [_undone(source) for source in stored["sources"]] == expected
     assert set(stored) == {"_id", "account", "ref_date", "name", "fetched_at", *BEFORE[SUMMARY]}
