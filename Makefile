@@ -32,6 +32,13 @@ lint: $(VENV)/installed ## Check style, types and who imports whom
 bench: $(VENV)/installed ## Measure speed against a sandbox with latency
 	@$(BIN)/python bench/throughput.py
 
+STORMS ?= 200
+SEED ?= 1
+
+.PHONY: chaos
+chaos: $(VENV)/installed ## Let STORMS storms break everything at once from SEED on, and compare what is left with the truth
+	@PYTHONPATH=tests nice $(BIN)/python -m chaos --storms $(STORMS) --seed $(SEED) $(ARGS)
+
 FUZZ_S ?= 300
 
 .PHONY: fuzz

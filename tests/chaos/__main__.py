@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterable
@@ -45,6 +46,7 @@ async def storms(plans: Iterable[Plan], keep: Path | None = None) -> AsyncIterat
 
 async def main(first_seed: int, number: int, keep: Path | None) -> int:
     """Print a line for each storm and the table of all; 1 at the first that leaves something wrong."""
+    _end_at_signals()
     outcomes = []
     async for outcome in storms(map(draw, range(first_seed, first_seed + number)), keep):
         outcomes.append(outcome)
@@ -58,6 +60,14 @@ async def main(first_seed: int, number: int, keep: Path | None) -> int:
     return 1
 
 
+def _end_at_signals() -> None:
+    """Clean up at SIGTERM and SIGHUP as asyncio does at Ctrl-C."""
+    task = asyncio.current_task()
+    assert task is not None
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+
+
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="chaos", description=__doc__)
     parser.add_argument("--storms", type=int, default=200)
@@ -68,4 +78,7 @@ def _arguments() -> argparse.Namespace:
 
 if __name__ == "__main__":
     given = _arguments()
-    sys.exit(asyncio.run(main(given.seed, given.storms, given.keep)))
+    try:
+        sys.exit(asyncio.run(main(given.seed, given.storms, given.keep)))
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        sys.exit("chaos: stopped")

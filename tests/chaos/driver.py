@@ -11,18 +11,14 @@ from itertools import cycle
 
 from chaos.host import Collector, HungError
 from chaos.link import Link
-from chaos.plan import LENGTH_S, Event, Plan, What
+from chaos.plan import LENGTH_S, WAITED_S, Event, Plan, What
 from chaos.replicas import ReplicaSet
 from chaos.site import Site, may_end_with
 
-from collector.model import ExitCode
 from collector.sandbox import Sandbox
 
 STOPPING_S = 6.0
 """Seconds after SIGTERM until a collector is killed: a minute, as its loop counts."""
-
-MOST_WAITED_S = 1.0
-"""Seconds until a signal is sent though there are no calls."""
 
 SLOW_S = 0.02
 """Seconds for each chunk of a link that is slow."""
@@ -60,7 +56,7 @@ class Driver:
             await self._stop()
 
     async def _keep_collecting(self) -> None:
-        """Start a collector whenever there is none."""
+        """Start a collector whenever there is none, each some time after the one before it."""
         pauses = cycle(self._plan.pauses)
         while not self._over.is_set():
             self._collector = await self._site.start(hurried=True)
@@ -73,10 +69,8 @@ class Driver:
                 continue
             if not may_end_with(exit_code):
                 self.wrong.append(f"a collector ended with {exit_code}")
-            if exit_code < 0 or exit_code == ExitCode.LEASE:
-                await self._site.end_lease()
-            else:
-                self._clock.jump(next(pauses))
+            self._clock.jump(next(pauses))
+            await self._site.end_lease()
 
     async def _stop(self) -> None:
         if self._collector and self._collector.signal(signal.SIGTERM):
@@ -96,9 +90,10 @@ class Driver:
 
     async def _signal(self, event: Event, first: signal.Signals, second: signal.Signals | None) -> bool:
         await self._calls(event.calls)
-        collector = self._collector
-        if collector is None or not collector.signal(first):
-            return False
+        while not (collector := self._collector) or not collector.signal(first):
+            if self._over.is_set():
+                return False
+            await asyncio.sleep(0.001)
         if second:
             await asyncio.sleep(event.for_s)
             collector.signal(second)
@@ -108,7 +103,7 @@ class Driver:
         """Wait for so many more calls, when a collector is in the midst of its work, or for a while."""
         until = len(self._sandbox.calls) + number
         with suppress(TimeoutError):
-            async with asyncio.timeout(MOST_WAITED_S):
+            async with asyncio.timeout(WAITED_S):
                 while len(self._sandbox.calls) < until:  # noqa: ASYNC110 - a sandbox sets no event
                     await asyncio.sleep(0.001)
 
@@ -120,6 +115,8 @@ class Driver:
                 await self._restart(event)
             case What.STEP_DOWN:
                 await self._replicas.step_down()
+            case What.BEHEAD:
+                await self._replicas.behead(event.for_s)
             case What.MONGODB_CUT | What.MONGODB_REFUSE | What.MONGODB_SLOW | What.MONGODB_HOLD:
                 await asyncio.gather(*(_disturb(link, event) for link in links))
             case What.WECHAT_CUT | What.WECHAT_REFUSE | What.WECHAT_SLOW | What.WECHAT_HOLD:

@@ -112,7 +112,7 @@ class Host:
 @asynccontextmanager
 async def host(clock: MovedClock) -> AsyncIterator[Host]:
     """A host whose clock is `clock`; what runs on it at the end is killed."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("COV_")}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
     pipe = asyncio.subprocess.PIPE
     launcher = await processes.start(
         (sys.executable, "-m", "chaos.launcher", str(clock.file)),

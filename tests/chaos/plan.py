@@ -15,8 +15,14 @@ BORDERS = (time(23, 59, 57), time(7, 59, 57), time(11, 59, 57))
 """Three seconds before Beijing's midnight, before a day is published, and before it is there where it is late."""
 
 LENGTH_S = 4.0
+WAITED_S = 1.0
+"""Seconds until a signal is sent though the calls that it waits for don't come."""
+
 LASTING_S = (0.3, 0.6, 1.2, 1.2, 3.0)
 """The most seconds for which something lasts; a collector in a hurry takes them for ten times as many."""
+
+ALONE_S = 0.9
+"""The most seconds for which a primary is without the others: after one it gives up by itself."""
 
 OUTAGE_S = 7.0
 """The most seconds for which all of MongoDB may be out of reach, which is longer than a collector waits for it."""
@@ -57,6 +63,7 @@ class What(StrEnum):
     FREEZE = "collector frozen"
     MEMBER_KILL = "mongod killed"
     STEP_DOWN = "primary stepped down"
+    BEHEAD = "primary killed ahead of the others"
     MONGODB_CUT = "mongod's connections cut"
     MONGODB_REFUSE = "mongod out of reach"
     MONGODB_SLOW = "mongod slow"
@@ -69,6 +76,9 @@ class What(StrEnum):
     SKEW = "host's clock off"
     PLATFORM = "platform's credentials renewed"
 
+
+SIGNALS = frozenset({What.KILL, What.STOP, What.STOP_TWICE, What.FREEZE})
+"""What befalls a collector itself; it comes early enough that there is one."""
 
 _WEIGHTS: Mapping[What, float] = dict.fromkeys(What, 1.0) | {What.KILL: 5.0, What.JUMP: 2.0, What.STEP_DOWN: 1.5}
 _LEAPS = (timedelta(seconds=61), timedelta(minutes=10), timedelta(hours=2), timedelta(hours=9), ONE_DAY)
@@ -93,7 +103,7 @@ class Event:
 class Plan:
     """One storm.
 
-    `begins` is the instant by WeChat's clock, `pauses` how far that moves after each collector that ended by itself.
+    `begins` is the instant by WeChat's clock, `pauses` how far that moves after each collector.
     `since` is the oldest day wanted: where `backfill` is on by that command, else by the configuration. `ways` has one
     for each account of `world`; `daily_calls` None is no budget.
     """
@@ -134,7 +144,7 @@ def draw(seed: int) -> Plan:
         rate_limit=dice.choice(("1000/s", "1000/s", "200/s")),
         daily_calls=dice.choice((None, None, 8, 20)),
         two_hosts=dice.random() < 0.5,
-        pauses=tuple(timedelta(minutes=dice.choice((5, 60, 300, 900, 1500))) for _ in range(8)),
+        pauses=tuple(timedelta(minutes=dice.choice((0, 5, 60, 300, 900, 1500))) for _ in range(8)),
         events=_events(random.Random(f"{seed} events")),
     )
 
@@ -180,12 +190,16 @@ def _events(dice: random.Random) -> tuple[Event, ...]:
 
 def _event(dice: random.Random, what: What) -> Event:
     member = dice.choice((None, 0, 1, 2))
-    gone = what is What.MONGODB_REFUSE and member is None
+    lasting = dice.choice(LASTING_S)
+    if what is What.MONGODB_REFUSE and member is None:
+        lasting = OUTAGE_S
+    if what is What.BEHEAD:
+        lasting = ALONE_S
     return Event(
-        at_s=round(dice.uniform(0.1, LENGTH_S), 3),
+        at_s=round(dice.uniform(0.1, LENGTH_S - WAITED_S if what in SIGNALS else LENGTH_S), 3),
         what=what,
         member=member,
-        for_s=round((OUTAGE_S if gone else dice.choice(LASTING_S)) * dice.uniform(0.1, 1.0), 3),
+        for_s=round(lasting * dice.uniform(0.2, 1.0), 3),
         by=timedelta(seconds=dice.uniform(-90, 90)) if what is What.SKEW else dice.choice(_LEAPS),
         calls=dice.choice((0, 1, 5, 25)),
     )

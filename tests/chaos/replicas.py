@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
+import signal
 import socket
 import tempfile
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,8 +23,10 @@ from collector.store.local import find_mongod
 
 SIZE = 3
 NAME = "chaos"
+PORTS = range(20_000, 32_000)
 READY_S = 60.0
 PATIENCE_S = 6.0
+MOST_LETTERS = 2_000
 POLL_S = 0.02
 QUICK = {"electionTimeoutMillis": 1000, "heartbeatIntervalMillis": 250, "heartbeatTimeoutSecs": 1}
 """The set's settings: a primary that is gone is missed after a second."""
@@ -40,6 +44,8 @@ class Member:
     link: Link
     process: asyncio.subprocess.Process | None = None
     admin: AsyncIOMotorClient[dict[str, Any]] = field(init=False)
+    _turn: asyncio.Lock = field(init=False, default_factory=asyncio.Lock)
+    """Several troubles may start and kill it at once."""
 
     def __post_init__(self) -> None:
         address = f"mongodb://{HOST}:{self.port}/?directConnection=true"
@@ -52,16 +58,23 @@ class Member:
 
     async def start(self) -> None:
         """Start it, if it isn't up; it takes a second until it answers."""
-        if self.process is None:
-            self.folder.mkdir(exist_ok=True)
-            devnull = asyncio.subprocess.DEVNULL
-            self.process = await processes.start(self._command(), stdin=devnull, stdout=devnull, stderr=devnull)
+        async with self._turn:
+            if self.process is None:
+                self.folder.mkdir(exist_ok=True)
+                devnull = asyncio.subprocess.DEVNULL
+                self.process = await processes.start(self._command(), stdin=devnull, stdout=devnull, stderr=devnull)
 
     async def kill(self) -> None:
         """SIGKILL it, if it is up."""
-        if self.process is not None:
-            process, self.process = self.process, None
-            await processes.kill(process)
+        async with self._turn:
+            if self.process is not None:
+                await processes.kill(self.process)
+                self.process = None
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal, if it is up."""
+        if self.process is not None and self.process.returncode is None:
+            self.process.send_signal(number)
 
     async def hello(self) -> Mapping[str, Any]:
         """What it says of itself; nothing while it doesn't answer."""
@@ -71,10 +84,18 @@ class Member:
         except (PyMongoError, TimeoutError):
             return {}
 
+    def last_words(self) -> str:
+        """The end of its log."""
+        return self._log.read_text(errors="replace")[-MOST_LETTERS:]
+
+    @property
+    def _log(self) -> Path:
+        return self.folder.with_suffix(".log")
+
     def _command(self) -> tuple[str, ...]:
         return (
             *(find_mongod(os.environ), "--replSet", NAME, "--port", str(self.port), "--bind_ip", HOST),
-            *("--nounixsocket", "--dbpath", str(self.folder), "--logpath", f"{self.folder}.log", "--logappend"),
+            *("--nounixsocket", "--dbpath", str(self.folder), "--logpath", str(self._log), "--logappend"),
             *("--quiet", "--wiredTigerCacheSizeGB", "0.25", "--oplogSize", "64"),
             *("--setParameter", "diagnosticDataCollectionEnabled=false"),
         )
@@ -116,12 +137,37 @@ class ReplicaSet:
             with suppress(PyMongoError):  # it may have lost its place by now
                 await primary.admin.admin.command(command)
 
+    async def behead(self, after_s: float) -> None:
+        """Kill the primary once it has been alone for a while: what nobody else has is rolled back when it returns."""
+        if not (primary := await self.find_primary()):
+            return
+        others = [member for member in self.members if member is not primary]
+        try:
+            for member in others:
+                member.signal(signal.SIGSTOP)
+            primary.link.cut()  # else the kernel takes for them what it sends
+            await asyncio.sleep(after_s)
+            await primary.kill()
+        finally:
+            for member in others:
+                member.signal(signal.SIGCONT)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE_S):
+                await self.primary()
+        await primary.start()
+
     async def recover(self) -> None:
-        """Start whoever is down, and wait until there is a primary and all others follow it. Raises `TimeoutError`."""
-        async with asyncio.timeout(READY_S):
-            while not all([await self._follows(member) for member in self.members]):
-                pass
-        await self.primary()
+        """Start whoever is down, and wait until there is a primary and all others follow it.
+
+        Raises `TimeoutError`, which says what the members logged last.
+        """
+        try:
+            async with asyncio.timeout(READY_S):
+                while not all([await self._follows(member) for member in self.members]):
+                    pass
+            await self.primary()
+        except TimeoutError:
+            raise TimeoutError("\n".join(member.last_words() for member in self.members)) from None
 
     async def _follows(self, member: Member) -> bool:
         """Whether a member has its place in the set within `PATIENCE_S`; else it is started anew.
@@ -172,7 +218,12 @@ def _stands_by(said: Mapping[str, Any]) -> bool:
 
 
 def _free_ports(count: int) -> list[int]:
-    """Ports that nobody uses now."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.create_server((HOST, 0))) for _ in range(count)]
-        return [each.getsockname()[1] for each in sockets]
+    """Ports that nobody uses now, nor will by chance while a member is down: the kernel gives higher ones to clients.
+
+    A client that asks for the port of nobody in its own range may even get that, and be connected to itself.
+    """
+    free: set[int] = set()
+    while len(free) < count:
+        with suppress(OSError), socket.create_server((HOST, secrets.choice(PORTS))) as server:
+            free.add(server.getsockname()[1])
+    return list(free)
