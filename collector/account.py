@@ -9,14 +9,15 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import partial
 
 import structlog
 
-from collector.datasets import CUMULATE, DATASETS, Dataset, fold
+from collector.datasets import DATASETS, Dataset, fold
 from collector.days import ONE_DAY, Window, next_beijing_midnight
 from collector.errors import (
     ApiError,
@@ -190,14 +191,17 @@ class AccountRun:
                 return
             # What is learnt must be handed over with the days that it is learnt from: if that fails, nothing more is.
             self._broken = True
-            await self._put(api, self._settling.take(answers, self._clock.now()))
-            if CUMULATE not in answers and self._settling.unsettled:
-                await self._put(api, await self._recall())
+            days = self._settling.take(answers, self._clock.now())
+            # In one piece with the rest: after a run that is killed in between, nothing would be asked of them again.
+            if told := self._settling.told_by_documents:
+                days += await self._recall(told)
+            await self._put(api, days)
             self._broken = False
 
     async def _finish(self, api: AccountApi) -> None:
         """Settle what this run couldn't tell by itself, and keep what is known of calls and errors."""
-        days = [] if self._goes_on or not self._settling.unsettled else await self._recall()
+        unsettled = frozenset(() if self._goes_on else self._settling.unsettled)
+        days = await self._recall(unsettled) if unsettled else []
         for name in DATASETS:
             error = self._ended.get(name) or self._ended.get(None) or self._rejected.get(name)
             if error:
@@ -205,10 +209,10 @@ class AccountRun:
                 self._settling.fail(name, Trouble(error.errmsg, error.errcode, error.rid, error.hint, now, now))
         await self._put(api, days)
 
-    async def _recall(self) -> list[Day]:
-        wanted = {day - ONE_DAY * back for day in self._settling.unsettled for back in (0, 1)}
+    async def _recall(self, unsettled: AbstractSet[date]) -> list[Day]:
+        wanted = {day - ONE_DAY * back for day in unsettled for back in (0, 1)}
         stored = await find_days(self._shared.writer.database, self._account.appid, wanted)
-        return self._settling.recall(stored, self._clock.now())
+        return self._settling.recall(unsettled, stored, self._clock.now())
 
     async def _put(self, api: AccountApi, days: Sequence[Day]) -> None:
         for name, dataset in DATASETS.items():

@@ -8,8 +8,9 @@ from datetime import date, timedelta
 from itertools import pairwise
 
 from collector.datasets import CUMULATE, DATASETS, QUIET, SUMMARY
-from collector.days import FIRST_DAY, NO_DAYS, ONE_DAY, Days
+from collector.days import FIRST_DAY, NO_DAYS, ONE_DAY, Days, Window
 from collector.model import AccountState, DatasetState
+from collector.plan import SPAN_DAYS
 from collector.report.findings import Break, Difference
 from collector.settle import covering, joined
 
@@ -76,10 +77,22 @@ def breaks(days: Iterable[StoredDay]) -> tuple[Break, ...]:
 def differences(state: AccountState, found: Mapping[str, Days]) -> dict[str, Difference]:
     """Where what counts as covered isn't what was `found`, by dataset; datasets that agree are left out."""
     compared = {
-        name: Difference(lost=state.dataset(name).covered - days, unknown=days - state.dataset(name).covered)
+        name: Difference(lost=state.dataset(name).covered - days, unknown=_unknown(state.dataset(name), days))
         for name, days in found.items()
     }
     return {name: difference for name, difference in compared.items() if difference != Difference()}
+
+
+def _unknown(dataset: DatasetState, found: Days) -> Days:
+    """The days found and not covered, but for a few right before settled ones.
+
+    Windows reach back further than what is wanted, so a run that was killed may have left days that none wants.
+    """
+    reach = SPAN_DAYS - 1
+    before = Days.joined(
+        Window(known.begin - ONE_DAY * reach, known.begin - ONE_DAY) for known in dataset.settled.ranges
+    )
+    return Days.joined(span for span in (found - dataset.covered).ranges if Days((span,)) - before)
 
 
 def mended(state: AccountState, found: Mapping[str, Days], since: date | None) -> AccountState:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
@@ -157,11 +158,16 @@ class Settling:
                 fields[day][name] = values
         return self._as_days(fields, inferred, now)
 
-    def recall(self, stored: Mapping[date, Mapping[str, object]], now: datetime) -> list[Day]:
-        """Settle what is `unsettled` with the documents of these days and of the days before them."""
-        open_days, self.unsettled = self.unsettled, set()
-        inferred = self._settle(open_days, _totals(stored) | self._edges)
-        self.unsettled.clear()
+    @property
+    def told_by_documents(self) -> AbstractSet[date]:
+        """The `unsettled` days of which documents tell the total, and that of the day before."""
+        covered = self.state.dataset(CUMULATE).covered
+        return {day for day in self.unsettled if day in covered and day - ONE_DAY in covered}
+
+    def recall(self, days: AbstractSet[date], stored: Mapping[date, Mapping[str, object]], now: datetime) -> list[Day]:
+        """Settle `unsettled` days with the documents of these days and of the days before them, as far as they tell."""
+        inferred = self._settle(days, _totals(stored) | self._edges)
+        self.unsettled -= days
         return self._as_days({}, inferred, now)
 
     def fail(self, name: str, trouble: Trouble) -> None:

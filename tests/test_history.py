@@ -19,13 +19,13 @@ from support import FakeClock, run, settings_of, stored, truth
 
 from collector.collect import Job, collect, target_of
 from collector.config import Settings
-from collector.days import FIRST_DAY, ONE_DAY, Window
+from collector.days import FIRST_DAY, ONE_DAY, Days, Window
 from collector.errors import CallKind, DatabaseError
 from collector.model import Rate, Update
 from collector.sandbox import Faults, Limits, Sandbox, World
 from collector.store.database import Database
 from collector.store.leases import lease
-from collector.store.state import from_document
+from collector.store.state import from_document, to_document
 from collector.store.writer import Writer
 from collector.wechat.account import AccountApi
 from collector.wechat.errcodes import api_error
@@ -366,6 +366,43 @@ async def test_what_could_not_be_handed_over_is_never_taken_for_stored(
     for name, key in (("user_summary", "sources"), ("user_cumulate", "cumulate_user")):
         there = {day for (_, day), document in documents.items() if key in document}
         assert {str(day) for day in state.dataset(name).covered} <= there
+
+
+async def test_a_quiet_day_is_settled_in_one_piece_with_the_answer_that_shows_it(
+    clock: FakeClock, database: Database, configured: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its total comes when summary has long said nothing of it, and the run ends there: nothing asks for it again."""
+    world = World(size=8)
+    since = NEWEST - 69 * ONE_DAY
+    put = Writer.put
+
+    async def last(self: Writer, update: Update) -> None:
+        await put(self, update)
+        raise DatabaseError("gone")
+
+    async with Sandbox(world, clock=clock.now) as sandbox:
+        settings = configured(sandbox, since=since)
+        assert (await run(settings, clock)).exit == 0
+        appid, quiet = next(
+            (account.appid, day)
+            for account in world.accounts
+            for day in Window(since + 20 * ONE_DAY, since + 60 * ONE_DAY)
+            if world.cumulate(account.appid, day) and not world.summary(account.appid, day)
+        )
+        window = Window(quiet, quiet + 6 * ONE_DAY)
+        await database["user_daily"].delete_one({"account": appid, "ref_date": str(quiet)})
+        (state,) = [from_document(state) async for state in database["accounts"].find({"_id": appid})]
+        summary, cumulate = state.dataset("user_summary"), state.dataset("user_cumulate")
+        summary = replace(summary, covered=summary.covered - Days.of([quiet]), void=Days.of([quiet]))
+        cumulate = replace(cumulate, covered=cumulate.covered - Days((window,)))
+        state = replace(state, datasets={"user_summary": summary, "user_cumulate": cumulate})
+        await database["accounts"].replace_one({"_id": appid}, to_document(state))
+        with monkeypatch.context() as patched:
+            patched.setattr(Writer, "put", last)
+            assert (await run(settings, clock)).exit == 1
+        assert (await run(settings, clock)).exit == 0
+    found = await stored(database)
+    assert found[appid, str(quiet)] == truth(world, window)[appid, str(quiet)]
 
 
 async def test_twelve_years_killed_twenty_times_are_the_truth_in_the_end(

@@ -133,6 +133,15 @@ def test_lost_and_unknown_days_are_told_by_dataset_and_datasets_that_agree_left_
     assert differences(AccountState("wxa", "a"), NOTHING) == {}
 
 
+def test_a_few_days_before_known_ones_are_no_difference() -> None:
+    """A killed run may have stored them: windows reach back further than what is wanted."""
+    state = _state(_last(10))
+    assert differences(state, {SUMMARY: _last(16), CUMULATE: _last(10)}) == {}
+    assert differences(state, {SUMMARY: _last(17), CUMULATE: _last(10)}) == {
+        SUMMARY: Difference(unknown=_last(17, until=10))
+    }
+
+
 def test_repair_covers_what_was_found_and_keeps_all_else() -> None:
     at = datetime(2026, 11, 24, 2, tzinfo=UTC)
     summary = DatasetState(

@@ -62,9 +62,9 @@ def test_the_recorded_pair_of_october_2015(payload: Payload) -> None:
     assert settling.state.dataset(CUMULATE).covered == _days("16-22")
     assert settling.state.dataset(SUMMARY).covered == _days("17-22")
     assert settling.unsettled == {date(2015, 10, 16)}
-    assert [day.ref_date for day in settling.recall({date(2015, 10, 15): {"cumulate_user": 1}}, NOW)] == [
-        RECORDED.begin
-    ]
+    assert [
+        day.ref_date for day in settling.recall({date(2015, 10, 16)}, {date(2015, 10, 15): {"cumulate_user": 1}}, NOW)
+    ] == [RECORDED.begin]
     assert settling.state.dataset(SUMMARY).covered == _days("16-22")
 
 
@@ -131,7 +131,7 @@ def test_when_summary_alone_is_asked_the_totals_come_from_what_is_stored() -> No
     assert settling.take(_answers(window, user_summary=[]), NOW) == []
     assert settling.unsettled == set(window)
     stored = {date(2015, 10, day): {"cumulate_user": total} for day, total in ((6, 1), (7, 1), (8, 2))}
-    assert [day.ref_date.day for day in settling.recall(stored, NOW)] == [7]
+    assert [day.ref_date.day for day in settling.recall(set(window), stored, NOW)] == [7]
     assert settling.unsettled == set()
 
 
@@ -340,8 +340,8 @@ class History:
             }
             self._store(settling.take(answers, now))
             if settling.unsettled and CUMULATE not in answers:
-                self._store(settling.recall(self.stored, now))
-        self._store(settling.recall(self.stored, now))
+                self._store(settling.recall(frozenset(settling.unsettled), self.stored, now))
+        self._store(settling.recall(frozenset(settling.unsettled), self.stored, now))
         self.state = settling.state
 
     def _fields(self, name: str, window: Window, shown: date) -> Any:
