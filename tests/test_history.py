@@ -374,12 +374,6 @@ async def test_a_quiet_day_is_settled_in_one_piece_with_the_answer_that_shows_it
     """Its total comes when summary has long said nothing of it, and the run ends there: nothing asks for it again."""
     world = World(size=8)
     since = NEWEST - 69 * ONE_DAY
-    put = Writer.put
-
-    async def last(self: Writer, update: Update) -> None:
-        await put(self, update)
-        raise DatabaseError("gone")
-
     async with Sandbox(world, clock=clock.now) as sandbox:
         settings = configured(sandbox, since=since)
         assert (await run(settings, clock)).exit == 0
@@ -397,12 +391,19 @@ async def test_a_quiet_day_is_settled_in_one_piece_with_the_answer_that_shows_it
         cumulate = replace(cumulate, covered=cumulate.covered - Days((window,)))
         state = replace(state, datasets={"user_summary": summary, "user_cumulate": cumulate})
         await database["accounts"].replace_one({"_id": appid}, to_document(state))
+        put = Writer.put
+
+        async def last(self: Writer, update: Update) -> None:
+            await put(self, update)
+            if any((day.account, day.ref_date) == (appid, quiet) for day in update.days):
+                raise DatabaseError("gone")
+
         with monkeypatch.context() as patched:
             patched.setattr(Writer, "put", last)
             assert (await run(settings, clock)).exit == 1
         assert (await run(settings, clock)).exit == 0
     found = await stored(database)
-    assert found[appid, str(quiet)] == truth(world, window)[appid, str(quiet)]
+    assert found[appid, str(quiet)] == truth(world, Window(since, NEWEST))[appid, str(quiet)]
 
 
 async def test_twelve_years_killed_twenty_times_are_the_truth_in_the_end(
