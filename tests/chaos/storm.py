@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from datetime import time as time_of_day
@@ -21,6 +21,7 @@ from chaos.link import HOST, Link
 from chaos.plan import Plan
 from chaos.replicas import ReplicaSet
 from chaos.site import Site
+from pymongo.errors import PyMongoError
 from support import stored
 
 from collector.days import BEIJING, ONE_DAY, beijing_day
@@ -94,7 +95,8 @@ async def storm(plan: Plan, replicas: ReplicaSet, host: Host, folder: Path) -> O
 
 async def _drop(site: Site) -> None:
     await site.replicas.recover()
-    await (await site.replicas.primary()).admin.drop_database(site.database)
+    with suppress(PyMongoError):  # after an election this very moment it stays until the end of all storms
+        await (await site.replicas.primary()).admin.drop_database(site.database)
 
 
 @asynccontextmanager
