@@ -24,7 +24,7 @@ from collector.store.local import find_mongod
 SIZE = 3
 NAME = "chaos"
 PORTS = range(20_000, 32_000)
-READY_S = 60.0
+READY_S = 120.0
 PATIENCE_S = 6.0
 MOST_LETTERS = 2_000
 POLL_S = 0.02
@@ -97,6 +97,7 @@ class Member:
             *(find_mongod(os.environ), "--replSet", NAME, "--port", str(self.port), "--bind_ip", HOST),
             *("--nounixsocket", "--dbpath", str(self.folder), "--logpath", str(self._log), "--logappend"),
             *("--quiet", "--wiredTigerCacheSizeGB", "0.25", "--oplogSize", "64"),
+            *("--syncdelay", "5"),  # what was written after the last checkpoint is done again at the start
             *("--setParameter", "diagnosticDataCollectionEnabled=false"),
         )
 
@@ -163,20 +164,21 @@ class ReplicaSet:
         """
         try:
             async with asyncio.timeout(READY_S):
-                while not all([await self._follows(member) for member in self.members]):
-                    pass
+                patience_s = PATIENCE_S
+                while not all([await self._follows(member, patience_s) for member in self.members]):
+                    patience_s *= 2
             await self.primary()
         except TimeoutError:
             raise TimeoutError("\n".join(member.last_words() for member in self.members)) from None
 
-    async def _follows(self, member: Member) -> bool:
-        """Whether a member has its place in the set within `PATIENCE_S`; else it is started anew.
+    async def _follows(self, member: Member, patience_s: float) -> bool:
+        """Whether a member has its place in the set within `patience_s`; else it is started anew.
 
         One that couldn't reach its own link as it started believes for long that it isn't in the set.
         """
         await member.start()
         try:
-            async with asyncio.timeout(PATIENCE_S):
+            async with asyncio.timeout(patience_s):
                 while not _stands_by(await member.hello()):  # noqa: ASYNC110 - other processes set no event
                     await asyncio.sleep(POLL_S)
         except TimeoutError:
