@@ -215,10 +215,7 @@ class AccountRun:
         return self._settling.recall(unsettled, stored, self._clock.now())
 
     async def _put(self, api: AccountApi, days: Sequence[Day]) -> None:
-        for name, dataset in DATASETS.items():
-            on, calls = api.budget.used(dataset.path)
-            if calls:
-                self._settling.change(name, calls_on=on, calls=calls)
+        self._settling.count({name: api.budget.used(dataset.path) for name, dataset in DATASETS.items()})
         await self._shared.writer.put(Update(days, self._settling.state))
 
     def _end(self, dataset: str | None, error: CallError) -> None:

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from itertools import pairwise
+from operator import itemgetter
 from typing import Any
 
 from collector.days import FIRST_DAY, Window
@@ -24,6 +24,7 @@ MOST_USERS = 10_000_000_000
 """More people than live on earth: a count above it is no count."""
 
 _INT64 = range(-(2**63), 2**63)
+_SUMMARY_FIELDS = {"ref_date", "user_source", "new_user", "cancel_user"}
 _DATE = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
@@ -54,27 +55,34 @@ def fold(dataset: Dataset, rows: Sequence[object], window: Window) -> Folded:
     Rows outside `window` or before 2014-12-01 are dropped and counted: WeChat's page calls the latter
     dirty. Raises `RowError` when any other row isn't of the right shape: then nothing of the answer holds.
     """
-    by_day: dict[date, list[Row]] = defaultdict(list)
-    dropped = 0
+    by_day: dict[object, list[Row]] = defaultdict(list)
     for row in rows:
-        if not isinstance(row, Mapping):
+        if not isinstance(row, dict):
             raise _wrong(row, "isn't an object")
-        day = _ref_date(row)
+        ref_date = row.get("ref_date")
+        by_day[ref_date if isinstance(ref_date, str) else None].append(row)
+    days: dict[date, Fields] = {}
+    dropped = 0
+    for rows_of_day in by_day.values():
+        day = _ref_date(rows_of_day[0])
         if day in window and day >= FIRST_DAY:
-            by_day[day].append(row)
+            days[day] = dataset.fold(rows_of_day)
         else:
-            dropped += 1
-    return Folded({day: dataset.fold(rows_of_day) for day, rows_of_day in by_day.items()}, dropped)
+            dropped += len(rows_of_day)
+    return Folded(days, dropped)
 
 
 def _fold_summary(rows: Sequence[Row]) -> Fields:
     """Sum a day's sources; source 0 is the channel "other", not the total, and may be absent."""
-    sources = sorted((_source(row) for row in rows), key=lambda source: source["user_source"])
-    for left, right in pairwise(sources):
-        if left["user_source"] == right["user_source"]:
-            raise _wrong(right, f"names user_source {right['user_source']} a second time for its day")
-    new_user = sum(source["new_user"] for source in sources)
-    cancel_user = sum(source["cancel_user"] for source in sources)
+    sources = sorted(map(_source, rows), key=itemgetter("user_source"))
+    new_user = cancel_user = 0
+    last = None
+    for source in sources:
+        if source["user_source"] == last:
+            raise _wrong(source, f"names user_source {last} a second time for its day")
+        last = source["user_source"]
+        new_user += source["new_user"]
+        cancel_user += source["cancel_user"]
     return {
         "new_user": new_user,
         "cancel_user": cancel_user,
@@ -92,14 +100,20 @@ def _fold_cumulate(rows: Sequence[Row]) -> Fields:
 
 def _source(row: Row) -> dict[str, Any]:
     """One source of a day, its known fields checked, its unknown ones kept as they came."""
-    known = {key: _count(row, key) for key in ("user_source", "new_user", "cancel_user")}
-    unknown = {_key(key): _storable(value) for key, value in row.items() if key not in known and key != "ref_date"}
+    known = {
+        "user_source": _count(row, "user_source"),
+        "new_user": _count(row, "new_user"),
+        "cancel_user": _count(row, "cancel_user"),
+    }
+    if len(row) == len(_SUMMARY_FIELDS) and row.keys() == _SUMMARY_FIELDS:
+        return known
+    unknown = {_key(key): _storable(value) for key, value in row.items() if key not in _SUMMARY_FIELDS}
     return {**unknown, **known}
 
 
 def _count(row: Row, key: str) -> int:
     value = row.get(key)
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MOST_USERS:
+    if type(value) is not int or not 0 <= value <= MOST_USERS:
         raise _wrong(row, f"has no whole number from 0 to {MOST_USERS:,} as {key}")
     return value
 

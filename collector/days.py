@@ -6,7 +6,6 @@ zone the host is in. Every instant that comes in here must carry a zone.
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, timezone
@@ -17,6 +16,8 @@ FIRST_DAY = date(2014, 12, 1)
 """The oldest day that WeChat keeps; rows of earlier days are dirty (its page of the API says so)."""
 
 ONE_DAY = timedelta(days=1)
+
+_FIRST_NUMBER = date(2012, 1, 1).toordinal()
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -45,82 +46,84 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Days:
-    """A set of days, kept as the fewest ranges: `ranges` are sorted, disjoint and not adjacent.
+    """A set of days as one number: bit n of `bits` is the n-th day after the first of 2012.
 
-    Memory follows the number of holes, not of days. Make one with `of` or `between`, combine with `|`, `&`, `-`.
+    So sets of ten years combine in less than a microsecond. Make one with `of`, `between` or `joined`, combine with
+    `|`, `&`, `-`. Raises `ValueError` for days before 2012, when there was no official account.
     """
 
-    ranges: tuple[Window, ...] = ()
+    bits: int = 0
 
     @classmethod
     def of(cls, days: Iterable[date]) -> Days:
         """The set of `days`, in any order."""
-        return cls.joined(Window(day, day) for day in days)
+        numbers = [day.toordinal() for day in days]
+        first = min(numbers, default=_FIRST_NUMBER)
+        bits = 0
+        for number in numbers:
+            bits |= 1 << number - first  # a short number, as long as the days lie near each other
+        return cls(bits << first - _FIRST_NUMBER)
 
     @classmethod
     def between(cls, begin: date, end: date) -> Days:
         """All days from `begin` to `end`, both counted; none when `begin` is after `end`."""
-        return cls((Window(begin, end),)) if begin <= end else cls()
+        return cls(_run(begin, end)) if begin <= end else cls()
 
     @classmethod
     def joined(cls, windows: Iterable[Window]) -> Days:
         """The days of any windows, which may overlap."""
-        ranges: list[Window] = []
-        for window in sorted(windows):
-            if ranges and window.begin <= ranges[-1].end + ONE_DAY:
-                ranges[-1] = Window(ranges[-1].begin, max(ranges[-1].end, window.end))
-            else:
-                ranges.append(window)
-        return cls(tuple(ranges))
+        bits = 0
+        for window in windows:
+            bits |= _run(window.begin, window.end)
+        return cls(bits)
 
     def __or__(self, other: Days) -> Days:
-        if not other.ranges or not self.ranges:
-            return self if self.ranges else other
-        return Days.joined((*self.ranges, *other.ranges))
+        return Days(self.bits | other.bits)
 
     def __sub__(self, other: Days) -> Days:
-        left: list[Window] = []
-        holes = other.ranges
-        first = 0
-        for window in self.ranges:
-            begin = window.begin
-            while first < len(holes) and holes[first].end < begin:
-                first += 1
-            for hole in holes[first:]:
-                if hole.begin > window.end or begin > window.end:
-                    break
-                if hole.begin > begin:
-                    left.append(Window(begin, hole.begin - ONE_DAY))
-                begin = hole.end + ONE_DAY
-            if begin <= window.end:
-                left.append(Window(begin, window.end))
-        return Days(tuple(left))
+        return Days((self.bits ^ other.bits) & self.bits)
 
     def __and__(self, other: Days) -> Days:
-        return self - (self - other)
+        return Days(self.bits & other.bits)
 
     def __bool__(self) -> bool:
-        return bool(self.ranges)
+        return self.bits != 0
 
     def __len__(self) -> int:
-        return sum(map(len, self.ranges))
+        return self.bits.bit_count()
 
     def __contains__(self, day: date) -> bool:
-        after = bisect_right(self.ranges, day, key=lambda window: window.begin)
-        return after > 0 and day <= self.ranges[after - 1].end
+        return self.bits >> _number(day) & 1 == 1
 
     def __iter__(self) -> Iterator[date]:
         return chain.from_iterable(self.ranges)
 
+    def __repr__(self) -> str:
+        return f"Days({', '.join(map(str, self.ranges))})"
+
+    @property
+    def ranges(self) -> tuple[Window, ...]:
+        """The fewest windows that hold these days and no others, oldest first."""
+        found = []
+        left, number = self.bits, 0
+        while left:
+            gap = _zeros(left)
+            left >>= gap
+            length = _zeros(left + 1)
+            left >>= length
+            found.append(Window(_day(number + gap), _day(number + gap + length - 1)))
+            number += gap + length
+        return tuple(found)
+
     @property
     def oldest(self) -> date | None:
         """The oldest day, or None of an empty set."""
-        return self.ranges[0].begin if self.ranges else None
+        return _day(_zeros(self.bits)) if self.bits else None
 
     @property
     def newest(self) -> date | None:
         """The newest day, or None of an empty set."""
-        return self.ranges[-1].end if self.ranges else None
+        return _day(self.bits.bit_length() - 1) if self.bits else None
 
     def windows(self, span_days: int) -> list[Window]:
         """The fewest windows of `span_days` each that hold all these days, newest first.
@@ -129,12 +132,28 @@ class Days:
         but not before `FIRST_DAY`.
         """
         cut: list[Window] = []
-        for held in reversed(self.ranges):
-            end = min(held.end, cut[-1].begin - ONE_DAY) if cut else held.end
-            while end >= held.begin:
-                cut.append(Window(max(FIRST_DAY, end - ONE_DAY * (span_days - 1)), end))
-                end = cut[-1].begin - ONE_DAY
+        left = self
+        while (end := left.newest) is not None:
+            cut.append(Window(max(FIRST_DAY, end - ONE_DAY * (span_days - 1)), end))
+            left -= Days.between(cut[-1].begin, end)
         return cut
+
+
+def _number(day: date) -> int:
+    return day.toordinal() - _FIRST_NUMBER
+
+
+def _day(number: int) -> date:
+    return date.fromordinal(number + _FIRST_NUMBER)
+
+
+def _run(begin: date, end: date) -> int:
+    return ((1 << ((end - begin).days + 1)) - 1) << _number(begin)
+
+
+def _zeros(bits: int) -> int:
+    """How many zeros follow the last one of `bits`, which isn't 0."""
+    return (bits & -bits).bit_length() - 1
 
 
 NO_DAYS = Days()

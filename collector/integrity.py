@@ -92,7 +92,7 @@ def _unknown(dataset: DatasetState, found: Days) -> Days:
     before = Days.joined(
         Window(known.begin - ONE_DAY * reach, known.begin - ONE_DAY) for known in dataset.settled.ranges
     )
-    return Days.joined(span for span in (found - dataset.covered).ranges if Days((span,)) - before)
+    return Days.joined(span for span in (found - dataset.covered).ranges if Days.joined([span]) - before)
 
 
 def mended(state: AccountState, found: Mapping[str, Days], since: date | None) -> AccountState:

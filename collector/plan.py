@@ -93,7 +93,7 @@ def _asks(lacking: Mapping[str, Days], among: Days) -> list[Ask]:
     """The fewest windows that hold what is `lacking` of the days `among`, newest first."""
     wanted = Days.joined(window for days in lacking.values() for window in (days & among).ranges)
     return [
-        Ask(window, tuple(name for name, days in lacking.items() if days & Days((window,))))
+        Ask(window, tuple(name for name, days in lacking.items() if days & Days.joined([window])))
         for window in wanted.windows(SPAN_DAYS)
     ]
 

@@ -33,15 +33,18 @@ MOST_EDGES = 16
 """Totals kept of neighbouring windows, which are answered nearly in order."""
 
 
-def answered(dataset: DatasetState, asked: Days, came: Iterable[date], *, today: date, newest: date) -> DatasetState:
+def answered(dataset: DatasetState, asked: Days, came: Days, *, today: date, newest: date) -> DatasetState:
     """The state after an answer of `asked` days that brought rows for those that `came`.
 
     Days without a row are void once answers on two Beijing days (`today` is the one of this answer) had none,
     both at `EMPTY_AGE_DAYS` or more, counted from `newest`; younger ones stay as they are.
     """
-    dataset = covering(dataset, Days.of(came))
-    old_enough = Days.between(asked.oldest, newest - ONE_DAY * EMPTY_AGE_DAYS) if asked.oldest else NO_DAYS
-    empty = (asked & old_enough) - dataset.settled
+    dataset = covering(dataset, came)
+    empty = asked - came - dataset.settled
+    if empty.oldest:
+        empty &= Days.between(empty.oldest, newest - ONE_DAY * EMPTY_AGE_DAYS)
+    if not empty:
+        return dataset
     before = joined(days for on, days in dataset.empty.items() if on != today)
     kept = {on: days - empty for on, days in dataset.empty.items()}
     kept[today] = kept.get(today, NO_DAYS) | (empty - before)
@@ -50,7 +53,7 @@ def answered(dataset: DatasetState, asked: Days, came: Iterable[date], *, today:
 
 def covering(dataset: DatasetState, days: Days) -> DatasetState:
     """The state with the figures of `days` stored."""
-    if not days:
+    if not days - dataset.covered:
         return dataset
     empty = {on: left for on, was in dataset.empty.items() if (left := was - days)}
     return replace(dataset, covered=dataset.covered | days, void=dataset.void - days, empty=empty)
@@ -145,10 +148,9 @@ class Settling:
 
     def take(self, answers: Mapping[str, Answer], now: datetime) -> list[Day]:
         """Learn from the answers to one window; returns the days to be stored, with the state that they justify."""
-        for name, answer in answers.items():
-            self._learn(name, answer, now)
+        silent = {name: self._learn(name, answer, now) for name, answer in answers.items()}
         totals = _totals(answers[CUMULATE].days) if CUMULATE in answers else {}
-        self._doubt(answers, totals | self._edges)
+        self._doubt(silent.get(SUMMARY, NO_DAYS), totals | self._edges)
         inferred = self._settle(self._left_out(answers) | self._waiting_for(totals), totals | self._edges)
         self._keep_edges(answers, totals)
         self._find_birth(answers, totals)
@@ -177,8 +179,17 @@ class Settling:
 
     def change(self, name: str, **known: Any) -> None:
         """Know something else of a dataset."""
-        changed = replace(self.state.dataset(name), **known)
-        self.state = replace(self.state, datasets={**self.state.datasets, name: changed})
+        self._know({name: replace(self.state.dataset(name), **known)})
+
+    def count(self, used: Mapping[str, tuple[date, int]]) -> None:
+        """Know how many calls of each dataset were made on which Beijing day."""
+        self._know(
+            {
+                name: replace(self.state.dataset(name), calls_on=on, calls=calls)
+                for name, (on, calls) in used.items()
+                if calls
+            }
+        )
 
     @property
     def lacks_newest(self) -> bool:
@@ -209,22 +220,27 @@ class Settling:
         silence = walked_into_silence(self.state, known_empty(self.state) | empty_now)
         return silence is not None and window.end <= silence
 
-    def _learn(self, name: str, answer: Answer, now: datetime) -> None:
-        window = Days((answer.window,))
+    def _know(self, datasets: Mapping[str, DatasetState]) -> None:
+        self.state = replace(self.state, datasets={**self.state.datasets, **datasets})
+
+    def _learn(self, name: str, answer: Answer, now: datetime) -> Days:
+        """Know what the answer says of its own days; returns those without a row."""
+        window, came = Days.joined([answer.window]), Days.of(answer.days)
         dataset = self.state.dataset(name)
-        dataset = answered(dataset, window, answer.days, today=beijing_day(now), newest=self._target.newest)
+        dataset = answered(dataset, window, came, today=beijing_day(now), newest=self._target.newest)
         refreshed_to, looked = dataset.refreshed_to, dataset.looked
         if name in self._look_left:
-            self._look_left[name] -= Days((answer.asked,))
+            self._look_left[name] -= Days.joined([answer.asked])
             looked |= window & Days.between(FIRST_DAY, self.newest - ONE_DAY * (self._target.lookback_days - 1))
             if not self._look_left[name]:
                 del self._look_left[name]
                 refreshed_to, looked = self._target.newest, NO_DAYS
-        self._empty_now[name] |= window - Days.of(answer.days)
+        self._empty_now[name] |= window - came
         if name == SUMMARY and answer.days:
             self._newest_row = max(self._newest_row or FIRST_DAY, *answer.days)
-        known = {key: getattr(dataset, key) for key in ("covered", "void", "empty")}
-        self.change(name, **known, refreshed_to=refreshed_to, looked=looked, last_success=now, last_error=None)
+        learnt = replace(dataset, refreshed_to=refreshed_to, looked=looked, last_success=now, last_error=None)
+        self._know({name: learnt})
+        return window - came
 
     def _left_out(self, answers: Mapping[str, Answer]) -> set[date]:
         """The days that summary has said nothing of, now or before, though cumulate has them.
@@ -235,18 +251,14 @@ class Settling:
         windows = (answer.window for answer in answers.values())
         heard = _empty(summary) & Days.joined(Window(window.begin, window.end + ONE_DAY) for window in windows)
         if SUMMARY in answers:
-            heard |= Days((answers[SUMMARY].window,))
+            heard |= Days.joined([answers[SUMMARY].window])
         return set((heard & self.state.dataset(CUMULATE).covered) - summary.covered)
 
-    def _doubt(self, answers: Mapping[str, Answer], totals: Mapping[date, int]) -> None:
+    def _doubt(self, silent: Days, totals: Mapping[date, int]) -> None:
         """Days that summary leaves out though their total moved after all can't be zeros: they are pending again."""
-        if SUMMARY not in answers:
-            return
-        silent = Days((answers[SUMMARY].window,)) - Days.of(answers[SUMMARY].days)
         covered = self.state.dataset(SUMMARY).covered
-        self.change(
-            SUMMARY, covered=covered - Days.of(day for day in silent & covered if is_quiet(day, totals) is False)
-        )
+        if moved := Days.of(day for day in silent & covered if is_quiet(day, totals) is False):
+            self.change(SUMMARY, covered=covered - moved)
 
     def _waiting_for(self, totals: Mapping[date, int]) -> set[date]:
         return {day for day in self.unsettled if day - ONE_DAY in totals}
@@ -292,7 +304,8 @@ class Settling:
         if self._first and self._first[1] and self._first[0] == _first_stored(self.state):
             empty = _empty(self.state.dataset(CUMULATE)) | self._empty_now[CUMULATE]
             born = self._first[0] if self._first[0] - ONE_DAY in empty else born
-        self.state = replace(self.state, born=born)
+        if born:
+            self.state = replace(self.state, born=born)
 
     def _as_days(self, fields: Mapping[date, Mapping[str, Fields]], quiet: list[date], now: datetime) -> list[Day]:
         account, name = self.state.account, self.state.name

@@ -388,7 +388,7 @@ async def test_a_quiet_day_is_settled_in_one_piece_with_the_answer_that_shows_it
         (state,) = [from_document(state) async for state in database["accounts"].find({"_id": appid})]
         summary, cumulate = state.dataset("user_summary"), state.dataset("user_cumulate")
         summary = replace(summary, covered=summary.covered - Days.of([quiet]), void=Days.of([quiet]))
-        cumulate = replace(cumulate, covered=cumulate.covered - Days((window,)))
+        cumulate = replace(cumulate, covered=cumulate.covered - Days.joined([window]))
         state = replace(state, datasets={"user_summary": summary, "user_cumulate": cumulate})
         await database["accounts"].replace_one({"_id": appid}, to_document(state))
         put = Writer.put

@@ -192,7 +192,7 @@ def test_every_day_wanted_and_not_settled_is_asked_of_its_dataset_once(
         assert not (wanted - dataset.settled) - asked
         assert not planned.lookback.get(name, NO_DAYS) - asked
         for ask in asks:
-            lacks = ((wanted - dataset.settled) | planned.lookback.get(name, NO_DAYS)) & Days((ask.window,))
+            lacks = ((wanted - dataset.settled) | planned.lookback.get(name, NO_DAYS)) & Days.joined([ask.window])
             assert (name in ask.datasets) == bool(lacks)
 
 

@@ -147,23 +147,23 @@ def test_a_void_day_turns_out_quiet_when_cumulate_comes_at_last() -> None:
 def test_a_row_that_comes_after_all_replaces_the_zeros_in_the_state_it_changes_nothing() -> None:
     day = date(2015, 10, 10)
     state = covering(DatasetState(), _days("10"))
-    assert answered(state, Days.of([day]), [day], today=date(2015, 10, 23), newest=date(2015, 10, 12)) == state
+    assert answered(state, Days.of([day]), Days.of([day]), today=date(2015, 10, 23), newest=date(2015, 10, 12)) == state
 
 
 def test_a_day_is_void_after_two_answers_without_a_row_on_two_beijing_days_at_age_six() -> None:
     day = Days.of([date(2015, 10, 10)])
     newest = date(2015, 10, 16)
-    once = answered(DatasetState(), day, [], today=date(2015, 10, 17), newest=newest)
+    once = answered(DatasetState(), day, Days.of([]), today=date(2015, 10, 17), newest=newest)
     assert (once.void, once.empty) == (NO_DAYS, {date(2015, 10, 17): day})
-    assert answered(once, day, [], today=date(2015, 10, 17), newest=newest) == once
-    twice = answered(once, day, [], today=date(2015, 10, 18), newest=newest)
+    assert answered(once, day, Days.of([]), today=date(2015, 10, 17), newest=newest) == once
+    twice = answered(once, day, Days.of([]), today=date(2015, 10, 18), newest=newest)
     assert (twice.void, twice.empty) == (day, {})
     assert covering(twice, day) == DatasetState(covered=day)
 
 
 def test_younger_days_without_a_row_stay_pending() -> None:
     young = _days("11-16")
-    state = answered(DatasetState(), young, [], today=date(2015, 10, 17), newest=date(2015, 10, 16))
+    state = answered(DatasetState(), young, Days.of([]), today=date(2015, 10, 17), newest=date(2015, 10, 16))
     assert state == DatasetState()
 
 
@@ -217,7 +217,7 @@ def test_a_row_older_than_the_birth_undoes_it() -> None:
 def test_zeros_whose_total_moves_after_all_are_pending_again() -> None:
     day = date(2015, 10, 20)
     window = Window(day - ONE_DAY, day)
-    covered = DatasetState(covered=Days((window,)))
+    covered = DatasetState(covered=Days.joined([window]))
     settling = _settling(date(2015, 10, 23), replace(NEW, datasets={SUMMARY: covered, CUMULATE: covered}))
     rows = [_row(window.begin, 5), _row(window.end, 9)]
     settling.take(_answers(window, user_summary=[_sources(window.begin, 0, 0)], user_cumulate=rows), NOW)

@@ -194,7 +194,10 @@ async def test_an_account_without_a_state_gets_one_that_bears_the_name_of_its_do
     collected.settings = replace(collected.settings, accounts=renamed)
     assert [found.name for found in (await collected.verify(repair=True)).findings] == [f"new-{broken.name}"]
     state = (await load(database))[broken.appid]
-    assert (state.name, state.dataset(CUMULATE).covered) == (broken.name, collected.of(CUMULATE, Days((ALL_DAYS,))))
+    assert (state.name, state.dataset(CUMULATE).covered) == (
+        broken.name,
+        collected.of(CUMULATE, Days.joined([ALL_DAYS])),
+    )
 
 
 DAMAGES: list[dict[str, Any]] = [

@@ -10,11 +10,14 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
+    Task,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
 from collector.model import AccountResult, Outcome
 from collector.report.watch import Watch
@@ -40,13 +43,23 @@ class Bars(Watch):
         self._advance(f"{self._failed} failed")
 
     def window(self) -> None:
-        """Count a window, and tell how many a second there are."""
-        speed = next((task.speed for task in self._progress.tasks if task.id == self._task), None)
-        self._advance(f"{speed or 0:.0f}/s")
+        """Count a window."""
+        self._advance(None)
 
-    def _advance(self, told: str) -> None:
+    def _advance(self, told: str | None) -> None:
         if self._task is not None:
             self._progress.update(self._task, advance=1, told=told)
+
+
+class _Told(ProgressColumn):
+    """The unit, and what is told of it: how many a second there are where there is nothing else to tell.
+
+    It is worked out as often as it is drawn, since it takes as long as a window's other work.
+    """
+
+    def render(self, task: Task) -> Text:
+        told = task.fields["told"]
+        return Text(f"{task.description}, {f'{task.speed or 0:.0f}/s' if told is None else told}")
 
 
 @contextmanager
@@ -55,7 +68,7 @@ def progress(console: Console) -> Iterator[Watch]:
     columns = (
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("{task.description}, {task.fields[told]}"),
+        _Told(),
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from datetime import date
+from math import inf
+from time import monotonic
 
 from asyncio_throttle import Throttler
 
@@ -32,6 +34,7 @@ class Limiter:
         self._spacing_s = rate.spacing_s
         self._throttler = _throttler(self._spacing_s)
         self._paused = False
+        self._turn_s = -inf
         self.slowdowns = 0
 
     async def acquire(self) -> int:
@@ -40,15 +43,27 @@ class Limiter:
         One waiter polls at a time, the others stand behind the lock. Raises `StoppedError` when a stop
         signal ends the wait.
         """
+        self._stop.check()
+        if self._is_free():  # most often, where the network is slower than the rate
+            await self._turn()
+            return self.slowdowns
         async with self._stop.ends(), self._lock:
             while True:
-                await self._throttler.acquire()
+                await self._turn()
                 if not self._paused:
                     return self.slowdowns
                 # A slow-down may come while this waits, so the turn counts only after the pause.
                 slowdowns = self.slowdowns
                 await self._clock.sleep(60 - self._clock.now().timestamp() % 60)
                 self._paused = slowdowns != self.slowdowns
+
+    def _is_free(self) -> bool:
+        """Whether nobody waits, and a turn could be had at once."""
+        return not self._paused and not self._lock.locked() and monotonic() - self._turn_s > self._spacing_s
+
+    async def _turn(self) -> None:
+        await self._throttler.acquire()
+        self._turn_s = monotonic()
 
     def slow_down(self, slowdowns_then: int) -> bool:
         """Pause until the next minute and halve the rate (45011); False when that was done too often already.
