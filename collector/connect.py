@@ -35,7 +35,8 @@ async def connect(settings: Settings, *, clock: Clock, stop: Stop) -> AsyncItera
         timeout_s=api.timeout, connections=connections, stop=stop, ipv4_only=api.ipv4_only
     ) as client:
         route = Route(client, api.hosts, api.proxy, secrets)
-        yield Access(route, secrets, settings.components, clock=clock, stop=stop)
+        most = settings.run.workers * MOST_IN_FLIGHT
+        yield Access(route, secrets, settings.components, most_in_flight=most, clock=clock, stop=stop)
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,7 +105,7 @@ def _source(row: Row) -> dict[str, Any]:
         "new_user": _count(row, "new_user"),
         "cancel_user": _count(row, "cancel_user"),
     }
-    if len(row) == len(_SUMMARY_FIELDS) and row.keys() == _SUMMARY_FIELDS:
+    if row.keys() <= _SUMMARY_FIELDS:
         return known
     unknown = {_key(key): _storable(value) for key, value in row.items() if key not in _SUMMARY_FIELDS}
     return {**unknown, **known}

@@ -44,8 +44,9 @@ def begun(account: Account, known: AccountState | None, target: Target) -> Accou
 class Pool:
     """The workers: each takes the next account when it is done with one.
 
-    `size` accounts are at work at once. As many more have their token by then, so that no account at work waits
-    for one. `states` is what is known of each account, and follows what the run learns.
+    `size` accounts could be at work at once with all the calls that one may have in flight. Twice as many are, since
+    most have less to ask at times: while they wait for a token, or for the last of their answers. `states` is what is
+    known of each account, and follows what the run learns.
     """
 
     def __init__(
@@ -56,7 +57,6 @@ class Pool:
         self._states = states
         self._tally = tally
         self._shared = shared
-        self._at_work = asyncio.Semaphore(size)
         self._kept: dict[str, tuple[Settling, Token | None]] = {}
         self._asked_from: dict[str, date] = {}
 
@@ -133,8 +133,7 @@ class Pool:
         api = AccountApi(account, shared.access, token)
         try:
             await work.log_in(api)
-            async with self._at_work:
-                return await work.collect(api)
+            return await work.collect(api)
         except CollectorError:
             raise
         except Exception as error:

@@ -33,22 +33,25 @@ MOST_EDGES = 16
 """Totals kept of neighbouring windows, which are answered nearly in order."""
 
 
-def answered(dataset: DatasetState, asked: Days, came: Days, *, today: date, newest: date) -> DatasetState:
-    """The state after an answer of `asked` days that brought rows for those that `came`.
+def answered(
+    dataset: DatasetState, asked: Days, came: Days, *, today: date, newest: date, **known: Any
+) -> DatasetState:
+    """The state after an answer of `asked` days that brought rows for those that `came`, and with what else is `known`.
 
     Days without a row are void once answers on two Beijing days (`today` is the one of this answer) had none,
     both at `EMPTY_AGE_DAYS` or more, counted from `newest`; younger ones stay as they are.
     """
-    dataset = covering(dataset, came)
-    empty = asked - came - dataset.settled
-    if empty.oldest:
-        empty &= Days.between(empty.oldest, newest - ONE_DAY * EMPTY_AGE_DAYS)
-    if not empty:
-        return dataset
-    before = joined(days for on, days in dataset.empty.items() if on != today)
-    kept = {on: days - empty for on, days in dataset.empty.items()}
-    kept[today] = kept.get(today, NO_DAYS) | (empty - before)
-    return replace(dataset, void=dataset.void | (empty & before), empty={on: days for on, days in kept.items() if days})
+    covered, void, empty = dataset.covered | came, dataset.void - came, dataset.empty
+    if empty:
+        empty = {on: left for on, days in empty.items() if (left := days - came)}
+    silent = asked - covered - void
+    if silent.oldest and (old := silent & Days.between(silent.oldest, newest - ONE_DAY * EMPTY_AGE_DAYS)):
+        before = joined(days for on, days in empty.items() if on != today)
+        void |= old & before
+        kept = {on: days - old for on, days in empty.items()}
+        kept[today] = kept.get(today, NO_DAYS) | (old - before)
+        empty = {on: days for on, days in kept.items() if days}
+    return replace(dataset, covered=covered, void=void, empty=empty, **known)
 
 
 def covering(dataset: DatasetState, days: Days) -> DatasetState:
@@ -148,10 +151,13 @@ class Settling:
 
     def take(self, answers: Mapping[str, Answer], now: datetime) -> list[Day]:
         """Learn from the answers to one window; returns the days to be stored, with the state that they justify."""
-        silent = {name: self._learn(name, answer, now) for name, answer in answers.items()}
+        came = {name: Days.of(answer.days) for name, answer in answers.items()}
+        self._know({name: self._learnt(name, answer, came[name], now) for name, answer in answers.items()})
         totals = _totals(answers[CUMULATE].days) if CUMULATE in answers else {}
-        self._doubt(silent.get(SUMMARY, NO_DAYS), totals | self._edges)
-        inferred = self._settle(self._left_out(answers) | self._waiting_for(totals), totals | self._edges)
+        near = totals | self._edges
+        if SUMMARY in answers:
+            self._doubt(Days.joined([answers[SUMMARY].window]) - came[SUMMARY], near)
+        inferred = self._settle(self._left_out(answers) | self._waiting_for(totals), near)
         self._keep_edges(answers, totals)
         self._find_birth(answers, totals)
         fields: dict[date, dict[str, Fields]] = defaultdict(dict)
@@ -223,11 +229,10 @@ class Settling:
     def _know(self, datasets: Mapping[str, DatasetState]) -> None:
         self.state = replace(self.state, datasets={**self.state.datasets, **datasets})
 
-    def _learn(self, name: str, answer: Answer, now: datetime) -> Days:
-        """Know what the answer says of its own days; returns those without a row."""
-        window, came = Days.joined([answer.window]), Days.of(answer.days)
+    def _learnt(self, name: str, answer: Answer, came: Days, now: datetime) -> DatasetState:
+        """What the answer says of its own days, of which those `came` that have a row."""
+        window = Days.joined([answer.window])
         dataset = self.state.dataset(name)
-        dataset = answered(dataset, window, came, today=beijing_day(now), newest=self._target.newest)
         refreshed_to, looked = dataset.refreshed_to, dataset.looked
         if name in self._look_left:
             self._look_left[name] -= Days.joined([answer.asked])
@@ -236,11 +241,10 @@ class Settling:
                 del self._look_left[name]
                 refreshed_to, looked = self._target.newest, NO_DAYS
         self._empty_now[name] |= window - came
-        if name == SUMMARY and answer.days:
-            self._newest_row = max(self._newest_row or FIRST_DAY, *answer.days)
-        learnt = replace(dataset, refreshed_to=refreshed_to, looked=looked, last_success=now, last_error=None)
-        self._know({name: learnt})
-        return window - came
+        if name == SUMMARY and came.newest:
+            self._newest_row = max(self._newest_row or FIRST_DAY, came.newest)
+        known = {"refreshed_to": refreshed_to, "looked": looked, "last_success": now, "last_error": None}
+        return answered(dataset, window, came, today=beijing_day(now), newest=self.newest, **known)
 
     def _left_out(self, answers: Mapping[str, Answer]) -> set[date]:
         """The days that summary has said nothing of, now or before, though cumulate has them.

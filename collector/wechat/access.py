@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping
 
 from collector.model import Account, Component, FromComponent, TokenKind
@@ -21,11 +22,19 @@ _BY_SECRET: Mapping[TokenKind, Callable[[Account, Route, Secrets], Source]] = {
 class Access:
     """The client, the common route, the secrets and the third-party platforms of a run, its clock and its stop signal.
 
-    Nothing is asked before it is needed.
+    Nothing is asked before it is needed. `in_flight` are the places of the data calls that may be in flight at once,
+    `most_in_flight` in number: an account takes those that others don't need.
     """
 
     def __init__(
-        self, route: Route, secrets: Secrets, components: Iterable[Component] = (), *, clock: Clock, stop: Stop
+        self,
+        route: Route,
+        secrets: Secrets,
+        components: Iterable[Component] = (),
+        *,
+        most_in_flight: int,
+        clock: Clock,
+        stop: Stop,
     ) -> None:
         self.client = route.client
         self.route = route
@@ -33,6 +42,7 @@ class Access:
         self.components = {
             component.name: ComponentApi(component, route, secrets, clock=clock) for component in components
         }
+        self.in_flight = asyncio.Semaphore(most_in_flight)
         self.clock = clock
         self.stop = stop
         self._routes = {(route.hosts, route.proxy): route}
