@@ -29,8 +29,16 @@ lint: $(VENV)/installed ## Check style, types and who imports whom
 	@$(BIN)/lint-imports --no-logo
 
 .PHONY: bench
-bench: $(VENV)/installed ## Measure speed against a sandbox with latency
-	@$(BIN)/python bench/throughput.py
+bench: $(VENV)/installed ## Measure cost and speed beside the least possible and a wechatpy script (ARGS='history daily': these alone)
+	@$(BIN)/python -m bench $(ARGS)
+
+.PHONY: curves
+curves: $(VENV)/installed ## Measure how cost grows with accounts, history, workers and latency, and draw it for the docs
+	@$(BIN)/python -m bench.curves $(ARGS)
+
+.PHONY: guard
+guard: $(VENV)/installed ## The bench in a minute: fail when a ratio is more than twice as bad as the one recorded
+	@$(BIN)/python -m bench --guard
 
 STORMS ?= 200
 SEED ?= 1
@@ -55,6 +63,10 @@ mutants: $(VENV)/mutation ## Break what decides and stores, line by line in a co
 		END { for (module in all) { printf "%s: %d of %d\n", module, noticed[module], all[module]; \
 			low += noticed[module] < 0.9 * all[module] } exit low > 0 }' build/mutants/results
 
+.PHONY: audit
+audit: $(VENV)/audit ## Look for known vulnerabilities in what is installed; without the database, say so
+	@$(BIN)/python tests/audit.py
+
 .PHONY: clean
 clean: ## Remove what the other targets made
 	rm -rf $(VENV) .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
@@ -78,4 +90,9 @@ $(VENV)/fuzz: $(VENV)/installed
 # Nor for what breaks the code on purpose.
 $(VENV)/mutation: $(VENV)/installed
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[mutation]'
+	@touch $@
+
+# Nor for what looks them all up.
+$(VENV)/audit: $(VENV)/installed
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[audit]'
 	@touch $@

@@ -31,7 +31,7 @@ from collector.errors import (
     StoppedError,
     UnwantedError,
 )
-from collector.model import Account, AccountResult, Day, Failure, Notice, Outcome, Trouble, Update
+from collector.model import Account, AccountResult, AccountState, Day, Failure, Notice, Outcome, Trouble, Update
 from collector.plan import Ask
 from collector.settle import Answer, Settling
 from collector.store.database import find_days
@@ -94,9 +94,11 @@ class AccountRun:
     ) -> None:
         self._account = account
         self._asks = iter(asks)
+        self._lanes = min(MOST_IN_FLIGHT, len(asks))
         self._planned = Counter(name for ask in asks for name in ask.datasets)
         self._answered: Counter[str] = Counter()
         self._settling = settling
+        self._handed_over: AccountState | None = None
         self._shared = shared
         self._clock = shared.access.clock
         self._goes_on = goes_on
@@ -131,7 +133,7 @@ class AccountRun:
         if self._planned:
             with first_of_group():
                 async with asyncio.TaskGroup() as lanes:
-                    for _ in range(MOST_IN_FLIGHT):
+                    for _ in range(self._lanes):
                         lanes.create_task(self._lane(api))
             await self._finish(api)
         return self._result()
@@ -215,8 +217,12 @@ class AccountRun:
         return self._settling.recall(unsettled, stored, self._clock.now())
 
     async def _put(self, api: AccountApi, days: Sequence[Day]) -> None:
+        """Hand over days and what is known by now, if any of it is new."""
         self._settling.count({name: api.budget.used(dataset.path) for name, dataset in DATASETS.items()})
-        await self._shared.writer.put(Update(days, self._settling.state))
+        state = self._settling.state
+        if days or state != self._handed_over:
+            await self._shared.writer.put(Update(days, state))
+            self._handed_over = state
 
     def _end(self, dataset: str | None, error: CallError) -> None:
         """Choose what ends with this error: the window, its dataset or the account; as a failure or with a notice."""

@@ -59,6 +59,7 @@ class Pool:
         self._shared = shared
         self._kept: dict[str, tuple[Settling, Token | None]] = {}
         self._asked_from: dict[str, date] = {}
+        self._with_history: set[str] = set()
 
     async def begin(self) -> None:
         """Make the states ready: names as they are configured, and what a backfill wants to be remembered."""
@@ -79,6 +80,8 @@ class Pool:
         """What is missing of older days, of all datasets that can still be asked."""
         accounts = []
         for account in self._tally.accounts:
+            if account.appid not in self._with_history:
+                continue  # its newest days were all, and their answers make no older ones wanted
             planned = self._plan(account, history=True)
             if not self._tally.can_go_on(account):
                 continue
@@ -121,6 +124,8 @@ class Pool:
         """One account's result; even a mistake of ours stops that account alone."""
         shared, appid = self._shared, account.appid
         asks, goes_on = (planned.history, False) if history else (planned.daily, bool(planned.history))
+        if not history and (planned.history or planned.windows_held):
+            self._with_history.add(appid)
         if planned.daily and not history:
             self._asked_from[appid] = planned.daily[-1].window.begin
         fresh = (Settling(self._states[appid], planned, self._target), None)

@@ -115,7 +115,7 @@ class Tally:
         if not access.client.answered and self.unreachable >= enough:
             raise UnreachableError(
                 f"WeChat can't be reached: {counted(self.unreachable, 'account')} tried "
-                f"{', '.join(access.route.hosts)} and none had an answer. "
+                f"{', '.join(access.route.hosts)} and none had an answer ({access.client.trouble}). "
                 "Check this host's network, the proxy and api.hosts"
             )
 

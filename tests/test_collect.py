@@ -410,7 +410,7 @@ async def test_a_stop_finishes_what_is_in_flight_stores_it_and_skips_the_rest(
 
         result = await run(settings, clock, stop, StopAfterTheFirst())
     assert (result.exit, result.status) == (143, "stopped")
-    assert 1 <= result.outcomes[Outcome.OK] <= 5
+    assert 1 <= result.outcomes[Outcome.OK] <= 10  # two calls each: as many as five workers may have in flight
     assert result.outcomes[Outcome.SKIPPED] == 30 - result.outcomes[Outcome.OK]
     assert result.failures == ()
     expected = truth(world, LAST_WEEK)

@@ -201,7 +201,7 @@ class UrlJsonForm(Form):
     key = "url"
     url: Annotated[Secret, BeforeValidator(server_address)] = Field(
         description=(
-            "the address of a server, such as http://tokens.internal/, with @ : / ? # % of a password percent-encoded"
+            "the address of a server, such as https://tokens.internal/, with @ : / ? # % of a password percent-encoded"
         )
     )
     headers: Annotated[dict[_HeaderName, Annotated[Origin, secret_forms(_HEADER_VALUE)]], BlankAs(dict)] = Field(

@@ -70,7 +70,9 @@ def imported(csv_path: Path, into: Path) -> list[Path]:
             faults += duplicates(key, ((row.where, row.cells[key]) for row in rows), "account")
         if faults:
             raise ConfigError(in_order(faults))
-        into.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for folder in reversed((into, *into.parents)):  # `parents=True` heeds no mode
+            if not folder.is_dir():
+                folder.mkdir(mode=0o700, exist_ok=True)
         return [_write(path, row.content) for row in rows if not (path := row.path(into)).exists()]
     except OSError as error:
         remedy = "Name a folder in which you may write."

@@ -26,6 +26,9 @@ Location = tuple[int | str, ...]
 _MAX_DEPTH = 16
 """Deeper than any configuration, and shallow enough for recursion."""
 
+_MOST_REPEATED = 5_000_000
+"""Letters that all aliases of a file may stand for: more than 10,000 accounts need, and nothing to a machine."""
+
 _NO_FOLD = 2**31 - 1
 """The width of a line that no text is broken at."""
 
@@ -187,6 +190,7 @@ class _Composer:
         self._last_line = max(1, len(text.splitlines()))
         self._next: Callable[[], Any] = yaml.CBaseLoader(text).get_event
         self._anchors: dict[str | None, Node] = {}
+        self._repeated = 0
 
     def root(self) -> Node:
         """The one document of the stream; an empty text where there is none."""
@@ -239,7 +243,15 @@ class _Composer:
         if isinstance(value, dict) or not all(isinstance(item, str) or isinstance(item.value, str) for item in value):
             message = "an alias (`*`) stands for more than a list of texts"
             raise _broken(self._path, line, message, "Write it out, or put what accounts share under `defaults:`.")
+        self._repeat(value, line)
         return value
+
+    def _repeat(self, value: str | list[Node], line: int) -> None:
+        """Count what an alias stands for, so that a small file can't become a large configuration."""
+        self._repeated += len(value) + sum(len(item.value) for item in value if isinstance(item, Node))
+        if self._repeated > _MOST_REPEATED:
+            message = f"the aliases (`*`) up to here stand for more than {_MOST_REPEATED:,} letters"
+            raise _broken(self._path, line, message, "Put what accounts share under `defaults:`.")
 
     def _until(self, end: type[yaml.Event]) -> Iterator[yaml.Event]:
         while not isinstance(event := self._next(), end):

@@ -20,7 +20,8 @@ from pymongo.errors import (
     PyMongoError,
 )
 
-from collector.errors import ConfigError, DatabaseError, Fault, OriginError
+from collector.addresses import mongodb_risk
+from collector.errors import ConfigError, DatabaseError, Fault, OriginError, printable
 from collector.model import Origin, Secret
 from collector.secrets import Secrets
 from collector.store.local import local_mongod
@@ -60,6 +61,9 @@ _PASSING = frozenset({6, 7, 24, 89, 91, 112, 133, 189, 262, 365, 9001, 10107, 11
 _DUPLICATE = 11000
 _INDEX_DIFFERS = (85, 86)
 _DISK_FULL = 14031
+
+MOST_SHOWN = 50
+"""Letters that are shown of a value that others may have stored."""
 
 FAILED_VALIDATION = "failed validation"
 """How MongoDB says that a validator refuses a document."""
@@ -113,7 +117,10 @@ async def open_database(uri: Origin | None, name: str) -> AsyncIterator[Database
     async with AsyncExitStack() as stack:
         if uri is None:
             uri = Secret(await stack.enter_async_context(local_mongod()))
-        client = _client(await _read(uri))
+        address = await _read(uri)
+        if address is not uri and (risk := mongodb_risk(address.get_secret_value())):
+            log.warning("mongodb.uri", risk=risk)  # one that stands in the configuration is warned about there
+        client = _client(address)
         stack.callback(client.close)
         database = client[name]
         with translated():
@@ -215,10 +222,10 @@ async def _index(database: Database) -> None:
     except OperationFailure as error:
         if error.code == _DUPLICATE:
             key = (error.details or {}).get("keyValue", {})
+            which = ", ".join(printable(key.get(name), MOST_SHOWN) for name in ("account", "ref_date"))
             raise DatabaseError(
-                f"two documents of {USER_DAILY} have the same account and ref_date ({key.get('account')}, "
-                f"{key.get('ref_date')}), so its unique index can't be made: delete one of them, or name a database of "
-                "the collector's own in mongodb.database"
+                f"two documents of {USER_DAILY} have the same account and ref_date ({which}), so its unique index "
+                "can't be made: delete one of them, or name a database of the collector's own in mongodb.database"
             ) from None
         if error.code in _INDEX_DIFFERS:
             raise DatabaseError(
@@ -251,7 +258,6 @@ def _refused(error: OperationFailure) -> str:
 
 
 def _short(error: Exception) -> str:
-    """The first clause of PyMongo's text, which goes on with the whole topology."""
-    return (
-        str(error).partition(" (configured timeouts")[0].partition(", Timeout:")[0].partition(", full error")[0][:300]
-    )
+    """The first clause of PyMongo's text, which goes on with the whole topology, and may hold what others stored."""
+    text = str(error).partition(" (configured timeouts")[0].partition(", Timeout:")[0].partition(", full error")[0]
+    return printable(text, 300)

@@ -24,7 +24,7 @@ from pymongo import ReturnDocument
 from pymongo.errors import PyMongoError
 
 from collector.days import BEIJING
-from collector.errors import DatabaseError, LeaseHeldError
+from collector.errors import DatabaseError, LeaseHeldError, printable
 from collector.store.database import Database, Document, translated
 
 log = structlog.get_logger()
@@ -165,9 +165,9 @@ class _Lease:
 
 def _held(holder: Document) -> LeaseHeldError:
     return LeaseHeldError(
-        command=holder["command"],
-        run=holder["run"],
-        host=holder["host"],
+        command=printable(holder["command"]),
+        run=printable(holder["run"]),
+        host=printable(holder["host"]),
         pid=holder["pid"],
         since=holder["since"].replace(tzinfo=UTC).astimezone(BEIJING),
     )

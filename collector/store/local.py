@@ -145,7 +145,7 @@ class _Server:
     async def start(self, binary: str, environ: Mapping[str, str]) -> None:
         """Run `binary` as a daemon: its launcher ends when the server takes connections, or has failed."""
         options = self._prepare(environ)
-        with self.log.open("wb") as log:
+        with _private(self.log).open("wb") as log:
             launcher = await asyncio.create_subprocess_exec(
                 *(binary, *options),
                 stdin=asyncio.subprocess.DEVNULL,
@@ -176,7 +176,7 @@ class _Server:
     def _prepare(self, environ: Mapping[str, str]) -> list[str]:
         """Make what a start needs, and give mongod's options."""
         self._forget()
-        self._record.write_text(f"{_new_socket_dir(environ)}/mongod.sock")
+        _private(self._record).write_text(f"{_new_socket_dir(environ)}/mongod.sock")
         self.db.mkdir(mode=0o700, exist_ok=True)
         if self.log.exists():
             self.log.replace(self.log.with_suffix(".log.old"))
@@ -225,10 +225,18 @@ async def _leave(server: _Server, turn: BinaryIO, users: BinaryIO) -> None:
 
 def _lock_file(path: Path) -> BinaryIO:
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return path.open("ab")
+        for folder in reversed((path.parent, *path.parent.parents)):  # `parents=True` heeds no mode
+            if not folder.exists():
+                folder.mkdir(mode=0o700, exist_ok=True)
+        return _private(path).open("ab")
     except OSError as error:
         raise _failure(f"no local database can be kept in {path.parent}: {error}; mend that") from error
+
+
+def _private(path: Path) -> Path:
+    """The path of a file that, if it is new, its owner alone can open, whatever the umask."""
+    path.touch(mode=0o600)
+    return path
 
 
 def _try_lock(file: BinaryIO, mode: int) -> bool:

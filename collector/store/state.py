@@ -23,9 +23,18 @@ import structlog
 from pymongo import ReplaceOne
 
 from collector.days import Days, Window
-from collector.errors import DatabaseError
+from collector.errors import DatabaseError, printable
 from collector.model import AccountState, Authorizer, DatasetState, Trouble
-from collector.store.database import AS_IT_IS, FAILED_VALIDATION, USER_DAILY, Database, Document, outlasting, translated
+from collector.store.database import (
+    AS_IT_IS,
+    FAILED_VALIDATION,
+    MOST_SHOWN,
+    USER_DAILY,
+    Database,
+    Document,
+    outlasting,
+    translated,
+)
 
 log = structlog.get_logger()
 
@@ -50,7 +59,7 @@ async def load(database: Database) -> dict[str, AccountState]:
             try:
                 state = from_document(document)
             except (KeyError, TypeError, ValueError, AttributeError):
-                damaged.append(str(document.get("_id"))[:50])
+                damaged.append(printable(document.get("_id"), MOST_SHOWN))
             else:
                 states[state.account] = state
     if damaged:

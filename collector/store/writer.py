@@ -153,6 +153,8 @@ def _writes(day: Day) -> Iterator[UpdateOne]:
             fields[f"fetched_at.{dataset}"] = day.fetched_at
         yield UpdateOne(key, {"$set": fields}, upsert=True)
     for dataset, values in day.inferred.items():
-        absent = {name: {"$ifNull": [f"${name}", value]} for name, value in values.items()}
+        absent: dict[str, object] = {
+            name: {"$ifNull": [f"${name}", {"$literal": value}]} for name, value in values.items()
+        }
         absent[f"fetched_at.{dataset}"] = {"$ifNull": [f"$fetched_at.{dataset}", day.fetched_at]}
         yield UpdateOne(key, [{"$set": {"name": {"$literal": day.name}, **absent}}], upsert=True)

@@ -41,6 +41,11 @@ What is stored of a body may be several times as large, and MongoDB takes 16 MB.
 _PROXY = "the proxy"
 """How the words for a trouble begin that is the proxy's own, and no host's."""
 
+_UNTRUSTED = "its certificate isn't trusted"
+_UNTRUSTED_REMEDY = (
+    "see who answers there; if that is right, let this host know the authority that signed its certificate"
+)
+
 _RETRIED_STATUSES = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS})
 _NO_ANSWER = (aiohttp.ClientError, OSError, ValueError)
 """What a call without a whole answer raises: time-outs are OSErrors, odd names ValueErrors."""
@@ -50,9 +55,10 @@ class Client:
     """Makes calls to WeChat by its routes, retries them, and counts them all.
 
     `calls` counts requests sent for data, retries included; `token_calls` those for tokens and other credentials;
-    `retries` the repetitions; `answered` says whether any host ever gave an HTTP answer in this run. `silent` are the
-    troubles with servers of the agency's own that accounts have given up, by server, until it answers again. Calls wait
-    for one of the `slots` outside their time-out: how long that takes is no fault of WeChat's.
+    `retries` the repetitions; `answered` says whether any host ever gave an HTTP answer in this run, `trouble` what
+    last kept a call from one. `silent` are the troubles with servers of the agency's own that accounts
+    have given up, by server, until it answers again. Calls wait for one of the `slots` outside their time-out: how
+    long that takes is no fault of WeChat's.
     """
 
     def __init__(
@@ -62,6 +68,7 @@ class Client:
         self.token_calls = 0
         self.retries = 0
         self.answered = False
+        self.trouble = ""
         self.silent: dict[str, list[CallError]] = defaultdict(list)
         self.session = session
         self.slots = slots
@@ -127,6 +134,8 @@ class Client:
                 self._outside.get(url.get_secret_value(), headers=headers, allow_redirects=False) as response,
             ):
                 status, body = response.status, await _read(response, CallKind.TOKEN)
+        except aiohttp.ClientConnectorError as error:
+            trouble = _trouble(error)  # first: that of a certificate is a ValueError too
         except ValueError:
             pass  # an odd name, or an Authorization header beside a user in the address
         except (aiohttp.ClientError, OSError) as error:
@@ -135,7 +144,8 @@ class Client:
             return body
         if trouble or (status and _is_passing(status)):
             what = trouble or f"HTTP {status}"
-            hint = f"the server {server} gives no answer ({what}): see that it runs and can be reached from here"
+            remedy = _UNTRUSTED_REMEDY if trouble == _UNTRUSTED else "see that it runs and can be reached from here"
+            hint = f"the server {server} gives no answer ({what}): {remedy}"
             raise TransientError(f"the server {server} gives no answer ({what})", kind=CallKind.TOKEN, hint=hint)
         what = f"answered HTTP {status}" if status else "can't be asked like this"
         raise OriginError(f"the server {server} {what}", "check `url` and `headers`")
@@ -196,11 +206,13 @@ class Route:
                 self.answered_by = host
                 return response.status, await _read(response, request.kind)
         except _NO_ANSWER as error:
-            trouble = _trouble(error, by_proxy=proxy is not None)
+            trouble = self.client.trouble = _trouble(error, proxy)
         if proxy and trouble.startswith(_PROXY):
             hint = f"{trouble} ({server_of(Secret(proxy))}): check `proxy`, and that it runs"
         else:
             hint = f"WeChat couldn't be reached ({', '.join(self.hosts)}): check network, proxy and hosts"
+            if trouble == _UNTRUSTED:
+                hint = f"the certificate of {host} isn't trusted, so it was told nothing: {_UNTRUSTED_REMEDY}"
             self._leave(number, trouble)
         unreached = HostError(f"{host} gave no answer ({trouble})", kind=request.kind, hint=hint)
         unreached.is_common = self.is_common
@@ -260,14 +272,14 @@ def _raise_for_status(status: int, kind: CallKind) -> NoReturn:
     raise CallError(message, kind=kind, hint="this isn't WeChat's way to answer: check api.hosts and the proxy")
 
 
-def _trouble(error: BaseException, *, by_proxy: bool = False) -> str:
-    """What went wrong, in words that hold no address."""
+def _trouble(error: BaseException, proxy: str | None = None) -> str:
+    """What went wrong on the way, which is by `proxy` if there is one, in words that hold no address."""
     if isinstance(error, TimeoutError):
         return "timed out"
     if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError):
-        return "its certificate isn't trusted"
+        return f"{_PROXY}'s certificate isn't trusted" if proxy and _is_at(error, proxy) else _UNTRUSTED
     if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return f"{_PROXY}'s name isn't known" if by_proxy else "its name isn't known"
+        return f"{_PROXY}'s name isn't known" if proxy else "its name isn't known"
     if isinstance(error, aiohttp.ClientProxyConnectionError):
         return f"{_PROXY} can't be reached"
     if isinstance(error, aiohttp.ClientHttpProxyError):
@@ -277,3 +289,9 @@ def _trouble(error: BaseException, *, by_proxy: bool = False) -> str:
     if isinstance(error, aiohttp.ClientPayloadError):
         return "the answer broke off"
     return "the connection broke"
+
+
+def _is_at(error: aiohttp.ClientConnectorError, proxy: str) -> bool:
+    """Whether it was the proxy itself that the connection failed to."""
+    parts = urlsplit(proxy)
+    return (error.host, error.port) == (parts.hostname, parts.port or (443 if parts.scheme == "https" else 80))

@@ -89,7 +89,7 @@ def test_what_the_example_has_commented_out_is_valid_too(
             "wx0000000000000004",
             None,
             token=FromUrl(
-                SecretStr("http://tokens.internal/{appid}"),
+                SecretStr("https://tokens.internal/{appid}"),
                 (("Authorization", SecretStr("Bearer k")),),
                 "data.access_token",
                 "data.expires_in",
@@ -103,7 +103,7 @@ def test_what_the_example_has_commented_out_is_valid_too(
             "agency",
             "wx00000000000000c0",
             access_token=FromUrl(
-                SecretStr("http://tokens.internal/component"), json="data.token", expires_json="data.expires_in"
+                SecretStr("https://tokens.internal/component"), json="data.token", expires_json="data.expires_in"
             ),
             discover=True,
             exclude=frozenset({"wx0000000000000bad"}),

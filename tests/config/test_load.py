@@ -47,7 +47,7 @@ mongodb:
 api:
   hosts: [http://127.0.0.1:8080/, https://a.example]
   timeout: 2.5
-  proxy: http://u:p@proxy.example:3128/
+  proxy: https://u:p@proxy.example:3128/
 run:
   workers: 8
   lookback: 14
@@ -71,7 +71,7 @@ accounts:
         api=ApiSettings(
             hosts=("http://127.0.0.1:8080", "https://a.example"),
             timeout=2.5,
-            proxy=SecretStr("http://u:p@proxy.example:3128"),
+            proxy=SecretStr("https://u:p@proxy.example:3128"),
         ),
         run=RunSettings(workers=8, lookback=14, published_at=time(10)),
         accounts=(
@@ -173,13 +173,13 @@ def test_an_include_without_a_match_is_a_warning(loaded: Callable[..., Settings]
     [
         (1, ONE),
         (2, ONE.replace("secret: s", "secret: '${S}'") + "mongodb: {uri: 'mongodb://${S}:pw@h'}"),
-        (2, ONE.replace("secret: s", "secret: '${S}'") + "api: {proxy: 'http://u:pw@h'}"),
+        (2, ONE.replace("secret: s", "secret: '${S}'") + "api: {proxy: 'https://u:pw@h'}"),
         (1, ONE.replace("secret: s", "secret: '${S:-s}'")),
         (2, VARIABLE + "components: [{name: c, appid: wx00000000000000c0, secret: s, verify_ticket: {file: x}}]"),
         (2, VARIABLE + "components: [{name: c, appid: wx00000000000000c0, secret: {file: x}, verify_ticket: t}]"),
-        (2, VARIABLE + "defaults: {token: {url: 'http://u:pw@h'}}"),
-        (2, VARIABLE + "defaults: {token: {url: 'http://h', headers: {Accept: a, X-Key: k}}}"),
-        (1, VARIABLE.replace("}]", ", proxy: 'http://u:pw@h'}]")),
+        (2, VARIABLE + "defaults: {token: {url: 'https://u:pw@h'}}"),
+        (2, VARIABLE + "defaults: {token: {url: 'https://h', headers: {Accept: a, X-Key: k}}}"),
+        (1, VARIABLE.replace("}]", ", proxy: 'https://u:pw@h'}]")),
         (1, VARIABLE.replace("}]", ", authorizer_refresh_token: t}]")),
     ],
 )
@@ -195,7 +195,7 @@ def test_a_file_with_a_secret_that_others_can_read_is_a_warning(
 def test_a_file_whose_secrets_are_variables_may_be_read_by_others(loaded: Callable[..., Settings]) -> None:
     content = (
         ONE.replace("secret: s", "secret: '${S}${S}', proxy: {file: p}, authorizer_refresh_token: {credential: c}")
-        + "mongodb: {uri: 'mongodb://u:${S}@h'}\napi: {proxy: http://h}\ndefaults: {token: {url: 'http://u:${S}@h', "
+        + "mongodb: {uri: 'mongodb://u:${S}@h'}\napi: {proxy: http://h}\ndefaults: {token: {url: 'https://u:${S}@h', "
         "headers: {Authorization: 'Bearer ${S}', accept: text/plain, X: {command: [get, secret]}}}}"
     )
     assert loaded(content, {"S": "s"}, mode=0o644).warnings == ()

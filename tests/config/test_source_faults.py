@@ -24,7 +24,7 @@ def entry(*more: str) -> str:
 
 
 ADDRESS = (
-    "Write the address of a server, such as http://tokens.internal/, with @ : / ? # % of a password percent-encoded."
+    "Write the address of a server, such as https://tokens.internal/, with @ : / ? # % of a password percent-encoded."
 )
 ELSEWHERE = "or where it is: {file: PATH}, {credential: NAME} or {command: [PROGRAM, ARGUMENT]}"
 COMMAND = "Write a list of a program and its arguments, such as [get-secret, acme]."

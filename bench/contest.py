@@ -1,0 +1,140 @@
+"""The contestants, and a contest between them: interleaved, repeated, each run in a process of its own, and checked."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from statistics import median
+from typing import Any
+
+import orjson
+
+from bench.job import Job
+from bench.measure import BenchError, Cost, measured, python, tell
+from bench.site import USUAL, Run, Server, Site
+
+Command = Callable[[Site, Job, Run], list[str]]
+
+
+def _floor(_site: Site, job: Job, _run: Run) -> list[str]:
+    return python("bench.floor", job.as_argument())
+
+
+def _wechatpy(_site: Site, job: Job, _run: Run) -> list[str]:
+    return python("bench.wechatpy_threads", replace(job, workers=32).as_argument())
+
+
+def _collector(site: Site, job: Job, run: Run) -> list[str]:
+    command = ["backfill", "--since", job.since] if len(job.windows) > 1 else ["run"]
+    return python("collector", *command, "--json", "--config", site.configuration(job, run))
+
+
+MOST_OF_A_CORE = 0.9
+"""With more of it the server may be what keeps the contestants from being faster."""
+
+FLOOR, WECHATPY, COLLECTOR = "floor", "wechatpy", "collector"
+CONTESTANTS: Mapping[str, Command] = {FLOOR: _floor, WECHATPY: _wechatpy, COLLECTOR: _collector}
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One run of one contestant, whole: what it cost, what the server saw, what it says of itself (the collector)."""
+
+    cost: Cost
+    seen: Mapping[str, Any]
+    said: Mapping[str, Any]
+
+    @property
+    def calls_per_s(self) -> float:
+        """Data calls a second, from the first to the last as the server saw them."""
+        seconds = self.seen["last_s"] - self.seen["first_s"]
+        return float(self.seen["calls"] / seconds) if seconds else 0.0
+
+    def as_json(self) -> dict[str, Any]:
+        """What is kept of it."""
+        cost = {name: value for name, value in asdict(self.cost).items() if name not in ("stdout", "exit", "began_s")}
+        seen = {name: value for name, value in self.seen.items() if name not in ("first_s", "last_s")}
+        return cost | {"server": seen, "calls_per_s": self.calls_per_s}
+
+
+def run(site: Site, server: Server, contestant: str, job: Job, how: Run = USUAL) -> Measured:
+    """Let one contestant do the job, whose database stands. Raises `BenchError` when it isn't done in full."""
+    command = CONTESTANTS[contestant](site, job, how)
+    server.taken()
+    cost = measured(command)
+    seen = server.taken()
+    said = orjson.loads(cost.stdout) if cost.stdout else {}
+    asked = (seen["calls"], seen["token_calls"])
+    if asked != (job.calls, job.size):
+        raise BenchError(f"{contestant} made {asked} calls for data and tokens instead of {(job.calls, job.size)}")
+    if said and (said["status"], said["calls"], said["days"]) != ("ok", job.calls, job.days):
+        raise BenchError(f"the collector says {said}")
+    site.check(job)
+    done = Measured(cost, seen, said)
+    tell(f"{contestant}: {job.calls} calls, {cost.wall_s:.1f} s, {cost.cpu_s:.1f} s of CPU, {cost.peak_mib:.0f} MiB")
+    if (share := seen["cpu_s"] / cost.wall_s) > MOST_OF_A_CORE:
+        tell(f"the server used {share:.0%} of a core: it is what was measured")
+    return done
+
+
+@dataclass(frozen=True, slots=True)
+class Contest:
+    """The runs of each contestant, and as many of a single account and window: their CPU is that of the start."""
+
+    full: Mapping[str, Sequence[Measured]]
+    least: Mapping[str, Sequence[Measured]]
+
+    def cpu_us(self, contestant: str) -> list[float]:
+        """Microseconds of client CPU that a data call took, round by round; the CPU of the start is left out."""
+        start_s = median(each.cost.cpu_s for each in self.least[contestant])
+        calls = self.least[contestant][0].seen["calls"]
+        return [(each.cost.cpu_s - start_s) / (each.seen["calls"] - calls) * 1e6 for each in self.full[contestant]]
+
+    def cpu_ratios(self, contestant: str, other: str) -> list[float]:
+        """How many times the CPU of another one it took, round by round."""
+        return [ours / theirs for ours, theirs in zip(self.cpu_us(contestant), self.cpu_us(other), strict=True)]
+
+    def pace_ratios(self, contestant: str, other: str) -> list[float]:
+        """How many times the calls a second of another one it made, round by round."""
+        pairs = zip(self.full[contestant], self.full[other], strict=True)
+        return [ours.calls_per_s / theirs.calls_per_s for ours, theirs in pairs]
+
+    def as_json(self) -> dict[str, list[dict[str, Any]]]:
+        """What is kept of it, by contestant and round."""
+        return {
+            name: [
+                {"cpu_us": cpu_us, "start_cpu_s": least.cost.cpu_s, "full": full.as_json()}
+                for cpu_us, full, least in zip(self.cpu_us(name), runs, self.least[name], strict=True)
+            ]
+            for name, runs in self.full.items()
+        }
+
+
+def contest(
+    site: Site, server: Server, job: Job, contestants: Sequence[str], *, rounds: int, seed: str | None = None
+) -> Contest:
+    """Let the contestants take turns, so that what drifts on the machine drifts for all.
+
+    Each run has a database of its own; those of the whole job begin as `seed`.
+    """
+    full: dict[str, list[Measured]] = defaultdict(list)
+    least: dict[str, list[Measured]] = defaultdict(list)
+    for _ in range(rounds):
+        for name in contestants:
+            least[name].append(alone(site, server, name, _least(job)))
+            full[name].append(alone(site, server, name, job, seed=seed))
+    return Contest(full, least)
+
+
+def alone(
+    site: Site, server: Server, contestant: str, job: Job, *, how: Run = USUAL, seed: str | None = None
+) -> Measured:
+    """One run into a database of its own, which begins as `seed`."""
+    with site.database(seed) as name:
+        return run(site, server, contestant, replace(job, database=name), how)
+
+
+def _least(job: Job) -> Job:
+    """The first account of a job, and its newest window."""
+    return replace(job, size=1, since=job.windows[0].begin)

@@ -1,0 +1,129 @@
+"""The figures that the bench is for, what each should be, and how they are shown. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+GROSS = 2.0
+"""A ratio that is this many times worse than the one recorded is no noise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A figure: its scenario, what it says, the form in which it is written, and the bound that it should keep.
+
+    `at_most` says on which side of the bound it should lie; `is_ratio` whether it means the same on every machine.
+    """
+
+    scenario: str
+    what: str
+    form: str
+    bound: float
+    at_most: bool
+    is_ratio: bool = True
+
+    def is_met(self, value: float) -> bool:
+        """Whether the bound is kept."""
+        return value <= self.bound if self.at_most else value >= self.bound
+
+    def is_gross(self, value: float, recorded: float) -> bool:
+        """Whether the value is worse than what was recorded, beyond all noise."""
+        return value > GROSS * recorded if self.at_most else value < recorded / GROSS
+
+    def written(self, value: float) -> str:
+        """A value with its unit."""
+        return self.form.format(value)
+
+    @property
+    def bound_written(self) -> str:
+        """The bound in words."""
+        return f"{'at most' if self.at_most else 'at least'} {self.written(self.bound)}"
+
+
+TARGETS: Mapping[str, Target] = {
+    "history.cpu": Target("history", "client CPU a data call, to the floor's", "{:.2f} ×", 1.2, at_most=True),
+    "history.wechatpy_cpu": Target("history", "wechatpy's client CPU to ours", "{:.2f} ×", 4.0, at_most=False),
+    "history.calls": Target("history", "calls a second, to wechatpy's", "{:.2f} ×", 2.5, at_most=False),
+    "daily.cpu": Target("daily", "client CPU a data call, to the floor's", "{:.2f} ×", 1.4, at_most=True),
+    "latency.share": Target("latency", "share of the calls a second that could be", "{:.1%}", 0.92, at_most=False),
+    "rate.share": Target("rate", "share of its rate, the slowest account", "{:.1%}", 0.97, at_most=False),
+    "rate.most": Target("rate", "calls of an account in a second, at 5/s", "{:.0f}", 6, at_most=True, is_ratio=False),
+    "many.memory": Target("many", "peak memory", "{:.0f} MiB", 180, at_most=True, is_ratio=False),
+    "many.plan": Target("many", "loading and planning", "{:.2f} s", 3.0, at_most=True, is_ratio=False),
+    "years.memory": Target("years", "peak memory of 12 years, to one year's", "{:.2f} ×", 1.1, at_most=True),
+    "start.help": Target("start", "collector --help", "{:.2f} s", 0.15, at_most=True, is_ratio=False),
+    "start.validate": Target("start", "collector config validate", "{:.2f} s", 2.5, at_most=True, is_ratio=False),
+}
+
+Figures = Mapping[str, Sequence[float]]
+"""The values measured, by the names of `TARGETS`."""
+
+_COST_HEADINGS = ("scenario", "contestant", "CPU a call", "calls a second", "peak memory", "server's share of a core")
+_HEADINGS = ("scenario", "figure", "target", "measured", "from … to", "met")
+
+
+def rows(figures: Figures) -> list[tuple[str, ...]]:
+    """A line for each figure that was measured, the headings first."""
+    return [_HEADINGS, *(_row(TARGETS[name], figures[name]) for name in TARGETS if name in figures)]
+
+
+def _row(target: Target, values: Sequence[float]) -> tuple[str, ...]:
+    value = median(values)
+    spread = f"{target.written(min(values))} … {target.written(max(values))}" if len(values) > 1 else ""
+    met = "yes" if target.is_met(value) else "no"
+    return target.scenario, target.what, target.bound_written, target.written(value), spread, met
+
+
+def ratios(figures: Figures) -> dict[str, float]:
+    """The medians of those figures that mean the same on every machine."""
+    return {name: round(median(figures[name]), 3) for name in TARGETS if name in figures and TARGETS[name].is_ratio}
+
+
+def regressions(figures: Figures, recorded: Mapping[str, float]) -> list[str]:
+    """A sentence for each ratio that is beyond all noise worse than the one recorded."""
+    return [
+        f"{target.scenario}: {target.what} is {target.written(value)}, and was {target.written(recorded[name])}"
+        for name, value in ratios(figures).items()
+        if name in recorded and (target := TARGETS[name]).is_gross(value, recorded[name])
+    ]
+
+
+def cost_rows(scenarios: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """A line for each contestant of each scenario, medians over its rounds, the headings first."""
+    found: list[tuple[str, ...]] = [
+        ("scenario", "contestant", "CPU a call", "calls a second", "peak memory", "server's share of a core")
+    ]
+    for scenario, contestants in scenarios.items():
+        for contestant, runs in contestants.items():
+            found.append((scenario, contestant, *_costs(runs)))
+    return found
+
+
+def _costs(runs: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    full = [run["full"] for run in runs]
+    share = max(each["server"]["cpu_s"] / each["wall_s"] for each in full)
+    return (
+        f"{median(run['cpu_us'] for run in runs):.0f} µs",
+        f"{median(each['calls_per_s'] for each in full):,.0f}",
+        f"{median(each['peak_bytes'] for each in full) / 2**20:.0f} MiB",
+        f"{share:.0%}",
+    )
+
+
+def aligned(lines: Sequence[Sequence[str]]) -> str:
+    """A table for the terminal."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
+
+
+def markdown(lines: Sequence[Sequence[str]]) -> str:
+    """The same table for a page."""
+    heading, *others = (_piped(line) for line in lines)
+    return "\n".join((heading, _piped("---" for _ in lines[0]), *others))
+
+
+def _piped(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"

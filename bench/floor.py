@@ -1,0 +1,96 @@
+"""The floor: the least that aiohttp, orjson and motor need for the same calls and the same documents.
+
+No pace, no retries, no state, no checks: nothing that a collector must have beyond that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import aiohttp
+import orjson
+import uvloop
+from motor.motor_asyncio import AsyncIOMotorClient
+from pymongo import UpdateOne
+
+from bench.job import COLLECTION, MOST_IN_BATCH, Job
+from bench.world import CUMULATE, SUMMARY, Account, Window
+
+
+class Floor:
+    """The bare loop: workers that take accounts, and documents that gather until they fill a bulk write."""
+
+    def __init__(self, job: Job, session: aiohttp.ClientSession, collection: Any) -> None:
+        self._job = job
+        self._session = session
+        self._collection = collection
+        self._gathered: list[UpdateOne] = []
+
+    async def run(self) -> None:
+        """Collect everything."""
+        waiting = iter(self._job.accounts)
+        windows = self._job.windows
+        async with asyncio.TaskGroup() as workers:
+            for _ in range(self._job.workers):
+                workers.create_task(self._work(waiting, windows))
+        await self._write(self._gathered)
+
+    async def _work(self, accounts: Iterator[Account], windows: list[Window]) -> None:
+        for account in accounts:
+            credentials = {"grant_type": "client_credential", "appid": account.appid, "secret": account.secret}
+            token = (await self._post("/cgi-bin/stable_token", credentials))["access_token"]
+            for window in windows:
+                asked = {"begin_date": window.begin, "end_date": window.end}
+                summary = await self._post(SUMMARY, asked, token)
+                cumulate = await self._post(CUMULATE, asked, token)
+                self._gathered += documents(account, summary["list"], cumulate["list"])
+                if len(self._gathered) >= MOST_IN_BATCH:
+                    full, self._gathered = self._gathered, []
+                    await self._write(full)
+
+    async def _post(self, path: str, body: dict[str, str], token: str | None = None) -> Any:
+        params = {"access_token": token} if token else None
+        async with self._session.post(self._job.url + path, params=params, data=orjson.dumps(body)) as response:
+            return orjson.loads(await response.read())
+
+    async def _write(self, writes: list[UpdateOne]) -> None:
+        await self._collection.bulk_write(writes, ordered=False)
+
+
+def documents(account: Account, summary: list[dict[str, Any]], cumulate: list[dict[str, Any]]) -> Iterator[UpdateOne]:
+    """The upserts of a window's days, with the fields that the collector writes."""
+    sources = defaultdict(list)
+    for row in summary:
+        sources[row.pop("ref_date")].append(row)
+    now = datetime.now(UTC)
+    for total in cumulate:
+        rows = sorted(sources[total["ref_date"]], key=lambda row: row["user_source"])
+        new, cancelled = sum(row["new_user"] for row in rows), sum(row["cancel_user"] for row in rows)
+        fields = {
+            "name": account.name,
+            "new_user": new,
+            "cancel_user": cancelled,
+            "net_user": new - cancelled,
+            "sources": rows,
+            "cumulate_user": total["cumulate_user"],
+            "fetched_at.user_summary": now,
+            "fetched_at.user_cumulate": now,
+        }
+        yield UpdateOne({"account": account.appid, "ref_date": total["ref_date"]}, {"$set": fields}, upsert=True)
+
+
+async def main(job: Job) -> None:
+    """Open session and database, and collect."""
+    connector = aiohttp.TCPConnector(limit=job.workers)
+    async with aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as session:
+        client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(job.uri, w="majority")
+        await Floor(job, session, client[job.database][COLLECTION]).run()
+        client.close()
+
+
+if __name__ == "__main__":
+    uvloop.run(main(Job.told()))

@@ -1,0 +1,58 @@
+"""What a contestant is asked to do: the same for all, as JSON in its last argument."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import date
+
+import orjson
+
+from bench.world import Account, Window, accounts, rows, windows
+
+COLLECTION = "user_daily"
+MOST_IN_BATCH = 1_000
+"""Documents of one bulk write, as the collector has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Collect both datasets of the first `size` accounts, from `since` to `newest`, into `database` at `uri`."""
+
+    url: str
+    uri: str
+    database: str
+    size: int
+    since: str
+    newest: str
+    workers: int
+
+    @classmethod
+    def told(cls, arguments: Sequence[str] = sys.argv) -> Job:
+        """The job that the last argument tells."""
+        return cls(**orjson.loads(arguments[-1]))
+
+    def as_argument(self) -> str:
+        """The job as an argument."""
+        return orjson.dumps(asdict(self)).decode()
+
+    @property
+    def accounts(self) -> list[Account]:
+        """The accounts to ask."""
+        return list(accounts(self.size))
+
+    @property
+    def windows(self) -> list[Window]:
+        """The windows to ask for, newest first."""
+        return windows(date.fromisoformat(self.since), date.fromisoformat(self.newest))
+
+    @property
+    def calls(self) -> int:
+        """How many data calls that takes."""
+        return 2 * self.size * len(self.windows)
+
+    @property
+    def days(self) -> int:
+        """How many documents that makes."""
+        return self.size * sum(len(rows("", window)) for window in self.windows)

@@ -1,0 +1,66 @@
+"""Running a command in a process of its own, and what it cost."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import orjson
+
+LAUNCHER = Path(__file__).with_name("launch.py")
+
+
+class BenchError(Exception):
+    """What was to be measured didn't do its work, so that its figures mean nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a process cost: CPU of user and system, wall time, its peak of memory; `began_s` is monotonic."""
+
+    cpu_s: float
+    wall_s: float
+    began_s: float
+    peak_bytes: int
+    exit: int
+    stdout: bytes = field(default=b"", repr=False)
+
+    @property
+    def peak_mib(self) -> float:
+        """The peak of memory, in MiB."""
+        return self.peak_bytes / 2**20
+
+
+def python(module: str, *arguments: str) -> list[str]:
+    """The command that runs a module with this Python."""
+    return [sys.executable, "-m", module, *arguments]
+
+
+def script(name: str, *arguments: str) -> list[str]:
+    """The command of a script that is installed beside this Python."""
+    return [str(Path(sys.executable).with_name(name)), *arguments]
+
+
+def measured(command: list[str]) -> Cost:
+    """Run `command` to its end. Raises `BenchError` when it ends with another code than 0."""
+    with tempfile.TemporaryDirectory(prefix="collector-bench-") as folder:
+        file = Path(folder, "cost.json")
+        done = subprocess.run(
+            [sys.executable, "-I", "-S", str(LAUNCHER), str(file), *command],
+            capture_output=True,
+            check=True,
+            env=os.environ | {"NO_PROXY": "*"},  # no proxy of this machine's on the way to a server on it
+        )
+        cost = Cost(**orjson.loads(file.read_bytes()), stdout=done.stdout)
+    if cost.exit:
+        raise BenchError(f"{' '.join(command)[:200]} ended with {cost.exit}: {done.stderr.decode()[-2000:]}")
+    return cost
+
+
+def tell(line: str) -> None:
+    """Say on stderr how it gets on."""
+    print(f"  {line}", file=sys.stderr, flush=True)

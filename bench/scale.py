@@ -1,0 +1,50 @@
+"""How much is measured: everything, or the short form of the guard."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """So many accounts of so many weeks, so many times."""
+
+    accounts: int
+    weeks: int = 1
+    rounds: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """The amounts of the scenarios; `years` is both the long and the short history, each of the same accounts."""
+
+    history: Amount
+    daily: Amount
+    latency: Amount
+    rate: Amount
+    many: Amount
+    years: Amount
+    starts: int
+
+
+ALL_YEARS = 5_000
+"""More weeks than WeChat keeps: then everything is asked for."""
+
+FULL = Scale(
+    history=Amount(100, 104, rounds=3),
+    daily=Amount(1_000, rounds=5),
+    latency=Amount(500, 26),
+    rate=Amount(100, 26),
+    many=Amount(10_000, rounds=3),
+    years=Amount(20, ALL_YEARS, rounds=2),
+    starts=9,
+)
+SHORT = Scale(
+    history=Amount(50, 26, rounds=2),
+    daily=Amount(600, rounds=2),
+    latency=Amount(48, 8),
+    rate=Amount(20, 8),
+    many=Amount(500),
+    years=Amount(1, ALL_YEARS),
+    starts=3,
+)

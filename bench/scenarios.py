@@ -1,0 +1,141 @@
+"""The scenarios: what each lets the contestants do, and the figures that come of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
+from typing import Any
+
+from bench import world
+from bench.contest import COLLECTOR, FLOOR, WECHATPY, alone, contest, run
+from bench.figures import Figures
+from bench.job import Job
+from bench.measure import measured, script
+from bench.scale import Amount, Scale
+from bench.site import NOT_YET, USUAL, Run, Site, server
+
+WORKERS = 64
+WEEKS_OF_A_YEAR = 52
+IN_FLIGHT = 4
+"""Calls of one account that the collector has in flight at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a scenario gave: its figures, and the runs behind them by contestant."""
+
+    figures: Figures
+    runs: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """Where and how much is measured, and up to which day."""
+
+    site: Site
+    scale: Scale
+    newest: date
+
+    def job(self, url: str, amount: Amount, *, workers: int = WORKERS, newest: date | None = None) -> Job:
+        """A job of that amount, without a database yet."""
+        end = newest or self.newest
+        return Job(url, self.site.uri, "", amount.accounts, str(world.since(amount.weeks, end)), str(end), workers)
+
+    @contextmanager
+    def yesterday(self, job: Job, amount: Amount) -> Iterator[str]:
+        """The database that yesterday's run of the collector has left."""
+        before = self.job(job.url, amount, newest=self.newest - timedelta(days=1))
+        with self.site.database() as name, server() as other:
+            before = replace(before, url=other.url, database=name)
+            run(self.site, other, COLLECTOR, before, Run(published_at=NOT_YET))
+            yield name
+
+
+def history(bench: Bench) -> Outcome:
+    """All three collect two years."""
+    amount = bench.scale.history
+    with server() as listening:
+        job = bench.job(listening.url, amount)
+        found = contest(bench.site, listening, job, (FLOOR, WECHATPY, COLLECTOR), rounds=amount.rounds)
+    figures = {
+        "history.cpu": found.cpu_ratios(COLLECTOR, FLOOR),
+        "history.wechatpy_cpu": found.cpu_ratios(WECHATPY, COLLECTOR),
+        "history.calls": found.pace_ratios(COLLECTOR, WECHATPY),
+    }
+    return Outcome(figures, found.as_json())
+
+
+def daily(bench: Bench) -> Outcome:
+    """The floor and the collector do the daily pass, on what yesterday's has left."""
+    amount = bench.scale.daily
+    with server() as listening:
+        job = bench.job(listening.url, amount)
+        with bench.yesterday(job, amount) as seed:
+            found = contest(bench.site, listening, job, (FLOOR, COLLECTOR), rounds=amount.rounds, seed=seed)
+    return Outcome({"daily.cpu": found.cpu_ratios(COLLECTOR, FLOOR)}, found.as_json())
+
+
+def latency(bench: Bench) -> Outcome:
+    """16 workers and answers that take 100 ms: how many calls of those that could be in flight are."""
+    workers, latency_s = 16, 0.1
+    with server(latency_s) as listening:
+        job = bench.job(listening.url, bench.scale.latency, workers=workers)
+        done = alone(bench.site, listening, COLLECTOR, job)
+    share = job.calls / done.said["seconds"] / (workers * IN_FLIGHT / latency_s)
+    return Outcome({"latency.share": [share]}, {COLLECTOR: [done.as_json()]})
+
+
+def rate(bench: Bench) -> Outcome:
+    """All accounts at work at once at 5/s each, as the server sees them."""
+    with server() as listening:
+        job = bench.job(listening.url, bench.scale.rate, workers=bench.scale.rate.accounts)
+        done = alone(bench.site, listening, COLLECTOR, job, how=Run(rate="5/s"))
+    return Outcome(
+        {"rate.share": [done.seen["slowest_rate"] / 5], "rate.most": [done.seen["most_in_a_second"]]},
+        {COLLECTOR: [done.as_json()]},
+    )
+
+
+def many(bench: Bench) -> Outcome:
+    """The daily pass of ten thousand accounts: what it takes to plan it, and the memory of the whole."""
+    amount = bench.scale.many
+    with server() as listening:
+        job = bench.job(listening.url, amount)
+        with bench.yesterday(job, amount) as name:
+            job = replace(job, database=name)
+            config = ("--config", bench.site.configuration(job, USUAL))
+            dry = [measured(script("collector", "run", "--dry-run", "--json", *config)) for _ in range(amount.rounds)]
+            done = run(bench.site, listening, COLLECTOR, job)
+    figures = {"many.memory": [done.cost.peak_mib], "many.plan": [cost.wall_s for cost in dry]}
+    return Outcome(figures, {COLLECTOR: [done.as_json()]})
+
+
+def years(bench: Bench) -> Outcome:
+    """The memory of all history that WeChat keeps, beside that of a year."""
+    amount = bench.scale.years
+    year = replace(amount, weeks=WEEKS_OF_A_YEAR)
+    with server() as listening:
+        rounds = [
+            [alone(bench.site, listening, COLLECTOR, bench.job(listening.url, each)) for each in (year, amount)]
+            for _ in range(amount.rounds)
+        ]
+    figures = {"years.memory": [long.cost.peak_bytes / short.cost.peak_bytes for short, long in rounds]}
+    return Outcome(
+        figures, {"a year": [short.as_json() for short, _ in rounds], "all": [e.as_json() for _, e in rounds]}
+    )
+
+
+def start(bench: Bench) -> Outcome:
+    """How long the commands take that ask nothing."""
+    job = bench.job("http://127.0.0.1", bench.scale.many)
+    config = bench.site.configuration(replace(job, database="none"), USUAL)
+    shown = [measured(script("collector", "--help")) for _ in range(bench.scale.starts)]
+    valid = [measured(script("collector", "config", "validate", "--config", config)) for _ in range(bench.scale.starts)]
+    return Outcome({"start.help": [cost.wall_s for cost in shown], "start.validate": [cost.wall_s for cost in valid]})
+
+
+SCENARIOS: Mapping[str, Callable[[Bench], Outcome]] = {
+    each.__name__: each for each in (history, daily, latency, rate, many, years, start)
+}

@@ -1,0 +1,163 @@
+"""The WeChat of the bench: a process that answers from memory, so that it isn't what is measured.
+
+It speaks as much HTTP as clients of ours need, on uvloop, without a framework: an answer costs it some 20 µs. Bodies
+are made once for each dataset and window. It notes when each account's data calls arrive; `GET /bench/taken`
+gives what it saw since the last time, as JSON, and forgets it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import resource
+import signal
+import sys
+import time
+from bisect import bisect_left
+from collections import defaultdict
+from typing import Any, cast
+
+import orjson
+import uvloop
+
+from bench import world
+
+_HEAD_END = b"\r\n\r\n"
+_LENGTH = b"content-length:"
+
+
+class Wechat:
+    """What the server answers, and what it saw: `latency_s` is how long an answer takes."""
+
+    def __init__(self, latency_s: float) -> None:
+        self.latency_s = latency_s
+        self._bodies: dict[tuple[bytes, bytes], bytes] = {}
+        self._begin()
+
+    def _begin(self) -> None:
+        self._arrivals: dict[bytes, list[float]] = defaultdict(list)
+        self._tokens = 0
+        self._connections = 0
+        self._cpu_s = _cpu_s()
+
+    def connected(self) -> None:
+        """Count a connection."""
+        self._connections += 1
+
+    def answer(self, target: bytes, body: bytes) -> tuple[bytes, float]:
+        """The whole HTTP answer to a call, and the seconds until it is due."""
+        path, _, query = target.partition(b"?")
+        if path.startswith(b"/datacube/"):
+            token = query.partition(b"access_token=")[2]
+            self._arrivals[world.appid_in(token)].append(time.monotonic())
+            return self._bodies.get((path, body)) or self._figures(path, body), self.latency_s
+        if path == b"/bench/taken":
+            return _http(orjson.dumps(self._taken())), 0.0
+        self._tokens += 1
+        appid = orjson.loads(body)["appid"] if body else query.partition(b"appid=")[2].partition(b"&")[0].decode()
+        return _http(orjson.dumps({"access_token": world.token_of(appid), "expires_in": 7200})), self.latency_s
+
+    def _figures(self, path: bytes, body: bytes) -> bytes:
+        asked = orjson.loads(body)
+        rows = world.rows(path.decode(), world.Window(asked["begin_date"], asked["end_date"]))
+        made = self._bodies[path, body] = _http(orjson.dumps({"list": rows}))
+        return made
+
+    def _taken(self) -> dict[str, Any]:
+        """What was seen since the last time. Rates are calls of one account a second; instants are monotonic."""
+        times = list(self._arrivals.values())
+        every = [instant for arrivals in times for instant in arrivals]
+        seen = {
+            "calls": len(every),
+            "token_calls": self._tokens,
+            "connections": self._connections,
+            "cpu_s": _cpu_s() - self._cpu_s,
+            "first_s": min(every, default=0.0),
+            "last_s": max(every, default=0.0),
+            "slowest_rate": min(map(_rate, times), default=0.0),
+            "most_in_a_second": max(map(_most_in_a_second, times), default=0),
+        }
+        self._begin()
+        return seen
+
+
+class Conversation(asyncio.Protocol):
+    """One connection, kept alive; requests may come in pieces."""
+
+    def __init__(self, wechat: Wechat) -> None:
+        self._wechat = wechat
+        self._received = b""
+        self._loop = asyncio.get_running_loop()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is of no such class
+        self._wechat.connected()
+
+    def data_received(self, data: bytes) -> None:
+        """Answer the requests that are whole."""
+        received = self._received + data
+        while (end := received.find(_HEAD_END)) >= 0:
+            head, begin = received[:end], end + len(_HEAD_END)
+            length = _content_length(head)
+            if len(received) < begin + length:
+                break
+            answer, due_s = self._wechat.answer(head.split(b" ", 2)[1], received[begin : begin + length])
+            received = received[begin + length :]
+            if due_s:
+                self._loop.call_later(due_s, self._send, answer)
+            else:
+                self._send(answer)
+        self._received = received
+
+    def _send(self, answer: bytes) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(answer)
+
+
+def _http(body: bytes) -> bytes:
+    """An answer with the headers that WeChat sends."""
+    head = (
+        "HTTP/1.1 200 OK\r\nConnection: keep-alive\r\nContent-Type: application/json; encoding=utf-8\r\n"
+        f"Date: Tue, 24 Nov 2026 00:30:00 GMT\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+def _content_length(head: bytes) -> int:
+    lowered = head.lower()
+    at = lowered.find(_LENGTH)
+    return int(lowered[at + len(_LENGTH) :].partition(b"\r\n")[0]) if at >= 0 else 0
+
+
+def _rate(times: list[float]) -> float:
+    return (len(times) - 1) / (times[-1] - times[0]) if times[-1] > times[0] else 0.0
+
+
+def _most_in_a_second(times: list[float]) -> int:
+    return max(bisect_left(times, first + 1) - place for place, first in enumerate(times))
+
+
+def _cpu_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+async def main(latency_s: float, *, ends_with_stdin: bool) -> None:
+    """Serve on a free port of this machine, which is printed, until the process is ended."""
+    wechat, loop, end = Wechat(latency_s), asyncio.get_running_loop(), asyncio.Event()
+    if ends_with_stdin:
+        loop.add_reader(sys.stdin.fileno(), end.set)
+    async with await loop.create_server(lambda: Conversation(wechat), "127.0.0.1", backlog=4096) as server:
+        print(server.sockets[0].getsockname()[1], flush=True)
+        await end.wait()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--latency-s", type=float, default=0.0)
+    parser.add_argument("--ends-with-stdin", action="store_true", help="not by Ctrl-C, but when stdin is closed")
+    arguments = parser.parse_args()
+    if arguments.ends_with_stdin:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    uvloop.run(main(arguments.latency_s, ends_with_stdin=arguments.ends_with_stdin))

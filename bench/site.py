@@ -1,0 +1,157 @@
+"""Where the contestants meet: a server that plays WeChat, a real mongod, and configurations for the collector."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, closing, contextmanager
+from dataclasses import dataclass
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+
+import orjson
+from pymongo import MongoClient
+
+from bench import world
+from bench.job import COLLECTION, Job
+from bench.measure import BenchError, python
+from collector.store.database import INDEXES, VALIDATOR
+from collector.store.local import local_mongod
+
+STATES = "accounts"
+ALL_DAY = "00:00"
+"""From when on WeChat's newest day counts as published: at once."""
+
+NOT_YET = "23:59"
+"""As good as never: the newest day is the one before, so a run leaves what yesterday's would have left."""
+
+
+class Server:
+    """The server while it runs."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def taken(self) -> dict[str, Any]:
+        """What it saw since the last time."""
+        connection = HTTPConnection(self.url.removeprefix("http://"))
+        with closing(connection):
+            connection.request("GET", "/bench/taken")
+            seen: dict[str, Any] = orjson.loads(connection.getresponse().read())
+        return seen
+
+
+@contextmanager
+def server(latency_s: float = 0.0) -> Iterator[Server]:
+    """Start a server of its own process, which takes `latency_s` for each answer."""
+    command = python("bench.server", "--latency-s", str(latency_s), "--ends-with-stdin")
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        yield Server(f"http://127.0.0.1:{int(process.stdout.readline())}")
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """How the collector is configured: the pace of an account, and from when on the newest day is there."""
+
+    rate: str = "1000/s"
+    published_at: str = ALL_DAY
+
+
+USUAL = Run()
+
+
+@contextmanager
+def opened() -> Iterator[Site]:
+    """A site for as long as the context lasts. SIGTERM ends it as Ctrl-C does: nothing stays behind."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    with tempfile.TemporaryDirectory(prefix="collector-bench-") as name, asyncio.Runner() as runner:
+        folder, stack = Path(name), AsyncExitStack()
+        uri = runner.run(stack.enter_async_context(local_mongod(folder / "mongod")))
+        try:
+            yield Site(folder, uri)
+        finally:
+            runner.run(stack.aclose())
+
+
+class Site:
+    """A folder and a mongod; databases are made for one run each."""
+
+    def __init__(self, folder: Path, uri: str) -> None:
+        self.folder = folder
+        self.uri = uri
+        self.client: MongoClient[dict[str, Any]] = MongoClient(uri)
+        self._numbers = itertools.count(1)
+
+    @contextmanager
+    def database(self, seed: str | None = None) -> Iterator[str]:
+        """The name of a database as the collector makes it, with a copy of what the database `seed` has; it is dropped.
+
+        All contestants write to the same: validator, indexes and what is stored before.
+        """
+        name = f"bench_{next(self._numbers)}"
+        made = self.client[name]
+        made.create_collection(COLLECTION, validator=VALIDATOR)
+        made[COLLECTION].create_indexes(list(INDEXES))
+        if seed:
+            for collection in (COLLECTION, STATES):
+                self.client[seed][collection].aggregate([{"$merge": {"into": {"db": name, "coll": collection}}}])
+        try:
+            yield name
+        finally:
+            self.client.drop_database(name)
+
+    def configuration(self, job: Job, run: Run) -> str:
+        """The path of the collector's configuration for a job."""
+        file = self.folder / f"accounts-{next(self._numbers)}.yaml"
+        file.touch(mode=0o600)
+        with file.open("w") as out:
+            out.write(
+                f"mongodb: {{uri: '{job.uri}', database: {job.database}}}\n"
+                f"api: {{hosts: ['{job.url}']}}\n"
+                f"run: {{workers: {job.workers}, published_at: '{run.published_at}'}}\n"
+                f"defaults: {{rate_limit: {run.rate}}}\n"
+                "accounts:\n"
+            )
+            for account in job.accounts:
+                out.write(f"  - {{name: {account.name}, appid: {account.appid}, secret: '{account.secret}'}}\n")
+        return str(file)
+
+    def check(self, job: Job) -> None:
+        """Raise `BenchError` unless exactly the days of the job are stored, with the figures that the server gave."""
+        found = next(self.client[job.database][COLLECTION].aggregate(_digest(job)), None)
+        wanted = _expected(job)
+        if found != wanted:
+            raise BenchError(f"stored in {job.database} is {found}, and should be {wanted}")
+
+
+def _digest(job: Job) -> list[dict[str, Any]]:
+    """What the documents of the job's days add up to, all fields but the instants."""
+    sums = {name: {"$sum": f"${name}"} for name in ("new_user", "cancel_user", "net_user", "cumulate_user")}
+    sources = {"$sum": {"$size": "$sources"}}
+    return [
+        {"$match": {"ref_date": {"$gte": job.windows[-1].begin}}},
+        {"$group": {"_id": None, "days": {"$sum": 1}, **sums, "sources": sources}},
+        {"$unset": "_id"},
+    ]
+
+
+def _expected(job: Job) -> dict[str, int]:
+    days = [day for window in job.windows for day in world.days(window)]
+    rows = [row for day in days for row in world.summary(day)]
+    new, cancelled = sum(row["new_user"] for row in rows), sum(row["cancel_user"] for row in rows)
+    each = {
+        "days": len(days),
+        "new_user": new,
+        "cancel_user": cancelled,
+        "net_user": new - cancelled,
+        "cumulate_user": sum(map(world.cumulate, days)),
+        "sources": len(rows),
+    }
+    return {name: job.size * value for name, value in each.items()}

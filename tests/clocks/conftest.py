@@ -1,0 +1,68 @@
+"""A host with a clock of its own, and a loop whose time the test moves on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from clocks.hosts import NO_TIME, Advance, Host, HostClock, Hosting
+from support import FakeClock, settings_of
+
+from collector.model import Rate
+from collector.sandbox import Sandbox, World
+from collector.store.database import Database
+
+
+@pytest.fixture
+def hosting(clock: FakeClock, database: Database, mongod: str, tmp_path: Path) -> Hosting:
+    """`hosting(world)` is a host that collects it, `clock` WeChat's clock; `account` is set for all accounts.
+
+    Other options are the sandbox's.
+    """
+
+    @asynccontextmanager
+    async def open_host(
+        world: World,
+        *,
+        since: date | None = None,
+        tick: timedelta = NO_TIME,
+        account: Mapping[str, Any] | None = None,
+        workers: int = 64,
+        **options: Any,
+    ) -> AsyncIterator[Host]:
+        host: Host
+
+        def now() -> datetime:
+            return host.wechat_now()
+
+        async with Sandbox(world, clock=now, **options) as sandbox:
+            settings = settings_of(sandbox, database, mongod, tmp_path, since=since, workers=workers)
+            known = {"rate_limit": Rate(1000, 1), **(account or {})}
+            accounts = tuple(replace(each, **known) for each in settings.accounts)
+            host = Host(replace(settings, accounts=accounts), database, sandbox, HostClock(clock), tick)
+            yield host
+
+    return open_host
+
+
+@pytest.fixture
+async def advance(monkeypatch: pytest.MonkeyPatch) -> Advance:
+    """Put the loop's clock forward by so many seconds, and let everybody go on whose wait is over."""
+    loop = asyncio.get_running_loop()
+    real, ahead_s = loop.time, 0.0
+
+    async def forward(seconds: float) -> None:
+        nonlocal ahead_s
+        await asyncio.sleep(0)  # whatever has just begun gets to its wait
+        ahead_s += seconds
+        for _ in range(5):
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr(loop, "time", lambda: real() + ahead_s)
+    return forward

@@ -1,0 +1,150 @@
+"""Runs that span 08:00, when a day is published, and Beijing's midnight."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from clocks.hosts import SUMMARY, Host, Hosting
+from support import FakeClock, truth
+
+from collector.days import NO_DAYS, ONE_DAY, Window
+from collector.sandbox import Faults, Limits, World
+
+NEWEST = date(2026, 11, 22)
+"""The newest published day, from 08:00 in Beijing on the 23rd to 08:00 on the 24th."""
+
+SINCE = NEWEST - 34 * ONE_DAY
+TICK = timedelta(seconds=10)
+"""What a question takes: a minute is over while the first of two accounts is at work."""
+
+EIGHT = datetime(2026, 11, 23, 23, 59, 1, tzinfo=UTC)
+"""07:59:01 in Beijing, on the 24th."""
+
+MIDNIGHT = EIGHT - timedelta(hours=8)
+"""23:59:01, on the 23rd."""
+
+WORLD = World(size=2)
+FIVE_WINDOWS = {Window(NEWEST - (7 * n + 6) * ONE_DAY, NEWEST - 7 * n * ONE_DAY) for n in range(5)}
+
+
+async def _run_until(host: Host, until: date) -> None:
+    """A run a day, at half past ten, until a day after `until`."""
+    clock = host.clock.wechat
+    while host.newest < until:
+        clock.instant = (clock.instant + ONE_DAY).replace(hour=2, minute=30)
+        assert (await host.collect()).failures == ()
+
+
+@pytest.mark.parametrize("begins", [EIGHT, MIDNIGHT], ids=["08:00", "midnight"])
+async def test_a_run_that_spans_it_asks_for_the_days_that_were_there_as_it_began(
+    hosting: Hosting, clock: FakeClock, begins: datetime
+) -> None:
+    """Of four accounts, with a worker for one at a time, most are planned when it is over."""
+    clock.instant = begins
+    world = World(size=4)
+    async with hosting(world, since=SINCE, tick=TICK, workers=1) as host:
+        result = await host.collect()
+        assert (result.exit, result.failures) == (0, ())
+        assert clock.instant - begins == 44 * TICK
+        assert host.asked == FIVE_WINDOWS
+        assert await host.documents() == truth(world, Window(SINCE, NEWEST))
+        assert await host.void(NEWEST) == NO_DAYS
+
+
+@pytest.mark.parametrize("begins", [EIGHT, MIDNIGHT], ids=["08:00", "midnight"])
+@pytest.mark.parametrize(
+    "world", [WORLD, World(size=3, late_summary=0.4, revised_for_days=5)], ids=["a steady world", "an unsteady one"]
+)
+async def test_the_runs_after_one_that_spanned_it_leave_no_hole(
+    hosting: Hosting, clock: FakeClock, begins: datetime, world: World
+) -> None:
+    clock.instant = begins
+    async with hosting(world, since=SINCE, tick=TICK) as host:
+        await host.collect()
+        clock.instant = EIGHT + timedelta(hours=2)
+        again = await host.collect()
+        assert (again.failures, host.newest_asked) == ((), NEWEST + ONE_DAY)
+        await _run_until(host, NEWEST + 7 * ONE_DAY)
+        assert await host.differing(SINCE + ONE_DAY, NEWEST + ONE_DAY) == set()
+        assert await host.void(NEWEST) == NO_DAYS
+
+
+async def test_the_next_run_completes_at_once_what_came_while_a_run_spanned_eight(
+    hosting: Hosting, clock: FakeClock
+) -> None:
+    clock.instant = EIGHT
+    async with hosting(WORLD, since=SINCE, tick=TICK) as host:
+        await host.collect()
+        result = await host.collect()
+        assert (result.exit, result.calls) == (0, 4)
+        assert host.asked == {Window(NEWEST - 5 * ONE_DAY, NEWEST + ONE_DAY)}
+        assert await host.documents() == truth(WORLD, Window(SINCE, NEWEST + ONE_DAY))
+
+
+async def test_after_a_run_that_spanned_midnight_there_is_nothing_new_before_eight(
+    hosting: Hosting, clock: FakeClock
+) -> None:
+    clock.instant = MIDNIGHT
+    async with hosting(World(size=2, sparse=False), since=SINCE, tick=TICK) as host:
+        await host.collect()
+        for instant in (MIDNIGHT + timedelta(hours=1), EIGHT):
+            clock.instant = instant
+            result = await host.collect()
+            assert (result.exit, result.calls, result.token_calls) == (0, 0, 0)
+
+
+async def test_the_answers_before_and_after_midnight_of_one_run_make_no_day_void(
+    hosting: Hosting, clock: FakeClock
+) -> None:
+    """Two answers on two days make one void, and each day is answered once a run."""
+    clock.instant = MIDNIGHT
+    world = World(size=1, lost_days=0.3)
+    async with hosting(world, since=SINCE, tick=TICK) as host:
+        await host.collect()
+        assert clock.instant - MIDNIGHT == 11 * TICK
+        assert await host.void(NEWEST) == NO_DAYS
+        await host.collect()
+        assert await host.void(NEWEST) != NO_DAYS
+        assert await host.differing(SINCE + ONE_DAY, NEWEST) == set()
+
+
+async def test_a_day_that_is_late_while_a_run_spans_eight_is_pending_and_comes_later(
+    hosting: Hosting, clock: FakeClock
+) -> None:
+    clock.instant = EIGHT + timedelta(minutes=1)
+    async with hosting(WORLD, since=SINCE, tick=TICK, faults=Faults(late_yesterday=1.0)) as host:
+        assert (await host.collect()).exit == 75
+        clock.instant = clock.instant.replace(hour=4)  # noon in Beijing, when it is there
+        assert (await host.collect()).exit == 0
+        assert await host.differing(SINCE + ONE_DAY, NEWEST + ONE_DAY) == set()
+
+
+async def test_a_quota_used_up_just_before_midnight_is_there_again_after_it(hosting: Hosting, clock: FakeClock) -> None:
+    """Four calls of each dataset a day: the fifth, at 23:59:58, is refused, and the next run may ask."""
+    clock.instant = MIDNIGHT + timedelta(seconds=57)
+    world = World(size=1)
+    async with hosting(world, since=SINCE, limits=Limits(daily=4)) as host:
+        result = await host.collect()
+        assert [(notice.kind, notice.until) for notice in result.notices] == [
+            ("quota", MIDNIGHT + timedelta(seconds=59))
+        ]
+        clock.instant = MIDNIGHT + timedelta(seconds=58)
+        assert [notice.kind for notice in (await host.collect()).notices] == ["not_before"]
+        assert host.sandbox.calls == []
+        clock.instant = MIDNIGHT + timedelta(seconds=59)
+        result = await host.collect()
+        assert (result.exit, result.notices) == (0, ())
+        assert await host.documents() == truth(world, Window(SINCE, NEWEST))
+
+
+async def test_the_calls_that_daily_calls_allows_begin_anew_when_a_run_spans_midnight(
+    hosting: Hosting, clock: FakeClock
+) -> None:
+    clock.instant = MIDNIGHT
+    async with hosting(World(size=1), since=SINCE, tick=TICK, account={"daily_calls": 4}) as host:
+        assert (await host.collect()).exit == 0
+        paths = [call.path for call in host.sandbox.calls]
+        assert paths.count(SUMMARY) == 5
+        states = [state async for state in host.database["accounts"].find()]
+        assert [state["user_summary"]["calls"]["on"] for state in states] == ["2026-11-24"]

@@ -1,0 +1,131 @@
+"""A server on this machine with a certificate that nobody vouches for, and a proxy that leads to it."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+# For `localhost`, signed by itself. Its key keeps nothing: it was made for these tests.
+PEM = """\
+-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgdWzqr3OXkJU5NzZl
+U1stLOpb4Javh+ItyxUxFwGOW2mhRANCAAQRFr/5+dVRyeMX3vgrt0UESJSCIhQM
+4BDbMVSxXy91LpmlOLhEsNxVMOkcOZI4m0aBo2s8MSLilo22Qt10ReJx
+-----END PRIVATE KEY-----
+-----BEGIN CERTIFICATE-----
+MIIBpTCCAUugAwIBAgIUDsTbuoZFv/OsFuh1XiO0sNmX/VYwCgYIKoZIzj0EAwIw
+FDESMBAGA1UEAwwJbG9jYWxob3N0MCAXDTIwMDEwMTAwMDAwMFoYDzIxMjAwMTAx
+MDAwMDAwWjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwWTATBgcqhkjOPQIBBggqhkjO
+PQMBBwNCAAQRFr/5+dVRyeMX3vgrt0UESJSCIhQM4BDbMVSxXy91LpmlOLhEsNxV
+MOkcOZI4m0aBo2s8MSLilo22Qt10ReJxo3kwdzAdBgNVHQ4EFgQUeqDfy/WS8UM9
+YXHPepPsI6SYn+QwHwYDVR0jBBgwFoAUeqDfy/WS8UM9YXHPepPsI6SYn+QwFAYD
+VR0RBA0wC4IJbG9jYWxob3N0MA8GA1UdEwEB/wQFMAMBAf8wDgYDVR0PAQH/BAQD
+AgKEMAoGCCqGSM49BAMCA0gAMEUCIQCUF3x6smGfS+UadMMRXG5r0cyrE6ygObHz
+1l/WteGqkQIgRw2AmpOI1HFsH4yrb1GxVZ/WEaobhHerWKgPBFRxN30=
+-----END CERTIFICATE-----
+"""
+
+
+def pem_file(folder: Path) -> Path:
+    """Key and certificate in a file."""
+    path = folder / "localhost.pem"
+    path.write_text(PEM)
+    return path
+
+
+@dataclass
+class TlsServer:
+    """Answers every request with `body`. `heard` is all that it was told, once TLS stood."""
+
+    pem: Path
+    body: bytes = b"{}"
+    port: int = 0
+    heard: bytes = field(default=b"")
+
+    @property
+    def url(self) -> str:
+        return f"https://localhost:{self.port}"
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[TlsServer]:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.pem)
+        async with _served(self._accept, context) as self.port:
+            yield self
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = b""
+        while not _is_whole(request) and (data := await reader.read(65_536)):
+            request += data
+            self.heard += data
+        head = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(self.body)
+        writer.write(head + self.body)
+        await writer.drain()
+
+
+@dataclass
+class Tunnel:
+    """A proxy for HTTPS: passes on what comes through, and counts the tunnels in `opened`."""
+
+    port: int = 0
+    opened: list[str] = field(default_factory=list)
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[Tunnel]:
+        async with _served(self._accept) as self.port:
+            yield self
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        place = (await reader.readuntil(b"\r\n\r\n")).decode().split()[1]
+        self.opened.append(place)
+        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", int(place.rpartition(":")[2]))
+        writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        await asyncio.gather(_copy(reader, far_writer), _copy(far_reader, writer))
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        while data := await reader.read(65_536):
+            writer.write(data)
+            await writer.drain()
+    finally:
+        writer.close()
+
+
+def _is_whole(request: bytes) -> bool:
+    """Whether a request has come to its end."""
+    head, end, body = request.partition(b"\r\n\r\n")
+    length = re.search(rb"(?i)content-length: *([0-9]+)", head)
+    return bool(end) and len(body) >= (int(length[1]) if length else 0)
+
+
+@asynccontextmanager
+async def _served(
+    accept: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+    context: ssl.SSLContext | None = None,
+) -> AsyncIterator[int]:
+    """A port whose connections are all closed at the end."""
+    at_work: set[asyncio.Task[None]] = set()
+
+    async def work(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task
+        at_work.add(task)
+        with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            await accept(reader, writer)
+        writer.close()
+        at_work.discard(task)
+
+    server = await asyncio.start_server(work, "127.0.0.1", 0, ssl=context)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        for task in at_work:
+            task.cancel()
+        await asyncio.gather(*at_work, return_exceptions=True)
