@@ -17,7 +17,8 @@ FIRST_DAY = date(2014, 12, 1)
 
 ONE_DAY = timedelta(days=1)
 
-_FIRST_NUMBER = date(2012, 1, 1).toordinal()
+_OLDEST = date(2012, 1, 1)
+_FIRST_NUMBER = _OLDEST.toordinal()
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -49,7 +50,7 @@ class Days:
     """A set of days as one number: bit n of `bits` is the n-th day after the first of 2012.
 
     So sets of ten years combine in less than a microsecond. Make one with `of`, `between` or `joined`, combine with
-    `|`, `&`, `-`. Raises `ValueError` for days before 2012, when there was no official account.
+    `|`, `&`, `-`. There are no days before 2012 in any set, since there was no official account.
     """
 
     bits: int = 0
@@ -67,6 +68,7 @@ class Days:
     @classmethod
     def between(cls, begin: date, end: date) -> Days:
         """All days from `begin` to `end`, both counted; none when `begin` is after `end`."""
+        begin = max(begin, _OLDEST)  # where this host's clock has gone back to 1970, all its days lie before
         return cls(_run(begin, end)) if begin <= end else cls()
 
     @classmethod
@@ -93,7 +95,7 @@ class Days:
         return self.bits.bit_count()
 
     def __contains__(self, day: date) -> bool:
-        return self.bits >> _number(day) & 1 == 1
+        return day >= _OLDEST and self.bits >> _number(day) & 1 == 1
 
     def __iter__(self) -> Iterator[date]:
         return chain.from_iterable(self.ranges)

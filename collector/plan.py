@@ -12,6 +12,9 @@ from collector.model import Account, AccountState, DatasetState
 
 SPAN_DAYS = min(dataset.span_days for dataset in DATASETS.values())
 
+LONGEST_WAIT = ONE_DAY
+"""No wait is ordered for longer: one that ends later was noted while this host's clock was ahead."""
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -124,11 +127,14 @@ def _lookback(dataset: DatasetState, target: Target) -> Days:
 
     All days are looked at whose age was below `lookback_days - 1` when they were looked at last.
     """
-    if dataset.refreshed_to is None:
+    refreshed_to = dataset.refreshed_to
+    if refreshed_to and refreshed_to > target.newest:
+        refreshed_to = dataset.covered.newest  # this host's clock was ahead then: what came is all that is sure
+    if refreshed_to is None:
         return Days.between(_last_days(target), target.newest)
-    if dataset.refreshed_to >= target.newest:
+    if refreshed_to >= target.newest:
         return NO_DAYS
-    unfinished = dataset.refreshed_to - ONE_DAY * (target.lookback_days - 2)
+    unfinished = refreshed_to - ONE_DAY * (target.lookback_days - 2)
     return Days.between(min(unfinished, _last_days(target)), target.newest) - dataset.looked
 
 
@@ -143,7 +149,7 @@ def _refetched(target: Target) -> Days:
 
 
 def _wait(account: Account, dataset: DatasetState, now: datetime) -> Wait | None:
-    if dataset.not_before is not None and now < dataset.not_before:
+    if dataset.not_before is not None and now < dataset.not_before <= now + LONGEST_WAIT:
         return Wait("not_before", dataset.not_before)
     used = dataset.calls if dataset.calls_on == beijing_day(now) else 0
     if account.daily_calls is not None and used >= account.daily_calls:

@@ -41,17 +41,29 @@ def answered(
     Days without a row are void once answers on two Beijing days (`today` is the one of this answer) had none,
     both at `EMPTY_AGE_DAYS` or more, counted from `newest`; younger ones stay as they are.
     """
-    covered, void, empty = dataset.covered | came, dataset.void - came, dataset.empty
+    spoken_for = came | _doubtful(dataset, came)
+    covered, void, empty = dataset.covered | came, dataset.void - spoken_for, dataset.empty
     if empty:
-        empty = {on: left for on, days in empty.items() if (left := days - came)}
+        empty = {on: left for on, days in empty.items() if (left := days - spoken_for)}
     silent = asked - covered - void
     if silent.oldest and (old := silent & Days.between(silent.oldest, newest - ONE_DAY * EMPTY_AGE_DAYS)):
-        before = joined(days for on, days in empty.items() if on != today)
+        before = joined(days for on, days in empty.items() if on < today)  # a clock that was ahead noted later ones
         void |= old & before
         kept = {on: days - old for on, days in empty.items()}
         kept[today] = kept.get(today, NO_DAYS) | (old - before)
         empty = {on: days for on, days in kept.items() if days}
     return replace(dataset, covered=covered, void=void, empty=empty, **known)
+
+
+def _doubtful(dataset: DatasetState, came: Days) -> Days:
+    """The days behind all rows of before, if newer ones `came`: what was empty there perhaps wasn't published yet.
+
+    So it was if this host's clock was ahead then. Of an account that was frozen for a while they are asked again.
+    """
+    if not came.newest or not (dataset.void or dataset.empty):
+        return NO_DAYS
+    newest_row = dataset.covered.newest
+    return Days.between(newest_row - ONE_DAY * (EMPTY_AGE_DAYS - 1) if newest_row else FIRST_DAY, came.newest)
 
 
 def covering(dataset: DatasetState, days: Days) -> DatasetState:
@@ -143,6 +155,8 @@ class Settling:
         self.unsettled: set[date] = set()
         self._target = target
         self._look_left = dict(plan.lookback)
+        covered = (state.dataset(name).covered.newest or FIRST_DAY for name in DATASETS)
+        self._newest_day = min(max(covered), target.newest)
         self._edges: dict[date, int] = {}
         self._newest_row: date | None = None
         self._newest_is_quiet = False
@@ -152,6 +166,7 @@ class Settling:
     def take(self, answers: Mapping[str, Answer], now: datetime) -> list[Day]:
         """Learn from the answers to one window; returns the days to be stored, with the state that they justify."""
         came = {name: Days.of(answer.days) for name, answer in answers.items()}
+        self._newest_day = max((self._newest_day, *(days.newest or FIRST_DAY for days in came.values())))
         self._know({name: self._learnt(name, answer, came[name], now) for name, answer in answers.items()})
         totals = _totals(answers[CUMULATE].days) if CUMULATE in answers else {}
         near = totals | self._edges
@@ -223,7 +238,8 @@ class Settling:
         if self._target.exhaustive:
             return False
         empty_now = self._empty_now[SUMMARY] & self._empty_now[CUMULATE]
-        silence = walked_into_silence(self.state, known_empty(self.state) | empty_now)
+        empty = (known_empty(self.state) | empty_now) & Days.between(FIRST_DAY, self.newest)
+        silence = walked_into_silence(self.state, empty)
         return silence is not None and window.end <= silence
 
     def _know(self, datasets: Mapping[str, DatasetState]) -> None:
@@ -236,15 +252,24 @@ class Settling:
         refreshed_to, looked = dataset.refreshed_to, dataset.looked
         if name in self._look_left:
             self._look_left[name] -= Days.joined([answer.asked])
-            looked |= window & Days.between(FIRST_DAY, self.newest - ONE_DAY * (self._target.lookback_days - 1))
+            looked |= window & Days.between(FIRST_DAY, self._heard_to - ONE_DAY * (self._target.lookback_days - 1))
             if not self._look_left[name]:
                 del self._look_left[name]
-                refreshed_to, looked = self._target.newest, NO_DAYS
+                refreshed_to, looked = self._heard_to, NO_DAYS
         self._empty_now[name] |= window - came
         if name == SUMMARY and came.newest:
             self._newest_row = max(self._newest_row or FIRST_DAY, came.newest)
         known = {"refreshed_to": refreshed_to, "looked": looked, "last_success": now, "last_error": None}
-        return answered(dataset, window, came, today=beijing_day(now), newest=self.newest, **known)
+        return answered(dataset, window, came, today=beijing_day(now), newest=self._heard_to, **known)
+
+    @property
+    def _heard_to(self) -> date:
+        """The day from which ages are counted: the newest that came; for a silent account, the newest published one.
+
+        If this host's clock is ahead, WeChat hasn't got what it takes for the newest one.
+        """
+        is_silent = self.newest - self._newest_day >= ONE_DAY * SILENT_DAYS
+        return self.newest if is_silent else self._newest_day
 
     def _left_out(self, answers: Mapping[str, Answer]) -> set[date]:
         """The days that summary has said nothing of, now or before, though cumulate has them.

@@ -12,10 +12,11 @@ import pytest
 from support import Documents, FakeClock, run, stored, truth
 
 from collector.config import Settings
-from collector.days import FIRST_DAY, ONE_DAY, Days, Window, newest_published
+from collector.days import FIRST_DAY, ONE_DAY, Days, Window
 from collector.model import RunResult
 from collector.sandbox import Sandbox
 from collector.sandbox import api as sandbox_api
+from collector.sandbox.publication import newest_published
 from collector.store.database import Database
 from collector.store.state import load
 from collector.wechat.waits import Clock
@@ -70,7 +71,7 @@ class Host:
 
     @property
     def newest(self) -> date:
-        """The newest day that WeChat has published."""
+        """The newest day that WeChat has published, as the sandbox has it."""
         return newest_published(self.clock.wechat.now(), self.sandbox.world.published_at)
 
     @property

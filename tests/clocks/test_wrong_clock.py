@@ -18,8 +18,8 @@ SINCE = NEWEST - 20 * ONE_DAY
 HOUR = timedelta(hours=1)
 SINCE_1970 = datetime(2026, 11, 24, tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)
 WORLD = World(size=2)
-UNSTEADY = World(size=3, late_summary=0.4, revised_for_days=5)
-"""Where figures come late, and change until a day is five days old."""
+UNSTEADY = World(size=3, late_summary=0.4, revised_for_days=6)
+"""Where figures come late, and change until a day is six days old."""
 
 Wechat = Callable[[], AbstractContextManager[None]]
 
