@@ -1,12 +1,12 @@
 """How cost grows: with accounts, history, workers and latency; `python -m bench.curves` measures and draws it.
 
-What comes of it is kept in build/curves.json; `--draw` draws that again, and measures nothing.
+Each point is kept in build/curves.json as soon as it is measured.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -27,7 +27,7 @@ PICTURE = ROOT / "docs" / "images" / "curves.svg"
 ENOUGH_CALLS = 4_000
 """A point with fewer calls is measured again, so that the noise of a process's start doesn't show."""
 
-MOST_ROUNDS = 9
+MOST_ROUNDS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def points() -> Iterator[Point]:
     for accounts in (100, 300, 1_000, 3_000, 10_000):
         yield Point("accounts", accounts, accounts, 4)
     for weeks in (1, 4, 13, 52, 156, ALL_YEARS):
-        yield Point("weeks of history", min(weeks, 626), 100, weeks)
+        yield Point("history in weeks", min(weeks, 626), 100, weeks)
     for workers in (8, 32, 128, 512):
         yield Point("workers", workers, 512, 4, workers=workers)
     for latency_ms in (0, 30, 100, 300):
@@ -76,23 +76,39 @@ def measure(site: Site, point: Point) -> dict[str, Any]:
     return found
 
 
-def measure_all() -> list[dict[str, Any]]:
-    """All points, over one mongod."""
-    with opened() as site:
-        return [measure(site, point) for point in points()]
+def keep(found: dict[str, Any]) -> None:
+    """Put what was found in the place of what is kept of the same point."""
+    kept = orjson.loads(RESULTS.read_bytes()) if RESULTS.exists() else []
+    others = [each for each in kept if (each["curve"], each["x"]) != (found["curve"], found["x"])]
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_bytes(orjson.dumps([*others, found], option=orjson.OPT_INDENT_2))
 
 
-def main(*, draw_only: bool) -> None:
-    """Measure, keep, draw."""
-    if not draw_only:
-        RESULTS.parent.mkdir(exist_ok=True)
-        RESULTS.write_bytes(orjson.dumps(measure_all(), option=orjson.OPT_INDENT_2))
+def draw() -> None:
+    """Draw what is kept."""
+    places = [(point.curve, point.x) for point in points()]
+    kept = {(each["curve"], each["x"]): each for each in orjson.loads(RESULTS.read_bytes())}
     PICTURE.parent.mkdir(exist_ok=True)
-    PICTURE.write_text(plot.picture(orjson.loads(RESULTS.read_bytes())))
+    PICTURE.write_text(plot.picture([kept[place] for place in places if place in kept]))
     print(PICTURE.relative_to(ROOT))
 
 
+def main(curves: Sequence[str]) -> None:
+    """Measure these curves, keep what was found, and draw all that is kept."""
+    with opened() as site:
+        for point in points():
+            if point.curve.split()[0] in curves:
+                keep(measure(site, point))
+    draw()
+
+
 if __name__ == "__main__":
+    names = list(dict.fromkeys(point.curve.split()[0] for point in points()))
     parser = argparse.ArgumentParser(prog="bench.curves", description=__doc__)
-    parser.add_argument("--draw", action="store_true", help="draw what was measured last")
-    main(draw_only=parser.parse_args().draw)
+    parser.add_argument("curves", nargs="*", metavar="CURVE", help=f"of {', '.join(names)}; else all")
+    parser.add_argument("--draw", action="store_true", help="measure nothing, draw what is kept")
+    arguments = parser.parse_args()
+    if arguments.draw:
+        draw()
+    else:
+        main(arguments.curves or names)

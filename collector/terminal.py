@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-GARBAGE = 20_000
+GARBAGE = 100_000
 """Objects more than before, until Python looks for cycles among the young ones: some megabytes."""
 
 MOST_LINES = 100
