@@ -56,11 +56,12 @@ def fold(dataset: Dataset, rows: Sequence[object], window: Window) -> Folded:
     dirty. Raises `RowError` when any other row isn't of the right shape: then nothing of the answer holds.
     """
     by_day: dict[object, list[Row]] = defaultdict(list)
-    for row in rows:
-        if not isinstance(row, dict):
-            raise _wrong(row, "isn't an object")
-        ref_date = row.get("ref_date")
-        by_day[ref_date if isinstance(ref_date, str) else None].append(row)
+    row: Any = None
+    try:
+        for row in rows:
+            by_day[row["ref_date"]].append(row)
+    except (TypeError, LookupError):
+        raise _wrong(row, "has no date as ref_date" if isinstance(row, dict) else "isn't an object") from None
     days: dict[date, Fields] = {}
     dropped = 0
     for rows_of_day in by_day.values():

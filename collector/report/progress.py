@@ -73,5 +73,8 @@ def progress(console: Console) -> Iterator[Watch]:
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
+    if not console.is_terminal:
+        yield Watch()
+        return
+    with Progress(*columns, console=console) as bars:
         yield Bars(bars)
