@@ -29,7 +29,8 @@ def mongodb_risk(uri: str) -> str | None:
     That a `mongodb://` says nothing of TLS is its usual form, and nothing that it gives up.
     """
     scheme, _, rest = uri.partition("://")
-    places, _, options = rest.rpartition("@")[2].partition("?")
+    places, _, options = rest.partition("?")
+    places = places.rpartition("@")[2]
     if all(map(_is_here, places.partition("/")[0].split(","))):
         return None
     values = {name.lower(): value.lower() for name, value in parse_qsl(options.replace(";", "&"))}

@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from itertools import pairwise
 
 from collector.datasets import CUMULATE, DATASETS, QUIET, SUMMARY
-from collector.days import FIRST_DAY, NO_DAYS, ONE_DAY, Days, Window
+from collector.days import FIRST_DAY, NO_DAYS, ONE_DAY, Days
 from collector.model import AccountState, DatasetState
 from collector.plan import SPAN_DAYS
 from collector.report.findings import Break, Difference
@@ -84,15 +84,16 @@ def differences(state: AccountState, found: Mapping[str, Days]) -> dict[str, Dif
 
 
 def _unknown(dataset: DatasetState, found: Days) -> Days:
-    """The days found and not covered, but for a few right before settled ones.
+    """The days found and not covered, but for a few right before the oldest settled one.
 
     Windows reach back further than what is wanted, so a run that was killed may have left days that none wants.
     """
-    reach = SPAN_DAYS - 1
-    before = Days.joined(
-        Window(known.begin - ONE_DAY * reach, known.begin - ONE_DAY) for known in dataset.settled.ranges
-    )
-    return Days.joined(span for span in (found - dataset.covered).ranges if Days.joined([span]) - before)
+    unknown, oldest = found - dataset.covered, dataset.settled.oldest
+    if oldest is None:
+        return unknown
+    reach = Days.between(oldest - ONE_DAY * (SPAN_DAYS - 1), oldest - ONE_DAY)
+    older = unknown & Days.between(FIRST_DAY, oldest - ONE_DAY)
+    return unknown if older - reach else unknown - reach
 
 
 def mended(state: AccountState, found: Mapping[str, Days], since: date | None) -> AccountState:

@@ -72,7 +72,7 @@ def plan(account: Account, state: AccountState, target: Target, now: datetime, *
     out. With `before`, the days from it on were asked already in this run: what they still lack isn't there yet.
     """
     wanted = _wanted(account, state, target)
-    lookback = {name: _lookback(state.dataset(name), target) & wanted for name in DATASETS}
+    lookback = {name: _lookback(state.dataset(name), target, now) & wanted for name in DATASETS}
     again = _refetched(target) & wanted
     lacking = {name: (wanted - state.dataset(name).settled) | lookback[name] | again for name in DATASETS}
     waits = {
@@ -122,20 +122,27 @@ def _wanted(account: Account, state: AccountState, target: Target) -> Days:
     return wanted & (plain | Days.between(target.since, target.until))
 
 
-def _lookback(dataset: DatasetState, target: Target) -> Days:
+def _lookback(dataset: DatasetState, target: Target, now: datetime) -> Days:
     """The last days once more, when a newer one has been published, since WeChat revises them.
 
-    All days are looked at whose age was below `lookback_days - 1` when they were looked at last.
+    All days are looked at whose age was below `lookback_days - 1` when they were looked at last; once on a Beijing
+    day, where the newest one doesn't come.
     """
-    refreshed_to = dataset.refreshed_to
+    refreshed_to, newest_stored = dataset.refreshed_to, dataset.covered.newest
     if refreshed_to and refreshed_to > target.newest:
-        refreshed_to = dataset.covered.newest  # this host's clock was ahead then: what came is all that is sure
+        refreshed_to = newest_stored  # this host's clock was ahead then: what came is all that is sure
+    elif refreshed_to and newest_stored and refreshed_to >= newest_stored and _was_heard_today(dataset, now):
+        return NO_DAYS
     if refreshed_to is None:
         return Days.between(_last_days(target), target.newest)
     if refreshed_to >= target.newest:
         return NO_DAYS
     unfinished = refreshed_to - ONE_DAY * (target.lookback_days - 2)
     return Days.between(min(unfinished, _last_days(target)), target.newest) - dataset.looked
+
+
+def _was_heard_today(dataset: DatasetState, now: datetime) -> bool:
+    return dataset.last_success is not None and beijing_day(dataset.last_success) == beijing_day(now)
 
 
 def _last_days(target: Target) -> date:

@@ -23,7 +23,6 @@ from collector.settle import Settling
 from collector.store.state import rename
 from collector.tally import Tally
 from collector.wechat.account import AccountApi
-from collector.wechat.tokens import Token
 
 log = structlog.get_logger()
 
@@ -38,6 +37,13 @@ def begun(account: Account, known: AccountState | None, target: Target) -> Accou
         tags=account.tags,
         born=None if target.exhaustive else state.born,
         history_since=min((day for day in (state.history_since, since) if day), default=None),
+    )
+
+
+def _wants_more(before: AccountState, after: AccountState) -> bool:
+    """Whether answers have made days wanted that weren't: older than the account's birth, or void by mistake."""
+    return before.born != after.born or any(
+        before.dataset(name).void - after.dataset(name).settled for name in DATASETS
     )
 
 
@@ -57,7 +63,7 @@ class Pool:
         self._states = states
         self._tally = tally
         self._shared = shared
-        self._kept: dict[str, tuple[Settling, Token | None]] = {}
+        self._kept: dict[str, tuple[Settling, AccountApi]] = {}
         self._asked_from: dict[str, date] = {}
         self._with_history: set[str] = set()
 
@@ -81,7 +87,7 @@ class Pool:
         accounts = []
         for account in self._tally.accounts:
             if account.appid not in self._with_history:
-                continue  # its newest days were all, and their answers make no older ones wanted
+                continue
             planned = self._plan(account, history=True)
             if not self._tally.can_go_on(account):
                 continue
@@ -124,18 +130,17 @@ class Pool:
         """One account's result; even a mistake of ours stops that account alone."""
         shared, appid = self._shared, account.appid
         asks, goes_on = (planned.history, False) if history else (planned.daily, bool(planned.history))
-        if not history and (planned.history or planned.windows_held):
-            self._with_history.add(appid)
         if planned.daily and not history:
             self._asked_from[appid] = planned.daily[-1].window.begin
-        fresh = (Settling(self._states[appid], planned, self._target), None)
-        settling, token = self._kept.pop(appid, fresh)
+        if appid in self._kept:
+            settling, api = self._kept.pop(appid)
+        else:
+            settling, api = Settling(self._states[appid], planned, self._target), AccountApi(account, shared.access)
         on_window = self._tally.watch.window if history else None
         work = AccountRun(account, asks, settling, shared, goes_on=goes_on, on_window=on_window)
         if not history:
             for dataset, wait in planned.waits.items():
                 work.wait(dataset, wait.kind, wait.until)
-        api = AccountApi(account, shared.access, token)
         try:
             await work.log_in(api)
             return await work.collect(api)
@@ -149,6 +154,8 @@ class Pool:
             # Nothing of it is asked any more: what was learnt when it failed may not be stored.
             return AccountResult(account, Outcome.FAILED, (failure,), ended=frozenset(DATASETS))
         finally:
+            if not history and (goes_on or planned.windows_held or _wants_more(self._states[appid], settling.state)):
+                self._with_history.add(appid)
             self._states[appid] = settling.state
             if goes_on:
-                self._kept[appid] = (settling, api.token)
+                self._kept[appid] = (settling, api)  # its token and its pace

@@ -306,7 +306,10 @@ class Settling:
                     if still and is_left_out(day, self._newest_row, newest):
                         quiet.append(day)
         if quiet:
-            summary = covering(self.state.dataset(SUMMARY), Days.of(quiet))
+            stored, summary = Days.of(quiet), self.state.dataset(SUMMARY)
+            doubt = _doubtful(summary, stored)  # zeros are as good as rows: what was empty perhaps wasn't there yet
+            empty = {on: left for on, days in summary.empty.items() if (left := days - doubt)}
+            summary = covering(replace(summary, void=summary.void - doubt, empty=empty), stored)
             self.change(SUMMARY, covered=summary.covered, void=summary.void, empty=summary.empty)
         return quiet
 

@@ -267,3 +267,27 @@ def test_each_dataset_is_asked_where_and_for_as_many_days_as_wechat_documents() 
         ("user_summary", "user_summary", "/datacube/getusersummary", 7),
         ("user_cumulate", "user_cumulate", "/datacube/getusercumulate", 7),
     ]
+
+
+def test_all_sources_of_a_day_are_added_up() -> None:
+    rows = [
+        {"ref_date": "2026-11-23", "user_source": source, "new_user": new, "cancel_user": cancelled}
+        for source, new, cancelled in ((0, 1, 10), (17, 2, 20), (30, 4, 40))
+    ]
+    (fields,) = fold(SUMMARY, rows, Window(date(2026, 11, 23), date(2026, 11, 23))).days.values()
+    assert (fields["new_user"], fields["cancel_user"], fields["net_user"]) == (7, 70, -63)
+
+
+@pytest.mark.parametrize(
+    ("row", "what"),
+    [
+        ({}, "a row has no date as ref_date: {}"),
+        ({"ref_date": []}, "a row has no date as ref_date: {'ref_date': []}"),
+        ([], "a row isn't an object: []"),
+        (None, "a row isn't an object: None"),
+    ],
+)
+def test_what_is_no_row_of_a_day_is_told_as_what_it_is(row: object, what: str) -> None:
+    with pytest.raises(RowError) as raised:
+        fold(SUMMARY, [GOOD, row], Window(date(2026, 11, 23), date(2026, 11, 23)))
+    assert raised.value.errmsg == what

@@ -131,3 +131,16 @@ def test_beijing_is_eight_hours_before_utc_in_winter_and_summer(day: date) -> No
     assert beijing_day(midnight) == day + ONE_DAY
     assert next_beijing_midnight(midnight - timedelta(seconds=1)) == midnight
     assert next_beijing_midnight(midnight) == midnight + ONE_DAY
+
+
+def test_days_read_as_their_ranges() -> None:
+    held = Days.of([date(2026, 11, 1), date(2026, 11, 2), date(2026, 11, 9)])
+    assert repr(held) == "Days(2026-11-01..2026-11-02, 2026-11-09..2026-11-09)"
+
+
+def test_no_set_holds_a_day_before_2012() -> None:
+    first = date(2012, 1, 1)
+    held = Days.between(date(1970, 1, 1), first)
+    assert list(held) == [first]
+    assert first in held
+    assert first - ONE_DAY not in held

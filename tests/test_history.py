@@ -10,7 +10,8 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from collector.collect import Job, collect, target_of
 from collector.config import Settings
 from collector.days import FIRST_DAY, ONE_DAY, Days, Window
 from collector.errors import CallKind, DatabaseError
-from collector.model import Rate, Update
+from collector.model import AccountState, Rate, Update
 from collector.sandbox import Faults, Limits, Sandbox, World
 from collector.store.database import Database
 from collector.store.leases import lease
@@ -80,6 +81,42 @@ async def test_a_newest_day_that_summary_may_have_left_out_is_asked_again_and_no
         assert result.exit == 0
         assert 0 < open_days <= result.calls < 30
         assert {call.path for call in sandbox.calls if call.path.startswith("/datacube")} == {SUMMARY}
+
+
+async def test_while_the_newest_day_does_not_come_the_last_days_are_looked_at_once_a_day(
+    clock: FakeClock, configured: Callable[..., Settings]
+) -> None:
+    async with Sandbox(World(size=1, published_at=time(20)), clock=clock.now) as sandbox:
+        settings = configured(sandbox)
+        settings = replace(settings, run=settings.run.model_copy(update={"lookback": 30, "published_at": time(8)}))
+        calls = []
+        for _ in range(3):
+            calls.append((await run(settings, clock)).calls)
+            clock.instant += timedelta(hours=1)
+    assert calls == [10, 2, 2]
+
+
+async def test_days_older_than_the_birth_that_was_believed_are_asked_in_the_same_run(
+    clock: FakeClock, configured: Callable[..., Settings], database: Database
+) -> None:
+    world = World(size=1)
+    since = NEWEST - 30 * ONE_DAY
+    known = AccountState(world.accounts[0].appid, world.accounts[0].name, born=NEWEST - 2 * ONE_DAY)
+    await database["accounts"].insert_one(to_document(known))
+    async with Sandbox(world, clock=clock.now) as sandbox:
+        assert (await run(configured(sandbox, since=since), clock)).exit == 0
+    assert truth(world, Window(since, NEWEST)).items() <= (await stored(database)).items()
+
+
+async def test_the_history_goes_on_at_the_pace_of_the_newest_days(
+    clock: FakeClock, configured: Callable[..., Settings]
+) -> None:
+    async with Sandbox(World(size=1), clock=clock.now) as sandbox:
+        settings = configured(sandbox, rate_limit=Rate(10, 1), since=NEWEST - 20 * ONE_DAY)
+        assert (await run(settings, clock)).exit == 0
+        times = [call.arrived_s for call in sandbox.calls if call.path in (SUMMARY, CUMULATE)]
+    assert len(times) == 6
+    assert min(later - earlier for earlier, later in pairwise(sorted(times))) > 0.08
 
 
 async def test_an_outage_of_a_month_heals_by_one_plain_run(

@@ -140,6 +140,10 @@ def test_a_few_days_before_known_ones_are_no_difference() -> None:
     assert differences(state, {SUMMARY: _last(17), CUMULATE: _last(10)}) == {
         SUMMARY: Difference(unknown=_last(17, until=10))
     }
+    holed = _state(_last(20, until=15) | _last(10))
+    assert differences(holed, {SUMMARY: _last(20), CUMULATE: holed.dataset(CUMULATE).covered}) == {
+        SUMMARY: Difference(unknown=_last(15, until=10))
+    }
 
 
 def test_repair_covers_what_was_found_and_keeps_all_else() -> None:

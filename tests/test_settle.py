@@ -167,6 +167,17 @@ def test_younger_days_without_a_row_stay_pending() -> None:
     assert state == DatasetState()
 
 
+def test_zeros_as_rows_do_make_what_was_empty_before_them_pending_again() -> None:
+    """It perhaps wasn't published yet, when this host's clock was ahead or WeChat late for all days."""
+    summary = DatasetState(covered=_days("1-5"), void=_days("6-9"))
+    state = replace(NEW, datasets={SUMMARY: summary, CUMULATE: DatasetState(covered=_days("1-9"))})
+    settling = _settling(date(2015, 10, 22), state)
+    totals = [_row(day, 100) for day in RECORDED]
+    settling.take(_answers(RECORDED, **{SUMMARY: [], CUMULATE: totals}), NOW)
+    assert settling.state.dataset(SUMMARY).covered & _days("17-20") == _days("17-20")
+    assert settling.state.dataset(SUMMARY).void & _days("6-9") == NO_DAYS
+
+
 def test_the_look_back_is_over_when_all_its_windows_were_answered() -> None:
     lookback = {name: _days("9-22") for name in DATASETS}
     settling = _settling(date(2015, 10, 22), plan_=replace(NOTHING, lookback=lookback))

@@ -26,7 +26,7 @@ MOST_IN_FLIGHT = 4
 class AccountApi:
     """WeChat's data calls for one account, at most `MOST_IN_FLIGHT` at once and within its rate."""
 
-    def __init__(self, account: Account, access: Access, token: Token | None = None) -> None:
+    def __init__(self, account: Account, access: Access) -> None:
         stop, clock = access.stop, access.clock
         source = access.source_of(account, access.route_of(account))
         self._account = account
@@ -34,17 +34,12 @@ class AccountApi:
         self._route = access.route_of(account)
         self.budget = Budget(account.daily_calls, clock=clock)
         self._limiter = Limiter(account.rate_limit, stop=stop, clock=clock)
-        self._tokens = Tokens(source, access.client, clock=clock, whose=str(account), token=token)
+        self._tokens = Tokens(source, access.client, clock=clock, whose=str(account))
         self.host: str | None = None
         """The host that answered the account's own calls last."""
         self._in_flight = asyncio.Semaphore(MOST_IN_FLIGHT)
         self._in_flight_of_all = access.in_flight
         self._stop = stop
-
-    @property
-    def token(self) -> Token | None:
-        """The token in hand, with which another `AccountApi` of the account can go on."""
-        return self._tokens.token
 
     async def log_in(self) -> None:
         """Have a token, so that an account which can't get one fails before anything is asked."""

@@ -132,13 +132,13 @@ class Tokens:
     who asks hears of it, and it isn't asked again.
     """
 
-    def __init__(self, source: Source, client: Client, *, clock: Clock, whose: str, token: Token | None = None) -> None:
+    def __init__(self, source: Source, client: Client, *, clock: Clock, whose: str) -> None:
         self._source = source
         self._client = client
         self._clock = clock
         self._whose = whose
         self._lock = asyncio.Lock()
-        self.token = token
+        self.token: Token | None = None
         self._worked = False
         self._forced = False
         self._refusals = 0

@@ -4,6 +4,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from collector.days import Days
 from collector.errors import DatabaseError
@@ -223,3 +224,16 @@ async def test_a_new_name_is_borne_by_all_documents_of_the_account_and_by_no_oth
     await rename(database, APPID, "acme-shoes")
     stored = await database[USER_DAILY].find().sort("_id").to_list(None)
     assert stored == [days[0] | {"name": "acme-shoes"}, days[1] | {"name": "acme-shoes"}, days[2]]
+
+
+async def test_a_new_name_that_a_validator_refuses_is_logged_and_ends_nothing(database: Database) -> None:
+    await database.create_collection(USER_DAILY, validator={"name": {"$ne": "refused"}})
+    day = {"_id": 1, "account": APPID, "ref_date": "2026-11-22", "name": "acme"}
+    await database[USER_DAILY].insert_one(day)
+    with capture_logs() as logs:
+        await rename(database, APPID, "refused")
+    assert [{**entry, "reason": ...} for entry in logs] == [
+        {"event": "name.refused", "log_level": "warning", "account": APPID, "name": "refused", "reason": ...}
+    ]
+    assert "failed validation" in logs[0]["reason"]
+    assert await database[USER_DAILY].find_one() == day

@@ -393,3 +393,12 @@ async def test_after_the_run_has_lost_its_right_nothing_more_is_written(
 
 async def test_a_writer_names_its_database_to_those_who_read_there(database: Database) -> None:
     assert Writer(database).database is database
+
+
+async def test_a_state_that_mongodb_refuses_is_told_and_all_others_are_written(database: Database) -> None:
+    await database.create_collection(ACCOUNTS, validator={"_id": {"$ne": "wxrefused"}})
+    async with Writer(database) as writer:
+        for account in ("wxfirst", "wxrefused", "wxlast"):
+            await writer.put(_update(_day(account=account)))
+    assert writer.rejected == {"wxrefused": "MongoDB rejected its state: Document failed validation"}
+    assert [state["_id"] async for state in database[ACCOUNTS].find().sort("_id")] == ["wxfirst", "wxlast"]
