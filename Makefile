@@ -29,7 +29,7 @@ lint: $(VENV)/installed ## Check style, types and who imports whom
 	@$(BIN)/lint-imports --no-logo
 
 .PHONY: bench
-bench: $(VENV)/installed ## Measure cost and speed beside the least possible and a wechatpy script (ARGS='history daily': these alone)
+bench: $(VENV)/installed ## Measure cost and speed beside the least possible and a wechatpy script (ARGS='history daily')
 	@$(BIN)/python -m bench $(ARGS)
 
 .PHONY: curves
@@ -44,13 +44,13 @@ STORMS ?= 200
 SEED ?= 1
 
 .PHONY: chaos
-chaos: $(VENV)/installed ## Let STORMS storms break everything at once from SEED on, and compare what is left with the truth
+chaos: $(VENV)/installed ## Let storms break everything at once, and compare what is left with the truth (STORMS=200 SEED=1)
 	@PYTHONPATH=tests nice $(BIN)/python -m chaos --storms $(STORMS) --seed $(SEED) $(ARGS)
 
 FUZZ_S ?= 300
 
 .PHONY: fuzz
-fuzz: $(VENV)/fuzz ## Look for answers that the parser doesn't bear, for FUZZ_S seconds
+fuzz: $(VENV)/fuzz ## Look for answers that the parser can't bear (FUZZ_S=300 seconds)
 	@nice $(BIN)/python tests/fuzz/atheris_answers.py $(FUZZ_S)
 
 .PHONY: mutants
@@ -64,12 +64,12 @@ mutants: $(VENV)/mutation ## Break what decides and stores, line by line in a co
 			low += noticed[module] < 0.9 * all[module] } exit low > 0 }' build/mutants/results
 
 .PHONY: audit
-audit: $(VENV)/audit ## Look for known vulnerabilities in what is installed; without the database, say so
+audit: $(VENV)/audit ## Look for known vulnerabilities in what constraints.txt pins; skipped, with a word, out of reach of their database
 	@$(BIN)/python tests/audit.py
 
 .PHONY: clean
 clean: ## Remove what the other targets made
-	rm -rf $(VENV) .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build
 
 # Everything that demo, test and lint need, and nothing outside the checkout.
 $(VENV)/installed: pyproject.toml constraints.txt Makefile | system

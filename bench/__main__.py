@@ -59,7 +59,10 @@ def guard(*, record: bool) -> int:
         RECORDED.write_bytes(orjson.dumps(figures.ratios(measured), option=orjson.OPT_INDENT_2) + b"\n")
         return 0
     worse = figures.regressions(measured, orjson.loads(RECORDED.read_bytes()))
-    print(*worse, sep="\n", end="\n" if worse else "")
+    holds = (
+        "\nThe guard holds: no ratio is more than twice as bad as in bench/recorded.json. The targets are make bench's."
+    )
+    print(*(worse or [holds]), sep="\n")
     return 1 if worse else 0
 
 

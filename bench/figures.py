@@ -93,9 +93,7 @@ def regressions(figures: Figures, recorded: Mapping[str, float]) -> list[str]:
 
 def cost_rows(scenarios: Mapping[str, Any]) -> list[tuple[str, ...]]:
     """A line for each contestant of each scenario, medians over its rounds, the headings first."""
-    found: list[tuple[str, ...]] = [
-        ("scenario", "contestant", "CPU a call", "calls a second", "peak memory", "server's share of a core")
-    ]
+    found: list[tuple[str, ...]] = [_COST_HEADINGS]
     for scenario, contestants in scenarios.items():
         for contestant, runs in contestants.items():
             found.append((scenario, contestant, *_costs(runs)))

@@ -54,7 +54,7 @@ class Bench:
 
 
 def history(bench: Bench) -> Outcome:
-    """All three collect two years."""
+    """All three fill the past of the same accounts, two years of it in full."""
     amount = bench.scale.history
     with server() as listening:
         job = bench.job(listening.url, amount)

@@ -59,7 +59,7 @@ class _Told(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         told = task.fields["told"]
-        return Text(f"{task.description}, {f'{task.speed or 0:.0f}/s' if told is None else told}")
+        return Text(", ".join(filter(None, (task.description, f"{task.speed or 0:.0f}/s" if told is None else told))))
 
 
 @contextmanager
@@ -70,8 +70,9 @@ def progress(console: Console) -> Iterator[Watch]:
         MofNCompleteColumn(),
         _Told(),
         TimeElapsedColumn(),
-        TextColumn("left"),
+        TextColumn("passed,"),
         TimeRemainingColumn(),
+        TextColumn("left"),
     )
     if not console.is_terminal:
         yield Watch()
