@@ -69,6 +69,26 @@ def test_after_an_outage_all_days_whose_last_look_came_too_early_are_looked_at_a
     assert planned.lookback[SUMMARY] == Days.between(date(2026, 10, 29), NEWEST)
 
 
+def _heard(at: datetime, *, stored_to: date, refreshed_to: date) -> AccountState:
+    dataset = DatasetState(Days.between(date(2026, 11, 1), stored_to), refreshed_to=refreshed_to, last_success=at)
+    return replace(NEW, datasets=dict.fromkeys(BOTH, dataset))
+
+
+def test_where_the_newest_day_does_not_come_the_last_days_are_looked_at_once_a_day() -> None:
+    yesterday = NEWEST - ONE_DAY
+    for heard, looks in ((NOW - timedelta(hours=1), False), (NOW - ONE_DAY, True)):
+        planned = _plan(_heard(heard, stored_to=yesterday, refreshed_to=yesterday))
+        assert _windows(planned.daily) == ["2026-11-17..2026-11-23"]
+        assert bool(planned.lookback) == looks
+
+
+def test_a_last_look_of_a_day_that_is_still_to_come_counts_to_the_newest_stored_day() -> None:
+    """This host's clock was ahead then."""
+    stored_to = date(2026, 11, 10)
+    planned = _plan(_heard(NOW, stored_to=stored_to, refreshed_to=NEWEST + ONE_DAY))
+    assert planned.lookback[SUMMARY] == Days.between(stored_to - 5 * ONE_DAY, NEWEST)
+
+
 def test_a_hole_is_asked_of_the_datasets_that_have_it() -> None:
     days = Days.between(date(2026, 10, 1), NEWEST)
     state = _state(days)
@@ -121,6 +141,7 @@ def test_a_backfill_of_a_part_asks_that_part_beside_the_daily_job() -> None:
     ("dataset", "wait"),
     [
         (DatasetState(not_before=NOW + timedelta(seconds=1)), Wait("not_before", NOW + timedelta(seconds=1))),
+        (DatasetState(not_before=NOW + ONE_DAY), Wait("not_before", NOW + ONE_DAY)),
         (DatasetState(calls_on=date(2026, 11, 24), calls=5), Wait("daily_calls", MIDNIGHT)),
     ],
 )
@@ -132,7 +153,13 @@ def test_a_dataset_that_must_not_be_asked_now_is_left_out(dataset: DatasetState,
 
 
 @pytest.mark.parametrize(
-    "dataset", [DatasetState(not_before=NOW), DatasetState(calls_on=date(2026, 11, 23), calls=5), DatasetState()]
+    "dataset",
+    [
+        DatasetState(not_before=NOW),
+        DatasetState(not_before=NOW + ONE_DAY + timedelta(seconds=1)),  # noted by a clock that was ahead
+        DatasetState(calls_on=date(2026, 11, 23), calls=5),
+        DatasetState(),
+    ],
 )
 def test_a_wait_that_is_over_holds_nothing_up(dataset: DatasetState) -> None:
     planned = _plan(replace(NEW, datasets={SUMMARY: dataset}), daily_calls=5)

@@ -172,6 +172,7 @@ FIVE = ["wxa", "wxb", "wxc", "wxd", "wxe"]
     ("damaged", "named"),
     [
         (["wxa"], "1 document of `accounts` is damaged or of another version (wxa)"),
+        (FIVE[:2], f"2 documents of `accounts` are damaged or of another version ({', '.join(FIVE[:2])})"),
         (FIVE, f"5 documents of `accounts` are damaged or of another version ({', '.join(FIVE)})"),
         ([*FIVE, "wxf"], f"6 documents of `accounts` are damaged or of another version ({', '.join(FIVE)} and more)"),
         (["wx" * 30], f"1 document of `accounts` is damaged or of another version ({'wx' * 25})"),
