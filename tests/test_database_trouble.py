@@ -255,7 +255,7 @@ async def test_a_primary_that_is_gone_for_good_ends_the_run_and_the_next_one_bri
     _wait_for_mongodb(monkeypatch, 0.5)
     async with _sandbox(clock, 60) as sandbox:
         settings = configured(sandbox, workers=4)
-        result = await run(settings, clock, watch=After(5, server.kill))
+        result = await run(settings, clock, watch=After(30, server.kill))
         server.start()
         assert _is_unreachable(result.error, server), result.error
         assert (result.exit, result.status) == (1, "failed")
