@@ -266,7 +266,7 @@ async def test_a_primary_that_is_gone_for_good_ends_the_run_and_the_next_one_bri
         assert result.outcomes[Outcome.OK] <= len({account for account, _ in found})
         await _free_the_lease(database)
         assert (await run(settings, clock)).exit == 0
-    assert await stored(database) == expected
+    assert expected.items() <= (await stored(database)).items()  # a second run may ask beyond the first, quiet day
 
 
 PASSING: dict[str, dict[str, Any]] = {
