@@ -82,17 +82,7 @@ $(VENV)/installed: pyproject.toml constraints.txt Makefile | system
 system:
 	@.ci/system-packages $(PYTHON)
 
-# The fuzzer is large, so that the other targets don't ask for it.
-$(VENV)/fuzz: $(VENV)/installed
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[fuzz]'
-	@touch $@
-
-# Nor for what breaks the code on purpose.
-$(VENV)/mutation: $(VENV)/installed
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[mutation]'
-	@touch $@
-
-# Nor for what looks them all up.
-$(VENV)/audit: $(VENV)/installed
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[audit]'
+# What one target alone needs has an extra of its own, so that the others don't ask for it.
+$(VENV)/fuzz $(VENV)/mutation $(VENV)/audit: $(VENV)/%: $(VENV)/installed
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$*]'
 	@touch $@

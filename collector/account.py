@@ -95,7 +95,8 @@ class AccountRun:
     ) -> None:
         self._account = account
         self._asks = iter(asks)
-        self._lanes = min(MOST_IN_FLIGHT, len(asks) - 1)  # the first is asked alone
+        self._alone = int(bool(asks) and settling.newest in asks[0].window)
+        self._lanes = min(MOST_IN_FLIGHT, len(asks) - self._alone)
         self._planned = Counter(name for ask in asks for name in ask.datasets)
         self._answered: Counter[str] = Counter()
         self._settling = settling
@@ -134,7 +135,7 @@ class AccountRun:
         if self._planned:
             with first_of_group():
                 # The newest window alone: if this host's clock is ahead, that shows there, and nothing else is asked.
-                await self._lane(api, islice(self._asks, 1))
+                await self._lane(api, islice(self._asks, self._alone))
                 async with asyncio.TaskGroup() as lanes:
                     for _ in range(self._lanes):
                         lanes.create_task(self._lane(api, self._asks))

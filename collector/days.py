@@ -50,7 +50,8 @@ class Days:
     """A set of days as one number: bit n of `bits` is the n-th day after the first of 2012.
 
     So sets of ten years combine in less than a microsecond. Make one with `of`, `between` or `joined`, combine with
-    `|`, `&`, `-`. There are no days before 2012 in any set, since there was no official account.
+    `|`, `&`, `-`. No set holds days before 2012, when there was no official account: `between` leaves them out, `of`
+    and `joined` raise `ValueError`.
     """
 
     bits: int = 0

@@ -9,10 +9,10 @@ from itertools import pairwise
 
 from collector.datasets import CUMULATE, DATASETS, QUIET, SUMMARY
 from collector.days import FIRST_DAY, NO_DAYS, ONE_DAY, Days
+from collector.evidence import covering, joined
 from collector.model import AccountState, DatasetState
 from collector.plan import SPAN_DAYS
 from collector.report.findings import Break, Difference
-from collector.settle import covering, joined
 
 FIGURES: Mapping[str, frozenset[str]] = {SUMMARY: frozenset(QUIET), CUMULATE: frozenset({"cumulate_user"})}
 """The fields that each dataset gives a day; a document without one of them doesn't hold the dataset."""

@@ -52,7 +52,8 @@ class Pool:
 
     `size` accounts could be at work at once with all the calls that one may have in flight. Twice as many are, since
     most have less to ask at times: while they wait for a token, or for the last of their answers. `states` is what is
-    known of each account, and follows what the run learns.
+    known of each account, and follows what the run learns. Accounts whose history may lack something are kept after
+    their newest days, and go on with it.
     """
 
     def __init__(
@@ -65,7 +66,6 @@ class Pool:
         self._shared = shared
         self._kept: dict[str, tuple[Settling, AccountApi]] = {}
         self._asked_from: dict[str, date] = {}
-        self._with_history: set[str] = set()
 
     async def begin(self) -> None:
         """Make the states ready: names as they are configured, and what a backfill wants to be remembered."""
@@ -86,7 +86,7 @@ class Pool:
         """What is missing of older days, of all datasets that can still be asked."""
         accounts = []
         for account in self._tally.accounts:
-            if account.appid not in self._with_history:
+            if account.appid not in self._kept:
                 continue
             planned = self._plan(account, history=True)
             if not self._tally.can_go_on(account):
@@ -132,7 +132,7 @@ class Pool:
         asks, goes_on = (planned.history, False) if history else (planned.daily, bool(planned.history))
         if planned.daily and not history:
             self._asked_from[appid] = planned.daily[-1].window.begin
-        if appid in self._kept:
+        if history:
             settling, api = self._kept.pop(appid)
         else:
             settling, api = Settling(self._states[appid], planned, self._target), AccountApi(account, shared.access)
@@ -155,7 +155,5 @@ class Pool:
             return AccountResult(account, Outcome.FAILED, (failure,), ended=frozenset(DATASETS))
         finally:
             if not history and (goes_on or planned.windows_held or _wants_more(self._states[appid], settling.state)):
-                self._with_history.add(appid)
-            self._states[appid] = settling.state
-            if goes_on:
                 self._kept[appid] = (settling, api)  # its token and its pace
+            self._states[appid] = settling.state

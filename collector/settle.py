@@ -1,7 +1,4 @@
-"""What an answer says about the days of its window: covered, empty, void, quiet; and where an account began. Pure.
-
-Only a successful answer whose window held a day says anything about it.
-"""
+"""One account while its answers come, window after window: what to store, and what is known by then. Pure."""
 
 from __future__ import annotations
 
@@ -14,121 +11,25 @@ from typing import Any
 
 from collector.datasets import CUMULATE, DATASETS, QUIET, SUMMARY
 from collector.days import FIRST_DAY, NO_DAYS, ONE_DAY, Days, Window, beijing_day
+from collector.evidence import (
+    answered,
+    born_after_silence,
+    first_stored,
+    heard_empty,
+    is_left_out,
+    is_quiet,
+    known_empty,
+    quiet,
+    walked_into_silence,
+)
 from collector.model import AccountState, DatasetState, Day, Fields, Trouble
 from collector.plan import Plan, Target
-
-EMPTY_AGE_DAYS = 6
-"""From this age on, an answer without a row speaks against a day: nothing that late was seen to come."""
-
-QUIET_AGE_DAYS = 2
-"""From this age on, a day without movement that summary leaves out counts as left out for good."""
-
-BIRTH_DAYS = 28
-"""So many days in a row without anything are older than the account."""
 
 SILENT_DAYS = 14
 """An account without any row in so many published days is silent: nothing failed, but it is worth a look."""
 
 MOST_EDGES = 16
 """Totals kept of neighbouring windows, which are answered nearly in order."""
-
-
-def answered(
-    dataset: DatasetState, asked: Days, came: Days, *, today: date, newest: date, **known: Any
-) -> DatasetState:
-    """The state after an answer of `asked` days that brought rows for those that `came`, and with what else is `known`.
-
-    Days without a row are void once answers on two Beijing days (`today` is the one of this answer) had none,
-    both at `EMPTY_AGE_DAYS` or more, counted from `newest`; younger ones stay as they are.
-    """
-    spoken_for = came | _doubtful(dataset, came)
-    covered, void, empty = dataset.covered | came, dataset.void - spoken_for, dataset.empty
-    if empty:
-        empty = {on: left for on, days in empty.items() if (left := days - spoken_for)}
-    silent = asked - covered - void
-    if silent.oldest and (old := silent & Days.between(silent.oldest, newest - ONE_DAY * EMPTY_AGE_DAYS)):
-        before = joined(days for on, days in empty.items() if on < today)  # a clock that was ahead noted later ones
-        void |= old & before
-        kept = {on: days - old for on, days in empty.items()}
-        kept[today] = kept.get(today, NO_DAYS) | (old - before)
-        empty = {on: days for on, days in kept.items() if days}
-    return replace(dataset, covered=covered, void=void, empty=empty, **known)
-
-
-def _doubtful(dataset: DatasetState, came: Days) -> Days:
-    """The days behind all rows of before, if newer ones `came`: what was empty there perhaps wasn't published yet.
-
-    So it was if this host's clock was ahead then. Of an account that was frozen for a while they are asked again.
-    """
-    if not came.newest or not (dataset.void or dataset.empty):
-        return NO_DAYS
-    newest_row = dataset.covered.newest
-    return Days.between(newest_row - ONE_DAY * (EMPTY_AGE_DAYS - 1) if newest_row else FIRST_DAY, came.newest)
-
-
-def covering(dataset: DatasetState, days: Days) -> DatasetState:
-    """The state with the figures of `days` stored."""
-    if not days - dataset.covered:
-        return dataset
-    empty = {on: left for on, was in dataset.empty.items() if (left := was - days)}
-    return replace(dataset, covered=dataset.covered | days, void=dataset.void - days, empty=empty)
-
-
-def is_quiet(day: date, totals: Mapping[date, int]) -> bool | None:
-    """Whether the total of `day` is that of the day before; None where one of the two isn't known."""
-    total, before = totals.get(day), totals.get(day - ONE_DAY)
-    return None if total is None or before is None else total == before
-
-
-def is_left_out(day: date, newest_row: date | None, newest: date) -> bool:
-    """Whether summary has left a quiet `day` out for good, and its row isn't just late.
-
-    Equal totals prove that as many came as went, not that nobody did; so zeros wait for `QUIET_AGE_DAYS`, or for
-    a row of summary of a later day, of which `newest_row` is the newest.
-    """
-    return newest - day >= ONE_DAY * QUIET_AGE_DAYS or (newest_row is not None and newest_row > day)
-
-
-def known_empty(state: AccountState) -> Days:
-    """The days for which both datasets have answered without a row, if only once."""
-    summary, cumulate = state.dataset(SUMMARY), state.dataset(CUMULATE)
-    return _empty(summary) & _empty(cumulate)
-
-
-def born_after_silence(state: AccountState) -> date | None:
-    """The day on which the account began: behind `BIRTH_DAYS` void days in a row, older than all that is stored."""
-    first = _first_stored(state)
-    if first is None:
-        return None
-    void = state.dataset(SUMMARY).void & state.dataset(CUMULATE).void
-    ends = [window.end for window in void.ranges if len(window) >= BIRTH_DAYS and window.end < first]
-    return max(ends) + ONE_DAY if ends else None
-
-
-def walked_into_silence(state: AccountState, empty: Days) -> date | None:
-    """The newest day behind `BIRTH_DAYS` days in a row that are `empty` and older than all that is stored.
-
-    What is older still can wait until a second Beijing day has said the same: most likely there is nothing.
-    """
-    first = _first_stored(state)
-    long = [
-        window.begin for window in empty.ranges if len(window) >= BIRTH_DAYS and (first is None or window.end < first)
-    ]
-    return max(long) - ONE_DAY if long else None
-
-
-def _first_stored(state: AccountState) -> date | None:
-    days = [day for name in (SUMMARY, CUMULATE) if (day := state.dataset(name).covered.oldest)]
-    return min(days) if days else None
-
-
-def _empty(dataset: DatasetState) -> Days:
-    return dataset.void | joined(dataset.empty.values())
-
-
-def joined(sets: Iterable[Days]) -> Days:
-    """The union of any sets of days."""
-    return Days.joined(window for days in sets for window in days.ranges)
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,7 +179,7 @@ class Settling:
         """
         summary = self.state.dataset(SUMMARY)
         windows = (answer.window for answer in answers.values())
-        heard = _empty(summary) & Days.joined(Window(window.begin, window.end + ONE_DAY) for window in windows)
+        heard = heard_empty(summary) & Days.joined(Window(window.begin, window.end + ONE_DAY) for window in windows)
         if SUMMARY in answers:
             heard |= Days.joined([answers[SUMMARY].window])
         return set((heard & self.state.dataset(CUMULATE).covered) - summary.covered)
@@ -294,7 +195,7 @@ class Settling:
 
     def _settle(self, days: Iterable[date], totals: Mapping[date, int]) -> list[date]:
         """The quiet ones among `days` that summary has left out for good; they count as covered from now on."""
-        newest, quiet = self._target.newest, []
+        newest, found = self._target.newest, []
         for day in days:
             self.unsettled.discard(day)
             match is_quiet(day, totals):
@@ -304,14 +205,10 @@ class Settling:
                 case still:
                     self._newest_is_quiet = still if day == newest else self._newest_is_quiet
                     if still and is_left_out(day, self._newest_row, newest):
-                        quiet.append(day)
-        if quiet:
-            stored, summary = Days.of(quiet), self.state.dataset(SUMMARY)
-            doubt = _doubtful(summary, stored)  # zeros are as good as rows: what was empty perhaps wasn't there yet
-            empty = {on: left for on, days in summary.empty.items() if (left := days - doubt)}
-            summary = covering(replace(summary, void=summary.void - doubt, empty=empty), stored)
-            self.change(SUMMARY, covered=summary.covered, void=summary.void, empty=summary.empty)
-        return quiet
+                        found.append(day)
+        if found:
+            self._know({SUMMARY: quiet(self.state.dataset(SUMMARY), Days.of(found))})
+        return found
 
     def _keep_edges(self, answers: Mapping[str, Answer], totals: Mapping[date, int]) -> None:
         """Remember the totals at the window's ends, for the neighbours that come before or after it."""
@@ -333,17 +230,17 @@ class Settling:
             first = min(totals)
             row = answers[SUMMARY].days.get(first, QUIET)
             self._first = (first, row["net_user"] == totals[first] > 0)
-        if self._first and self._first[1] and self._first[0] == _first_stored(self.state):
-            empty = _empty(self.state.dataset(CUMULATE)) | self._empty_now[CUMULATE]
+        if self._first and self._first[1] and self._first[0] == first_stored(self.state):
+            empty = heard_empty(self.state.dataset(CUMULATE)) | self._empty_now[CUMULATE]
             born = self._first[0] if self._first[0] - ONE_DAY in empty else born
         if born:
             self.state = replace(self.state, born=born)
 
-    def _as_days(self, fields: Mapping[date, Mapping[str, Fields]], quiet: list[date], now: datetime) -> list[Day]:
+    def _as_days(self, fields: Mapping[date, Mapping[str, Fields]], zeros: list[date], now: datetime) -> list[Day]:
         account, name = self.state.account, self.state.name
         return [
-            Day(account, name, day, fields.get(day, {}), now, {SUMMARY: QUIET} if day in quiet else {})
-            for day in sorted({*fields, *quiet})
+            Day(account, name, day, fields.get(day, {}), now, {SUMMARY: QUIET} if day in zeros else {})
+            for day in sorted({*fields, *zeros})
         ]
 
 

@@ -12,10 +12,11 @@ from collector.config import Selection, Settings
 from collector.datasets import CUMULATE, DATASETS, SUMMARY
 from collector.days import Days, newest_published
 from collector.discovery import known_accounts
+from collector.evidence import QUIET_AGE_DAYS, joined
 from collector.model import Account, AccountState, DatasetState
 from collector.plan import Target, begins
 from collector.report.standing import AccountStatus, Former, Newest, Standing, Status, worst_first
-from collector.settle import QUIET_AGE_DAYS, SILENT_DAYS, joined
+from collector.settle import SILENT_DAYS
 from collector.store.database import open_database
 from collector.store.state import load
 

@@ -16,10 +16,10 @@ from collector.datasets import DATASETS
 from collector.days import Days
 from collector.discovery import known_accounts
 from collector.errors import DatabaseError
+from collector.evidence import joined
 from collector.model import Account, AccountState
 from collector.plan import Target, begins
 from collector.report.findings import AccountFindings, AccountGaps, Verified
-from collector.settle import joined
 from collector.store.database import Database, Document, open_database
 from collector.store.documents import (
     KnownState,

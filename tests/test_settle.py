@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 
 from collector.datasets import CUMULATE, DATASETS, QUIET, SUMMARY, fold
 from collector.days import BEIJING, FIRST_DAY, NO_DAYS, ONE_DAY, Days, Window, newest_published
+from collector.evidence import answered, born_after_silence, covering, is_left_out, is_quiet
 from collector.model import Account, AccountState, DatasetState, Rate, Secret, Trouble
 from collector.plan import Plan, Target, plan
 from collector.sandbox import World
 from collector.sandbox.publication import shown_cumulate, shown_summary
-from collector.settle import Answer, Settling, answered, born_after_silence, covering, is_left_out, is_quiet
+from collector.settle import Answer, Settling
 
 NOTHING = Plan((), (), {}, {})
 NEW = AccountState("wx0000000000000001", "a")

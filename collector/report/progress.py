@@ -59,7 +59,9 @@ class _Told(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         told = task.fields["told"]
-        return Text(", ".join(filter(None, (task.description, f"{task.speed or 0:.0f}/s" if told is None else told))))
+        if told is None:
+            told = f"{task.speed or 0:.0f}/s"
+        return Text(f"{task.description}, {told}" if told else task.description)
 
 
 @contextmanager
