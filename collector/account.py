@@ -10,28 +10,25 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from functools import partial
 from itertools import islice
 
 import structlog
 
 from collector.datasets import DATASETS, Dataset, fold
-from collector.days import ONE_DAY, Window, next_beijing_midnight
+from collector.days import ONE_DAY, Window
 from collector.errors import (
     ApiError,
-    BudgetError,
     CallError,
     CallKind,
-    ComponentError,
-    HostError,
     Reaction,
     RowError,
     StoppedError,
     UnwantedError,
 )
+from collector.failures import NOT_THERE_YET, failure_of, first_of_group, is_unreachable, ordered_wait
 from collector.model import Account, AccountResult, AccountState, Day, Failure, Notice, Outcome, Trouble, Update
 from collector.plan import Ask
 from collector.settle import Answer, Settling
@@ -39,7 +36,6 @@ from collector.store.database import find_days
 from collector.store.writer import Writer
 from collector.wechat.access import Access
 from collector.wechat.account import MOST_IN_FLIGHT, AccountApi
-from collector.wechat.errcodes import NOT_BEFORE_S
 
 log = structlog.get_logger()
 
@@ -51,21 +47,6 @@ _ENDS_ACCOUNT = frozenset(
 )
 _KEPT_WAITS = frozenset({"quota", "ip_refused"})
 """The waits that later runs keep as well."""
-
-NOT_THERE_YET = frozenset({61501, 61503})
-"""What WeChat says of a window whose newest day it hasn't got."""
-
-
-@contextmanager
-def first_of_group() -> Iterator[None]:
-    """Let the first error of a task group through as itself: whoever catches it knows one error, not a group."""
-    try:
-        yield
-    except BaseExceptionGroup as group:
-        error: BaseException = group
-        while isinstance(error, BaseExceptionGroup):
-            error = error.exceptions[0]
-        raise error from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,31 +253,3 @@ class AccountRun:
         missed = self._planned - self._answered
         windows = max(missed.values(), default=0) if dataset is None else missed[dataset]
         return failure_of(self._account, dataset, error, windows)
-
-
-def failure_of(account: Account, dataset: str | None, error: CallError, windows: int = 0) -> Failure:
-    """The failure that an error amounts to; that of a third-party platform bears the platform's name."""
-    whose = error if isinstance(error, ComponentError) else account
-    return Failure(whose.appid, whose.name, dataset, error.errmsg, error.errcode, error.rid, error.hint, windows)
-
-
-def ordered_wait(error: CallError, now: datetime) -> tuple[str, datetime | None] | None:
-    """The wait that an error orders: the kind of its notice, and its end; None where the error is a failure."""
-    match error.reaction:
-        case Reaction.STOP_FOR_DAY:
-            return "daily_calls" if isinstance(error, BudgetError) else "quota", next_beijing_midnight(now)
-        case Reaction.NOT_BEFORE:
-            return "ip_refused", now + timedelta(seconds=NOT_BEFORE_S[error.errcode or 0])
-        case Reaction.SLOW:
-            return "rate", now.replace(second=0, microsecond=0) + timedelta(minutes=1)
-        case Reaction.LATER:
-            return "ip_unconfirmed", None
-        case _:
-            return None
-
-
-def is_unreachable(error: CallError | None) -> bool:
-    """Whether an error says that WeChat can't be reached on the way that most accounts go."""
-    if isinstance(error, HostError):
-        return error.is_common
-    return isinstance(error, ComponentError) and error.unreachable

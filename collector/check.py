@@ -10,7 +10,6 @@ from functools import partial
 
 import structlog
 
-from collector.account import NOT_THERE_YET, failure_of, first_of_group, is_unreachable, ordered_wait
 from collector.config import Selection, Settings
 from collector.connect import connect
 from collector.datasets import CUMULATE, DATASETS, Dataset, fold
@@ -26,6 +25,7 @@ from collector.errors import (
     TransientError,
     UnwantedError,
 )
+from collector.failures import NOT_THERE_YET, failure_of, first_of_group, is_unreachable, ordered_wait
 from collector.model import Account, AccountResult, AccountState, Failure, Notice, Outcome
 from collector.plan import SPAN_DAYS, Target, plan
 from collector.report.checked import AccountCheck, Checks, DatasetCheck, Verdict, broken_first

@@ -14,12 +14,13 @@ from typing import Any
 import structlog
 
 from collector import __version__
-from collector.account import Shared, first_of_group
+from collector.account import Shared
 from collector.config import Selection, Settings
 from collector.connect import connect
 from collector.days import newest_published
 from collector.discovery import discover, known_accounts, selected
 from collector.errors import DatabaseError, StoppedError, UnreachableError, UsageError
+from collector.failures import first_of_group
 from collector.model import Account, AccountState, RunResult, Update
 from collector.plan import Plan, Target, plan
 from collector.pool import Pool, begun

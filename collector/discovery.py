@@ -13,9 +13,9 @@ from itertools import count
 
 import structlog
 
-from collector.account import first_of_group, ordered_wait
 from collector.config import Selection, Settings
 from collector.errors import CallError, Reaction, UsageError, printable
+from collector.failures import first_of_group, ordered_wait
 from collector.model import Account, AccountState, Authorizer, Component, Failure, Notice
 from collector.report.words import counted
 from collector.wechat.access import Access
