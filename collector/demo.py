@@ -13,6 +13,7 @@ from collector import config
 from collector.collect import Job, target_of
 from collector.config import Settings
 from collector.days import beijing_day
+from collector.files import private_file
 from collector.model import ExitCode, Outcome, RunResult
 from collector.sandbox import Faults, Sandbox, World
 from collector.store.database import USER_DAILY, open_database
@@ -66,8 +67,7 @@ async def demo(stop: Stop, collect: Collect) -> Shown:
 
 def _settings(file: Path, text: str) -> Settings:
     """The settings of a configuration as a user would write it, read the way a user's is."""
-    file.touch(mode=0o600)
-    file.write_text(text)
+    private_file(file).write_text(text)
     return config.load([file], {}, datetime.now(UTC))
 
 

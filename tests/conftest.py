@@ -20,7 +20,7 @@ import stamina
 import structlog
 from aiohttp import ClientResponse
 from hypothesis import Phase, settings
-from support import FakeClock
+from support import Advance, FakeClock
 
 from collector.model import Account, Rate, Secret
 from collector.store.database import Database, open_database
@@ -49,6 +49,23 @@ if "stream_writer" in inspect.signature(ClientResponse.__init__).parameters:
 def clock() -> FakeClock:
     """2026-11-24, 10:30:10 in Beijing: the newest published day is the 23rd."""
     return FakeClock(datetime(2026, 11, 24, 2, 30, 10, tzinfo=UTC))
+
+
+@pytest.fixture
+async def advance(monkeypatch: pytest.MonkeyPatch) -> Advance:
+    """Put the loop's clock forward by so many seconds, and let everybody go on whose wait is over."""
+    loop = asyncio.get_running_loop()
+    real, ahead_s = loop.time, 0.0
+
+    async def forward(seconds: float) -> None:
+        nonlocal ahead_s
+        await asyncio.sleep(0)  # whatever has just begun gets to its wait
+        ahead_s += seconds
+        for _ in range(5):
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr(loop, "time", lambda: real() + ahead_s)
+    return forward
 
 
 @pytest.fixture

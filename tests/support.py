@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -18,6 +18,7 @@ from collector.sandbox import Sandbox, World
 from collector.store.database import USER_DAILY, Database
 from collector.wechat.waits import Clock, Stop
 
+Advance = Callable[[float], Awaitable[None]]
 Documents = dict[tuple[str, str], dict[str, Any]]
 
 

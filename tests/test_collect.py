@@ -396,6 +396,18 @@ async def test_up_to_four_calls_of_an_account_are_in_flight(
     assert 7 * 0.05 <= taken < 26 * 0.05
 
 
+async def test_the_calls_of_all_accounts_in_flight_are_four_for_each_worker(
+    clock: FakeClock, configured: Callable[..., Settings]
+) -> None:
+    """104 calls of 50 ms, eight at once, take thirteen rounds; sixteen at once would take half of that."""
+    async with _sandbox(clock, World(size=4), latency_s=0.05) as sandbox:
+        settings = configured(sandbox, since=NEWEST - 90 * ONE_DAY, workers=2)
+        began = time.monotonic()
+        await run(settings, clock)
+        taken = time.monotonic() - began
+    assert taken >= 13 * 0.05
+
+
 async def test_a_stop_finishes_what_is_in_flight_stores_it_and_skips_the_rest(
     clock: FakeClock, database: Database, configured: Callable[..., Settings], stop: Stop
 ) -> None:

@@ -22,7 +22,7 @@ from collector.collect import Job, collect, target_of
 from collector.config import Settings
 from collector.days import FIRST_DAY, ONE_DAY, Days, Window
 from collector.errors import CallKind, DatabaseError
-from collector.model import AccountState, Rate, Update
+from collector.model import AccountState, DatasetState, Rate, Update
 from collector.sandbox import Faults, Limits, Sandbox, World
 from collector.store.database import Database
 from collector.store.leases import lease
@@ -106,6 +106,21 @@ async def test_days_older_than_the_birth_that_was_believed_are_asked_in_the_same
     async with Sandbox(world, clock=clock.now) as sandbox:
         assert (await run(configured(sandbox, since=since), clock)).exit == 0
     assert truth(world, Window(since, NEWEST)).items() <= (await stored(database)).items()
+
+
+async def test_void_days_that_a_newer_row_puts_in_doubt_are_asked_in_the_same_run(
+    clock: FakeClock, configured: Callable[..., Settings], database: Database
+) -> None:
+    world = World(size=1)
+    since, void = NEWEST - 30 * ONE_DAY, Days.between(NEWEST - 19 * ONE_DAY, NEWEST - 7 * ONE_DAY)
+    dataset = DatasetState(Days.between(since, NEWEST - 20 * ONE_DAY), void)
+    known = {"user_summary": dataset, "user_cumulate": dataset}
+    state = AccountState(world.accounts[0].appid, world.accounts[0].name, datasets=known)
+    await database["accounts"].insert_one(to_document(state))
+    async with Sandbox(world, clock=clock.now) as sandbox:
+        assert (await run(configured(sandbox, since=since), clock)).exit == 0
+    found = await stored(database)
+    assert {str(day) for day in void} <= {day for _, day in found}
 
 
 async def test_the_history_goes_on_at_the_pace_of_the_newest_days(

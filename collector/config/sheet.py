@@ -18,6 +18,7 @@ from collector.config.consistency import duplicates
 from collector.config.loading import in_order
 from collector.config.validation import close_to, complaints
 from collector.errors import ConfigError, Fault
+from collector.files import private_folder
 
 _TEXTS = ("name", "appid", "secret")
 _COLUMNS = (*_TEXTS, "tags")
@@ -70,9 +71,7 @@ def imported(csv_path: Path, into: Path) -> list[Path]:
             faults += duplicates(key, ((row.where, row.cells[key]) for row in rows), "account")
         if faults:
             raise ConfigError(in_order(faults))
-        for folder in reversed((into, *into.parents)):  # `parents=True` heeds no mode
-            if not folder.is_dir():
-                folder.mkdir(mode=0o700, exist_ok=True)
+        private_folder(into)
         return [_write(path, row.content) for row in rows if not (path := row.path(into)).exists()]
     except OSError as error:
         remedy = "Name a folder in which you may write."

@@ -33,6 +33,7 @@ from urllib.parse import quote
 import platformdirs
 
 from collector.errors import DatabaseError
+from collector.files import private_file, private_folder
 
 if sys.platform != "win32":  # Windows lacks it, and gets a clear error from `local_mongod`
     import fcntl
@@ -145,7 +146,7 @@ class _Server:
     async def start(self, binary: str, environ: Mapping[str, str]) -> None:
         """Run `binary` as a daemon: its launcher ends when the server takes connections, or has failed."""
         options = self._prepare(environ)
-        with _private(self.log).open("wb") as log:
+        with private_file(self.log).open("wb") as log:
             launcher = await asyncio.create_subprocess_exec(
                 *(binary, *options),
                 stdin=asyncio.subprocess.DEVNULL,
@@ -176,8 +177,8 @@ class _Server:
     def _prepare(self, environ: Mapping[str, str]) -> list[str]:
         """Make what a start needs, and give mongod's options."""
         self._forget()
-        _private(self._record).write_text(f"{_new_socket_dir(environ)}/mongod.sock")
-        self.db.mkdir(mode=0o700, exist_ok=True)
+        private_file(self._record).write_text(f"{_new_socket_dir(environ)}/mongod.sock")
+        private_folder(self.db)
         if self.log.exists():
             self.log.replace(self.log.with_suffix(".log.old"))
         return [
@@ -225,18 +226,10 @@ async def _leave(server: _Server, turn: BinaryIO, users: BinaryIO) -> None:
 
 def _lock_file(path: Path) -> BinaryIO:
     try:
-        for folder in reversed((path.parent, *path.parent.parents)):  # `parents=True` heeds no mode
-            if not folder.exists():
-                folder.mkdir(mode=0o700, exist_ok=True)
-        return _private(path).open("ab")
+        private_folder(path.parent)
+        return private_file(path).open("ab")
     except OSError as error:
         raise _failure(f"no local database can be kept in {path.parent}: {error}; mend that") from error
-
-
-def _private(path: Path) -> Path:
-    """The path of a file that, if it is new, its owner alone can open, whatever the umask."""
-    path.touch(mode=0o600)
-    return path
 
 
 def _try_lock(file: BinaryIO, mode: int) -> bool:

@@ -34,6 +34,12 @@ async def _echoed(connection: Connection, data: bytes) -> bytes:
     return await reader.readexactly(len(data))
 
 
+async def _works(link: Link) -> None:
+    connection = await _connect(link)
+    assert await _echoed(connection, b"after") == b"after"
+    connection[1].close()
+
+
 async def test_it_passes_on_what_is_said_and_that_a_side_has_gone(link: Link) -> None:
     reader, writer = connection = await _connect(link)
     assert await _echoed(connection, b"x" * 200_000) == b"x" * 200_000
@@ -55,9 +61,7 @@ async def test_a_cut_resets_what_is_there_and_no_later_connection(link: Link) ->
     with pytest.raises(ConnectionResetError):
         await reader.read()
     writer.close()
-    later = await _connect(link)
-    assert await _echoed(later, b"after") == b"after"
-    later[1].close()
+    await _works(link)
 
 
 async def test_a_link_that_refuses_resets_old_and_new_connections_until_its_time_is_over(link: Link) -> None:
@@ -71,9 +75,7 @@ async def test_a_link_that_refuses_resets_old_and_new_connections_until_its_time
             await _echoed(connection, b"x")
         connection[1].close()
     await refusing
-    later = await _connect(link)
-    assert await _echoed(later, b"after") == b"after"
-    later[1].close()
+    await _works(link)
 
 
 async def test_a_link_that_holds_keeps_everything_back_until_its_time_is_over(link: Link) -> None:

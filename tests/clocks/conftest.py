@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from clocks.hosts import NO_TIME, Advance, Host, HostClock, Hosting
+from clocks.hosts import NO_TIME, Host, HostClock, Hosting
 from support import FakeClock, settings_of
 
 from collector.model import Rate
@@ -49,20 +48,3 @@ def hosting(clock: FakeClock, database: Database, mongod: str, tmp_path: Path) -
             yield host
 
     return open_host
-
-
-@pytest.fixture
-async def advance(monkeypatch: pytest.MonkeyPatch) -> Advance:
-    """Put the loop's clock forward by so many seconds, and let everybody go on whose wait is over."""
-    loop = asyncio.get_running_loop()
-    real, ahead_s = loop.time, 0.0
-
-    async def forward(seconds: float) -> None:
-        nonlocal ahead_s
-        await asyncio.sleep(0)  # whatever has just begun gets to its wait
-        ahead_s += seconds
-        for _ in range(5):
-            await asyncio.sleep(0)
-
-    monkeypatch.setattr(loop, "time", lambda: real() + ahead_s)
-    return forward

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -117,7 +117,6 @@ def named(leap: timedelta) -> str:
 
 
 Hosting = Callable[..., AbstractAsyncContextManager[Host]]
-Advance = Callable[[float], Awaitable[None]]
 
 
 @contextmanager

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 import stamina
 import time_machine
-from clocks.hosts import Advance, named
+from clocks.hosts import named
 from hypothesis import given
 from hypothesis import strategies as st
-from support import FakeClock
+from support import Advance, FakeClock
 
 from collector.errors import DatabaseError, LeaseHeldError, TransientError
 from collector.model import Rate

@@ -37,6 +37,13 @@ async def _collect_daily(host: Host, days: int, *, off_by: timedelta = timedelta
         host.clock.wechat.instant += every * ONE_DAY
 
 
+async def _collect_ahead(host: Host, ahead: int, pause: int) -> None:
+    """A day with the right clock, two with one that is `ahead`, and then nothing for `pause` days in all."""
+    await _collect_daily(host, 1)
+    await _collect_daily(host, 2, off_by=ahead * ONE_DAY)
+    host.clock.wechat.instant += (pause - 1) * ONE_DAY
+
+
 async def _is_whole(host: Host, until: date) -> bool:
     return await host.differing(SINCE + ONE_DAY, until) == set() and await host.void(until) == NO_DAYS
 
@@ -110,27 +117,23 @@ async def test_a_clock_more_days_ahead_fails_loudly_and_asks_nothing_else(
 @pytest.mark.parametrize("pause", [0, 40])
 @pytest.mark.parametrize("ahead", [1, 8, 30])
 async def test_two_days_of_a_clock_ahead_leave_no_hole(
-    hosting: Hosting, clock: FakeClock, wechat: Wechat, ahead: int, pause: int
+    hosting: Hosting, wechat: Wechat, ahead: int, pause: int
 ) -> None:
     """The clock is right again after `pause` days in which nobody ran anything."""
     async with hosting(WORLD, since=SINCE) as host:
         with wechat():
-            await _collect_daily(host, 1)
-            await _collect_daily(host, 2, off_by=ahead * ONE_DAY)
-            clock.instant += (pause - 1) * ONE_DAY
+            await _collect_ahead(host, ahead, pause)
             await _collect_daily(host, 3)
             assert await _is_whole(host, host.newest - 3 * ONE_DAY)
 
 
 @pytest.mark.parametrize(("ahead", "pause"), [(1, 9), (3, 9), (8, 9), (8, 40)])
 async def test_figures_that_came_late_or_changed_while_a_clock_was_ahead_come_right(
-    hosting: Hosting, clock: FakeClock, wechat: Wechat, ahead: int, pause: int
+    hosting: Hosting, wechat: Wechat, ahead: int, pause: int
 ) -> None:
     async with hosting(UNSTEADY, since=SINCE) as host:
         with wechat():
-            await _collect_daily(host, 1)
-            await _collect_daily(host, 2, off_by=ahead * ONE_DAY)
-            clock.instant += (pause - 1) * ONE_DAY
+            await _collect_ahead(host, ahead, pause)
             await _collect_daily(host, 2)
             assert await _is_whole(host, NEWEST + 3 * ONE_DAY)
 

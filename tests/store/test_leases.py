@@ -1,7 +1,7 @@
 import asyncio
 import os
 import socket
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 from itertools import repeat
@@ -12,6 +12,7 @@ import structlog.testing
 import time_machine
 from motor.motor_asyncio import AsyncIOMotorCollection
 from pymongo.errors import AutoReconnect
+from support import Advance
 
 from collector.errors import DatabaseError, LeaseHeldError
 from collector.store.database import Database, Document
@@ -27,7 +28,6 @@ LONG_AGO = datetime(2000, 1, 1)  # noqa: DTZ001 - likewise
 
 Lost = asyncio.Queue[DatabaseError]
 Taking = Callable[..., AbstractAsyncContextManager[None]]
-Advance = Callable[[float], Awaitable[None]]
 Calls = asyncio.Queue[None]
 T = TypeVar("T")
 
@@ -45,21 +45,6 @@ def taking(database: Database, lost: Lost) -> Taking:
         return lease(database, run, "run", on_lost=lost.put_nowait, **options)
 
     return take
-
-
-@pytest.fixture
-async def advance(monkeypatch: pytest.MonkeyPatch) -> Advance:
-    """Put the loop's clock forward by so many seconds: whatever waits until then goes on at once."""
-    loop = asyncio.get_running_loop()
-    real, ahead_s = loop.time, 0.0
-
-    async def forward(seconds: float) -> None:
-        nonlocal ahead_s
-        await asyncio.sleep(0)  # whatever has just begun gets to its wait
-        ahead_s += seconds
-
-    monkeypatch.setattr(loop, "time", lambda: real() + ahead_s)
-    return forward
 
 
 async def _held(database: Database) -> Document:

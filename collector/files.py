@@ -1,0 +1,18 @@
+"""Files and folders that their owner alone can open, whatever the umask."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def private_folder(path: Path) -> None:
+    """Make a folder, and those above it that are missing, with mode 0700. Raises `OSError`."""
+    for folder in reversed((path, *path.parents)):  # `parents=True` of `mkdir` heeds no mode
+        if not folder.exists():
+            folder.mkdir(mode=0o700, exist_ok=True)
+
+
+def private_file(path: Path) -> Path:
+    """The path of a file, which is made with mode 0600 if there is none. Raises `OSError`."""
+    path.touch(mode=0o600)
+    return path
