@@ -7,9 +7,10 @@ from pathlib import Path
 
 def private_folder(path: Path) -> None:
     """Make a folder, and those above it that are missing, with mode 0700. Raises `OSError`."""
-    for folder in reversed((path, *path.parents)):  # `parents=True` of `mkdir` heeds no mode
+    for folder in reversed(path.parents):  # `parents=True` heeds no mode
         if not folder.exists():
             folder.mkdir(mode=0o700, exist_ok=True)
+    path.mkdir(mode=0o700, exist_ok=True)
 
 
 def private_file(path: Path) -> Path:

@@ -57,7 +57,7 @@ class AccountApi:
         `CallError` when no answer is to be had, `StoppedError` when a stop signal came before the call,
         `UnwantedError` when it isn't `wanted` any more once its turn has come.
         """
-        async with self._in_flight, self._in_flight_of_all:
+        async with self._in_flight, self._in_flight_of_all:  # before its turn: none may pile up behind it
             what = f"{self._account} {path} {window}"
             return await self._client.retrying(partial(self._once, path, window, wanted), what=what)
 

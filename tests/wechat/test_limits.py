@@ -37,6 +37,14 @@ async def test_45011_pauses_until_the_next_minute_and_halves_the_rate(limiter: L
     assert limiter._spacing_s == FAST.spacing_s * 2
 
 
+async def test_45011_pauses_a_call_that_would_need_no_wait(stop: Stop, clock: FakeClock) -> None:
+    limiter = Limiter(Rate(1_000_000, 1), stop=stop, clock=clock)
+    limiter.slow_down(await limiter.acquire())
+    await asyncio.sleep(0.001)  # by the rate alone the turn has come long ago
+    assert await limiter.acquire() == 1
+    assert clock.slept == [50]
+
+
 async def test_calls_sent_before_the_last_slow_down_change_nothing_more(limiter: Limiter) -> None:
     before = await limiter.acquire()
     assert [limiter.slow_down(before) for _ in range(4)] == [True] * 4
