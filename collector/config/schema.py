@@ -68,7 +68,7 @@ class ApiSettings(Section):
 
 
 class RunSettings(Section):
-    """How a run works: accounts at work at once, days fetched again, the hour in Beijing when a day is there."""
+    """How a run works: how many workers, days fetched again, the hour in Beijing when a day is there."""
 
     workers: Annotated[int, Field(ge=1, le=1000), written("[0-9]+")] = Field(
         default=64, description="a whole number from 1 to 1000, such as 64"
