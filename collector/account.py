@@ -10,10 +10,9 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import partial
-from itertools import islice
 
 import structlog
 
@@ -57,6 +56,15 @@ class Shared:
     writer: Writer
 
 
+@dataclass(slots=True)
+class _Part:
+    """One window while it is asked: what its datasets have answered, and how many calls are left."""
+
+    window: Window
+    left: int
+    answers: dict[str, Answer] = field(default_factory=dict)
+
+
 class AccountRun:
     """One account while a worker has it: `log_in`, then `collect`.
 
@@ -75,9 +83,7 @@ class AccountRun:
         on_window: Callable[[], None] | None = None,
     ) -> None:
         self._account = account
-        self._asks = iter(asks)
-        self._alone = int(bool(asks) and settling.newest in asks[0].window)
-        self._lanes = min(MOST_IN_FLIGHT, len(asks) - self._alone)
+        self._asks = asks
         self._planned = Counter(name for ask in asks for name in ask.datasets)
         self._answered: Counter[str] = Counter()
         self._settling = settling
@@ -114,26 +120,43 @@ class AccountRun:
             known = self._settling.state.dataset(name)
             api.budget.resume(dataset.path, known.calls_on, known.calls)
         if self._planned:
+            # The newest window alone: if this host's clock is ahead, that shows there, and nothing else is asked.
+            alone = int(self._settling.newest in self._asks[0].window)
             with first_of_group():
-                # The newest window alone: if this host's clock is ahead, that shows there, and nothing else is asked.
-                await self._lane(api, islice(self._asks, self._alone))
-                async with asyncio.TaskGroup() as lanes:
-                    for _ in range(self._lanes):
-                        lanes.create_task(self._lane(api, self._asks))
+                await self._ask_all(api, self._asks[:alone])
+                await self._ask_all(api, self._asks[alone:])
             await self._finish(api)
         return self._result()
 
-    async def _lane(self, api: AccountApi, asks: Iterator[Ask]) -> None:
+    async def _ask_all(self, api: AccountApi, asks: Sequence[Ask]) -> None:
+        """Let as many lanes as there may be calls in flight take the calls one by one."""
+        calls = self._calls(asks)
+        most = sum(len(ask.datasets) for ask in asks[:MOST_IN_FLIGHT])
+        async with asyncio.TaskGroup() as lanes:
+            for _ in range(min(MOST_IN_FLIGHT, most) - 1):
+                lanes.create_task(self._lane(api, calls))
+            await self._lane(api, calls)
+
+    def _calls(self, asks: Sequence[Ask]) -> Iterator[tuple[_Part, Dataset]]:
+        """The calls for each window, newest first, as long as there is more to ask."""
         for ask in asks:
-            datasets = [DATASETS[name] for name in ask.datasets if self._wants(name)]
             if self._stopped or None in self._ended or self._settling.is_before_birth(ask.window):
                 return
-            async with asyncio.TaskGroup() as calls:
-                tasks = {dataset.name: calls.create_task(self._ask(api, dataset, ask.window)) for dataset in datasets}
-            answers = {name: answer for name, task in tasks.items() if (answer := task.result())}
-            if answers:
-                await self._take(api, answers)
-            self._on_window()
+            part = _Part(ask.window, len(ask.datasets))
+            for name in ask.datasets:
+                yield part, DATASETS[name]
+
+    async def _lane(self, api: AccountApi, calls: Iterator[tuple[_Part, Dataset]]) -> None:
+        """Make one call after the other; the last one of a window takes what all of them brought."""
+        async with self._shared.access.in_flight:
+            for part, dataset in calls:
+                if self._wants(dataset.name) and (answer := await self._ask(api, dataset, part.window)):
+                    part.answers[dataset.name] = answer
+                part.left -= 1
+                if not part.left:
+                    if part.answers:
+                        await self._take(api, part.answers)
+                    self._on_window()
 
     async def _ask(self, api: AccountApi, dataset: Dataset, window: Window) -> Answer | None:
         """One dataset's answer, or None where there was none, which is noted."""
@@ -156,7 +179,7 @@ class AccountRun:
         return answer
 
     def _wants(self, dataset: str) -> bool:
-        return None not in self._ended and dataset not in self._ended
+        return not self._stopped and None not in self._ended and dataset not in self._ended
 
     async def _fetch(self, api: AccountApi, dataset: Dataset, asked: Window) -> tuple[Answer, int]:
         """Ask; and once more without the newest day where WeChat says that it isn't there yet."""
@@ -178,11 +201,11 @@ class AccountRun:
                 return
             # What is learnt must be handed over with the days that it is learnt from: if that fails, nothing more is.
             self._broken = True
-            days = self._settling.take(answers, self._clock.now())
+            days = self._settling.take(answers, self._clock.now(), self._used(api))
             # In one piece with the rest: after a run that is killed in between, nothing would be asked of them again.
             if told := self._settling.told_by_documents:
                 days += await self._recall(told)
-            await self._put(api, days)
+            await self._put(days)
             self._broken = False
 
     async def _finish(self, api: AccountApi) -> None:
@@ -194,16 +217,19 @@ class AccountRun:
             if error:
                 now = self._clock.now()
                 self._settling.fail(name, Trouble(error.errmsg, error.errcode, error.rid, error.hint, now, now))
-        await self._put(api, days)
+        self._settling.count(self._used(api))
+        await self._put(days)
 
     async def _recall(self, unsettled: AbstractSet[date]) -> list[Day]:
         wanted = {day - ONE_DAY * back for day in unsettled for back in (0, 1)}
         stored = await find_days(self._shared.writer.database, self._account.appid, wanted)
         return self._settling.recall(unsettled, stored, self._clock.now())
 
-    async def _put(self, api: AccountApi, days: Sequence[Day]) -> None:
+    def _used(self, api: AccountApi) -> Mapping[str, tuple[date, int]]:
+        return {name: api.budget.used(dataset.path) for name, dataset in DATASETS.items()}
+
+    async def _put(self, days: Sequence[Day]) -> None:
         """Hand over days and what is known by now, if any of it is new."""
-        self._settling.count({name: api.budget.used(dataset.path) for name, dataset in DATASETS.items()})
         state = self._settling.state
         if days or state != self._handed_over:
             await self._shared.writer.put(Update(days, state))

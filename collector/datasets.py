@@ -11,14 +11,14 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from operator import itemgetter
+from functools import lru_cache
 from typing import Any
 
 from collector.days import FIRST_DAY, Window
 from collector.errors import RowError, printable
 from collector.model import Fields
 
-Row = Mapping[str, object]
+Row = Mapping[str, Any]
 
 MOST_USERS = 10_000_000_000
 """More people than live on earth: a count above it is no count."""
@@ -26,6 +26,8 @@ MOST_USERS = 10_000_000_000
 _INT64 = range(-(2**63), 2**63)
 _SUMMARY_FIELDS = {"ref_date", "user_source", "new_user", "cancel_user"}
 _DATE = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_MOST_DATES = 8_192
+"""More days than WeChat keeps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +64,12 @@ def fold(dataset: Dataset, rows: Sequence[object], window: Window) -> Folded:
             by_day[row["ref_date"]].append(row)
     except (TypeError, LookupError):
         raise _wrong(row, "has no date as ref_date" if isinstance(row, dict) else "isn't an object") from None
+    first, last = max(window.begin, FIRST_DAY), window.end
     days: dict[date, Fields] = {}
     dropped = 0
     for rows_of_day in by_day.values():
         day = _ref_date(rows_of_day[0])
-        if day in window and day >= FIRST_DAY:
+        if first <= day <= last:
             days[day] = dataset.fold(rows_of_day)
         else:
             dropped += len(rows_of_day)
@@ -75,28 +78,30 @@ def fold(dataset: Dataset, rows: Sequence[object], window: Window) -> Folded:
 
 def _fold_summary(rows: Sequence[Row]) -> Fields:
     """Sum a day's sources; source 0 is the channel "other", not the total, and may be absent."""
-    sources = sorted(map(_source, rows), key=itemgetter("user_source"))
+    sources: dict[int, dict[str, Any]] = {}
     new_user = cancel_user = 0
-    last = None
-    for source in sources:
-        if source["user_source"] == last:
-            raise _wrong(source, f"names user_source {last} a second time for its day")
-        last = source["user_source"]
+    for row in rows:
+        source = _source(row)
+        user_source = source["user_source"]
+        if user_source in sources:
+            raise _wrong(source, f"names user_source {user_source} a second time for its day")
+        sources[user_source] = source
         new_user += source["new_user"]
         cancel_user += source["cancel_user"]
     return {
         "new_user": new_user,
         "cancel_user": cancel_user,
         "net_user": new_user - cancel_user,
-        "sources": sources,
+        "sources": [sources[user_source] for user_source in sorted(sources)],
     }
 
 
 def _fold_cumulate(rows: Sequence[Row]) -> Fields:
-    totals = [_count(row, "cumulate_user") for row in rows]
-    if len(set(totals)) > 1:
-        raise _wrong(rows[1], "gives its day a second total")
-    return {"cumulate_user": totals[0]}
+    total = _count(rows[0], "cumulate_user")
+    for row in rows[1:]:
+        if _count(row, "cumulate_user") != total:
+            raise _wrong(row, "gives its day a second total")
+    return {"cumulate_user": total}
 
 
 def _source(row: Row) -> dict[str, Any]:
@@ -106,7 +111,7 @@ def _source(row: Row) -> dict[str, Any]:
         "new_user": _count(row, "new_user"),
         "cancel_user": _count(row, "cancel_user"),
     }
-    if row.keys() <= _SUMMARY_FIELDS:
+    if len(row) == len(_SUMMARY_FIELDS):  # these, and the ref_date by which it was found
         return known
     unknown = {_key(key): _storable(value) for key, value in row.items() if key not in _SUMMARY_FIELDS}
     return {**unknown, **known}
@@ -120,13 +125,20 @@ def _count(row: Row, key: str) -> int:
 
 
 def _ref_date(row: Row) -> date:
-    value = row.get("ref_date")
-    if isinstance(value, str) and _DATE.fullmatch(value):
-        try:
-            return date.fromisoformat(value)
-        except ValueError:
-            pass
-    raise _wrong(row, "has no date as ref_date")
+    value = row["ref_date"]
+    day = _date(value) if isinstance(value, str) else None
+    if day is None:
+        raise _wrong(row, "has no date as ref_date")
+    return day
+
+
+@lru_cache(_MOST_DATES)
+def _date(text: str) -> date | None:
+    """The day that `text` names, if it has WeChat's form of one; the answers of all accounts name the same few."""
+    try:
+        return date.fromisoformat(text) if _DATE.fullmatch(text) else None
+    except ValueError:
+        return None
 
 
 def _storable(value: object, depth: int = 8) -> object:

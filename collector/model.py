@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import IntEnum, StrEnum
 from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
 
 from pydantic import SecretStr
 
@@ -210,6 +212,11 @@ class AccountState:
         """What is known of a dataset; nothing of one that was never asked."""
         return self.datasets.get(name, _UNKNOWN)
 
+    def knowing(self, datasets: Mapping[str, DatasetState]) -> AccountState:
+        """The state with `datasets` in the place of what was known of them."""
+        known = {**self.datasets, **datasets}
+        return AccountState(self.account, self.name, self.tags, self.born, self.history_since, known, self.authorizer)
+
 
 _UNKNOWN = DatasetState()
 
@@ -217,12 +224,14 @@ Fields = Mapping[str, object]
 """The fields that one dataset gives one day, named as they are stored."""
 
 
-@dataclass(frozen=True, slots=True)
-class Day:
+NOTHING: Mapping[str, Fields] = MappingProxyType({})
+
+
+class Day(NamedTuple):
     """What came for one account and day, ready to be stored: the fields of each dataset that had it.
 
     `fields` maps a dataset's name to its fields, `fetched_at` is when the answers came (UTC). The fields of
-    `inferred` give way to whatever is stored already.
+    `inferred` give way to whatever is stored already. A tuple, since a run makes millions of them.
     """
 
     account: str
@@ -230,7 +239,7 @@ class Day:
     ref_date: date
     fields: Mapping[str, Fields]
     fetched_at: datetime
-    inferred: Mapping[str, Fields] = field(default_factory=dict)
+    inferred: Mapping[str, Fields] = NOTHING
 
 
 @dataclass(frozen=True, slots=True)

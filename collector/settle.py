@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from types import MappingProxyType
 from typing import Any
 
 from collector.datasets import CUMULATE, DATASETS, QUIET, SUMMARY
@@ -22,14 +23,18 @@ from collector.evidence import (
     quiet,
     walked_into_silence,
 )
-from collector.model import AccountState, DatasetState, Day, Fields, Trouble
+from collector.model import NOTHING, AccountState, DatasetState, Day, Fields, Trouble
 from collector.plan import Plan, Target
 
 SILENT_DAYS = 14
 """An account without any row in so many published days is silent: nothing failed, but it is worth a look."""
 
+NO_CALLS: Mapping[str, tuple[date, int]] = MappingProxyType({})
+
 MOST_EDGES = 16
 """Totals kept of neighbouring windows, which are answered nearly in order."""
+
+_ZEROS: Mapping[str, Fields] = MappingProxyType({SUMMARY: QUIET})
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +69,27 @@ class Settling:
         self._empty_now = dict.fromkeys(DATASETS, NO_DAYS)
         self._first: tuple[date, bool] | None = None
 
-    def take(self, answers: Mapping[str, Answer], now: datetime) -> list[Day]:
-        """Learn from the answers to one window; returns the days to be stored, with the state that they justify."""
+    def take(
+        self, answers: Mapping[str, Answer], now: datetime, used: Mapping[str, tuple[date, int]] = NO_CALLS
+    ) -> list[Day]:
+        """Learn from the answers to one window; returns the days to be stored, with the state that they justify.
+
+        `used` are the calls of each dataset by now, as `count` has them.
+        """
+        asked = {name: Days.between(answer.window.begin, answer.window.end) for name, answer in answers.items()}
         came = {name: Days.of(answer.days) for name, answer in answers.items()}
         self._newest_day = max((self._newest_day, *(days.newest or FIRST_DAY for days in came.values())))
-        self._know({name: self._learnt(name, answer, came[name], now) for name, answer in answers.items()})
+        self._know(
+            {
+                name: self._learnt(name, answer, asked[name], came[name], now, used.get(name))
+                for name, answer in answers.items()
+            }
+        )
         totals = _totals(answers[CUMULATE].days) if CUMULATE in answers else {}
-        near = totals | self._edges
-        if SUMMARY in answers:
-            self._doubt(Days.joined([answers[SUMMARY].window]) - came[SUMMARY], near)
-        inferred = self._settle(self._left_out(answers) | self._waiting_for(totals), near)
+        if SUMMARY in answers and (silent := asked[SUMMARY] - came[SUMMARY]):
+            self._doubt(silent, totals | self._edges)
+        unclear = self._left_out(answers, asked.get(SUMMARY, NO_DAYS)) | self._waiting_for(totals)
+        inferred = self._settle(unclear, totals | self._edges) if unclear else []
         self._keep_edges(answers, totals)
         self._find_birth(answers, totals)
         fields: dict[date, dict[str, Fields]] = defaultdict(dict)
@@ -105,11 +121,12 @@ class Settling:
 
     def count(self, used: Mapping[str, tuple[date, int]]) -> None:
         """Know how many calls of each dataset were made on which Beijing day."""
+        known = {name: self.state.dataset(name) for name in used}
         self._know(
             {
-                name: replace(self.state.dataset(name), calls_on=on, calls=calls)
+                name: replace(known[name], calls_on=on, calls=calls)
                 for name, (on, calls) in used.items()
-                if calls
+                if calls and (known[name].calls_on, known[name].calls) != (on, calls)
             }
         )
 
@@ -144,24 +161,29 @@ class Settling:
         return silence is not None and window.end <= silence
 
     def _know(self, datasets: Mapping[str, DatasetState]) -> None:
-        self.state = replace(self.state, datasets={**self.state.datasets, **datasets})
+        if datasets:
+            self.state = self.state.knowing(datasets)
 
-    def _learnt(self, name: str, answer: Answer, came: Days, now: datetime) -> DatasetState:
+    def _learnt(
+        self, name: str, answer: Answer, asked: Days, came: Days, now: datetime, used: tuple[date, int] | None
+    ) -> DatasetState:
         """What the answer says of its own days, of which those `came` that have a row."""
-        window = Days.joined([answer.window])
         dataset = self.state.dataset(name)
-        refreshed_to, looked = dataset.refreshed_to, dataset.looked
+        known: dict[str, Any] = {"last_success": now, "last_error": None}
         if name in self._look_left:
             self._look_left[name] -= Days.joined([answer.asked])
-            looked |= window & Days.between(FIRST_DAY, self._heard_to - ONE_DAY * (self._target.lookback_days - 1))
+            last_look = Days.between(FIRST_DAY, self._heard_to - ONE_DAY * (self._target.lookback_days - 1))
+            known["looked"] = dataset.looked | asked & last_look
             if not self._look_left[name]:
                 del self._look_left[name]
-                refreshed_to, looked = self._heard_to, NO_DAYS
-        self._empty_now[name] |= window - came
-        if name == SUMMARY and came.newest:
-            self._newest_row = max(self._newest_row or FIRST_DAY, came.newest)
-        known = {"refreshed_to": refreshed_to, "looked": looked, "last_success": now, "last_error": None}
-        return answered(dataset, window, came, today=beijing_day(now), newest=self._heard_to, **known)
+                known["refreshed_to"], known["looked"] = self._heard_to, NO_DAYS
+        if used and used[1]:
+            known["calls_on"], known["calls"] = used
+        if silent := asked - came:
+            self._empty_now[name] |= silent
+        if name == SUMMARY and (newest := came.newest):
+            self._newest_row = max(self._newest_row or FIRST_DAY, newest)
+        return answered(dataset, asked, came, today=beijing_day(now), newest=self._heard_to, **known)
 
     @property
     def _heard_to(self) -> date:
@@ -172,17 +194,18 @@ class Settling:
         is_silent = self.newest - self._newest_day >= ONE_DAY * SILENT_DAYS
         return self.newest if is_silent else self._newest_day
 
-    def _left_out(self, answers: Mapping[str, Answer]) -> set[date]:
+    def _left_out(self, answers: Mapping[str, Answer], asked_summary: Days) -> set[date]:
         """The days that summary has said nothing of, now or before, though cumulate has them.
 
         They are days of these answers, or the day after them, whose quietness shows with these.
         """
         summary = self.state.dataset(SUMMARY)
-        windows = (answer.window for answer in answers.values())
-        heard = heard_empty(summary) & Days.joined(Window(window.begin, window.end + ONE_DAY) for window in windows)
-        if SUMMARY in answers:
-            heard |= Days.joined([answers[SUMMARY].window])
-        return set((heard & self.state.dataset(CUMULATE).covered) - summary.covered)
+        heard = asked_summary
+        if before := heard_empty(summary):
+            windows = (answer.window for answer in answers.values())
+            heard |= before & Days.joined(Window(window.begin, window.end + ONE_DAY) for window in windows)
+        left_out = heard - summary.covered
+        return set(left_out & self.state.dataset(CUMULATE).covered) if left_out else set()
 
     def _doubt(self, silent: Days, totals: Mapping[date, int]) -> None:
         """Days that summary leaves out though their total moved after all can't be zeros: they are pending again."""
@@ -212,16 +235,16 @@ class Settling:
 
     def _keep_edges(self, answers: Mapping[str, Answer], totals: Mapping[date, int]) -> None:
         """Remember the totals at the window's ends, for the neighbours that come before or after it."""
-        for day in {day for answer in answers.values() for day in (answer.window.begin, answer.window.end)}:
-            if day in totals:
-                self._edges[day] = totals[day]
+        for answer in answers.values() if totals else ():
+            for day in (answer.window.begin, answer.window.end):
+                if day in totals:
+                    self._edges[day] = totals[day]
         while len(self._edges) > MOST_EDGES:
             del self._edges[next(iter(self._edges))]
 
     def _find_birth(self, answers: Mapping[str, Answer], totals: Mapping[date, int]) -> None:
         """Find where the account began: at the oldest row, if that says so and the day before it is empty."""
-        oldest = min((min(answer.days) for answer in answers.values() if answer.days), default=None)
-        if self.state.born and oldest and oldest < self.state.born:
+        if (born := self.state.born) and any(min(answer.days, default=born) < born for answer in answers.values()):
             self.state = replace(self.state, born=None)  # there is something older after all
         if self.state.born or self._target.exhaustive:
             return
@@ -238,9 +261,10 @@ class Settling:
 
     def _as_days(self, fields: Mapping[date, Mapping[str, Fields]], zeros: list[date], now: datetime) -> list[Day]:
         account, name = self.state.account, self.state.name
+        inferred = dict.fromkeys(zeros, _ZEROS)
         return [
-            Day(account, name, day, fields.get(day, {}), now, {SUMMARY: QUIET} if day in zeros else {})
-            for day in sorted({*fields, *zeros})
+            Day(account, name, day, fields.get(day, NOTHING), now, inferred.get(day, NOTHING))
+            for day in sorted(fields.keys() | inferred.keys())
         ]
 
 

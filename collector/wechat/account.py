@@ -38,7 +38,6 @@ class AccountApi:
         self.host: str | None = None
         """The host that answered the account's own calls last."""
         self._in_flight = asyncio.Semaphore(MOST_IN_FLIGHT)
-        self._in_flight_of_all = access.in_flight
         self._stop = stop
 
     async def log_in(self) -> None:
@@ -57,7 +56,7 @@ class AccountApi:
         `CallError` when no answer is to be had, `StoppedError` when a stop signal came before the call,
         `UnwantedError` when it isn't `wanted` any more once its turn has come.
         """
-        async with self._in_flight, self._in_flight_of_all:  # before its turn: none may pile up behind it
+        async with self._in_flight:  # before its turn: none may pile up behind it
             what = f"{self._account} {path} {window}"
             return await self._client.retrying(partial(self._once, path, window, wanted), what=what)
 
