@@ -226,7 +226,7 @@ class AccountRun:
         return self._settling.recall(unsettled, stored, self._clock.now())
 
     def _used(self, api: AccountApi) -> Mapping[str, tuple[date, int]]:
-        return {name: api.budget.used(dataset.path) for name, dataset in DATASETS.items()}
+        return {name: used for name, dataset in DATASETS.items() if (used := api.budget.used(dataset.path))}
 
     async def _put(self, days: Sequence[Day]) -> None:
         """Hand over days and what is known by now, if any of it is new."""

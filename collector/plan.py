@@ -94,11 +94,14 @@ def plan(account: Account, state: AccountState, target: Target, now: datetime, *
 
 def _asks(lacking: Mapping[str, Days], among: Days) -> list[Ask]:
     """The fewest windows that hold what is `lacking` of the days `among`, newest first."""
-    wanted = Days.joined(window for days in lacking.values() for window in (days & among).ranges)
-    return [
-        Ask(window, tuple(name for name, days in lacking.items() if days & Days.joined([window])))
-        for window in wanted.windows(SPAN_DAYS)
-    ]
+    wanted = NO_DAYS
+    for days in lacking.values():
+        wanted |= days & among
+    asks = []
+    for window in wanted.windows(SPAN_DAYS):
+        held = Days.between(window.begin, window.end)
+        asks.append(Ask(window, tuple(name for name, days in lacking.items() if days & held)))
+    return asks
 
 
 def begins(account: Account, state: AccountState, target: Target) -> date:

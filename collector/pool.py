@@ -84,7 +84,7 @@ class Pool:
 
     async def take_history(self) -> None:
         """What is missing of older days, of all datasets that can still be asked."""
-        accounts = []
+        accounts, windows = [], 0
         for account in self._tally.accounts:
             if account.appid not in self._kept:
                 continue
@@ -95,9 +95,9 @@ class Pool:
                 self._tally.hold(account, planned)
             if planned.history:
                 accounts.append(account)
+                windows += len(planned.history)
         if accounts:
-            total = sum(len(self._plan(account, history=True).history) for account in accounts)
-            self._tally.watch.phase("windows", total)
+            self._tally.watch.phase("windows", windows)
             await self._take(accounts, history=True)
 
     async def _take(self, accounts: Sequence[Account], *, history: bool) -> None:

@@ -48,6 +48,10 @@ class Answer:
     window: Window
     days: Mapping[date, Fields]
 
+    def came(self, asked: Days) -> Days:
+        """The days that had rows, of the window's, which are `asked`: mostly all of them."""
+        return asked if len(self.days) == len(asked) else Days.of(self.days)
+
 
 class Settling:
     """What the answers of a run tell of one account, one window after the other, newest first. No I/O.
@@ -77,11 +81,12 @@ class Settling:
         `used` are the calls of each dataset by now, as `count` has them.
         """
         asked = {name: Days.between(answer.window.begin, answer.window.end) for name, answer in answers.items()}
-        came = {name: Days.of(answer.days) for name, answer in answers.items()}
+        came = {name: answer.came(asked[name]) for name, answer in answers.items()}
         self._newest_day = max((self._newest_day, *(days.newest or FIRST_DAY for days in came.values())))
+        known = {"today": beijing_day(now), "newest": self._heard_to, "last_success": now, "last_error": None}
         self._know(
             {
-                name: self._learnt(name, answer, asked[name], came[name], now, used.get(name))
+                name: self._learnt(name, answer, asked[name], came[name], known | _counted(used.get(name)))
                 for name, answer in answers.items()
             }
         )
@@ -121,14 +126,10 @@ class Settling:
 
     def count(self, used: Mapping[str, tuple[date, int]]) -> None:
         """Know how many calls of each dataset were made on which Beijing day."""
-        known = {name: self.state.dataset(name) for name in used}
-        self._know(
-            {
-                name: replace(known[name], calls_on=on, calls=calls)
-                for name, (on, calls) in used.items()
-                if calls and (known[name].calls_on, known[name].calls) != (on, calls)
-            }
-        )
+        for name, counted in used.items():
+            known = self.state.dataset(name)
+            if counted != (known.calls_on, known.calls):
+                self._know({name: replace(known, **_counted(counted))})
 
     @property
     def lacks_newest(self) -> bool:
@@ -164,26 +165,24 @@ class Settling:
         if datasets:
             self.state = self.state.knowing(datasets)
 
-    def _learnt(
-        self, name: str, answer: Answer, asked: Days, came: Days, now: datetime, used: tuple[date, int] | None
-    ) -> DatasetState:
-        """What the answer says of its own days, of which those `came` that have a row."""
+    def _learnt(self, name: str, answer: Answer, asked: Days, came: Days, known: Mapping[str, Any]) -> DatasetState:
+        """What the answer says of its own days, of which those `came` that have a row, beside what else is `known`."""
         dataset = self.state.dataset(name)
-        known: dict[str, Any] = {"last_success": now, "last_error": None}
-        if name in self._look_left:
-            self._look_left[name] -= Days.joined([answer.asked])
-            last_look = Days.between(FIRST_DAY, self._heard_to - ONE_DAY * (self._target.lookback_days - 1))
-            known["looked"] = dataset.looked | asked & last_look
-            if not self._look_left[name]:
-                del self._look_left[name]
-                known["refreshed_to"], known["looked"] = self._heard_to, NO_DAYS
-        if used and used[1]:
-            known["calls_on"], known["calls"] = used
         if silent := asked - came:
             self._empty_now[name] |= silent
         if name == SUMMARY and (newest := came.newest):
             self._newest_row = max(self._newest_row or FIRST_DAY, newest)
-        return answered(dataset, asked, came, today=beijing_day(now), newest=self._heard_to, **known)
+        looked = self._looked(name, dataset, answer, asked) if name in self._look_left else {}
+        return answered(dataset, asked, came, **known, **looked)
+
+    def _looked(self, name: str, dataset: DatasetState, answer: Answer, asked: Days) -> dict[str, Any]:
+        """How far the look-back has come with the answer."""
+        self._look_left[name] -= Days.joined([answer.asked])
+        if self._look_left[name]:
+            last_look = Days.between(FIRST_DAY, self._heard_to - ONE_DAY * (self._target.lookback_days - 1))
+            return {"looked": dataset.looked | asked & last_look}
+        del self._look_left[name]
+        return {"refreshed_to": self._heard_to, "looked": NO_DAYS}
 
     @property
     def _heard_to(self) -> date:
@@ -266,6 +265,10 @@ class Settling:
             Day(account, name, day, fields.get(day, NOTHING), now, inferred.get(day, NOTHING))
             for day in sorted(fields.keys() | inferred.keys())
         ]
+
+
+def _counted(used: tuple[date, int] | None) -> dict[str, Any]:
+    return {"calls_on": used[0], "calls": used[1]} if used else {}
 
 
 def _totals(days: Mapping[date, Mapping[str, object]]) -> dict[date, int]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import structlog
 
@@ -57,8 +56,9 @@ class AccountApi:
         `UnwantedError` when it isn't `wanted` any more once its turn has come.
         """
         async with self._in_flight:  # before its turn: none may pile up behind it
-            what = f"{self._account} {path} {window}"
-            return await self._client.retrying(partial(self._once, path, window, wanted), what=what)
+            return await self._client.retrying(
+                partial(self._once, path, window, wanted), what=(self._account.name, path, window)
+            )
 
     async def quota_left(self, path: str) -> int | None:
         """How many calls of `path` WeChat allows for the rest of the day; None where it doesn't say.
@@ -68,7 +68,10 @@ class AccountApi:
         token = await self._tokens.get()
         query = {"access_token": token.value.get_secret_value()}
         call = Request(CallKind.TOKEN, "POST", "/cgi-bin/openapi/quota/get", "quota", query, {"cgi_path": path})
-        quota = (await self._request(call))["quota"]
+        try:
+            quota = (await self._route.request(call))["quota"]
+        finally:
+            self.host = self._route.answered_by
         left = quota.get("remain") if isinstance(quota, dict) else None
         return left if type(left) is int else None
 
@@ -83,22 +86,18 @@ class AccountApi:
                 continue  # the turn took so long; a call that waits for a token after its turn would meet the next
             self.budget.spend(path)
             try:
-                answer = await self._request(_request(path, window, token))
+                answer = await self._route.request(_request(path, window, token))
             except ApiError as error:
                 await self._mend(error, token, slowdowns)
                 self._client.retries += 1
                 continue
+            finally:
+                self.host = self._route.answered_by
             self._tokens.worked(token)
             rows = answer["list"]
             if not isinstance(rows, list):
                 raise TransientError("the body's `list` isn't a list")
             return rows
-
-    async def _request(self, request: Request) -> dict[str, Any]:
-        try:
-            return await self._route.request(request)
-        finally:
-            self.host = self._route.answered_by
 
     async def _mend(self, error: ApiError, token: Token, slowdowns: int) -> None:
         """Do what makes another call worth while, or raise the error."""

@@ -75,6 +75,8 @@ def _errcode(answer: Mapping[str, Any]) -> tuple[int | None, str]:
 
     An answer that says in one place that it succeeded, and in another that it didn't, is none.
     """
+    if "errcode" not in answer and "base_resp" not in answer:
+        return 0, ""
     said = [(answer["errcode"], answer.get("errmsg"))] if "errcode" in answer else []
     wrapped = answer.get("base_resp")
     if isinstance(wrapped, dict):

@@ -87,7 +87,7 @@ class Client:
                 connector=aiohttp.TCPConnector(limit=connections, ttl_dns_cache=300, family=family),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=aiohttp.ClientTimeout(total=timeout_s),
-                json_serialize=lambda value: orjson.dumps(value).decode(),
+                json_serialize_bytes=orjson.dumps,
             )
 
         family = socket.AF_INET if ipv4_only else socket.AF_UNSPEC
@@ -129,10 +129,8 @@ class Client:
         server = server_of(url)
         status, body, trouble = None, b"", ""
         try:
-            async with (
-                self.slots,
-                self._outside.get(url.get_secret_value(), headers=headers, allow_redirects=False) as response,
-            ):
+            async with self.slots:
+                response = await self._outside.get(url.get_secret_value(), headers=headers, allow_redirects=False)
                 status, body = response.status, await _read(response, CallKind.TOKEN)
         except aiohttp.ClientConnectorError as error:
             trouble = _trouble(error)  # first: that of a certificate is a ValueError too
@@ -191,17 +189,15 @@ class Route:
         number = self._host
         host = self.hosts[number]
         try:
-            async with (
-                self.client.slots,
-                self.client.session.request(
+            async with self.client.slots:
+                response = await self.client.session.request(
                     request.method,
                     host + request.path,
                     params=request.query,
                     json=request.body,
                     proxy=proxy,
                     allow_redirects=False,
-                ) as response,
-            ):
+                )
                 self.client.answered = True
                 self.answered_by = host
                 return response.status, await _read(response, request.kind)
@@ -250,14 +246,19 @@ def _passes(error: Exception) -> bool:
 
 
 async def _read(response: aiohttp.ClientResponse, kind: CallKind) -> bytes:
+    """The whole body; the connection is let go, for another call if the body came to its end."""
     chunks: list[bytes] = []
     size = 0
-    async for chunk in response.content.iter_any():
-        size += len(chunk)
-        if size > MOST_BYTES:
-            response.close()
-            raise TransientError(f"a body of more than {MOST_BYTES} bytes", kind=kind)
-        chunks.append(chunk)
+    try:
+        while not response.content.at_eof():
+            chunk = await response.content.readany()
+            size += len(chunk)
+            if size > MOST_BYTES:
+                response.close()
+                raise TransientError(f"a body of more than {MOST_BYTES} bytes", kind=kind)
+            chunks.append(chunk)
+    finally:
+        response.release()
     return b"".join(chunks)
 
 

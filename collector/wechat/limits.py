@@ -23,6 +23,9 @@ MOST_SLOWDOWNS = 3
 
 SLOWEST = Rate(1, 60)
 
+_CLOCK_S = 0.001
+"""The seconds by which a timer of the event loop may be early: then the throttler would have to be polled."""
+
 
 class Limiter:
     """Paces the data calls of one account: one call a spacing, and none in a pause that WeChat ordered."""
@@ -40,30 +43,32 @@ class Limiter:
     async def acquire(self) -> int:
         """Wait for the account's turn; returns how often it had been slowed down by then.
 
-        One waiter polls at a time, the others stand behind the lock. Raises `StoppedError` when a stop
+        One waiter waits for its turn at a time, the others stand behind the lock. Raises `StoppedError` when a stop
         signal ends the wait.
         """
         self._stop.check()
         if self._is_free():  # most often, where the network is slower than the rate
-            await self._turn()
+            await self._throttler.acquire()
+            self._turn_s = monotonic()
             return self.slowdowns
-        async with self._stop.ends(), self._lock:
+        async with self._lock:
             while True:
-                await self._turn()
+                if (left_s := self._turn_s + self._spacing_s - monotonic()) > 0:
+                    await self._stop.sleep(left_s + _CLOCK_S)
+                self._stop.check()
+                await self._throttler.acquire()
+                self._turn_s = monotonic()
                 if not self._paused:
                     return self.slowdowns
                 # A slow-down may come while this waits, so the turn counts only after the pause.
                 slowdowns = self.slowdowns
-                await self._clock.sleep(60 - self._clock.now().timestamp() % 60)
+                async with self._stop.ends():
+                    await self._clock.sleep(60 - self._clock.now().timestamp() % 60)
                 self._paused = slowdowns != self.slowdowns
 
     def _is_free(self) -> bool:
         """Whether nobody waits, and a turn could be had at once."""
         return not self._paused and not self._lock.locked() and monotonic() - self._turn_s > self._spacing_s
-
-    async def _turn(self) -> None:
-        await self._throttler.acquire()
-        self._turn_s = monotonic()
 
     def slow_down(self, slowdowns_then: int) -> bool:
         """Pause until the next minute and halve the rate (45011); False when that was done too often already.
@@ -95,15 +100,16 @@ class Budget:
         if on is not None:
             self._used[path] = (on, calls)
 
-    def used(self, path: str) -> tuple[date, int]:
-        """Today in Beijing, and the calls made on it."""
-        today = beijing_day(self._clock.now())
-        on, calls = self._used.get(path, (today, 0))
-        return (today, calls if on == today else 0)
+    def used(self, path: str) -> tuple[date, int] | None:
+        """The last day in Beijing on which calls were made, and how many; None where none is known of."""
+        return self._used.get(path)
 
     def spend(self, path: str) -> None:
         """Count one call, or raise `BudgetError` when none is left today."""
-        today, calls = self.used(path)
+        today = beijing_day(self._clock.now())
+        on, calls = self._used.get(path, (today, 0))
+        if on != today:
+            calls = 0
         if self._daily_calls is not None and calls >= self._daily_calls:
             raise BudgetError(f"the {self._daily_calls} calls that daily_calls allows are used up for today")
         self._used[path] = (today, calls + 1)

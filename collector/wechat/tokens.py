@@ -146,6 +146,8 @@ class Tokens:
 
     async def get(self) -> Token:
         """The token in hand, renewed if its end is near. Raises what the source raises."""
+        if self.token and not self._lock.locked() and not self.is_due(self.token):
+            return self.token
         async with self._lock:
             if self.token is None or self.is_due(self.token):
                 self.token = self._token(await self._had(self._source.grant))
