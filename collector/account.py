@@ -123,8 +123,8 @@ class AccountRun:
             # The newest window alone: if this host's clock is ahead, that shows there, and nothing else is asked.
             alone = int(self._settling.newest in self._asks[0].window)
             with first_of_group():
-                await self._ask_all(api, self._asks[:alone])
-                await self._ask_all(api, self._asks[alone:])
+                for asks in filter(None, (self._asks[:alone], self._asks[alone:])):
+                    await self._ask_all(api, asks)
             await self._finish(api)
         return self._result()
 

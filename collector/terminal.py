@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-GARBAGE = 10_000
-"""Objects more than before, until Python looks for cycles among the young ones: half a megabyte."""
+GARBAGE = 30_000
+"""Objects more than before, until Python looks for cycles among the young ones: one or two megabytes."""
 
 MOST_LINES = 100
 """Faults shown of a configuration; who mends so many asks again."""
