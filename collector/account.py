@@ -13,6 +13,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import partial
+from itertools import chain
 
 import structlog
 
@@ -84,7 +85,7 @@ class AccountRun:
     ) -> None:
         self._account = account
         self._asks = asks
-        self._planned = Counter(name for ask in asks for name in ask.datasets)
+        self._planned = Counter(chain.from_iterable(ask.datasets for ask in asks))
         self._answered: Counter[str] = Counter()
         self._settling = settling
         self._handed_over: AccountState | None = None
@@ -255,7 +256,6 @@ class AccountRun:
         failed = self._rejected | {scope: error for scope, error in self._ended.items() if error is not None}
         failures = tuple(self._failure(scope, error) for scope, error in failed.items())
         silent = self._settling.is_silent
-        missed = self._planned - self._answered
         if failures:
             outcome = Outcome.FAILED
         elif self._stopped:
@@ -272,10 +272,13 @@ class AccountRun:
             answered=bool(self._answered),
             unreachable=any(map(is_unreachable, self._ended.values())),
             silent=silent,
-            windows_left=max(missed.values(), default=0) if self._notices and not failures else 0,
+            windows_left=self._missed(None) if self._notices and not failures else 0,
         )
 
     def _failure(self, dataset: str | None, error: CallError) -> Failure:
+        return failure_of(self._account, dataset, error, self._missed(dataset))
+
+    def _missed(self, dataset: str | None) -> int:
+        """How many windows weren't answered, of a dataset or at the most."""
         missed = self._planned - self._answered
-        windows = max(missed.values(), default=0) if dataset is None else missed[dataset]
-        return failure_of(self._account, dataset, error, windows)
+        return max(missed.values(), default=0) if dataset is None else missed[dataset]

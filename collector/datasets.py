@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeGuard
 
 from collector.days import FIRST_DAY, Window
 from collector.errors import RowError, printable
@@ -97,31 +97,40 @@ def _fold_summary(rows: Sequence[Row]) -> Fields:
 
 
 def _fold_cumulate(rows: Sequence[Row]) -> Fields:
-    total = _count(rows[0], "cumulate_user")
+    total = _total(rows[0])
     for row in rows[1:]:
-        if _count(row, "cumulate_user") != total:
+        if _total(row) != total:
             raise _wrong(row, "gives its day a second total")
     return {"cumulate_user": total}
 
 
 def _source(row: Row) -> dict[str, Any]:
     """One source of a day, its known fields checked, its unknown ones kept as they came."""
-    known = {
-        "user_source": _count(row, "user_source"),
-        "new_user": _count(row, "new_user"),
-        "cancel_user": _count(row, "cancel_user"),
-    }
+    user_source, new_user, cancel_user = row.get("user_source"), row.get("new_user"), row.get("cancel_user")
+    known = {"user_source": user_source, "new_user": new_user, "cancel_user": cancel_user}
+    # `_is_count` for each of them, without three calls for every row
+    if not (
+        type(user_source) is type(new_user) is type(cancel_user) is int
+        and 0 <= user_source <= MOST_USERS
+        and 0 <= new_user <= MOST_USERS
+        and 0 <= cancel_user <= MOST_USERS
+    ):
+        raise _no_count(row, next(key for key, value in known.items() if not _is_count(value)))
     if len(row) == len(_SUMMARY_FIELDS):  # these, and the ref_date by which it was found
         return known
     unknown = {_key(key): _storable(value) for key, value in row.items() if key not in _SUMMARY_FIELDS}
     return {**unknown, **known}
 
 
-def _count(row: Row, key: str) -> int:
-    value = row.get(key)
-    if type(value) is not int or not 0 <= value <= MOST_USERS:
-        raise _wrong(row, f"has no whole number from 0 to {MOST_USERS:,} as {key}")
-    return value
+def _total(row: Row) -> int:
+    total = row.get("cumulate_user")
+    if not _is_count(total):
+        raise _no_count(row, "cumulate_user")
+    return total
+
+
+def _is_count(value: object) -> TypeGuard[int]:
+    return type(value) is int and 0 <= value <= MOST_USERS
 
 
 def _ref_date(row: Row) -> date:
@@ -157,6 +166,10 @@ def _storable(value: object, depth: int = 8) -> object:
 def _key(key: str) -> str:
     """A field's name as BSON holds it, which ends a name at a null character."""
     return key.encode(errors="replace").decode().replace("\0", "")
+
+
+def _no_count(row: Row, key: str) -> RowError:
+    return _wrong(row, f"has no whole number from 0 to {MOST_USERS:,} as {key}")
 
 
 def _wrong(row: object, what: str) -> RowError:

@@ -135,11 +135,17 @@ class Days:
         but not before `FIRST_DAY`.
         """
         cut: list[Window] = []
-        left = self
-        while (end := left.newest) is not None:
-            cut.append(Window(max(FIRST_DAY, end - ONE_DAY * (span_days - 1)), end))
-            left -= Days.between(cut[-1].begin, end)
+        left, first = self.bits, _number(FIRST_DAY)
+        while left:
+            end = left.bit_length() - 1
+            begin = max(first, end - span_days + 1)
+            cut.append(Window(_day(begin), _day(end)))
+            left &= (1 << begin) - 1
         return cut
+
+    def touches(self, window: Window) -> bool:
+        """Whether a day of the window is among these."""
+        return self.bits & _run(window.begin, window.end) != 0
 
 
 def _number(day: date) -> int:

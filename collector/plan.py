@@ -97,11 +97,10 @@ def _asks(lacking: Mapping[str, Days], among: Days) -> list[Ask]:
     wanted = NO_DAYS
     for days in lacking.values():
         wanted |= days & among
-    asks = []
-    for window in wanted.windows(SPAN_DAYS):
-        held = Days.between(window.begin, window.end)
-        asks.append(Ask(window, tuple(name for name, days in lacking.items() if days & held)))
-    return asks
+    return [
+        Ask(window, tuple([name for name, days in lacking.items() if days.touches(window)]))
+        for window in wanted.windows(SPAN_DAYS)
+    ]
 
 
 def begins(account: Account, state: AccountState, target: Target) -> date:
@@ -161,7 +160,8 @@ def _refetched(target: Target) -> Days:
 def _wait(account: Account, dataset: DatasetState, now: datetime) -> Wait | None:
     if dataset.not_before is not None and now < dataset.not_before <= now + LONGEST_WAIT:
         return Wait("not_before", dataset.not_before)
-    used = dataset.calls if dataset.calls_on == beijing_day(now) else 0
-    if account.daily_calls is not None and used >= account.daily_calls:
-        return Wait("daily_calls", next_beijing_midnight(now))
+    if account.daily_calls is not None:
+        used = dataset.calls if dataset.calls_on == beijing_day(now) else 0
+        if used >= account.daily_calls:
+            return Wait("daily_calls", next_beijing_midnight(now))
     return None

@@ -146,9 +146,10 @@ class Settling:
     @property
     def is_silent(self) -> bool:
         """Whether the account was heard and gave no row in the last `SILENT_DAYS` published days."""
-        cumulate = self.state.dataset(CUMULATE)
+        if self.newest not in self._empty_now[CUMULATE]:
+            return False
         last = Days.between(self.newest - ONE_DAY * (SILENT_DAYS - 1), self.newest)
-        return self.newest in self._empty_now[CUMULATE] and not cumulate.covered & last
+        return not self.state.dataset(CUMULATE).covered & last
 
     def is_before_birth(self, window: Window) -> bool:
         """Whether the account's history ends before it reaches back to `window`, as far as is known."""
@@ -156,9 +157,10 @@ class Settling:
             return window.end < self.state.born
         if self._target.exhaustive:
             return False
-        empty_now = self._empty_now[SUMMARY] & self._empty_now[CUMULATE]
-        empty = (known_empty(self.state) | empty_now) & Days.between(FIRST_DAY, self.newest)
-        silence = walked_into_silence(self.state, empty)
+        empty = known_empty(self.state) | self._empty_now[SUMMARY] & self._empty_now[CUMULATE]
+        if not empty:
+            return False
+        silence = walked_into_silence(self.state, empty & Days.between(FIRST_DAY, self.newest))
         return silence is not None and window.end <= silence
 
     def _know(self, datasets: Mapping[str, DatasetState]) -> None:
