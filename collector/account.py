@@ -59,7 +59,7 @@ class Shared:
 
 @dataclass(slots=True)
 class _Part:
-    """One window while it is asked: what its datasets have answered, and how many calls are left."""
+    """One window while it is asked: how many of its calls are `left`, and what the others have answered."""
 
     window: Window
     left: int
@@ -130,12 +130,12 @@ class AccountRun:
         return self._result()
 
     async def _ask_all(self, api: AccountApi, asks: Sequence[Ask]) -> None:
-        """Let as many lanes as there may be calls in flight take the calls one by one."""
+        """Make all calls for these windows, in as many lanes as calls may be in flight, this task among them."""
         calls = self._calls(asks)
-        most = sum(len(ask.datasets) for ask in asks[:MOST_IN_FLIGHT])
-        async with asyncio.TaskGroup() as lanes:
-            for _ in range(min(MOST_IN_FLIGHT, most) - 1):
-                lanes.create_task(self._lane(api, calls))
+        lanes = min(MOST_IN_FLIGHT, sum(len(ask.datasets) for ask in asks[:MOST_IN_FLIGHT]))
+        async with asyncio.TaskGroup() as others:
+            for _ in range(lanes - 1):
+                others.create_task(self._lane(api, calls))
             await self._lane(api, calls)
 
     def _calls(self, asks: Sequence[Ask]) -> Iterator[tuple[_Part, Dataset]]:
@@ -148,7 +148,10 @@ class AccountRun:
                 yield part, DATASETS[name]
 
     async def _lane(self, api: AccountApi, calls: Iterator[tuple[_Part, Dataset]]) -> None:
-        """Make one call after the other; the last one of a window takes what all of them brought."""
+        """Make one call after the other, from one of the places of all accounts.
+
+        Whoever makes the last call for a window takes what all of them brought.
+        """
         async with self._shared.access.in_flight:
             for part, dataset in calls:
                 if self._wants(dataset.name) and (answer := await self._ask(api, dataset, part.window)):
@@ -180,7 +183,7 @@ class AccountRun:
         return answer
 
     def _wants(self, dataset: str) -> bool:
-        return not self._stopped and None not in self._ended and dataset not in self._ended
+        return None not in self._ended and dataset not in self._ended
 
     async def _fetch(self, api: AccountApi, dataset: Dataset, asked: Window) -> tuple[Answer, int]:
         """Ask; and once more without the newest day where WeChat says that it isn't there yet."""

@@ -26,8 +26,8 @@ MOST_USERS = 10_000_000_000
 _INT64 = range(-(2**63), 2**63)
 _SUMMARY_FIELDS = {"ref_date", "user_source", "new_user", "cancel_user"}
 _DATE = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_MOST_DATES = 8_192
-"""More days than WeChat keeps."""
+_MOST_DATES = 1_024
+"""Dates that are kept: accounts that are at work together are mostly less than three years apart."""
 
 
 @dataclass(frozen=True, slots=True)

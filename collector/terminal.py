@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-GARBAGE = 30_000
-"""Objects more than before, until Python looks for cycles among the young ones: one or two megabytes."""
+GARBAGE = 20_000
+"""Objects more than before, until Python looks for cycles among the young ones: a megabyte."""
 
 MOST_LINES = 100
 """Faults shown of a configuration; who mends so many asks again."""

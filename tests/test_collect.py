@@ -427,6 +427,27 @@ async def test_a_stop_finishes_what_is_in_flight_stores_it_and_skips_the_rest(
     assert found == {key: expected[key] for key in found}
 
 
+async def test_what_a_window_has_brought_is_stored_when_a_stop_keeps_the_other_dataset_from_being_asked(
+    clock: FakeClock, database: Database, configured: Callable[..., Settings], stop: Stop
+) -> None:
+    """At one call a second the second of them still waits for its turn when the first arrives."""
+
+    async def stop_at_the_first(sandbox: Sandbox) -> None:
+        while not any(call.path == SUMMARY for call in sandbox.calls):  # noqa: ASYNC110 - the sandbox sets no event
+            await asyncio.sleep(0.001)
+        stop.set(signal.SIGTERM)
+
+    world = World(size=1, sparse=False)
+    async with _sandbox(clock, world, latency_s=0.05) as sandbox, asyncio.TaskGroup() as group:
+        group.create_task(stop_at_the_first(sandbox))
+        result = await run(configured(sandbox, rate=Rate(1, 1)), clock, stop)
+    assert (result.exit, result.calls, result.days) == (143, 1, 7)
+    expected = {key: document.copy() for key, document in truth(world, LAST_WEEK).items()}
+    for document in expected.values():
+        del document["cumulate_user"]
+    assert await stored(database) == expected
+
+
 async def test_a_call_that_hangs_is_cut_off_after_the_grace(
     clock: FakeClock, configured: Callable[..., Settings], stop: Stop, monkeypatch: pytest.MonkeyPatch
 ) -> None:

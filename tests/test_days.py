@@ -66,6 +66,12 @@ def test_days_are_what_they_were_made_of(held: set[date]) -> None:
     assert all(left.end + ONE_DAY < right.begin for left, right in pairwise(made.ranges))
 
 
+@given(day_sets, st.dates(date(2014, 12, 1), date(2015, 3, 31)), st.integers(0, 30))
+def test_days_touch_the_windows_that_hold_one_of_them(held: set[date], begin: date, more: int) -> None:
+    window = Window(begin, begin + more * ONE_DAY)
+    assert Days.of(held).touches(window) == any(day in window for day in held)
+
+
 @given(day_sets, day_sets)
 def test_days_combine_as_sets_do(left: set[date], right: set[date]) -> None:
     assert Days.of(left) | Days.of(right) == Days.of(left | right)

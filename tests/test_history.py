@@ -20,13 +20,14 @@ from support import FakeClock, run, settings_of, stored, truth
 
 from collector.collect import Job, collect, target_of
 from collector.config import Settings
+from collector.datasets import DATASETS
 from collector.days import FIRST_DAY, ONE_DAY, Days, Window
 from collector.errors import CallKind, DatabaseError
 from collector.model import AccountState, DatasetState, Rate, Update
 from collector.sandbox import Faults, Limits, Sandbox, World
 from collector.store.database import Database
 from collector.store.leases import lease
-from collector.store.state import from_document, to_document
+from collector.store.state import from_document, load, to_document
 from collector.store.writer import Writer
 from collector.wechat.account import AccountApi
 from collector.wechat.errcodes import api_error
@@ -303,6 +304,16 @@ async def test_the_ledger_tells_of_each_run_and_of_those_that_died(
     assert entries["died"]["status"] == "crashed"
     mine = entries[result.run]
     assert (mine["status"], mine["exit"], mine["days"], mine["accounts"]["ok"]) == ("ok", 0, result.days, 2)
+
+
+async def test_calls_that_brought_nothing_count_for_the_day_as_well(
+    clock: FakeClock, database: Database, configured: Callable[..., Settings]
+) -> None:
+    world = World(size=1, sparse=False)
+    async with Sandbox(world, clock=clock.now, faults=Faults(broken_data={world.accounts[0].appid: 48001})) as sandbox:
+        await run(configured(sandbox), clock)
+    (state,) = (await load(database)).values()
+    assert [state.dataset(name).calls for name in DATASETS] == [1, 1]
 
 
 async def test_an_outage_longer_than_the_budget_heals_day_by_day(

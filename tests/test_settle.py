@@ -125,6 +125,22 @@ def test_the_total_of_the_day_before_may_come_from_the_neighbouring_window(newer
     assert settling.unsettled == {date(2015, 10, 6)}
 
 
+def test_the_calls_of_the_day_are_known_with_the_answers_and_apart_from_them() -> None:
+    settling = _settling(RECORDED.end)
+    settling.take(_answers(RECORDED, user_summary=[]), NOW, {SUMMARY: (RECORDED.end, 3), CUMULATE: (RECORDED.end, 2)})
+    assert (settling.state.dataset(SUMMARY).calls_on, settling.state.dataset(SUMMARY).calls) == (RECORDED.end, 3)
+    settling.count({CUMULATE: (RECORDED.end, 2)})
+    assert (settling.state.dataset(CUMULATE).calls_on, settling.state.dataset(CUMULATE).calls) == (RECORDED.end, 2)
+
+
+@pytest.mark.parametrize(
+    "before", [DatasetState(void=_days("10")), DatasetState(empty={date(2015, 10, 22): _days("10")})]
+)
+def test_a_row_ends_what_was_thought_of_an_empty_day(before: DatasetState) -> None:
+    known = answered(before, _days("10"), _days("10"), today=date(2015, 10, 23), newest=date(2015, 10, 22))
+    assert known == DatasetState(covered=_days("10"))
+
+
 def test_when_summary_alone_is_asked_the_totals_come_from_what_is_stored() -> None:
     covered = DatasetState(covered=_days("6-8"))
     settling = _settling(date(2015, 10, 20), replace(NEW, datasets={CUMULATE: covered}))

@@ -83,7 +83,7 @@ class Writer:
             batch, ended = await self._gather()
             if (batch or self._justified) and not self._lost:
                 try:
-                    await self._store(batch, ended=ended)
+                    await self._store(batch)
                 except Exception as error:  # noqa: BLE001 - raised by `put` and at the end; no worker may wait for ever
                     self.lose(error)
 
@@ -100,12 +100,12 @@ class Writer:
             item = self._queue.get_nowait()
         return batch, True
 
-    async def _store(self, batch: Sequence[Update], *, ended: bool) -> None:
+    async def _store(self, batch: Sequence[Update]) -> None:
         """Write the days of these updates, and the states that wait if nothing else does, repeated while need be."""
         days = [day for update in batch for day in update.days]
         states = self._justified | {update.state.account: update.state for update in batch}
         waiting = self._waiting + Counter(update.state.account for update in batch)
-        may_wait = not ended and waiting.total() < MOST_IN_BATCH
+        may_wait = waiting.total() < MOST_IN_BATCH
         rejected, saved = await outlasting(lambda: self._write(days, states, may_wait=may_wait))
         self.days += len(days) - len(rejected)
         self._justified, self._waiting = ({}, Counter()) if saved else (states, waiting)

@@ -56,9 +56,8 @@ class AccountApi:
         `UnwantedError` when it isn't `wanted` any more once its turn has come.
         """
         async with self._in_flight:  # before its turn: none may pile up behind it
-            return await self._client.retrying(
-                partial(self._once, path, window, wanted), what=(self._account.name, path, window)
-            )
+            once = partial(self._once, path, window, wanted)
+            return await self._client.retrying(once, self._account, path, window)
 
     async def quota_left(self, path: str) -> int | None:
         """How many calls of `path` WeChat allows for the rest of the day; None where it doesn't say.

@@ -94,7 +94,7 @@ class Client:
         async with session(family) as to_wechat, session(socket.AF_UNSPEC) as outside:
             yield cls(to_wechat, outside, asyncio.Semaphore(connections), stop=stop)
 
-    async def retrying(self, call: Callable[[], Awaitable[T]], *, what: object = "") -> T:
+    async def retrying(self, call: Callable[[], Awaitable[T]], *what: object) -> T:
         """Make a call up to `TRIES` times while its trouble is a passing one, backing off with jitter.
 
         Raises the last error of a passing trouble, any other error at once, and `StoppedError` when a stop
@@ -116,7 +116,7 @@ class Client:
                 if attempt.num == 1:
                     raise trouble
                 self.retries += 1
-                log.debug("call.retried", call=str(what), number=attempt.num - 1, trouble=str(trouble))
+                log.debug("call.retried", call=" ".join(map(str, what)), number=attempt.num - 1, trouble=str(trouble))
                 return await call()
 
     async def fetch(self, url: Secret, headers: Mapping[str, str]) -> bytes:

@@ -202,7 +202,7 @@ class ComponentApi:
         return granted(answer, "authorizer_access_token")
 
     async def _retried(self, call: Callable[[], Awaitable[T]]) -> T:
-        return await self._route.client.retrying(call, what=self.component)
+        return await self._route.client.retrying(call, self.component)
 
     async def _call(self, path: str, expect: str, body: Mapping[str, object]) -> dict[str, Any]:
         """One call with the platform's token, and once more with a newer one where WeChat refuses that."""

@@ -23,8 +23,8 @@ MOST_SLOWDOWNS = 3
 
 SLOWEST = Rate(1, 60)
 
-_CLOCK_S = 0.001
-"""The seconds by which a timer of the event loop may be early: then the throttler would have to be polled."""
+_EARLY_S = 0.001
+"""Seconds by which a timer of the event loop may be early."""
 
 
 class Limiter:
@@ -51,19 +51,17 @@ class Limiter:
             await self._throttler.acquire()
             self._turn_s = monotonic()
             return self.slowdowns
-        async with self._lock:
+        async with self._stop.ends(), self._lock:
             while True:
                 if (left_s := self._turn_s + self._spacing_s - monotonic()) > 0:
-                    await self._stop.sleep(left_s + _CLOCK_S)
-                self._stop.check()
+                    await asyncio.sleep(left_s + _EARLY_S)  # until then the throttler would be polled in vain
                 await self._throttler.acquire()
                 self._turn_s = monotonic()
                 if not self._paused:
                     return self.slowdowns
                 # A slow-down may come while this waits, so the turn counts only after the pause.
                 slowdowns = self.slowdowns
-                async with self._stop.ends():
-                    await self._clock.sleep(60 - self._clock.now().timestamp() % 60)
+                await self._clock.sleep(60 - self._clock.now().timestamp() % 60)
                 self._paused = slowdowns != self.slowdowns
 
     def _is_free(self) -> bool:

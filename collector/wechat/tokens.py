@@ -195,7 +195,7 @@ class Tokens:
     async def _had(self, call: Callable[[], Awaitable[T]]) -> T:
         if self._failure is None:
             try:
-                return await self._client.retrying(call, what=f"{self._whose} token")
+                return await self._client.retrying(call, self._whose, "token")
             except CallError as error:
                 if error.reaction is Reaction.RETRY:
                     error.reaction = Reaction.ACCOUNT  # it was tried enough: the call that needs the token isn't

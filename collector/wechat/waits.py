@@ -30,7 +30,6 @@ class Stop:
         """The number of the signal that stopped the run, or None while it goes on."""
         self._came = asyncio.Event()
         self._waits: dict[asyncio.Timeout, float] = {}
-        self._sleepers: set[asyncio.Future[None]] = set()
 
     @property
     def is_set(self) -> bool:
@@ -44,8 +43,6 @@ class Stop:
         now = asyncio.get_running_loop().time()
         for wait, grace_s in self._waits.items():
             wait.reschedule(now + grace_s)
-        for sleeper in self._sleepers:
-            _wake(sleeper)
 
     async def wait(self) -> int:
         """Wait for the signal; returns its number."""
@@ -56,23 +53,6 @@ class Stop:
         """Raise `StoppedError` once the signal has come."""
         if self.is_set:
             raise StoppedError
-
-    async def sleep(self, delay_s: float) -> None:
-        """Wait for `delay_s` seconds. Raises `StoppedError` as soon as the signal comes, or if it has come already.
-
-        A wait inside `ends` would do the same; this one costs a call of WeChat's little.
-        """
-        self.check()
-        loop = asyncio.get_running_loop()
-        sleeper = loop.create_future()
-        timer = loop.call_later(delay_s, _wake, sleeper)
-        self._sleepers.add(sleeper)
-        try:
-            await sleeper
-        finally:
-            timer.cancel()
-            self._sleepers.discard(sleeper)
-        self.check()
 
     @asynccontextmanager
     async def ends(self, *, grace_s: float = 0) -> AsyncIterator[None]:
@@ -90,8 +70,3 @@ class Stop:
             if wait.expired():
                 raise StoppedError from None
             raise
-
-
-def _wake(sleeper: asyncio.Future[None]) -> None:
-    if not sleeper.done():
-        sleeper.set_result(None)

@@ -250,6 +250,59 @@ async def test_the_last_state_of_each_account_is_stored_after_its_days(database:
     assert await _states(database) == [to_document(state) for state in newest]
 
 
+def _counted_states(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The accounts of each write of states, as they come."""
+    saved: list[list[str]] = []
+    save = Writer._save
+
+    async def counted(self: Writer, states: Mapping[str, AccountState]) -> None:
+        saved.append(list(states))
+        await save(self, states)
+
+    monkeypatch.setattr(Writer, "_save", counted)
+    return saved
+
+
+async def test_states_wait_while_more_days_do_and_the_last_of_each_account_is_written_once(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved = _counted_states(monkeypatch)
+    monkeypatch.setattr(module, "MOST_IN_BATCH", 10)
+    days = [_day(number) for number in range(4)]  # three of these fill a batch
+    async with Writer(database) as writer:
+        for account in ("wxa", "wxb", "wxa", "wxa"):
+            await writer.put(Update([day._replace(account=account) for day in days], AccountState(account, "acme")))
+    assert saved == [["wxa", "wxb"]]
+    assert [state["_id"] for state in await _states(database)] == ["wxa", "wxb"]
+    assert (writer.unsaved, writer.days) == (Counter(), 16)
+
+
+async def test_no_more_states_wait_than_a_batch_has_documents(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that is killed asks again for the windows whose states waited, and for no more."""
+    saved = _counted_states(monkeypatch)
+    monkeypatch.setattr(module, "MOST_IN_BATCH", 2)
+    async with Writer(database) as writer:
+        for number in range(7):
+            await writer.put(_update(_day(2 * number), _day(2 * number + 1)))
+    assert len(saved) == 4
+
+
+async def test_what_is_stored_but_not_yet_known_of_its_account_counts_as_unsaved(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def failing(self: Writer, states: Mapping[str, AccountState]) -> None:
+        raise AutoReconnect("connection closed")
+
+    monkeypatch.setattr(Writer, "_save", failing)
+    writer = Writer(database)
+    with pytest.raises(DatabaseError):
+        async with writer:
+            await writer.put(_update(_day(account="wxa")))
+    assert (writer.unsaved, len(await _stored(database))) == (Counter(wxa=1), 1)
+
+
 async def test_a_state_is_stored_without_days_too(database: Database) -> None:
     state = AccountState("wxa", "acme-shoes", tags=("new",))
     async with Writer(database) as writer:

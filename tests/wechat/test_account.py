@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from aioresponses import CallbackResult, aioresponses
+from structlog.testing import capture_logs
 
 from collector.days import Window
 from collector.errors import TransientError
@@ -77,3 +78,15 @@ async def test_a_dataset_isnt_asked_again_and_again_for_want_of_a_token(client: 
         failed = await asyncio.gather(*(api.rows(PATH, WINDOW) for _ in range(8)), return_exceptions=True)
     assert {str(error) for error in failed} == {"HTTP 502 instead of an answer"}
     assert (client.calls, client.token_calls, client.retries) == (0, TRIES, TRIES - 1)
+
+
+async def test_a_call_that_is_repeated_is_named_by_account_path_and_window(
+    web: Any, account: Account, api: AccountApi
+) -> None:
+    url = f"{HOST}{PATH}?access_token=T"
+    web.post(url, status=502)
+    web.post(url, payload={"list": []})
+    with capture_logs() as logs:
+        await api.rows(PATH, WINDOW)
+    (retried,) = [log for log in logs if log["event"] == "call.retried"]
+    assert retried["call"] == f"{account} {PATH} 2026-11-17..2026-11-23"

@@ -29,6 +29,21 @@ async def test_calls_are_paced_never_released_in_a_burst(limiter: Limiter) -> No
     assert min(gaps) >= FAST.spacing_s * 0.99
 
 
+async def test_a_turn_is_waited_for_in_one_sleep(stop: Stop, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The throttler alone would be polled fifty times a spacing."""
+    limiter, sleeps, sleep = Limiter(Rate(20, 1), stop=stop, clock=clock), [], asyncio.sleep
+
+    async def counted(delay_s: float) -> None:
+        sleeps.append(delay_s)
+        await sleep(delay_s)
+
+    monkeypatch.setattr(asyncio, "sleep", counted)
+    await limiter.acquire()
+    await limiter.acquire()
+    assert len(sleeps) == 1
+    assert 0 < sleeps[0] <= 0.051
+
+
 async def test_45011_pauses_until_the_next_minute_and_halves_the_rate(limiter: Limiter, clock: FakeClock) -> None:
     before = await limiter.acquire()
     assert limiter.slow_down(before)

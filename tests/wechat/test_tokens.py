@@ -51,6 +51,21 @@ async def test_many_calls_at_once_ask_for_one_token(web: Any, client: Client, to
     assert client.token_calls == 1
 
 
+async def test_whoever_asks_while_a_refused_token_is_replaced_gets_the_newer_one(web: Any, tokens: Tokens) -> None:
+    call = StableCall("T1", "T2")
+
+    async def slowly(url: object, **kwargs: Any) -> CallbackResult:
+        await asyncio.sleep(0.01)
+        return call(url, **kwargs)
+
+    web.post(STABLE, callback=slowly, repeat=True)
+    refused = await tokens.get()
+    replacing = asyncio.create_task(tokens.after_refusal(refused, _refusal()))
+    await asyncio.sleep(0)
+    assert (await tokens.get()).value.get_secret_value() == "T2"
+    await replacing
+
+
 async def test_the_classic_call_is_a_get_with_the_secret_in_its_query(
     web: Any, account: Account, route: Route, secrets: Secrets
 ) -> None:
