@@ -58,8 +58,8 @@ class Shared:
 
 
 @dataclass(slots=True)
-class _Part:
-    """One window while it is asked: how many of its calls are `left`, and what the others have answered."""
+class _Asked:
+    """One window while it is asked: how many of its calls are `left`, and what those that were made have answered."""
 
     window: Window
     left: int
@@ -116,7 +116,7 @@ class AccountRun:
                 self._end(None, error)
 
     async def collect(self, api: AccountApi) -> AccountResult:
-        """Ask for every window, newest first, up to `MOST_IN_FLIGHT` of them at work at once."""
+        """Ask for every window, newest first, with up to `MOST_IN_FLIGHT` calls at once."""
         for name, dataset in DATASETS.items():
             known = self._settling.state.dataset(name)
             api.budget.resume(dataset.path, known.calls_on, known.calls)
@@ -138,29 +138,29 @@ class AccountRun:
                 others.create_task(self._lane(api, calls))
             await self._lane(api, calls)
 
-    def _calls(self, asks: Sequence[Ask]) -> Iterator[tuple[_Part, Dataset]]:
+    def _calls(self, asks: Sequence[Ask]) -> Iterator[tuple[_Asked, Dataset]]:
         """The calls for each window, newest first, as long as there is more to ask."""
         for ask in asks:
             if self._stopped or None in self._ended or self._settling.is_before_birth(ask.window):
                 return
-            part = _Part(ask.window, len(ask.datasets))
+            asked = _Asked(ask.window, len(ask.datasets))
             for name in ask.datasets:
-                yield part, DATASETS[name]
+                yield asked, DATASETS[name]
 
-    async def _lane(self, api: AccountApi, calls: Iterator[tuple[_Part, Dataset]]) -> None:
-        """Make one call after the other, from one of the places of all accounts.
-
-        Whoever makes the last call for a window takes what all of them brought.
-        """
-        async with self._shared.access.in_flight:
-            for part, dataset in calls:
-                if self._wants(dataset.name) and (answer := await self._ask(api, dataset, part.window)):
-                    part.answers[dataset.name] = answer
-                part.left -= 1
-                if not part.left:
-                    if part.answers:
-                        await self._take(api, part.answers)
-                    self._on_window()
+    async def _lane(self, api: AccountApi, calls: Iterator[tuple[_Asked, Dataset]]) -> None:
+        """Make one call after the other; whoever makes the last one for a window takes what all of them brought."""
+        places = self._shared.access.in_flight
+        for asked, dataset in calls:
+            if self._wants(dataset.name):
+                async with places:
+                    answer = await self._ask(api, dataset, asked.window)
+                if answer:
+                    asked.answers[dataset.name] = answer
+            asked.left -= 1
+            if not asked.left:
+                if asked.answers:
+                    await self._take(api, asked.answers)
+                self._on_window()
 
     async def _ask(self, api: AccountApi, dataset: Dataset, window: Window) -> Answer | None:
         """One dataset's answer, or None where there was none, which is noted."""

@@ -26,6 +26,7 @@ MOST_USERS = 10_000_000_000
 _INT64 = range(-(2**63), 2**63)
 _SUMMARY_FIELDS = {"ref_date", "user_source", "new_user", "cancel_user"}
 _DATE = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_DATE_LENGTH = len("2014-12-01")
 _MOST_DATES = 1_024
 """Dates that are kept: accounts that are at work together are mostly less than three years apart."""
 
@@ -135,7 +136,7 @@ def _is_count(value: object) -> TypeGuard[int]:
 
 def _ref_date(row: Row) -> date:
     value = row["ref_date"]
-    day = _date(value) if isinstance(value, str) else None
+    day = _date(value) if isinstance(value, str) and len(value) == _DATE_LENGTH else None
     if day is None:
         raise _wrong(row, "has no date as ref_date")
     return day

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from datetime import date
-from typing import Any
+from datetime import date, datetime
 
 from collector.datasets import CUMULATE, SUMMARY
 from collector.days import FIRST_DAY, NO_DAYS, ONE_DAY, Days
@@ -24,13 +23,23 @@ BIRTH_DAYS = 28
 """So many days in a row without anything are older than the account."""
 
 
-def answered(
-    dataset: DatasetState, asked: Days, came: Days, *, today: date, newest: date, **known: Any
+def answered(  # noqa: PLR0913 - the fields that an answer may change, by their names
+    dataset: DatasetState,
+    asked: Days,
+    came: Days,
+    *,
+    today: date,
+    newest: date,
+    refreshed_to: date | None = None,
+    looked: Days | None = None,
+    calls_on: date | None = None,
+    calls: int | None = None,
+    last_success: datetime | None = None,
 ) -> DatasetState:
-    """The state after an answer of `asked` days that brought rows for those that `came`, and with what else is `known`.
+    """The state after an answer of `asked` days that brought rows for those that `came`, and with what else is known.
 
     Days without a row are void once answers on two Beijing days (`today` is the one of this answer) had none,
-    both at `EMPTY_AGE_DAYS` or more, counted from `newest`; younger ones stay as they are.
+    both at `EMPTY_AGE_DAYS` or more, counted from `newest`; younger ones stay as they are. An answer ends an error.
     """
     covered, void, empty = dataset.covered | came, dataset.void, dataset.empty
     if void or empty:
@@ -47,13 +56,12 @@ def answered(
         covered,
         void,
         empty,
-        known.get("refreshed_to", dataset.refreshed_to),
-        known.get("looked", dataset.looked),
+        refreshed_to or dataset.refreshed_to,
+        dataset.looked if looked is None else looked,
         dataset.not_before,
-        known.get("calls_on", dataset.calls_on),
-        known.get("calls", dataset.calls),
-        known.get("last_success", dataset.last_success),
-        known.get("last_error", dataset.last_error),
+        calls_on or dataset.calls_on,
+        dataset.calls if calls is None else calls,
+        last_success or dataset.last_success,
     )
 
 

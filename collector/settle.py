@@ -83,13 +83,15 @@ class Settling:
         asked = {name: Days.between(answer.window.begin, answer.window.end) for name, answer in answers.items()}
         came = {name: answer.came(asked[name]) for name, answer in answers.items()}
         self._newest_day = max((self._newest_day, *(days.newest or FIRST_DAY for days in came.values())))
-        known = {"today": beijing_day(now), "newest": self._heard_to, "last_success": now, "last_error": None}
+        known = {"today": beijing_day(now), "newest": self._heard_to, "last_success": now}
         self._know(
             {
                 name: self._learnt(name, answer, asked[name], came[name], known | _counted(used.get(name)))
                 for name, answer in answers.items()
             }
         )
+        if len(answers) < len(used):
+            self.count(used)  # of the others too
         totals = _totals(answers[CUMULATE].days) if CUMULATE in answers else {}
         if SUMMARY in answers and (silent := asked[SUMMARY] - came[SUMMARY]):
             self._doubt(silent, totals | self._edges)

@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 from collector.datasets import CUMULATE, DATASETS, QUIET, SUMMARY, fold
 from collector.days import BEIJING, FIRST_DAY, NO_DAYS, ONE_DAY, Days, Window, newest_published
 from collector.evidence import answered, born_after_silence, covering, is_left_out, is_quiet
-from collector.model import Account, AccountState, DatasetState, Rate, Secret, Trouble
+from collector.model import Account, AccountState, Authorizer, DatasetState, Rate, Secret, Trouble
 from collector.plan import Plan, Target, plan
 from collector.sandbox import World
 from collector.sandbox.publication import shown_cumulate, shown_summary
 from collector.settle import Answer, Settling
 
 NOTHING = Plan((), (), {}, {})
+AUTHORIZER = Authorizer("agency", "Acme")
 NEW = AccountState("wx0000000000000001", "a")
 NOW = datetime(2015, 10, 23, 4, tzinfo=UTC)
 RECORDED = Window(date(2015, 10, 16), date(2015, 10, 22))
@@ -128,9 +129,21 @@ def test_the_total_of_the_day_before_may_come_from_the_neighbouring_window(newer
 def test_the_calls_of_the_day_are_known_with_the_answers_and_apart_from_them() -> None:
     settling = _settling(RECORDED.end)
     settling.take(_answers(RECORDED, user_summary=[]), NOW, {SUMMARY: (RECORDED.end, 3), CUMULATE: (RECORDED.end, 2)})
-    assert (settling.state.dataset(SUMMARY).calls_on, settling.state.dataset(SUMMARY).calls) == (RECORDED.end, 3)
-    settling.count({CUMULATE: (RECORDED.end, 2)})
-    assert (settling.state.dataset(CUMULATE).calls_on, settling.state.dataset(CUMULATE).calls) == (RECORDED.end, 2)
+    known = [settling.state.dataset(name) for name in DATASETS]
+    assert [(dataset.calls_on, dataset.calls) for dataset in known] == [(RECORDED.end, 3), (RECORDED.end, 2)]
+    settling.count({CUMULATE: (RECORDED.end, 5)})
+    assert settling.state.dataset(CUMULATE).calls == 5
+
+
+def test_what_an_answer_says_nothing_of_stays_known() -> None:
+    before = DatasetState(
+        *(_days("1-8"), _days("9"), {date(2015, 10, 20): _days("11")}, date(2015, 10, 14), _days("12"), NOW),
+        *(date(2015, 10, 15), 7, NOW, Trouble("no", 48001, None, "ask", NOW, NOW)),
+    )
+    after = answered(before, _days("8"), _days("8"), today=date(2015, 10, 23), newest=date(2015, 10, 22))
+    assert after == replace(before, last_error=None)
+    account = AccountState("wx1", "a", ("tag",), date(2015, 1, 1), date(2014, 12, 5), {CUMULATE: before}, AUTHORIZER)
+    assert account.knowing({SUMMARY: after}) == replace(account, datasets={CUMULATE: before, SUMMARY: after})
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,10 @@ from collector.store.database import USER_DAILY, Database, Document, outlasting
 from collector.store.state import ACCOUNTS, replacement
 
 MOST_IN_BATCH = 1_000
-"""Documents of one bulk write; and windows whose states may wait, which a run that is killed then will ask again."""
+"""Documents of one bulk write."""
+
+MOST_WAITING = 1_000
+"""Windows whose states may wait: a run that is killed asks for them again with the next."""
 
 MOST_QUEUED = 256
 """Windows that wait for the writer; workers wait when there are more, so memory stays bounded."""
@@ -105,7 +108,7 @@ class Writer:
         days = [day for update in batch for day in update.days]
         states = self._justified | {update.state.account: update.state for update in batch}
         waiting = self._waiting + Counter(update.state.account for update in batch)
-        may_wait = waiting.total() < MOST_IN_BATCH
+        may_wait = waiting.total() < MOST_WAITING
         rejected, saved = await outlasting(lambda: self._write(days, states, may_wait=may_wait))
         self.days += len(days) - len(rejected)
         self._justified, self._waiting = ({}, Counter()) if saved else (states, waiting)

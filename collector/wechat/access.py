@@ -23,7 +23,7 @@ class Access:
     """The client, the common route, the secrets and the third-party platforms of a run, its clock and its stop signal.
 
     Nothing is asked before it is needed. `in_flight` are the places of the data calls that may be in flight at once,
-    `most_in_flight` in number: an account at work takes those that others don't need.
+    `most_in_flight` in number: an account takes those that others don't need.
     """
 
     def __init__(

@@ -26,6 +26,9 @@ SLOWEST = Rate(1, 60)
 _EARLY_S = 0.001
 """Seconds by which a timer of the event loop may be early."""
 
+_ROOM = 0.01
+"""The share of a spacing that a turn comes later than it might, since the network delays some calls and not others."""
+
 
 class Limiter:
     """Paces the data calls of one account: one call a spacing, and none in a pause that WeChat ordered."""
@@ -54,7 +57,7 @@ class Limiter:
         async with self._stop.ends(), self._lock:
             while True:
                 if (left_s := self._turn_s + self._spacing_s - monotonic()) > 0:
-                    await asyncio.sleep(left_s + _EARLY_S)  # until then the throttler would be polled in vain
+                    await asyncio.sleep(left_s + self._room_s)  # until then the throttler would be polled in vain
                 await self._throttler.acquire()
                 self._turn_s = monotonic()
                 if not self._paused:
@@ -63,6 +66,10 @@ class Limiter:
                 slowdowns = self.slowdowns
                 await self._clock.sleep(60 - self._clock.now().timestamp() % 60)
                 self._paused = slowdowns != self.slowdowns
+
+    @property
+    def _room_s(self) -> float:
+        return max(_EARLY_S, self._spacing_s * _ROOM)
 
     def _is_free(self) -> bool:
         """Whether nobody waits, and a turn could be had at once."""
@@ -114,5 +121,5 @@ class Budget:
 
 
 def _throttler(spacing_s: float) -> Throttler:
-    """One call a spacing; polled every 2 % of it, which keeps the rate within 2 % at little CPU."""
+    """One call a spacing; polled every 2 % of it, should a turn be asked for too early."""
     return Throttler(1, spacing_s, min(max(spacing_s * 0.02, 0.005), 0.25))

@@ -269,20 +269,32 @@ async def test_states_wait_while_more_days_do_and_the_last_of_each_account_is_wr
     saved = _counted_states(monkeypatch)
     monkeypatch.setattr(module, "MOST_IN_BATCH", 10)
     days = [_day(number) for number in range(4)]  # three of these fill a batch
+    states = [AccountState(account, "acme", (str(n),)) for n, account in enumerate(("wxa", "wxb", "wxa", "wxa"))]
     async with Writer(database) as writer:
-        for account in ("wxa", "wxb", "wxa", "wxa"):
-            await writer.put(Update([day._replace(account=account) for day in days], AccountState(account, "acme")))
+        for state in states:
+            await writer.put(Update([day._replace(account=state.account) for day in days], state))
     assert saved == [["wxa", "wxb"]]
-    assert [state["_id"] for state in await _states(database)] == ["wxa", "wxb"]
+    assert await _states(database) == [to_document(states[3]), to_document(states[1])]
     assert (writer.unsaved, writer.days) == (Counter(), 16)
 
 
-async def test_no_more_states_wait_than_a_batch_has_documents(
+async def test_a_state_that_waits_is_never_stored_once_a_day_of_its_account_was_refused(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    await prepare(database)
+    monkeypatch.setattr(module, "MOST_IN_BATCH", 1)
+    async with Writer(database) as writer:
+        await writer.put(_update(_day(account="wxbad")))
+        await writer.put(_update(_day(account="wxgood")))
+        await writer.put(_update(_day(1, account="wxbad", user_cumulate={"cumulate_user": -1})))
+    assert await _states(database) == [to_document(AccountState("wxgood", "acme-shoes"))]
+
+
+async def test_no_more_states_wait_than_may(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run that is killed asks again for the windows whose states waited, and for no more."""
     saved = _counted_states(monkeypatch)
     monkeypatch.setattr(module, "MOST_IN_BATCH", 2)
+    monkeypatch.setattr(module, "MOST_WAITING", 2)
     async with Writer(database) as writer:
         for number in range(7):
             await writer.put(_update(_day(2 * number), _day(2 * number + 1)))
