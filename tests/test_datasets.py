@@ -168,6 +168,17 @@ def test_two_totals_for_a_day_fail_the_window_but_a_repeated_one_does_not() -> N
         fold(CUMULATE, [GOOD, GOOD | {"cumulate_user": 4}], WINDOW)
 
 
+@pytest.mark.parametrize("key", ["user_source", "new_user", "cancel_user"])
+def test_the_most_users_are_a_count_of_each_kind(key: str) -> None:
+    row = _source(0, 1, 2) | {key: MOST_USERS}
+    assert fold(SUMMARY, [{"ref_date": "2026-11-23", **row}], WINDOW).days[DAY] == _summary(row)
+
+
+def test_a_source_without_its_count_is_shown() -> None:
+    with pytest.raises(RowError, match=r"as new_user: \{.*'new_user': -1"):
+        fold(SUMMARY, [GOOD | {"new_user": -1}], WINDOW)
+
+
 @pytest.mark.parametrize("total", [0, 10_000_000_000])
 def test_the_least_and_the_most_users_are_counts(total: int) -> None:
     assert fold(CUMULATE, [GOOD | {"cumulate_user": total}], WINDOW).days == {DAY: {"cumulate_user": total}}

@@ -237,6 +237,15 @@ async def test_what_was_inferred_stands_beside_what_came_of_the_other_dataset(da
     assert (_utc(document), writer.days) == ({"user_summary": NOW, "user_cumulate": NOW}, 1)
 
 
+async def test_a_refused_day_is_named_among_days_that_were_inferred(database: Database) -> None:
+    await prepare(database)
+    inferred = _day(1)._replace(fields={}, inferred={"user_summary": ZEROS})
+    refused = _day(2, user_cumulate={"cumulate_user": -1})
+    async with Writer(database) as writer:
+        await writer.put(_update(_day(0), inferred, refused))
+    assert writer.rejected == {refused.account: "MongoDB rejected 2026-11-21: Document failed validation"}
+
+
 async def _states(database: Database) -> list[dict[str, Any]]:
     return await database[ACCOUNTS].find().sort("_id").to_list(None)
 
