@@ -50,10 +50,10 @@ def _wants_more(before: AccountState, after: AccountState) -> bool:
 class Pool:
     """The workers: each takes the next account when it is done with one.
 
-    `size` accounts could be at work at once with all the calls that one may have in flight. Twice as many are, since
-    most have less to ask at times: while they wait for a token, or for the last of their answers. `states` is what is
-    known of each account, and follows what the run learns. Accounts whose history may lack something are kept after
-    their newest days, and go on with it.
+    `size` accounts could be at work at once with all the calls that one may have in flight. Twice as many ask, since
+    most have less to ask at times, or wait for the last of their answers; with their newest days, half as many again
+    wait for their tokens meanwhile. `states` is what is known of each account, and follows what the run learns.
+    Accounts whose history may lack something are kept after their newest days, and go on with it.
     """
 
     def __init__(
@@ -64,6 +64,7 @@ class Pool:
         self._states = states
         self._tally = tally
         self._shared = shared
+        self._asking = asyncio.Semaphore(2 * size)
         self._kept: dict[str, tuple[Settling, AccountApi]] = {}
         self._asked_from: dict[str, date] = {}
 
@@ -101,9 +102,9 @@ class Pool:
             await self._take(accounts, history=True)
 
     async def _take(self, accounts: Sequence[Account], *, history: bool) -> None:
-        waiting = iter(accounts)
+        waiting, at_work = iter(accounts), self._size * (2 if history else 3)
         async with asyncio.TaskGroup() as workers:
-            for _ in range(min(2 * self._size, len(accounts))):
+            for _ in range(min(at_work, len(accounts))):
                 workers.create_task(self._worker(waiting, history=history))
 
     async def _worker(self, accounts: Iterator[Account], *, history: bool) -> None:
@@ -143,7 +144,8 @@ class Pool:
                 work.wait(dataset, wait.kind, wait.until)
         try:
             await work.log_in(api)
-            return await work.collect(api)
+            async with self._asking:
+                return await work.collect(api)
         except CollectorError:
             raise
         except Exception as error:
