@@ -11,6 +11,7 @@ import socket
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, NoReturn, Self, TypeVar
 from urllib.parse import urlsplit
@@ -19,6 +20,7 @@ import aiohttp
 import orjson
 import stamina
 import structlog
+from yarl import URL
 
 from collector.errors import CallError, CallKind, HostError, OriginError, Reaction, TransientError
 from collector.model import Origin, Secret
@@ -37,6 +39,9 @@ MOST_BYTES = 1024 * 1024
 
 What is stored of a body may be several times as large, and MongoDB takes 16 MB.
 """
+
+MOST_ADDRESSES = 1_024
+"""Addresses of data calls that are kept: two for an account at work."""
 
 _PROXY = "the proxy"
 """How the words for a trouble begin that is the proxy's own, and no host's."""
@@ -188,12 +193,16 @@ class Route:
     async def _exchange(self, request: Request, proxy: str | None) -> tuple[int, bytes]:
         number = self._host
         host = self.hosts[number]
+        address: str | URL = host + request.path
+        query: Mapping[str, str] | None = request.query
+        if request.kind is CallKind.DATA:
+            address, query = _address(host + request.path, tuple(request.query.items())), None
         try:
             async with self.client.slots:
                 response = await self.client.session.request(
                     request.method,
-                    host + request.path,
-                    params=request.query,
+                    address,
+                    params=query,
                     json=request.body,
                     proxy=proxy,
                     allow_redirects=False,
@@ -243,6 +252,12 @@ def address_of(proxy: Secret) -> str:
 
 def _passes(error: Exception) -> bool:
     return isinstance(error, CallError) and error.reaction is Reaction.RETRY
+
+
+@lru_cache(MOST_ADDRESSES)
+def _address(url: str, query: tuple[tuple[str, str], ...]) -> URL:
+    """The address of a data call, whole and quoted: an account asks at the same two for all of its history."""
+    return URL(url).extend_query(query)
 
 
 async def _read(response: aiohttp.ClientResponse, kind: CallKind) -> bytes:

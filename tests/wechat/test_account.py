@@ -1,10 +1,12 @@
 import asyncio
+import re
 from datetime import date
 from typing import Any
 
 import pytest
 from aioresponses import CallbackResult, aioresponses
 from structlog.testing import capture_logs
+from yarl import URL
 
 from collector.days import Window
 from collector.errors import TransientError
@@ -43,6 +45,21 @@ async def test_a_window_is_asked_by_its_first_and_last_day(web: Any, api: Accoun
     rows = await api.rows(PATH, WINDOW)
     assert rows == [{"ref_date": "2026-11-23"}]
     assert asked == [{"begin_date": "2026-11-17", "end_date": "2026-11-23"}]
+
+
+async def test_a_token_arrives_as_it_was_given_whatever_its_letters(api: AccountApi) -> None:
+    token, arrived = "T+/=&%2B#?", []
+
+    def answer(url: URL, **_: Any) -> CallbackResult:
+        arrived.append(url.query["access_token"])
+        return CallbackResult(payload={"list": []})
+
+    with aioresponses() as web:
+        web.post(f"{HOST}/cgi-bin/stable_token", payload={"access_token": token, "expires_in": 7200})
+        web.post(re.compile(f"{HOST}{PATH}"), callback=answer, repeat=True)
+        for _ in range(2):
+            await api.rows(PATH, WINDOW)
+    assert arrived == [token, token]
 
 
 @pytest.mark.parametrize("value", [{}, "rows", 5, True])
