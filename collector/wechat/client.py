@@ -195,9 +195,9 @@ class Route:
         host = self.hosts[number]
         address: str | URL = host + request.path
         query: Mapping[str, str] | None = request.query
-        if request.kind is CallKind.DATA:
-            address, query = _address(host + request.path, tuple(request.query.items())), None
         try:
+            if request.kind is CallKind.DATA:
+                address, query = _address(host + request.path, tuple(request.query.items())), None
             async with self.client.slots:
                 response = await self.client.session.request(
                     request.method,
