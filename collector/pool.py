@@ -60,11 +60,12 @@ class Pool:
         self, size: int, target: Target, states: dict[str, AccountState], tally: Tally, shared: Shared
     ) -> None:
         self._size = size
+        self._most_asking = 2 * size
         self._target = target
         self._states = states
         self._tally = tally
         self._shared = shared
-        self._asking = asyncio.Semaphore(2 * size)
+        self._asking = asyncio.Semaphore(self._most_asking)
         self._kept: dict[str, tuple[Settling, AccountApi]] = {}
         self._asked_from: dict[str, date] = {}
 
@@ -102,7 +103,7 @@ class Pool:
             await self._take(accounts, history=True)
 
     async def _take(self, accounts: Sequence[Account], *, history: bool) -> None:
-        waiting, at_work = iter(accounts), self._size * (2 if history else 3)
+        waiting, at_work = iter(accounts), self._most_asking + (0 if history else self._size)
         async with asyncio.TaskGroup() as workers:
             for _ in range(min(at_work, len(accounts))):
                 workers.create_task(self._worker(waiting, history=history))

@@ -44,6 +44,13 @@ async def test_a_turn_is_waited_for_in_one_sleep(stop: Stop, clock: FakeClock, m
     assert 0 < sleeps[0] <= 0.051
 
 
+@pytest.mark.parametrize(("rate", "room_s"), [(Rate(1000, 1), 0.001), (Rate(5, 1), 0.002), (Rate(1, 60), 0.6)])
+def test_a_turn_comes_a_hundredth_of_the_spacing_late_and_never_early(
+    rate: Rate, room_s: float, stop: Stop, clock: FakeClock
+) -> None:
+    assert Limiter(rate, stop=stop, clock=clock)._room_s == pytest.approx(room_s)
+
+
 async def test_45011_pauses_until_the_next_minute_and_halves_the_rate(limiter: Limiter, clock: FakeClock) -> None:
     before = await limiter.acquire()
     assert limiter.slow_down(before)
