@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
-from typing import Any, TypeGuard
+from typing import Any, NamedTuple, TypeGuard
 
 from collector.days import FIRST_DAY, Window
 from collector.errors import RowError, printable
@@ -44,8 +44,7 @@ class Dataset:
     fold: Callable[[Sequence[Row]], Fields]
 
 
-@dataclass(frozen=True, slots=True)
-class Folded:
+class Folded(NamedTuple):
     """What an answer says: the fields of each day that had a row, and how many rows were dropped."""
 
     days: Mapping[date, Fields]
@@ -80,19 +79,28 @@ def fold(dataset: Dataset, rows: Sequence[object], window: Window) -> Folded:
 def _fold_summary(rows: Sequence[Row]) -> Fields:
     """Sum a day's sources; source 0 is the channel "other", not the total, and may be absent."""
     sources: dict[int, dict[str, Any]] = {}
-    new_user = cancel_user = 0
+    new_users = cancel_users = 0
     for row in rows:
-        source = _source(row)
-        user_source = source["user_source"]
+        user_source, new_user, cancel_user = row.get("user_source"), row.get("new_user"), row.get("cancel_user")
+        known = {"user_source": user_source, "new_user": new_user, "cancel_user": cancel_user}
+        # `_is_count` for each of them, without three calls for every row
+        if not (
+            type(user_source) is type(new_user) is type(cancel_user) is int
+            and 0 <= user_source <= MOST_USERS
+            and 0 <= new_user <= MOST_USERS
+            and 0 <= cancel_user <= MOST_USERS
+        ):
+            raise _no_count(row, next(key for key, value in known.items() if not _is_count(value)))
+        source = known if len(row) == len(_SUMMARY_FIELDS) else {**_unknown(row), **known}
         if user_source in sources:
             raise _wrong(source, f"names user_source {user_source} a second time for its day")
         sources[user_source] = source
-        new_user += source["new_user"]
-        cancel_user += source["cancel_user"]
+        new_users += new_user
+        cancel_users += cancel_user
     return {
-        "new_user": new_user,
-        "cancel_user": cancel_user,
-        "net_user": new_user - cancel_user,
+        "new_user": new_users,
+        "cancel_user": cancel_users,
+        "net_user": new_users - cancel_users,
         "sources": [sources[user_source] for user_source in sorted(sources)],
     }
 
@@ -105,22 +113,9 @@ def _fold_cumulate(rows: Sequence[Row]) -> Fields:
     return {"cumulate_user": total}
 
 
-def _source(row: Row) -> dict[str, Any]:
-    """One source of a day, its known fields checked, its unknown ones kept as they came."""
-    user_source, new_user, cancel_user = row.get("user_source"), row.get("new_user"), row.get("cancel_user")
-    known = {"user_source": user_source, "new_user": new_user, "cancel_user": cancel_user}
-    # `_is_count` for each of them, without three calls for every row
-    if not (
-        type(user_source) is type(new_user) is type(cancel_user) is int
-        and 0 <= user_source <= MOST_USERS
-        and 0 <= new_user <= MOST_USERS
-        and 0 <= cancel_user <= MOST_USERS
-    ):
-        raise _no_count(row, next(key for key, value in known.items() if not _is_count(value)))
-    if len(row) == len(_SUMMARY_FIELDS):  # these, and the ref_date by which it was found
-        return known
-    unknown = {_key(key): _storable(value) for key, value in row.items() if key not in _SUMMARY_FIELDS}
-    return {**unknown, **known}
+def _unknown(row: Row) -> dict[str, Any]:
+    """The fields of a row beside those of a source and its ref_date, kept as they came."""
+    return {_key(key): _storable(value) for key, value in row.items() if key not in _SUMMARY_FIELDS}
 
 
 def _total(row: Row) -> int:

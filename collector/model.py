@@ -1,4 +1,4 @@
-"""The frozen values that pass between the stages."""
+"""The frozen values that pass between the stages; those that a run makes for every call or account are tuples."""
 
 from __future__ import annotations
 
@@ -242,8 +242,7 @@ class Day(NamedTuple):
     inferred: Mapping[str, Fields] = NOTHING
 
 
-@dataclass(frozen=True, slots=True)
-class Update:
+class Update(NamedTuple):
     """What the writer takes: days of one account, and the state that they justify once they are acknowledged."""
 
     days: Sequence[Day]
@@ -288,8 +287,7 @@ class Notice:
     until: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class AccountResult:
+class AccountResult(NamedTuple):
     """How one account came out, why, and what the run must know to judge the whole.
 
     `ended` are the datasets that are not to be asked any more in this run. `answered` says whether WeChat gave data

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import NamedTuple
 
 from collector.datasets import CUMULATE, DATASETS
 from collector.days import FIRST_DAY, NO_DAYS, ONE_DAY, Days, Window, beijing_day, next_beijing_midnight
@@ -32,16 +33,14 @@ class Target:
     exhaustive: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Wait:
+class Wait(NamedTuple):
     """Why a dataset isn't asked now, and until when (UTC): `kind` is that of the notice."""
 
     kind: str
     until: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(NamedTuple):
     """One window and the datasets to ask it of."""
 
     window: Window
@@ -74,21 +73,25 @@ def plan(account: Account, state: AccountState, target: Target, now: datetime, *
     wanted = _wanted(account, state, target)
     lookback = {name: _lookback(state.dataset(name), target, now) & wanted for name in DATASETS}
     again = _refetched(target) & wanted
-    lacking = {name: (wanted - state.dataset(name).settled) | lookback[name] | again for name in DATASETS}
-    waits = {
-        name: wait for name, days in lacking.items() if days and (wait := _wait(account, state.dataset(name), now))
-    }
-    asked = {name: days for name, days in lacking.items() if name not in waits}
-    first = before or min((days.oldest for days in lookback.values() if days.oldest), default=_last_days(target))
+    asked: dict[str, Days] = {}
+    held: dict[str, Days] = {}
+    waits: dict[str, Wait] = {}
+    for name, looked_at in lookback.items():
+        dataset = state.dataset(name)
+        lacking = (wanted - dataset.settled) | looked_at | again
+        if lacking and (wait := _wait(account, dataset, now)):
+            waits[name], held[name] = wait, lacking
+        else:
+            asked[name] = lacking
+    first = before or min(filter(None, (days.oldest for days in lookback.values())), default=_last_days(target))
     daily = [] if before else _asks(asked, Days.between(first, target.newest))
-    older = Days.between(FIRST_DAY, first - ONE_DAY) - Days.joined(ask.window for ask in daily)
-    held = {name: days for name, days in lacking.items() if name in waits}
+    older = Days.between(FIRST_DAY, first - ONE_DAY) - Days.joined([ask.window for ask in daily])
     return Plan(
         tuple(daily),
         tuple(_asks(asked, older)),
         {name: days for name, days in lookback.items() if days and name in asked},
         waits,
-        len(_asks(held, older)),
+        len(_asks(held, older)) if held else 0,
     )
 
 
@@ -96,10 +99,10 @@ def _asks(lacking: Mapping[str, Days], among: Days) -> list[Ask]:
     """The fewest windows that hold what is `lacking` of the days `among`, newest first."""
     wanted = NO_DAYS
     for days in lacking.values():
-        wanted |= days & among
+        wanted |= days
     return [
         Ask(window, tuple([name for name, days in lacking.items() if days.touches(window)]))
-        for window in wanted.windows(SPAN_DAYS)
+        for window in (wanted & among).windows(SPAN_DAYS)
     ]
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date, datetime
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from collector.datasets import CUMULATE, DATASETS, QUIET, SUMMARY
 from collector.days import FIRST_DAY, NO_DAYS, ONE_DAY, Days, Window, beijing_day
@@ -37,8 +37,7 @@ MOST_EDGES = 16
 _ZEROS: Mapping[str, Fields] = MappingProxyType({SUMMARY: QUIET})
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What a dataset answered: the days of `window` that had rows, with their fields.
 
     `asked` is the window of the plan: `window` may lack its newest day, where that wasn't there yet.
@@ -82,14 +81,30 @@ class Settling:
         """
         asked = {name: Days.between(answer.window.begin, answer.window.end) for name, answer in answers.items()}
         came = {name: answer.came(asked[name]) for name, answer in answers.items()}
-        self._newest_day = max((self._newest_day, *(days.newest or FIRST_DAY for days in came.values())))
-        known = {"today": beijing_day(now), "newest": self._heard_to, "last_success": now}
-        self._know(
-            {
-                name: self._learnt(name, answer, asked[name], came[name], known | _counted(used.get(name)))
-                for name, answer in answers.items()
-            }
-        )
+        for days in came.values():
+            self._newest_day = max(self._newest_day, days.newest or FIRST_DAY)
+        today, newest = beijing_day(now), self._heard_to
+        known = {}
+        for name, answer in answers.items():
+            if silent := asked[name] - came[name]:
+                self._empty_now[name] |= silent
+            looked, refreshed_to = self._looked(name, answer, asked[name])
+            calls_on, calls = used.get(name, (None, None))
+            known[name] = answered(
+                self.state.dataset(name),
+                asked[name],
+                came[name],
+                today=today,
+                newest=newest,
+                refreshed_to=refreshed_to,
+                looked=looked,
+                calls_on=calls_on,
+                calls=calls,
+                last_success=now,
+            )
+        self._know(known)
+        if SUMMARY in came and (newest_row := came[SUMMARY].newest):
+            self._newest_row = max(self._newest_row or FIRST_DAY, newest_row)
         if len(answers) < len(used):
             self.count(used)  # of the others too
         totals = _totals(answers[CUMULATE].days) if CUMULATE in answers else {}
@@ -128,10 +143,10 @@ class Settling:
 
     def count(self, used: Mapping[str, tuple[date, int]]) -> None:
         """Know how many calls of each dataset were made on which Beijing day."""
-        for name, counted in used.items():
+        for name, (calls_on, calls) in used.items():
             known = self.state.dataset(name)
-            if counted != (known.calls_on, known.calls):
-                self._know({name: replace(known, **_counted(counted))})
+            if (calls_on, calls) != (known.calls_on, known.calls):
+                self.change(name, calls_on=calls_on, calls=calls)
 
     @property
     def lacks_newest(self) -> bool:
@@ -169,24 +184,16 @@ class Settling:
         if datasets:
             self.state = self.state.knowing(datasets)
 
-    def _learnt(self, name: str, answer: Answer, asked: Days, came: Days, known: Mapping[str, Any]) -> DatasetState:
-        """What the answer says of its own days, of which those `came` that have a row, beside what else is `known`."""
-        dataset = self.state.dataset(name)
-        if silent := asked - came:
-            self._empty_now[name] |= silent
-        if name == SUMMARY and (newest := came.newest):
-            self._newest_row = max(self._newest_row or FIRST_DAY, newest)
-        looked = self._looked(name, dataset, answer, asked) if name in self._look_left else {}
-        return answered(dataset, asked, came, **known, **looked)
-
-    def _looked(self, name: str, dataset: DatasetState, answer: Answer, asked: Days) -> dict[str, Any]:
-        """How far the look-back has come with the answer."""
-        self._look_left[name] -= Days.joined([answer.asked])
-        if self._look_left[name]:
-            last_look = Days.between(FIRST_DAY, self._heard_to - ONE_DAY * (self._target.lookback_days - 1))
-            return {"looked": dataset.looked | asked & last_look}
-        del self._look_left[name]
-        return {"refreshed_to": self._heard_to, "looked": NO_DAYS}
+    def _looked(self, name: str, answer: Answer, asked: Days) -> tuple[Days | None, date | None]:
+        """How far a dataset's look-back has come with an answer: its `looked` and `refreshed_to`, where they move."""
+        if name not in self._look_left:
+            return None, None
+        left = self._look_left.pop(name) - Days.between(answer.asked.begin, answer.asked.end)
+        if not left:
+            return NO_DAYS, self._heard_to
+        self._look_left[name] = left
+        last_look = Days.between(FIRST_DAY, self._heard_to - ONE_DAY * (self._target.lookback_days - 1))
+        return self.state.dataset(name).looked | asked & last_look, None
 
     @property
     def _heard_to(self) -> date:
@@ -264,15 +271,10 @@ class Settling:
 
     def _as_days(self, fields: Mapping[date, Mapping[str, Fields]], zeros: list[date], now: datetime) -> list[Day]:
         account, name = self.state.account, self.state.name
-        inferred = dict.fromkeys(zeros, _ZEROS)
-        return [
-            Day(account, name, day, fields.get(day, NOTHING), now, inferred.get(day, NOTHING))
-            for day in sorted(fields.keys() | inferred.keys())
-        ]
-
-
-def _counted(used: tuple[date, int] | None) -> dict[str, Any]:
-    return {"calls_on": used[0], "calls": used[1]} if used else {}
+        days = {day: Day(account, name, day, came, now) for day, came in fields.items()}
+        for day in zeros:
+            days[day] = Day(account, name, day, fields.get(day, NOTHING), now, _ZEROS)
+        return [days[day] for day in sorted(days)]
 
 
 def _totals(days: Mapping[date, Mapping[str, object]]) -> dict[date, int]:

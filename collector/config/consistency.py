@@ -6,6 +6,7 @@ They look at what is written, valid or not, so that one fault hides no other.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -73,7 +74,12 @@ def _sources(entries: Sequence[Entry]) -> Iterator[Entry]:
 
 def _duplicates(entries: Sequence[Entry], what: str) -> Iterator[Fault]:
     for key in ("name", "appid"):
-        values = [(document.where((*location, key)), entry.get(key)) for document, location, entry in entries]
+        written = [value if isinstance(value := entry.get(key), str) else "" for _, _, entry in entries]
+        count = Counter(written)
+        shared = [
+            (*entry[:2], value) for entry, value in zip(entries, written, strict=True) if value and count[value] > 1
+        ]
+        values = [(document.where((*location, key)), value) for document, location, value in shared]
         yield from duplicates(key, values, what)
 
 

@@ -196,7 +196,7 @@ class Route:
         address: str | URL = host + request.path
         query: Mapping[str, str] | None = request.query
         try:
-            if request.kind is CallKind.DATA:
+            if request.kind is CallKind.DATA or not query:
                 address, query = _address(host + request.path, tuple(request.query.items())), None
             async with self.client.slots:
                 response = await self.client.session.request(
