@@ -12,7 +12,7 @@ import orjson
 
 from bench.job import Job
 from bench.measure import BenchError, Cost, measured, python, tell
-from bench.site import USUAL, Run, Server, Site
+from bench.site import UNPACED, USUAL, Run, Server, Site
 
 Command = Callable[[Site, Job, Run], list[str]]
 
@@ -22,7 +22,7 @@ def _floor(_site: Site, job: Job, _run: Run) -> list[str]:
 
 
 def _wechatpy(_site: Site, job: Job, _run: Run) -> list[str]:
-    return python("bench.wechatpy_threads", replace(job, workers=32).as_argument())
+    return python("bench.wechatpy_threads", job.as_argument())
 
 
 def _collector(site: Site, job: Job, run: Run) -> list[str]:
@@ -33,8 +33,13 @@ def _collector(site: Site, job: Job, run: Run) -> list[str]:
 MOST_OF_A_CORE = 0.9
 """With more of it the server may be what keeps the contestants from being faster."""
 
-FLOOR, WECHATPY, COLLECTOR = "floor", "wechatpy", "collector"
-CONTESTANTS: Mapping[str, Command] = {FLOOR: _floor, WECHATPY: _wechatpy, COLLECTOR: _collector}
+FLOOR, WECHATPY, COLLECTOR, AS_IT_COMES = "floor", "wechatpy", "collector", "collector, 64 workers"
+CONTESTANTS: Mapping[str, Command] = {
+    FLOOR: _floor,
+    WECHATPY: _wechatpy,
+    COLLECTOR: _collector,
+    AS_IT_COMES: _collector,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,18 +117,26 @@ class Contest:
 
 
 def contest(
-    site: Site, server: Server, job: Job, contestants: Sequence[str], *, rounds: int, seed: str | None = None
+    site: Site,
+    server: Server,
+    job: Job,
+    contestants: Mapping[str, int],
+    *,
+    rounds: int,
+    seed: str | None = None,
 ) -> Contest:
-    """Let the contestants take turns, so that what drifts on the machine drifts for all.
+    """Let the contestants, with so many workers each, take turns, so that what drifts on the machine drifts for all.
 
-    Each run has a database of its own; those of the whole job begin as `seed`.
+    No account of the collector's waits for its pace, since the others keep none. Each run has a database of its own;
+    those of the whole job begin as `seed`.
     """
     full: dict[str, list[Measured]] = defaultdict(list)
     least: dict[str, list[Measured]] = defaultdict(list)
     for _ in range(rounds):
-        for name in contestants:
-            least[name].append(alone(site, server, name, _least(job)))
-            full[name].append(alone(site, server, name, job, seed=seed))
+        for name, workers in contestants.items():
+            whole = replace(job, workers=workers)
+            least[name].append(alone(site, server, name, _least(whole), how=UNPACED))
+            full[name].append(alone(site, server, name, whole, how=UNPACED, seed=seed))
     return Contest(full, least)
 
 

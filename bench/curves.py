@@ -61,7 +61,7 @@ def measure(site: Site, point: Point) -> dict[str, Any]:
         since = world.since(point.weeks, newest)
         job = Job(listening.url, site.uri, "", point.accounts, str(since), str(newest), point.workers)
         rounds = max(1, min(MOST_ROUNDS, ENOUGH_CALLS // job.calls))
-        done = contest(site, listening, job, (FLOOR, COLLECTOR), rounds=rounds)
+        done = contest(site, listening, job, dict.fromkeys((FLOOR, COLLECTOR), job.workers), rounds=rounds)
     full = done.full[COLLECTOR]
     found = {
         "curve": point.curve,

@@ -9,7 +9,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from bench import world
-from bench.contest import COLLECTOR, FLOOR, WECHATPY, alone, contest, run
+from bench.contest import AS_IT_COMES, COLLECTOR, FLOOR, WECHATPY, alone, contest, run
 from bench.figures import Figures
 from bench.job import Job
 from bench.measure import measured, script
@@ -20,6 +20,8 @@ WORKERS = 64
 WEEKS_OF_A_YEAR = 52
 IN_FLIGHT = 4
 """Calls of one account that the collector has in flight at most."""
+EVEN = {FLOOR: WORKERS, COLLECTOR: WORKERS // IN_FLIGHT}
+"""Workers with whom both have as many calls in flight: each call in flight costs what it keeps from the caches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +56,12 @@ class Bench:
 
 
 def history(bench: Bench) -> Outcome:
-    """All three fill the past of the same accounts, two years of it in full."""
+    """All fill the past of the same accounts, two years of it in full."""
     amount = bench.scale.history
+    contestants = {**EVEN, WECHATPY: 32, AS_IT_COMES: WORKERS}
     with server() as listening:
         job = bench.job(listening.url, amount)
-        found = contest(bench.site, listening, job, (FLOOR, WECHATPY, COLLECTOR), rounds=amount.rounds)
+        found = contest(bench.site, listening, job, contestants, rounds=amount.rounds)
     figures = {
         "history.cpu": found.cpu_ratios(COLLECTOR, FLOOR),
         "history.wechatpy_cpu": found.cpu_ratios(WECHATPY, COLLECTOR),
@@ -73,7 +76,7 @@ def daily(bench: Bench) -> Outcome:
     with server() as listening:
         job = bench.job(listening.url, amount)
         with bench.yesterday(job, amount) as seed:
-            found = contest(bench.site, listening, job, (FLOOR, COLLECTOR), rounds=amount.rounds, seed=seed)
+            found = contest(bench.site, listening, job, EVEN, rounds=amount.rounds, seed=seed)
     return Outcome({"daily.cpu": found.cpu_ratios(COLLECTOR, FLOOR)}, found.as_json())
 
 

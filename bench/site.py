@@ -65,6 +65,8 @@ class Run:
 
 
 USUAL = Run()
+UNPACED = Run(rate="100000/s")
+"""At this pace no account ever waits for its turn."""
 
 
 @contextmanager

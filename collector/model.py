@@ -1,4 +1,8 @@
-"""The frozen values that pass between the stages; those that a run makes for every call or account are tuples."""
+"""The values that pass between the stages, none of which changes.
+
+Most are frozen dataclasses. Those that a run makes for every call are tuples, or have `Final` fields, which mypy holds:
+freezing takes most of the time that it takes to make one.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ from datetime import date, datetime
 from enum import IntEnum, StrEnum
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from pydantic import SecretStr
 
@@ -152,7 +156,7 @@ class Trouble:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class DatasetState:
     """What is known of one dataset of an account.
 
@@ -165,16 +169,16 @@ class DatasetState:
     * `calls`: data calls made on the Beijing day `calls_on`, all runs together.
     """
 
-    covered: Days = NO_DAYS
-    void: Days = NO_DAYS
-    empty: Mapping[date, Days] = field(default_factory=dict)
-    refreshed_to: date | None = None
-    looked: Days = NO_DAYS
-    not_before: datetime | None = None
-    calls_on: date | None = None
-    calls: int = 0
-    last_success: datetime | None = None
-    last_error: Trouble | None = None
+    covered: Final[Days] = NO_DAYS
+    void: Final[Days] = NO_DAYS
+    empty: Final[Mapping[date, Days]] = field(default_factory=dict)
+    refreshed_to: Final[date | None] = None
+    looked: Final[Days] = NO_DAYS
+    not_before: Final[datetime | None] = None
+    calls_on: Final[date | None] = None
+    calls: Final[int] = 0
+    last_success: Final[datetime | None] = None
+    last_error: Final[Trouble | None] = None
 
     @property
     def settled(self) -> Days:
@@ -191,7 +195,7 @@ class Authorizer:
     mini_program: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class AccountState:
     """What is known of one account, as the collection `accounts` holds it.
 
@@ -200,13 +204,13 @@ class AccountState:
     discovers its accounts found out about this one.
     """
 
-    account: str
-    name: str
-    tags: tuple[str, ...] = ()
-    born: date | None = None
-    history_since: date | None = None
-    datasets: Mapping[str, DatasetState] = field(default_factory=dict)
-    authorizer: Authorizer | None = None
+    account: Final[str]
+    name: Final[str]
+    tags: Final[tuple[str, ...]] = ()
+    born: Final[date | None] = None
+    history_since: Final[date | None] = None
+    datasets: Final[Mapping[str, DatasetState]] = field(default_factory=dict)
+    authorizer: Final[Authorizer | None] = None
 
     def dataset(self, name: str) -> DatasetState:
         """What is known of a dataset; nothing of one that was never asked."""

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NoReturn, TypeGuard
+from typing import Any, Final, NoReturn, TypeGuard
 
 import orjson
 
@@ -23,16 +23,16 @@ _SECRET_KEYS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Request:
     """One call: what kind, where, with what, and the key that its answer must have."""
 
-    kind: CallKind
-    method: str
-    path: str
-    expect: str
-    query: Mapping[str, str] = field(repr=False)  # tokens and secrets, as the body may hold them
-    body: Mapping[str, object] | None = field(default=None, repr=False)
+    kind: Final[CallKind]
+    method: Final[str]
+    path: Final[str]
+    expect: Final[str]
+    query: Final[Mapping[str, str]] = field(repr=False)  # tokens and secrets, as the body may hold them
+    body: Final[Mapping[str, object] | None] = field(default=None, repr=False)
 
 
 def answer_in(body: bytes, request: Request) -> dict[str, Any]:
