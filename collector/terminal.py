@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import io
 import os
 import signal
 import sys
@@ -37,12 +38,21 @@ class LogFormat(StrEnum):
 def say(text: object) -> None:
     """Print a result on stdout; a reader that has left early (`| head`) changes nothing else."""
     try:
-        print(text, flush=True)
+        _put(text)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         complain(f"the result can't be printed: {error.strerror}")
+
+
+def _put(text: object) -> None:
+    """Print all of a text, though stdout be unbuffered: then Python forgets what a pipe didn't take at once."""
+    if not isinstance(getattr(sys.stdout, "buffer", None), io.RawIOBase):
+        print(text, flush=True)
+        return
+    with open(sys.stdout.fileno(), "wb", closefd=False) as whole:
+        whole.write(f"{text}\n".encode(sys.stdout.encoding, sys.stdout.errors or "strict"))
 
 
 def complain(first: object, *more: object) -> None:
