@@ -33,12 +33,12 @@ def _collector(site: Site, job: Job, run: Run) -> list[str]:
 MOST_OF_A_CORE = 0.9
 """With more of it the server may be what keeps the contestants from being faster."""
 
-FLOOR, WECHATPY, COLLECTOR, AS_IT_COMES = "floor", "wechatpy", "collector", "collector, 64 workers"
+FLOOR, WECHATPY, COLLECTOR, COLLECTOR_64 = "floor", "wechatpy", "collector", "collector, 64 workers"
 CONTESTANTS: Mapping[str, Command] = {
     FLOOR: _floor,
     WECHATPY: _wechatpy,
     COLLECTOR: _collector,
-    AS_IT_COMES: _collector,
+    COLLECTOR_64: _collector,
 }
 
 

@@ -9,7 +9,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from bench import world
-from bench.contest import AS_IT_COMES, COLLECTOR, FLOOR, WECHATPY, alone, contest, run
+from bench.contest import COLLECTOR, COLLECTOR_64, FLOOR, WECHATPY, alone, contest, run
 from bench.figures import Figures
 from bench.job import Job
 from bench.measure import measured, script
@@ -21,7 +21,9 @@ WEEKS_OF_A_YEAR = 52
 IN_FLIGHT = 4
 """Calls of one account that the collector has in flight at most."""
 EVEN = {FLOOR: WORKERS, COLLECTOR: WORKERS // IN_FLIGHT}
-"""Workers with whom both have as many calls in flight: each call in flight costs what it keeps from the caches."""
+"""Workers with whom both have as many calls in flight at most: each costs what it keeps from the caches."""
+THREADS = 32
+"""Those of wechatpy, each with one call in flight."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +58,9 @@ class Bench:
 
 
 def history(bench: Bench) -> Outcome:
-    """All fill the past of the same accounts, two years of it in full."""
+    """All fill the past of the same accounts, two years of it in full; the collector also with its usual workers."""
     amount = bench.scale.history
-    contestants = {**EVEN, WECHATPY: 32, AS_IT_COMES: WORKERS}
+    contestants = {**EVEN, WECHATPY: THREADS, COLLECTOR_64: 64}
     with server() as listening:
         job = bench.job(listening.url, amount)
         found = contest(bench.site, listening, job, contestants, rounds=amount.rounds)

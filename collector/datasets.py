@@ -79,7 +79,7 @@ def fold(dataset: Dataset, rows: Sequence[object], window: Window) -> Folded:
 def _fold_summary(rows: Sequence[Row]) -> Fields:
     """Sum a day's sources; source 0 is the channel "other", not the total, and may be absent."""
     sources: dict[int, dict[str, Any]] = {}
-    new_users = cancel_users = 0
+    new_sum = cancel_sum = 0
     for row in rows:
         user_source, new_user, cancel_user = row.get("user_source"), row.get("new_user"), row.get("cancel_user")
         known = {"user_source": user_source, "new_user": new_user, "cancel_user": cancel_user}
@@ -91,16 +91,17 @@ def _fold_summary(rows: Sequence[Row]) -> Fields:
             and 0 <= cancel_user <= MOST_USERS
         ):
             raise _no_count(row, next(key for key, value in known.items() if not _is_count(value)))
+        # a row of four has these and the ref_date by which it was found
         source = known if len(row) == len(_SUMMARY_FIELDS) else {**_unknown(row), **known}
         if user_source in sources:
             raise _wrong(source, f"names user_source {user_source} a second time for its day")
         sources[user_source] = source
-        new_users += new_user
-        cancel_users += cancel_user
+        new_sum += new_user
+        cancel_sum += cancel_user
     return {
-        "new_user": new_users,
-        "cancel_user": cancel_users,
-        "net_user": new_users - cancel_users,
+        "new_user": new_sum,
+        "cancel_user": cancel_sum,
+        "net_user": new_sum - cancel_sum,
         "sources": [sources[user_source] for user_source in sorted(sources)],
     }
 

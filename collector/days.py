@@ -53,9 +53,9 @@ class Days:
     """A set of days as one number: bit n of `bits` is the n-th day after the first of 2012.
 
     So sets of ten years combine in less than a microsecond. Make one with `of`, `between` or `joined`, combine with
-    `|`, `&`, `-`. No set holds days before 2012, when there was no official account: `between` leaves them out, `of`
-    and `joined` raise `ValueError`. No dataclass, whose frozen values take twice as long to make: a run makes
-    some twenty for each call.
+    `|`, `&`, `-`. No set holds days before 2012, when there was no official account: `between` and `touches` leave
+    them out, `of` and `joined` raise `ValueError`. No dataclass: frozen ones take twice as long to make, and a run
+    makes some twenty for each call.
     """
 
     __slots__ = ("bits",)
@@ -76,7 +76,7 @@ class Days:
     @staticmethod
     @lru_cache(_MOST_SETS)
     def between(begin: date, end: date) -> Days:
-        """All days from `begin` to `end`, both counted; none when `begin` is after `end`."""
+        """All days from `begin` to `end`, both counted; none when `begin` is after `end`. All who ask share the set."""
         begin = max(begin, _OLDEST)  # where this host's clock has gone back to 1970, all its days lie before
         return Days(_run(begin, end)) if begin <= end else Days()
 
@@ -89,7 +89,7 @@ class Days:
         return cls(bits)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Days) and self.bits == other.bits
+        return self.bits == other.bits if isinstance(other, Days) else NotImplemented
 
     def __hash__(self) -> int:
         return hash(self.bits)

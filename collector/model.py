@@ -1,7 +1,7 @@
 """The values that pass between the stages, none of which changes.
 
-Most are frozen dataclasses. Those that a run makes for every call are tuples, or have `Final` fields, which mypy holds:
-freezing takes most of the time that it takes to make one.
+Most are frozen dataclasses. Those that a run makes for each of millions of calls are tuples, or have `Final` fields,
+to which mypy holds everybody: freezing takes most of the time that it takes to make one.
 """
 
 from __future__ import annotations
@@ -291,7 +291,8 @@ class Notice:
     until: datetime | None = None
 
 
-class AccountResult(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class AccountResult:
     """How one account came out, why, and what the run must know to judge the whole.
 
     `ended` are the datasets that are not to be asked any more in this run. `answered` says whether WeChat gave data

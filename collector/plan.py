@@ -33,7 +33,8 @@ class Target:
     exhaustive: bool = False
 
 
-class Wait(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Wait:
     """Why a dataset isn't asked now, and until when (UTC): `kind` is that of the notice."""
 
     kind: str
@@ -91,7 +92,7 @@ def plan(account: Account, state: AccountState, target: Target, now: datetime, *
         tuple(_asks(asked, older)),
         {name: days for name, days in lookback.items() if days and name in asked},
         waits,
-        len(_asks(held, older)) if held else 0,
+        len(_asks(held, older)),
     )
 
 

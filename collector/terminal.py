@@ -51,8 +51,9 @@ def _put(text: object) -> None:
     if not isinstance(getattr(sys.stdout, "buffer", None), io.RawIOBase):
         print(text, flush=True)
         return
-    with open(sys.stdout.fileno(), "wb", closefd=False) as whole:
-        whole.write(f"{text}\n".encode(sys.stdout.encoding, sys.stdout.errors or "strict"))
+    out = sys.stdout
+    with open(out.fileno(), "w", encoding=out.encoding, errors=out.errors, closefd=False) as whole:
+        print(text, file=whole)
 
 
 def complain(first: object, *more: object) -> None:

@@ -73,6 +73,14 @@ def test_days_touch_the_windows_that_hold_one_of_them(held: set[date], begin: da
 
 
 @given(day_sets, day_sets)
+def test_days_are_equal_where_they_hold_the_same(left: set[date], right: set[date]) -> None:
+    assert (Days.of(left) == Days.of(right)) is (left == right)
+    assert Days.of(left) == Days.of(sorted(left))
+    assert {Days.of(left): "held"}[Days.of(sorted(left))] == "held"
+    assert Days.of(left) != left
+
+
+@given(day_sets, day_sets)
 def test_days_combine_as_sets_do(left: set[date], right: set[date]) -> None:
     assert Days.of(left) | Days.of(right) == Days.of(left | right)
     assert Days.of(left) - Days.of(right) == Days.of(left - right)

@@ -74,12 +74,14 @@ def _sources(entries: Sequence[Entry]) -> Iterator[Entry]:
 
 def _duplicates(entries: Sequence[Entry], what: str) -> Iterator[Fault]:
     for key in ("name", "appid"):
-        written = [value if isinstance(value := entry.get(key), str) else "" for _, _, entry in entries]
-        count = Counter(written)
-        shared = [
-            (*entry[:2], value) for entry, value in zip(entries, written, strict=True) if value and count[value] > 1
+        written = [(entry, value) for entry in entries if isinstance(value := entry[2].get(key), str)]
+        count = Counter(value for _, value in written)
+        # a place costs a walk through the file, so those of duplicates alone are looked up
+        values = [
+            (document.where((*location, key)), value)
+            for (document, location, _), value in written
+            if value and count[value] > 1
         ]
-        values = [(document.where((*location, key)), value) for document, location, value in shared]
         yield from duplicates(key, values, what)
 
 

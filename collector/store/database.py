@@ -53,7 +53,6 @@ AS_IT_IS: CodecOptions[Document] = CodecOptions(
 MOST_CONNECTIONS = 32
 """Connections to MongoDB; the driver's own limit of 100 would leave no open files for those to WeChat."""
 
-
 _PASSING = frozenset({6, 7, 24, 89, 91, 112, 133, 189, 262, 365, 9001, 10107, 11600, 11602, 13435, 13436})
 """What a server or mongos says while it elects, starts or ends, or can't reach another."""
 
@@ -168,7 +167,7 @@ def translated() -> Iterator[None]:
 
 
 async def outlasting(call: Callable[[], Awaitable[T]]) -> T:
-    """What `call` gives, which is repeated while MongoDB is away, for `OUTAGE_S` seconds at most.
+    """What `call` gives, which is repeated while MongoDB is away, for `OUTAGE_S` seconds after its first failure.
 
     Raises `DatabaseError` when it stays away, or refuses.
     """
@@ -178,15 +177,12 @@ async def outlasting(call: Callable[[], Awaitable[T]]) -> T:
         except PyMongoError as error:
             if not _passes(error):
                 raise
-            trouble = error
         # A context of stamina is garbage that only a search for cycles finds, so it enters with the first trouble.
         log.warning("mongodb.away", waiting_s=OUTAGE_S)
         async for attempt in stamina.retry_context(
             on=_passes, attempts=None, timeout=OUTAGE_S, wait_initial=0.2, wait_max=5
         ):
             with attempt:
-                if attempt.num == 1:
-                    raise trouble
                 return await call()
     raise AssertionError("the last attempt returns or raises")
 

@@ -41,7 +41,7 @@ What is stored of a body may be several times as large, and MongoDB takes 16 MB.
 """
 
 MOST_ADDRESSES = 1_024
-"""Addresses of data calls that are kept: two for an account at work."""
+"""Addresses that are kept: two for an account at work."""
 
 _PROXY = "the proxy"
 """How the words for a trouble begin that is the proxy's own, and no host's."""
@@ -196,7 +196,7 @@ class Route:
         address: str | URL = host + request.path
         query: Mapping[str, str] | None = request.query
         try:
-            if request.kind is CallKind.DATA or not query:
+            if request.kind is CallKind.DATA or not query:  # it will be asked at again
                 address, query = _address(host + request.path, tuple(request.query.items())), None
             async with self.client.slots:
                 response = await self.client.session.request(
@@ -256,7 +256,7 @@ def _passes(error: Exception) -> bool:
 
 @lru_cache(MOST_ADDRESSES)
 def _address(url: str, query: tuple[tuple[str, str], ...]) -> URL:
-    """The address of a data call, whole and quoted: an account asks at the same two for all of its history."""
+    """An address, whole and quoted: an account asks at the same two for all of its history, all at one for tokens."""
     return URL(url).extend_query(query)
 
 

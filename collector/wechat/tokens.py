@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from collector.errors import ApiError, CallError, CallKind, OriginError, Reaction, TransientError
 from collector.model import Account, Secret
@@ -44,7 +44,8 @@ class Grant:
     expires_in_s: int
 
 
-class Token(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Token:
     """A token, when it was had and when it ends (UTC)."""
 
     value: Secret
