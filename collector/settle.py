@@ -81,30 +81,7 @@ class Settling:
         """
         asked = {name: Days.between(answer.window.begin, answer.window.end) for name, answer in answers.items()}
         came = {name: answer.came(asked[name]) for name, answer in answers.items()}
-        for days in came.values():
-            self._newest_day = max(self._newest_day, days.newest or FIRST_DAY)
-        today, newest = beijing_day(now), self._heard_to
-        known = {}
-        for name, answer in answers.items():
-            if silent := asked[name] - came[name]:
-                self._empty_now[name] |= silent
-            looked, refreshed_to = self._looked(name, answer, asked[name])
-            calls_on, calls = used.get(name, (None, None))
-            known[name] = answered(
-                self.state.dataset(name),
-                asked[name],
-                came[name],
-                today=today,
-                newest=newest,
-                refreshed_to=refreshed_to,
-                looked=looked,
-                calls_on=calls_on,
-                calls=calls,
-                last_success=now,
-            )
-        self._know(known)
-        if SUMMARY in came and (newest_row := came[SUMMARY].newest):
-            self._newest_row = max(self._newest_row or FIRST_DAY, newest_row)
+        self._learn(answers, asked, came, now, used)
         if len(answers) < len(used):
             self.count(used)  # of the others too
         totals = _totals(answers[CUMULATE].days) if CUMULATE in answers else {}
@@ -183,6 +160,40 @@ class Settling:
     def _know(self, datasets: Mapping[str, DatasetState]) -> None:
         if datasets:
             self.state = self.state.knowing(datasets)
+
+    def _learn(
+        self,
+        answers: Mapping[str, Answer],
+        asked: Mapping[str, Days],
+        came: Mapping[str, Days],
+        now: datetime,
+        used: Mapping[str, tuple[date, int]],
+    ) -> None:
+        """Know what each answer says of its own days, of which those `came` that have a row."""
+        for days in came.values():
+            self._newest_day = max(self._newest_day, days.newest or FIRST_DAY)
+        today, newest = beijing_day(now), self._heard_to
+        known = {}
+        for name, answer in answers.items():
+            if silent := asked[name] - came[name]:
+                self._empty_now[name] |= silent
+            looked, refreshed_to = self._looked(name, answer, asked[name])
+            calls_on, calls = used.get(name, (None, None))
+            known[name] = answered(
+                self.state.dataset(name),
+                asked[name],
+                came[name],
+                today=today,
+                newest=newest,
+                refreshed_to=refreshed_to,
+                looked=looked,
+                calls_on=calls_on,
+                calls=calls,
+                last_success=now,
+            )
+        self._know(known)
+        if SUMMARY in came and (newest_row := came[SUMMARY].newest):
+            self._newest_row = max(self._newest_row or FIRST_DAY, newest_row)
 
     def _looked(self, name: str, answer: Answer, asked: Days) -> tuple[Days | None, date | None]:
         """How far a dataset's look-back has come with an answer: its `looked` and `refreshed_to`, where they move."""

@@ -78,9 +78,7 @@ def _duplicates(entries: Sequence[Entry], what: str) -> Iterator[Fault]:
         count = Counter(value for _, value in written)
         # a place costs a walk through the file, so those of duplicates alone are looked up
         values = [
-            (document.where((*location, key)), value)
-            for (document, location, _), value in written
-            if value and count[value] > 1
+            (document.where((*location, key)), value) for (document, location, _), value in written if count[value] > 1
         ]
         yield from duplicates(key, values, what)
 

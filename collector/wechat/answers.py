@@ -23,7 +23,7 @@ _SECRET_KEYS = (
 )
 
 
-@dataclass(slots=True)
+@dataclass(slots=True)  # and not frozen, as `model` says of what is made for each call
 class Request:
     """One call: what kind, where, with what, and the key that its answer must have."""
 

@@ -438,6 +438,17 @@ async def test_an_outage_is_waited_for_45_seconds_however_often_it_is_tried_and_
     assert (len(await _stored(database)), writer.days) == (1, 1)
 
 
+async def test_a_write_without_trouble_makes_nothing_ready_for_a_repetition(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What stamina makes ready is garbage that only a search for cycles finds; with each batch it would gather."""
+    contexts: list[dict[str, Any]] = []
+    monkeypatch.setattr(stamina, "retry_context", lambda **how: contexts.append(how))
+    async with Writer(database) as writer:
+        await writer.put(_update(_day()))
+    assert (contexts, writer.days) == ([], 1)
+
+
 async def test_after_the_run_has_lost_its_right_nothing_more_is_written(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
