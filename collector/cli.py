@@ -50,6 +50,13 @@ def _collector(
         raise typer.Exit
 
 
+def _day(text: str) -> date:
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).date()
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no day: write it as 2026-01-31") from None
+
+
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be asked, and ask nothing.")]
 Wait = Annotated[
     float,
@@ -83,9 +90,9 @@ def run(
 
 @app.command()
 def backfill(
-    since: Annotated[datetime, typer.Option("--since", formats=["%Y-%m-%d"], help="The oldest day wanted.")],
+    since: Annotated[date, typer.Option("--since", parser=_day, metavar="DAY", help="The oldest day wanted.")],
     until: Annotated[
-        datetime | None, typer.Option("--until", formats=["%Y-%m-%d"], help="The newest day wanted. Default: all.")
+        date | None, typer.Option("--until", parser=_day, metavar="DAY", help="The newest day wanted. Default: all.")
     ] = None,
     refetch: Annotated[bool, typer.Option("--refetch", help="Ask for days again that are stored.")] = False,
     exhaustive: Annotated[
@@ -109,7 +116,7 @@ def backfill(
 
     shown = shown_as(as_json, verbose, quiet, log_format)
     settings, selection = chosen(config, account, tag)
-    wanted = _history(since.date(), until.date() if until else None)
+    wanted = _history(since, until)
     target = _target(settings, **wanted, refetch=refetch, exhaustive=exhaustive)
     if dry_run:
         _print_plans(settings, selection, target, shown)
@@ -302,8 +309,15 @@ def _target(settings: Settings, **history: Any) -> Target:
 
 
 def _do(settings: Settings, job: Job, shown: Shown) -> NoReturn:
-    """The run itself; the exit code is its result's."""
-    result = run_to_the_end(partial(_collect, settings, job, quiet=shown.quiet))
+    """The run itself; the exit code is its result's. Quiet, it says nothing of another run either: nothing failed."""
+    from collector.errors import LeaseHeldError
+
+    try:
+        result = run_to_the_end(partial(_collect, settings, job, quiet=shown.quiet))
+    except LeaseHeldError:
+        if shown.quiet:
+            raise typer.Exit(11) from None
+        raise
     _print_result(result, shown)
     raise typer.Exit(result.exit)
 
@@ -343,7 +357,12 @@ def _print_plans(settings: Settings, selection: Selection, target: Target, shown
     from collector.wechat.waits import Clock
 
     rows = [
-        planned.Planned(account, [(ask.window, ask.datasets) for ask in (*plan.daily, *plan.history)])
+        planned.Planned(
+            account,
+            [(ask.window, ask.datasets) for ask in (*plan.daily, *plan.history)],
+            plan.notices(account),
+            plan.windows_held,
+        )
         for account, plan in run_at_once(plans(settings, selection, target, Clock()))
     ]
     say(pretty(planned.as_json(rows)) if shown.as_json else planned.as_table(rows))

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from collector.datasets import CUMULATE, DATASETS
 from collector.days import FIRST_DAY, NO_DAYS, ONE_DAY, Days, Window, beijing_day, next_beijing_midnight
-from collector.model import Account, AccountState, DatasetState
+from collector.model import Account, AccountState, DatasetState, Notice
 
 SPAN_DAYS = min(dataset.span_days for dataset in DATASETS.values())
 
@@ -62,6 +62,11 @@ class Plan:
     lookback: Mapping[str, Days]
     waits: Mapping[str, Wait]
     windows_held: int = 0
+
+    def notices(self, account: Account) -> tuple[Notice, ...]:
+        """What `account` waits for, each kind once."""
+        kinds = {wait.kind: wait.until for wait in self.waits.values()}
+        return tuple(Notice(account.appid, account.name, kind, until) for kind, until in kinds.items())
 
 
 def plan(account: Account, state: AccountState, target: Target, now: datetime, *, before: date | None = None) -> Plan:

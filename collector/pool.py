@@ -91,11 +91,9 @@ class Pool:
             if account.appid not in self._kept:
                 continue
             planned = self._plan(account, history=True)
-            if not self._tally.can_go_on(account):
-                continue
             if planned.windows_held:
                 self._tally.hold(account, planned)
-            if planned.history:
+            if planned.history and self._tally.can_go_on(account):
                 accounts.append(account)
                 windows += len(planned.history)
         if accounts:

@@ -73,8 +73,8 @@ class Tally:
         self._windows_left += planned.windows_held
         if any((account.appid, kind) in self._notices for kind in WAITS):
             return  # told already
-        for wait in planned.waits.values():
-            self._notices[account.appid, wait.kind] = Notice(account.appid, account.name, wait.kind, wait.until)
+        for notice in planned.notices(account):
+            self.note(notice)
 
     def add(self, result: AccountResult, *, history: bool) -> None:
         """Note how an account came out; its history can only make it fail."""

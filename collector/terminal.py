@@ -24,8 +24,13 @@ T = TypeVar("T")
 GARBAGE = 20_000
 """Objects more than before, until Python looks for cycles among the young ones: a megabyte."""
 
+TOGETHER_S = 0.05
+"""Seconds within which signals count as one: `timeout` sends its own to the command and to the command's group."""
+
 MOST_LINES = 100
 """Faults shown of a configuration; who mends so many asks again."""
+
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class LogFormat(StrEnum):
@@ -78,8 +83,8 @@ def run_to_the_end(main: Callable[[Stop], Coroutine[Any, Any, T]]) -> T:
 
     async def stoppable() -> T:
         stop = Stop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, _on_signal, stop, number)
+        for number in _STOP_SIGNALS:
+            asyncio.get_running_loop().add_signal_handler(number, _on_first_signal, stop, number)
         return await main(stop)
 
     _collect_less_garbage()
@@ -148,11 +153,20 @@ def _event_loop() -> asyncio.AbstractEventLoop:
     return uvloop.new_event_loop()
 
 
-def _on_signal(stop: Stop, number: signal.Signals) -> None:
-    if stop.is_set:
-        if sys.stderr.isatty():
-            sys.stderr.write("\x1b[?25h")  # the progress bar hides the cursor
-            sys.stderr.flush()
-        end_now(number)
+def _on_first_signal(stop: Stop, number: signal.Signals) -> None:
+    if not stop.is_set:
+        stop.set(number)
+        asyncio.get_running_loop().call_later(TOGETHER_S, _await_second_signal)
+
+
+def _await_second_signal() -> None:
+    for number in _STOP_SIGNALS:
+        asyncio.get_running_loop().add_signal_handler(number, _on_second_signal, number)
     complain("stopping: calls in flight are finished and stored; a second signal ends at once")
-    stop.set(number)
+
+
+def _on_second_signal(number: signal.Signals) -> None:
+    if sys.stderr.isatty():
+        sys.stderr.write("\x1b[?25h")  # the progress bar hides the cursor
+        sys.stderr.flush()
+    end_now(number)

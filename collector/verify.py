@@ -29,7 +29,7 @@ from collector.store.documents import (
     read_states,
     replace_state,
 )
-from collector.store.leases import lease
+from collector.store.leases import is_held, lease
 from collector.store.runs import new_run_id
 
 
@@ -49,6 +49,7 @@ async def verify(
         if repair:
             run = new_run_id(datetime.now(UTC))
             await stack.enter_async_context(lease(database, run, "verify", on_lost=lost.append, wait_s=wait_s))
+        at_work = not repair and await is_held(database)
         states, damaged = await read_states(database)
         known = {account.appid: account for account in known_accounts(settings, states)}
         chosen = selection.of(tuple(known.values()))
@@ -61,7 +62,7 @@ async def verify(
             foreign += found.foreign
             if found.differs or found.breaks or found.foreign:
                 findings.append(found)
-    return Verified(len(appids), findings, foreign, repaired=repair)
+    return Verified(len(appids), findings, foreign, repaired=repair, at_work=at_work)
 
 
 async def gaps(settings: Settings, selection: Selection, target: Target) -> list[AccountGaps]:

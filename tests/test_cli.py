@@ -152,6 +152,20 @@ async def test_a_signal_drains_and_tells_so(tmp_path: Path, mongod: str, databas
     assert len(found) == ended.json["days"] > 0
 
 
+async def test_signals_that_come_together_count_as_one(tmp_path: Path, mongod: str, database: Database) -> None:
+    """`timeout` sends its signal to the command, and at once to the group that the command is in."""
+    async with Sandbox(World(size=4), latency_s=0.3) as sandbox:
+        _configure(tmp_path, sandbox, mongod, database)
+        process = await _started("run", "--json", cwd=tmp_path)
+        while not sandbox.calls:  # noqa: ASYNC110 - it sets no event
+            await asyncio.sleep(0.01)
+        process.send_signal(signal.SIGTERM)
+        await asyncio.sleep(0.005)  # real time: else the kernel itself makes one of them
+        process.send_signal(signal.SIGTERM)
+        ended = await _ended(process)
+    assert (ended.code, ended.json["status"]) == (143, "stopped")
+
+
 async def test_a_second_signal_ends_at_once(tmp_path: Path, mongod: str, database: Database) -> None:
     async with Sandbox(World(size=4), faults=Faults(hang=1.0)) as sandbox:
         _configure(tmp_path, sandbox, mongod, database)

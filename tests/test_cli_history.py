@@ -60,6 +60,7 @@ async def test_backfill_fills_history_status_shows_it_and_verify_agrees(
         (["--since", str(TODAY + timedelta(days=2))], "lies in the future: name a day that has passed"),
         (["--since", "2026-02-01", "--until", "2026-01-01"], "lies after --until 2026-01-01: swap them"),
         (["--since", "yesterday"], "Invalid value for '--since'"),
+        (["--since", "2026-02-30"], "'2026-02-30' is no day: write it as 2026-01-31"),
         ([], "Missing option '--since'"),
     ],
 )
@@ -93,6 +94,8 @@ async def test_a_second_run_says_who_is_at_work_or_waits(folder: Path, mongod: s
         refused = await collector("run", "--json", cwd=folder)
         assert (refused.code, refused.out) == (11, "")
         assert refused.err.startswith("collector: another run is at work: run ")
+        quiet = await collector("run", "-q", cwd=folder)
+        assert (quiet.code, quiet.out, quiet.err) == (11, "", "")
         assert (await _ended(first)).code == 0
         waited = await _ended(waiting)
     assert (waited.code, waited.json["status"]) == (0, "ok")

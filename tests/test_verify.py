@@ -16,10 +16,11 @@ from collector.config import Selection, Settings
 from collector.datasets import CUMULATE, SUMMARY
 from collector.days import ONE_DAY, Days, Window
 from collector.errors import DatabaseError
-from collector.model import Account, Rate, Secret
-from collector.report.findings import AccountFindings, AccountGaps, Break, Difference, Verified
+from collector.model import Account, ExitCode, Rate, Secret
+from collector.report.findings import AccountFindings, AccountGaps, Break, Difference, Verified, verified_text
 from collector.sandbox import Sandbox, World
 from collector.store.database import USER_DAILY, Database
+from collector.store.leases import lease
 from collector.store.state import ACCOUNTS, load
 from collector.verify import gaps, verify
 
@@ -182,6 +183,20 @@ async def test_stored_days_that_the_state_does_not_know_are_taken_into_it(collec
     assert await collected.verify() == Verified(3, [found])
     assert await collected.verify(repair=True) == Verified(3, [found], repaired=True)
     assert await collected.states.find().sort("_id").to_list(None) == states
+
+
+async def test_while_a_run_is_at_work_what_is_unknown_is_said_to_be_its(
+    collected: Collected, database: Database
+) -> None:
+    await collected.states.delete_one({"_id": collected.accounts[1].appid})
+    async with lease(database, "20261124T023010Z-aaaaaa", "run", on_lost=print):
+        verified = await collected.verify()
+    assert (verified.exit, verified.at_work) == (ExitCode.PARTIAL, True)
+    assert verified_text(verified).splitlines()[-1] == (
+        "3 accounts verified, 1 to repair. But a run is at work, and what it stores isn't known at once: "
+        "verify again when it has ended."
+    )
+    assert not (await collected.verify()).at_work
 
 
 async def test_an_account_without_a_state_gets_one_that_bears_the_name_of_its_documents(

@@ -15,7 +15,7 @@ from collector.config.schema import AccountsFile, ConfigFile
 from collector.config.variables import without_variables
 from collector.config.yamlfile import Document, Location, Node
 from collector.days import FIRST_DAY
-from collector.model import Account, TokenKind
+from collector.model import Account, Secret, TokenKind
 
 File = tuple[Document, AccountsFile]
 
@@ -24,6 +24,7 @@ _ADDRESSES = frozenset({"uri", "proxy", "url"})
 _WAYS = _ADDRESSES | {"hosts"}
 _HEADER = "a header"
 _PLAIN_HEADERS = frozenset({"accept", "user-agent"})
+_NAME = re.compile(r"\$[A-Za-z_]\w*", re.ASCII)
 _PASSWORD = re.compile(r"://[^/@]*:[^/@]+@")
 
 
@@ -34,6 +35,7 @@ def on(files: Sequence[File], accounts: Sequence[Account]) -> Iterator[str]:
     yield from _open_ways(files)
     yield from _early_days(files)
     yield from _classic_tokens(files, accounts)
+    yield from _names_for_secrets(files)
 
 
 def _readable_secrets(files: Sequence[File]) -> Iterator[str]:
@@ -144,3 +146,12 @@ def _classic_tokens(files: Sequence[File], accounts: Sequence[Account]) -> Itera
             f"{classic[0]}: {count} token by the classic call, which ends the token that any other system "
             "of the account works with; write `token: stable` unless that is wanted"
         )
+
+
+def _names_for_secrets(files: Sequence[File]) -> Iterator[str]:
+    """A shell would fill in `$ACME_SECRET`; here it would be the secret itself. It isn't shown: it might be one."""
+    for document, file in files:
+        for place, entry in enumerate(file.accounts):
+            if isinstance(entry.secret, Secret) and _NAME.fullmatch(entry.secret.get_secret_value()):
+                where = document.where(("accounts", place, "secret"))
+                yield f"{where}: `secret` is a $ and a word, taken as it stands; a variable is written ${{ACME_SECRET}}"

@@ -86,9 +86,10 @@ def load(paths: Sequence[Path], environ: Mapping[str, str], now: datetime) -> Se
     if not reading.unread and not _any_account(reading.documents):
         remedy = "Add one under `accounts:`, or name more files with `include:`."
         faults.add(Fault(str(paths[0]), "no account is configured", remedy))
+        faults.update(reading.unmatched)  # which is why, most likely
     if faults:
         raise ConfigError(in_order(faults))
-    return _settings(reading.files, reading.warnings)
+    return _settings(reading.files, [f"{fault.where}: {fault.message}: correct it" for fault in reading.unmatched])
 
 
 def _any_account(documents: Sequence[Document]) -> bool:
@@ -109,7 +110,7 @@ class _Reading:
     """The files read so far, each once, and what was seen on the way.
 
     `documents` are all that are YAML, `files` those of them that are valid, `unread` the kinds of the files that are
-    neither.
+    neither. `unmatched` are the patterns of `include` that no file matches: faults where no account is left.
     """
 
     def __init__(self, environ: Mapping[str, str], today: date) -> None:
@@ -117,7 +118,7 @@ class _Reading:
         self.files: list[tuple[Document, AccountsFile]] = []
         self.unread: list[type[AccountsFile]] = []
         self.faults: list[Fault] = []
-        self.warnings: list[str] = []
+        self.unmatched: list[Fault] = []
         self._environ = environ
         self._today = today
         self._seen: set[str] = set()
@@ -155,9 +156,8 @@ class _Reading:
         for name in names:
             self.add(folder / name, AccountsFile)
         if not names:
-            self.warnings.append(
-                f"{document.where(('include',))}: no file matches the pattern of `include`, {pattern}: correct it"
-            )
+            where, what = document.where(("include",)), f"no file matches the pattern of `include`, {pattern}"
+            self.unmatched.append(Fault(where, what, "Correct it, or write the files."))
 
 
 def _settings(files: list[tuple[Document, AccountsFile]], warnings: list[str]) -> Settings:

@@ -83,13 +83,15 @@ class AccountFindings:
 class Verified:
     """What `verify` found in the `checked` accounts: `findings` of those that have any.
 
-    `foreign` counts the documents of `user_daily` that aren't of the collector's form, of whatever account.
+    `foreign` counts the documents of `user_daily` that aren't of the collector's form, of whatever account. `at_work`
+    says that a run was at work when it began.
     """
 
     checked: int
     findings: Sequence[AccountFindings]
     foreign: int = 0
     repaired: bool = False
+    at_work: bool = False
 
     @property
     def differing(self) -> list[AccountFindings]:
@@ -273,6 +275,11 @@ def _next_step(verified: Verified, lost_days: int) -> str:
     fetch = f"run `collector run` to fetch {counted(lost_days, 'day')} again" if lost_days else ""
     if verified.repaired:
         return f"{checked} verified, {differing:,} repaired.{f' Now {fetch}.' if fetch else ''}"
+    if verified.at_work:
+        return (
+            f"{checked} verified, {differing:,} to repair. But a run is at work, and what it stores isn't known at "
+            "once: verify again when it has ended."
+        )
     then = f", then {fetch}" if fetch else ""
     return f"{checked} verified, {differing:,} to repair. Repair with `collector verify --repair`{then}."
 

@@ -8,16 +8,22 @@ from dataclasses import dataclass
 from rich.cells import cell_len, set_cell_size
 
 from collector.days import Window
-from collector.model import Account
+from collector.model import Account, Notice
+from collector.report.summary import waiting
 from collector.report.words import counted
 
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """What would be asked for one account: windows, newest first, each with its datasets."""
+    """What would be asked for one account: windows, newest first, each with its datasets.
+
+    `notices` say why not all that is missing would be, `windows_held` how many windows of history wait with that.
+    """
 
     account: Account
     windows: Sequence[tuple[Window, Sequence[str]]]
+    notices: Sequence[Notice] = ()
+    windows_held: int = 0
 
     @property
     def calls(self) -> int:
@@ -26,7 +32,7 @@ class Planned:
 
 
 def as_json(plans: Sequence[Planned]) -> dict[str, object]:
-    """The plans as `run --dry-run --json` prints them."""
+    """The plans as `run --dry-run --json` prints them; `waits` stand where there are any."""
     accounts = [
         {
             "account": planned.account.appid,
@@ -37,6 +43,7 @@ def as_json(plans: Sequence[Planned]) -> dict[str, object]:
                 for window, datasets in planned.windows
             ],
         }
+        | ({"waits": _waits(planned), "windows_held": planned.windows_held} if planned.notices else {})
         for planned in plans
     ]
     return {"calls": sum(planned.calls for planned in plans), "accounts": accounts}
@@ -52,9 +59,20 @@ def as_table(plans: Sequence[Planned]) -> str:
     ]
     calls = sum(planned.calls for planned in plans)
     totals = f"{counted(len(asked), 'account')}, {counted(calls, 'data call')}. Nothing was asked."
-    if len(asked) < len(plans):
-        totals += f"\n{counted(len(plans) - len(asked), 'other account')}: nothing is missing."
-    return "\n".join([*lines, *([""] if lines else []), totals])
+    if complete := sum(not planned.windows and not planned.notices for planned in plans):
+        totals += f"\n{counted(complete, 'other account')}: nothing is missing."
+    held = sum(planned.windows_held for planned in plans)
+    parts = [
+        "\n".join(lines),
+        totals,
+        waiting([notice for planned in plans for notice in planned.notices]),
+        f"History: {counted(held, 'window')} {'waits' if held == 1 else 'wait'} with that." if held else "",
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _waits(planned: Planned) -> list[dict[str, object]]:
+    return [{"kind": notice.kind, "until": notice.until} for notice in planned.notices]
 
 
 def _days(planned: Planned) -> str:

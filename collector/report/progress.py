@@ -22,6 +22,9 @@ from rich.text import Text
 from collector.model import AccountResult, Outcome
 from collector.report.watch import Watch
 
+WIDE = 80
+"""Cells of a terminal that has room for a bar beside what is told."""
+
 
 class Bars(Watch):
     """A bar for each part of the run: how much is done, how fast, how many accounts have failed, the time left."""
@@ -68,7 +71,7 @@ class _Told(ProgressColumn):
 def progress(console: Console) -> Iterator[Watch]:
     """Watch a run with bars; where `console` isn't a terminal, without a word."""
     columns = (
-        BarColumn(),
+        *((BarColumn(),) if console.width >= WIDE else ()),
         MofNCompleteColumn(),
         _Told(),
         TimeElapsedColumn(),

@@ -24,6 +24,8 @@ _WAITS: Mapping[str, str] = {
     "ip_refused": "the account's admin refused this host's IP",
     "ip_unconfirmed": "the account's admin must confirm this host's IP",
 }
+_OWN_LIMITS = frozenset({"daily_calls"})
+"""The waits that no answer of WeChat's ordered."""
 
 
 def as_json(result: RunResult) -> dict[str, object]:
@@ -54,7 +56,7 @@ def summary(result: RunResult, *, verbose: bool = False) -> str:
     parts = [
         _totals(result),
         failed(result, verbose=verbose),
-        _waiting(result.notices),
+        waiting(result.notices),
         _silent(result),
         _next_step(result),
     ]
@@ -81,12 +83,19 @@ def _totals(result: RunResult) -> str:
     )
 
 
-def _waiting(notices: Sequence[Notice]) -> str:
-    groups = _groups(notices, lambda notice: (notice.kind, notice.until))
-    lines = ["Waiting, as WeChat ordered:"]
-    for _, together in groups:
+def waiting(notices: Sequence[Notice]) -> str:
+    """Who waits, for what and until when, apart by who ordered it; empty when nobody does."""
+    own = [notice for notice in notices if notice.kind in _OWN_LIMITS]
+    ordered = [notice for notice in notices if notice.kind not in _OWN_LIMITS]
+    sections = _waits("Waiting, as WeChat ordered:", ordered), _waits("Waiting, as the configuration limits it:", own)
+    return "\n\n".join(filter(None, sections))
+
+
+def _waits(title: str, notices: Sequence[Notice]) -> str:
+    lines = [title]
+    for _, together in _groups(notices, lambda notice: (notice.kind, notice.until)):
         lines += _group(notice_text(together[0]), together)
-    return "\n".join(lines) if groups else ""
+    return "\n".join(lines) if notices else ""
 
 
 def notice_text(notice: Notice) -> str:
@@ -110,7 +119,9 @@ def _next_step(result: RunResult) -> str:
         what = f"{counted(result.outcomes[Outcome.PENDING], 'account')} without the newest day"
         return f"Pending: {what}; run again later."
     if result.windows_left:
-        return f"History: {result.windows_left:,} windows are left; the next `collector run` goes on with them."
+        left = f"{counted(result.windows_left, 'window')} {'is' if result.windows_left == 1 else 'are'} left"
+        which = "a `collector run` after the wait" if result.notices else "the next `collector run`"
+        return f"History: {left}; {which} goes on with {'it' if result.windows_left == 1 else 'them'}."
     return ""
 
 

@@ -40,7 +40,7 @@ class Table:
         name, *cells, error = row
         name_cells, *widths = self._widths
         padded = [set_cell_size(_cut(name, name_cells), name_cells), *map(str.ljust, cells, widths)]
-        if self._room is None or cell_len(error) <= self._room:
+        if not error or self._room is None or cell_len(error) <= self._room:
             return "  ".join([*padded, error]).rstrip()
         return f"{'  '.join(padded).rstrip()}\n{_INDENT}{error}"
 

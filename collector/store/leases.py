@@ -17,7 +17,7 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, datetime
 
 import structlog
 from pymongo import ReturnDocument
@@ -163,11 +163,34 @@ class _Lease:
                 return renewed.matched_count == 1
 
 
+async def is_held(database: Database) -> bool:
+    """Whether a run is at work in `database`. Raises `DatabaseError` when MongoDB is out of reach."""
+    with translated():
+        return await database[LEASES].find_one({"_id": "run", "$expr": {"$gt": ["$expires", "$$NOW"]}}) is not None
+
+
 def _held(holder: Document) -> LeaseHeldError:
+    is_gone = holder["host"] == socket.gethostname() and not _is_running(holder["pid"])
     return LeaseHeldError(
         command=printable(holder["command"]),
         run=printable(holder["run"]),
         host=printable(holder["host"]),
         pid=holder["pid"],
-        since=holder["since"].replace(tzinfo=UTC).astimezone(BEIJING),
+        since=_beijing(holder["since"]),
+        gone_until=_beijing(holder["expires"]) if is_gone else None,
     )
+
+
+def _is_running(pid: int) -> bool:
+    """Whether a process of this host has that number, as far as can be told."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError, TypeError):  # another user's, or no number of a process
+        pass
+    return True
+
+
+def _beijing(instant: datetime) -> datetime:
+    return instant.replace(tzinfo=UTC).astimezone(BEIJING)

@@ -163,7 +163,7 @@ class _Server:
                 launcher.kill()
                 await launcher.wait()
         if code:
-            raise _failure(f"the local mongod failed as it started: {_reason(code, self.log)}")
+            raise _failure(f"the local mongod failed as it started: {_reason(code, self.log, binary)}")
 
     async def stop(self) -> None:
         """End the server and wait until it is gone. One that hangs is killed: its journal keeps the data."""
@@ -273,12 +273,13 @@ def _new_socket_dir(environ: Mapping[str, str]) -> str:
     return tempfile.mkdtemp(prefix="collector-", dir=short)
 
 
-def _reason(code: int, log: Path) -> str:
-    """What a log says of a failed start, its first error or else its last lines, and the remedy."""
+def _reason(code: int, log: Path, binary: str) -> str:
+    """What the log says of a failed start of `binary`, its first error or else its last lines, and the remedy."""
     lines = log.read_text(errors="replace").splitlines()
     errors = [line.partition('"msg":')[2] for line in lines if '"s":"F"' in line or '"s":"E"' in line]
     said = f"exit {code}: {' '.join(errors[:1] or lines[-2:]) or 'not a word in its log'}"
-    remedy = next((remedy for sign, remedy in _REMEDIES if sign in said), f"mend what {log} tells")
+    usual = f"mend what {log} tells" if lines else f"see that {binary} is a mongod, and runs"
+    remedy = next((remedy for sign, remedy in _REMEDIES if sign in said), usual)
     return f"{said}; {remedy}"
 
 

@@ -214,6 +214,18 @@ def test_files_that_cannot_be_read_are_faults_without_a_line(write: Callable[...
     )
 
 
+def test_where_no_account_is_left_a_pattern_without_a_match_is_told_too(
+    faults: Callable[..., tuple[Fault, ...]],
+) -> None:
+    nobody, unmatched = faults("\ninclude: nothing/*.yaml")
+    assert nobody.message == "no account is configured"
+    assert unmatched == Fault(
+        "accounts.yaml:2",
+        "no file matches the pattern of `include`, nothing/*.yaml",
+        "Correct it, or write the files.",
+    )
+
+
 @pytest.mark.parametrize("accounts", ["", "accounts:", "accounts: []"])
 def test_no_account_at_all_is_a_fault(faults: Callable[..., tuple[Fault, ...]], accounts: str) -> None:
     remedy = "Add one under `accounts:`, or name more files with `include:`."

@@ -168,6 +168,13 @@ def test_an_include_without_a_match_is_a_warning(loaded: Callable[..., Settings]
     )
 
 
+def test_a_variable_without_its_braces_is_a_warning_that_doesnt_show_it(loaded: Callable[..., Settings]) -> None:
+    assert loaded(ONE.replace("secret: s", "secret: $ACME_SECRET")).warnings == (
+        "accounts.yaml:1: `secret` is a $ and a word, taken as it stands; a variable is written ${ACME_SECRET}",
+    )
+    assert loaded(VARIABLE, {"S": "5$x"}).warnings == ()
+
+
 @pytest.mark.parametrize(
     ("line", "content"),
     [

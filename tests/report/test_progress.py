@@ -10,9 +10,9 @@ from collector.report.watch import Watch
 ACCOUNT = Account("a", "wx0000000000000001", Secret("x"), Rate(5, 1))
 
 
-def _shown(*, terminal: bool) -> str:
+def _shown(*, terminal: bool, width: int = 120) -> str:
     written = io.StringIO()
-    with progress(Console(file=written, force_terminal=terminal, width=120)) as watch:
+    with progress(Console(file=written, force_terminal=terminal, width=width)) as watch:
         watch.account(AccountResult(ACCOUNT, Outcome.OK))  # before its phase: nothing to count it in
         watch.phase("accounts", 2)
         watch.account(AccountResult(ACCOUNT, Outcome.OK))
@@ -26,6 +26,12 @@ def test_a_terminal_sees_how_many_accounts_are_done_and_failed() -> None:
     shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", _shown(terminal=True))
     assert re.search(r"2/2 accounts, 1 failed", shown)
     assert re.search(r"1/3 windows, \d+/s", shown)
+
+
+def test_a_narrow_terminal_sees_the_counts_whole_and_no_bar() -> None:
+    shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", _shown(terminal=True, width=60))
+    assert re.search(r"2/2 accounts, 1 failed \d:\d\d:\d\d passed", shown)
+    assert "━" not in shown
 
 
 def test_what_is_no_terminal_sees_nothing() -> None:

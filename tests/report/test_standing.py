@@ -117,6 +117,12 @@ def test_on_a_terminal_long_names_are_cut_and_errors_without_room_have_a_line_of
     ]
 
 
+def test_however_narrow_the_terminal_an_account_without_an_error_takes_one_line() -> None:
+    lines = as_table(Status(NEWEST, (OK, OK)), width=40).partition("\n\n")[0].splitlines()
+    assert len(lines) == len(("header", "its last column", "account", "account"))
+    assert all(line.strip() for line in lines)
+
+
 @pytest.mark.parametrize("width", [107, 120, 200])
 def test_no_line_of_an_account_is_longer_than_the_terminal_where_its_error_has_room(width: int) -> None:
     lines = as_table(Status(NEWEST, (FAILING, LOST, OK)), width=width).partition("\n\n")[0].splitlines()

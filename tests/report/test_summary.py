@@ -1,4 +1,5 @@
 from datetime import UTC, date, datetime
+from typing import Any, cast
 
 from collector.days import Window
 from collector.model import Account, Failure, Notice, Outcome, Rate, RunResult, Secret
@@ -71,6 +72,23 @@ def test_waits_are_told_with_their_end_in_beijing() -> None:
         "    a, b\n"
         "  1 account: new_kind\n"
         "    c"
+    )
+
+
+def test_who_is_limited_by_the_configuration_isnt_said_to_wait_for_wechat() -> None:
+    until = datetime(2026, 11, 24, 16, tzinfo=UTC)
+    notices = (Notice("wxa", "a", "daily_calls", until), Notice("wxb", "b", "not_before", until))
+    text = summary.summary(_result(ok=3, notices=notices, windows_left=1))
+    assert text.partition("\n\n")[2] == (
+        "Waiting, as WeChat ordered:\n"
+        "  1 account: WeChat has ordered to wait, until 2026-11-25 00:00 Beijing time\n"
+        "    b\n"
+        "\n"
+        "Waiting, as the configuration limits it:\n"
+        "  1 account: the calls of the day that daily_calls allows are used up, until 2026-11-25 00:00 Beijing time\n"
+        "    a\n"
+        "\n"
+        "History: 1 window is left; a `collector run` after the wait goes on with it."
     )
 
 
@@ -163,6 +181,26 @@ def test_a_plan_is_a_line_for_each_account_and_a_total() -> None:
         "1 account, 2 data calls. Nothing was asked.\n"
         "1 other account: nothing is missing."
     )
+
+
+MIDNIGHT = datetime(2026, 11, 24, 16, tzinfo=UTC)
+WAITING = planned.Planned(ACCOUNTS[1], [], [Notice("wxb", "b", "daily_calls", MIDNIGHT)], 11)
+
+
+def test_a_plan_tells_who_waits_instead_of_nothing_missing() -> None:
+    assert planned.as_table([PLANS[0], WAITING]) == (
+        "acme-shoes (wxacme-shoes)  2026-11-17 to 2026-11-23      2 calls\n"
+        "\n"
+        "1 account, 2 data calls. Nothing was asked.\n"
+        "\n"
+        "Waiting, as the configuration limits it:\n"
+        "  1 account: the calls of the day that daily_calls allows are used up, until 2026-11-25 00:00 Beijing time\n"
+        "    b\n"
+        "\n"
+        "History: 11 windows wait with that."
+    )
+    accounts = cast("list[dict[str, Any]]", planned.as_json([PLANS[0], WAITING])["accounts"])
+    assert (accounts[1]["windows_held"], [wait["kind"] for wait in accounts[1]["waits"]]) == (11, ["daily_calls"])
 
 
 def test_a_plan_as_json_names_every_window() -> None:

@@ -55,9 +55,11 @@ async def _next(events: asyncio.Queue[T]) -> T:
     return await asyncio.wait_for(events.get(), SOON_S)
 
 
-async def _put(database: Database, run: str, *, expires: datetime) -> Document:
+async def _put(
+    database: Database, run: str, *, expires: datetime, host: str = "elsewhere", pid: object = 4711
+) -> Document:
     """Let `run`, on another host, have the lease until `expires`; returns the document."""
-    document = {"command": "backfill", "run": run, "host": "elsewhere", "pid": 4711, "expires": expires}
+    document = {"command": "backfill", "run": run, "host": host, "pid": pid, "expires": expires}
     document["since"] = datetime(2026, 11, 24, 2, 30, 10)  # noqa: DTZ001 - as MongoDB gives it
     await database[LEASES].replace_one({"_id": "run"}, document, upsert=True)
     return document | {"_id": "run"}
@@ -117,6 +119,28 @@ async def test_a_second_run_is_told_who_is_at_work_and_since_when(database: Data
     assert (held.run, held.host, held.pid) == (OTHER, "elsewhere", 4711)
     assert held.since == datetime(2026, 11, 24, 2, 30, 10, tzinfo=UTC)
     assert await _held(database) == document
+
+
+@pytest.mark.parametrize("pid", [os.getpid(), 2**40, "4711"])
+async def test_a_holder_whose_process_isnt_known_to_be_gone_is_said_to_be_at_work(
+    database: Database, taking: Taking, pid: object
+) -> None:
+    await _put(database, OTHER, expires=FAR, host=socket.gethostname(), pid=pid)
+    with pytest.raises(LeaseHeldError, match=r"Beijing time\. Wait"):
+        async with taking():
+            pytest.fail("it isn't free")
+
+
+async def test_a_holder_whose_process_is_gone_is_told_with_the_end_of_its_lease(
+    database: Database, taking: Taking
+) -> None:
+    process = await asyncio.create_subprocess_exec("true")
+    await process.wait()
+    await _put(database, OTHER, expires=FAR, host=socket.gethostname(), pid=process.pid)
+    with pytest.raises(LeaseHeldError) as refused:
+        async with taking():
+            pytest.fail("it isn't free")
+    assert "Beijing time (its process is gone: if it was cut off, it is free at 08:00:00). Wait" in str(refused.value)
 
 
 async def test_a_lease_that_ran_out_is_taken_over(database: Database, taking: Taking) -> None:
