@@ -36,6 +36,7 @@ from collector.store.database import find_days
 from collector.store.writer import Writer
 from collector.wechat.access import Access
 from collector.wechat.account import MOST_IN_FLIGHT, AccountApi
+from collector.wechat.waits import in_step
 
 log = structlog.get_logger()
 
@@ -195,11 +196,13 @@ class AccountRun:
                 raise
             window = Window(asked.begin, asked.end - ONE_DAY)
             rows = await api.rows(dataset.path, window, partial(self._wants, dataset.name))
+        await in_step()
         folded = fold(dataset, rows, window)
         return Answer(asked, window, folded.days), folded.dropped
 
     async def _take(self, api: AccountApi, answers: Mapping[str, Answer]) -> None:
         """Settle the answers and hand over what they bring; one lane at a time, so that states go out in order."""
+        await in_step()
         async with self._writing:
             if self._broken:
                 return

@@ -23,6 +23,7 @@ from collector.settle import Settling
 from collector.store.state import rename
 from collector.tally import Tally
 from collector.wechat.account import AccountApi
+from collector.wechat.waits import in_step
 
 log = structlog.get_logger()
 
@@ -108,6 +109,7 @@ class Pool:
 
     async def _worker(self, accounts: Iterator[Account], *, history: bool) -> None:
         for account in accounts:
+            await in_step()
             if self._shared.access.stop.is_set:
                 return
             result = await self._isolated(account, self._plan(account, history=history), history=history)

@@ -13,6 +13,7 @@ from test_cli import WORLD, _configure, _ended, _started, collector
 from collector.days import BEIJING
 from collector.sandbox import Faults, Sandbox, World
 from collector.store.database import Database
+from collector.store.leases import lease
 
 BROKEN = WORLD.accounts[0]
 TODAY = datetime.now(UTC).astimezone(BEIJING).date()
@@ -84,6 +85,16 @@ async def test_a_backfill_from_before_wechat_keeps_anything_begins_where_it_does
     assert min(window["begin"] for window in ended.json["accounts"][0]["windows"]) == "2014-12-01"
 
 
+async def test_a_quiet_run_says_nothing_of_another_one_since_nothing_failed(
+    folder: Path, mongod: str, database: Database
+) -> None:
+    async with Sandbox(WORLD) as sandbox:
+        _configure(folder, sandbox, mongod, database)
+    async with lease(database, "20261124T023010Z-aaaaaa", "backfill", on_lost=print):
+        ended = await collector("run", "-q", cwd=folder)
+    assert (ended.code, ended.out, ended.err) == (11, "", "")
+
+
 async def test_a_second_run_says_who_is_at_work_or_waits(folder: Path, mongod: str, database: Database) -> None:
     async with Sandbox(World(size=4), latency_s=1.5) as sandbox:
         _configure(folder, sandbox, mongod, database)
@@ -94,8 +105,6 @@ async def test_a_second_run_says_who_is_at_work_or_waits(folder: Path, mongod: s
         refused = await collector("run", "--json", cwd=folder)
         assert (refused.code, refused.out) == (11, "")
         assert refused.err.startswith("collector: another run is at work: run ")
-        quiet = await collector("run", "-q", cwd=folder)
-        assert (quiet.code, quiet.out, quiet.err) == (11, "", "")
         assert (await _ended(first)).code == 0
         waited = await _ended(waiting)
     assert (waited.code, waited.json["status"]) == (0, "ok")

@@ -26,7 +26,7 @@ from collector.errors import CallError, CallKind, HostError, OriginError, Reacti
 from collector.model import Origin, Secret
 from collector.secrets import Secrets
 from collector.wechat.answers import Request, answer_in
-from collector.wechat.waits import Stop
+from collector.wechat.waits import Stop, in_step
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -198,6 +198,7 @@ class Route:
         try:
             if request.kind is CallKind.DATA or not query:  # it will be asked at again
                 address, query = _address(host + request.path, tuple(request.query.items())), None
+            await in_step()
             async with self.client.slots:
                 response = await self.client.session.request(
                     request.method,
