@@ -64,9 +64,11 @@ class Plan:
     windows_held: int = 0
 
     def notices(self, account: Account) -> tuple[Notice, ...]:
-        """What `account` waits for, each kind once."""
-        kinds = {wait.kind: wait.until for wait in self.waits.values()}
-        return tuple(Notice(account.appid, account.name, kind, until) for kind, until in kinds.items())
+        """What `account` waits for: each kind once, until no dataset waits for it any more."""
+        ends: dict[str, datetime] = {}
+        for wait in self.waits.values():
+            ends[wait.kind] = max(wait.until, ends.get(wait.kind, wait.until))
+        return tuple(Notice(account.appid, account.name, kind, until) for kind, until in ends.items())
 
 
 def plan(account: Account, state: AccountState, target: Target, now: datetime, *, before: date | None = None) -> Plan:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.days import FIRST_DAY, NO_DAYS, ONE_DAY, Days, Window
-from collector.model import Account, AccountState, DatasetState, Rate, Secret
+from collector.model import Account, AccountState, DatasetState, Notice, Rate, Secret
 from collector.plan import Ask, Plan, Target, Wait, begins, plan
 
 ACCOUNT = Account("a", "wx0000000000000001", Secret("x"), Rate(5, 1))
@@ -188,6 +188,15 @@ def test_history_that_waits_is_counted() -> None:
     state = replace(NEW, datasets=dict.fromkeys(BOTH, DatasetState(not_before=MIDNIGHT)))
     planned = _plan(state, since=date(2026, 10, 1), before=date(2026, 11, 17))
     assert planned == Plan((), (), {}, dict.fromkeys(BOTH, Wait("not_before", MIDNIGHT)), 7)
+
+
+def test_a_wait_of_both_datasets_is_one_notice_until_the_later_one_ends() -> None:
+    early, late = DatasetState(not_before=NOW + timedelta(hours=1)), DatasetState(not_before=NOW + timedelta(hours=2))
+    for summary, cumulate in ((early, late), (late, early)):
+        planned = _plan(replace(NEW, datasets={SUMMARY: summary, CUMULATE: cumulate}))
+        assert planned.notices(ACCOUNT) == (Notice(ACCOUNT.appid, "a", "not_before", NOW + timedelta(hours=2)),)
+    kinds = [notice.kind for notice in Plan((), (), {}, {"a": Wait("x", NOW), "b": Wait("y", NOW)}).notices(ACCOUNT)]
+    assert kinds == ["x", "y"]
 
 
 def test_when_the_newest_days_are_done_their_gaps_are_left_to_the_next_run() -> None:
