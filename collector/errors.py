@@ -74,13 +74,15 @@ class DatabaseError(CollectorError):
 class LeaseHeldError(CollectorError):
     """Another run is at work in the database; `since` and `gone_until` are in the zone in which people read them.
 
-    `gone_until` is when the lease of a run ends that was cut off, as far as can be told: no process of it is there.
+    `gone_until` is when the lease of a run ends that may have been cut off: no process of it is seen on this host.
     """
 
     def __init__(
         self, *, command: str, run: str, host: str, pid: int, since: datetime, gone_until: datetime | None = None
     ) -> None:
-        gone = f" (its process is gone: if it was cut off, it is free at {gone_until:%H:%M:%S})" if gone_until else ""
+        gone = (
+            f" (no such process is here: if it was cut off, it is free at {gone_until:%H:%M:%S})" if gone_until else ""
+        )
         super().__init__(
             f"another run is at work: {command} {run} on {host} (pid {pid}) since {since:%Y-%m-%d %H:%M:%S} Beijing "
             f"time{gone}. Wait for it, or start with --wait"

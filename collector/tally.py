@@ -45,6 +45,7 @@ class Tally:
         self._ended: dict[str, AbstractSet[str | None]] = {}
         self._failures: dict[tuple[str, str | None], Failure] = {}
         self._notices: dict[tuple[str, str], Notice] = {}
+        self._held: dict[str, int] = {}
         self._silent: list[str] = []
         self._windows_left = 0
         self._client: Client | None = None
@@ -69,7 +70,10 @@ class Tally:
         return self._outcomes[account.appid] is not Outcome.SKIPPED and self._ended.get(account.appid) != set(DATASETS)
 
     def hold(self, account: Account, planned: Plan) -> None:
-        """Note what history of an account waits, and until when."""
+        """Note what history of an account waits, and until when; one that has failed waits for nothing."""
+        if self._outcomes[account.appid] is Outcome.FAILED:
+            return
+        self._held[account.appid] = planned.windows_held
         self._windows_left += planned.windows_held
         if any((account.appid, kind) in self._notices for kind in WAITS):
             return  # told already
@@ -86,7 +90,8 @@ class Tally:
             self._answered.add(appid)
         self._notices |= {(appid, notice.kind): notice for notice in result.notices}
         self.unreachable += result.unreachable
-        self._windows_left += result.windows_left
+        # Of the windows that one dataset left, most are those that were held of the other.
+        self._windows_left += max(0, result.windows_left - (self._held.get(appid, 0) if history else 0))
         if not history:
             self._silent += [result.account.name] if result.silent else []
             self.watch.account(result)

@@ -62,6 +62,7 @@ async def verify(
             foreign += found.foreign
             if found.differs or found.breaks or found.foreign:
                 findings.append(found)
+        at_work = at_work or (not repair and await is_held(database))  # what began meanwhile
     return Verified(len(appids), findings, foreign, repaired=repair, at_work=at_work)
 
 

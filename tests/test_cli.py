@@ -160,10 +160,10 @@ async def test_signals_that_come_together_count_as_one(tmp_path: Path, mongod: s
         while not sandbox.calls:  # noqa: ASYNC110 - it sets no event
             await asyncio.sleep(0.01)
         process.send_signal(signal.SIGTERM)
-        await asyncio.sleep(0.005)  # real time: else the kernel itself makes one of them
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGINT)  # of two of one kind the kernel itself might make one
         ended = await _ended(process)
-    assert (ended.code, ended.json["status"]) == (143, "stopped")
+    assert ended.code in (130, 143)
+    assert ended.json["status"] == "stopped"
 
 
 async def test_a_second_signal_ends_at_once(tmp_path: Path, mongod: str, database: Database) -> None:

@@ -345,6 +345,15 @@ async def test_a_backfill_out_of_quota_after_the_daily_job_says_that_it_continue
     assert {notice.kind for notice in result.notices} == {"daily_calls"}
 
 
+async def test_an_account_that_has_failed_waits_for_nothing(
+    clock: FakeClock, configured: Callable[..., Settings]
+) -> None:
+    world = World(size=1)
+    async with Sandbox(world, clock=clock.now, faults=Faults(broken_data={world.accounts[0].appid: 48001})) as sandbox:
+        result = await run(configured(sandbox, daily_calls=1), clock, since=NEWEST - 69 * ONE_DAY)
+    assert (len(result.failures), result.notices, result.windows_left) == (2, (), 0)
+
+
 async def test_accounts_that_a_backfill_did_not_reach_remember_its_since(
     clock: FakeClock, database: Database, configured: Callable[..., Settings], stop: Stop
 ) -> None:

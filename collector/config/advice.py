@@ -7,6 +7,7 @@ import stat
 import sys
 from collections.abc import Iterator, Sequence
 from datetime import date
+from itertools import product
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -150,8 +151,17 @@ def _classic_tokens(files: Sequence[File], accounts: Sequence[Account]) -> Itera
 
 def _names_for_secrets(files: Sequence[File]) -> Iterator[str]:
     """A shell would fill in `$ACME_SECRET`; here it would be the secret itself. It isn't shown: it might be one."""
+    what = "is a $ and a word, taken as it stands; a variable is written ${ACME_SECRET}"
     for document, file in files:
-        for place, entry in enumerate(file.accounts):
-            if isinstance(entry.secret, Secret) and _NAME.fullmatch(entry.secret.get_secret_value()):
-                where = document.where(("accounts", place, "secret"))
-                yield f"{where}: `secret` is a $ and a word, taken as it stands; a variable is written ${{ACME_SECRET}}"
+        lists = {"accounts": file.accounts, "components": file.components if isinstance(file, ConfigFile) else []}
+        for section, entries in lists.items():
+            for (place, entry), key in product(enumerate(entries), _SECRETS):
+                if _is_name(getattr(entry, key, None)):
+                    node = document.at((section, place, key))
+                    if _is_name(node.value):  # else a variable was filled in with it
+                        yield f"{document.path}:{node.line}: `{key}` {what}"
+
+
+def _is_name(value: object) -> bool:
+    text = value.get_secret_value() if isinstance(value, Secret) else value
+    return isinstance(text, str) and _NAME.fullmatch(text) is not None

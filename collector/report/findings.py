@@ -84,7 +84,7 @@ class Verified:
     """What `verify` found in the `checked` accounts: `findings` of those that have any.
 
     `foreign` counts the documents of `user_daily` that aren't of the collector's form, of whatever account. `at_work`
-    says that a run was at work when it began.
+    says that a run was at work meanwhile.
     """
 
     checked: int
@@ -121,7 +121,10 @@ class AccountGaps:
 
 
 def verified_json(verified: Verified) -> dict[str, object]:
-    """What `verify --json` prints: every account with findings; fields are added in later versions, never changed."""
+    """What `verify --json` prints: every account with findings; fields are added in later versions, never changed.
+
+    `at_work` stands there when a run was: what it had stored may not have been known yet.
+    """
     differing = verified.differing
     return {
         "exit": verified.exit,
@@ -136,6 +139,7 @@ def verified_json(verified: Verified) -> dict[str, object]:
             "breaks": sum(len(found.breaks) for found in verified.findings),
             "foreign": verified.foreign,
         },
+        **({"at_work": True} if verified.at_work else {}),
     }
 
 
@@ -275,7 +279,7 @@ def _next_step(verified: Verified, lost_days: int) -> str:
     fetch = f"run `collector run` to fetch {counted(lost_days, 'day')} again" if lost_days else ""
     if verified.repaired:
         return f"{checked} verified, {differing:,} repaired.{f' Now {fetch}.' if fetch else ''}"
-    if verified.at_work:
+    if verified.at_work and not any(found.damaged or found.lost_days for found in verified.differing):
         return (
             f"{checked} verified, {differing:,} to repair. But a run is at work, and what it stores isn't known at "
             "once: verify again when it has ended."

@@ -180,6 +180,7 @@ class Route:
         that are cut or no JSON object or lack the key, `ApiError` for an errcode other than 0, `CallError`
         for any other HTTP status, `OriginError` when the proxy's address can't be read.
         """
+        await in_step()
         proxy = address_of(await self._secrets.read(self.proxy)) if self.proxy else None
         if request.kind is CallKind.DATA:
             self.client.calls += 1
@@ -198,7 +199,6 @@ class Route:
         try:
             if request.kind is CallKind.DATA or not query:  # it will be asked at again
                 address, query = _address(host + request.path, tuple(request.query.items())), None
-            await in_step()
             async with self.client.slots:
                 response = await self.client.session.request(
                     request.method,

@@ -172,7 +172,14 @@ def test_a_variable_without_its_braces_is_a_warning_that_doesnt_show_it(loaded: 
     assert loaded(ONE.replace("secret: s", "secret: $ACME_SECRET")).warnings == (
         "accounts.yaml:1: `secret` is a $ and a word, taken as it stands; a variable is written ${ACME_SECRET}",
     )
-    assert loaded(VARIABLE, {"S": "5$x"}).warnings == ()
+    for secret in ("5$x", "$x"):
+        assert loaded(VARIABLE, {"S": secret}).warnings == ()
+
+
+def test_so_it_is_of_a_platforms_secrets(loaded: Callable[..., Settings]) -> None:
+    platform = "components: [{name: c, appid: wx00000000000000c0, secret: '${S}', verify_ticket: $TICKET}]"
+    (warning,) = loaded(VARIABLE + platform, {"S": "s"}).warnings
+    assert warning.startswith("accounts.yaml:2: `verify_ticket` is a $ and a word")
 
 
 @pytest.mark.parametrize(

@@ -140,7 +140,9 @@ async def test_a_holder_whose_process_is_gone_is_told_with_the_end_of_its_lease(
     with pytest.raises(LeaseHeldError) as refused:
         async with taking():
             pytest.fail("it isn't free")
-    assert "Beijing time (its process is gone: if it was cut off, it is free at 08:00:00). Wait" in str(refused.value)
+    assert "Beijing time (no such process is here: if it was cut off, it is free at 08:00:00). Wait" in str(
+        refused.value
+    )
 
 
 async def test_a_lease_that_ran_out_is_taken_over(database: Database, taking: Taking) -> None:

@@ -395,12 +395,14 @@ OTHER_VERSION = "the data is of another version of MongoDB: name that one's mong
             """echo '{"s":"E", "msg":"No space left on device"}'; exit 14""",
             'exit 14: "No space left on device"}; make room on that disk',
         ),
+        ("exit 1", "exit 1: not a word in its log; see that SCRIPT is a mongod, and runs"),
         ("echo one; echo two; echo three; exit 2", "exit 2: two three; mend what HOME/mongod.log tells"),
     ],
 )
 async def test_a_failed_start_is_an_error_with_its_remedy(home: Path, tmp_path: Path, script: str, said: str) -> None:
     whole = f"the local mongod failed as it started: {said}, {MONGODB_OF_YOURS}"
-    assert await error_of(home, program(tmp_path / "mongod", script)) == whole.replace("HOME", str(home))
+    told = whole.replace("HOME", str(home)).replace("SCRIPT", str(tmp_path / "mongod"))
+    assert await error_of(home, program(tmp_path / "mongod", script)) == told
 
 
 async def test_a_program_that_cannot_run_is_an_error(home: Path, tmp_path: Path) -> None:
