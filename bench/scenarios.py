@@ -60,7 +60,7 @@ class Bench:
 def history(bench: Bench) -> Outcome:
     """All fill the past of the same accounts, two years of it in full; the collector also with its usual workers."""
     amount = bench.scale.history
-    contestants = {**EVEN, WECHATPY: THREADS, COLLECTOR_64: 64}
+    contestants = {**EVEN, WECHATPY: THREADS, COLLECTOR_64: WORKERS}
     with server() as listening:
         job = bench.job(listening.url, amount)
         found = contest(bench.site, listening, job, contestants, rounds=amount.rounds)

@@ -15,7 +15,21 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from collector.cli_config import app as config_commands
-from collector.options import Config, Json, LogForm, Names, Quiet, Shown, Tags, Verbose, chosen, shown_as
+from collector.options import (
+    Config,
+    DryRun,
+    Json,
+    LogForm,
+    Names,
+    Quiet,
+    Shown,
+    Tags,
+    Verbose,
+    Wait,
+    chosen,
+    day,
+    shown_as,
+)
 from collector.terminal import LogFormat, complain, pretty, run_at_once, run_to_the_end, say
 
 if TYPE_CHECKING:  # the rest of the collector is imported by the commands that need it
@@ -50,20 +64,6 @@ def _collector(
         raise typer.Exit
 
 
-def _day(text: str) -> date:
-    try:
-        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).date()
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is no day: write it as 2026-01-31") from None
-
-
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be asked, and ask nothing.")]
-Wait = Annotated[
-    float,
-    typer.Option("--wait", min=0, metavar="[SECONDS]", show_default=False, help="Wait for another run to end: 600 s."),
-]
-
-
 @app.command()
 def run(
     wait: Wait = 0.0,
@@ -90,9 +90,9 @@ def run(
 
 @app.command()
 def backfill(
-    since: Annotated[date, typer.Option("--since", parser=_day, metavar="DAY", help="The oldest day wanted.")],
+    since: Annotated[date, typer.Option("--since", parser=day, metavar="DAY", help="The oldest day wanted.")],
     until: Annotated[
-        date | None, typer.Option("--until", parser=_day, metavar="DAY", help="The newest day wanted. Default: all.")
+        date | None, typer.Option("--until", parser=day, metavar="DAY", help="The newest day wanted. Default: all.")
     ] = None,
     refetch: Annotated[bool, typer.Option("--refetch", help="Ask for days again that are stored.")] = False,
     exhaustive: Annotated[
@@ -311,12 +311,13 @@ def _target(settings: Settings, **history: Any) -> Target:
 def _do(settings: Settings, job: Job, shown: Shown) -> NoReturn:
     """The run itself; the exit code is its result's. Quiet, it says nothing of another run either: nothing failed."""
     from collector.errors import LeaseHeldError
+    from collector.model import ExitCode
 
     try:
         result = run_to_the_end(partial(_collect, settings, job, quiet=shown.quiet))
     except LeaseHeldError:
         if shown.quiet:
-            raise typer.Exit(11) from None
+            raise typer.Exit(ExitCode.LEASE) from None
         raise
     _print_result(result, shown)
     raise typer.Exit(result.exit)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
@@ -37,6 +37,19 @@ Verbose = Annotated[
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print failures alone.")]
 LogForm = Annotated[LogFormat, typer.Option("--log-format", help="The form of the log on stderr.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be asked, and ask nothing.")]
+Wait = Annotated[
+    float,
+    typer.Option("--wait", min=0, metavar="[SECONDS]", show_default=False, help="Wait for another run to end: 600 s."),
+]
+
+
+def day(text: str) -> date:
+    """The day of a `--since` or `--until`. Raises `typer.BadParameter` for what is none."""
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).date()
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no day: write it as 2026-01-31") from None
 
 
 class Shown(NamedTuple):
