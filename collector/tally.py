@@ -30,6 +30,9 @@ _LOOK = "MongoDB refused a write: look into its log"
 WAITS = ("quota", "daily_calls", "not_before", "ip_refused")
 """The kinds of notices that say why a dataset of an account isn't asked now."""
 
+SOUND = (Outcome.OK, Outcome.PENDING)
+"""How accounts come out that nothing kept from being asked."""
+
 
 class Tally:
     """The outcome of each account, what failed, what waits, and the counts of the client and the writer."""
@@ -70,8 +73,8 @@ class Tally:
         return self._outcomes[account.appid] is not Outcome.SKIPPED and self._ended.get(account.appid) != set(DATASETS)
 
     def hold(self, account: Account, planned: Plan) -> None:
-        """Note what history of an account waits, and until when; one that has failed waits for nothing."""
-        if self._outcomes[account.appid] is Outcome.FAILED:
+        """Note what history of an account waits, and until when; one that didn't get through waits for nothing."""
+        if self._outcomes[account.appid] not in SOUND:
             return
         self._held[account.appid] = planned.windows_held
         self._windows_left += planned.windows_held
@@ -129,7 +132,7 @@ class Tally:
         client, writer = self._client, self._writer
         rejected = writer.rejected if writer else {}
         unsaved = dict.fromkeys(writer.unsaved if writer else (), Outcome.SKIPPED)
-        sound = {appid for appid, outcome in self._outcomes.items() if outcome in (Outcome.OK, Outcome.PENDING)}
+        sound = {appid for appid, outcome in self._outcomes.items() if outcome in SOUND}
         outcomes = Counter({**self._outcomes, **unsaved, **dict.fromkeys(rejected, Outcome.FAILED)}.values())
         return RunResult(
             run=run,

@@ -24,6 +24,14 @@ def tally() -> Tally:
     return found
 
 
+@pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.SKIPPED])
+def test_what_an_account_lacks_that_did_not_get_through_is_not_said_to_wait(tally: Tally, outcome: Outcome) -> None:
+    tally.add(AccountResult(ACCOUNT, outcome), history=False)
+    tally.hold(ACCOUNT, HELD)
+    result = tally.result("run", error=None, stopped_by=None)
+    assert (result.windows_left, result.notices) == (0, ())
+
+
 @pytest.mark.parametrize(("left", "counted"), [(0, 9), (7, 9), (9, 9), (12, 12)])
 def test_a_window_that_both_datasets_have_left_counts_once(tally: Tally, left: int, counted: int) -> None:
     tally.hold(ACCOUNT, HELD)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from motor.motor_asyncio import AsyncIOMotorCollection
 from support import FakeClock, run, settings_of, stored, truth
 
 from collector.collect import target_of
@@ -197,6 +199,25 @@ async def test_while_a_run_is_at_work_what_is_unknown_is_said_to_be_its(
         "verify again when it has ended."
     )
     assert not (await collected.verify()).at_work
+
+
+@pytest.mark.parametrize("ends", [False, True])
+async def test_a_run_that_begins_or_ends_meanwhile_was_at_work_too(
+    collected: Collected, database: Database, monkeypatch: pytest.MonkeyPatch, ends: bool
+) -> None:
+    """Once the command has begun, and before it looks at accounts, it counts documents that belong to none."""
+    counting = AsyncIOMotorCollection.count_documents
+    async with AsyncExitStack() as stack:
+        held = lease(database, "20261124T023010Z-aaaaaa", "run", on_lost=print)
+
+        async def count(self: Any, *asked: Any) -> int:
+            await (stack.aclose() if ends else stack.enter_async_context(held))
+            return int(await counting(self, *asked))
+
+        monkeypatch.setattr(AsyncIOMotorCollection, "count_documents", count)
+        if ends:
+            await stack.enter_async_context(held)
+        assert (await collected.verify()).at_work
 
 
 async def test_an_account_without_a_state_gets_one_that_bears_the_name_of_its_documents(

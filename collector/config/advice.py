@@ -7,7 +7,6 @@ import stat
 import sys
 from collections.abc import Iterator, Sequence
 from datetime import date
-from itertools import product
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,7 +15,7 @@ from collector.config.schema import AccountsFile, ConfigFile
 from collector.config.variables import without_variables
 from collector.config.yamlfile import Document, Location, Node
 from collector.days import FIRST_DAY
-from collector.model import Account, Secret, TokenKind
+from collector.model import Account, TokenKind
 
 File = tuple[Document, AccountsFile]
 
@@ -43,24 +42,24 @@ def _readable_secrets(files: Sequence[File]) -> Iterator[str]:
     for document, _ in files:
         if not document.mode & stat.S_IROTH:
             continue
-        path, line = document.path, next(_literal_secrets(Node(1, document.entries), ""), None)
+        path, texts = document.path, _texts(Node(1, document.entries), "")
+        line = next((line for line, key, text in texts if _is_literal(text, key)), None)
         if line:
             yield f"{path}:{line}: others can read this file and its secrets; run chmod o-r {path}"
 
 
-def _literal_secrets(node: Node, key: str) -> Iterator[int]:
-    """The lines of the secrets at `node`, to which `key` leads, that the file itself holds."""
+def _texts(node: Node, key: str) -> Iterator[tuple[int, str, str]]:
+    """Line, key and text of all that is written at `node`, to which `key` leads; headers have `_HEADER` for a key."""
     match node.value:
         case str(text):
-            if _is_literal(text, key):
-                yield node.line
+            yield node.line, key, text
         case list(items):
             for item in items:
-                yield from _literal_secrets(item, "")
+                yield from _texts(item, "")
         case entries:
             for name, entry in entries.items():
                 is_header = key == "headers" and name.lower() not in _PLAIN_HEADERS
-                yield from _literal_secrets(entry, _HEADER if is_header else name)
+                yield from _texts(entry, _HEADER if is_header else name)
 
 
 def _is_literal(text: str, key: str) -> bool:
@@ -151,17 +150,8 @@ def _classic_tokens(files: Sequence[File], accounts: Sequence[Account]) -> Itera
 
 def _names_for_secrets(files: Sequence[File]) -> Iterator[str]:
     """A shell would fill in `$ACME_SECRET`; here it would be the secret itself. It isn't shown: it might be one."""
-    what = "is a $ and a word, taken as it stands; a variable is written ${ACME_SECRET}"
-    for document, file in files:
-        lists = {"accounts": file.accounts, "components": file.components if isinstance(file, ConfigFile) else []}
-        for section, entries in lists.items():
-            for (place, entry), key in product(enumerate(entries), _SECRETS):
-                if _is_name(getattr(entry, key, None)):
-                    node = document.at((section, place, key))
-                    if _is_name(node.value):  # else a variable was filled in with it
-                        yield f"{document.path}:{node.line}: `{key}` {what}"
-
-
-def _is_name(value: object) -> bool:
-    text = value.get_secret_value() if isinstance(value, Secret) else value
-    return isinstance(text, str) and _NAME.fullmatch(text) is not None
+    for document, _ in files:
+        for line, key, text in _texts(Node(1, document.entries), ""):
+            if key in _SECRETS and _NAME.fullmatch(text):
+                what = "is a $ and a word, taken as it stands; a variable is written ${ACME_SECRET}"
+                yield f"{document.path}:{line}: `{key}` {what}"

@@ -66,7 +66,7 @@ def as_table(plans: Sequence[Planned]) -> str:
         "\n".join(lines),
         totals,
         waiting([notice for planned in plans for notice in planned.notices]),
-        f"History: {counted(held, 'window')} {'waits' if held == 1 else 'wait'} with that." if held else "",
+        f"History waits with that: {counted(held, 'window')}." if held else "",
     ]
     return "\n\n".join(part for part in parts if part)
 

@@ -174,6 +174,7 @@ def test_a_variable_without_its_braces_is_a_warning_that_doesnt_show_it(loaded: 
     )
     for secret in ("5$x", "$x"):
         assert loaded(VARIABLE, {"S": secret}).warnings == ()
+    assert loaded(ONE.replace("name: a", "name: $a")).warnings == ()
 
 
 def test_so_it_is_of_a_platforms_secrets(loaded: Callable[..., Settings]) -> None:

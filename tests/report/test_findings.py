@@ -187,3 +187,19 @@ def test_the_json_of_gaps_is_what_each_account_gets_added() -> None:
             "lost_days": 0,
         },
     }
+
+
+UNKNOWN = AccountFindings("wxc", "c", {"user_cumulate": Difference(unknown=DAY)})
+
+
+def test_what_a_run_at_work_explains_is_to_be_looked_at_again_and_what_it_does_not_is_to_be_repaired() -> None:
+    again, repair = "verify again when it has ended.", "Repair with `collector verify --repair`"
+    assert verified_text(Verified(3, [UNKNOWN], at_work=True)).endswith(again)
+    for found in (DIFFERING, DAMAGED):
+        assert repair in verified_text(Verified(3, [UNKNOWN, found], at_work=True))
+    assert repair in verified_text(Verified(3, [UNKNOWN]))
+
+
+def test_json_says_so_where_a_run_was_at_work() -> None:
+    assert verified_json(Verified(3, [UNKNOWN], at_work=True))["at_work"] is True
+    assert "at_work" not in verified_json(Verified(3, [UNKNOWN]))

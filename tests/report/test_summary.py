@@ -197,7 +197,7 @@ def test_a_plan_tells_who_waits_instead_of_nothing_missing() -> None:
         "  1 account: the calls of the day that daily_calls allows are used up, until 2026-11-25 00:00 Beijing time\n"
         "    b\n"
         "\n"
-        "History: 11 windows wait with that."
+        "History waits with that: 11 windows."
     )
     accounts = cast("list[dict[str, Any]]", planned.as_json([PLANS[0], WAITING])["accounts"])
     assert (accounts[1]["windows_held"], [wait["kind"] for wait in accounts[1]["waits"]]) == (11, ["daily_calls"])
