@@ -1,5 +1,5 @@
 """`python -m collector` is the command `collector`."""
 
-from collector.cli import main
+from collector.cli.app import main
 
 main()

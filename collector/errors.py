@@ -31,11 +31,6 @@ from datetime import datetime
 from enum import StrEnum
 
 
-def printable(text: object, most: int = 500) -> str:
-    """A text from outside as it can be logged, stored and shown: no control characters, no halves of characters."""
-    return "".join(letter if letter.isprintable() else " " for letter in str(text)[:most])
-
-
 class CollectorError(Exception):
     """The base of all errors that the collector raises on purpose."""
 

@@ -22,10 +22,10 @@ from aiohttp import ClientResponse
 from hypothesis import Phase, settings
 from support import Advance, FakeClock
 
-from collector.model import Account, Rate, Secret
+from collector.model.accounts import Account, Rate, Secret
+from collector.runtime import Stop
 from collector.store.database import Database, open_database
 from collector.store.local import local_mongod
-from collector.wechat.waits import Stop
 
 # This machine's speed is no rule of ours, and explanations of failures cost minutes.
 PHASES = tuple(phase for phase in Phase if phase is not Phase.explain)

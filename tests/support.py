@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from collector import config
-from collector.collect import Job, collect, target_of
+from collector.commands.collect import Job, collect, target_of
 from collector.config import Settings
-from collector.model import RunResult, Secret
-from collector.report.watch import Watch
+from collector.console.progress import Watch
+from collector.model.accounts import Secret
+from collector.model.results import RunResult
+from collector.runtime import Clock, Stop
 from collector.sandbox import Sandbox, World
 from collector.store.database import USER_DAILY, Database
-from collector.wechat.waits import Clock, Stop
 
 Advance = Callable[[float], Awaitable[None]]
 Documents = dict[tuple[str, str], dict[str, Any]]

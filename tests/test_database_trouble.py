@@ -28,12 +28,15 @@ from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 from support import FakeClock, run, settings_of, stored, truth
 
-from collector.collect import target_of
+from collector.commands.collect import target_of
+from collector.commands.verify import verify
+from collector.completeness.datasets import CUMULATE, SUMMARY
 from collector.config import Selection, Settings
-from collector.datasets import CUMULATE, SUMMARY
-from collector.days import ONE_DAY, Window
-from collector.model import AccountResult, AccountState, Day, Outcome, Rate, Secret, Update
-from collector.report.watch import Watch
+from collector.console.progress import Watch
+from collector.model.accounts import Rate, Secret
+from collector.model.days import ONE_DAY, Window
+from collector.model.results import AccountResult, Outcome
+from collector.model.state import AccountState, Day, Update
 from collector.sandbox import Sandbox, World
 from collector.store import database as database_module
 from collector.store import writer as writer_module
@@ -42,7 +45,6 @@ from collector.store.leases import LEASES
 from collector.store.local import find_mongod
 from collector.store.state import ACCOUNTS, from_document
 from collector.store.writer import Writer
-from collector.verify import verify
 
 NEWEST = date(2026, 11, 23)
 LAST_WEEK = Window(NEWEST - 6 * ONE_DAY, NEWEST)

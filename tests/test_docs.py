@@ -17,14 +17,16 @@ import pytest
 import typer.main
 from support import FakeClock
 
-from collector import commands, config
-from collector.check import check
-from collector.cli import app
+from collector import config
+from collector.cli.app import app
+from collector.commands.check import check
 from collector.config import Selection
+from collector.console.check import as_text
 from collector.errors import CollectorError
-from collector.model import Outcome
-from collector.report.checked import AccountCheck, Checks, Verdict, as_text
+from collector.model.findings import AccountCheck, Checks, Verdict
+from collector.model.results import Outcome
 from collector.sandbox import Faults, Sandbox, TokenServerFault, World
+from collector.secrets import commands
 from collector.store.database import Database
 
 ROOT = Path(__file__).parents[1]

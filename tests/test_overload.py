@@ -18,15 +18,16 @@ from typing import Any
 import pytest
 from support import FakeClock, run, settings_of, stored, truth
 
-from collector import connect
 from collector.config import Settings
-from collector.days import ONE_DAY, Window
-from collector.model import Rate, Update
+from collector.model.accounts import Rate
+from collector.model.days import ONE_DAY, Window
+from collector.model.state import Update
+from collector.run import connect
 from collector.sandbox import Sandbox, World
 from collector.store import writer as writer_module
 from collector.store.database import Database
 from collector.store.writer import Writer
-from collector.wechat.account import MOST_IN_FLIGHT
+from collector.wechat.api import MOST_IN_FLIGHT
 
 NEWEST = date(2026, 11, 23)
 MANY = int(os.environ.get("COLLECTOR_OVERLOAD_ACCOUNTS", "1000"))

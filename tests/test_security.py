@@ -27,19 +27,19 @@ from support import FakeClock, run
 from tls import TlsServer, Tunnel, pem_file
 
 from collector import config
-from collector.addresses import is_loopback, mongodb_risk
-from collector.cli import app
+from collector.cli.app import app
 from collector.config import Settings
 from collector.errors import CallError, CallKind, ConfigError, DatabaseError, HostError, OriginError
-from collector.model import FromFile, FromUrl, Secret
-from collector.secrets import Secrets
+from collector.model.accounts import FromFile, FromUrl, Secret
+from collector.runtime import Stop
+from collector.secrets.addresses import is_loopback, mongodb_risk
+from collector.secrets.reader import Secrets
 from collector.store import database as database_module
 from collector.store.database import Database, open_database
 from collector.store.local import local_mongod
 from collector.wechat.answers import Request
 from collector.wechat.client import Client, Route
-from collector.wechat.outside import Outside
-from collector.wechat.waits import Stop
+from collector.wechat.external_tokens import Outside
 
 ROOT = Path(__file__).parents[1]
 NOW = datetime(2026, 11, 24, 2, 30, tzinfo=UTC)

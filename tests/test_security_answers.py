@@ -20,11 +20,13 @@ import pytest
 from fuzz.server import Asked, Server
 from support import FakeClock
 
-from collector.datasets import CUMULATE, DATASETS, SUMMARY, fold
-from collector.days import Window
+from collector.completeness.datasets import CUMULATE, DATASETS, SUMMARY, fold
 from collector.errors import CallKind, DatabaseError, LeaseHeldError, RowError
-from collector.model import AccountState, Component, Day, FromCommand, Update
-from collector.secrets import Secrets
+from collector.model.accounts import Component, FromCommand
+from collector.model.days import Window
+from collector.model.state import AccountState, Day, Update
+from collector.runtime import Stop
+from collector.secrets.reader import Secrets
 from collector.store.database import USER_DAILY, Database, prepare
 from collector.store.leases import lease
 from collector.store.state import ACCOUNTS, load
@@ -32,7 +34,6 @@ from collector.store.writer import Writer
 from collector.wechat.answers import Request
 from collector.wechat.client import Client, Route
 from collector.wechat.component import ComponentApi
-from collector.wechat.waits import Stop
 
 NOW = datetime(2026, 11, 24, 2, 30, tzinfo=UTC)
 DAY = date(2026, 11, 23)

@@ -20,11 +20,11 @@ import pytest
 from proxy import Proxy
 from support import Documents, stored, truth
 
-from collector.days import Window, newest_published
-from collector.model import Secret
+from collector.model.accounts import Secret
+from collector.model.days import Window, newest_published
+from collector.runtime import Clock
 from collector.sandbox import Faults, Sandbox, TokenServerFault, World
 from collector.store.database import open_database
-from collector.wechat.waits import Clock
 
 WORLD = World(size=27)
 FETCH = """import os, sys, urllib.request

@@ -10,12 +10,12 @@ from datetime import date
 from typing import Any
 from urllib.parse import urlsplit
 
-from collector.addresses import is_loopback, mongodb_risk
 from collector.config.schema import AccountsFile, ConfigFile
 from collector.config.variables import without_variables
 from collector.config.yamlfile import Document, Location, Node
-from collector.days import FIRST_DAY
-from collector.model import Account, TokenKind
+from collector.model.accounts import Account, TokenKind
+from collector.model.days import FIRST_DAY
+from collector.secrets.addresses import is_loopback, mongodb_risk
 
 File = tuple[Document, AccountsFile]
 

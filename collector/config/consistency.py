@@ -14,7 +14,7 @@ from collector.config.schema import SECRET_WAYS, SECTIONS, TOKEN_WAYS
 from collector.config.validation import close_to
 from collector.config.yamlfile import Document, Location
 from collector.errors import Fault
-from collector.model import TokenKind
+from collector.model.accounts import TokenKind
 
 Entry = tuple[Document, Location, dict[str, Any]]
 """A mapping of a file, and where it stands."""

@@ -13,7 +13,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from collector.config.forms import Section
 from collector.config.schema import ConfigFile
 from collector.errors import ConfigError, Fault
-from collector.model import Rate
+from collector.model.accounts import Rate
 
 _VARIABLE = {"type": "string", "pattern": r"\$\{"}
 _NOT_ANY_TEXT = frozenset({"int", "float", "bool", "date", "enum"})

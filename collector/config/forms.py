@@ -27,7 +27,16 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
 from collector.config.texts import UNFIT, server_address, written
-from collector.model import FromCommand, FromComponent, FromCredential, FromFile, FromUrl, Origin, Secret, TokenKind
+from collector.model.accounts import (
+    FromCommand,
+    FromComponent,
+    FromCredential,
+    FromFile,
+    FromUrl,
+    Origin,
+    Secret,
+    TokenKind,
+)
 
 Name = Annotated[str, StringConstraints(max_length=100, pattern=r"^\P{Cc}*[^\s\p{Cc}]\P{Cc}*$")]
 

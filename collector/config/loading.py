@@ -15,9 +15,9 @@ from collector.config.forms import Section
 from collector.config.schema import AccountsFile, ApiSettings, ConfigFile, Defaults, MongoSettings, RunSettings
 from collector.config.validation import validate
 from collector.config.yamlfile import Document
-from collector.days import FIRST_DAY, beijing_day
 from collector.errors import ConfigError, Fault
-from collector.model import Account, Component, FromComponent
+from collector.model.accounts import Account, Component, FromComponent
+from collector.model.days import FIRST_DAY, beijing_day
 
 _SectionT = TypeVar("_SectionT", bound=Section)
 

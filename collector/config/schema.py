@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, Str
 
 from collector.config.forms import COMPONENT_TOKEN, TICKET, TOKEN, BlankAs, Name, Section, secret_forms
 from collector.config.texts import RATE, UNFIT, host_address, parse_rate, up_to_today, written
-from collector.model import FromCommand, FromUrl, Origin, Rate, TokenKind, TokenOrigin
+from collector.model.accounts import FromCommand, FromUrl, Origin, Rate, TokenKind, TokenOrigin
 
 _NAME_AND_HOSTS = rf"(?:[^{UNFIT}@/?]*@)?[^{UNFIT}@/?]+"
 _MONGODB_URI = rf"mongodb(?:\+srv)?://{_NAME_AND_HOSTS}(?:[/?][^{UNFIT}@]*)?"

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from collector.errors import UsageError
-from collector.model import Account
+from collector.model.accounts import Account
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from collector.config.consistency import duplicates
 from collector.config.loading import in_order
 from collector.config.validation import close_to, complaints
 from collector.errors import ConfigError, Fault
-from collector.files import private_folder
+from collector.secrets.files import private_folder
 
 _TEXTS = ("name", "appid", "secret")
 _COLUMNS = (*_TEXTS, "tags")

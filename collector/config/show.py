@@ -9,7 +9,7 @@ from typing import Any
 
 from collector.config import yamlfile
 from collector.config.loading import Settings
-from collector.model import (
+from collector.model.accounts import (
     Account,
     Component,
     FromCommand,

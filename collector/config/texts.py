@@ -8,7 +8,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import BeforeValidator, ValidationInfo
 
-from collector.model import Rate
+from collector.model.accounts import Rate
 
 UNFIT = r"\s\x00-\x1f\x7f\ud800-\udfff"
 """What no secret or address holds. Bytes of the environment that aren't UTF-8 come as lone surrogates."""

@@ -20,11 +20,12 @@ from pymongo.errors import (
     PyMongoError,
 )
 
-from collector.addresses import mongodb_risk
-from collector.errors import ConfigError, DatabaseError, Fault, OriginError, printable
-from collector.model import Origin, Secret
-from collector.secrets import Secrets
+from collector.errors import ConfigError, DatabaseError, Fault, OriginError
+from collector.model.accounts import Origin, Secret
+from collector.secrets.addresses import mongodb_risk
+from collector.secrets.reader import Secrets
 from collector.store.local import local_mongod
+from collector.text import printable
 
 T = TypeVar("T")
 log = structlog.get_logger()

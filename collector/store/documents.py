@@ -8,7 +8,7 @@ from typing import Any
 
 from motor.motor_asyncio import AsyncIOMotorCollection
 
-from collector.model import AccountState
+from collector.model.state import AccountState
 from collector.store.database import AS_IT_IS, USER_DAILY, Database, Document, translated
 from collector.store.state import ACCOUNTS, OURS, VERSION, from_document, replacement
 

@@ -23,9 +23,10 @@ import structlog
 from pymongo import ReturnDocument
 from pymongo.errors import PyMongoError
 
-from collector.days import BEIJING
-from collector.errors import DatabaseError, LeaseHeldError, printable
+from collector.errors import DatabaseError, LeaseHeldError
+from collector.model.days import BEIJING
 from collector.store.database import Database, Document, translated
+from collector.text import printable
 
 log = structlog.get_logger()
 

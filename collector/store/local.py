@@ -33,7 +33,7 @@ from urllib.parse import quote
 import platformdirs
 
 from collector.errors import DatabaseError
-from collector.files import private_file, private_folder
+from collector.secrets.files import private_file, private_folder
 
 if sys.platform != "win32":  # Windows lacks it, and gets a clear error from `local_mongod`
     import fcntl

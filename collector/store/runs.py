@@ -24,7 +24,7 @@ from datetime import datetime
 
 from pymongo import ASCENDING, IndexModel
 
-from collector.model import RunResult
+from collector.model.results import RunResult
 from collector.store.database import Database, Document, translated
 
 RUNS = "runs"

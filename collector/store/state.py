@@ -22,9 +22,9 @@ from typing import Any
 import structlog
 from pymongo import ReplaceOne
 
-from collector.days import Days, Window
-from collector.errors import DatabaseError, printable
-from collector.model import AccountState, Authorizer, DatasetState, Trouble
+from collector.errors import DatabaseError
+from collector.model.days import Days, Window
+from collector.model.state import AccountState, Authorizer, DatasetState, Trouble
 from collector.store.database import (
     AS_IT_IS,
     FAILED_VALIDATION,
@@ -35,6 +35,7 @@ from collector.store.database import (
     outlasting,
     translated,
 )
+from collector.text import printable
 
 log = structlog.get_logger()
 

@@ -16,7 +16,7 @@ from motor.motor_asyncio import AsyncIOMotorCollection
 from pymongo import ReplaceOne, UpdateOne
 from pymongo.errors import BulkWriteError, ConnectionFailure
 
-from collector.model import AccountState, Day, Update
+from collector.model.state import AccountState, Day, Update
 from collector.store.database import USER_DAILY, Database, Document, outlasting
 from collector.store.state import ACCOUNTS, replacement
 

@@ -10,7 +10,8 @@ from typing import Any, Final, NoReturn, TypeGuard
 
 import orjson
 
-from collector.errors import CallKind, TransientError, printable
+from collector.errors import CallKind, TransientError
+from collector.text import printable
 from collector.wechat.errcodes import api_error
 
 MOST_ERRCODE = 10**9

@@ -23,10 +23,10 @@ import structlog
 from yarl import URL
 
 from collector.errors import CallError, CallKind, HostError, OriginError, Reaction, TransientError
-from collector.model import Origin, Secret
-from collector.secrets import Secrets
+from collector.model.accounts import Origin, Secret
+from collector.runtime import Stop, in_step
+from collector.secrets.reader import Secrets
 from collector.wechat.answers import Request, answer_in
-from collector.wechat.waits import Stop, in_step
 
 log = structlog.get_logger()
 T = TypeVar("T")

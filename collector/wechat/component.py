@@ -15,13 +15,14 @@ from typing import Any, ClassVar, TypeVar
 import structlog
 
 from collector.errors import ApiError, CallError, CallKind, ComponentError, OriginError, Reaction, TransientError
-from collector.model import Account, Authorizer, Component, FromCommand, FromUrl, Origin, Secret
-from collector.secrets import Secrets
+from collector.model.accounts import Account, Component, FromCommand, FromUrl, Origin, Secret
+from collector.model.state import Authorizer
+from collector.runtime import Clock
+from collector.secrets.reader import Secrets
 from collector.wechat.answers import Request, is_token
 from collector.wechat.client import Route
-from collector.wechat.outside import Outside, fetched, value_in
+from collector.wechat.external_tokens import Outside, fetched, value_in
 from collector.wechat.tokens import Grant, Source, Token, Tokens, granted
-from collector.wechat.waits import Clock
 
 log = structlog.get_logger()
 T = TypeVar("T")

@@ -13,10 +13,10 @@ from time import monotonic
 
 from asyncio_throttle import Throttler
 
-from collector.days import beijing_day
 from collector.errors import BudgetError
-from collector.model import Rate
-from collector.wechat.waits import Clock, Stop
+from collector.model.accounts import Rate
+from collector.model.days import beijing_day
+from collector.runtime import Clock, Stop
 
 MOST_SLOWDOWNS = 3
 """How often a run halves an account's rate before it leaves the rest to the next run."""

@@ -14,12 +14,12 @@ from datetime import datetime, timedelta
 from typing import Any, ClassVar, Protocol, TypeVar
 
 from collector.errors import ApiError, CallError, CallKind, OriginError, Reaction, TransientError
-from collector.model import Account, Secret
-from collector.secrets import Secrets
+from collector.model.accounts import Account, Secret
+from collector.runtime import Clock
+from collector.secrets.reader import Secrets
 from collector.wechat.answers import Request, is_token
 from collector.wechat.client import Client, Route
 from collector.wechat.errcodes import ROTATING_HINT
-from collector.wechat.waits import Clock
 
 T = TypeVar("T")
 

@@ -17,7 +17,7 @@ from chaos.replicas import replica_set
 from chaos.report import line, table
 from chaos.storm import Outcome, storm
 
-from collector.terminal import say
+from collector.cli.terminal import say
 
 MOST_TOLD = 20
 

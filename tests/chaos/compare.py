@@ -9,7 +9,7 @@ from typing import Any
 
 from support import Documents, truth
 
-from collector.days import ONE_DAY, Window
+from collector.model.days import ONE_DAY, Window
 from collector.sandbox import World
 from collector.store.database import Database
 from collector.store.leases import LEASES

@@ -33,7 +33,7 @@ import pymongo.common
 import time_machine
 from chaos.processes import end_with_parent
 
-from collector.cli import main as collector
+from collector.cli.app import main as collector
 from collector.store import database
 
 HURRY = 10
@@ -44,8 +44,8 @@ _BOOTED = time.time() - time.monotonic()
 """The instant from which the monotonic clock counts, which no travel in time moves."""
 
 _IMPORTED = (
-    *("collector.collect", "collector.connect", "collector.verify", "collector.wechat.waits"),
-    *("collector.report.progress", "collector.report.summary", "collector.report.findings", "rich.console", "uvloop"),
+    *("collector.commands.collect", "collector.run.connect", "collector.commands.verify", "collector.runtime"),
+    *("collector.console.progress", "collector.console.summary", "collector.console.verify", "rich.console", "uvloop"),
 )
 
 

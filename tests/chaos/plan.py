@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 
-from collector.days import BEIJING, ONE_DAY
+from collector.model.days import BEIJING, ONE_DAY
 from collector.sandbox import Fault, Faults, Limits, TokenServerFault, World
 
 BORDERS = (time(23, 59, 57), time(7, 59, 57), time(11, 59, 57))

@@ -15,7 +15,7 @@ from chaos.replicas import ReplicaSet
 from pymongo import WriteConcern
 from pymongo.errors import PyMongoError
 
-from collector.model import ExitCode
+from collector.model.results import ExitCode
 from collector.store.leases import LEASES
 
 ONE = WriteConcern(1)

@@ -24,8 +24,8 @@ from chaos.site import Site
 from pymongo.errors import PyMongoError
 from support import stored
 
-from collector.days import BEIJING, ONE_DAY, beijing_day
-from collector.model import ExitCode
+from collector.model.days import BEIJING, ONE_DAY, beijing_day
+from collector.model.results import ExitCode
 from collector.sandbox import Sandbox, TokenServerFault, World
 
 NOON = time_of_day(12, 30)

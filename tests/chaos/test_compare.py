@@ -8,7 +8,7 @@ import pytest
 from chaos.compare import crashes, differences, everything_stored, leaks, loose_ends, secrets_of
 from support import Documents, truth
 
-from collector.days import ONE_DAY, Window
+from collector.model.days import ONE_DAY, Window
 from collector.sandbox import World
 from collector.store.database import Database
 

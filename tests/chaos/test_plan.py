@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from chaos.plan import LENGTH_S, RATES, Way, What, draw
 
-from collector.days import BEIJING
+from collector.model.days import BEIJING
 from collector.sandbox import Fault, TokenServerFault
 
 PLANS = [draw(seed) for seed in range(60)]

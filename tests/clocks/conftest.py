@@ -13,7 +13,7 @@ import pytest
 from clocks.hosts import NO_TIME, Host, HostClock, Hosting
 from support import FakeClock, settings_of
 
-from collector.model import Rate
+from collector.model.accounts import Rate
 from collector.sandbox import Sandbox, World
 from collector.store.database import Database
 

@@ -12,14 +12,14 @@ import pytest
 from support import Documents, FakeClock, run, stored, truth
 
 from collector.config import Settings
-from collector.days import FIRST_DAY, ONE_DAY, Days, Window
-from collector.model import RunResult
+from collector.model.days import FIRST_DAY, ONE_DAY, Days, Window
+from collector.model.results import RunResult
+from collector.runtime import Clock
 from collector.sandbox import Sandbox
 from collector.sandbox import api as sandbox_api
 from collector.sandbox.publication import newest_published
 from collector.store.database import Database
 from collector.store.state import load
-from collector.wechat.waits import Clock
 
 SUMMARY, CUMULATE = "/datacube/getusersummary", "/datacube/getusercumulate"
 NO_TIME = timedelta(0)

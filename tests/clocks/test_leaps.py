@@ -9,8 +9,8 @@ import pytest
 from clocks.hosts import Hosting, Leap, named
 from support import FakeClock, truth
 
-from collector.days import NO_DAYS, ONE_DAY, Window
-from collector.model import Rate
+from collector.model.accounts import Rate
+from collector.model.days import NO_DAYS, ONE_DAY, Window
 from collector.sandbox import Limits, World
 
 NEWEST = date(2026, 11, 23)

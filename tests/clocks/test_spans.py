@@ -8,7 +8,7 @@ import pytest
 from clocks.hosts import SUMMARY, Host, Hosting
 from support import FakeClock, truth
 
-from collector.days import NO_DAYS, ONE_DAY, Window
+from collector.model.days import NO_DAYS, ONE_DAY, Window
 from collector.sandbox import Faults, Limits, World
 
 NEWEST = date(2026, 11, 22)

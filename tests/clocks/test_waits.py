@@ -18,12 +18,12 @@ from hypothesis import strategies as st
 from support import Advance, FakeClock
 
 from collector.errors import DatabaseError, LeaseHeldError, TransientError
-from collector.model import Rate
+from collector.model.accounts import Rate
+from collector.runtime import Clock, Stop
 from collector.store.database import Database
 from collector.store.leases import LEASES, lease
 from collector.wechat.client import Client
 from collector.wechat.limits import Limiter
-from collector.wechat.waits import Clock, Stop
 
 NOW = datetime(2026, 11, 24, 2, 30, 10, tzinfo=UTC)
 LeapBy = Callable[[timedelta], None]

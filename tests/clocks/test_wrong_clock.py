@@ -10,7 +10,7 @@ import pytest
 from clocks.hosts import CUMULATE, SUMMARY, Host, Hosting, answering_the_future, named
 from support import FakeClock, truth
 
-from collector.days import NO_DAYS, ONE_DAY, Window
+from collector.model.days import NO_DAYS, ONE_DAY, Window
 from collector.sandbox import Limits, World
 
 NEWEST = date(2026, 11, 23)

@@ -25,8 +25,8 @@ from hypothesis import strategies as st
 from pymongo import MongoClient
 from support import FakeClock, truth
 
-from collector.cli import app
-from collector.days import ONE_DAY, Window, beijing_day, newest_published, next_beijing_midnight
+from collector.cli.app import app
+from collector.model.days import ONE_DAY, Window, beijing_day, newest_published, next_beijing_midnight
 from collector.sandbox import Faults, Sandbox, World
 
 ZONES = ["America/Los_Angeles", "Pacific/Kiritimati", "Asia/Kolkata", "No/Such_Zone"]

@@ -15,7 +15,7 @@ from collector.config import ApiSettings, MongoSettings, RunSettings, Settings, 
 from collector.config.forms import FORMS, Section
 from collector.config.schema import SECTIONS, ConfigFile
 from collector.errors import ConfigError, Fault
-from collector.model import (
+from collector.model.accounts import (
     Account,
     Component,
     FromCommand,

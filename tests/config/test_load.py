@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from collector.config import ApiSettings, MongoSettings, RunSettings, Settings, load
 from collector.errors import ConfigError
-from collector.model import Account, Rate, TokenKind
+from collector.model.accounts import Account, Rate, TokenKind
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 SECRET = SecretStr("s")

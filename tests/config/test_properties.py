@@ -16,7 +16,7 @@ from collector.config import load
 from collector.config.texts import parse_rate
 from collector.config.variables import VariableError, interpolate, without_variables
 from collector.errors import ConfigError
-from collector.model import Account, FromUrl, Rate
+from collector.model.accounts import Account, FromUrl, Rate
 
 NAMES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,8}", fullmatch=True)
 DOLLARS = st.text(st.sampled_from("${}:-ab"), max_size=12)

@@ -7,7 +7,7 @@ from pydantic import SecretStr
 
 from collector.config import Selection
 from collector.errors import UsageError
-from collector.model import Account, Rate
+from collector.model.accounts import Account, Rate
 
 
 def account(name: str, number: int, *tags: str, enabled: bool = True) -> Account:

@@ -19,7 +19,7 @@ from pydantic import SecretStr
 
 from collector.config import imported, load
 from collector.errors import ConfigError, Fault
-from collector.model import Account, Rate
+from collector.model.accounts import Account, Rate
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 INTO = Path("accounts.d")

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from collector.config import load
 from collector.errors import ConfigError, Fault
-from collector.model import Account, FromUrl, Rate
+from collector.model.accounts import Account, FromUrl, Rate
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 ACCOUNT = Account("a", "wx0000000000000001", None, Rate(5, 1))

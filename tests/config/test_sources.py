@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from collector.config import Settings, load
 from collector.errors import Fault
-from collector.model import (
+from collector.model.accounts import (
     Account,
     Component,
     FromCommand,

@@ -15,9 +15,9 @@ from fuzz.oracle import figures_in, figures_of
 from hypothesis import currently_in_test_context, event, given, settings
 from hypothesis import strategies as st
 
-from collector.datasets import DATASETS, fold
-from collector.days import Window
+from collector.completeness.datasets import DATASETS, fold
 from collector.errors import CallError, CallKind
+from collector.model.days import Window
 from collector.wechat.answers import Request, answer_in
 
 WINDOW = Window(DAYS[-1], DAYS[0])

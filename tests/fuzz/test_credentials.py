@@ -18,15 +18,15 @@ from hypothesis import strategies as st
 from support import FakeClock
 
 from collector.errors import CallError, OriginError
-from collector.model import Account, Component, FromComponent, FromUrl, Secret, TokenKind
-from collector.secrets import Secrets
-from collector.wechat.access import Access
-from collector.wechat.account import AccountApi
+from collector.model.accounts import Account, Component, FromComponent, FromUrl, Secret, TokenKind
+from collector.runtime import Stop
+from collector.secrets.reader import Secrets
+from collector.wechat.api import AccountApi
 from collector.wechat.client import Client, Route
 from collector.wechat.component import PAGE, ComponentApi
-from collector.wechat.outside import LIFE_S, grant_in
+from collector.wechat.external_tokens import LIFE_S, grant_in
+from collector.wechat.session import Access
 from collector.wechat.tokens import Grant
-from collector.wechat.waits import Stop
 
 TOKEN = {"access_token": "T", "component_access_token": "T", "authorizer_access_token": "T", "expires_in": 7200}
 COMPONENT = Component("agency", "wx00000000000000c0", secret=Secret("secret-7"), verify_ticket=Secret("ticket-7"))

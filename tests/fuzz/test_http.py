@@ -12,12 +12,12 @@ from fuzz.hazards import HAZARDS, ROWS, Hazard
 from fuzz.server import Asked, Saying, Server
 
 from collector.errors import CallKind, OriginError, TransientError
-from collector.model import FromUrl, Secret
-from collector.secrets import Secrets
+from collector.model.accounts import FromUrl, Secret
+from collector.runtime import Stop
+from collector.secrets.reader import Secrets
 from collector.wechat.answers import Request
 from collector.wechat.client import Client, Route
-from collector.wechat.outside import Outside
-from collector.wechat.waits import Stop
+from collector.wechat.external_tokens import Outside
 
 TIMEOUT_S, SLOW_TIMEOUT_S = 20, 0.3
 """Of a call; where the hazard is that time runs out, it is short."""

@@ -19,7 +19,8 @@ from support import FakeClock, run
 
 from collector import config
 from collector.config import Settings
-from collector.model import Outcome, Rate, Secret
+from collector.model.accounts import Rate, Secret
+from collector.model.results import Outcome
 from collector.store.database import USER_DAILY, Database
 
 SUMMARY, CUMULATE = "/datacube/getusersummary", "/datacube/getusercumulate"

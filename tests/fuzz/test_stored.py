@@ -13,10 +13,10 @@ from bson import DBRef
 from fuzz.bodies import DAYS, KEYS, Hell
 from fuzz.oracle import Figures, figures_in, figures_of
 
-from collector.datasets import CUMULATE, DATASETS, SUMMARY, fold
-from collector.days import Window
+from collector.completeness.datasets import CUMULATE, DATASETS, SUMMARY, fold
 from collector.errors import CallError, CallKind
-from collector.model import AccountState, Day, Update
+from collector.model.days import Window
+from collector.model.state import AccountState, Day, Update
 from collector.store.database import USER_DAILY, Database, prepare
 from collector.store.writer import Writer
 from collector.wechat.answers import Request, answer_in

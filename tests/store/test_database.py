@@ -4,7 +4,7 @@ import pytest
 from pymongo.errors import OperationFailure, PyMongoError, WriteError
 
 from collector.errors import DatabaseError
-from collector.model import Secret
+from collector.model.accounts import Secret
 from collector.store.database import USER_DAILY, VALIDATOR, Database, open_database, prepare, translated
 
 GOOD = {"account": "wx0123456789abcdef", "ref_date": "2026-11-23", "name": "acme-shoes"}

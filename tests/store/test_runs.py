@@ -9,7 +9,7 @@ from motor.motor_asyncio import AsyncIOMotorCollection
 from pymongo.errors import AutoReconnect
 
 from collector.errors import DatabaseError
-from collector.model import Failure, Outcome, RunResult
+from collector.model.results import Failure, Outcome, RunResult
 from collector.store import runs
 from collector.store.database import Database, Document
 

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from collector.days import Days
 from collector.errors import DatabaseError
-from collector.model import AccountState, Authorizer, DatasetState, Trouble
+from collector.model.days import Days
+from collector.model.state import AccountState, Authorizer, DatasetState, Trouble
 from collector.store.database import USER_DAILY, Database
 from collector.store.state import ACCOUNTS, from_document, load, rename, replacement, to_document
 

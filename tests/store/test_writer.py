@@ -10,9 +10,9 @@ import stamina
 from pymongo.errors import AutoReconnect, BulkWriteError, ConnectionFailure
 from structlog.testing import capture_logs
 
-from collector.days import ONE_DAY
 from collector.errors import DatabaseError
-from collector.model import AccountState, Day, Fields, Update
+from collector.model.days import ONE_DAY
+from collector.model.state import AccountState, Day, Fields, Update
 from collector.store import writer as module
 from collector.store.database import USER_DAILY, Database, prepare
 from collector.store.state import ACCOUNTS, to_document

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from aioresponses import aioresponses
 
-from collector.secrets import Secrets
+from collector.runtime import Stop
+from collector.secrets.reader import Secrets
 from collector.wechat.client import Client, Route
-from collector.wechat.waits import Stop
 
 
 @pytest.fixture

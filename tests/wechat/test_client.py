@@ -8,12 +8,12 @@ import aiohttp
 import pytest
 
 from collector.errors import ApiError, CallError, CallKind, HostError, StoppedError, TransientError
-from collector.model import Secret
-from collector.secrets import Secrets
+from collector.model.accounts import Secret
+from collector.runtime import Stop
+from collector.secrets.reader import Secrets
 from collector.wechat import client as module
 from collector.wechat.answers import Request
 from collector.wechat.client import TRIES, Client, Route
-from collector.wechat.waits import Stop
 
 ONE, TWO = "https://one.wechat.test", "https://two.wechat.test"
 PATH = "/datacube/getusersummary"

@@ -13,8 +13,9 @@ from structlog.testing import capture_logs
 from support import FakeClock
 
 from collector.errors import ApiError, CallError, CallKind, ComponentError, OriginError, Reaction, TransientError
-from collector.model import Account, Authorizer, Component, FromCommand, FromFile, FromUrl, Rate, Secret
-from collector.secrets import Secrets
+from collector.model.accounts import Account, Component, FromCommand, FromFile, FromUrl, Rate, Secret
+from collector.model.state import Authorizer
+from collector.secrets.reader import Secrets
 from collector.wechat.client import TRIES, Client, Route
 from collector.wechat.component import MOST_READINGS, PAGE, Authorized, ComponentApi
 from collector.wechat.errcodes import api_error

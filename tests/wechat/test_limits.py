@@ -7,9 +7,9 @@ import pytest
 from support import FakeClock
 
 from collector.errors import StoppedError
-from collector.model import Rate
+from collector.model.accounts import Rate
+from collector.runtime import Stop
 from collector.wechat.limits import Limiter, _throttler
-from collector.wechat.waits import Stop
 
 FAST = Rate(200, 1)
 

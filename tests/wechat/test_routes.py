@@ -13,11 +13,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from collector.errors import CallError, CallKind, HostError, OriginError, Reaction
-from collector.model import FromFile, Secret
-from collector.secrets import Secrets
+from collector.model.accounts import FromFile, Secret
+from collector.runtime import Stop
+from collector.secrets.reader import Secrets
 from collector.wechat.answers import Request
 from collector.wechat.client import Client, Route
-from collector.wechat.waits import Stop
 
 ONE, TWO, THREE = "https://one.wechat.test", "https://two.wechat.test", "https://three.wechat.test"
 PATH = "/datacube/getusersummary"

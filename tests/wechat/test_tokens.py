@@ -8,8 +8,8 @@ from aioresponses import CallbackResult
 from support import FakeClock
 
 from collector.errors import ApiError, CallError, CallKind, OriginError, Reaction, TransientError
-from collector.model import Account, FromFile, Secret
-from collector.secrets import Secrets
+from collector.model.accounts import Account, FromFile, Secret
+from collector.secrets.reader import Secrets
 from collector.wechat.client import TRIES, Client, Route
 from collector.wechat.errcodes import ROTATING_HINT, api_error
 from collector.wechat.tokens import Classic, Grant, Source, Stable, Tokens

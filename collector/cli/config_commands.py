@@ -1,0 +1,89 @@
+"""The commands about the configuration itself: `collector config …`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from collector.cli.options import Config, Json, loaded
+from collector.cli.terminal import complain, pretty, say
+
+app = typer.Typer(
+    help="Write, check and show the configuration.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.command()
+def generate(
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help="Where to write it; without it, the sample is printed.")
+    ] = None,
+) -> None:
+    """Write a commented sample to begin with.
+
+    A FILE is made for you alone (mode 0600), and never written over.
+    """
+    from collector import config
+
+    if file is None:
+        say(config.sample().rstrip())
+    else:
+        config.generate(file)
+        say(f"{file} is written: fill in your accounts, then run `collector config validate -c {file}`")
+
+
+@app.command()
+def validate(files: Config = None) -> None:
+    """List all faults with file, line and remedy.
+
+    Exit 78 where there are any.
+    """
+    from collector.text import counted
+
+    settings = loaded(files)
+    for warning in settings.warnings:
+        complain(warning)
+    enabled = sum(account.enabled for account in settings.accounts)
+    disabled = len(settings.accounts) - enabled
+    told = [counted(enabled, "account"), f"{disabled:,} disabled" if disabled else ""]
+    told += [counted(len(settings.components), "platform") if settings.components else ""]
+    say(f"the configuration is sound: {', '.join(filter(None, told))}")
+
+
+@app.command()
+def show(files: Config = None, as_json: Json = False) -> None:
+    """Show the settings that apply, secrets masked."""
+    from collector import config
+
+    settings = loaded(files)
+    say(pretty(config.shown(settings)) if as_json else config.show_yaml(settings).rstrip())
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema, for editors."""
+    from collector import config
+
+    say(pretty(config.json_schema()))
+
+
+@app.command("import")
+def import_(
+    sheet: Annotated[Path, typer.Argument(metavar="FILE.csv", help="A sheet with name, appid, secret and tags.")],
+    into: Annotated[Path, typer.Option("--into", metavar="DIRECTORY", help="Where the files go.")] = Path("accounts.d"),
+) -> None:
+    """Turn a CSV sheet into a file for each account.
+
+    Only you can read the files (mode 0600). The sheet's first line names the columns: name and appid, and if you
+    like secret and tags. Nothing is written unless all lines are sound, and no file is written over.
+    """
+    from collector import config
+    from collector.text import counted
+
+    written = config.imported(sheet, into)
+    say(f"{counted(len(written), 'file')} written into {into}; name them with `include: {into}/*.yaml`")

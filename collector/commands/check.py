@@ -1,0 +1,243 @@
+"""What each account gets from WeChat at this moment: its token, each dataset, its quota. Nothing is stored."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from functools import partial
+
+import structlog
+
+from collector.completeness.datasets import CUMULATE, DATASETS, Dataset, fold
+from collector.completeness.plan import SPAN_DAYS, Target, plan
+from collector.config import Selection, Settings
+from collector.console.check import broken_first
+from collector.console.progress import Watch
+from collector.errors import (
+    ApiError,
+    CallError,
+    CallKind,
+    ComponentError,
+    HostError,
+    Reaction,
+    TransientError,
+    UnwantedError,
+)
+from collector.model.accounts import Account
+from collector.model.days import ONE_DAY, Window, newest_published
+from collector.model.findings import AccountCheck, Checks, DatasetCheck, Verdict
+from collector.model.results import AccountResult, Failure, Notice, Outcome
+from collector.model.state import AccountState
+from collector.run.connect import connect
+from collector.run.discovery import discover, selected
+from collector.run.reactions import NOT_THERE_YET, failure_of, is_unreachable, ordered_wait
+from collector.run.tally import Tally
+from collector.runtime import Clock, Stop, first_of_group
+from collector.store.database import open_database
+from collector.store.state import load
+from collector.text import counted
+from collector.wechat.api import AccountApi
+from collector.wechat.errcodes import refused_ip
+from collector.wechat.session import Access
+
+log = structlog.get_logger()
+
+MOST_CALLS = 3
+"""Data calls that a check makes for one account: one for each dataset, and one more where that has to be repeated."""
+
+_NO_ANSWER_HINT = "WeChat, or a proxy before it, is in trouble or asks for fewer calls: -vv tells what each call met"
+
+
+async def check(settings: Settings, selection: Selection, *, clock: Clock, watch: Watch | None = None) -> Checks:
+    """Try each selected account with one call of each dataset, for the newest published day, within its limits.
+
+    Platforms that discover accounts are asked for them; nothing of it is remembered. Raises `DatabaseError` when
+    MongoDB is out of reach, `UnreachableError` when WeChat is, and `UsageError` when no account is selected.
+    """
+    async with open_database(settings.mongodb.uri, settings.mongodb.database) as database:
+        states = await load(database)
+    tally, newest = Tally(watch or Watch()), newest_published(clock.now(), settings.run.published_at)
+    async with connect(settings, clock=clock, stop=Stop()) as access:
+        tally.count(access.client)
+        if any(each.discover for each in settings.components) and selection.reaches_beyond(settings.accounts):
+            found = await discover(settings, states, access)
+            states = dict(found.states)
+            for failure in found.failures:
+                tally.fail(failure, of=failure.account)
+            for notice in found.notices:
+                tally.note(notice)
+            tally.expect(selected(selection, settings, found))
+        else:
+            tally.expect(selection.of(settings.accounts))
+        tally.watch.phase("accounts", len(tally.accounts))
+        checking = _Checking(states, newest, access, tally, settings.run.workers)
+        with first_of_group():
+            async with asyncio.TaskGroup() as workers:
+                waiting = iter(tally.accounts)
+                for _ in range(min(settings.run.workers, len(tally.accounts))):
+                    workers.create_task(checking.work(waiting))
+    result = tally.result("", error=None, stopped_by=None)
+    return Checks(newest, result, broken_first(checking.done))
+
+
+@dataclass(slots=True)
+class _Checking:
+    """The workers' common part: each takes the next account when it is done with one."""
+
+    states: dict[str, AccountState]
+    newest: date
+    access: Access
+    tally: Tally
+    workers: int
+    done: list[AccountCheck] = field(default_factory=list)
+
+    async def work(self, accounts: Iterator[Account]) -> None:
+        """Check accounts until there are no more."""
+        for account in accounts:
+            trial = _Trial(account, self.newest, self.access)
+            try:
+                await trial.run(self.states.get(account.appid) or AccountState(account.appid, account.name))
+            except Exception as error:
+                log.exception("account.crashed", account=str(account))
+                trial.crash(error)
+            self.done.append(trial.check())
+            self.tally.add(trial.result(), history=False)
+            self.tally.give_up_if_unreachable(self.access, self.workers)
+
+
+class _Trial:
+    """One account's check: what it asked, and what came of it."""
+
+    def __init__(self, account: Account, newest: date, access: Access) -> None:
+        self._account = account
+        self._window = Window(newest - ONE_DAY * (SPAN_DAYS - 1), newest)
+        self._access = access
+        self._api = AccountApi(account, access)
+        self._calls_left = MOST_CALLS
+        self._must_wait = False
+        self._token = Verdict.NOT_ASKED
+        self._verdicts = dict.fromkeys(DATASETS, Verdict.NOT_ASKED)
+        self._quotas: dict[str, int] = {}
+        self._failures: list[Failure] = []
+        self._notices: dict[str, Notice] = {}
+        self._ips: dict[str, None] = {}
+        self._unreachable = False
+
+    async def run(self, state: AccountState) -> None:
+        """Get the token, then try one dataset after the other: an account that refuses is asked few times."""
+        asked = self._not_waiting(state)
+        if not asked:
+            return
+        try:
+            await self._api.log_in()
+        except CallError as error:
+            self._token = self._blame(None, error)
+            return
+        self._token = Verdict.OK
+        for place, dataset in enumerate(asked, start=1):
+            if not self._must_wait:
+                self._verdicts[dataset.name] = await self._try(dataset, kept=len(asked) - place)
+        for dataset in asked:
+            if not self._must_wait:
+                await self._ask_quota(dataset)
+
+    def crash(self, error: Exception) -> None:
+        """Note a mistake of ours, which stops this account alone."""
+        what = f"the collector failed on this account ({type(error).__name__})"
+        hint = "this is a mistake of the collector: please report it with the log"
+        self._failures.append(Failure(self._account.appid, self._account.name, None, what, hint=hint))
+
+    def check(self) -> AccountCheck:
+        """What was found out."""
+        return AccountCheck(
+            self._account.appid,
+            self._account.name,
+            Outcome.FAILED if self._failures else Outcome.OK,
+            self._token,
+            {name: DatasetCheck(verdict, self._quotas.get(name)) for name, verdict in self._verdicts.items()},
+            self._verdicts[CUMULATE] is Verdict.EMPTY,
+            self._api.host,
+            tuple(self._ips),
+            tuple(self._failures),
+            tuple(self._notices.values()),
+        )
+
+    def result(self) -> AccountResult:
+        """The same as a run counts it."""
+        return AccountResult(
+            self._account,
+            Outcome.FAILED if self._failures else Outcome.OK,
+            tuple(self._failures),
+            tuple(self._notices.values()),
+            answered=Verdict.OK in self._verdicts.values() or Verdict.EMPTY in self._verdicts.values(),
+            unreachable=self._unreachable,
+        )
+
+    def _not_waiting(self, state: AccountState) -> list[Dataset]:
+        """The datasets that may be asked now; a wait of the others is noted, as a run would."""
+        newest = self._window.end
+        target = Target(newest, lookback_days=1, since=newest, until=newest, refetch=True)
+        waits = plan(self._account, state, target, self._access.clock.now()).waits
+        self._notices |= {wait.kind: self._notice(wait.kind, wait.until) for wait in waits.values()}
+        for name, dataset in DATASETS.items():
+            known = state.dataset(name)
+            self._api.budget.resume(dataset.path, known.calls_on, known.calls)
+        return [dataset for name, dataset in DATASETS.items() if name not in waits]
+
+    async def _try(self, dataset: Dataset, kept: int) -> Verdict:
+        """One call for the seven days that end with the newest one: it costs the same as one for that day alone.
+
+        It is repeated in trouble, as far as that leaves `kept` calls for the other dataset.
+        """
+        left = self._calls_left
+        try:
+            rows = await self._api.rows(dataset.path, self._window, partial(self._may_ask, kept))
+            days = fold(dataset, rows, self._window).days
+        except UnwantedError:
+            what = f"no answer in {counted(left - self._calls_left, 'call')}"
+            trouble = TransientError if self._access.client.answered else HostError
+            return self._blame(dataset.name, trouble(what, hint=_NO_ANSWER_HINT))
+        except ApiError as error:
+            return Verdict.EMPTY if error.errcode in NOT_THERE_YET else self._blame(dataset.name, error)
+        except CallError as error:
+            return self._blame(dataset.name, error)
+        return Verdict.OK if self._window.end in days else Verdict.EMPTY
+
+    def _may_ask(self, kept: int) -> bool:
+        if self._calls_left <= kept:
+            return False
+        self._calls_left -= 1
+        return True
+
+    async def _ask_quota(self, dataset: Dataset) -> None:
+        try:
+            left = await self._api.quota_left(dataset.path)
+        except CallError as error:  # the check is about data; what is left of the quota is worth knowing, no more
+            self._note_ip(error)
+            log.debug("quota.unknown", account=str(self._account), dataset=dataset.name, trouble=str(error))
+        else:
+            self._quotas |= {} if left is None else {dataset.name: left}
+
+    def _blame(self, dataset: str | None, error: CallError) -> Verdict:
+        """Note a failure, or a wait that WeChat ordered."""
+        self._note_ip(error)
+        self._unreachable = self._unreachable or is_unreachable(error)
+        if wait := ordered_wait(error, self._access.clock.now()):
+            self._notices[wait[0]] = self._notice(*wait)
+            self._must_wait = self._must_wait or error.reaction is not Reaction.STOP_FOR_DAY
+            return Verdict.NOT_ASKED
+        scope = dataset if error.kind is CallKind.DATA else None
+        if not any(failure.dataset == scope for failure in self._failures):
+            self._failures.append(failure_of(self._account, scope, error))
+        return Verdict.FAILED
+
+    def _note_ip(self, error: CallError) -> None:
+        if isinstance(error, ComponentError):
+            return  # it isn't the client's list that lacks the IP, but the platform's
+        if ip := refused_ip(error):
+            self._ips[ip] = None
+
+    def _notice(self, kind: str, until: datetime | None) -> Notice:
+        return Notice(self._account.appid, self._account.name, kind, until)

@@ -1,0 +1,75 @@
+"""The demo: a pretend WeChat, a mongod of its own, and a real run over them; nothing is left behind."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from collector import config
+from collector.commands.collect import Job, target_of
+from collector.config import Settings
+from collector.model.days import beijing_day
+from collector.model.results import ExitCode, Outcome, RunResult
+from collector.runtime import Clock, Stop
+from collector.sandbox import Faults, Sandbox, World
+from collector.secrets.files import private_file
+from collector.store.database import USER_DAILY, open_database
+from collector.store.local import local_mongod
+
+ACCOUNTS = 52
+DAYS = 90
+BROKEN = (40164, 40125, 48001)
+"""Errcodes that one account each answers for good: a refused IP, a reset secret, a right not granted."""
+
+FIELDS = (
+    *("account", "ref_date", "name", "new_user", "cancel_user", "net_user", "sources"),
+    *("cumulate_user", "fetched_at"),
+)
+"""The fields of a document in the order in which the pages show them."""
+
+Collect = Callable[[Settings, Job, Stop], Awaitable[RunResult]]
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What the demo has to show: the run's result, and one document as it was stored."""
+
+    result: RunResult
+    document: Mapping[str, Any] | None
+
+    @property
+    def exit(self) -> int:
+        """0 when it went as it should: all failed that were broken on purpose, and no other."""
+        went_well = self.result.exit == ExitCode.PARTIAL and self.result.outcomes[Outcome.FAILED] == len(BROKEN)
+        return ExitCode.OK if went_well else self.result.exit
+
+
+async def demo(stop: Stop, collect: Collect) -> Shown:
+    """Collect `ACCOUNTS` accounts of a sandbox over `DAYS` days, with the accounts of `BROKEN` among them."""
+    world = World(size=ACCOUNTS)
+    broken = dict(zip((account.appid for account in world.accounts[3:]), BROKEN, strict=False))
+    with tempfile.TemporaryDirectory(prefix="collector-demo-") as folder:
+        async with (
+            local_mongod(Path(folder, "mongod")) as uri,
+            Sandbox(world, faults=Faults(broken=broken)) as sandbox,
+        ):
+            settings = _settings(Path(folder, "accounts.yaml"), sandbox.config_yaml(mongodb_uri=uri, since=_since()))
+            result = await collect(settings, Job(target_of(settings, Clock()), command="demo"), stop)
+            async with open_database(settings.mongodb.uri, settings.mongodb.database) as database:
+                full = {"cumulate_user": {"$exists": True}, "sources.2": {"$exists": True}}
+                document = await database[USER_DAILY].find_one(full, sort=[("ref_date", -1), ("account", 1)])
+    return Shown(result, document and {key: document[key] for key in FIELDS})
+
+
+def _settings(file: Path, text: str) -> Settings:
+    """The settings of a configuration as a user would write it, read the way a user's is."""
+    private_file(file).write_text(text)
+    return config.load([file], {}, datetime.now(UTC))
+
+
+def _since() -> str:
+    return str(beijing_day(datetime.now(UTC)) - timedelta(days=DAYS))

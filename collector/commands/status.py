@@ -1,0 +1,101 @@
+"""Where each account stands: the state that the runs have left, against the days that are wanted by now.
+
+Reads the state alone, in one query; nothing is asked of WeChat, and nothing is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime
+
+from collector.completeness.datasets import CUMULATE, DATASETS, SUMMARY
+from collector.completeness.evidence import QUIET_AGE_DAYS, joined
+from collector.completeness.plan import Target, begins
+from collector.completeness.settle import SILENT_DAYS
+from collector.config import Selection, Settings
+from collector.console.status import worst_first
+from collector.model.accounts import Account
+from collector.model.days import Days, newest_published
+from collector.model.findings import AccountStatus, Former, Newest, Standing, Status
+from collector.model.state import AccountState, DatasetState
+from collector.run.discovery import known_accounts
+from collector.store.database import open_database
+from collector.store.state import load
+
+
+async def status(settings: Settings, selection: Selection, now: datetime) -> Status:
+    """Where the selected accounts stand at the instant `now`, worst first, and what is stored of former accounts.
+
+    Raises `DatabaseError` when MongoDB is out of reach or a document of the state is damaged.
+    """
+    async with open_database(settings.mongodb.uri, settings.mongodb.database) as database:
+        states = await load(database)
+    target = Target(newest_published(now, settings.run.published_at), settings.run.lookback)
+    known = known_accounts(settings, states)
+    appids = {account.appid for account in known}
+    return Status(
+        newest_published=target.newest,
+        accounts=worst_first(_account_status(account, states, target) for account in selection.of(known)),
+        no_longer_configured=_former(
+            state for appid, state in states.items() if state.datasets and appid not in appids
+        ),
+        disabled=sum(not account.enabled for account in settings.accounts),
+    )
+
+
+def _account_status(account: Account, states: Mapping[str, AccountState], target: Target) -> AccountStatus:
+    state = states.get(account.appid) or AccountState(account.appid, account.name)
+    wanted = Days.between(begins(account, state, target), target.newest)
+    datasets = [state.dataset(name) for name in DATASETS]
+    return AccountStatus(
+        account=account.appid,
+        name=account.name,
+        tags=account.tags,
+        standing=_standing(state, target.newest),
+        newest=_newest(state),
+        missing_days=len(joined(wanted - dataset.covered - dataset.void for dataset in datasets)),
+        born=state.born,
+        last_success=_last_success(state),
+        errors={name: error for name in DATASETS if (error := state.dataset(name).last_error)},
+    )
+
+
+def _former(states: Iterable[AccountState]) -> tuple[Former, ...]:
+    by_name = sorted(states, key=lambda state: (state.name, state.account))
+    return tuple(Former(state.account, state.name, _newest(state), _last_success(state)) for state in by_name)
+
+
+def _newest(state: AccountState) -> Newest:
+    return {name: state.dataset(name).covered.newest for name in DATASETS}
+
+
+def _last_success(state: AccountState) -> datetime | None:
+    return max((at for name in DATASETS if (at := state.dataset(name).last_success)), default=None)
+
+
+def _standing(state: AccountState, newest: date) -> Standing:
+    if any(state.dataset(name).last_error for name in DATASETS):
+        return Standing.FAILING
+    if _last_success(state) is None:
+        return Standing.NEVER_COLLECTED
+    if _is_silent(state.dataset(CUMULATE)):
+        return Standing.SILENT
+    return Standing.BEHIND if _is_behind(state, newest) else Standing.OK
+
+
+def _is_silent(cumulate: DatasetState) -> bool:
+    """Whether there was no row in `SILENT_DAYS` days when the last days were looked at last.
+
+    Days that nobody has asked for speak against the collector, not against the account.
+    """
+    looked, newest = cumulate.refreshed_to, cumulate.covered.newest
+    return looked is not None and (newest is None or (looked - newest).days >= SILENT_DAYS)
+
+
+def _is_behind(state: AccountState, newest: date) -> bool:
+    """Whether the newest published day isn't there.
+
+    Summary may lack days that are younger than `QUIET_AGE_DAYS`: where nobody came or went, it leaves them out.
+    """
+    total, summary = state.dataset(CUMULATE).covered.newest, state.dataset(SUMMARY).covered.newest
+    return total is None or total < newest or summary is None or (newest - summary).days > QUIET_AGE_DAYS

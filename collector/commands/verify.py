@@ -1,0 +1,128 @@
+"""State against documents: what differs, the integrity of the figures, and the gaps between the days.
+
+Documents are never changed, whoever wrote them. One account is in memory at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from collector.completeness import integrity
+from collector.completeness.datasets import DATASETS
+from collector.completeness.evidence import joined
+from collector.completeness.plan import Target, begins
+from collector.config import Selection, Settings
+from collector.errors import DatabaseError
+from collector.model.accounts import Account
+from collector.model.days import Days
+from collector.model.findings import AccountFindings, AccountGaps, Verified
+from collector.model.state import AccountState
+from collector.run.discovery import known_accounts
+from collector.store.database import Database, Document, open_database
+from collector.store.documents import (
+    KnownState,
+    count_ownerless,
+    read_documents,
+    read_state,
+    read_states,
+    replace_state,
+)
+from collector.store.leases import is_held, lease
+from collector.store.runs import new_run_id
+
+
+async def verify(
+    settings: Settings, selection: Selection, target: Target, *, repair: bool, wait_s: float = 0.0
+) -> Verified:
+    """Compare the state of the selected accounts with their documents; with `repair`, make it what the documents say.
+
+    Damaged states are found of whatever account, since they keep every run from beginning. `repair` needs the
+    lease, and waits for it `wait_s` seconds. Raises `LeaseHeldError`, or `DatabaseError` when MongoDB is out of reach;
+    what was repaired by then stays so.
+    """
+    findings: list[AccountFindings] = []
+    lost: list[DatabaseError] = []
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(open_database(settings.mongodb.uri, settings.mongodb.database))
+        if repair:
+            run = new_run_id(datetime.now(UTC))
+            await stack.enter_async_context(lease(database, run, "verify", on_lost=lost.append, wait_s=wait_s))
+        at_work = not repair and await is_held(database)
+        states, damaged = await read_states(database)
+        known = {account.appid: account for account in known_accounts(settings, states)}
+        chosen = selection.of(tuple(known.values()))
+        appids = dict.fromkeys([*(account.appid for account in chosen), *damaged])
+        foreign = await count_ownerless(database)
+        for appid in appids:
+            if lost:
+                raise lost[0]
+            found = await _verify(database, appid, known.get(appid), target, repair=repair)
+            foreign += found.foreign
+            if found.differs or found.breaks or found.foreign:
+                findings.append(found)
+        at_work = at_work or (not repair and await is_held(database))  # what began meanwhile
+    return Verified(len(appids), findings, foreign, repaired=repair, at_work=at_work)
+
+
+async def gaps(settings: Settings, selection: Selection, target: Target) -> list[AccountGaps]:
+    """What the stored days of the selected accounts lack of those that `target` wants; who lacks nothing is left out.
+
+    Raises `DatabaseError` when MongoDB is out of reach.
+    """
+    async with open_database(settings.mongodb.uri, settings.mongodb.database) as database:
+        states, _ = await read_states(database)
+        accounts = selection.of(known_accounts(settings, states))
+        found = [await _gaps(database, account, target) for account in accounts]
+    return [lacking for lacking in found if lacking.missing or lacking.void or lacking.breaks]
+
+
+async def _verify(
+    database: Database, appid: str, account: Account | None, target: Target, *, repair: bool
+) -> AccountFindings:
+    # The state is read first: a run that goes on meanwhile stores days before it counts them as covered.
+    known = await read_state(database, appid)
+    documents = await read_documents(database, appid, integrity.FIELDS)
+    days, foreign = integrity.read(documents, target.newest)
+    found = integrity.covered(days)
+    state = known.state if known.state and not known.damaged else _unnamed(appid, account, known, documents)
+    findings = AccountFindings(
+        appid,
+        account.name if account else state.name,
+        integrity.differences(state, found),
+        known.damaged,
+        integrity.breaks(days),
+        foreign,
+    )
+    if repair and findings.differs:
+        await replace_state(database, integrity.mended(state, found, account.since if account else None))
+    return findings
+
+
+def _unnamed(appid: str, account: Account | None, known: KnownState, documents: Sequence[Document]) -> AccountState:
+    """What is known of an account whose state is missing or damaged, with the name that its documents bear.
+
+    Where that isn't the configured one, the next run renames them.
+    """
+    names = [name for document in documents if isinstance(name := document.get("name"), str)]
+    name = names[-1] if names else account.name if account else appid
+    return replace(known.state or AccountState(appid, name), name=name, tags=account.tags if account else ())
+
+
+async def _gaps(database: Database, account: Account, target: Target) -> AccountGaps:
+    known = (await read_state(database, account.appid)).state or AccountState(account.appid, account.name)
+    days, _ = integrity.read(await read_documents(database, account.appid, integrity.FIELDS), target.newest)
+    found = integrity.covered(days)
+    wanted = Days.between(begins(account, known, target), target.newest)
+    missing = {name: wanted - found[name] - known.dataset(name).void for name in DATASETS}
+    void = {name: integrity.void_between(known.dataset(name), found[name]) for name in DATASETS}
+    return AccountGaps(
+        account.appid,
+        account.name,
+        {name: days for name, days in missing.items() if days},
+        {name: days for name, days in void.items() if days},
+        integrity.breaks(days),
+        len(joined(missing[name] & known.dataset(name).covered for name in DATASETS)),
+    )

@@ -1,0 +1,1 @@
+"""Which days are whole, what answers prove, and what to ask next."""

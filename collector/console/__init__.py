@@ -1,0 +1,1 @@
+"""Text and JSON for terminals and monitors."""

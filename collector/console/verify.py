@@ -1,0 +1,187 @@
+"""What `verify` finds, and what `status --gaps` adds: as lines for people, and as JSON. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from collector.model.days import Days, Window
+from collector.model.findings import AccountFindings, AccountGaps, Break, Verified
+from collector.text import counted, printable
+
+MOST_SHOWN = 20
+"""Ranges of a kind, and breaks, that people are shown of one account; JSON holds all."""
+
+MOST_ACCOUNTS = 50
+"""Accounts that people are shown of a kind; JSON holds all."""
+
+
+def verified_json(verified: Verified) -> dict[str, object]:
+    """What `verify --json` prints: every account with findings; fields are added in later versions, never changed.
+
+    `at_work` stands there when a run was: what it had stored may not have been known yet.
+    """
+    differing = verified.differing
+    return {
+        "exit": verified.exit,
+        "repaired": verified.repaired,
+        "accounts": [_findings_json(found) for found in verified.findings],
+        "totals": {
+            "accounts": verified.checked,
+            "differing": len(differing),
+            "damaged": sum(found.damaged for found in differing),
+            "lost_days": sum(found.lost_days for found in differing),
+            "unknown_days": sum(found.unknown_days for found in differing),
+            "breaks": sum(len(found.breaks) for found in verified.findings),
+            "foreign": verified.foreign,
+        },
+        **({"at_work": True} if verified.at_work else {}),
+    }
+
+
+def verified_text(verified: Verified) -> str:
+    """What was found, for people; the last lines say what to do."""
+    differing = verified.differing
+    parts = [
+        _section("State and documents differ:", [_difference_lines(found) for found in differing]),
+        _breaks_section(verified.findings),
+        _foreign(verified.foreign),
+        _next_step(verified, sum(found.lost_days for found in differing)),
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def gaps_json(gaps: Iterable[AccountGaps]) -> dict[str, dict[str, object]]:
+    """What `status --gaps --json` adds to each account, by appid."""
+    return {
+        found.account: {
+            "missing": {name: _ranges_json(days) for name, days in found.missing.items()},
+            "void": {name: _ranges_json(days) for name, days in found.void.items()},
+            "breaks": [_break_json(each) for each in found.breaks],
+            "lost_days": found.lost_days,
+        }
+        for found in gaps
+    }
+
+
+def gaps_text(gaps: Sequence[AccountGaps]) -> str:
+    """What the stored days lack, for people; empty when there is nothing to say."""
+    lost = sum(found.lost_days for found in gaps)
+    parts = [
+        _section("Missing:", _blocks(gaps, "missing")),
+        _section("Void between stored days, WeChat has nothing for them:", _blocks(gaps, "void")),
+        _breaks_section(gaps),
+        f"{_has(lost)} taken for stored by mistake: repair with `collector verify --repair`." if lost else "",
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _findings_json(found: AccountFindings) -> dict[str, object]:
+    return {
+        "account": found.account,
+        "name": found.name,
+        "damaged": found.damaged,
+        "datasets": {
+            name: {"lost": _ranges_json(difference.lost), "unknown": _ranges_json(difference.unknown)}
+            for name, difference in found.differences.items()
+        },
+        "breaks": [_break_json(each) for each in found.breaks],
+        "foreign": found.foreign,
+    }
+
+
+def _break_json(broken: Break) -> dict[str, object]:
+    return {
+        "ref_date": str(broken.day),
+        "before": str(broken.before),
+        "expected": broken.expected,
+        "found": broken.found,
+        "difference": broken.difference,
+    }
+
+
+def _ranges_json(days: Days) -> list[dict[str, str]]:
+    return [{"begin": str(window.begin), "end": str(window.end)} for window in days.ranges]
+
+
+def _difference_lines(found: AccountFindings) -> list[str]:
+    lines = [_title(found)]
+    if found.damaged:
+        lines.append("  its state is damaged or of another version")
+    for what in ("lost", "unknown"):
+        days = {name: getattr(difference, what) for name, difference in found.differences.items()}
+        lines += _range_lines(days, f"{what:<7}")
+    return lines
+
+
+def _blocks(gaps: Iterable[AccountGaps], what: str) -> list[list[str]]:
+    """The accounts that have days of a kind, each with its ranges."""
+    lines = ((found, _range_lines(getattr(found, what))) for found in gaps)
+    return [[_title(found), *ranges] for found, ranges in lines if ranges]
+
+
+def _breaks_section(accounts: Iterable[AccountFindings | AccountGaps]) -> str:
+    blocks = [
+        [_title(found), *_bounded([_break_line(each) for each in found.breaks])] for found in accounts if found.breaks
+    ]
+    return _section("Totals that aren't the day before's plus the net, as WeChat gave them:", blocks)
+
+
+def _break_line(broken: Break) -> str:
+    figures = f"{broken.found:>14,} found, {broken.expected:>14,} expected, {broken.difference:>+10,}"
+    return f"  {broken.before} to {broken.day}  {figures}"
+
+
+def _range_lines(days: Mapping[str, Days], *label: str) -> list[str]:
+    width = max(map(len, days), default=0)
+    return [
+        line
+        for name, held in days.items()
+        for line in _bounded(["  ".join(["", f"{name:<{width}}", *label, _span(window)]) for window in held.ranges])
+    ]
+
+
+def _span(window: Window) -> str:
+    return str(window.begin) if len(window) == 1 else f"{window.begin} to {window.end}  {len(window):>5,} days"
+
+
+def _section(title: str, blocks: Sequence[Sequence[str]]) -> str:
+    lines = [line for block in blocks[:MOST_ACCOUNTS] for line in block]
+    if len(blocks) > MOST_ACCOUNTS:
+        lines.append(f"and {counted(len(blocks) - MOST_ACCOUNTS, 'account')} more; --json has all")
+    return "\n".join([title, *lines]) if blocks else ""
+
+
+def _bounded(lines: Sequence[str]) -> list[str]:
+    more = len(lines) - MOST_SHOWN
+    return [*lines[:MOST_SHOWN], f"  and {more:,} more"] if more > 0 else [*lines]
+
+
+def _title(found: AccountFindings | AccountGaps) -> str:
+    return printable(f"{found.name} ({found.account})")
+
+
+def _foreign(count: int) -> str:
+    if not count:
+        return ""
+    are, they = ("isn't", "it is") if count == 1 else ("aren't", "they are")
+    return f"{counted(count, 'document')} of user_daily {are} of the collector's form; {they} left alone."
+
+
+def _next_step(verified: Verified, lost_days: int) -> str:
+    checked, differing = counted(verified.checked, "account"), len(verified.differing)
+    if not differing:
+        return f"{checked} verified: state and documents agree."
+    fetch = f"run `collector run` to fetch {counted(lost_days, 'day')} again" if lost_days else ""
+    if verified.repaired:
+        return f"{checked} verified, {differing:,} repaired.{f' Now {fetch}.' if fetch else ''}"
+    if verified.at_work and not any(found.damaged or found.lost_days for found in verified.differing):
+        return (
+            f"{checked} verified, {differing:,} to repair. But a run is at work, and what it stores isn't known at "
+            "once: verify again when it has ended."
+        )
+    then = f", then {fetch}" if fetch else ""
+    return f"{checked} verified, {differing:,} to repair. Repair with `collector verify --repair`{then}."
+
+
+def _has(days: int) -> str:
+    return f"{counted(days, 'missing day')} {'is' if days == 1 else 'are'}"

@@ -1,0 +1,1 @@
+"""Secrets where they live: files, commands, addresses."""

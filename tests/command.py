@@ -1,0 +1,59 @@
+"""The command `collector` as a user runs it: in a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from collector.sandbox import Sandbox
+from collector.store.database import Database
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended, and what it wrote."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+async def started(*arguments: str, cwd: Path, **environ: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "collector",
+        *arguments,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=cwd,
+        env={**os.environ, "COLUMNS": "200", **environ},
+    )
+
+
+async def ended_of(process: asyncio.subprocess.Process) -> Ended:
+    out, err = await process.communicate()
+    assert process.returncode is not None
+    return Ended(process.returncode, out.decode(), err.decode())
+
+
+async def collector(*arguments: str, cwd: Path, **environ: str) -> Ended:
+    return await ended_of(await started(*arguments, cwd=cwd, **environ))
+
+
+def configure(folder: Path, sandbox: Sandbox, uri: str, database: Database, *, extra: str = "") -> None:
+    text = sandbox.config_yaml(mongodb_uri=uri).replace("api:", f"  database: {database.name}\napi:", 1)
+    file = folder / "accounts.yaml"
+    file.touch(mode=0o600)
+    file.write_text(text + extra)

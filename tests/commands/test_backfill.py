@@ -1,0 +1,516 @@
+"""Runs on days one after the other: what is known, what is asked again, what heals."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, date, datetime, time, timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import FakeClock, run, settings_of, stored, truth
+
+from collector.commands.collect import Job, collect, target_of
+from collector.completeness.datasets import DATASETS
+from collector.config import Settings
+from collector.errors import CallKind, DatabaseError
+from collector.model.accounts import Rate
+from collector.model.days import FIRST_DAY, ONE_DAY, Days, Window
+from collector.model.state import AccountState, DatasetState, Update
+from collector.runtime import Stop
+from collector.sandbox import Faults, Limits, Sandbox, World
+from collector.store.database import Database
+from collector.store.leases import lease
+from collector.store.state import from_document, load, to_document
+from collector.store.writer import Writer
+from collector.wechat.api import AccountApi
+from collector.wechat.errcodes import api_error
+
+NEWEST = date(2026, 11, 23)
+SUMMARY, CUMULATE = "/datacube/getusersummary", "/datacube/getusercumulate"
+
+
+@pytest.fixture
+def configured(database: Database, mongod: str, tmp_path: Path) -> Callable[..., Settings]:
+    def make(sandbox: Sandbox, **account: Any) -> Settings:
+        settings = settings_of(sandbox, database, mongod, tmp_path)
+        changed = {"rate_limit": Rate(1000, 1), **account}
+        return replace(settings, accounts=tuple(replace(account, **changed) for account in settings.accounts))
+
+    return make
+
+
+def _data_calls(sandbox: Sandbox) -> Counter[str | None]:
+    return Counter(call.appid for call in sandbox.calls if call.path in (SUMMARY, CUMULATE))
+
+
+async def test_the_daily_pass_is_two_calls_an_account_and_the_second_pass_none(
+    clock: FakeClock, configured: Callable[..., Settings]
+) -> None:
+    world = World(size=1000, sparse=False)
+    async with Sandbox(world, clock=clock.now) as sandbox:
+        settings = configured(sandbox)
+        assert (await run(settings, clock)).exit == 0
+        sandbox.calls.clear()
+        clock.instant += ONE_DAY
+        result = await run(settings, clock)
+        assert (result.exit, result.calls) == (0, 2000)
+        assert set(_data_calls(sandbox).values()) == {2}
+        result = await run(settings, clock)
+        assert (result.exit, result.calls, result.token_calls) == (0, 0, 0)
+
+
+async def test_a_newest_day_that_summary_may_have_left_out_is_asked_again_and_nothing_else(
+    clock: FakeClock, configured: Callable[..., Settings], database: Database
+) -> None:
+    world = World(size=60)
+    async with Sandbox(world, clock=clock.now) as sandbox:
+        settings = configured(sandbox)
+        assert (await run(settings, clock)).exit == 0
+        documents = await stored(database)
+        newest = [documents[account.appid, str(NEWEST)] for account in world.accounts]
+        open_days = sum("sources" not in document for document in newest)
+        sandbox.calls.clear()
+        result = await run(settings, clock)
+        assert result.exit == 0
+        assert 0 < open_days <= result.calls < 30
+        assert {call.path for call in sandbox.calls if call.path.startswith("/datacube")} == {SUMMARY}
+
+
+async def test_while_the_newest_day_does_not_come_the_last_days_are_looked_at_once_a_day(
+    clock: FakeClock, configured: Callable[..., Settings]
+) -> None:
+    async with Sandbox(World(size=1, published_at=time(20)), clock=clock.now) as sandbox:
+        settings = configured(sandbox)
+        settings = replace(settings, run=settings.run.model_copy(update={"lookback": 30, "published_at": time(8)}))
+        calls = []
+        for _ in range(3):
+            calls.append((await run(settings, clock)).calls)
+            clock.instant += timedelta(hours=1)
+    assert calls == [10, 2, 2]
+
+
+async def test_days_older_than_the_birth_that_was_believed_are_asked_in_the_same_run(
+    clock: FakeClock, configured: Callable[..., Settings], database: Database
+) -> None:
+    world = World(size=1)
+    since = NEWEST - 30 * ONE_DAY
+    known = AccountState(world.accounts[0].appid, world.accounts[0].name, born=NEWEST - 2 * ONE_DAY)
+    await database["accounts"].insert_one(to_document(known))
+    async with Sandbox(world, clock=clock.now) as sandbox:
+        assert (await run(configured(sandbox, since=since), clock)).exit == 0
+    assert truth(world, Window(since, NEWEST)).items() <= (await stored(database)).items()
+
+
+async def test_void_days_that_a_newer_row_puts_in_doubt_are_asked_in_the_same_run(
+    clock: FakeClock, configured: Callable[..., Settings], database: Database
+) -> None:
+    world = World(size=1)
+    since, void = NEWEST - 30 * ONE_DAY, Days.between(NEWEST - 19 * ONE_DAY, NEWEST - 7 * ONE_DAY)
+    dataset = DatasetState(Days.between(since, NEWEST - 20 * ONE_DAY), void)
+    known = {"user_summary": dataset, "user_cumulate": dataset}
+    state = AccountState(world.accounts[0].appid, world.accounts[0].name, datasets=known)
+    await database["accounts"].insert_one(to_document(state))
+    async with Sandbox(world, clock=clock.now) as sandbox:
+        assert (await run(configured(sandbox, since=since), clock)).exit == 0
+    found = await stored(database)
+    assert {str(day) for day in void} <= {day for _, day in found}
+
+
+async def test_the_history_goes_on_at_the_pace_of_the_newest_days(
+    clock: FakeClock, configured: Callable[..., Settings]
+) -> None:
+    async with Sandbox(World(size=1), clock=clock.now) as sandbox:
+        settings = configured(sandbox, rate_limit=Rate(10, 1), since=NEWEST - 20 * ONE_DAY)
+        assert (await run(settings, clock)).exit == 0
+        times = [call.arrived_s for call in sandbox.calls if call.path in (SUMMARY, CUMULATE)]
+    assert len(times) == 6
+    assert min(later - earlier for earlier, later in pairwise(sorted(times))) > 0.08
+
+
+async def test_an_outage_of_a_month_heals_by_one_plain_run(
+    clock: FakeClock, database: Database, configured: Callable[..., Settings]
+) -> None:
+    world = World(size=200)
+    async with Sandbox(world, clock=clock.now) as sandbox:
+        settings = configured(sandbox)
+        clock.instant -= 31 * ONE_DAY
+        assert (await run(settings, clock)).exit == 0
+        clock.instant += 31 * ONE_DAY
+        assert (await run(settings, clock)).exit == 0
+    begin = NEWEST - 37 * ONE_DAY
+    found = await stored(database)
+    expected = truth(world, Window(begin, NEWEST))
+    assert {key: found[key] for key in expected if key[1] > str(begin)} == {
+        key: document for key, document in expected.items() if key[1] > str(begin)
+    }
+
+
+async def test_a_backfill_fills_the_history_and_finds_where_accounts_began(
+    clock: FakeClock, database: Database, configured: Callable[..., Settings]
+) -> None:
+    births = (date(2026, 8, 5), date(2026, 11, 21))
+    world = World(size=3, births=births)
+    since = date(2026, 6, 1)
+    async with Sandbox(world, clock=clock.now) as sandbox:
+        settings = configured(sandbox)
+        result = await run(settings, clock, since=since)
+        assert (result.exit, result.failures) == (0, ())
+        calls = _data_calls(sandbox)
+        again = await run(settings, clock, since=since)
+    states = {state["_id"]: state async for state in database["accounts"].find()}
+    young, newborn, old = (account.appid for account in world.accounts)
+    assert [states[appid].get("born") for appid in (young, newborn, old)] == ["2026-08-05", "2026-11-21", None]
+    assert calls[newborn] == 2
+    assert calls[young] <= 2 * 21  # of 26 windows back to June: some are in flight when the birth shows
+    assert again.token_calls <= 3
+    found = await stored(database)
+    assert min(day for account, day in found if account == young) == "2026-08-05"
+    assert truth(world, Window(since, NEWEST)).keys() <= found.keys()
+
+
+async def test_history_leaves_what_daily_calls_allows_and_plain_runs_go_on_with_it(
+    clock: FakeClock, database: Database, configured: Callable[..., Settings]
+) -> None:
+    world = World(size=2)
+    since = NEWEST - 69 * ONE_DAY
+    async with Sandbox(world, clock=clock.now) as sandbox:
+        settings = configured(sandbox, daily_calls=4)
+        result = await run(settings, clock, since=since)
+        assert (result.exit, result.failures, result.windows_left) == (0, (), 2 * 6)
+        assert {notice.kind for notice in result.notices} == {"daily_calls"}
+        again = await run(settings, clock)
+        assert (again.exit, again.calls, again.windows_left) == (0, 0, 2 * 6)
+        assert {notice.kind for notice in again.notices} == {"daily_calls"}
+        for _ in range(3):
+            clock.instant += ONE_DAY
+            result = await run(settings, clock)
+            assert result.exit == 0
+            assert result.calls <= 2 * 2 * 4
+    found = await stored(database)
+    assert truth(world, Window(since, NEWEST)).keys() <= found.keys()
+
+
+async def test_a_quota_used_up_is_remembered_until_the_next_beijing_day(
+    clock: FakeClock, configured: Callable[..., Settings]
+) -> None:
+    async with Sandbox(World(size=1), clock=clock.now, limits=Limits(daily=2)) as sandbox:
+        settings = configured(sandbox, since=NEWEST - 34 * ONE_DAY)
+        assert (await run(settings, clock)).exit == 0
+        sandbox.calls.clear()
+        result = await run(settings, clock)
+        assert (result.exit, sandbox.calls) == (0, [])
+        assert [notice.kind for notice in result.notices] == ["not_before"]
+        clock.instant += timedelta(hours=14)  # 00:30 in Beijing
+        await run(settings, clock)
+        assert _data_calls(sandbox).total() == 2 * 3  # the third of each is refused again
+
+
+async def test_a_refused_ip_is_not_asked_again_before_its_time(
+    clock: FakeClock, configured: Callable[..., Settings]
+) -> None:
+    world = World(size=1)
+    async with Sandbox(world, clock=clock.now, faults=Faults(broken_data={world.accounts[0].appid: 89507})) as sandbox:
+        settings = configured(sandbox)
+        await run(settings, clock)
+        before = len(sandbox.calls)
+        clock.instant += timedelta(minutes=59)
+        assert (await run(settings, clock)).exit == 75
+        assert len(sandbox.calls) == before
+        clock.instant += timedelta(minutes=2)
+        await run(settings, clock)
+        assert len(sandbox.calls) > before
+
+
+async def test_days_that_never_come_are_asked_on_two_days_and_then_no_more(
+    clock: FakeClock, database: Database, configured: Callable[..., Settings]
+) -> None:
+    world = World(size=20, lost_days=0.1)
+    async with Sandbox(world, clock=clock.now) as sandbox:
+        settings = configured(sandbox, since=NEWEST - 34 * ONE_DAY)
+        for _ in range(9):
+            await run(settings, clock)
+            clock.instant += ONE_DAY
+        result = await run(settings, clock)
+        assert result.calls <= 20 * 4
+    void = [state["user_cumulate"]["void"] async for state in database["accounts"].find()]
+    assert any(void)
+
+
+async def test_late_summaries_and_revisions_come_right_in_the_end(
+    clock: FakeClock, database: Database, configured: Callable[..., Settings]
+) -> None:
+    world = World(size=20, late_summary=0.3, revised_for_days=5)
+    async with Sandbox(world, clock=clock.now) as sandbox:
+        settings = configured(sandbox)
+        for _ in range(12):
+            assert (await run(settings, clock)).failures == ()
+            clock.instant += ONE_DAY
+    newest = NEWEST + 11 * ONE_DAY
+    found = await stored(database)
+    settled = Window(NEWEST - 5 * ONE_DAY, newest - 6 * ONE_DAY)
+    expected = truth(world, Window(NEWEST - 6 * ONE_DAY, newest - 6 * ONE_DAY), newest=newest)
+    for key, document in expected.items():
+        if date.fromisoformat(key[1]) in settled:
+            assert found[key] == document
+
+
+async def test_a_new_name_reaches_the_documents_that_are_stored(
+    clock: FakeClock, database: Database, configured: Callable[..., Settings]
+) -> None:
+    async with Sandbox(World(size=2), clock=clock.now) as sandbox:
+        settings = configured(sandbox)
+        await run(settings, clock)
+        first, second = settings.accounts
+        await run(replace(settings, accounts=(replace(first, name="新名"), second)), clock)
+    names = {(document["account"], document["name"]) async for document in database["user_daily"].find()}
+    assert names == {(first.appid, "新名"), (second.appid, second.name)}
+    assert (await database["accounts"].find_one({"_id": first.appid}) or {})["name"] == "新名"
+
+
+async def test_an_account_without_any_row_for_two_weeks_is_silent_and_ok(
+    clock: FakeClock, configured: Callable[..., Settings]
+) -> None:
+    world = World(size=2, births=(date(2027, 6, 1),))
+    async with Sandbox(world, clock=clock.now) as sandbox:
+        result = await run(configured(sandbox), clock)
+    assert (result.exit, result.silent) == (0, (world.accounts[0].name,))
+
+
+async def test_damaged_state_stops_the_run_before_anything_is_asked_or_changed(
+    clock: FakeClock, database: Database, configured: Callable[..., Settings]
+) -> None:
+    async with Sandbox(World(size=2), clock=clock.now) as sandbox:
+        await database["accounts"].insert_one({"_id": "wx0000000000000001", "version": 99})
+        result = await run(configured(sandbox), clock)
+        assert sandbox.calls == []
+    assert result.exit == 1
+    assert "`collector verify --repair`" in (result.error or "")
+    assert await stored(database) == {}
+
+
+async def test_the_ledger_tells_of_each_run_and_of_those_that_died(
+    clock: FakeClock, database: Database, configured: Callable[..., Settings]
+) -> None:
+    await database["runs"].insert_one({"_id": "died", "began": datetime(2026, 11, 1, tzinfo=UTC), "status": "running"})
+    async with Sandbox(World(size=2), clock=clock.now) as sandbox:
+        result = await run(configured(sandbox), clock)
+    entries = {entry["_id"]: entry async for entry in database["runs"].find()}
+    assert entries["died"]["status"] == "crashed"
+    mine = entries[result.run]
+    assert (mine["status"], mine["exit"], mine["days"], mine["accounts"]["ok"]) == ("ok", 0, result.days, 2)
+
+
+async def test_calls_that_brought_nothing_count_for_the_day_as_well(
+    clock: FakeClock, database: Database, configured: Callable[..., Settings]
+) -> None:
+    world = World(size=1, sparse=False)
+    async with Sandbox(world, clock=clock.now, faults=Faults(broken_data={world.accounts[0].appid: 48001})) as sandbox:
+        await run(configured(sandbox), clock)
+    (state,) = (await load(database)).values()
+    assert [state.dataset(name).calls for name in DATASETS] == [1, 1]
+
+
+async def test_an_outage_longer_than_the_budget_heals_day_by_day(
+    clock: FakeClock, database: Database, configured: Callable[..., Settings]
+) -> None:
+    """Three weeks at a call more than the daily job needs: each run looks at something new."""
+    world = World(size=2)
+    async with Sandbox(world, clock=clock.now) as sandbox:
+        settings = configured(sandbox, daily_calls=3)
+        await run(settings, clock)
+        clock.instant += 40 * ONE_DAY
+        for _ in range(4):
+            assert (await run(settings, clock)).exit == 0
+            clock.instant += ONE_DAY
+    newest = NEWEST + 43 * ONE_DAY
+    states = [state async for state in database["accounts"].find()]
+    assert {state["user_cumulate"]["refreshed_to"] for state in states} == {str(newest)}
+    assert truth(world, Window(NEWEST - 5 * ONE_DAY, newest)).keys() <= (await stored(database)).keys()
+
+
+async def test_a_backfill_out_of_quota_after_the_daily_job_says_that_it_continues(
+    clock: FakeClock, configured: Callable[..., Settings]
+) -> None:
+    async with Sandbox(World(size=2), clock=clock.now) as sandbox:
+        result = await run(configured(sandbox, daily_calls=1), clock, since=NEWEST - 69 * ONE_DAY)
+    assert (result.exit, result.windows_left) == (0, 2 * 9)
+    assert {notice.kind for notice in result.notices} == {"daily_calls"}
+
+
+async def test_an_account_that_has_failed_waits_for_nothing(
+    clock: FakeClock, configured: Callable[..., Settings]
+) -> None:
+    world = World(size=1)
+    async with Sandbox(world, clock=clock.now, faults=Faults(broken_data={world.accounts[0].appid: 48001})) as sandbox:
+        result = await run(configured(sandbox, daily_calls=1), clock, since=NEWEST - 69 * ONE_DAY)
+    assert (len(result.failures), result.notices, result.windows_left) == (2, (), 0)
+
+
+async def test_accounts_that_a_backfill_did_not_reach_remember_its_since(
+    clock: FakeClock, database: Database, configured: Callable[..., Settings], stop: Stop
+) -> None:
+    async with Sandbox(World(size=5), clock=clock.now) as sandbox:
+        settings = configured(sandbox)
+        asyncio.get_running_loop().call_later(0.001, stop.set, signal.SIGTERM)
+        await run(settings, clock, stop, since=NEWEST - 20 * ONE_DAY)
+    remembered = [state["history_since"] async for state in database["accounts"].find()]
+    assert remembered in ([], [str(NEWEST - 20 * ONE_DAY)] * 5)
+
+
+async def test_a_dataset_that_fails_does_not_bar_the_history_of_the_other(
+    clock: FakeClock, database: Database, configured: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = AccountApi.rows
+
+    async def refusing(self: AccountApi, path: str, *arguments: Any) -> list[object]:
+        if path == SUMMARY:
+            raise api_error(48001, "api unauthorized", CallKind.DATA)
+        return await rows(self, path, *arguments)
+
+    monkeypatch.setattr(AccountApi, "rows", refusing)
+    async with Sandbox(World(size=1), clock=clock.now) as sandbox:
+        result = await run(configured(sandbox), clock, since=NEWEST - 34 * ONE_DAY)
+    assert [(failure.dataset, failure.errcode) for failure in result.failures] == [("user_summary", 48001)]
+    assert result.exit == 3
+    assert len(await stored(database)) == 35
+
+
+async def test_a_row_of_the_wrong_shape_fails_its_window_and_no_other(
+    clock: FakeClock, database: Database, configured: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = AccountApi.rows
+
+    async def poisoned(self: AccountApi, path: str, window: Window, *arguments: Any) -> list[object]:
+        hit = path == CUMULATE and bool({NEWEST, NEWEST - 14 * ONE_DAY} & set(window))
+        bad = [{"ref_date": str(window.end), "cumulate_user": -1}] if hit else []
+        return await rows(self, path, window, *arguments) + bad
+
+    monkeypatch.setattr(AccountApi, "rows", poisoned)
+    async with Sandbox(World(size=1), clock=clock.now) as sandbox:
+        result = await run(configured(sandbox), clock, since=NEWEST - 34 * ONE_DAY)
+    (failure,) = result.failures  # the first of the dataset, though a window of the history has failed as well
+    assert (failure.dataset, failure.windows, result.exit) == ("user_cumulate", 1, 3)
+    totals = [document async for document in database["user_daily"].find({"cumulate_user": {"$exists": True}})]
+    assert len(totals) == 21
+
+
+async def test_a_stop_ends_the_wait_for_another_run(
+    clock: FakeClock, database: Database, configured: Callable[..., Settings], stop: Stop
+) -> None:
+    async with Sandbox(World(size=1), clock=clock.now) as sandbox:
+        settings = configured(sandbox)
+        job = Job(target_of(settings, clock), wait_s=600)
+        async with lease(database, "other", "run", on_lost=lambda error: None):
+            asyncio.get_running_loop().call_later(0.05, stop.set, signal.SIGTERM)
+            result = await collect(settings, job, clock=clock, stop=stop)
+        assert sandbox.calls == []
+    assert (result.exit, result.status) == (143, "stopped")
+
+
+async def test_what_could_not_be_handed_over_is_never_taken_for_stored(
+    clock: FakeClock, database: Database, configured: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lane fails between learning and handing over: no other lane may hand over what it has learnt."""
+    world = World(size=1)
+    since = NEWEST - 69 * ONE_DAY
+    put = Writer.put
+    puts = 0
+
+    async def failing(self: Writer, update: Update) -> None:
+        nonlocal puts
+        puts += 1
+        if puts == 3:
+            await asyncio.sleep(0.05)  # the other lanes wait behind this one by now
+            raise DatabaseError("gone for a moment")
+        await put(self, update)
+
+    monkeypatch.setattr(Writer, "put", failing)
+    async with Sandbox(world, clock=clock.now) as sandbox:
+        assert (await run(configured(sandbox, since=since), clock)).exit == 1
+    documents = await stored(database)
+    (state,) = [from_document(state) async for state in database["accounts"].find()]
+    for name, key in (("user_summary", "sources"), ("user_cumulate", "cumulate_user")):
+        there = {day for (_, day), document in documents.items() if key in document}
+        assert {str(day) for day in state.dataset(name).covered} <= there
+
+
+async def test_a_quiet_day_is_settled_in_one_piece_with_the_answer_that_shows_it(
+    clock: FakeClock, database: Database, configured: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its total comes when summary has long said nothing of it, and the run ends there: nothing asks for it again."""
+    world = World(size=8)
+    since = NEWEST - 69 * ONE_DAY
+    async with Sandbox(world, clock=clock.now) as sandbox:
+        settings = configured(sandbox, since=since)
+        assert (await run(settings, clock)).exit == 0
+        appid, quiet = next(
+            (account.appid, day)
+            for account in world.accounts
+            for day in Window(since + 20 * ONE_DAY, since + 60 * ONE_DAY)
+            if world.cumulate(account.appid, day) and not world.summary(account.appid, day)
+        )
+        window = Window(quiet, quiet + 6 * ONE_DAY)
+        await database["user_daily"].delete_one({"account": appid, "ref_date": str(quiet)})
+        (state,) = [from_document(state) async for state in database["accounts"].find({"_id": appid})]
+        summary, cumulate = state.dataset("user_summary"), state.dataset("user_cumulate")
+        summary = replace(summary, covered=summary.covered - Days.of([quiet]), void=Days.of([quiet]))
+        cumulate = replace(cumulate, covered=cumulate.covered - Days.joined([window]))
+        state = replace(state, datasets={"user_summary": summary, "user_cumulate": cumulate})
+        await database["accounts"].replace_one({"_id": appid}, to_document(state))
+        put = Writer.put
+
+        async def last(self: Writer, update: Update) -> None:
+            await put(self, update)
+            if any((day.account, day.ref_date) == (appid, quiet) for day in update.days):
+                raise DatabaseError("gone")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Writer, "put", last)
+            assert (await run(settings, clock)).exit == 1
+        assert (await run(settings, clock)).exit == 0
+    found = await stored(database)
+    assert found[appid, str(quiet)] == truth(world, Window(since, NEWEST))[appid, str(quiet)]
+
+
+async def test_twelve_years_killed_twenty_times_are_the_truth_in_the_end(
+    database: Database, mongod: str, tmp_path: Path
+) -> None:
+    """SIGKILL at random moments, and run again each time; at most half of the calls are made twice."""
+    world = World(size=1)
+    dice = random.Random(12)
+    async with Sandbox(world, latency_s=0.004) as sandbox:
+        text = sandbox.config_yaml(mongodb_uri=mongod, since=str(FIRST_DAY))
+        text = text.replace("api:", f"  database: {database.name}\napi:", 1)
+        text = text.replace("defaults:", "defaults:\n  rate_limit: 1000/s", 1)
+        file = tmp_path / "accounts.yaml"
+        file.write_text(text)
+        command = (sys.executable, "-m", "collector", "run", "-q", "-c", str(file))
+        kills = 0
+        while kills < 20:
+            process = await asyncio.create_subprocess_exec(*command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+            until = len(sandbox.calls) + dice.randrange(5, 90)
+            while len(sandbox.calls) < until and process.returncode is None:  # noqa: ASYNC110 - it sets no event
+                await asyncio.sleep(0.002)
+            assert process.returncode is None, (await process.communicate())[1]
+            process.send_signal(signal.SIGKILL)
+            await process.communicate()
+            await database["leases"].delete_many({})  # it would run out by itself, in a minute
+            kills += 1
+        process = await asyncio.create_subprocess_exec(*command)
+        assert await process.wait() == 0
+        calls = _data_calls(sandbox).total()
+    newest = max(date.fromisoformat(day) for _, day in await stored(database))
+    undisturbed = 2 * -(-len(Window(FIRST_DAY, newest)) // 7)
+    assert undisturbed <= calls <= 1.5 * undisturbed
+    found, expected = await stored(database), truth(world, Window(FIRST_DAY, newest))
+    assert found.keys() == expected.keys()
+    assert found == expected

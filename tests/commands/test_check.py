@@ -1,0 +1,682 @@
+"""Whole checks over the sandbox's real HTTP, beside a real MongoDB that they leave as it is."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from command import Ended, collector
+from structlog.testing import capture_logs
+from support import FakeClock, run, settings_of
+
+from collector.commands.check import check
+from collector.config import Selection, Settings
+from collector.console import check as checked
+from collector.console.progress import Watch
+from collector.errors import DatabaseError, UnreachableError, UsageError
+from collector.model.accounts import Component, FromCommand, FromComponent, Rate, Secret
+from collector.model.days import ONE_DAY, Days
+from collector.model.findings import AccountCheck, Checks, DatasetCheck, Verdict
+from collector.model.results import AccountResult, Failure, Notice, Outcome
+from collector.model.state import AccountState, DatasetState
+from collector.sandbox import Faults, Limits, Sandbox, World
+from collector.store.database import Database
+from collector.store.state import ACCOUNTS, replacement
+from collector.wechat.api import AccountApi
+
+NEWEST = date(2026, 11, 23)
+SUMMARY, CUMULATE = "user_summary", "user_cumulate"
+DATA_PATHS = ("/datacube/getusersummary", "/datacube/getusercumulate")
+MIDNIGHT = datetime(2026, 11, 24, 16, tzinfo=UTC)
+"""The end of the Beijing day on which the tests' clock stands."""
+
+Configured = Callable[..., Settings]
+
+
+@pytest.fixture
+def configured(database: Database, mongod: str, tmp_path: Path) -> Configured:
+    """Settings for a sandbox, with the test's own database, at a rate that doesn't hold the test up."""
+
+    def make(sandbox: Sandbox, **run: object) -> Settings:
+        settings = settings_of(sandbox, database, mongod, tmp_path, **run)  # type: ignore[arg-type] # run's own
+        return replace(settings, accounts=tuple(replace(each, rate_limit=Rate(1000, 1)) for each in settings.accounts))
+
+    return make
+
+
+def _sandbox(clock: FakeClock, world: World, **options: Any) -> Sandbox:
+    return Sandbox(world, clock=clock.now, **options)
+
+
+def _component(world: World, **more: Any) -> Component:
+    known = {"secret": Secret(world.component.secret), "verify_ticket": Secret(world.component.verify_ticket)}
+    return Component("agency", world.component.appid, **(known | more))
+
+
+def _by_platform(settings: Settings, component: Component) -> Settings:
+    """The settings, with the tokens of all accounts from a platform."""
+    accounts = (replace(each, token=FromComponent(component.name), secret=None) for each in settings.accounts)
+    return replace(settings, components=(component,), accounts=tuple(accounts))
+
+
+def _data_calls(sandbox: Sandbox) -> Counter[str | None]:
+    return Counter(call.appid for call in sandbox.calls if call.path in DATA_PATHS)
+
+
+def _names(checks: Checks) -> list[str]:
+    return [each.name for each in checks.accounts]
+
+
+async def _everything(database: Database) -> dict[str, list[Any]]:
+    return {name: await database[name].find().to_list(None) for name in await database.list_collection_names()}
+
+
+async def _waiting(database: Database, states: Iterable[AccountState]) -> None:
+    await database[ACCOUNTS].bulk_write([replacement(state) for state in states])
+
+
+async def test_an_empty_database_stays_empty(clock: FakeClock, configured: Configured, database: Database) -> None:
+    world = World(size=3, mini_programs=1)
+    async with _sandbox(clock, world) as sandbox:
+        settings = replace(configured(sandbox), components=(_component(world, discover=True),), accounts=())
+        checks = await check(settings, Selection(), clock=clock)
+    assert (checks.result.exit, len(checks.accounts)) == (0, 3)
+    assert await database.list_collection_names() == []
+
+
+async def test_documents_states_runs_and_the_lease_are_what_they_were(
+    clock: FakeClock, configured: Configured, database: Database
+) -> None:
+    world = World(size=4)
+    async with _sandbox(clock, world, faults=Faults(broken={world.accounts[0].appid: 40125})) as sandbox:
+        settings = configured(sandbox)
+        await run(settings, clock)
+        before = await _everything(database)
+        clock.instant += ONE_DAY
+        assert (await check(settings, Selection(), clock=clock)).result.exit == 3
+    assert before.keys() == {"user_daily", "accounts", "runs", "leases"}
+    assert await _everything(database) == before
+
+
+async def test_a_sound_account_costs_two_data_calls_and_tells_the_quota_that_wechat_leaves(
+    clock: FakeClock, configured: Configured
+) -> None:
+    world = World(size=3, sparse=False)
+    async with _sandbox(clock, world, limits=Limits(daily=10)) as sandbox:
+        checks = await check(configured(sandbox), Selection(), clock=clock)
+        calls = Counter((call.appid, call.path, call.begin_date, call.end_date) for call in sandbox.calls)
+    assert checks.accounts == tuple(
+        AccountCheck(
+            account.appid,
+            account.name,
+            Outcome.OK,
+            Verdict.OK,
+            {SUMMARY: DatasetCheck(Verdict.OK, 9), CUMULATE: DatasetCheck(Verdict.OK, 9)},
+            host=sandbox.url,
+        )
+        for account in world.accounts
+    )
+    assert (checks.newest_published, checks.result.exit) == (NEWEST, 0)
+    assert (checks.result.calls, checks.result.token_calls) == (6, 9)
+    week = ("2026-11-17", "2026-11-23")
+    assert calls == {
+        (account.appid, path, *days): count
+        for account in world.accounts
+        for path, days, count in (
+            ("/cgi-bin/stable_token", (None, None), 1),
+            *((path, week, 1) for path in DATA_PATHS),
+            ("/cgi-bin/openapi/quota/get", (None, None), 2),
+        )
+    }
+
+
+@pytest.mark.parametrize("rate", [0.5, 1.0])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        *("system_error", "http_5xx", "reset", "cut_body", "html", "list_null"),
+        *("token_revoked", "token_stuck", "daily_quota", "minute_quota"),
+    ],
+)
+async def test_no_account_has_more_than_three_data_calls_whatever_breaks(
+    clock: FakeClock, configured: Configured, fault: str, rate: float
+) -> None:
+    rates: dict[str, Any] = {fault: rate}
+    async with _sandbox(clock, World(size=12), faults=Faults(seed=3, **rates)) as sandbox:
+        with capture_logs() as logs, suppress(UnreachableError):  # some break the calls for tokens as well
+            await check(configured(sandbox), Selection(), clock=clock)
+        calls = _data_calls(sandbox)
+    assert max(calls.values(), default=0) <= 3
+    assert "account.crashed" not in {log["event"] for log in logs}
+
+
+async def test_a_minute_quota_of_none_is_met_by_three_calls_at_most(clock: FakeClock, configured: Configured) -> None:
+    async with _sandbox(clock, World(size=2), limits=Limits(minute=0)) as sandbox:
+        checks = await check(configured(sandbox), Selection(), clock=clock)
+        assert set(_data_calls(sandbox).values()) == {3}
+    assert checks.result.exit == 1
+
+
+async def test_a_dataset_in_trouble_leaves_a_call_for_the_other_one(clock: FakeClock, configured: Configured) -> None:
+    world = World(size=1)
+    account = world.accounts[0]
+    async with _sandbox(clock, world, faults=Faults(broken_data={account.appid: -1})) as sandbox:
+        checks = await check(configured(sandbox), Selection(), clock=clock)
+        calls = Counter(call.path for call in sandbox.calls if call.path in DATA_PATHS)
+    assert calls == dict(zip(DATA_PATHS, (2, 1), strict=True))
+    hint = "WeChat, or a proxy before it, is in trouble or asks for fewer calls: -vv tells what each call met"
+    assert checks.accounts[0].failures == (
+        Failure(account.appid, account.name, SUMMARY, "no answer in 2 calls", hint=hint),
+        Failure(account.appid, account.name, CUMULATE, "no answer in 1 call", hint=hint),
+    )
+
+
+async def test_a_call_that_goes_wrong_once_is_made_again(clock: FakeClock, configured: Configured) -> None:
+    """By chance half of the calls fail, so one account in eight needs just the one repetition that it may have."""
+    async with _sandbox(clock, World(size=60), faults=Faults(seed=2, list_null=0.5)) as sandbox:
+        checks = await check(configured(sandbox), Selection(), clock=clock)
+        calls = _data_calls(sandbox)
+    outcomes = Counter((each.outcome, calls[each.account]) for each in checks.accounts)
+    assert outcomes[Outcome.OK, 3] > 0
+    assert outcomes.keys() <= {(Outcome.OK, 2), (Outcome.OK, 3), (Outcome.FAILED, 2), (Outcome.FAILED, 3)}
+
+
+async def test_a_token_refused_again_names_the_system_that_rotates_it(clock: FakeClock, configured: Configured) -> None:
+    async with _sandbox(clock, World(size=1), faults=Faults(token_revoked=1.0)) as sandbox:
+        checks = await check(configured(sandbox), Selection(), clock=clock)
+    assert {failure.errcode for failure in checks.accounts[0].failures} == {40001}
+    assert all("another system is rotating" in failure.hint for failure in checks.accounts[0].failures)
+
+
+async def test_a_token_that_is_refused_and_cant_be_had_again_is_one_failure_of_the_account(
+    clock: FakeClock, configured: Configured, tmp_path: Path
+) -> None:
+    async with _sandbox(clock, World(size=1)) as sandbox:
+        settings = configured(sandbox)
+        token = FromCommand(("sh", "-c", f"mkdir {tmp_path}/given && echo a-token"))  # it works once
+        one = replace(settings, accounts=(replace(settings.accounts[0], token=token),))
+        checks = await check(one, Selection(), clock=clock)
+        assert len([call for call in sandbox.calls if call.path in DATA_PATHS]) == 2
+    (failure,) = checks.accounts[0].failures
+    assert failure.dataset is None
+    assert failure.errmsg.startswith("the command sh failed with exit code 1")
+
+
+@pytest.mark.parametrize(("broken", "expected"), [(0, 0), (1, 3), (3, 1)])
+async def test_exit_0_where_all_is_well_3_where_some_failed_1_where_nobody_got_through(
+    clock: FakeClock, configured: Configured, broken: int, expected: int
+) -> None:
+    world = World(size=3)
+    faults = Faults(broken={account.appid: 40125 for account in world.accounts[:broken]})
+    async with _sandbox(clock, world, faults=faults) as sandbox:
+        checks = await check(configured(sandbox), Selection(), clock=clock)
+    assert checks.result.exit == expected
+
+
+async def test_an_account_that_lacks_a_right_for_both_datasets_has_not_got_through(
+    clock: FakeClock, configured: Configured
+) -> None:
+    world = World(size=1)
+    async with _sandbox(clock, world, faults=Faults(broken={world.accounts[0].appid: 48001})) as sandbox:
+        checks = await check(configured(sandbox), Selection(), clock=clock)
+    assert checks.result.exit == 1
+    assert [failure.dataset for failure in checks.result.failures] == [SUMMARY, CUMULATE]
+    assert checks.accounts[0].token is Verdict.OK
+
+
+async def test_the_broken_come_first_then_those_that_wait_then_the_late_ones(
+    clock: FakeClock, configured: Configured, database: Database
+) -> None:
+    world = World(size=5)
+    waits, refused, right = (world.accounts[place] for place in (1, 3, 4))
+    datasets = {name: DatasetState(not_before=MIDNIGHT) for name in (SUMMARY, CUMULATE)}
+    await _waiting(database, [AccountState(waits.appid, waits.name, datasets=datasets)])
+    faults = Faults(broken={refused.appid: 40125, right.appid: 48001})
+    async with _sandbox(clock, world, faults=faults) as sandbox:
+        checks = await check(configured(sandbox), Selection(), clock=clock)
+    assert _names(checks) == ["client-00003", "client-00004", "client-00001", "client-00000", "client-00002"]
+
+
+async def test_of_500_accounts_all_40_that_refuse_an_ip_are_in_one_table(
+    clock: FakeClock, configured: Configured
+) -> None:
+    world = World(size=500)
+    addresses = ("203.0.113.7", "203.0.113.8", "203.0.113.9")
+    refusing = world.accounts[::12][:40]
+    faults = Faults(refused_ips={account.appid: addresses for account in refusing})
+    async with _sandbox(clock, world, faults=faults) as sandbox:
+        checks = await check(configured(sandbox), Selection(), clock=clock)
+        calls = _data_calls(sandbox)
+    assert (checks.result.exit, checks.result.calls) == (3, 460 * 2)
+    assert set(calls.values()) == {2}
+    text = checked.as_text(checks)
+    table = text.rpartition("\n\n")[2].splitlines()[1:]
+    seen = {each.account: each.refused_ips for each in checks.accounts if each.refused_ips}
+    assert Counter(ip for ips in seen.values() for ip in ips) == dict(zip(addresses, (14, 13, 13), strict=True))
+    assert [line.split("  ") for line in table] == [
+        [account.name, account.appid, *seen[account.appid]] for account in refusing
+    ]
+    assert "Refused IPs of 40 accounts." in text
+    assert f"Seen in all: {', '.join(addresses)}." in text
+
+
+async def test_all_ips_that_the_calls_after_the_token_met_are_listed(clock: FakeClock, configured: Configured) -> None:
+    """The token comes from elsewhere, so that WeChat's allow-list is met by the data calls alone."""
+    world = World(size=2)
+    account = world.accounts[0]
+    addresses = ("203.0.113.7", "203.0.113.8", "203.0.113.9")
+    faults = Faults(refused_ips={account.appid: addresses})
+    async with _sandbox(clock, world, faults=faults) as sandbox:
+        checks = await check(_by_platform(configured(sandbox), _component(world)), Selection(), clock=clock)
+    assert [(each.account, each.refused_ips) for each in checks.accounts] == [
+        (account.appid, addresses),
+        (world.accounts[1].appid, ()),
+    ]
+
+
+async def test_an_ip_that_the_platform_must_allow_is_no_matter_of_its_clients(
+    clock: FakeClock, configured: Configured
+) -> None:
+    world = World(size=2)
+    faults = Faults(refused_ips={world.component.appid: ("203.0.113.7",)})
+    async with _sandbox(clock, world, faults=faults) as sandbox:
+        checks = await check(_by_platform(configured(sandbox), _component(world)), Selection(), clock=clock)
+    assert (checks.result.exit, checks.refused) == (1, [])
+    assert (
+        checked.as_text(checks)
+        .splitlines()[0]
+        .startswith("The platform agency failed, and 2 accounts with it: allow 203.0.113.7 in the platform's console; ")
+    )
+
+
+async def test_an_account_that_wechat_has_ordered_to_wait_isnt_asked_and_is_a_notice(
+    clock: FakeClock, configured: Configured, database: Database
+) -> None:
+    world = World(size=1)
+    account = world.accounts[0]
+    collected = DatasetState(Days.between(NEWEST - 6 * ONE_DAY, NEWEST), refreshed_to=NEWEST, not_before=MIDNIGHT)
+    datasets = dict.fromkeys((SUMMARY, CUMULATE), collected)
+    await _waiting(database, [AccountState(account.appid, account.name, datasets=datasets)])
+    async with _sandbox(clock, world) as sandbox:
+        checks = await check(configured(sandbox), Selection(), clock=clock)
+        assert sandbox.calls == []
+    assert checks.accounts == (
+        AccountCheck(
+            account.appid,
+            account.name,
+            Outcome.OK,
+            Verdict.NOT_ASKED,
+            {SUMMARY: DatasetCheck(), CUMULATE: DatasetCheck()},
+            notices=(Notice(account.appid, account.name, "not_before", MIDNIGHT),),
+        ),
+    )
+    assert checks.result.exit == 0
+
+
+async def test_a_dataset_that_waits_doesnt_keep_the_other_one_from_being_tried(
+    clock: FakeClock, configured: Configured, database: Database
+) -> None:
+    world = World(size=1)
+    account = world.accounts[0]
+    datasets = {SUMMARY: DatasetState(not_before=MIDNIGHT), CUMULATE: DatasetState(not_before=clock.now())}
+    await _waiting(database, [AccountState(account.appid, account.name, datasets=datasets)])
+    async with _sandbox(clock, world, limits=Limits(daily=5)) as sandbox:
+        checks = await check(configured(sandbox), Selection(), clock=clock)
+        assert [call.path for call in sandbox.calls if call.path in DATA_PATHS] == [DATA_PATHS[1]]
+    assert checks.accounts[0].datasets == {SUMMARY: DatasetCheck(), CUMULATE: DatasetCheck(Verdict.OK, 4)}
+    assert [notice.kind for notice in checks.accounts[0].notices] == ["not_before"]
+
+
+async def test_an_account_whose_daily_calls_are_used_up_isnt_asked_and_is_a_notice(
+    clock: FakeClock, configured: Configured, database: Database
+) -> None:
+    world = World(size=1)
+    account = world.accounts[0]
+    datasets = {name: DatasetState(calls_on=date(2026, 11, 24), calls=4) for name in (SUMMARY, CUMULATE)}
+    await _waiting(database, [AccountState(account.appid, account.name, datasets=datasets)])
+    async with _sandbox(clock, world) as sandbox:
+        settings = configured(sandbox)
+        frugal = replace(settings, accounts=(replace(settings.accounts[0], daily_calls=4),))
+        checks = await check(frugal, Selection(), clock=clock)
+        assert sandbox.calls == []
+    assert checks.accounts[0].notices == (Notice(account.appid, account.name, "daily_calls", MIDNIGHT),)
+
+
+async def test_the_last_of_the_daily_calls_isnt_repeated(
+    clock: FakeClock, configured: Configured, database: Database
+) -> None:
+    world = World(size=1)
+    account = world.accounts[0]
+    datasets = {name: DatasetState(calls_on=date(2026, 11, 24), calls=3) for name in (SUMMARY, CUMULATE)}
+    await _waiting(database, [AccountState(account.appid, account.name, datasets=datasets)])
+    async with _sandbox(clock, world, faults=Faults(broken_data={account.appid: -1})) as sandbox:
+        settings = configured(sandbox)
+        frugal = replace(settings, accounts=(replace(settings.accounts[0], daily_calls=4),))
+        checks = await check(frugal, Selection(), clock=clock)
+        assert Counter(call.path for call in sandbox.calls if call.path in DATA_PATHS) == dict.fromkeys(DATA_PATHS, 1)
+    assert [notice.kind for notice in checks.accounts[0].notices] == ["daily_calls"]
+
+
+@pytest.mark.parametrize(
+    ("errcode", "kind", "until"),
+    [
+        (89506, "ip_refused", timedelta(hours=24)),
+        (89507, "ip_refused", timedelta(hours=1)),
+        (89503, "ip_unconfirmed", None),
+    ],
+)
+async def test_an_ip_that_the_admin_has_refused_is_a_notice_and_nothing_more_is_asked(
+    clock: FakeClock, configured: Configured, errcode: int, kind: str, until: timedelta | None
+) -> None:
+    world = World(size=1)
+    account = world.accounts[0]
+    async with _sandbox(clock, world, faults=Faults(broken_data={account.appid: errcode})) as sandbox:
+        checks = await check(configured(sandbox), Selection(), clock=clock)
+        assert [call.path for call in sandbox.calls] == ["/cgi-bin/stable_token", DATA_PATHS[0]]
+    notice = Notice(account.appid, account.name, kind, clock.now() + until if until else None)
+    assert (checks.accounts[0].notices, checks.result.exit) == ((notice,), 0)
+
+
+async def test_a_quota_used_up_is_a_notice_of_its_dataset(clock: FakeClock, configured: Configured) -> None:
+    world = World(size=1)
+    account = world.accounts[0]
+    async with _sandbox(clock, world, limits=Limits(daily=0)) as sandbox:
+        checks = await check(configured(sandbox), Selection(), clock=clock)
+        assert _data_calls(sandbox) == {account.appid: 2}
+    assert checks.accounts[0].datasets == dict.fromkeys((SUMMARY, CUMULATE), DatasetCheck(Verdict.NOT_ASKED, 0))
+    assert checks.accounts[0].notices == (Notice(account.appid, account.name, "quota", MIDNIGHT),)
+    assert checks.result.exit == 0
+
+
+async def test_a_platform_that_fails_is_told_once(clock: FakeClock, configured: Configured) -> None:
+    world = World(size=5)
+    async with _sandbox(clock, world) as sandbox:
+        settings = configured(sandbox)
+        others = _by_platform(settings, _component(world, verify_ticket=Secret("a-ticket-of-last-week")))
+        mixed = replace(others, accounts=(*settings.accounts[:2], *others.accounts[2:]))
+        checks = await check(mixed, Selection(), clock=clock)
+    (failure,) = checks.result.failures
+    assert (failure.account, failure.name, failure.errcode, failure.accounts) == (
+        world.component.appid,
+        "agency",
+        61006,
+        3,
+    )
+    assert checks.result.exit == 3
+    text = checked.as_text(checks)
+    assert text.count(failure.hint) == 1
+    assert text.startswith("The platform agency failed, and 3 accounts with it: ")
+
+
+async def test_what_a_platform_discovers_is_checked_too_and_not_remembered(
+    clock: FakeClock, configured: Configured, database: Database
+) -> None:
+    world = World(size=3, mini_programs=2)
+    async with _sandbox(clock, world) as sandbox:
+        settings = configured(sandbox)
+        own = replace(settings, accounts=settings.accounts[:1], components=(_component(world, discover=True),))
+        for _ in range(2):
+            checks = await check(own, Selection(), clock=clock)
+            assert [(each.name, each.outcome) for each in checks.accounts] == [
+                (account.name, Outcome.OK) for account in world.accounts
+            ]
+        paths = Counter(call.path.rpartition("/")[2] for call in sandbox.calls)
+    assert paths["api_get_authorizer_info"] == 2 * 4  # all but the configured one, mini programs too, each time
+    assert await database.list_collection_names() == []
+
+
+async def test_what_earlier_runs_discovered_isnt_asked_about_again(clock: FakeClock, configured: Configured) -> None:
+    world = World(size=3)
+    async with _sandbox(clock, world) as sandbox:
+        settings = replace(configured(sandbox), accounts=(), components=(_component(world, discover=True),))
+        await run(settings, clock)
+        sandbox.calls.clear()
+        checks = await check(settings, Selection([world.accounts[1].name]), clock=clock)
+        assert not any("info" in call.path for call in sandbox.calls)
+    assert _names(checks) == [world.accounts[1].name]
+
+
+async def test_a_configured_account_by_its_name_reads_no_platforms_list(
+    clock: FakeClock, configured: Configured
+) -> None:
+    world = World(size=2)
+    async with _sandbox(clock, world) as sandbox:
+        settings = replace(configured(sandbox), components=(_component(world, discover=True),))
+        checks = await check(settings, Selection([world.accounts[1].appid]), clock=clock)
+        assert not any("component" in call.path for call in sandbox.calls)
+    assert _names(checks) == [world.accounts[1].name]
+
+
+async def test_a_stale_platform_without_any_account_known_fails_the_check(
+    clock: FakeClock, configured: Configured
+) -> None:
+    world = World(size=2)
+    stale = _component(world, discover=True, verify_ticket=Secret("a-ticket-of-last-week"))
+    async with _sandbox(clock, world) as sandbox:
+        settings = replace(configured(sandbox), accounts=(), components=(stale,))
+        for selection in (Selection(), Selection(["client-00000"])):
+            checks = await check(settings, selection, clock=clock)
+            assert (checks.result.exit, checks.accounts) == (1, ())
+            assert [(failure.name, failure.accounts) for failure in checks.result.failures] == [("agency", 0)]
+
+
+async def test_a_platform_that_nobody_has_authorised_is_told_so(clock: FakeClock, configured: Configured) -> None:
+    world = World(size=2)
+    async with _sandbox(clock, world, authorised=0) as sandbox:
+        settings = replace(configured(sandbox), accounts=(), components=(_component(world, discover=True),))
+        with pytest.raises(UsageError, match="no official account has authorised the platforms yet"):
+            await check(settings, Selection(), clock=clock)
+
+
+async def test_an_unknown_name_is_a_usage_error(clock: FakeClock, configured: Configured) -> None:
+    async with _sandbox(clock, World(size=2)) as sandbox:
+        settings = configured(sandbox)
+        with pytest.raises(UsageError, match="did you mean client-00001"):
+            await check(settings, Selection(["cleint-00001"]), clock=clock)
+        assert sandbox.calls == []
+
+
+async def test_the_host_that_took_over_is_the_one_that_answered(clock: FakeClock, configured: Configured) -> None:
+    async with _sandbox(clock, World(size=3)) as sandbox:
+        settings = configured(sandbox)
+        api = settings.api.model_copy(update={"hosts": ("http://127.0.0.1:1", sandbox.url)})
+        checks = await check(replace(settings, api=api), Selection(), clock=clock)
+    assert (checks.result.exit, {each.host for each in checks.accounts}) == (0, {sandbox.url})
+
+
+async def test_an_unpublished_newest_day_is_late_and_no_failure(clock: FakeClock, configured: Configured) -> None:
+    clock.instant = clock.instant.replace(hour=0, minute=30)  # 08:30 in Beijing
+    async with _sandbox(clock, World(size=20), faults=Faults(late_yesterday=1.0)) as sandbox:
+        checks = await check(configured(sandbox), Selection(), clock=clock)
+        assert {call.errcode for call in sandbox.calls} == {0, 61503}  # some say it, others leave the day out
+    assert (checks.result.exit, checks.result.failures) == (0, ())
+    assert {(each.late, each.datasets[CUMULATE].verdict) for each in checks.accounts} == {(True, Verdict.EMPTY)}
+    assert "20 accounts: 20 late; the newest" in checked.as_text(checks)
+
+
+async def test_wechat_out_of_reach_ends_the_check_before_all_accounts_were_tried(
+    clock: FakeClock, configured: Configured
+) -> None:
+    async with _sandbox(clock, World(size=300)) as sandbox:
+        settings = configured(sandbox, workers=8)
+    hosts = ("http://127.0.0.1:1", "http://127.0.0.1:2")
+    unreachable = replace(settings, api=settings.api.model_copy(update={"hosts": hosts}))
+    tried = _Heard()
+    with pytest.raises(UnreachableError, match=re.escape(", ".join(hosts))):
+        await check(unreachable, Selection(), clock=clock, watch=tried)
+    assert 16 <= len(tried.results) < 32
+
+
+async def test_wechat_out_of_reach_is_seen_by_accounts_whose_tokens_come_from_elsewhere(
+    clock: FakeClock, configured: Configured
+) -> None:
+    async with _sandbox(clock, World(size=3)) as sandbox:
+        settings = configured(sandbox)
+    token = FromCommand((sys.executable, "-c", "print('a-token')"))
+    accounts = tuple(replace(account, token=token) for account in settings.accounts)
+    api = settings.api.model_copy(update={"hosts": ("http://127.0.0.1:1",)})
+    with pytest.raises(UnreachableError, match="3 accounts tried http"):
+        await check(replace(settings, api=api, accounts=accounts), Selection(), clock=clock)
+
+
+async def test_a_database_out_of_reach_is_an_error_before_anything_is_asked(
+    clock: FakeClock, configured: Configured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("collector.store.database.SELECTION_TIMEOUT_MS", 50)
+    async with _sandbox(clock, World(size=1)) as sandbox:
+        settings = configured(sandbox)
+        mongodb = settings.mongodb.model_copy(update={"uri": Secret("mongodb://127.0.0.1:1")})
+        with pytest.raises(DatabaseError, match="MongoDB can't be reached"):
+            await check(replace(settings, mongodb=mongodb), Selection(), clock=clock)
+        assert sandbox.calls == []
+
+
+async def test_a_mistake_of_ours_stops_one_account_alone(
+    clock: FakeClock, configured: Configured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(size=3)
+    broken = world.accounts[1]
+    log_in = AccountApi.log_in
+
+    async def failing(self: AccountApi) -> None:
+        if self._account.appid == broken.appid:
+            raise KeyError("a mistake")
+        await log_in(self)
+
+    monkeypatch.setattr(AccountApi, "log_in", failing)
+    async with _sandbox(clock, world) as sandbox:
+        checks = await check(configured(sandbox), Selection(), clock=clock)
+    assert [(each.name, each.outcome) for each in checks.accounts] == [
+        ("client-00001", Outcome.FAILED),
+        ("client-00000", Outcome.OK),
+        ("client-00002", Outcome.OK),
+    ]
+    assert [failure.errmsg for failure in checks.result.failures] == ["the collector failed on this account (KeyError)"]
+    assert checks.result.exit == 3
+
+
+class _Heard(Watch):
+    """Keeps what it hears."""
+
+    def __init__(self) -> None:
+        self.phases: list[tuple[str, int]] = []
+        self.results: list[AccountResult] = []
+
+    def phase(self, unit: str, total: int) -> None:
+        self.phases.append((unit, total))
+
+    def account(self, result: AccountResult) -> None:
+        self.results.append(result)
+
+
+async def test_the_watch_hears_how_many_there_are_and_of_each_that_is_done(
+    clock: FakeClock, configured: Configured
+) -> None:
+    world, heard = World(size=3), _Heard()
+    async with _sandbox(clock, world, faults=Faults(broken={world.accounts[2].appid: 40125})) as sandbox:
+        await check(configured(sandbox), Selection(), clock=clock, watch=heard)
+    assert heard.phases == [("accounts", 3)]
+    assert Counter(result.outcome for result in heard.results) == {Outcome.OK: 2, Outcome.FAILED: 1}
+
+
+async def test_the_json_form_has_all_that_was_found_out(clock: FakeClock, configured: Configured) -> None:
+    world = World(size=2, sparse=False)
+    sound, refused = world.accounts
+    faults = Faults(refused_ips={refused.appid: ("203.0.113.7",)})
+    async with _sandbox(clock, world, faults=faults, limits=Limits(daily=10)) as sandbox:
+        checks = await check(configured(sandbox), Selection(), clock=clock)
+    printed = orjson.loads(orjson.dumps(checked.as_json(checks)))
+    failure = {
+        "account": refused.appid,
+        "name": refused.name,
+        "dataset": None,
+        "errmsg": "invalid ip 203.0.113.7 ipv6 ::ffff:203.0.113.7, not in whitelist",
+        "errcode": 40164,
+        "rid": printed["failures"][0]["rid"],
+        "hint": "allow 203.0.113.7 in the account's console; WeChat takes 5 to 10 minutes to heed it",
+        "windows": 0,
+        "accounts": 1,
+    }
+    assert printed == {
+        "newest_published": "2026-11-23",
+        "exit": 3,
+        "totals": {"accounts": 2, "failed": 1, "waiting": 0, "late": 0, "ok": 1},
+        "calls": 2,
+        "token_calls": 4,
+        "accounts": [
+            {
+                "account": refused.appid,
+                "name": refused.name,
+                "outcome": "failed",
+                "token": "failed",
+                "datasets": {name: {"verdict": "not_asked", "quota_left": None} for name in (SUMMARY, CUMULATE)},
+                "late": False,
+                "host": sandbox.url,
+                "refused_ips": ["203.0.113.7"],
+                "failures": [failure],
+                "notices": [],
+            },
+            {
+                "account": sound.appid,
+                "name": sound.name,
+                "outcome": "ok",
+                "token": "ok",
+                "datasets": {name: {"verdict": "ok", "quota_left": 9} for name in (SUMMARY, CUMULATE)},
+                "late": False,
+                "host": sandbox.url,
+                "refused_ips": [],
+                "failures": [],
+                "notices": [],
+            },
+        ],
+        "failures": [failure],
+        "refused_ips": [{"account": refused.appid, "name": refused.name, "ips": ["203.0.113.7"]}],
+    }
+    assert len(printed["failures"][0]["rid"]) == 26
+
+
+async def test_the_command_prints_the_tables_or_json_or_failures_alone(
+    tmp_path: Path, mongod: str, database: Database
+) -> None:
+    world = World(size=4)
+    refused, secret, *sound = world.accounts
+    faults = Faults(broken={refused.appid: 40164, secret.appid: 40125})
+    async with Sandbox(world, faults=faults) as sandbox:
+        text = sandbox.config_yaml(mongodb_uri=mongod).replace("api:", f"  database: {database.name}\napi:", 1)
+        file = tmp_path / "accounts.yaml"
+        file.touch(mode=0o600)
+        file.write_text(text)
+        shown, as_json, quiet, well = await asyncio.gather(
+            collector("check", cwd=tmp_path),
+            collector("check", "--json", cwd=tmp_path),
+            collector("check", "-q", cwd=tmp_path),
+            collector("check", "-q", *(f"--account={account.name}" for account in sound), cwd=tmp_path),
+        )
+    assert (shown.code, shown.err) == (3, "")
+    lines = shown.out.splitlines()
+    assert [line.split()[:2] for line in lines[:5]] == [
+        ["name", "token"],
+        [refused.name, "failed"],
+        [secret.name, "failed"],
+        *([account.name, "ok"] for account in sound),
+    ]
+    assert lines[6].startswith("4 accounts: 2 failed, 2 ok; the newest published day is ")
+    assert lines[-1].split() == [refused.name, refused.appid, "203.0.113.7"]
+    assert (as_json.code, as_json.err, as_json.json["exit"]) == (3, "", 3)
+    assert as_json.json["refused_ips"] == [{"account": refused.appid, "name": refused.name, "ips": ["203.0.113.7"]}]
+    assert [each["name"] for each in as_json.json["accounts"][:2]] == [refused.name, secret.name]
+    assert (quiet.code, quiet.err) == (3, "")
+    assert quiet.out.splitlines()[-1].split() == [refused.name, refused.appid, "203.0.113.7"]
+    assert not any(account.name in quiet.out for account in sound)
+    assert well == Ended(0, "", "")
+    assert await database.list_collection_names() == []

@@ -1,0 +1,222 @@
+"""Where accounts stand by the state that a real MongoDB holds, and by what real runs leave there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import FakeClock, run, settings_of
+
+from collector.commands.status import status
+from collector.completeness.datasets import CUMULATE, SUMMARY
+from collector.config import ApiSettings, MongoSettings, RunSettings, Selection, Settings
+from collector.errors import DatabaseError
+from collector.model.accounts import Account, Rate, Secret
+from collector.model.days import NO_DAYS, ONE_DAY, Days
+from collector.model.findings import AccountStatus, Former, Standing, Status
+from collector.model.state import AccountState, DatasetState, Trouble
+from collector.sandbox import Faults, Sandbox, World
+from collector.store.database import Database
+from collector.store.state import ACCOUNTS, replacement
+
+NEWEST = date(2026, 11, 23)
+NOW = datetime(2026, 11, 24, 2, 30, 10, tzinfo=UTC)
+TROUBLE = Trouble("api unauthorized", 48001, "r-i-d", "ask for the right", NOW - ONE_DAY, NOW)
+
+Look = Callable[..., Any]
+
+
+def _account(name: str, **more: Any) -> Account:
+    return Account(name, f"wx-{name}", Secret("s3cret"), Rate(5, 1), **more)
+
+
+def _back(days: int) -> date:
+    return NEWEST - ONE_DAY * days
+
+
+def _dataset(covered: Days = NO_DAYS, **more: Any) -> DatasetState:
+    known: dict[str, Any] = {"covered": covered, "refreshed_to": NEWEST, "last_success": NOW}
+    return DatasetState(**(known | more))
+
+
+def _state(name: str, summary: DatasetState, cumulate: DatasetState, **more: Any) -> AccountState:
+    return AccountState(f"wx-{name}", name, datasets={SUMMARY: summary, CUMULATE: cumulate}, **more)
+
+
+MONTH = Days.between(_back(29), NEWEST)
+
+
+@pytest.fixture
+def look(database: Database, mongod: str) -> Look:
+    """The status of `accounts` (all of the enabled ones unless said) with `states` stored."""
+
+    async def looked(
+        accounts: Iterable[Account],
+        *states: AccountState,
+        selected: Iterable[Account] = (),
+        now: datetime = NOW,
+    ) -> Status:
+        if states:
+            await database[ACCOUNTS].bulk_write([replacement(state) for state in states])
+        mongodb = MongoSettings().model_copy(update={"uri": Secret(mongod), "database": database.name})
+        settings = Settings(mongodb, ApiSettings(), RunSettings(), tuple(accounts))
+        return await status(settings, Selection([account.appid for account in selected]), now)
+
+    return looked
+
+
+async def test_all_that_is_known_of_an_account_is_told(look: Look) -> None:
+    acme = _account("acme", tags=("retail",), since=_back(29))
+    holes = Days.of([_back(3), _back(10)])
+    void = Days.of([_back(20)])
+    state = _state(
+        "acme",
+        _dataset(MONTH - holes - void, void=void, last_success=NOW - timedelta(hours=1), last_error=TROUBLE),
+        _dataset(MONTH - Days.of([_back(3), _back(5), NEWEST])),
+        born=_back(25),
+    )
+    assert await look([acme], state) == Status(
+        NEWEST,
+        (
+            AccountStatus(
+                account="wx-acme",
+                name="acme",
+                tags=("retail",),
+                standing=Standing.FAILING,
+                newest={SUMMARY: NEWEST, CUMULATE: _back(1)},
+                missing_days=4,  # those 3, 5 and 10 days back, and the newest
+                born=_back(25),
+                last_success=NOW,
+                errors={SUMMARY: TROUBLE},
+            ),
+        ),
+    )
+
+
+async def test_an_account_without_a_state_was_never_collected_and_lacks_all_that_is_wanted(look: Look) -> None:
+    nothing = {SUMMARY: None, CUMULATE: None}
+    found = await look([_account("new"), _account("old", since=date(2014, 12, 1))])
+    assert found.accounts == (
+        AccountStatus("wx-old", "old", (), Standing.NEVER_COLLECTED, nothing, missing_days=4376),
+        AccountStatus("wx-new", "new", (), Standing.NEVER_COLLECTED, nothing, missing_days=7),
+    )
+
+
+@pytest.mark.parametrize(
+    ("summary", "cumulate", "expected"),
+    [
+        (_dataset(MONTH), _dataset(MONTH), Standing.OK),
+        (_dataset(MONTH - Days.of([_back(9)])), _dataset(MONTH), Standing.OK),
+        (_dataset(MONTH), _dataset(MONTH - Days.of([NEWEST])), Standing.BEHIND),
+        (_dataset(MONTH - Days.between(_back(1), NEWEST)), _dataset(MONTH), Standing.OK),  # quiet days, most likely
+        (_dataset(MONTH - Days.between(_back(2), NEWEST)), _dataset(MONTH), Standing.BEHIND),
+        (_dataset(), _dataset(MONTH), Standing.BEHIND),
+        (_dataset(MONTH, last_error=TROUBLE), _dataset(MONTH), Standing.FAILING),
+        (_dataset(MONTH), _dataset(MONTH, last_error=TROUBLE), Standing.FAILING),
+        (DatasetState(last_error=TROUBLE), DatasetState(), Standing.FAILING),
+        (DatasetState(not_before=NOW), DatasetState(not_before=NOW), Standing.NEVER_COLLECTED),
+        (_dataset(), _dataset(), Standing.SILENT),
+        (_dataset(), _dataset(Days.of([_back(14)])), Standing.SILENT),
+        (_dataset(), _dataset(Days.of([_back(13)])), Standing.BEHIND),
+        (_dataset(), _dataset(last_error=TROUBLE), Standing.FAILING),
+    ],
+)
+async def test_how_an_account_stands(
+    look: Look, summary: DatasetState, cumulate: DatasetState, expected: Standing
+) -> None:
+    found = await look([_account("one")], _state("one", summary, cumulate))
+    assert [account.standing for account in found.accounts] == [expected]
+
+
+async def test_an_account_that_nobody_has_asked_about_for_weeks_is_behind_and_not_silent(look: Look) -> None:
+    dataset = _dataset(MONTH, last_success=NOW)
+    found = await look([_account("one")], _state("one", dataset, dataset), now=NOW + timedelta(days=30))
+    assert (found.newest_published, found.accounts[0].standing) == (_back(-30), Standing.BEHIND)
+
+
+async def test_a_silent_account_stays_silent_until_the_newest_day_has_been_asked_for(look: Look) -> None:
+    asked_yesterday = _state("one", _dataset(), _dataset(Days.of([_back(14)])))
+    found = await look([_account("one")], asked_yesterday, now=NOW + ONE_DAY)
+    assert found.accounts[0].standing is Standing.SILENT
+
+
+async def test_the_history_that_a_backfill_wants_counts_as_missing(look: Look) -> None:
+    state = _state("one", _dataset(MONTH), _dataset(MONTH), history_since=_back(129))
+    assert (await look([_account("one")], state)).accounts[0].missing_days == 100
+
+
+async def test_before_the_hour_of_publication_the_day_before_is_the_newest(look: Look) -> None:
+    found = await look([_account("one")], now=NOW - timedelta(hours=3))
+    assert found.newest_published == _back(1)
+
+
+async def test_the_worst_account_comes_first(look: Look) -> None:
+    states = [
+        _state("asleep", _dataset(), _dataset()),
+        _state("fine", _dataset(MONTH), _dataset(MONTH)),
+        _state("holes", _dataset(MONTH - Days.of([_back(9)])), _dataset(MONTH)),
+        _state("refused", _dataset(MONTH, last_error=TROUBLE), _dataset(MONTH)),
+    ]
+    found = await look([_account(name) for name in ("asleep", "fine", "holes", "new", "refused")], *states)
+    assert [account.name for account in found.accounts] == ["refused", "new", "holes", "fine", "asleep"]
+
+
+async def test_accounts_stored_and_configured_nowhere_are_told_apart_and_disabled_ones_counted(look: Look) -> None:
+    shop, off, other = _account("shop"), _account("off", enabled=False), _account("other")
+    states = [_state(name, _dataset(MONTH), _dataset(MONTH)) for name in ("shop", "off", "other", "gone-b", "gone-a")]
+    found = await look([shop, off, other], *states, selected=[shop])
+    newest = {SUMMARY: NEWEST, CUMULATE: NEWEST}
+    assert found == Status(
+        NEWEST,
+        (AccountStatus("wx-shop", "shop", (), Standing.OK, newest, 0, None, NOW),),
+        (Former("wx-gone-a", "gone-a", newest, NOW), Former("wx-gone-b", "gone-b", newest, NOW)),
+        disabled=1,
+    )
+
+
+async def test_a_renamed_account_bears_the_name_that_is_configured(look: Look) -> None:
+    state = replace(_state("one", _dataset(MONTH), _dataset(MONTH)), name="before")
+    found = await look([_account("one")], state)
+    assert ([account.name for account in found.accounts], found.no_longer_configured) == (["one"], ())
+
+
+async def test_only_the_state_is_read_once_and_nothing_is_written(look: Look, database: Database) -> None:
+    state = _state("one", _dataset(MONTH), _dataset(MONTH))
+    await look([_account("one")], state)
+    await database.command("profile", 2)
+    await look([_account("one")])
+    await database.command("profile", 0)
+    entries = database["system.profile"].find({"op": {"$ne": "command"}})
+    assert [(entry["op"], entry["ns"]) async for entry in entries] == [("query", f"{database.name}.{ACCOUNTS}")]
+
+
+async def test_an_empty_database_stays_empty(look: Look, database: Database) -> None:
+    await look([_account("one")])
+    assert await database.list_collection_names() == []
+
+
+async def test_a_damaged_state_is_an_error_that_names_the_remedy(look: Look, database: Database) -> None:
+    await database[ACCOUNTS].insert_one({"_id": "wx-one", "version": 99})
+    with pytest.raises(DatabaseError, match="verify --repair"):
+        await look([_account("one")])
+
+
+async def test_what_a_run_leaves_is_told(clock: FakeClock, database: Database, mongod: str, tmp_path: Path) -> None:
+    world = World(size=4)
+    refused = world.accounts[1]
+    async with Sandbox(world, clock=clock.now, faults=Faults(broken={refused.appid: 40125})) as sandbox:
+        settings = settings_of(sandbox, database, mongod, tmp_path)
+        await run(settings, clock)
+        clock.instant += ONE_DAY
+        await run(settings, clock)
+    found = await status(settings, Selection(), clock.now())
+    first, *others = found.accounts
+    error = first.last_error
+    assert (first.name, first.standing, first.missing_days) == (refused.name, Standing.FAILING, 7)
+    assert error is not None
+    assert (error.errcode, error.since, error.at) == (40125, clock.now() - ONE_DAY, clock.now())
+    assert [(account.standing, account.last_success) for account in others] == [(Standing.OK, clock.now())] * 3

@@ -1,0 +1,243 @@
+"""What documents say, as pure values."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from itertools import accumulate
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collector.completeness.datasets import CUMULATE, DATASETS, SUMMARY, fold
+from collector.completeness.integrity import (
+    FIGURES,
+    StoredDay,
+    breaks,
+    covered,
+    differences,
+    mended,
+    read,
+    void_between,
+)
+from collector.model.days import FIRST_DAY, NO_DAYS, ONE_DAY, Days, Window
+from collector.model.findings import Break, Difference
+from collector.model.state import AccountState, DatasetState, Trouble
+
+NEWEST = date(2026, 11, 23)
+BOTH = frozenset({SUMMARY, CUMULATE})
+WHOLE = {"new_user": 5, "cancel_user": 2, "net_user": 3, "sources": 1, "cumulate_user": 100}
+NOTHING = {SUMMARY: NO_DAYS, CUMULATE: NO_DAYS}
+
+
+def _ago(days: int) -> date:
+    return NEWEST - days * ONE_DAY
+
+
+def _last(days: int, *, until: int = 0) -> Days:
+    """The days of ages `until` to `days` - 1."""
+    return Days.between(_ago(days - 1), _ago(until))
+
+
+def _state(covered: Days, **known: object) -> AccountState:
+    dataset = DatasetState(covered=covered, **known)  # type: ignore[arg-type] # a test names the fields that matter to it
+    return AccountState("wxa", "a", datasets={SUMMARY: dataset, CUMULATE: dataset})
+
+
+def _mended(state: AccountState, found: Days, since: date | None = None) -> AccountState:
+    return mended(state, {SUMMARY: found, CUMULATE: found}, since)
+
+
+def test_the_figures_looked_for_are_those_that_the_datasets_give() -> None:
+    row = {"ref_date": str(NEWEST), "user_source": 0, "new_user": 1, "cancel_user": 1, "cumulate_user": 1}
+    folded = {name: fold(dataset, [row], Window(NEWEST, NEWEST)).days for name, dataset in DATASETS.items()}
+    assert {name: frozenset(days[NEWEST]) for name, days in folded.items()} == FIGURES
+
+
+def test_a_document_holds_the_datasets_whose_fields_are_all_there() -> None:
+    without_sources = {key: value for key, value in WHOLE.items() if key != "sources"}
+    documents: list[dict[str, object]] = [
+        {"ref_date": "2026-11-20", **WHOLE},
+        {"ref_date": "2026-11-21", "cumulate_user": 100, "sources": None},
+        {"ref_date": "2026-11-22", **without_sources},
+        {"ref_date": "2026-11-23", **{key: WHOLE[key] for key in FIGURES[SUMMARY]}, "cumulate_user": 7.0},
+    ]
+    assert read(documents, NEWEST) == (
+        [
+            StoredDay(date(2026, 11, 20), BOTH, 100, 3),
+            StoredDay(date(2026, 11, 21), frozenset({CUMULATE}), 100),
+            StoredDay(date(2026, 11, 22), frozenset({CUMULATE}), 100),
+            StoredDay(date(2026, 11, 23), frozenset({SUMMARY}), None, 3),
+        ],
+        0,
+    )
+
+
+def test_documents_of_another_form_are_counted_and_say_nothing() -> None:
+    texts: list[object] = ["20261120", "2026-02-30", "", str(FIRST_DAY - ONE_DAY), "2026-11-25", "9999-12-31"]
+    others: list[object] = [None, 20261120, datetime(2026, 11, 20, tzinfo=UTC), ["2026-11-20"]]
+    without_figures: list[dict[str, object]] = [{}, {"ref_date": "2026-11-20"}]
+    without_figures += [{"ref_date": "2026-11-20", "cumulate_user": True}]
+    documents = [*({"ref_date": day, **WHOLE} for day in texts + others), *without_figures]
+    assert read(documents, NEWEST) == ([], 13)
+
+
+def test_the_day_after_the_newest_published_one_may_be_stored() -> None:
+    """The hour from which a day counts as published can be set to a later one."""
+    days, foreign = read([{"ref_date": "2026-11-24", **WHOLE}], NEWEST)
+    assert ([stored.day for stored in days], foreign) == ([date(2026, 11, 24)], 0)
+
+
+def test_covered_are_the_stored_days_of_each_dataset() -> None:
+    days = [StoredDay(_ago(3), BOTH), StoredDay(_ago(2), BOTH), StoredDay(_ago(0), frozenset({CUMULATE}))]
+    assert covered(days) == {SUMMARY: _last(4, until=2), CUMULATE: _last(4, until=2) | _last(1)}
+
+
+def test_a_break_names_the_day_what_was_expected_and_what_was_found() -> None:
+    days = [StoredDay(_ago(2), BOTH, 100, 1), StoredDay(_ago(1), BOTH, 110, 7), StoredDay(NEWEST, BOTH, 109, -1)]
+    (broken,) = breaks(days)
+    assert broken == Break(_ago(1), expected=107, found=110)
+    assert (broken.before, broken.difference) == (_ago(2), 3)
+
+
+def test_only_days_that_follow_one_another_with_all_three_figures_can_break() -> None:
+    total_only = frozenset({CUMULATE})
+    summary_only = frozenset({SUMMARY})
+    assert breaks([StoredDay(_ago(2), BOTH, 100, 1), StoredDay(NEWEST, BOTH, 900, 1)]) == ()
+    assert breaks([StoredDay(_ago(1), BOTH, 100, 1), StoredDay(NEWEST, total_only, 900)]) == ()
+    assert breaks([StoredDay(_ago(1), BOTH, 100, 1), StoredDay(NEWEST, summary_only, None, 1)]) == ()
+    assert breaks([StoredDay(_ago(1), summary_only, None, 1), StoredDay(NEWEST, BOTH, 900, 1)]) == ()
+
+
+@given(st.lists(st.tuples(st.integers(-9, 9), st.booleans()), min_size=1, max_size=40), st.data())
+def test_figures_that_add_up_never_break_and_one_changed_total_breaks_at_itself_and_behind_it(
+    drawn: list[tuple[int, bool]], data: st.DataObject
+) -> None:
+    nets, kept = [net for net, _ in drawn], [keep for _, keep in drawn]
+    totals = accumulate(nets, initial=1000)
+    next(totals)
+    days = [
+        StoredDay(FIRST_DAY + place * ONE_DAY, BOTH, total, net)
+        for place, (net, total) in enumerate(zip(nets, totals, strict=True))
+        if kept[place]
+    ]
+    assert breaks(days) == ()
+    if days:
+        place = data.draw(st.integers(0, len(days) - 1))
+        changed = days[place]
+        assert changed.cumulate is not None
+        days[place] = StoredDay(changed.day, BOTH, changed.cumulate + 5, changed.net)
+        stored = {day.day for day in days}
+        assert [(broken.day, broken.difference) for broken in breaks(days)] == [
+            (day, difference)
+            for day, difference in ((changed.day, 5), (changed.day + ONE_DAY, -5))
+            if {day, day - ONE_DAY} <= stored
+        ]
+
+
+def test_lost_and_unknown_days_are_told_by_dataset_and_datasets_that_agree_left_out() -> None:
+    state = _state(_last(10, until=2))
+    assert differences(state, {SUMMARY: _last(10, until=2), CUMULATE: _last(8)}) == {
+        CUMULATE: Difference(lost=_last(10, until=8), unknown=_last(2))
+    }
+    assert differences(AccountState("wxa", "a"), NOTHING) == {}
+
+
+def test_a_few_days_before_known_ones_are_no_difference() -> None:
+    """A killed run may have stored them: windows reach back further than what is wanted."""
+    state = _state(_last(10))
+    assert differences(state, {SUMMARY: _last(16), CUMULATE: _last(10)}) == {}
+    assert differences(state, {SUMMARY: _last(17), CUMULATE: _last(10)}) == {
+        SUMMARY: Difference(unknown=_last(17, until=10))
+    }
+    holed = _state(_last(20, until=15) | _last(10))
+    assert differences(holed, {SUMMARY: _last(20), CUMULATE: holed.dataset(CUMULATE).covered}) == {
+        SUMMARY: Difference(unknown=_last(15, until=10))
+    }
+
+
+def test_repair_covers_what_was_found_and_keeps_all_else() -> None:
+    at = datetime(2026, 11, 24, 2, tzinfo=UTC)
+    summary = DatasetState(
+        covered=_last(10),
+        void=_last(12, until=10) | _last(20, until=15),
+        empty={_ago(0): _last(15, until=13), _ago(1): _last(13, until=12)},
+        refreshed_to=NEWEST,
+        not_before=at,
+        calls_on=NEWEST,
+        calls=4,
+        last_success=at,
+        last_error=Trouble("no", 48001, "rid", "ask", at, at),
+    )
+    state = AccountState("wxa", "a", ("retail",), _ago(30), _ago(25), {SUMMARY: summary})
+    found = _last(13)
+    expected = DatasetState(
+        covered=found,
+        void=_last(20, until=15),
+        empty={_ago(0): _last(15, until=13)},
+        refreshed_to=NEWEST,
+        not_before=at,
+        calls_on=NEWEST,
+        calls=4,
+        last_success=at,
+        last_error=summary.last_error,
+    )
+    assert mended(state, {SUMMARY: found, CUMULATE: NO_DAYS}, None) == AccountState(
+        "wxa", "a", ("retail",), _ago(30), _ago(25), {SUMMARY: expected, CUMULATE: DatasetState()}
+    )
+
+
+def test_the_look_back_begins_again_where_an_old_dump_ends() -> None:
+    state = _state(_last(100), refreshed_to=NEWEST)
+    assert _mended(state, _last(100, until=30)).dataset(SUMMARY).refreshed_to == _ago(30)
+
+
+def test_the_look_back_begins_again_though_runs_have_gone_on_since_the_dump_was_restored() -> None:
+    state = _state(_last(100), refreshed_to=NEWEST)
+    assert _mended(state, _last(100, until=30) | _last(7)).dataset(SUMMARY).refreshed_to == _ago(30)
+
+
+def test_a_hole_in_old_history_leaves_the_look_back_alone() -> None:
+    state = _state(_last(400), refreshed_to=NEWEST)
+    assert _mended(state, _last(400, until=300) | _last(200)).dataset(SUMMARY).refreshed_to == NEWEST
+
+
+def test_the_look_back_never_moves_on_and_begins_anew_where_nothing_is_left() -> None:
+    state = _state(_last(20), refreshed_to=_ago(15))
+    assert _mended(state, _last(20, until=5)).dataset(SUMMARY).refreshed_to == _ago(15)
+    assert _mended(state, NO_DAYS).dataset(SUMMARY).refreshed_to is None
+    assert _mended(_state(_last(20)), _last(20, until=5)).dataset(SUMMARY).refreshed_to is None
+
+
+def test_lost_days_stay_wanted_though_they_are_older_than_all_that_is_left() -> None:
+    state = _state(_last(100))
+    assert _mended(state, _last(40)).history_since == _ago(99)
+    assert _mended(state, NO_DAYS).history_since == _ago(99)
+    assert _mended(state, NO_DAYS, since=_ago(50)).history_since == _ago(99)
+    assert _mended(state, _last(100, until=80), since=_ago(50)).history_since == _ago(79)
+
+
+def test_history_reaches_no_further_back_where_lost_days_are_wanted_anyway() -> None:
+    state = _state(_last(100))
+    assert _mended(state, _last(40), since=_ago(99)).history_since is None
+    assert _mended(state, _last(100, until=40)).history_since is None
+    assert _mended(state, _last(200)).history_since is None
+
+
+ranges = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 9)), max_size=5).map(
+    lambda drawn: Days.joined(Window(_ago(age + span), _ago(age)) for age, span in drawn)
+)
+
+
+@given(ranges, ranges, ranges)
+def test_what_is_mended_agrees_and_is_mended_once_for_all(known: Days, void: Days, found: Days) -> None:
+    state = _state(known, void=void - known, refreshed_to=NEWEST)
+    repaired = _mended(state, found)
+    assert differences(repaired, {SUMMARY: found, CUMULATE: found}) == {}
+    assert _mended(repaired, found) == repaired
+    assert repaired.dataset(SUMMARY).void == void - known - found
+
+
+def test_void_days_are_shown_between_stored_ones_alone() -> None:
+    dataset = DatasetState(void=_last(50, until=45) | _last(20, until=18) | _last(2))
+    assert void_between(dataset, _last(40, until=30) | _last(10, until=5)) == _last(20, until=18)
+    assert void_between(dataset, NO_DAYS) == NO_DAYS

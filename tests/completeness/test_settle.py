@@ -1,0 +1,466 @@
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, time, timedelta, timezone
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from collector.completeness.datasets import CUMULATE, DATASETS, QUIET, SUMMARY, fold
+from collector.completeness.evidence import answered, born_after_silence, covering, is_left_out, is_quiet
+from collector.completeness.plan import Plan, Target, plan
+from collector.completeness.settle import Answer, Settling
+from collector.model.accounts import Account, Rate, Secret
+from collector.model.days import BEIJING, FIRST_DAY, NO_DAYS, ONE_DAY, Days, Window, newest_published
+from collector.model.state import AccountState, Authorizer, DatasetState, Trouble
+from collector.sandbox import World
+from collector.sandbox.publication import shown_cumulate, shown_summary
+
+NOTHING = Plan((), (), {}, {})
+AUTHORIZER = Authorizer("agency", "Acme")
+NEW = AccountState("wx0000000000000001", "a")
+NOW = datetime(2015, 10, 23, 4, tzinfo=UTC)
+RECORDED = Window(date(2015, 10, 16), date(2015, 10, 22))
+Payload = Callable[[str], Any]
+
+
+def _answers(window: Window, **rows: list[dict[str, Any]]) -> dict[str, Answer]:
+    return {
+        name: Answer(window, window, fold(DATASETS[name], given_rows, window).days) for name, given_rows in rows.items()
+    }
+
+
+def _settling(newest: date, state: AccountState = NEW, plan_: Plan = NOTHING, **target: Any) -> Settling:
+    return Settling(state, plan_, Target(newest, 7, **target))
+
+
+def _row(day: date, total: int) -> dict[str, Any]:
+    return {"ref_date": str(day), "cumulate_user": total}
+
+
+def _sources(day: date, new: int, cancel: int) -> dict[str, Any]:
+    return {"ref_date": str(day), "user_source": 0, "new_user": new, "cancel_user": cancel}
+
+
+def _days(text: str) -> Days:
+    """`"16-19 22"`: days of October 2015."""
+    spans = [part.partition("-") for part in text.split()]
+    return Days.joined(Window(date(2015, 10, int(begin)), date(2015, 10, int(end or begin))) for begin, _, end in spans)
+
+
+def test_the_recorded_pair_of_october_2015(payload: Payload) -> None:
+    """Cumulate has seven days, summary three: the four before stand still, so they are zeros."""
+    settling = _settling(RECORDED.end)
+    rows = {
+        SUMMARY: payload("summary_recorded_2015-10_sparse")["list"],
+        CUMULATE: payload("cumulate_recorded_2015-10")["list"],
+    }
+    stored = settling.take(_answers(RECORDED, **rows), NOW)
+    inferred = {day.ref_date.day: day.inferred for day in stored}
+    assert inferred == {16: {}, **{day: {SUMMARY: QUIET} for day in (17, 18, 19)}, **{day: {} for day in (20, 21, 22)}}
+    assert settling.state.dataset(CUMULATE).covered == _days("16-22")
+    assert settling.state.dataset(SUMMARY).covered == _days("17-22")
+    assert settling.unsettled == {date(2015, 10, 16)}
+    assert [
+        day.ref_date for day in settling.recall({date(2015, 10, 16)}, {date(2015, 10, 15): {"cumulate_user": 1}}, NOW)
+    ] == [RECORDED.begin]
+    assert settling.state.dataset(SUMMARY).covered == _days("16-22")
+
+
+@pytest.mark.parametrize(("age", "zeros"), [(0, False), (1, False), (2, True)])
+def test_a_quiet_day_is_zeros_from_age_two_on(age: int, zeros: bool) -> None:
+    day = date(2015, 10, 20)
+    settling = _settling(day + age * ONE_DAY)
+    window = Window(day - ONE_DAY, day)
+    stored = settling.take(_answers(window, user_summary=[], user_cumulate=[_row(d, 7) for d in window]), NOW)
+    assert {d.ref_date: d.inferred for d in stored}[day] == ({SUMMARY: QUIET} if zeros else {})
+    assert (day in settling.state.dataset(SUMMARY).covered) == zeros
+
+
+def test_a_quiet_day_is_zeros_when_summary_has_a_later_day() -> None:
+    window = Window(date(2015, 10, 20), date(2015, 10, 22))
+    totals = [_row(day, 7) for day in window]
+    stored = _settling(window.end).take(
+        _answers(window, user_summary=[_sources(window.end, 0, 0)], user_cumulate=totals), NOW
+    )
+    assert [day.ref_date.day for day in stored if day.inferred] == [21]
+
+
+def test_the_recorded_day_of_one_come_and_one_gone_is_never_zero_while_its_summary_is_late(payload: Payload) -> None:
+    """2021-04-13: +1 −1, so the total stands still though there was movement."""
+    day = date(2021, 4, 13)
+    window = Window(day - ONE_DAY, day)
+    rows = payload("summary_recorded_2021-04_gap_dates")["list"]
+    settling = _settling(day)
+    totals = [_row(d, 50) for d in window]
+    late = settling.take(_answers(window, user_summary=[], user_cumulate=totals), NOW)
+    assert [d.inferred for d in late] == [{}, {}]
+    assert day not in settling.state.dataset(SUMMARY).covered
+    later = _settling(day + ONE_DAY, settling.state)
+    came = later.take(_answers(Window(day, day), user_summary=rows), NOW)
+    assert came[0].fields[SUMMARY]["sources"] == [
+        {"user_source": 0, "new_user": 0, "cancel_user": 0},
+        {"user_source": 17, "new_user": 1, "cancel_user": 1},
+    ]
+
+
+def test_a_day_whose_total_moved_waits_for_its_summary() -> None:
+    window = Window(date(2015, 10, 10), date(2015, 10, 11))
+    settling = _settling(date(2015, 10, 15))
+    settling.take(_answers(window, user_summary=[], user_cumulate=[_row(window.begin, 7), _row(window.end, 8)]), NOW)
+    assert settling.state.dataset(SUMMARY).covered == NO_DAYS
+
+
+@pytest.mark.parametrize("newer_first", [True, False])
+def test_the_total_of_the_day_before_may_come_from_the_neighbouring_window(newer_first: bool) -> None:
+    newer, older = Window(date(2015, 10, 8), date(2015, 10, 9)), Window(date(2015, 10, 6), date(2015, 10, 7))
+    settling = _settling(date(2015, 10, 20))
+    inferred: set[int] = set()
+    for window in (newer, older) if newer_first else (older, newer):
+        answers = _answers(window, user_summary=[], user_cumulate=[_row(day, 7) for day in window])
+        inferred |= {day.ref_date.day for day in settling.take(answers, NOW) if day.inferred}
+    assert inferred == {7, 8, 9}
+    assert settling.unsettled == {date(2015, 10, 6)}
+
+
+def test_the_calls_of_the_day_are_known_with_the_answers_and_apart_from_them() -> None:
+    settling = _settling(RECORDED.end)
+    settling.take(_answers(RECORDED, user_summary=[]), NOW, {SUMMARY: (RECORDED.end, 3), CUMULATE: (RECORDED.end, 2)})
+    known = [settling.state.dataset(name) for name in DATASETS]
+    assert [(dataset.calls_on, dataset.calls) for dataset in known] == [(RECORDED.end, 3), (RECORDED.end, 2)]
+    settling.count({CUMULATE: (RECORDED.end, 5)})
+    assert settling.state.dataset(CUMULATE).calls == 5
+
+
+def test_what_an_answer_says_nothing_of_stays_known() -> None:
+    before = DatasetState(
+        *(_days("1-8"), _days("9"), {date(2015, 10, 20): _days("11")}, date(2015, 10, 14), _days("12"), NOW),
+        *(date(2015, 10, 15), 7, NOW, Trouble("no", 48001, None, "ask", NOW, NOW)),
+    )
+    after = answered(before, _days("8"), _days("8"), today=date(2015, 10, 23), newest=date(2015, 10, 22))
+    assert after == replace(before, last_error=None)
+    account = AccountState("wx1", "a", ("tag",), date(2015, 1, 1), date(2014, 12, 5), {CUMULATE: before}, AUTHORIZER)
+    assert account.knowing({SUMMARY: after}) == replace(account, datasets={CUMULATE: before, SUMMARY: after})
+
+
+@pytest.mark.parametrize(
+    "before", [DatasetState(void=_days("10")), DatasetState(empty={date(2015, 10, 22): _days("10")})]
+)
+def test_a_row_ends_what_was_thought_of_an_empty_day(before: DatasetState) -> None:
+    known = answered(before, _days("10"), _days("10"), today=date(2015, 10, 23), newest=date(2015, 10, 22))
+    assert known == DatasetState(covered=_days("10"))
+
+
+def test_when_summary_alone_is_asked_the_totals_come_from_what_is_stored() -> None:
+    covered = DatasetState(covered=_days("6-8"))
+    settling = _settling(date(2015, 10, 20), replace(NEW, datasets={CUMULATE: covered}))
+    window = Window(date(2015, 10, 6), date(2015, 10, 8))
+    assert settling.take(_answers(window, user_summary=[]), NOW) == []
+    assert settling.unsettled == set(window)
+    stored = {date(2015, 10, day): {"cumulate_user": total} for day, total in ((6, 1), (7, 1), (8, 2))}
+    assert [day.ref_date.day for day in settling.recall(set(window), stored, NOW)] == [7]
+    assert settling.unsettled == set()
+
+
+def test_a_void_day_turns_out_quiet_when_cumulate_comes_at_last() -> None:
+    void = DatasetState(void=_days("7-8"))
+    settling = _settling(date(2015, 10, 22), replace(NEW, datasets={SUMMARY: void}))
+    window = Window(date(2015, 10, 6), date(2015, 10, 8))
+    stored = settling.take(_answers(window, user_cumulate=[_row(day, 7) for day in window]), NOW)
+    assert [day.ref_date.day for day in stored if day.inferred] == [7, 8]
+    assert (settling.state.dataset(SUMMARY).covered, settling.state.dataset(SUMMARY).void) == (_days("7-8"), NO_DAYS)
+
+
+def test_a_row_that_comes_after_all_replaces_the_zeros_in_the_state_it_changes_nothing() -> None:
+    day = date(2015, 10, 10)
+    state = covering(DatasetState(), _days("10"))
+    assert answered(state, Days.of([day]), Days.of([day]), today=date(2015, 10, 23), newest=date(2015, 10, 12)) == state
+
+
+def test_a_day_is_void_after_two_answers_without_a_row_on_two_beijing_days_at_age_six() -> None:
+    day = Days.of([date(2015, 10, 10)])
+    newest = date(2015, 10, 16)
+    once = answered(DatasetState(), day, Days.of([]), today=date(2015, 10, 17), newest=newest)
+    assert (once.void, once.empty) == (NO_DAYS, {date(2015, 10, 17): day})
+    assert answered(once, day, Days.of([]), today=date(2015, 10, 17), newest=newest) == once
+    twice = answered(once, day, Days.of([]), today=date(2015, 10, 18), newest=newest)
+    assert (twice.void, twice.empty) == (day, {})
+    assert covering(twice, day) == DatasetState(covered=day)
+
+
+def test_younger_days_without_a_row_stay_pending() -> None:
+    young = _days("11-16")
+    state = answered(DatasetState(), young, Days.of([]), today=date(2015, 10, 17), newest=date(2015, 10, 16))
+    assert state == DatasetState()
+
+
+def test_zeros_as_rows_do_make_what_was_empty_before_them_pending_again() -> None:
+    """It perhaps wasn't published yet, when this host's clock was ahead or WeChat late for all days."""
+    summary = DatasetState(covered=_days("1-5"), void=_days("6-9"))
+    state = replace(NEW, datasets={SUMMARY: summary, CUMULATE: DatasetState(covered=_days("1-9"))})
+    settling = _settling(date(2015, 10, 22), state)
+    totals = [_row(day, 100) for day in RECORDED]
+    settling.take(_answers(RECORDED, **{SUMMARY: [], CUMULATE: totals}), NOW)
+    assert settling.state.dataset(SUMMARY).covered & _days("17-20") == _days("17-20")
+    assert settling.state.dataset(SUMMARY).void & _days("6-9") == NO_DAYS
+
+
+def test_the_look_back_is_over_when_all_its_windows_were_answered() -> None:
+    lookback = {name: _days("9-22") for name in DATASETS}
+    settling = _settling(date(2015, 10, 22), plan_=replace(NOTHING, lookback=lookback))
+    newer, older = Window(date(2015, 10, 16), date(2015, 10, 22)), Window(date(2015, 10, 9), date(2015, 10, 15))
+    settling.take(_answers(newer, user_summary=[], user_cumulate=[]), NOW)
+    assert settling.state.dataset(SUMMARY).refreshed_to is None
+    shorter = Answer(older, Window(older.begin, older.end - ONE_DAY), {})
+    settling.take({SUMMARY: shorter}, NOW)
+    assert settling.state.dataset(SUMMARY).refreshed_to == date(2015, 10, 22)
+    assert settling.state.dataset(CUMULATE).refreshed_to is None
+
+
+def test_an_account_began_with_the_oldest_row_that_says_so_when_the_day_before_is_empty() -> None:
+    window = Window(date(2015, 10, 4), date(2015, 10, 8))
+    totals = [_row(date(2015, 10, 7), 3), _row(date(2015, 10, 8), 5)]
+    summary = [_sources(date(2015, 10, 7), 3, 0), _sources(date(2015, 10, 8), 2, 0)]
+    settling = _settling(date(2015, 10, 22))
+    settling.take(_answers(window, user_summary=summary, user_cumulate=totals), NOW)
+    assert settling.state.born == date(2015, 10, 7)
+    assert settling.is_before_birth(Window(date(2015, 9, 27), date(2015, 10, 3)))
+    older = _settling(date(2015, 10, 22))
+    older.take(_answers(window, user_summary=[_sources(date(2015, 10, 7), 2, 0)], user_cumulate=totals), NOW)
+    assert older.state.born is None
+    exhaustive = _settling(date(2015, 10, 22), exhaustive=True)
+    exhaustive.take(_answers(window, user_summary=summary, user_cumulate=totals), NOW)
+    assert exhaustive.state.born is None
+
+
+def test_no_account_began_while_something_older_is_stored_or_with_no_followers() -> None:
+    first = date(2015, 10, 7)
+    window = Window(date(2015, 10, 4), date(2015, 10, 8))
+    older = DatasetState(covered=Days.between(date(2015, 1, 1), date(2015, 9, 30)))
+    settling = _settling(date(2015, 10, 22), replace(NEW, datasets={CUMULATE: older, SUMMARY: older}))
+    settling.take(_answers(window, user_summary=[_sources(first, 3, 0)], user_cumulate=[_row(first, 3)]), NOW)
+    assert settling.state.born is None
+    nobody = _settling(date(2015, 10, 22))
+    nobody.take(_answers(window, user_summary=[_sources(first, 0, 0)], user_cumulate=[_row(first, 0)]), NOW)
+    assert nobody.state.born is None
+
+
+def test_a_row_older_than_the_birth_undoes_it() -> None:
+    settling = _settling(date(2015, 10, 22), replace(NEW, born=date(2015, 10, 8)))
+    window = Window(date(2015, 10, 6), date(2015, 10, 8))
+    settling.take(_answers(window, user_summary=[], user_cumulate=[_row(day, 7) for day in window]), NOW)
+    assert settling.state.born is None
+
+
+def test_zeros_whose_total_moves_after_all_are_pending_again() -> None:
+    day = date(2015, 10, 20)
+    window = Window(day - ONE_DAY, day)
+    covered = DatasetState(covered=Days.joined([window]))
+    settling = _settling(date(2015, 10, 23), replace(NEW, datasets={SUMMARY: covered, CUMULATE: covered}))
+    rows = [_row(window.begin, 5), _row(window.end, 9)]
+    settling.take(_answers(window, user_summary=[_sources(window.begin, 0, 0)], user_cumulate=rows), NOW)
+    assert settling.state.dataset(SUMMARY).covered == Days.of([window.begin])
+
+
+def test_a_look_back_that_is_cut_short_goes_on_where_it_stood() -> None:
+    newest = date(2015, 10, 30)
+    lookback = {SUMMARY: Days.between(date(2015, 10, 10), newest)}
+    settling = _settling(newest, plan_=replace(NOTHING, lookback=lookback))
+    settling.take(_answers(Window(date(2015, 10, 17), date(2015, 10, 23)), user_summary=[]), NOW)
+    settling.take(_answers(Window(date(2015, 10, 24), newest), user_summary=[]), NOW)
+    dataset = settling.state.dataset(SUMMARY)
+    assert (dataset.refreshed_to, dataset.looked) == (None, Days.between(date(2015, 10, 17), date(2015, 10, 24)))
+    settling.take(_answers(Window(date(2015, 10, 10), date(2015, 10, 16)), user_summary=[]), NOW)
+    dataset = settling.state.dataset(SUMMARY)
+    assert (dataset.refreshed_to, dataset.looked) == (newest, NO_DAYS)
+
+
+def test_the_day_before_the_first_row_may_be_in_the_next_window() -> None:
+    settling = _settling(date(2015, 10, 22))
+    first = date(2015, 10, 8)
+    row = {SUMMARY: [_sources(first, 4, 1)], CUMULATE: [_row(first, 3)]}
+    settling.take(_answers(Window(first, first + 6 * ONE_DAY), **row), NOW)
+    assert settling.state.born is None
+    settling.take(_answers(Window(first - 7 * ONE_DAY, first - ONE_DAY), user_summary=[], user_cumulate=[]), NOW)
+    assert settling.state.born == first
+
+
+def _voids(begin: date, length: int, first: date) -> AccountState:
+    dataset = DatasetState(
+        covered=Days.between(first, first + 9 * ONE_DAY), void=Days.between(begin, begin + (length - 1) * ONE_DAY)
+    )
+    return replace(NEW, datasets={SUMMARY: dataset, CUMULATE: dataset})
+
+
+def test_an_account_began_behind_28_void_days_in_a_row() -> None:
+    first = date(2015, 10, 1)
+    assert born_after_silence(_voids(first - 28 * ONE_DAY, 28, first)) == first
+    assert born_after_silence(_voids(first - 28 * ONE_DAY, 27, first)) is None
+    assert born_after_silence(_voids(first + 20 * ONE_DAY, 40, first)) is None
+    assert born_after_silence(NEW) is None
+
+
+def test_the_walk_back_waits_for_a_second_day_behind_28_empty_days() -> None:
+    first = date(2015, 10, 1)
+    settling = _settling(date(2015, 10, 22), replace(NEW, datasets=_voids(first, 0, first).datasets))
+    for week in range(4):
+        end = first - (1 + 7 * week) * ONE_DAY
+        assert not settling.is_before_birth(Window(end - 6 * ONE_DAY, end))
+        settling.take(_answers(Window(end - 6 * ONE_DAY, end), user_summary=[], user_cumulate=[]), NOW)
+    end = first - 29 * ONE_DAY
+    assert settling.is_before_birth(Window(end - 6 * ONE_DAY, end))
+    exhaustive = _settling(date(2015, 10, 22), settling.state, exhaustive=True)
+    assert not exhaustive.is_before_birth(Window(end - 6 * ONE_DAY, end))
+
+
+def test_an_account_is_silent_when_it_was_heard_and_had_no_row_in_14_days() -> None:
+    newest = date(2015, 10, 22)
+    window = Window(newest - 6 * ONE_DAY, newest)
+    for last, silent in ((newest - 14 * ONE_DAY, True), (newest - 13 * ONE_DAY, False)):
+        state = replace(NEW, datasets={CUMULATE: DatasetState(covered=Days.of([last]))})
+        settling = _settling(newest, state)
+        assert not settling.is_silent
+        settling.take(_answers(window, user_summary=[], user_cumulate=[]), NOW)
+        assert settling.is_silent == silent
+
+
+def test_a_failure_remembers_since_when_until_a_success() -> None:
+    settling = _settling(RECORDED.end)
+    later = NOW + ONE_DAY
+    settling.fail(SUMMARY, Trouble("no", 48001, None, "ask", NOW, NOW))
+    settling.fail(SUMMARY, Trouble("still no", 48001, None, "ask", later, later))
+    assert settling.state.dataset(SUMMARY).last_error == Trouble("still no", 48001, None, "ask", NOW, later)
+    settling.take(_answers(RECORDED, user_summary=[]), later)
+    dataset = settling.state.dataset(SUMMARY)
+    assert (dataset.last_error, dataset.last_success) == (None, later)
+
+
+def test_quietness_needs_both_totals_and_zeros_need_age_or_a_later_row() -> None:
+    day = date(2015, 10, 20)
+    assert is_quiet(day, {day: 7, day - ONE_DAY: 7}) is True
+    assert is_quiet(day, {day: 7, day - ONE_DAY: 6}) is False
+    assert is_quiet(day, {day: 7}) is None
+    assert is_quiet(day, {day - ONE_DAY: 7}) is None
+    assert not is_left_out(day, None, day + ONE_DAY)
+    assert is_left_out(day, None, day + 2 * ONE_DAY)
+    assert is_left_out(day, day + ONE_DAY, day + ONE_DAY)
+    assert not is_left_out(day, day, day + ONE_DAY)
+
+
+# Whole histories, day after day, without network and database: WeChat is the sandbox's own account of what it shows.
+
+ZONES = [timezone(timedelta(hours=hours)) for hours in (-8, 0, 5.5, 8)]
+BEGIN = date(2024, 2, 1)
+
+
+@dataclass
+class History:
+    """A collector without network and database, and what it has stored."""
+
+    world: World
+    account: Account
+    state: AccountState
+    stored: dict[date, dict[str, Any]] = field(default_factory=dict)
+    heard: dict[date, dict[str, Any]] = field(default_factory=dict)
+
+    def run(self, now: datetime, *, fails: set[str], newest_is_late: bool) -> None:
+        target = Target(newest_published(now, time(8)), 7)
+        shown = target.newest - ONE_DAY * newest_is_late
+        planned = plan(self.account, self.state, target, now)
+        settling = Settling(self.state, planned, target)
+        for ask in (*planned.daily, *planned.history):
+            if settling.is_before_birth(ask.window):
+                break
+            answers = {
+                name: Answer(ask.window, ask.window, self._fields(name, ask.window, shown))
+                for name in ask.datasets
+                if name not in fails
+            }
+            self._store(settling.take(answers, now))
+            if settling.unsettled and CUMULATE not in answers:
+                self._store(settling.recall(frozenset(settling.unsettled), self.stored, now))
+        self._store(settling.recall(frozenset(settling.unsettled), self.stored, now))
+        self.state = settling.state
+
+    def _fields(self, name: str, window: Window, shown: date) -> Any:
+        show = shown_summary if name == SUMMARY else shown_cumulate
+        rows = [row for day in window if day <= shown for row in show(self.world, self.account.appid, day, shown)]
+        days = fold(DATASETS[name], rows, window).days
+        for day, fields in days.items():
+            self.heard.setdefault(day, {}).update(fields)
+        return days
+
+    def _store(self, days: list[Any]) -> None:
+        for day in days:
+            document = self.stored.setdefault(day.ref_date, {})
+            for fields in day.fields.values():
+                document |= fields
+            for fields in day.inferred.values():
+                document |= {key: value for key, value in fields.items() if key not in document}
+
+    def check(self) -> None:
+        """Each stored figure is what WeChat gave last, or, where summary gave none, zeros."""
+        for day, document in self.stored.items():
+            heard = self.heard[day]
+            assert document == heard or ("sources" not in heard and document == {**heard, **QUIET})
+
+
+instants = st.tuples(st.integers(0, 24 * 60 - 1), st.sampled_from(ZONES))
+
+
+@settings(max_examples=150)
+@given(
+    seed=st.integers(0, 10_000),
+    born=st.none() | st.dates(BEGIN - 20 * ONE_DAY, BEGIN + 60 * ONE_DAY),
+    passes=st.lists(st.tuples(st.integers(0, 9), instants, st.integers(0, 9)), min_size=1, max_size=25),
+    revised=st.integers(0, 5),  # a late newest day makes all days a day younger than they are
+    late=st.sampled_from([0.0, 0.3]),
+    lost=st.sampled_from([0.0, 0.05]),
+)
+def test_whatever_happens_the_end_is_the_truth(
+    seed: int, born: date | None, passes: list[Any], revised: int, late: float, lost: float
+) -> None:
+    world = World(
+        seed=seed, size=1, births=(born,) if born else (), revised_for_days=revised, late_summary=late, lost_days=lost
+    )
+    (only,) = world.accounts
+    account = Account(only.name, only.appid, Secret("x"), Rate(5, 1), since=BEGIN)
+    history = History(world, account, AccountState(only.appid, only.name))
+    dice = random.Random(seed)
+    today = BEGIN + 5 * ONE_DAY
+    for days_later, (minute, zone), trouble in passes:
+        today += ONE_DAY * days_later
+        now = datetime.combine(today, time(minute // 60, minute % 60), BEIJING).astimezone(zone)
+        fails = {name for name in DATASETS if trouble and dice.random() < 0.3}
+        history.run(now, fails=fails, newest_is_late=trouble == 1)
+        history.check()
+    last = datetime.combine(max(today, born or today), time(12), BEIJING)
+    for day in range(1, 13):
+        history.run(last + day * ONE_DAY, fails=set(), newest_is_late=False)
+        history.check()
+    newest = newest_published(last + 12 * ONE_DAY, time(8))
+    settled = Days.between(BEGIN + ONE_DAY, newest - 7 * ONE_DAY)  # of the first day, nobody asked for the day before
+    assert {day: document for day, document in history.stored.items() if day in settled} == {
+        day: expected for day in settled if (expected := _truth(world, only.appid, day))
+    }
+
+
+def _truth(world: World, appid: str, day: date) -> dict[str, Any]:
+    truth = world.truth(appid, day)
+    if truth.cumulate_user is None:
+        return {}
+    expected: dict[str, Any] = {"cumulate_user": truth.cumulate_user}
+    if truth.rows or world.cumulate(appid, day - ONE_DAY) == truth.cumulate_user:
+        keys = ("new_user", "cancel_user", "net_user", "sources")
+        expected |= {key: getattr(truth, key) for key in keys}
+    return expected
+
+
+def test_nothing_older_than_wechat_keeps_is_ever_empty_or_void() -> None:
+    settling = _settling(date(2014, 12, 20))
+    settling.take(_answers(Window(FIRST_DAY, FIRST_DAY + 6 * ONE_DAY), user_summary=[], user_cumulate=[]), NOW)
+    assert settling.state.dataset(SUMMARY).empty[date(2015, 10, 23)].oldest == FIRST_DAY

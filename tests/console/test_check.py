@@ -1,0 +1,267 @@
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from typing import Any
+
+import pytest
+
+from collector.console import check as checked
+from collector.model.findings import AccountCheck, Checks, DatasetCheck, Verdict
+from collector.model.results import Failure, Notice, Outcome, RunResult
+
+NEWEST = date(2026, 11, 23)
+HOST = "https://api.weixin.qq.com"
+SUMMARY, CUMULATE = "user_summary", "user_cumulate"
+ALLOW = "allow 203.0.113.7 in the account's console; WeChat takes 5 to 10 minutes to heed it"
+SAID = "invalid ip 203.0.113.7 ipv6 ::ffff:203.0.113.7, not in whitelist"
+
+
+def _check(name: str, summary: DatasetCheck, cumulate: DatasetCheck, **more: Any) -> AccountCheck:
+    known: dict[str, Any] = {"outcome": Outcome.OK, "token": Verdict.OK, "host": HOST}
+    return AccountCheck(f"wx-{name}", name, datasets={SUMMARY: summary, CUMULATE: cumulate}, **(known | more))
+
+
+def _sound(name: str, **more: Any) -> AccountCheck:
+    return _check(name, DatasetCheck(Verdict.OK, 999_999), DatasetCheck(Verdict.OK, 12), **more)
+
+
+def _failed(name: str, failure: Failure, **more: Any) -> AccountCheck:
+    known: dict[str, Any] = {"outcome": Outcome.FAILED, "token": Verdict.FAILED, "failures": (failure,)}
+    return _check(name, DatasetCheck(), DatasetCheck(), **(known | more))
+
+
+def _refused(name: str, *ips: str) -> AccountCheck:
+    failure = Failure(f"wx-{name}", name, None, SAID, 40164, "r-i-d", ALLOW)
+    return _failed(name, failure, refused_ips=ips)
+
+
+def _checks(*accounts: AccountCheck, failures: tuple[Failure, ...] = (), calls: int = 0) -> Checks:
+    failed = sum(account.outcome is Outcome.FAILED for account in accounts)
+    outcomes = {Outcome.OK: len(accounts) - failed, Outcome.PENDING: 0, Outcome.FAILED: failed, Outcome.SKIPPED: 0}
+    own = tuple(failure for account in accounts for failure in account.failures)
+    result = RunResult("", 1.0, outcomes, len(accounts) - failed, calls, 3, failures=(*failures, *own))
+    return Checks(NEWEST, result, checked.broken_first(accounts))
+
+
+SECRET = _failed("shop", Failure("wx-shop", "shop", None, "invalid appsecret", 40125, "r-i-d", "copy it anew"))
+RIGHT = _check(
+    "half",
+    DatasetCheck(Verdict.FAILED, 100),
+    DatasetCheck(Verdict.OK),
+    outcome=Outcome.FAILED,
+    failures=(Failure("wx-half", "half", SUMMARY, "api unauthorized", 48001, "r-i-d", "ask for the right"),),
+)
+WAITING = _check(
+    "later",
+    DatasetCheck(),
+    DatasetCheck(),
+    token=Verdict.NOT_ASKED,
+    host=None,
+    notices=(Notice("wx-later", "later", "not_before", datetime(2026, 11, 24, 16, tzinfo=UTC)),),
+)
+LATE = _check("slow", DatasetCheck(Verdict.EMPTY), DatasetCheck(Verdict.EMPTY), late=True, host="http://127.0.0.1:1")
+QUIET = _check("quiet", DatasetCheck(Verdict.EMPTY, 7), DatasetCheck(Verdict.OK, 7))
+MIXED = _checks(_sound("acme"), LATE, QUIET, WAITING, SECRET, RIGHT, _refused("nat", "203.0.113.7"), calls=9)
+
+
+def test_a_line_for_each_account_the_broken_first_then_the_totals_then_the_refused_ips() -> None:
+    assert checked.as_text(MIXED) == (
+        "name   token   summary  calls left  cumulate  calls left  host                problem\n"
+        "half   ok      failed   100         ok        -           api.weixin.qq.com   "
+        "ask for the right (48001 api unauthorized)\n"
+        f"nat    failed  -        -           -         -           api.weixin.qq.com   {ALLOW} (40164 {SAID})\n"
+        "shop   failed  -        -           -         -           api.weixin.qq.com   "
+        "copy it anew (40125 invalid appsecret)\n"
+        "later  -       -        -           -         -           -                   "
+        "WeChat has ordered to wait, until 2026-11-25 00:00 Beijing time\n"
+        "slow   ok      empty    -           empty     -           http://127.0.0.1:1  "
+        "the newest published day isn't there yet\n"
+        "acme   ok      ok       999,999     ok        12          api.weixin.qq.com\n"
+        "quiet  ok      empty    7           ok        7           api.weixin.qq.com\n"
+        "\n"
+        "7 accounts: 3 failed, 1 waiting, 1 late, 2 ok; the newest published day is 2026-11-23\n"
+        "9 data calls made; nothing was stored\n"
+        "\n"
+        "Refused IPs of 1 account. Each client must allow the IPs beside its name in the account's console;\n"
+        "WeChat takes 5 to 10 minutes to heed it.\n"
+        "\n"
+        "name  appid   refused IP\n"
+        "nat   wx-nat  203.0.113.7"
+    )
+
+
+def test_on_a_terminal_long_names_are_cut_and_problems_without_room_have_a_line_of_their_own() -> None:
+    long = replace(SECRET, name="a shop with a very long name indeed")
+    cut, problem, whole = checked.as_text(_checks(long, _sound("acme")), width=135).splitlines()[1:4]
+    assert cut == "a shop with a very long na…  failed  -        -           -         -           api.weixin.qq.com"
+    assert problem == "    copy it anew (40125 invalid appsecret)"
+    assert whole == "acme                         ok      ok       999,999     ok        12          api.weixin.qq.com"
+
+
+def test_what_is_sent_to_clients_is_never_cut() -> None:
+    name = "a shop with a very long name indeed"
+    account = replace(_refused("nat", "203.0.113.7", "203.0.113.8", "203.0.113.9"), name=name)
+    last = checked.as_text(_checks(account), width=40).splitlines()[-1]
+    assert last == f"{name}  wx-nat  203.0.113.7, 203.0.113.8, 203.0.113.9"
+
+
+def test_one_table_has_all_refused_ips_by_name_and_those_seen_in_all() -> None:
+    accounts = _refused("b", "203.0.113.9", "203.0.113.7"), _sound("a", refused_ips=("203.0.113.8",)), _sound("c")
+    assert checked.refused_text(_checks(*accounts)) == (
+        "Refused IPs of 2 accounts. Each client must allow the IPs beside its name in the account's console;\n"
+        "WeChat takes 5 to 10 minutes to heed it.\n"
+        "Seen in all: 203.0.113.7, 203.0.113.8, 203.0.113.9. "
+        "If they are those of one NAT, each client should allow them all.\n"
+        "\n"
+        "name  appid  refused IP\n"
+        "a     wx-a   203.0.113.8\n"
+        "b     wx-b   203.0.113.9, 203.0.113.7"
+    )
+
+
+def test_where_no_ip_is_refused_there_is_no_table_of_them() -> None:
+    checks = _checks(_sound("acme"))
+    assert (checked.refused_text(checks), checked.failed_text(checks)) == ("", "")
+
+
+def test_a_sound_account_and_a_call_are_counted_in_the_singular() -> None:
+    assert checked.as_text(_checks(_sound("acme"), calls=1)).splitlines()[2:] == [
+        "",
+        "1 account: 1 ok; the newest published day is 2026-11-23",
+        "1 data call made; nothing was stored",
+    ]
+
+
+def test_many_are_counted_in_the_plural_with_commas() -> None:
+    checks = _checks(*(_sound(f"client-{number:04}") for number in range(1200)), calls=2400)
+    assert checked.as_text(checks).splitlines()[-2:] == [
+        "1,200 accounts: 1,200 ok; the newest published day is 2026-11-23",
+        "2,400 data calls made; nothing was stored",
+    ]
+
+
+STALE = Failure("wx-agency", "agency", None, "component ticket is invalid", 61006, "r-i-d", "see the ticket")
+
+
+@pytest.mark.parametrize(("count", "accounts"), [(1, "1 account"), (3, "3 accounts")])
+def test_a_platform_is_told_once_with_the_accounts_that_it_failed(count: int, accounts: str) -> None:
+    behind = [_failed(f"client-{number}", STALE) for number in range(count)]
+    checks = _checks(*behind, failures=(replace(STALE, accounts=count),))
+    checks = replace(checks, result=replace(checks.result, failures=checks.result.failures[:1]))
+    assert checked.as_text(checks).splitlines() == [
+        f"The platform agency failed, and {accounts} with it: see the ticket (61006 component ticket is invalid)",
+        "",
+        f"{accounts}: {count} failed; the newest published day is 2026-11-23",
+        "0 data calls made; nothing was stored",
+    ]
+
+
+def test_a_platform_without_an_account_is_told_too() -> None:
+    assert checked.as_text(_checks(failures=(replace(STALE, accounts=0),))) == (
+        "The platform agency failed: see the ticket (61006 component ticket is invalid)\n"
+        "\n"
+        "0 accounts: none; the newest published day is 2026-11-23\n"
+        "0 data calls made; nothing was stored"
+    )
+
+
+def test_an_account_that_couldnt_be_known_is_told_by_its_appid() -> None:
+    unknown = Failure("wx-new", "wx-new", None, "system error", -1, "r-i-d", "the next run asks again")
+    assert checked.as_text(_checks(_sound("acme"), failures=(unknown,))).splitlines()[0] == (
+        "What wx-new is couldn't be asked: the next run asks again (-1 system error)"
+    )
+
+
+def test_failures_alone_are_the_lines_of_failed_accounts_the_platforms_and_the_refused_ips() -> None:
+    checks = _checks(
+        _sound("acme"), LATE, WAITING, _refused("nat", "203.0.113.7"), failures=(replace(STALE, accounts=0),)
+    )
+    assert checked.failed_text(checks) == (
+        "The platform agency failed: see the ticket (61006 component ticket is invalid)\n"
+        "\n"
+        "name  token   summary  calls left  cumulate  calls left  host               problem\n"
+        f"nat   failed  -        -           -         -           api.weixin.qq.com  {ALLOW} (40164 {SAID})\n"
+        "\n"
+        f"{checked.refused_text(checks)}"
+    )
+
+
+def test_what_comes_from_outside_stays_in_its_line() -> None:
+    odd = Failure("wx-odd", "odd\nname", None, "two\r\n  lines \x1b[31m", 99999)
+    account = replace(_failed("odd\nname", odd, refused_ips=("203.0.113.7",)), account="wx-odd")
+    lines = checked.as_text(_checks(account)).splitlines()
+    assert lines[1].startswith("odd name  failed")
+    assert lines[1].endswith("  99999 two lines [31m")
+    assert lines[-1] == "odd name  wx-odd  203.0.113.7"
+
+
+def test_a_hint_that_says_what_was_said_isnt_followed_by_it() -> None:
+    failure = Failure("wx-a", "a", None, "the file x is empty", hint="the file x is empty: write the secret into it")
+    line = checked.as_text(_checks(_failed("a", failure))).splitlines()[1]
+    assert line.endswith("  the file x is empty: write the secret into it")
+
+
+def test_failed_accounts_come_first_then_those_that_wait_those_that_are_late_and_the_others_by_name() -> None:
+    names = [account.name for account in MIXED.accounts]
+    assert names == ["half", "nat", "shop", "later", "slow", "acme", "quiet"]
+
+
+def test_as_json_has_each_account_the_totals_and_the_refused_ips() -> None:
+    told = {
+        "account": "wx-nat",
+        "name": "nat",
+        "dataset": None,
+        "errmsg": SAID,
+        "errcode": 40164,
+        "rid": "r-i-d",
+        "hint": ALLOW,
+        "windows": 0,
+        "accounts": 1,
+    }
+    assert checked.as_json(_checks(WAITING, _refused("nat", "203.0.113.7"), calls=2)) == {
+        "newest_published": NEWEST,
+        "exit": 3,
+        "totals": {"accounts": 2, "failed": 1, "waiting": 1, "late": 0, "ok": 0},
+        "calls": 2,
+        "token_calls": 3,
+        "accounts": [
+            {
+                "account": "wx-nat",
+                "name": "nat",
+                "outcome": "failed",
+                "token": "failed",
+                "datasets": {
+                    SUMMARY: {"verdict": "not_asked", "quota_left": None},
+                    CUMULATE: {"verdict": "not_asked", "quota_left": None},
+                },
+                "late": False,
+                "host": HOST,
+                "refused_ips": ("203.0.113.7",),
+                "failures": (told,),
+                "notices": (),
+            },
+            {
+                "account": "wx-later",
+                "name": "later",
+                "outcome": "ok",
+                "token": "not_asked",
+                "datasets": {
+                    SUMMARY: {"verdict": "not_asked", "quota_left": None},
+                    CUMULATE: {"verdict": "not_asked", "quota_left": None},
+                },
+                "late": False,
+                "host": None,
+                "refused_ips": (),
+                "failures": (),
+                "notices": (
+                    {
+                        "account": "wx-later",
+                        "name": "later",
+                        "kind": "not_before",
+                        "until": datetime(2026, 11, 24, 16, tzinfo=UTC),
+                    },
+                ),
+            },
+        ],
+        "failures": [told],
+        "refused_ips": [{"account": "wx-nat", "name": "nat", "ips": ["203.0.113.7"]}],
+    }

@@ -1,0 +1,45 @@
+import io
+import re
+
+from rich.console import Console
+
+from collector.console.progress import Watch, progress
+from collector.model.accounts import Account, Rate, Secret
+from collector.model.results import AccountResult, Outcome
+
+ACCOUNT = Account("a", "wx0000000000000001", Secret("x"), Rate(5, 1))
+
+
+def _shown(*, terminal: bool, width: int = 120) -> str:
+    written = io.StringIO()
+    with progress(Console(file=written, force_terminal=terminal, width=width)) as watch:
+        watch.account(AccountResult(ACCOUNT, Outcome.OK))  # before its phase: nothing to count it in
+        watch.phase("accounts", 2)
+        watch.account(AccountResult(ACCOUNT, Outcome.OK))
+        watch.account(AccountResult(ACCOUNT, Outcome.FAILED))
+        watch.phase("windows", 3)
+        watch.window()
+    return written.getvalue()
+
+
+def test_a_terminal_sees_how_many_accounts_are_done_and_failed() -> None:
+    shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", _shown(terminal=True))
+    assert re.search(r"2/2 accounts, 1 failed", shown)
+    assert re.search(r"1/3 windows, \d+/s", shown)
+
+
+def test_a_narrow_terminal_sees_the_counts_whole_and_no_bar() -> None:
+    shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", _shown(terminal=True, width=60))
+    assert re.search(r"2/2 accounts, 1 failed \d:\d\d:\d\d passed", shown)
+    assert "━" not in shown
+
+
+def test_what_is_no_terminal_sees_nothing() -> None:
+    assert _shown(terminal=False).strip() == ""
+
+
+def test_a_watch_may_do_nothing() -> None:
+    watch = Watch()
+    watch.phase("accounts", 2)
+    watch.account(AccountResult(ACCOUNT, Outcome.OK))
+    watch.window()

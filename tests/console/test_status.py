@@ -1,0 +1,238 @@
+"""What `status` shows of any accounts: whole tables and objects."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+
+import orjson
+import pytest
+from rich.cells import cell_len
+
+from collector.console.status import as_json, as_table, too_old, too_old_text, worst_first
+from collector.model.findings import AccountStatus, Former, Newest, Standing, Status
+from collector.model.state import Trouble
+
+NEWEST = date(2026, 11, 23)
+ANSWERED = datetime(2026, 11, 24, 2, 30, 10, tzinfo=UTC)
+REFUSED = Trouble(
+    "api unauthorized",
+    48001,
+    "r-i-d",
+    "ask for the right to read figures",
+    datetime(2026, 11, 20, 16, 5, tzinfo=UTC),
+    ANSWERED,
+)
+REMEDY = "ask for the right to read figures (user_summary: 48001 api unauthorized)"
+BROKEN = Trouble("the line broke", None, None, "", ANSWERED, ANSWERED)
+
+
+def _newest(summary_age: int | None = 0, cumulate_age: int | None = 0) -> Newest:
+    ages = {"user_summary": summary_age, "user_cumulate": cumulate_age}
+    return {name: None if age is None else NEWEST - timedelta(days=age) for name, age in ages.items()}
+
+
+def _account(
+    name: str, standing: Standing = Standing.OK, newest: Newest | None = None, **more: object
+) -> AccountStatus:
+    known = {"tags": (), "missing_days": 0, "last_success": ANSWERED, "newest": newest or _newest()}
+    return AccountStatus(f"wx-{name}", name, standing=standing, **(known | more))  # type: ignore[arg-type] # as named
+
+
+FAILING = _account(
+    "acme-shoes",
+    Standing.FAILING,
+    _newest(3, 0),
+    missing_days=3,
+    born=date(2019, 3, 2),
+    errors={"user_summary": REFUSED},
+    tags=("retail",),
+)
+LOST = _account(
+    "lost",
+    Standing.FAILING,
+    _newest(1, 1),
+    missing_days=1,
+    errors={"user_summary": BROKEN, "user_cumulate": BROKEN},
+)
+NEVER = _account("刚刚加入", Standing.NEVER_COLLECTED, _newest(None, None), missing_days=4376, last_success=None)
+BEHIND = _account("late", Standing.BEHIND, _newest(4, 1), missing_days=4)
+OK = _account("小店铺", born=date(2015, 1, 1))
+SILENT = _account("asleep", Standing.SILENT, _newest(40, 40), missing_days=5)
+GONE = Former("wx00000000000000aa", "old-client", _newest(400, 400), ANSWERED - timedelta(days=399))
+
+STATUS = Status(NEWEST, (FAILING, LOST, NEVER, BEHIND, OK, SILENT), (GONE,), disabled=2)
+
+
+def test_the_table_shows_each_account_then_totals_and_apart_who_is_silent_gone_or_too_old() -> None:
+    assert as_table(STATUS, 3).splitlines() == [
+        "name        summary     cumulate    missing  born        last success      last error",
+        "acme-shoes  2026-11-20  2026-11-23        3  2019-03-02  2026-11-24 10:30  since 2026-11-21: " + REMEDY,
+        "lost        2026-11-22  2026-11-22        1  -           2026-11-24 10:30  since 2026-11-24: the line broke",
+        "刚刚加入    -           -             4,376  -           -",
+        "late        2026-11-19  2026-11-22        4  -           2026-11-24 10:30",
+        "小店铺      2026-11-23  2026-11-23        0  2015-01-01  2026-11-24 10:30",
+        "",
+        "6 accounts: 2 failing, 1 never collected, 1 behind, 1 ok, 1 silent",
+        "4,389 days missing; the newest published day is 2026-11-23",
+        "not shown: 2 disabled accounts",
+        "",
+        "Silent, without any figure in the last 14 days; nothing failed. Are they in use?",
+        "asleep      2026-10-14  2026-10-14        5  -           2026-11-24 10:30",
+        "",
+        "No longer configured; what is stored of them stays:",
+        "old-client  2025-10-19  2025-10-19                       2025-10-21 10:30  wx00000000000000aa",
+        "",
+        "Too old, more than 3 days behind 2026-11-23: 刚刚加入, late, asleep",
+    ]
+
+
+def test_a_healthy_account_is_told_without_any_part_that_says_nothing() -> None:
+    assert as_table(Status(NEWEST, (OK,)), 0).splitlines() == [
+        "name    summary     cumulate    missing  born        last success      last error",
+        "小店铺  2026-11-23  2026-11-23        0  2015-01-01  2026-11-24 10:30",
+        "",
+        "1 account: 1 ok",
+        "0 days missing; the newest published day is 2026-11-23",
+    ]
+
+
+def test_on_a_terminal_long_names_are_cut_and_errors_without_room_have_a_line_of_their_own() -> None:
+    long = replace(FAILING, name="广州市天河区的一家卖鞋子的小店铺")
+    figures = "2026-11-20  2026-11-23        3  2019-03-02  2026-11-24 10:30"
+    assert as_table(Status(NEWEST, (long,)), width=130).splitlines()[:3] == [
+        "name                        summary     cumulate    missing  born        last success      last error",
+        f"广州市天河区的一家卖鞋子…   {figures}",
+        "    since 2026-11-21: ask for the right to read figures (user_summary: 48001 api unauthorized)",
+    ]
+
+
+def test_however_narrow_the_terminal_an_account_without_an_error_takes_one_line() -> None:
+    lines = as_table(Status(NEWEST, (OK, OK)), width=40).partition("\n\n")[0].splitlines()
+    assert len(lines) == len(("header", "its last column", "account", "account"))
+    assert all(line.strip() for line in lines)
+
+
+@pytest.mark.parametrize("width", [107, 120, 200])
+def test_no_line_of_an_account_is_longer_than_the_terminal_where_its_error_has_room(width: int) -> None:
+    lines = as_table(Status(NEWEST, (FAILING, LOST, OK)), width=width).partition("\n\n")[0].splitlines()
+    assert max(map(cell_len, lines)) <= width
+
+
+def test_what_others_wrote_stays_in_its_line() -> None:
+    odd = replace(OK, errors={"user_summary": replace(BROKEN, errmsg="bad\n\x1b[31m gateway\u2028!")})
+    assert (
+        as_table(Status(NEWEST, (odd,))).splitlines()[1].endswith("since 2026-11-24: user_summary: bad [31m gateway !")
+    )
+
+
+def test_json_tells_the_same_facts() -> None:
+    nothing: dict[str, object] = {"tags": [], "born": None, "last_success": "2026-11-24T02:30:10Z", "last_error": None}
+    status = replace(STATUS, accounts=(FAILING, NEVER, SILENT))
+    assert orjson.loads(orjson.dumps(as_json(status, 3), option=orjson.OPT_UTC_Z)) == {
+        "newest_published": "2026-11-23",
+        "accounts": [
+            {
+                "account": "wx-acme-shoes",
+                "name": "acme-shoes",
+                "tags": ["retail"],
+                "standing": "failing",
+                "newest": {"user_summary": "2026-11-20", "user_cumulate": "2026-11-23"},
+                "missing_days": 3,
+                "born": "2019-03-02",
+                "last_success": "2026-11-24T02:30:10Z",
+                "last_error": {
+                    "datasets": ["user_summary"],
+                    "errmsg": "api unauthorized",
+                    "errcode": 48001,
+                    "rid": "r-i-d",
+                    "hint": "ask for the right to read figures",
+                    "since": "2026-11-20T16:05:00Z",
+                    "at": "2026-11-24T02:30:10Z",
+                },
+            },
+            nothing
+            | {
+                "account": "wx-刚刚加入",
+                "name": "刚刚加入",
+                "standing": "never_collected",
+                "newest": {"user_summary": None, "user_cumulate": None},
+                "missing_days": 4376,
+                "last_success": None,
+            },
+            nothing
+            | {
+                "account": "wx-asleep",
+                "name": "asleep",
+                "standing": "silent",
+                "newest": {"user_summary": "2026-10-14", "user_cumulate": "2026-10-14"},
+                "missing_days": 5,
+            },
+        ],
+        "totals": {
+            "accounts": 3,
+            "failing": 1,
+            "never_collected": 1,
+            "behind": 0,
+            "ok": 0,
+            "silent": 1,
+            "missing_days": 4384,
+            "disabled": 2,
+        },
+        "silent": ["asleep"],
+        "no_longer_configured": [
+            {
+                "account": "wx00000000000000aa",
+                "name": "old-client",
+                "newest": {"user_summary": "2025-10-19", "user_cumulate": "2025-10-19"},
+                "last_success": "2025-10-21T02:30:10Z",
+            }
+        ],
+        "max_age": 3,
+        "too_old": ["刚刚加入", "asleep"],
+    }
+
+
+def test_json_judges_no_age_unless_it_is_asked_to() -> None:
+    told = as_json(STATUS)
+    assert (told["max_age"], told["too_old"]) == (None, [])
+
+
+def test_the_worst_come_first_then_those_with_most_missing_then_by_name() -> None:
+    holes, twin = _account("holes", missing_days=9), _account("a-twin", missing_days=9)
+    expected = (FAILING, LOST, NEVER, BEHIND, twin, holes, OK, SILENT)
+    assert worst_first([SILENT, OK, holes, BEHIND, twin, NEVER, LOST, FAILING]) == expected
+
+
+@pytest.mark.parametrize(
+    ("newest", "max_age_days", "expected"),
+    [
+        (_newest(0, 0), 0, False),
+        (_newest(1, 0), 0, True),
+        (_newest(2, 0), 2, False),
+        (_newest(3, 0), 2, True),
+        (_newest(0, 3), 2, True),
+        (_newest(None, 0), 9999, True),
+        (_newest(0, None), 9999, True),
+    ],
+)
+def test_an_account_is_as_old_as_the_older_of_its_datasets(newest: Newest, max_age_days: int, expected: bool) -> None:
+    account = _account("one", newest=newest)
+    assert too_old(Status(NEWEST, (account,)), max_age_days) == ([account] if expected else [])
+
+
+def test_an_age_of_no_days_is_an_age() -> None:
+    status = Status(NEWEST, (BEHIND,))
+    assert as_json(status, 0)["too_old"] == ["late"]
+    assert as_table(status, 0).splitlines()[-1] == "Too old, more than 0 days behind 2026-11-23: late"
+
+
+def test_one_day_is_told_in_the_singular() -> None:
+    assert too_old_text(Status(NEWEST, (BEHIND,)), 1) == "Too old, more than 1 day behind 2026-11-23: late"
+
+
+def test_the_last_error_is_the_latest_and_the_first_datasets_of_two_at_once() -> None:
+    later = replace(BROKEN, at=ANSWERED + timedelta(seconds=1))
+    assert _account("a", errors={"user_summary": REFUSED, "user_cumulate": later}).last_error == later
+    assert _account("a", errors={"user_summary": REFUSED, "user_cumulate": BROKEN}).last_error == REFUSED
+    assert OK.last_error is None

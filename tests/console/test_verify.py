@@ -1,0 +1,194 @@
+from datetime import date
+
+from collector.console.verify import MOST_ACCOUNTS, MOST_SHOWN, gaps_json, gaps_text, verified_json, verified_text
+from collector.model.days import Days
+from collector.model.findings import AccountFindings, AccountGaps, Break, Difference, Verified
+
+MONTH = Days.between(date(2026, 10, 1), date(2026, 10, 31))
+DAY = Days.of([date(2026, 11, 3)])
+BROKEN = Break(date(2026, 11, 3), expected=1_217_056, found=1_217_060)
+DIFFERING = AccountFindings(
+    "wxa", "acme-shoes", {"user_summary": Difference(lost=MONTH | DAY), "user_cumulate": Difference(MONTH, DAY)}
+)
+DAMAGED = AccountFindings("wxb", "b", damaged=True)
+
+
+def test_what_differs_is_told_by_account_and_dataset_and_the_next_step_is_named() -> None:
+    assert verified_text(Verified(1200, [DIFFERING, DAMAGED])) == (
+        "State and documents differ:\n"
+        "acme-shoes (wxa)\n"
+        "  user_summary   lost     2026-10-01 to 2026-10-31     31 days\n"
+        "  user_summary   lost     2026-11-03\n"
+        "  user_cumulate  lost     2026-10-01 to 2026-10-31     31 days\n"
+        "  user_cumulate  unknown  2026-11-03\n"
+        "b (wxb)\n"
+        "  its state is damaged or of another version\n"
+        "\n"
+        "1,200 accounts verified, 2 to repair. "
+        "Repair with `collector verify --repair`, then run `collector run` to fetch 32 days again."
+    )
+
+
+def test_after_a_repair_the_run_that_fetches_what_was_lost_is_named() -> None:
+    assert verified_text(Verified(2, [DIFFERING], repaired=True)).endswith(
+        "\n\n2 accounts verified, 1 repaired. Now run `collector run` to fetch 32 days again."
+    )
+    assert verified_text(Verified(1, [DAMAGED], repaired=True)).endswith("\n\n1 account verified, 1 repaired.")
+
+
+def test_where_nothing_is_found_one_line_says_so() -> None:
+    assert verified_text(Verified(1200, [])) == "1,200 accounts verified: state and documents agree."
+
+
+def test_breaks_and_foreign_documents_are_told_and_nothing_is_to_be_repaired() -> None:
+    found = AccountFindings("wxa", "acme-shoes", breaks=(BROKEN, Break(date(2026, 11, 4), 7, -5)), foreign=1)
+    assert verified_text(Verified(1, [found], foreign=2)) == (
+        "Totals that aren't the day before's plus the net, as WeChat gave them:\n"
+        "acme-shoes (wxa)\n"
+        "  2026-11-02 to 2026-11-03       1,217,060 found,      1,217,056 expected,         +4\n"
+        "  2026-11-03 to 2026-11-04              -5 found,              7 expected,        -12\n"
+        "\n"
+        "2 documents of user_daily aren't of the collector's form; they are left alone.\n"
+        "\n"
+        "1 account verified: state and documents agree."
+    )
+    assert "1 document of user_daily isn't" in verified_text(Verified(1, [], foreign=1))
+
+
+def test_people_are_shown_so_many_breaks_and_accounts_and_how_many_more_there_are() -> None:
+    many = AccountFindings("wxa", "a", breaks=(BROKEN,) * (MOST_SHOWN + 12))
+    lines = verified_text(Verified(1, [many])).splitlines()
+    assert lines[MOST_SHOWN + 2] == "  and 12 more"
+    assert len(lines) == MOST_SHOWN + 5
+    text = verified_text(Verified(99, [DAMAGED] * (MOST_ACCOUNTS + 1)))
+    assert "\nand 1 account more; --json has all\n" in text
+    assert text.count("its state is damaged") == MOST_ACCOUNTS
+
+
+def test_a_name_from_a_damaged_state_cannot_move_the_cursor() -> None:
+    assert "\x1b" not in verified_text(Verified(1, [AccountFindings("wx\x1b[2J", "a\nb", damaged=True)]))
+
+
+def test_only_what_is_to_be_repaired_and_was_not_makes_exit_3() -> None:
+    broken = AccountFindings("wxa", "a", breaks=(BROKEN,), foreign=1)
+    assert Verified(1, [broken], foreign=1).exit == 0
+    assert Verified(1, [DIFFERING]).exit == 3
+    assert Verified(1, [DAMAGED]).exit == 3
+    assert Verified(1, [DIFFERING, DAMAGED], repaired=True).exit == 0
+
+
+def test_the_json_of_verify_holds_everything_found() -> None:
+    broken = AccountFindings("wxc", "c", breaks=(BROKEN,) * (MOST_SHOWN + 1), foreign=1)
+    broken_json = {
+        "ref_date": "2026-11-03",
+        "before": "2026-11-02",
+        "expected": 1_217_056,
+        "found": 1_217_060,
+        "difference": 4,
+    }
+    month, day = {"begin": "2026-10-01", "end": "2026-10-31"}, {"begin": "2026-11-03", "end": "2026-11-03"}
+    assert verified_json(Verified(9, [DIFFERING, DAMAGED, broken], foreign=3)) == {
+        "exit": 3,
+        "repaired": False,
+        "accounts": [
+            {
+                "account": "wxa",
+                "name": "acme-shoes",
+                "damaged": False,
+                "datasets": {
+                    "user_summary": {"lost": [month, day], "unknown": []},
+                    "user_cumulate": {"lost": [month], "unknown": [day]},
+                },
+                "breaks": [],
+                "foreign": 0,
+            },
+            {"account": "wxb", "name": "b", "damaged": True, "datasets": {}, "breaks": [], "foreign": 0},
+            {
+                "account": "wxc",
+                "name": "c",
+                "damaged": False,
+                "datasets": {},
+                "breaks": [broken_json] * (MOST_SHOWN + 1),
+                "foreign": 1,
+            },
+        ],
+        "totals": {
+            "accounts": 9,
+            "differing": 2,
+            "damaged": 1,
+            "lost_days": 32,
+            "unknown_days": 1,
+            "breaks": MOST_SHOWN + 1,
+            "foreign": 3,
+        },
+    }
+
+
+GAPS = [
+    AccountGaps("wxa", "acme-shoes", {"user_summary": DAY, "user_cumulate": MONTH}, {}, (BROKEN,), lost_days=1),
+    AccountGaps("wxb", "b", {}, {"user_cumulate": DAY}),
+]
+
+
+def test_gaps_are_told_as_ranges_and_void_days_apart() -> None:
+    assert gaps_text(GAPS) == (
+        "Missing:\n"
+        "acme-shoes (wxa)\n"
+        "  user_summary   2026-11-03\n"
+        "  user_cumulate  2026-10-01 to 2026-10-31     31 days\n"
+        "\n"
+        "Void between stored days, WeChat has nothing for them:\n"
+        "b (wxb)\n"
+        "  user_cumulate  2026-11-03\n"
+        "\n"
+        "Totals that aren't the day before's plus the net, as WeChat gave them:\n"
+        "acme-shoes (wxa)\n"
+        "  2026-11-02 to 2026-11-03       1,217,060 found,      1,217,056 expected,         +4\n"
+        "\n"
+        "1 missing day is taken for stored by mistake: repair with `collector verify --repair`."
+    )
+    assert gaps_text([]) == ""
+
+
+def test_the_json_of_gaps_is_what_each_account_gets_added() -> None:
+    assert gaps_json(GAPS) == {
+        "wxa": {
+            "missing": {
+                "user_summary": [{"begin": "2026-11-03", "end": "2026-11-03"}],
+                "user_cumulate": [{"begin": "2026-10-01", "end": "2026-10-31"}],
+            },
+            "void": {},
+            "breaks": [
+                {
+                    "ref_date": "2026-11-03",
+                    "before": "2026-11-02",
+                    "expected": 1_217_056,
+                    "found": 1_217_060,
+                    "difference": 4,
+                }
+            ],
+            "lost_days": 1,
+        },
+        "wxb": {
+            "missing": {},
+            "void": {"user_cumulate": [{"begin": "2026-11-03", "end": "2026-11-03"}]},
+            "breaks": [],
+            "lost_days": 0,
+        },
+    }
+
+
+UNKNOWN = AccountFindings("wxc", "c", {"user_cumulate": Difference(unknown=DAY)})
+
+
+def test_what_a_run_at_work_explains_is_to_be_looked_at_again_and_what_it_does_not_is_to_be_repaired() -> None:
+    again, repair = "verify again when it has ended.", "Repair with `collector verify --repair`"
+    assert verified_text(Verified(3, [UNKNOWN], at_work=True)).endswith(again)
+    for found in (DIFFERING, DAMAGED):
+        assert repair in verified_text(Verified(3, [UNKNOWN, found], at_work=True))
+    assert repair in verified_text(Verified(3, [UNKNOWN]))
+
+
+def test_json_says_so_where_a_run_was_at_work() -> None:
+    assert verified_json(Verified(3, [UNKNOWN], at_work=True))["at_work"] is True
+    assert "at_work" not in verified_json(Verified(3, [UNKNOWN]))

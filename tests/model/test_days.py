@@ -1,0 +1,160 @@
+from datetime import UTC, date, datetime, time, timedelta, timezone
+from itertools import combinations, pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collector.model.days import (
+    BEIJING,
+    FIRST_DAY,
+    ONE_DAY,
+    Days,
+    Window,
+    beijing_day,
+    newest_published,
+    next_beijing_midnight,
+)
+
+EIGHT = time(8)
+days = st.dates(FIRST_DAY, date(2040, 1, 1))
+instants = st.datetimes(datetime(2015, 1, 1), datetime(2040, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
+zones = st.integers(-12 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
+
+
+@pytest.mark.parametrize(
+    ("beijing", "newest"),
+    [
+        ("2026-11-24 07:59:59", "2026-11-22"),
+        ("2026-11-24 08:00:00", "2026-11-23"),
+        ("2026-11-24 23:59:59", "2026-11-23"),
+        ("2026-11-25 00:00:00", "2026-11-23"),
+        ("2024-03-01 08:00:00", "2024-02-29"),
+    ],
+)
+def test_the_day_before_counts_from_eight_in_beijing_on(beijing: str, newest: str) -> None:
+    now = datetime.fromisoformat(beijing).replace(tzinfo=BEIJING)
+    assert newest_published(now, EIGHT) == date.fromisoformat(newest)
+
+
+@given(instants, zones)
+def test_the_zone_of_the_host_changes_nothing(now: datetime, zone: timezone) -> None:
+    there = now.astimezone(zone)
+    assert newest_published(there, EIGHT) == newest_published(now, EIGHT)
+    assert beijing_day(there) == beijing_day(now)
+    assert next_beijing_midnight(there) == next_beijing_midnight(now)
+
+
+@given(instants)
+def test_the_next_midnight_is_beijings_and_lies_within_a_day(now: datetime) -> None:
+    midnight = next_beijing_midnight(now)
+    assert timedelta(0) < midnight - now <= ONE_DAY
+    assert midnight.astimezone(BEIJING).time() == time(0)
+    assert midnight.tzinfo is UTC
+
+
+day_sets = st.sets(st.dates(date(2014, 12, 1), date(2015, 3, 31)), max_size=60)
+
+
+@given(day_sets)
+def test_days_are_what_they_were_made_of(held: set[date]) -> None:
+    made = Days.of(held)
+    assert set(made) == held
+    assert list(made) == sorted(held)
+    assert (len(made), bool(made)) == (len(held), bool(held))
+    assert (made.oldest, made.newest) == ((min(held), max(held)) if held else (None, None))
+    assert all(left.end + ONE_DAY < right.begin for left, right in pairwise(made.ranges))
+
+
+@given(day_sets, st.dates(date(2014, 12, 1), date(2015, 3, 31)), st.integers(0, 30))
+def test_days_touch_the_windows_that_hold_one_of_them(held: set[date], begin: date, more: int) -> None:
+    window = Window(begin, begin + more * ONE_DAY)
+    assert Days.of(held).touches(window) == any(day in window for day in held)
+
+
+@given(day_sets, day_sets)
+def test_days_are_equal_where_they_hold_the_same(left: set[date], right: set[date]) -> None:
+    assert (Days.of(left) == Days.of(right)) is (left == right)
+    assert Days.of(left) == Days.of(sorted(left))
+    assert {Days.of(left): "held"}[Days.of(sorted(left))] == "held"
+    assert Days.of(left) != left
+
+
+@given(day_sets, day_sets)
+def test_days_combine_as_sets_do(left: set[date], right: set[date]) -> None:
+    assert Days.of(left) | Days.of(right) == Days.of(left | right)
+    assert Days.of(left) - Days.of(right) == Days.of(left - right)
+    assert Days.of(left) & Days.of(right) == Days.of(left & right)
+    assert all((day in Days.of(left)) == (day in left) for day in left | right)
+
+
+@given(st.lists(st.tuples(days, st.integers(0, 30)), max_size=8))
+def test_windows_that_overlap_join(spans: list[tuple[date, int]]) -> None:
+    cut = [Window(begin, begin + more * ONE_DAY) for begin, more in spans]
+    assert set(Days.joined(cut)) == {day for window in cut for day in window}
+
+
+@given(days, days)
+def test_between_two_days_lie_all_days_or_none(begin: date, end: date) -> None:
+    between = Days.between(begin, end)
+    assert len(between) == max(0, (end - begin).days + 1)
+    assert (begin in between) == (end in between) == (begin <= end)
+
+
+@given(day_sets, st.integers(1, 10))
+def test_windows_hold_all_days_newest_first_each_of_the_full_span(held: set[date], span: int) -> None:
+    cut = Days.of(held).windows(span)
+    assert held <= {day for window in cut for day in window}
+    assert all(newer.begin > older.end for newer, older in pairwise(cut))
+    assert all(len(window) == span or window.begin == FIRST_DAY for window in cut)
+    assert all(window.end in held for window in cut)
+
+
+@given(st.sets(st.integers(0, 25), max_size=12), st.integers(1, 5))
+def test_windows_are_the_fewest_that_there_can_be(offsets: set[int], span: int) -> None:
+    """Compared with the optimum, found by trying every choice of window ends."""
+    first = date(2020, 1, 1)
+    cut = Days.of(first + n * ONE_DAY for n in offsets).windows(span)
+
+    def holds(ends: tuple[int, ...]) -> bool:
+        return all(any(end - span < offset <= end for end in ends) for offset in offsets)
+
+    fewer = range(len(cut))
+    assert not any(holds(ends) for count in fewer for ends in combinations(sorted(offsets), count))
+
+
+def test_a_window_counts_both_ends() -> None:
+    window = Window(date(2026, 11, 17), date(2026, 11, 23))
+    assert len(window) == 7
+    assert date(2026, 11, 17) in window
+    assert date(2026, 11, 23) in window
+    assert date(2026, 11, 16) not in window
+    assert date(2026, 11, 24) not in window
+    assert str(window) == "2026-11-17..2026-11-23"
+
+
+def test_a_window_that_ends_before_it_begins_is_refused() -> None:
+    with pytest.raises(ValueError, match="can't end"):
+        Window(date(2026, 11, 2), date(2026, 11, 1))
+
+
+@pytest.mark.parametrize("day", [date(2026, 1, 31), date(2026, 7, 31)])
+def test_beijing_is_eight_hours_before_utc_in_winter_and_summer(day: date) -> None:
+    midnight = datetime.combine(day, time(16), UTC)
+    assert beijing_day(midnight - timedelta(seconds=1)) == day
+    assert beijing_day(midnight) == day + ONE_DAY
+    assert next_beijing_midnight(midnight - timedelta(seconds=1)) == midnight
+    assert next_beijing_midnight(midnight) == midnight + ONE_DAY
+
+
+def test_days_read_as_their_ranges() -> None:
+    held = Days.of([date(2026, 11, 1), date(2026, 11, 2), date(2026, 11, 9)])
+    assert repr(held) == "Days(2026-11-01..2026-11-02, 2026-11-09..2026-11-09)"
+
+
+def test_no_set_holds_a_day_before_2012() -> None:
+    first = date(2012, 1, 1)
+    held = Days.between(date(1970, 1, 1), first)
+    assert list(held) == [first]
+    assert first in held
+    assert first - ONE_DAY not in held

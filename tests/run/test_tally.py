@@ -1,0 +1,43 @@
+"""What a run counts."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from collector.completeness.plan import Plan, Wait
+from collector.console.progress import Watch
+from collector.model.accounts import Account, Rate, Secret
+from collector.model.results import AccountResult, Notice, Outcome
+from collector.run.tally import Tally
+
+ACCOUNT = Account("a", "wx0000000000000001", Secret("x"), Rate(5, 1))
+MIDNIGHT = datetime(2026, 11, 24, 16, tzinfo=UTC)
+HELD = Plan((), (), {}, {"user_summary": Wait("not_before", MIDNIGHT)}, 9)
+
+
+@pytest.fixture
+def tally() -> Tally:
+    found = Tally(Watch())
+    found.expect([ACCOUNT])
+    found.add(AccountResult(ACCOUNT, Outcome.OK), history=False)
+    return found
+
+
+@pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.SKIPPED])
+def test_what_an_account_lacks_that_did_not_get_through_is_not_said_to_wait(tally: Tally, outcome: Outcome) -> None:
+    tally.add(AccountResult(ACCOUNT, outcome), history=False)
+    tally.hold(ACCOUNT, HELD)
+    result = tally.result("run", error=None, stopped_by=None)
+    assert (result.windows_left, result.notices) == (0, ())
+
+
+@pytest.mark.parametrize(("left", "counted"), [(0, 9), (7, 9), (9, 9), (12, 12)])
+def test_a_window_that_both_datasets_have_left_counts_once(tally: Tally, left: int, counted: int) -> None:
+    tally.hold(ACCOUNT, HELD)
+    quota = Notice(ACCOUNT.appid, "a", "quota", MIDNIGHT)
+    tally.add(AccountResult(ACCOUNT, Outcome.OK, notices=(quota,), windows_left=left), history=True)
+    result = tally.result("run", error=None, stopped_by=None)
+    assert result.windows_left == counted
+    assert {notice.kind for notice in result.notices} == {"not_before", "quota"}

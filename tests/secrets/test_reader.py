@@ -1,0 +1,490 @@
+import asyncio
+import os
+import re
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from collector.errors import CallKind, OriginError, Reaction, SlowCommandError
+from collector.model.accounts import FromCommand, FromCredential, FromFile, Origin, Secret
+from collector.secrets import commands
+from collector.secrets.reader import MOST_BYTES, MOST_COMMANDS, MOST_SLOW, Secrets
+
+LEAK = "hunter2"
+"""A word of a secret that no message may hold; too short to be masked for its looks."""
+
+KNOWN = "opensesame"
+
+
+def written(folder: Path, raw: bytes, mode: int = 0o600) -> FromFile:
+    """A file of secrets in `folder`."""
+    path = folder / "secret"
+    path.write_bytes(raw)
+    path.chmod(mode)
+    return FromFile(path)
+
+
+def shell(script: str, *arguments: str) -> FromCommand:
+    """A command of several; what is put into `script` comes as $0, $1 …"""
+    return FromCommand(("sh", "-c", script, *arguments))
+
+
+async def value_of(origin: Origin, *, line: bool = False) -> str:
+    return (await Secrets().read(origin, line=line)).get_secret_value()
+
+
+async def refusal_of(origin: Origin, secrets: Secrets | None = None) -> OriginError:
+    with pytest.raises(OriginError) as failed:
+        await (secrets or Secrets()).read(origin)
+    return failed.value
+
+
+def shown(error: BaseException) -> str:
+    """All that an error shows of itself, wherever it may be printed."""
+    parts = [str(error), repr(error), repr(vars(error)), *traceback.format_exception(error)]
+    return "\n".join(parts)
+
+
+async def cancelled(reader: asyncio.Task[Secret]) -> None:
+    """Cancel somebody who reads a secret, and see that it doesn't take long."""
+    reader.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        async with asyncio.timeout(20):
+            await reader
+
+
+async def ended(pipe: int) -> bytes:
+    """What was written to `pipe`, once nobody is left who could write more."""
+
+    def read() -> bytes:
+        os.set_blocking(pipe, True)
+        with open(pipe, "rb") as file:
+            return file.read()
+
+    async with asyncio.timeout(20):
+        return await asyncio.to_thread(read)
+
+
+# In the configuration
+
+
+async def test_a_text_of_the_configuration_is_the_secret_itself() -> None:
+    assert await value_of(Secret("s3cret")) == "s3cret"
+
+
+# In a file
+
+
+@pytest.mark.parametrize("raw", [b"s3cret", b"s3cret\n", b" \t s3cret \r\n\r\n", b"\xef\xbb\xbfs3cret\r\n"])
+async def test_blanks_line_ends_and_a_byte_order_mark_around_a_secret_are_cut_off(raw: bytes, tmp_path: Path) -> None:
+    assert await value_of(written(tmp_path, raw)) == "s3cret"
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o400, 0o640])
+async def test_a_file_that_its_group_may_read_is_taken(mode: int, tmp_path: Path) -> None:
+    assert await value_of(written(tmp_path, b"s3cret", mode)) == "s3cret"
+
+
+@pytest.mark.parametrize("mode", [0o604, 0o644])
+async def test_a_file_that_everybody_can_read_is_refused(mode: int, tmp_path: Path) -> None:
+    origin = written(tmp_path, LEAK.encode(), mode)
+    error = await refusal_of(origin)
+    assert str(error) == f"everybody can read the secret in {origin.path}: run chmod o-r {origin.path}"
+    assert LEAK not in shown(error)
+
+
+REFUSED_CONTENTS = [
+    (b"", "the file {} holds nothing: see that the value is there"),
+    (b" \n\t\r\n", "the file {} holds nothing: see that the value is there"),
+    (b"hunter2 two", "the file {} holds more than one word: see that the value alone is there"),
+    (b"hunter2\ntwo\n", "the file {} holds more than one word: see that the value alone is there"),
+    (b"hunter2\x00two", "the file {} holds more than one word: see that the value alone is there"),
+    (b"hunter2\xff", "the file {} holds bytes that aren't UTF-8: see that the value is there, as plain text"),
+    (
+        "hunter2".encode("utf-16"),
+        "the file {} holds bytes that aren't UTF-8: see that the value is there, as plain text",
+    ),
+    (b"hunter2" * MOST_BYTES, "the file {} has more than 65,536 bytes: let it hold the secret alone"),
+]
+
+
+@pytest.mark.parametrize(("raw", "message"), REFUSED_CONTENTS)
+async def test_a_file_must_hold_one_word_and_shows_nothing_of_what_it_holds(
+    raw: bytes, message: str, tmp_path: Path
+) -> None:
+    origin = written(tmp_path, raw)
+    error = await refusal_of(origin)
+    assert str(error) == message.format(origin.path)
+    assert LEAK not in shown(error)
+
+
+async def test_a_file_that_isnt_there_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "gone"
+    assert str(await refusal_of(FromFile(path))) == (
+        f"the file {path} can't be read (No such file or directory): "
+        "correct the path, or let the collector's user read it"
+    )
+
+
+async def test_a_folder_and_a_pipe_are_no_files_to_wait_for(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe, 0o600)
+    for path in (tmp_path, pipe):
+        assert str(await refusal_of(FromFile(path))) == f"{path} isn't a file: correct the path"
+
+
+async def test_a_line_may_hold_blanks_but_no_second_line(tmp_path: Path) -> None:
+    assert await value_of(written(tmp_path, b"Bearer s3cret\n"), line=True) == "Bearer s3cret"
+    with pytest.raises(OriginError, match="holds more than one line: see that the value alone is there"):
+        await value_of(written(tmp_path, b"Bearer s3cret\nX: y\n"), line=True)
+
+
+# From systemd
+
+
+async def test_a_credential_lies_in_the_folder_that_systemd_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    written(tmp_path, b"s3cret\n", 0o400)
+    assert await value_of(FromCredential("secret")) == "s3cret"
+    assert str(await refusal_of(FromCredential("other"))) == (
+        f"the file {tmp_path / 'other'} can't be read (No such file or directory): "
+        "correct the path, or let the collector's user read it"
+    )
+
+
+@pytest.mark.parametrize("folder", [None, ""])
+async def test_without_systemds_folder_there_are_no_credentials(
+    folder: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+    if folder is not None:
+        monkeypatch.setenv("CREDENTIALS_DIRECTORY", folder)
+    assert str(await refusal_of(FromCredential("b-secret"))) == (
+        "the credential b-secret can't be read, since $CREDENTIALS_DIRECTORY isn't set: "
+        "start the collector by systemd with LoadCredential=, or set the variable"
+    )
+
+
+# From a command
+
+
+async def test_a_command_prints_the_secret() -> None:
+    assert await value_of(shell("echo s3cret")) == "s3cret"
+
+
+async def test_no_shell_reads_the_arguments_of_a_command() -> None:
+    plain = "$HOME;`id`|*>{a,b}~&\\'\""
+    assert await value_of(FromCommand(("printf", "%s", plain))) == plain
+
+
+async def test_a_command_is_given_nothing_to_read() -> None:
+    own, (ours, theirs) = os.dup(0), os.pipe()
+    os.write(theirs, b"for us alone")
+    os.close(theirs)
+    os.dup2(ours, 0)
+    try:
+        error = await refusal_of(FromCommand(("cat",)))
+    finally:
+        os.dup2(own, 0)
+        os.close(own)
+        os.close(ours)
+    assert str(error) == "the command cat printed nothing: see that the value is there"
+
+
+async def test_stderr_is_no_part_of_the_secret() -> None:
+    assert await value_of(shell("echo careful >&2; echo s3cret; echo careful >&2")) == "s3cret"
+
+
+async def test_a_command_that_isnt_there_is_named_without_its_arguments() -> None:
+    error = await refusal_of(FromCommand(("/nowhere/get-token", LEAK)))
+    assert str(error) == (
+        "the command get-token can't be started (No such file or directory): correct the path, or make it executable"
+    )
+    assert LEAK not in shown(error)
+
+
+@pytest.mark.parametrize(("mode", "reason"), [(0o600, "Permission denied"), (0o700, "Exec format error")])
+async def test_a_command_that_cant_be_executed_is_told(mode: int, reason: str, tmp_path: Path) -> None:
+    path = written(tmp_path, b"no program", mode).path
+    assert str(await refusal_of(FromCommand((str(path),)))) == (
+        f"the command secret can't be started ({reason}): correct the path, or make it executable"
+    )
+
+
+FAILURES = [
+    ("exit 3", "failed with exit code 3"),
+    ("echo; echo ' ' >&2; exit 3", "failed with exit code 3"),
+    ("echo s3cret; exit 1", "failed with exit code 1"),
+    ("echo first >&2; echo 'vault is sealed' >&2; echo >&2; exit 2", "failed with exit code 2 (vault is sealed)"),
+    ("echo 'no such key: opensesame!' >&2; exit 2", "failed with exit code 2 (no such key: ***!)"),
+    ("echo 'opensesame-opensesame2' >&2; exit 2", "failed with exit code 2 (***-***2)"),
+    ("echo 'bad token hvs.CAESIJ7yH2x0mB4kQ9zL1w' >&2; exit 2", "failed with exit code 2 (bad token hvs.***)"),
+    (
+        "echo 'a-name-without-any-digit is wrong' >&2; exit 2",
+        "failed with exit code 2 (a-name-without-any-digit is wrong)",
+    ),
+    (r"printf 'red\033[31m\ttab\377' >&2; exit 2", "failed with exit code 2 (red [31m tab\ufffd)"),
+    ("kill -9 $$", "was ended by signal 9"),
+]
+
+
+@pytest.mark.parametrize(("script", "how"), FAILURES)
+async def test_a_command_that_fails_is_told_by_its_exit_code_and_last_line_with_secrets_masked(
+    script: str, how: str
+) -> None:
+    secrets = Secrets()
+    await secrets.read(Secret(KNOWN))
+    assert str(await refusal_of(shell(script), secrets)) == f"the command sh {how}: run it by hand to see why"
+
+
+async def test_what_was_read_elsewhere_is_masked_as_well_the_longest_first(tmp_path: Path) -> None:
+    secrets = Secrets()
+    await secrets.read(written(tmp_path, b"abc"))
+    await secrets.read(shell("echo abc-and-more"))
+    error = await refusal_of(shell("echo 'not abc-and-more, not abc' >&2; exit 1"), secrets)
+    assert str(error) == "the command sh failed with exit code 1 (not ***, not ***): run it by hand to see why"
+
+
+async def test_the_last_line_is_the_last_however_much_came_before_it() -> None:
+    error = await refusal_of(shell("yes noise | head -c 300000 >&2; echo 'the last word' >&2; exit 3"))
+    assert str(error) == "the command sh failed with exit code 3 (the last word): run it by hand to see why"
+
+
+async def test_a_line_whose_beginning_is_lost_isnt_told() -> None:
+    error = await refusal_of(shell("yes hunter2 | head -c 300000 | tr -d '\\n' >&2; exit 3"))
+    assert str(error) == "the command sh failed with exit code 3: run it by hand to see why"
+
+
+async def test_a_long_last_line_is_cut() -> None:
+    error = await refusal_of(shell("yes x | head -c 60000 | tr -d '\\n' >&2; exit 3"))
+    assert str(error) == f"the command sh failed with exit code 3 ({'x' * 200}): run it by hand to see why"
+
+
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [
+        ("echo hunter2 two", "the command sh printed more than one word: see that the value alone is there"),
+        (
+            r"printf 'hunter2\377'",
+            "the command sh printed bytes that aren't UTF-8: see that the value is there, as plain text",
+        ),
+        ("echo", "the command sh printed nothing: see that the value is there"),
+    ],
+)
+async def test_a_command_must_print_one_word_and_nothing_of_it_is_shown(script: str, message: str) -> None:
+    error = await refusal_of(shell(script))
+    assert str(error) == message
+    assert LEAK not in shown(error)
+
+
+async def test_output_without_end_is_ended_at_once() -> None:
+    assert str(await refusal_of(FromCommand(("yes", LEAK)))) == (
+        "the command yes printed more than 65,536 bytes: let it print one value"
+    )
+
+
+async def test_stderr_without_end_ends_with_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commands, "COMMAND_S", 0.05)
+    assert str(await refusal_of(shell("yes >&2"))) == (
+        "the command sh took longer than 0.05 s: run it by hand to see why"
+    )
+
+
+HOLDS_A_PIPE = 'exec 3>"$0"; sleep 60 & echo up >&3; sleep 60'
+"""Two processes that both hold the pipe $0 open."""
+
+
+@pytest.fixture
+def pipe(tmp_path: Path) -> tuple[str, int]:
+    """A named pipe, and its end to read from."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path, 0o600)
+    return str(path), os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+
+
+async def test_a_command_that_takes_too_long_ends_with_all_that_it_started(
+    pipe: tuple[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commands, "COMMAND_S", 0.2)
+    error = await refusal_of(shell(HOLDS_A_PIPE, pipe[0]))
+    assert str(error) == "the command sh took longer than 0.2 s: run it by hand to see why"
+    await ended(pipe[1])
+
+
+async def test_a_command_whose_reader_is_cancelled_ends_with_all_that_it_started(pipe: tuple[str, int]) -> None:
+    loop, up = asyncio.get_running_loop(), asyncio.Event()
+    reader = asyncio.create_task(Secrets().read(shell(HOLDS_A_PIPE, pipe[0])))
+    loop.add_reader(pipe[1], up.set)
+    await up.wait()
+    loop.remove_reader(pipe[1])
+    await cancelled(reader)
+    assert await ended(pipe[1]) == b"up\n"
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_a_command_whose_reader_is_cancelled_while_it_starts_ends_as_well(
+    turns: int, pipe: tuple[str, int]
+) -> None:
+    reader = asyncio.create_task(Secrets().read(shell(HOLDS_A_PIPE, pipe[0])))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    await cancelled(reader)
+    await ended(pipe[1])
+
+
+async def test_a_command_that_cant_start_doesnt_hide_that_its_reader_was_cancelled() -> None:
+    reader = asyncio.create_task(Secrets().read(FromCommand(("/nowhere/x",))))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    await cancelled(reader)
+
+
+async def test_a_command_of_another_user_is_left_alone_when_its_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(group: int, number: int) -> None:
+        raise PermissionError  # as with sudo
+
+    monkeypatch.setattr(os, "killpg", refuse)
+    process, printed = await commands._start(("sleep", "60"))
+    await commands._end(process, printed)
+    assert process.is_closing()
+    await printed.gone.wait()  # this one could be killed after all
+
+
+async def test_somebody_who_left_the_command_and_holds_its_output_isnt_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commands, "PIPES_S", 0.05)
+    os.mkfifo(tmp_path / "pipe", 0o600)
+    end = os.open(tmp_path / "pipe", os.O_RDWR)
+    try:
+        secret = await Secrets().read(shell('setsid cat "$0" & echo word', str(tmp_path / "pipe")))
+    finally:
+        os.close(end)  # which ends the one who left
+    assert secret.get_secret_value() == "word"
+
+
+async def test_no_more_commands_are_at_work_at_once_than_the_machine_bears(tmp_path: Path) -> None:
+    script = 'touch "$0/$$"; ls "$0" | wc -l >>"$0.most"; sleep 0.05; rm "$0/$$"; echo x'
+    (tmp_path / "now").mkdir()
+    secrets = Secrets()
+    await asyncio.gather(*(secrets.output_of(("sh", "-c", script, str(tmp_path / "now"))) for _ in range(20)))
+    most = max(int(line) for line in (tmp_path / "now.most").read_text().split())
+    assert 1 < most <= MOST_COMMANDS
+
+
+async def test_a_program_whose_commands_all_take_too_long_isnt_started_any_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commands, "COMMAND_S", 0.05)
+    secrets, count = Secrets(), tmp_path / "count"
+    for _ in range(MOST_SLOW + 2):
+        with pytest.raises(SlowCommandError, match=r"the command sh took longer than 0\.05 s"):
+            await secrets.output_of(("sh", "-c", 'echo >>"$0"; sleep 60', str(count)))
+    assert len(count.read_bytes()) == MOST_SLOW
+
+
+async def test_stderr_shows_no_secret_of_the_configuration_nor_what_is_secret_in_it() -> None:
+    known = [Secret("Bearer swordfish"), Secret("http://user:proxypass@egress:3128")]
+    words = "swordfish proxypass hunter2-argument Ab3+kk/9xzQ+14charsX/yy== /usr/lib/python3/dist-packages"
+    script = f"echo {words} >&2; exit 1"
+    with pytest.raises(OriginError) as caught:
+        await Secrets(known).output_of(("sh", "-c", script, "hunter2-argument"))
+    assert (
+        caught.value.errmsg == "the command sh failed with exit code 1 (*** *** *** *** /usr/lib/python3/dist-packages)"
+    )
+
+
+# Once a run
+
+
+@pytest.fixture
+def counted(tmp_path: Path) -> tuple[Callable[[str], FromCommand], Callable[[], int]]:
+    """A command that counts how often it is started, and the count."""
+    count = tmp_path / "count"
+    count.touch()
+
+    def command(script: str) -> FromCommand:
+        return shell(f'echo >>"$0"; {script}', str(count))
+
+    return command, lambda: len(count.read_bytes())
+
+
+async def test_a_command_is_started_once_for_all_who_need_it(
+    counted: tuple[Callable[[str], FromCommand], Callable[[], int]],
+) -> None:
+    command, count = counted
+    secrets = Secrets()
+    found = await asyncio.gather(*(secrets.read(command("echo s3cret")) for _ in range(50)))
+    assert {secret.get_secret_value() for secret in found} == {"s3cret"}
+    assert count() == 1
+
+
+async def test_a_command_that_fails_fails_for_all_and_isnt_started_again(
+    counted: tuple[Callable[[str], FromCommand], Callable[[], int]],
+) -> None:
+    command, count = counted
+    secrets = Secrets()
+    reads = (secrets.read(command("echo sealed >&2; exit 1")) for _ in range(50))
+    failed = await asyncio.gather(*reads, return_exceptions=True)
+    assert {str(error) for error in failed} == {
+        "the command sh failed with exit code 1 (sealed): run it by hand to see why"
+    }
+    await refusal_of(command("echo sealed >&2; exit 1"), secrets)
+    assert count() == 1
+
+
+async def test_a_file_is_read_once_a_run_whatever_becomes_of_it(tmp_path: Path) -> None:
+    secrets = Secrets()
+    first, gone = written(tmp_path, b"first"), FromFile(tmp_path / "gone")
+    assert (await secrets.read(first)).get_secret_value() == "first"
+    await refusal_of(gone, secrets)
+    written(tmp_path, b"second").path.rename(gone.path)
+    assert (await secrets.read(first)).get_secret_value() == "first"
+    await refusal_of(gone, secrets)
+
+
+async def test_a_fresh_secret_is_read_anew_and_is_the_one_from_then_on(tmp_path: Path) -> None:
+    secrets = Secrets()
+    origin = written(tmp_path, b"first")
+    assert (await secrets.read(origin)).get_secret_value() == "first"
+    written(tmp_path, b"second")
+    assert (await secrets.read(origin, fresh=True)).get_secret_value() == "second"
+    assert (await secrets.read(origin)).get_secret_value() == "second"
+
+
+async def test_a_reader_who_is_cancelled_leaves_the_reading_to_the_next(
+    counted: tuple[Callable[[str], FromCommand], Callable[[], int]], pipe: tuple[str, int]
+) -> None:
+    command, count = counted
+    origin = command(f'[ -s "$0.again" ] || {{ echo >"$0.again"; echo up >{pipe[0]}; sleep 60; }}; echo s3cret')
+    secrets, up = Secrets(), asyncio.Event()
+    first = asyncio.create_task(secrets.read(origin))
+    second = asyncio.create_task(secrets.read(origin))
+    asyncio.get_running_loop().add_reader(pipe[1], up.set)
+    await up.wait()
+    asyncio.get_running_loop().remove_reader(pipe[1])
+    first.cancel()
+    assert (await second).get_secret_value() == "s3cret"
+    assert count() == 2
+    os.close(pipe[1])
+
+
+# What an error is
+
+
+async def test_a_secret_that_cant_be_had_ends_the_account_and_tells_what_and_the_remedy(tmp_path: Path) -> None:
+    error = await refusal_of(written(tmp_path, b""))
+    assert (error.reaction, error.kind, error.errcode) == (Reaction.ACCOUNT, CallKind.TOKEN, None)
+    assert error.hint == str(error) == f"{error.errmsg}: {error.remedy}"
+    assert re.fullmatch(r"the file \S+ holds nothing", error.errmsg)
+
+
+async def test_an_error_brings_no_other_with_it(tmp_path: Path) -> None:
+    for origin in (FromFile(tmp_path / "gone"), FromCommand(("/nowhere/x",)), shell("exit 1")):
+        error = await refusal_of(origin)
+        assert error.__cause__ is None
+        assert error.__suppress_context__ or error.__context__ is None

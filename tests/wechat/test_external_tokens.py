@@ -1,0 +1,370 @@
+import traceback
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from aioresponses import CallbackResult
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collector.errors import ApiError, CallError, CallKind, HostError, OriginError, Reaction, TransientError
+from collector.model.accounts import FromCommand, FromCredential, FromFile, FromUrl, Secret
+from collector.secrets.reader import Secrets
+from collector.wechat.client import TRIES, Client, server_of
+from collector.wechat.errcodes import api_error
+from collector.wechat.external_tokens import LIFE_S, MOST_SILENT, Outside, grant_in, told
+from collector.wechat.tokens import Grant, Tokens
+
+APPID = "wx0123456789abcdef"
+URL = "http://tokens.internal:8080/path-7/{appid}?key=query-7"
+ASKED = f"http://tokens.internal:8080/path-7/{APPID}?key=query-7"
+SERVER = "the server http://tokens.internal:8080"
+LEAKS = ("path-7", "query-7", "user-7", "password-7", "body-7", "header-7")
+KEY = Secret("Bearer header-7")
+
+PLAIN = FromUrl(Secret(URL))
+JSON = FromUrl(Secret(URL), json="data.token", expires_json="data.left")
+COMMAND = FromCommand(("/opt/get-token", "argument-7"))
+COMMAND_JSON = replace(COMMAND, json="data.token", expires_json="data.left")
+
+
+@pytest.fixture
+def source(client: Client, secrets: Secrets) -> Callable[[FromUrl | FromCommand], Outside]:
+    return lambda origin: Outside(origin, APPID, client, secrets)
+
+
+Sourced = Callable[[FromUrl | FromCommand], Outside]
+
+
+def shown(error: BaseException) -> str:
+    """All that an error shows of itself, wherever it may be printed."""
+    return "\n".join([str(error), repr(error), repr(vars(error)), *traceback.format_exception(error)])
+
+
+def body_of(token: object, **rest: object) -> bytes:
+    return orjson.dumps({"data": {"token": token, **rest}})
+
+
+# What is in a body
+
+
+@pytest.mark.parametrize("origin", [PLAIN, COMMAND])
+@pytest.mark.parametrize("body", [b"TOKEN", b" \r\nTOKEN\r\n", b"\xef\xbb\xbfTOKEN\n"])
+def test_without_json_the_body_is_the_token_and_lives_two_hours(origin: FromUrl | FromCommand, body: bytes) -> None:
+    assert grant_in(body, origin) == Grant(Secret("TOKEN"), 7200)
+
+
+@pytest.mark.parametrize("origin", [JSON, COMMAND_JSON])
+@pytest.mark.parametrize(
+    ("life", "seconds"),
+    [(345, 345), ("345", 345), (345.9, 345), (1, 1), (7200, 7200), (10 * LIFE_S, 72000), ("72000", 72000)],
+)
+def test_token_and_lifetime_stand_at_their_dotted_paths(
+    origin: FromUrl | FromCommand, life: object, seconds: int
+) -> None:
+    assert grant_in(body_of("TOKEN", left=life), origin) == Grant(Secret("TOKEN"), seconds)
+
+
+def test_a_json_body_without_a_lifetime_lives_two_hours() -> None:
+    assert grant_in(body_of("TOKEN", left=5), replace(JSON, expires_json=None)) == Grant(Secret("TOKEN"), 7200)
+
+
+def test_a_path_may_be_of_one_key() -> None:
+    assert grant_in(b'{"token": "TOKEN"}', replace(JSON, json="token", expires_json=None)).value == Secret("TOKEN")
+
+
+REFUSED_PLAIN = [
+    (b"", "{} gave nothing: see that the value is there"),
+    (b" \r\n", "{} gave nothing: see that the value is there"),
+    (b"body-7 body-7", "{} gave more than one word: see that the value alone is there"),
+    (b"body-7\nbody-7", "{} gave more than one word: see that the value alone is there"),
+    (b"body-7\xff", "{} gave bytes that aren't UTF-8: see that the value is there, as plain text"),
+    (b"\n<html>body-7</html>", "{} gave HTML, and not the value alone: name its place with `json`"),
+    (b'{"token": "body-7"}', "{} gave JSON, and not the value alone: name its place with `json`"),
+    (b'["body-7"]', "{} gave JSON, and not the value alone: name its place with `json`"),
+]
+NO_LIFE = (
+    "the value at `data.left` that {} gave is no number of seconds to live: "
+    "correct `expires_json`, or leave it out: two hours count then"
+)
+RUN_OUT = "the token that {} gave has run out: see that it is renewed there"
+NO_TOKEN = "the JSON that {} gave has no `data.token`: correct `json` or `expires_json`"
+NO_JSON = "{} gave something else instead of JSON: see what it answers, and correct the address"
+REFUSED_JSON = [
+    (b"", "{} gave nothing: see that the value is there"),
+    (b" \n", "{} gave nothing: see that the value is there"),
+    (b" <html>body-7</html>", "{} gave HTML instead of JSON: see what it answers, and correct the address"),
+    (b"body-7", NO_JSON),
+    (b'{"data": {"token": "body-7"', NO_JSON),
+    (b'{"data": {"token": "body-7\xff", "left": 5}}', NO_JSON),
+    (b"[" * 5000, NO_JSON),
+    (b"null", NO_TOKEN),
+    (b"[]", NO_TOKEN),
+    (b'"body-7"', NO_TOKEN),
+    (b'{"data": null}', NO_TOKEN),
+    (b'{"data": ["body-7"]}', NO_TOKEN),
+    (b'{"data.token": "body-7"}', NO_TOKEN),
+    (b'{"data": {"Token": "body-7"}}', NO_TOKEN),
+    (body_of("body-7"), "the JSON that {} gave has no `data.left`: correct `json` or `expires_json`"),
+    (body_of(None, left=5), "the value at `data.token` that {} gave is no text: correct `json`"),
+    (body_of(7, left=5), "the value at `data.token` that {} gave is no text: correct `json`"),
+    (body_of({"body-7": 1}, left=5), "the value at `data.token` that {} gave is no text: correct `json`"),
+    (body_of("", left=5), "`data.token` that {} gave holds nothing: see that the value is there"),
+    (
+        body_of("body-7 x", left=5),
+        "`data.token` that {} gave holds more than one word: see that the value alone is there",
+    ),
+    (body_of("body-7", left=0), RUN_OUT),
+    (body_of("body-7", left=-5), RUN_OUT),
+    (body_of("body-7", left="-5"), RUN_OUT),
+    (body_of("body-7", left=0.5), RUN_OUT),
+    (body_of("body-7", left=1795500000), NO_LIFE),
+    (body_of("body-7", left="1795500000"), NO_LIFE),
+    (body_of("body-7", left="9" * 5000), NO_LIFE),
+    (body_of("body-7", left=1e300), NO_LIFE),
+    (body_of("body-7", left=True), NO_LIFE),
+    (body_of("body-7", left=None), NO_LIFE),
+    (body_of("body-7", left=""), NO_LIFE),
+    (body_of("body-7", left="２"), NO_LIFE),
+    (body_of("body-7", left="2026-11-24T10:00:00Z"), NO_LIFE),
+    (body_of("body-7", left=[5]), NO_LIFE),
+]
+ORIGINS = [(PLAIN, JSON, SERVER), (COMMAND, COMMAND_JSON, "the command get-token")]
+
+
+@pytest.mark.parametrize(("plain", "_", "who"), ORIGINS)
+@pytest.mark.parametrize(("body", "message"), REFUSED_PLAIN)
+def test_a_body_that_isnt_the_token_alone_is_told_and_not_shown(
+    plain: FromUrl | FromCommand, _: object, who: str, body: bytes, message: str
+) -> None:
+    with pytest.raises(OriginError) as failed:
+        grant_in(body, plain)
+    assert str(failed.value) == message.format(who)
+    assert not [leak for leak in LEAKS if leak in shown(failed.value)]
+
+
+@pytest.mark.parametrize(("_", "with_json", "who"), ORIGINS)
+@pytest.mark.parametrize(("body", "message"), REFUSED_JSON)
+def test_json_without_token_or_lifetime_is_told_and_not_shown(
+    _: object, with_json: FromUrl | FromCommand, who: str, body: bytes, message: str
+) -> None:
+    with pytest.raises(OriginError) as failed:
+        grant_in(body, with_json)
+    assert str(failed.value) == message.format(who)
+    assert not [leak for leak in LEAKS if leak in shown(failed.value)]
+
+
+_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["data", "token", "left"]), inner),
+    max_leaves=8,
+)
+_NEARLY = st.fixed_dictionaries({"data": st.fixed_dictionaries({"token": _VALUES, "left": _VALUES})})
+
+
+@given(body=st.binary() | (_VALUES | _NEARLY).map(orjson.dumps), origin=st.sampled_from([PLAIN, JSON, COMMAND_JSON]))
+def test_any_body_gives_one_word_of_it_or_a_plain_error(body: bytes, origin: FromUrl | FromCommand) -> None:
+    try:
+        grant = grant_in(body, origin)
+    except OriginError:
+        return
+    value = grant.value.get_secret_value()
+    assert value.split() == [value]
+    whole = orjson.loads(body)["data"]["token"] if origin.json else body.decode("utf-8-sig")
+    assert whole.strip() == value
+    assert 0 < grant.expires_in_s <= 10 * LIFE_S
+
+
+# Who is asked, and how
+
+
+async def test_a_server_is_asked_by_get_with_the_appid_in_its_address_and_the_headers_from_where_they_live(
+    web: Any, source: Sourced, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = []
+
+    def answer(url: object, **kwargs: Any) -> CallbackResult:
+        sent.append((kwargs["headers"], kwargs["allow_redirects"], kwargs.get("proxy")))
+        return CallbackResult(body="TOKEN\n")
+
+    for name, text in (("file", "Bearer from-a-file\n"), ("credential", "from-systemd")):
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o600)
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    web.get(ASKED, callback=answer)
+    headers = (
+        ("X-Text", Secret("two words")),
+        ("Authorization", FromFile(tmp_path / "file")),
+        ("X-Credential", FromCredential("credential")),
+        ("X-Command", FromCommand(("echo", "from a command"))),
+    )
+    assert await source(replace(PLAIN, headers=headers)).grant() == Grant(Secret("TOKEN"), 7200)
+    assert sent == [
+        (
+            {
+                "X-Text": "two words",
+                "Authorization": "Bearer from-a-file",
+                "X-Credential": "from-systemd",
+                "X-Command": "from a command",
+            },
+            False,
+            None,
+        )
+    ]
+
+
+async def test_a_header_that_cant_be_had_is_told_and_the_server_isnt_asked(
+    client: Client, source: Sourced, tmp_path: Path
+) -> None:
+    origin = replace(PLAIN, headers=(("Authorization", FromFile(tmp_path / "gone")),))
+    with pytest.raises(OriginError, match="gone can't be read"):
+        await source(origin).grant()
+    assert client.token_calls == 0
+
+
+async def test_a_command_gets_the_appid_in_its_arguments(source: Sourced) -> None:
+    assert await source(FromCommand(("echo", "token-of-{appid}"))).grant() == Grant(Secret(f"token-of-{APPID}"), 7200)
+    script = 'echo "{\\"data\\": {\\"token\\": \\"$0\\", \\"left\\": $1}}"'
+    origin = FromCommand(("sh", "-c", script, "{appid}", "345"), json="data.token", expires_json="data.left")
+    assert await source(origin).grant() == Grant(Secret(APPID), 345)
+
+
+async def test_a_command_that_fails_is_asked_once(client: Client, source: Sourced) -> None:
+    with pytest.raises(OriginError, match=r"the command sh failed with exit code 1 \(sealed\)"):
+        await client.retrying(source(FromCommand(("sh", "-c", "echo sealed >&2; exit 1"))).grant)
+    assert client.retries == 0
+
+
+async def test_a_server_has_no_call_that_forces_another_token(source: Sourced) -> None:
+    assert await source(PLAIN).forced() is None
+
+
+# A server in trouble
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 408, 429])
+async def test_a_server_in_trouble_is_asked_some_times_then_told(
+    web: Any, client: Client, source: Sourced, status: int
+) -> None:
+    web.get(ASKED, status=status, body="body-7", repeat=True)
+    with pytest.raises(TransientError) as failed:
+        await client.retrying(source(PLAIN).grant)
+    assert str(failed.value) == f"the server http://tokens.internal:8080 gives no answer (HTTP {status})"
+    assert failed.value.hint == (
+        f"{SERVER} gives no answer (HTTP {status}): see that it runs and can be reached from here"
+    )
+    assert (failed.value.kind, client.token_calls, client.retries) == (CallKind.TOKEN, TRIES, TRIES - 1)
+    assert not [leak for leak in LEAKS if leak in shown(failed.value)]
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 400, 204, 301, 302, 307])
+async def test_a_server_that_refuses_is_told_at_once_and_no_redirect_is_followed(
+    web: Any, client: Client, source: Sourced, status: int
+) -> None:
+    web.get(ASKED, status=status, body="body-7", headers={"Location": "http://elsewhere.internal/"}, repeat=True)
+    web.get("http://elsewhere.internal/", body="TOKEN", repeat=True)
+    with pytest.raises(OriginError) as failed:
+        await client.retrying(source(PLAIN).grant)
+    assert str(failed.value) == f"{SERVER} answered HTTP {status}: check `url` and `headers`"
+    assert (failed.value.reaction, client.token_calls) == (Reaction.ACCOUNT, 1)
+    assert not [leak for leak in LEAKS if leak in shown(failed.value)]
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (TimeoutError(), "timed out"),
+        (ConnectionRefusedError(), "no connection"),
+        (ConnectionResetError(), "the connection broke"),
+    ],
+)
+async def test_a_server_out_of_reach_is_told_and_isnt_taken_for_wechat(
+    web: Any, client: Client, source: Sourced, fault: Exception, said: str
+) -> None:
+    web.get(ASKED, exception=fault, repeat=True)
+    with pytest.raises(TransientError) as failed:
+        await client.retrying(source(PLAIN).grant)
+    assert str(failed.value) == f"the server http://tokens.internal:8080 gives no answer ({said})"
+    assert not isinstance(failed.value, HostError)
+    assert (client.token_calls, client.answered) == (TRIES, False)
+    assert (failed.value.__cause__, failed.value.__context__) == (None, None)
+
+
+async def test_an_address_that_cant_be_asked_is_told_at_once(client: Client, source: Sourced) -> None:
+    origin = replace(PLAIN, url=Secret("http://user-7:password-7@localhost:1/"), headers=(("Authorization", KEY),))
+    with pytest.raises(OriginError) as failed:
+        await client.retrying(source(origin).grant)
+    assert str(failed.value) == "the server http://localhost:1 can't be asked like this: check `url` and `headers`"
+    assert not [leak for leak in LEAKS if leak in shown(failed.value)]
+
+
+async def test_a_server_that_recovers_is_good(web: Any, client: Client, source: Sourced) -> None:
+    web.get(ASKED, status=502)
+    web.get(ASKED, body="TOKEN")
+    assert await client.retrying(source(PLAIN).grant) == Grant(Secret("TOKEN"), 7200)
+    assert not client.answered  # that is about WeChat
+
+
+@pytest.mark.parametrize("status", [500, 401])
+async def test_user_password_path_query_and_headers_are_never_shown(web: Any, source: Sourced, status: int) -> None:
+    origin = FromUrl(
+        Secret("https://user-7:password-7@tokens.internal/path-7/?key=query-7"),
+        (("X-Key", Secret("header-7")),),
+    )
+    web.get(origin.url.get_secret_value(), status=status, body="body-7")
+    with pytest.raises(CallError) as failed:
+        await source(origin).grant()
+    assert "https://tokens.internal" in failed.value.hint
+    assert not [leak for leak in LEAKS if leak in shown(failed.value) + repr(origin)]
+
+
+@pytest.mark.parametrize(
+    ("url", "server"),
+    [
+        ("http://u:p@h.internal:8080/x?y#z", "http://h.internal:8080"),
+        ("https://u:p%40@h.internal", "https://h.internal"),
+        ("http://[2001:db8::7]:80/x", "http://[2001:db8::7]:80"),
+        ("http://u@v:p@h.internal/x@y", "http://h.internal"),
+    ],
+)
+def test_a_server_is_told_by_scheme_host_and_port(url: str, server: str) -> None:
+    assert server_of(Secret(url)) == server
+    assert told(FromUrl(Secret(url))) == f"the server {server}"
+
+
+# What WeChat refuses
+
+
+def _refusal() -> ApiError:
+    return api_error(40001, "invalid credential", CallKind.DATA)
+
+
+async def test_a_refused_token_is_asked_for_once_more_and_when_it_is_the_same_the_server_is_to_blame(
+    web: Any, client: Client, source: Sourced, clock: Any
+) -> None:
+    web.get(ASKED, body="TOKEN", repeat=True)
+    tokens = Tokens(source(PLAIN), client, clock=clock, whose="x")
+    token = await tokens.get()
+    with pytest.raises(ApiError) as failed:
+        await tokens.after_refusal(token, _refusal())
+    assert failed.value.hint == (
+        f"WeChat refuses the token that {SERVER} gives: see that it holds the account's newest one, "
+        "and that nothing else renews it"
+    )
+    assert client.token_calls == 2
+
+
+async def test_a_server_that_gave_several_accounts_no_answer_isnt_asked_for_the_others(
+    web: Any, client: Client, source: Sourced, clock: Any
+) -> None:
+    web.get(ASKED, status=500, repeat=True)
+    hints = set()
+    for _ in range(MOST_SILENT + 5):
+        with pytest.raises(TransientError) as failed:
+            await Tokens(source(PLAIN), client, clock=clock, whose="x").get()
+        hints.add(failed.value.hint)
+    assert hints == {f"{SERVER} gives no answer (HTTP 500): see that it runs and can be reached from here"}
+    assert client.token_calls == MOST_SILENT * TRIES
