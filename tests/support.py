@@ -33,6 +33,9 @@ class FakeClock(Clock):
     def now(self) -> datetime:
         return self.instant
 
+    def monotonic(self) -> float:
+        return self.instant.timestamp()
+
     async def sleep(self, delay_s: float) -> None:
         self.slept.append(delay_s)
         self.instant += timedelta(seconds=delay_s)

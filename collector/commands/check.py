@@ -1,4 +1,4 @@
-"""What each account gets from WeChat at this moment: its token, each dataset, its quota. Nothing is stored."""
+"""Try each account: its token, each dataset, its quota. Nothing is stored."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from functools import partial
 import structlog
 
 from collector.completeness.datasets import CUMULATE, DATASETS, Dataset, fold
-from collector.completeness.plan import SPAN_DAYS, Target, plan
+from collector.completeness.plan import SPAN_DAYS, waits
 from collector.config import Selection, Settings
 from collector.console.check import broken_first
 from collector.console.progress import Watch
@@ -31,10 +31,10 @@ from collector.model.findings import AccountCheck, Checks, DatasetCheck, Verdict
 from collector.model.results import AccountResult, Failure, Notice, Outcome
 from collector.model.state import AccountState
 from collector.run.connect import connect
-from collector.run.discovery import discover, selected
-from collector.run.reactions import NOT_THERE_YET, failure_of, is_unreachable, ordered_wait
+from collector.run.discovery import discover, take_discovered
+from collector.run.reactions import NOT_THERE_YET, crash_of, failure_of, is_unreachable, ordered_wait
 from collector.run.tally import Tally
-from collector.runtime import Clock, Stop, first_of_group
+from collector.runtime import Clock, Stop, WechatClock, first_of_group
 from collector.store.database import open_database
 from collector.store.state import load
 from collector.text import counted
@@ -56,6 +56,7 @@ async def check(settings: Settings, selection: Selection, *, clock: Clock, watch
     Platforms that discover accounts are asked for them; nothing of it is remembered. Raises `DatabaseError` when
     MongoDB is out of reach, `UnreachableError` when WeChat is, and `UsageError` when no account is selected.
     """
+    clock = WechatClock(clock)
     async with open_database(settings.mongodb.uri, settings.mongodb.database) as database:
         states = await load(database)
     tally, newest = Tally(watch or Watch()), newest_published(clock.now(), settings.run.published_at)
@@ -63,20 +64,16 @@ async def check(settings: Settings, selection: Selection, *, clock: Clock, watch
         tally.count(access.client)
         if any(each.discover for each in settings.components) and selection.reaches_beyond(settings.accounts):
             found = await discover(settings, states, access)
-            states = dict(found.states)
-            for failure in found.failures:
-                tally.fail(failure, of=failure.account)
-            for notice in found.notices:
-                tally.note(notice)
-            tally.expect(selected(selection, settings, found))
+            accounts, states = take_discovered(found, selection, settings, tally), dict(found.states)
         else:
-            tally.expect(selection.of(settings.accounts))
-        tally.watch.phase("accounts", len(tally.accounts))
+            accounts = selection.of(settings.accounts)
+            tally.expect(accounts)
+        tally.watch.phase("accounts", len(accounts))
         checking = _Checking(states, newest, access, tally, settings.run.workers)
         with first_of_group():
             async with asyncio.TaskGroup() as workers:
-                waiting = iter(tally.accounts)
-                for _ in range(min(settings.run.workers, len(tally.accounts))):
+                waiting = iter(accounts)
+                for _ in range(min(settings.run.workers, len(accounts))):
                     workers.create_task(checking.work(waiting))
     result = tally.result("", error=None, stopped_by=None)
     return Checks(newest, result, broken_first(checking.done))
@@ -103,7 +100,7 @@ class _Checking:
                 log.exception("account.crashed", account=str(account))
                 trial.crash(error)
             self.done.append(trial.check())
-            self.tally.add(trial.result(), history=False)
+            self.tally.add(trial.result())
             self.tally.give_up_if_unreachable(self.access, self.workers)
 
 
@@ -145,9 +142,7 @@ class _Trial:
 
     def crash(self, error: Exception) -> None:
         """Note a mistake of ours, which stops this account alone."""
-        what = f"the collector failed on this account ({type(error).__name__})"
-        hint = "this is a mistake of the collector: please report it with the log"
-        self._failures.append(Failure(self._account.appid, self._account.name, None, what, hint=hint))
+        self._failures.append(crash_of(self._account, error))
 
     def check(self) -> AccountCheck:
         """What was found out."""
@@ -177,14 +172,12 @@ class _Trial:
 
     def _not_waiting(self, state: AccountState) -> list[Dataset]:
         """The datasets that may be asked now; a wait of the others is noted, as a run would."""
-        newest = self._window.end
-        target = Target(newest, lookback_days=1, since=newest, until=newest, refetch=True)
-        waits = plan(self._account, state, target, self._access.clock.now()).waits
-        self._notices |= {wait.kind: self._notice(wait.kind, wait.until) for wait in waits.values()}
+        held = waits(self._account, state, self._access.clock.now())
+        self._notices |= {wait.kind: self._notice(wait.kind, wait.until) for wait in held.values()}
         for name, dataset in DATASETS.items():
             known = state.dataset(name)
             self._api.budget.resume(dataset.path, known.calls_on, known.calls)
-        return [dataset for name, dataset in DATASETS.items() if name not in waits]
+        return [dataset for name, dataset in DATASETS.items() if name not in held]
 
     async def _try(self, dataset: Dataset, kept: int) -> Verdict:
         """One call for the seven days that end with the newest one: it costs the same as one for that day alone.

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 
 from collector.completeness.datasets import CUMULATE, DATASETS, SUMMARY
-from collector.completeness.evidence import QUIET_AGE_DAYS, joined
+from collector.completeness.evidence import QUIET_AGE_DAYS
 from collector.completeness.plan import Target, begins
 from collector.completeness.settle import SILENT_DAYS
 from collector.config import Selection, Settings
@@ -53,7 +53,7 @@ def _account_status(account: Account, states: Mapping[str, AccountState], target
         tags=account.tags,
         standing=_standing(state, target.newest),
         newest=_newest(state),
-        missing_days=len(joined(wanted - dataset.covered - dataset.void for dataset in datasets)),
+        missing_days=len(Days.union(wanted - dataset.covered - dataset.void for dataset in datasets)),
         born=state.born,
         last_success=_last_success(state),
         errors={name: error for name in DATASETS if (error := state.dataset(name).last_error)},

@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 
 from collector.completeness import integrity
 from collector.completeness.datasets import DATASETS
-from collector.completeness.evidence import joined
 from collector.completeness.plan import Target, begins
 from collector.config import Selection, Settings
 from collector.errors import DatabaseError
@@ -124,5 +123,5 @@ async def _gaps(database: Database, account: Account, target: Target) -> Account
         {name: days for name, days in missing.items() if days},
         {name: days for name, days in void.items() if days},
         integrity.breaks(days),
-        len(joined(missing[name] & known.dataset(name).covered for name in DATASETS)),
+        len(Days.union(missing[name] & known.dataset(name).covered for name in DATASETS)),
     )

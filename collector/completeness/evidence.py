@@ -1,83 +1,63 @@
-"""What answers prove about the days of a dataset: covered, empty, void, quiet; and where an account began. Pure.
+"""Decide what answers prove about the days of a dataset, and where an account began.
 
-Only a successful answer whose window held a day says anything about it.
+Only a successful answer whose window held a day proves anything about that day.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import date
 
 from collector.completeness.datasets import CUMULATE, SUMMARY
-from collector.model.days import FIRST_DAY, NO_DAYS, ONE_DAY, Days
+from collector.model.days import FIRST_DAY, ONE_DAY, Days
 from collector.model.state import AccountState, DatasetState
 
+# Nothing later than this was ever seen to come, so from this age on a missing row speaks against the day.
 EMPTY_AGE_DAYS = 6
-"""From this age on, an answer without a row speaks against a day: nothing that late was seen to come."""
 
+# Summary was seen to be a day later than cumulate, never two.
 QUIET_AGE_DAYS = 2
-"""From this age on, a day without movement that summary leaves out counts as left out for good."""
 
+# No account was seen to pause for four weeks in both datasets and then to have older figures.
 BIRTH_DAYS = 28
-"""So many days in a row without anything are older than the account."""
 
 
-def answered(  # noqa: PLR0913 - the fields that an answer may change, by their names
-    dataset: DatasetState,
-    asked: Days,
-    came: Days,
-    *,
-    today: date,
-    newest: date,
-    refreshed_to: date | None = None,
-    looked: Days | None = None,
-    calls_on: date | None = None,
-    calls: int | None = None,
-    last_success: datetime | None = None,
-) -> DatasetState:
-    """The state after an answer of `asked` days that brought rows for those that `came`, and with what else is known.
+def answered(dataset: DatasetState, asked: Days, came: Days, *, today: date, newest: date) -> DatasetState:
+    """Return the state after an answer for the days `asked`, with rows for those that `came`.
 
-    Days without a row are void once answers on two Beijing days (`today` is the one of this answer) had none,
-    both at `EMPTY_AGE_DAYS` or more, counted from `newest`; younger ones stay as they are. An answer ends an error.
+    A day without a row is void once answers on two Beijing days (`today` is the one of this answer) lacked it, both
+    at age `EMPTY_AGE_DAYS` or more, counted from `newest`. Younger days stay pending.
     """
-    covered, void, empty = dataset.covered | came, dataset.void, dataset.empty
-    if void or empty:
-        spoken_for = came | _doubtful(dataset, came)
-        void, empty = void - spoken_for, _without(empty, spoken_for)
-    silent = asked - covered - void
-    if silent.oldest and (old := silent & Days.between(silent.oldest, newest - ONE_DAY * EMPTY_AGE_DAYS)):
-        before = joined(days for on, days in empty.items() if on < today)  # a clock that was ahead noted later ones
-        void |= old & before
-        empty = _without(empty, old)
-        if old - before:
-            empty[today] = old - before | empty.get(today, NO_DAYS)
-    return DatasetState(  # spelt out for every answer of a run: `replace` takes three times as long
-        covered,
-        void,
-        empty,
-        refreshed_to or dataset.refreshed_to,
-        dataset.looked if looked is None else looked,
-        dataset.not_before,
-        calls_on or dataset.calls_on,
-        dataset.calls if calls is None else calls,
-        last_success or dataset.last_success,
-    )
+    known = covering(reopened_by(dataset, came), came)
+    missing = asked - known.covered - known.void
+    if not missing:
+        return known
+    old = missing & Days.between(FIRST_DAY, newest - ONE_DAY * EMPTY_AGE_DAYS)
+    # Two answers of one Beijing day may come from the same cache of WeChat's, so they count as one.
+    before = Days.union(days for on, days in known.empty.items() if on != today)
+    empty = _without(known.empty, old)
+    if first_time := old - before:
+        empty[today] = first_time | empty.get(today, Days())
+    return replace(known, void=known.void | old & before, empty=empty)
 
 
-def _doubtful(dataset: DatasetState, came: Days) -> Days:
-    """The days behind all rows of before, if newer ones `came`: what was empty there perhaps wasn't published yet.
+def reopened_by(dataset: DatasetState, came: Days) -> DatasetState:
+    """Return the state in which days are pending again that rows which `came` throw doubt on.
 
-    So it was if this host's clock was ahead then. Of an account that was frozen for a while they are asked again.
+    A row newer than all rows before shows that WeChat has published again. Days behind the last row were perhaps
+    not published yet when they were answered without a row: WeChat was late, or the account was frozen for a while.
     """
-    if not came.newest or not (dataset.void or dataset.empty):
-        return NO_DAYS
+    if not came or not (dataset.void or dataset.empty):
+        return dataset
     newest_row = dataset.covered.newest
-    return Days.between(newest_row - ONE_DAY * (EMPTY_AGE_DAYS - 1) if newest_row else FIRST_DAY, came.newest)
+    begin = newest_row - ONE_DAY * (EMPTY_AGE_DAYS - 1) if newest_row else FIRST_DAY
+    reopened = Days.between(begin, came.newest or FIRST_DAY)
+    return replace(dataset, void=dataset.void - reopened, empty=_without(dataset.empty, reopened))
 
 
 def covering(dataset: DatasetState, days: Days) -> DatasetState:
-    """The state with the figures of `days` stored."""
+    """Return the state with the figures of `days` stored."""
     if not days - dataset.covered:
         return dataset
     return replace(
@@ -85,10 +65,9 @@ def covering(dataset: DatasetState, days: Days) -> DatasetState:
     )
 
 
-def quiet(dataset: DatasetState, days: Days) -> DatasetState:
-    """The state with zeros inferred for `days`, which are as good as rows: what was empty before them is in doubt."""
-    doubt = _doubtful(dataset, days)
-    return covering(replace(dataset, void=dataset.void - doubt, empty=_without(dataset.empty, doubt)), days)
+def with_zeros(dataset: DatasetState, days: Days) -> DatasetState:
+    """Return the state with zeros stored for quiet `days`. They reopen what a row of them would."""
+    return covering(reopened_by(dataset, days), days)
 
 
 def _without(empty: Mapping[date, Days], days: Days) -> dict[date, Days]:
@@ -96,59 +75,55 @@ def _without(empty: Mapping[date, Days], days: Days) -> dict[date, Days]:
 
 
 def is_quiet(day: date, totals: Mapping[date, int]) -> bool | None:
-    """Whether the total of `day` is that of the day before; None where one of the two isn't known."""
+    """Return True where the total of `day` is that of the day before, None where one of the two isn't known."""
     total, before = totals.get(day), totals.get(day - ONE_DAY)
     return None if total is None or before is None else total == before
 
 
-def is_left_out(day: date, newest_row: date | None, newest: date) -> bool:
-    """Whether summary has left a quiet `day` out for good, and its row isn't just late.
+def is_certain(day: date, newest_row: date | None, newest: date) -> bool:
+    """Return True once the row of a quiet `day` isn't merely late, so that zeros may be stored.
 
-    Equal totals prove that as many came as went, not that nobody did; so zeros wait for `QUIET_AGE_DAYS`, or for
-    a row of summary of a later day, of which `newest_row` is the newest.
+    Equal totals prove net 0 only, not that nobody came or went. So zeros wait for age `QUIET_AGE_DAYS`, or for a row
+    of summary of a later day; `newest_row` is the newest of them.
     """
     return newest - day >= ONE_DAY * QUIET_AGE_DAYS or (newest_row is not None and newest_row > day)
 
 
-def known_empty(state: AccountState) -> Days:
-    """The days for which both datasets have answered without a row, if only once."""
-    summary, cumulate = state.dataset(SUMMARY), state.dataset(CUMULATE)
-    return heard_empty(summary) & heard_empty(cumulate)
+def missing_rows(dataset: DatasetState) -> Days:
+    """Return the days that were answered without a row, once or twice."""
+    return Days.union((dataset.void, *dataset.empty.values()))
 
 
-def born_after_silence(state: AccountState) -> date | None:
-    """The day on which the account began: behind `BIRTH_DAYS` void days in a row, older than all that is stored."""
+def missing_everywhere(state: AccountState) -> Days:
+    """Return the days that both datasets answered without a row, once or twice."""
+    return missing_rows(state.dataset(SUMMARY)) & missing_rows(state.dataset(CUMULATE))
+
+
+def birth_after_void_days(state: AccountState) -> date | None:
+    """Return the day on which the account began: the one after `BIRTH_DAYS` void days in a row.
+
+    They must be older than everything that is stored; None where there are none.
+    """
+    first = first_stored(state)
     void = state.dataset(SUMMARY).void & state.dataset(CUMULATE).void
-    first = first_stored(state) if void else None
-    if first is None:
+    if first is None or not void:
         return None
     ends = [window.end for window in void.ranges if len(window) >= BIRTH_DAYS and window.end < first]
     return max(ends) + ONE_DAY if ends else None
 
 
-def walked_into_silence(state: AccountState, empty: Days) -> date | None:
-    """The newest day behind `BIRTH_DAYS` days in a row that are `empty` and older than all that is stored.
+def probable_end_of_history(state: AccountState, missing: Days) -> date | None:
+    """Return the newest day before `BIRTH_DAYS` days in a row that are `missing`, older than everything stored.
 
-    What is older still can wait until a second Beijing day has said the same: most likely there is nothing.
+    Most likely nothing is there, so that day and older ones wait until a second Beijing day has confirmed it.
     """
     first = first_stored(state)
-    long = [
-        window.begin for window in empty.ranges if len(window) >= BIRTH_DAYS and (first is None or window.end < first)
+    begins = [
+        window.begin for window in missing.ranges if len(window) >= BIRTH_DAYS and (first is None or window.end < first)
     ]
-    return max(long) - ONE_DAY if long else None
+    return max(begins) - ONE_DAY if begins else None
 
 
 def first_stored(state: AccountState) -> date | None:
-    """The oldest day of which a dataset is stored."""
-    days = [day for name in (SUMMARY, CUMULATE) if (day := state.dataset(name).covered.oldest)]
-    return min(days) if days else None
-
-
-def heard_empty(dataset: DatasetState) -> Days:
-    """The days that were answered without a row, if only once."""
-    return dataset.void | joined(dataset.empty.values()) if dataset.empty else dataset.void
-
-
-def joined(sets: Iterable[Days]) -> Days:
-    """The union of any sets of days."""
-    return Days.joined(window for days in sets for window in days.ranges)
+    """Return the oldest day of which a dataset is stored."""
+    return min((day for name in (SUMMARY, CUMULATE) if (day := state.dataset(name).covered.oldest)), default=None)

@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from itertools import pairwise
 
 from collector.completeness.datasets import CUMULATE, DATASETS, QUIET, SUMMARY
-from collector.completeness.evidence import covering, joined
+from collector.completeness.evidence import covering
 from collector.completeness.plan import SPAN_DAYS
 from collector.model.days import FIRST_DAY, NO_DAYS, ONE_DAY, Days
 from collector.model.findings import Break, Difference
@@ -102,7 +102,7 @@ def mended(state: AccountState, found: Mapping[str, Days], since: date | None) -
     Lost days stay wanted, though they be older than all that is left and than `since`, the account's own.
     """
     datasets = {name: _mended(state.dataset(name), days) for name, days in found.items()}
-    lost = joined(state.dataset(name).covered - days for name, days in found.items()).oldest
+    lost = Days.union(state.dataset(name).covered - days for name, days in found.items()).oldest
     asked = [day for day in (since, state.history_since) if day]
     begin = min(asked or [day for days in found.values() if (day := days.oldest)], default=None)
     history_since = lost if lost and (begin is None or lost < begin) else state.history_since

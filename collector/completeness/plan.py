@@ -1,4 +1,4 @@
-"""What to ask for: settings, what is known and the instant in, windows out. Pure."""
+"""Plan what to ask for: settings, state and an instant in, windows out."""
 
 from __future__ import annotations
 
@@ -15,13 +15,10 @@ from collector.model.state import AccountState, DatasetState
 
 SPAN_DAYS = min(dataset.span_days for dataset in DATASETS.values())
 
-LONGEST_WAIT = ONE_DAY
-"""No wait is ordered for longer: one that ends later was noted while this host's clock was ahead."""
-
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a run is for: `newest` published day, days to look back, and, in a backfill, the history that is wanted.
+    """Target of a run: the `newest` published day, the days of the lookback and, in a backfill, the history wanted.
 
     `refetch` asks for the days from `since` to `until` even where they are settled; `exhaustive` goes on where an
     account seems to begin.
@@ -37,14 +34,14 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Why a dataset isn't asked now, and until when (UTC): `kind` is that of the notice."""
+    """Reason why a dataset isn't asked now, and the instant (UTC) at which that ends."""
 
     kind: str
     until: datetime
 
 
 class Ask(NamedTuple):
-    """One window and the datasets to ask it of."""
+    """A window and the datasets to ask for it."""
 
     window: Window
     datasets: tuple[str, ...]
@@ -52,7 +49,7 @@ class Ask(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to ask one account for, newest first: the `daily` windows, then those of `history`.
+    """Windows to ask one account for, newest first: the `daily` ones, then those of `history`.
 
     `lookback` are the days, by dataset, that are asked for again though they may be settled; when all of them
     were answered, `refreshed_to` moves. A dataset for which that isn't due has none. `waits` are the datasets that
@@ -66,7 +63,7 @@ class Plan:
     windows_held: int = 0
 
     def notices(self, account: Account) -> tuple[Notice, ...]:
-        """What `account` waits for: each kind once, until no dataset waits for it any more."""
+        """Return the waits of `account`: each kind once, until no dataset waits any more."""
         ends: dict[str, datetime] = {}
         for wait in self.waits.values():
             ends[wait.kind] = max(wait.until, ends.get(wait.kind, wait.until))
@@ -74,25 +71,21 @@ class Plan:
 
 
 def plan(account: Account, state: AccountState, target: Target, now: datetime, *, before: date | None = None) -> Plan:
-    """The fewest windows that hold all days wanted and not settled, and the look-back; each asks what lacks in it.
+    """Return the fewest windows that hold all pending days and the lookback, each with the datasets to ask.
 
     A window reaches back its full span: it costs the same call, brings its neighbours, and requests of a single
     day were seen empty when two days were not. Datasets that mustn't be asked before some later instant are left
-    out. With `before`, the days from it on were asked already in this run: what they still lack isn't there yet.
+    out. With `before`, the days from it on were asked already in this run: what is still pending isn't there yet.
     """
     wanted = _wanted(account, state, target)
     lookback = {name: _lookback(state.dataset(name), target, now) & wanted for name in DATASETS}
     again = _refetched(target) & wanted
-    asked: dict[str, Days] = {}
-    held: dict[str, Days] = {}
-    waits: dict[str, Wait] = {}
-    for name, looked_at in lookback.items():
-        dataset = state.dataset(name)
-        lacking = (wanted - dataset.settled) | looked_at | again
-        if lacking and (wait := _wait(account, dataset, now)):
-            waits[name], held[name] = wait, lacking
-        else:
-            asked[name] = lacking
+    lacking = {name: (wanted - state.dataset(name).settled) | days | again for name, days in lookback.items()}
+    # A dataset that lacks nothing waits for nothing, so its wait isn't worth a notice.
+    waiting = {name: wait for name, wait in waits(account, state, now).items() if lacking[name]}
+    asked = {name: days for name, days in lacking.items() if name not in waiting}
+    held = {name: days for name, days in lacking.items() if name in waiting}
+    # The lookback and everything newer is the daily job; what lies before it is history.
     first = before or min(filter(None, (days.oldest for days in lookback.values())), default=_last_days(target))
     daily = [] if before else _asks(asked, Days.between(first, target.newest))
     older = Days.between(FIRST_DAY, first - ONE_DAY) - Days.joined([ask.window for ask in daily])
@@ -100,29 +93,27 @@ def plan(account: Account, state: AccountState, target: Target, now: datetime, *
         tuple(daily),
         tuple(_asks(asked, older)),
         {name: days for name, days in lookback.items() if days and name in asked},
-        waits,
+        waiting,
         len(_asks(held, older)),
     )
 
 
 def _asks(lacking: Mapping[str, Days], among: Days) -> list[Ask]:
-    """The fewest windows that hold what is `lacking` of the days `among`, newest first."""
-    wanted = NO_DAYS
-    for days in lacking.values():
-        wanted |= days
+    """Return the fewest windows that hold what is `lacking` of the days `among`, newest first."""
     return [
         Ask(window, tuple([name for name, days in lacking.items() if days.touches(window)]))
-        for window in (wanted & among).windows(SPAN_DAYS)
+        for window in (Days.union(lacking.values()) & among).windows(SPAN_DAYS)
     ]
 
 
 def begins(account: Account, state: AccountState, target: Target) -> date:
-    """The oldest day wanted: the account's `since`, else the oldest stored, else the look-back's.
+    """Return the oldest day wanted: the account's `since`, else the oldest stored, else the lookback's.
 
     A backfill can only extend it. Never before the account was born, or before WeChat keeps anything.
     """
     older = [day for day in (state.history_since, target.since) if day]
-    # Windows reach back further than what they are asked for; a day that summary alone has must not want more of them.
+    # Windows reach back further than what they are asked for. If a day that summary alone has counted as well, each
+    # run would want a week more.
     stored = state.dataset(CUMULATE).covered.oldest
     begin = min([account.since or stored or _last_days(target), *older])
     return max(begin, state.born or FIRST_DAY, FIRST_DAY)
@@ -138,15 +129,13 @@ def _wanted(account: Account, state: AccountState, target: Target) -> Days:
 
 
 def _lookback(dataset: DatasetState, target: Target, now: datetime) -> Days:
-    """The last days once more, when a newer one has been published, since WeChat revises them.
+    """Return the last days, to be asked for again when a newer one has been published, since WeChat revises them.
 
-    All days are looked at whose age was below `lookback_days - 1` when they were looked at last; once on a Beijing
-    day, where the newest one doesn't come.
+    All days count whose age was below `lookback_days - 1` when they were last asked for.
     """
     refreshed_to, newest_stored = dataset.refreshed_to, dataset.covered.newest
-    if refreshed_to and refreshed_to > target.newest:
-        refreshed_to = newest_stored  # this host's clock was ahead then: what came is all that is sure
-    elif refreshed_to and newest_stored and refreshed_to >= newest_stored and _was_heard_today(dataset, now):
+    # WeChat is late: nothing newer has come since the last lookback, so once on a Beijing day is enough.
+    if refreshed_to and newest_stored and refreshed_to >= newest_stored and _was_answered_today(dataset, now):
         return NO_DAYS
     if refreshed_to is None:
         return Days.between(_last_days(target), target.newest)
@@ -156,7 +145,7 @@ def _lookback(dataset: DatasetState, target: Target, now: datetime) -> Days:
     return Days.between(min(unfinished, _last_days(target)), target.newest) - dataset.looked
 
 
-def _was_heard_today(dataset: DatasetState, now: datetime) -> bool:
+def _was_answered_today(dataset: DatasetState, now: datetime) -> bool:
     return dataset.last_success is not None and beijing_day(dataset.last_success) == beijing_day(now)
 
 
@@ -170,8 +159,13 @@ def _refetched(target: Target) -> Days:
     return Days.between(target.since, target.until or target.newest)
 
 
+def waits(account: Account, state: AccountState, now: datetime) -> dict[str, Wait]:
+    """Return the datasets that must not be asked now: WeChat ordered a wait, or `daily_calls` are used up."""
+    return {name: wait for name in DATASETS if (wait := _wait(account, state.dataset(name), now))}
+
+
 def _wait(account: Account, dataset: DatasetState, now: datetime) -> Wait | None:
-    if dataset.not_before is not None and now < dataset.not_before <= now + LONGEST_WAIT:
+    if dataset.not_before is not None and now < dataset.not_before:
         return Wait("not_before", dataset.not_before)
     if account.daily_calls is not None:
         used = dataset.calls if dataset.calls_on == beijing_day(now) else 0

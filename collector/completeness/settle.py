@@ -1,4 +1,4 @@
-"""One account while its answers come, window after window: what to store, and what is known by then. Pure."""
+"""Settle the answers of one account, window after window: which days to store, and what is known by then."""
 
 from __future__ import annotations
 
@@ -13,34 +13,32 @@ from typing import Any, NamedTuple
 from collector.completeness.datasets import CUMULATE, DATASETS, QUIET, SUMMARY
 from collector.completeness.evidence import (
     answered,
-    born_after_silence,
+    birth_after_void_days,
     first_stored,
-    heard_empty,
-    is_left_out,
+    is_certain,
     is_quiet,
-    known_empty,
-    quiet,
-    walked_into_silence,
+    missing_everywhere,
+    missing_rows,
+    probable_end_of_history,
+    with_zeros,
 )
 from collector.completeness.plan import Plan, Target
 from collector.model.days import FIRST_DAY, NO_DAYS, ONE_DAY, Days, Window, beijing_day
-from collector.model.state import NOTHING, AccountState, DatasetState, Day, Fields, Trouble
+from collector.model.state import NOTHING, AccountState, Day, Fields, Trouble
 
+# WeChat's console calls an account inactive after two weeks; an account at rest is worth a look, and no failure.
 SILENT_DAYS = 14
-"""An account without any row in so many published days is silent: nothing failed, but it is worth a look."""
 
-NO_CALLS: Mapping[str, tuple[date, int]] = MappingProxyType({})
-
-MOST_EDGES = 16
-"""Totals kept of neighbouring windows, which are answered nearly in order."""
+# Up to four calls are in flight, so windows are answered nearly in order: neighbours come within a few answers.
+MAX_EDGES = 16
 
 _ZEROS: Mapping[str, Fields] = MappingProxyType({SUMMARY: QUIET})
 
 
 class Answer(NamedTuple):
-    """What a dataset answered: the days of `window` that had rows, with their fields.
+    """Answer of a dataset: the days of `window` that had rows, with their fields.
 
-    `asked` is the window of the plan: `window` may lack its newest day, where that wasn't there yet.
+    `asked` is the window of the plan. `window` lacks its newest day where WeChat said that it isn't there yet.
     """
 
     asked: Window
@@ -48,66 +46,61 @@ class Answer(NamedTuple):
     days: Mapping[date, Fields]
 
     def came(self, asked: Days) -> Days:
-        """The days that had rows, of the window's, which are `asked`: mostly all of them."""
+        """Return the days that had rows; `asked` are the days of the window."""
         return asked if len(self.days) == len(asked) else Days.of(self.days)
 
 
 class Settling:
-    """What the answers of a run tell of one account, one window after the other, newest first. No I/O.
+    """Everything that a run learns of one account from its answers, newest window first.
 
-    `state` is what is known so far. `take` gives the days to be stored. Days whose quietness can't be told from
-    this run are in `unsettled` until `recall` is told what is stored of them and of the days before them.
+    `state` is what is known so far. `take` returns the days to be stored. `unresolved` days are those of which this
+    run's answers can't tell whether they are quiet; `resolve` settles them with the stored documents.
     """
 
     def __init__(self, state: AccountState, plan: Plan, target: Target) -> None:
         self.state = state
-        self.unsettled: set[date] = set()
+        self.unresolved: set[date] = set()
         self._target = target
-        self._look_left = dict(plan.lookback)
-        covered = (state.dataset(name).covered.newest or FIRST_DAY for name in DATASETS)
-        self._newest_day = min(max(covered), target.newest)
+        self._lookback_left = dict(plan.lookback)
+        self._newest_covered = max(state.dataset(name).covered.newest or FIRST_DAY for name in DATASETS)
         self._edges: dict[date, int] = {}
         self._newest_row: date | None = None
         self._newest_is_quiet = False
-        self._empty_now = dict.fromkeys(DATASETS, NO_DAYS)
+        self._missing = dict.fromkeys(DATASETS, NO_DAYS)
         self._first: tuple[date, bool] | None = None
 
-    def take(
-        self, answers: Mapping[str, Answer], now: datetime, used: Mapping[str, tuple[date, int]] = NO_CALLS
-    ) -> list[Day]:
-        """Learn from the answers to one window; returns the days to be stored, with the state that they justify.
-
-        `used` are the calls of each dataset by now, as `count` has them.
-        """
+    def take(self, answers: Mapping[str, Answer], now: datetime) -> list[Day]:
+        """Learn from the answers to one window; return the days to be stored, which justify the new `state`."""
         asked = {name: Days.between(answer.window.begin, answer.window.end) for name, answer in answers.items()}
         came = {name: answer.came(asked[name]) for name, answer in answers.items()}
-        self._learn(answers, asked, came, now, used)
-        if len(answers) < len(used):
-            self.count(used)  # of the others too
+        self._learn(answers, asked, came, now)
         totals = _totals(answers[CUMULATE].days) if CUMULATE in answers else {}
-        if SUMMARY in answers and (silent := asked[SUMMARY] - came[SUMMARY]):
-            self._doubt(silent, totals | self._edges)
-        unclear = self._left_out(answers, asked.get(SUMMARY, NO_DAYS)) | self._waiting_for(totals)
-        inferred = self._settle(unclear, totals | self._edges) if unclear else []
+        if SUMMARY in answers:
+            self._reopen_moved_days(asked[SUMMARY] - came[SUMMARY], totals | self._edges)
+        unclear = self._days_without_summary(answers, asked.get(SUMMARY, NO_DAYS))
+        unclear |= {day for day in self.unresolved if day - ONE_DAY in totals}
+        zeros = self._settle_quiet(unclear, totals | self._edges) if unclear else []
         self._keep_edges(answers, totals)
         self._find_birth(answers, totals)
         fields: dict[date, dict[str, Fields]] = defaultdict(dict)
         for name, answer in answers.items():
             for day, values in answer.days.items():
                 fields[day][name] = values
-        return self._as_days(fields, inferred, now)
+        return self._as_days(fields, zeros, now)
 
-    @property
-    def told_by_documents(self) -> AbstractSet[date]:
-        """The `unsettled` days of which documents tell the total, and that of the day before."""
-        covered = self.state.dataset(CUMULATE).covered
-        return {day for day in self.unsettled if day in covered and day - ONE_DAY in covered}
+    def resolvable(self, still_asked: Days) -> AbstractSet[date]:
+        """Return the `unresolved` days whose total, and that of the day before, stand in the documents.
 
-    def recall(self, days: AbstractSet[date], stored: Mapping[date, Mapping[str, object]], now: datetime) -> list[Day]:
-        """Settle `unsettled` days with the documents of these days and of the days before them, as far as they tell."""
-        inferred = self._settle(days, _totals(stored) | self._edges)
-        self.unsettled -= days
-        return self._as_days({}, inferred, now)
+        A total that this run has `still_asked` for comes first: WeChat may have revised the stored one.
+        """
+        stored = self.state.dataset(CUMULATE).covered - still_asked
+        return {day for day in self.unresolved if day in stored and day - ONE_DAY in stored}
+
+    def resolve(self, days: AbstractSet[date], stored: Mapping[date, Mapping[str, object]], now: datetime) -> list[Day]:
+        """Settle `unresolved` days with the documents of these days and of the days before them."""
+        zeros = self._settle_quiet(days, _totals(stored) | self._edges)
+        self.unresolved -= days
+        return self._as_days({}, zeros, now)
 
     def fail(self, name: str, trouble: Trouble) -> None:
         """Note why a dataset failed, and since when."""
@@ -115,11 +108,12 @@ class Settling:
         self.change(name, last_error=replace(trouble, since=before.since) if before else trouble)
 
     def change(self, name: str, **known: Any) -> None:
-        """Know something else of a dataset."""
-        self._know({name: replace(self.state.dataset(name), **known)})
+        """Change fields of a dataset's state."""
+        changed = replace(self.state.dataset(name), **known)
+        self.state = replace(self.state, datasets={**self.state.datasets, name: changed})
 
     def count(self, used: Mapping[str, tuple[date, int]]) -> None:
-        """Know how many calls of each dataset were made on which Beijing day."""
+        """Note how many calls of each dataset were made, and on which Beijing day."""
         for name, (calls_on, calls) in used.items():
             known = self.state.dataset(name)
             if (calls_on, calls) != (known.calls_on, known.calls):
@@ -127,7 +121,10 @@ class Settling:
 
     @property
     def lacks_newest(self) -> bool:
-        """Whether the newest published day is missing; summary may leave it out where the total didn't move."""
+        """Whether the newest published day is missing.
+
+        Summary may leave it out where the total didn't move: then it isn't missing, though no zeros are stored yet.
+        """
         newest = self._target.newest
         cumulate, summary = self.state.dataset(CUMULATE), self.state.dataset(SUMMARY)
         return newest not in cumulate.covered or (newest not in summary.covered and not self._newest_is_quiet)
@@ -139,144 +136,120 @@ class Settling:
 
     @property
     def is_silent(self) -> bool:
-        """Whether the account was heard and gave no row in the last `SILENT_DAYS` published days."""
-        if self.newest not in self._empty_now[CUMULATE]:
+        """Whether the newest day was asked for, and no row came of the last `SILENT_DAYS` published days."""
+        if self.newest not in self._missing[CUMULATE]:
             return False
         last = Days.between(self.newest - ONE_DAY * (SILENT_DAYS - 1), self.newest)
         return not self.state.dataset(CUMULATE).covered & last
 
     def is_before_birth(self, window: Window) -> bool:
-        """Whether the account's history ends before it reaches back to `window`, as far as is known."""
+        """Return True where the account's history ends before it reaches back to `window`, as far as is known."""
         if self.state.born:
             return window.end < self.state.born
         if self._target.exhaustive:
             return False
-        empty = known_empty(self.state) | self._empty_now[SUMMARY] & self._empty_now[CUMULATE]
-        if not empty:
-            return False
-        silence = walked_into_silence(self.state, empty & Days.between(FIRST_DAY, self.newest))
-        return silence is not None and window.end <= silence
-
-    def _know(self, datasets: Mapping[str, DatasetState]) -> None:
-        if datasets:
-            self.state = self.state.knowing(datasets)
+        # Missing rows that aren't old enough for the state count as well here: history is walked newest day first.
+        missing = missing_everywhere(self.state) | self._missing[SUMMARY] & self._missing[CUMULATE]
+        end = probable_end_of_history(self.state, missing) if missing else None
+        return end is not None and window.end <= end
 
     def _learn(
-        self,
-        answers: Mapping[str, Answer],
-        asked: Mapping[str, Days],
-        came: Mapping[str, Days],
-        now: datetime,
-        used: Mapping[str, tuple[date, int]],
+        self, answers: Mapping[str, Answer], asked: Mapping[str, Days], came: Mapping[str, Days], now: datetime
     ) -> None:
-        """Know what each answer says of its own days, of which those `came` that have a row."""
-        for days in came.values():
-            self._newest_day = max(self._newest_day, days.newest or FIRST_DAY)
-        today, newest = beijing_day(now), self._heard_to
-        known = {}
+        """Note what each answer proves about its own days, of which those `came` that have a row."""
+        self._newest_covered = max([self._newest_covered, *(days.newest or FIRST_DAY for days in came.values())])
+        today, newest = beijing_day(now), self._age_0
         for name, answer in answers.items():
-            if silent := asked[name] - came[name]:
-                self._empty_now[name] |= silent
-            looked, refreshed_to = self._looked(name, answer, asked[name])
-            calls_on, calls = used.get(name, (None, None))
-            known[name] = answered(
-                self.state.dataset(name),
-                asked[name],
-                came[name],
-                today=today,
-                newest=newest,
-                refreshed_to=refreshed_to,
-                looked=looked,
-                calls_on=calls_on,
-                calls=calls,
-                last_success=now,
-            )
-        self._know(known)
+            self._missing[name] |= asked[name] - came[name]
+            known = answered(self.state.dataset(name), asked[name], came[name], today=today, newest=newest)
+            lookback = self._lookback_done(name, answer, asked[name])
+            known = replace(known, last_success=now, last_error=None, **lookback)
+            self.state = replace(self.state, datasets={**self.state.datasets, name: known})
         if SUMMARY in came and (newest_row := came[SUMMARY].newest):
             self._newest_row = max(self._newest_row or FIRST_DAY, newest_row)
 
-    def _looked(self, name: str, answer: Answer, asked: Days) -> tuple[Days | None, date | None]:
-        """How far a dataset's look-back has come with an answer: its `looked` and `refreshed_to`, where they move."""
-        if name not in self._look_left:
-            return None, None
-        left = self._look_left.pop(name) - Days.between(answer.asked.begin, answer.asked.end)
+    def _lookback_done(self, name: str, answer: Answer, asked: Days) -> dict[str, Any]:
+        """Return the fields of a dataset's state that say how far its lookback is, where the answer moves them."""
+        if name not in self._lookback_left:
+            return {}
+        left = self._lookback_left.pop(name) - Days.between(answer.asked.begin, answer.asked.end)
         if not left:
-            return NO_DAYS, self._heard_to
-        self._look_left[name] = left
-        last_look = Days.between(FIRST_DAY, self._heard_to - ONE_DAY * (self._target.lookback_days - 1))
-        return self.state.dataset(name).looked | asked & last_look, None
+            return {"refreshed_to": self._age_0, "looked": NO_DAYS}
+        self._lookback_left[name] = left
+        # The oldest days of a lookback need no other look; the younger ones are asked for again anyway.
+        last_look = Days.between(FIRST_DAY, self._age_0 - ONE_DAY * (self._target.lookback_days - 1))
+        return {"looked": self.state.dataset(name).looked | asked & last_look}
 
     @property
-    def _heard_to(self) -> date:
-        """The day from which ages are counted: the newest that came; for a silent account, the newest published one.
+    def _age_0(self) -> date:
+        """The day from which ages are counted: the newest that came.
 
-        If this host's clock is ahead, WeChat hasn't got what it takes for the newest one.
+        Where WeChat is late for days, a missing row proves nothing yet. Of a silent account nothing comes at all, so
+        its ages are counted from the newest published day.
         """
-        is_silent = self.newest - self._newest_day >= ONE_DAY * SILENT_DAYS
-        return self.newest if is_silent else self._newest_day
+        is_silent = self.newest - self._newest_covered >= ONE_DAY * SILENT_DAYS
+        return self.newest if is_silent else self._newest_covered
 
-    def _left_out(self, answers: Mapping[str, Answer], asked_summary: Days) -> set[date]:
-        """The days that summary has said nothing of, now or before, though cumulate has them.
+    def _days_without_summary(self, answers: Mapping[str, Answer], asked_summary: Days) -> set[date]:
+        """Return the days that summary lacks, in this answer or one before, though cumulate has them.
 
-        They are days of these answers, or the day after them, whose quietness shows with these.
+        They are days of these answers, or the day after them, since its total is compared with theirs.
         """
         summary = self.state.dataset(SUMMARY)
-        heard = asked_summary
-        if before := heard_empty(summary):
+        lacking = asked_summary
+        if before := missing_rows(summary):
             windows = (answer.window for answer in answers.values())
-            heard |= before & Days.joined(Window(window.begin, window.end + ONE_DAY) for window in windows)
-        left_out = heard - summary.covered
-        return set(left_out & self.state.dataset(CUMULATE).covered) if left_out else set()
+            lacking |= before & Days.joined(Window(window.begin, window.end + ONE_DAY) for window in windows)
+        return set((lacking - summary.covered) & self.state.dataset(CUMULATE).covered)
 
-    def _doubt(self, silent: Days, totals: Mapping[date, int]) -> None:
-        """Days that summary leaves out though their total moved after all can't be zeros: they are pending again."""
+    def _reopen_moved_days(self, missing: Days, totals: Mapping[date, int]) -> None:
+        """Reopen days stored as zeros whose total has moved after all, and of which summary has no row still."""
         covered = self.state.dataset(SUMMARY).covered
-        if moved := Days.of(day for day in silent & covered if is_quiet(day, totals) is False):
+        if moved := Days.of(day for day in missing & covered if is_quiet(day, totals) is False):
             self.change(SUMMARY, covered=covered - moved)
 
-    def _waiting_for(self, totals: Mapping[date, int]) -> set[date]:
-        return {day for day in self.unsettled if day - ONE_DAY in totals}
-
-    def _settle(self, days: Iterable[date], totals: Mapping[date, int]) -> list[date]:
-        """The quiet ones among `days` that summary has left out for good; they count as covered from now on."""
-        newest, found = self._target.newest, []
+    def _settle_quiet(self, days: Iterable[date], totals: Mapping[date, int]) -> list[date]:
+        """Return the `days` that are quiet for certain, which count as covered from now on."""
+        newest, zeros = self._target.newest, []
         for day in days:
-            self.unsettled.discard(day)
-            match is_quiet(day, totals):
-                case None:
-                    self.unsettled.add(day)
-                    self._newest_is_quiet |= day == newest  # as far as can be told
-                case still:
-                    self._newest_is_quiet = still if day == newest else self._newest_is_quiet
-                    if still and is_left_out(day, self._newest_row, newest):
-                        found.append(day)
-        if found:
-            self._know({SUMMARY: quiet(self.state.dataset(SUMMARY), Days.of(found))})
-        return found
+            self.unresolved.discard(day)
+            quiet = is_quiet(day, totals)
+            if quiet is None:
+                self.unresolved.add(day)
+            # An account whose newest day may well be quiet isn't pending: most such days are.
+            if day == newest:
+                self._newest_is_quiet = quiet is not False
+            if quiet and is_certain(day, self._newest_row, newest):
+                zeros.append(day)
+        if zeros:
+            known = with_zeros(self.state.dataset(SUMMARY), Days.of(zeros))
+            self.state = replace(self.state, datasets={**self.state.datasets, SUMMARY: known})
+        return zeros
 
     def _keep_edges(self, answers: Mapping[str, Answer], totals: Mapping[date, int]) -> None:
-        """Remember the totals at the window's ends, for the neighbours that come before or after it."""
+        """Keep the totals at the window's ends, for the neighbours that are answered before or after it."""
         for answer in answers.values() if totals else ():
             for day in (answer.window.begin, answer.window.end):
                 if day in totals:
                     self._edges[day] = totals[day]
-        while len(self._edges) > MOST_EDGES:
+        while len(self._edges) > MAX_EDGES:
             del self._edges[next(iter(self._edges))]
 
     def _find_birth(self, answers: Mapping[str, Answer], totals: Mapping[date, int]) -> None:
-        """Find where the account began: at the oldest row, if that says so and the day before it is empty."""
+        """Find where the account began: behind void days, or at the oldest row, where total and net say so."""
         if (born := self.state.born) and any(min(answer.days, default=born) < born for answer in answers.values()):
             self.state = replace(self.state, born=None)  # there is something older after all
         if self.state.born or self._target.exhaustive:
             return
-        born = born_after_silence(self.state)
+        born = birth_after_void_days(self.state)
+        # An account begins at 0, so on its first day the total is the net. The day before must have been asked as well.
         if totals and SUMMARY in answers and (self._first is None or min(totals) < self._first[0]):
             first = min(totals)
             row = answers[SUMMARY].days.get(first, QUIET)
             self._first = (first, row["net_user"] == totals[first] > 0)
         if self._first and self._first[1] and self._first[0] == first_stored(self.state):
-            empty = heard_empty(self.state.dataset(CUMULATE)) | self._empty_now[CUMULATE]
-            born = self._first[0] if self._first[0] - ONE_DAY in empty else born
+            missing = missing_rows(self.state.dataset(CUMULATE)) | self._missing[CUMULATE]
+            born = self._first[0] if self._first[0] - ONE_DAY in missing else born
         if born:
             self.state = replace(self.state, born=born)
 
@@ -289,5 +262,5 @@ class Settling:
 
 
 def _totals(days: Mapping[date, Mapping[str, object]]) -> dict[date, int]:
-    """The totals of days that have one."""
+    """Return the totals of the days that have one."""
     return {day: total for day, fields in days.items() if isinstance(total := fields.get("cumulate_user"), int)}

@@ -65,6 +65,9 @@ class ApiSettings(Section):
     )
     proxy: _Proxy | None = Field(default=None, description=_PROXY)
     ipv4_only: _Bool = Field(default=False, description="true, so that WeChat is reached by IPv4 alone, or false")
+    check_clock: _Bool = Field(
+        default=True, description="false where a proxy rewrites the `Date` of WeChat's answers, else true"
+    )
 
 
 class RunSettings(Section):
@@ -150,7 +153,8 @@ class ConfigFile(AccountsFile):
         default=MongoSettings(), description="the keys `uri` and `database` below it"
     )
     api: Annotated[ApiSettings, BlankAs(dict)] = Field(
-        default=ApiSettings(), description="the keys `hosts`, `timeout`, `proxy` and `ipv4_only` below it"
+        default=ApiSettings(),
+        description="the keys `hosts`, `timeout`, `proxy`, `ipv4_only` and `check_clock` below it",
     )
     run: Annotated[RunSettings, BlankAs(dict)] = Field(
         default=RunSettings(), description="the keys `workers`, `lookback` and `published_at` below it"

@@ -20,6 +20,7 @@ _SHOWN = frozenset(
         "database",
         "timeout",
         "ipv4_only",
+        "check_clock",
         "workers",
         "lookback",
         "published_at",

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from collector.model.days import NO_DAYS, Days
 
@@ -23,7 +23,7 @@ class Trouble:
     at: datetime
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class DatasetState:
     """What is known of one dataset of an account.
 
@@ -36,16 +36,16 @@ class DatasetState:
     * `calls`: data calls made on the Beijing day `calls_on`, all runs together.
     """
 
-    covered: Final[Days] = NO_DAYS
-    void: Final[Days] = NO_DAYS
-    empty: Final[Mapping[date, Days]] = field(default_factory=dict)
-    refreshed_to: Final[date | None] = None
-    looked: Final[Days] = NO_DAYS
-    not_before: Final[datetime | None] = None
-    calls_on: Final[date | None] = None
-    calls: Final[int] = 0
-    last_success: Final[datetime | None] = None
-    last_error: Final[Trouble | None] = None
+    covered: Days = NO_DAYS
+    void: Days = NO_DAYS
+    empty: Mapping[date, Days] = field(default_factory=dict)
+    refreshed_to: date | None = None
+    looked: Days = NO_DAYS
+    not_before: datetime | None = None
+    calls_on: date | None = None
+    calls: int = 0
+    last_success: datetime | None = None
+    last_error: Trouble | None = None
 
     @property
     def settled(self) -> Days:
@@ -62,7 +62,7 @@ class Authorizer:
     mini_program: bool = False
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class AccountState:
     """What is known of one account, as the collection `accounts` holds it.
 
@@ -71,13 +71,13 @@ class AccountState:
     discovers its accounts found out about this one.
     """
 
-    account: Final[str]
-    name: Final[str]
-    tags: Final[tuple[str, ...]] = ()
-    born: Final[date | None] = None
-    history_since: Final[date | None] = None
-    datasets: Final[Mapping[str, DatasetState]] = field(default_factory=dict)
-    authorizer: Final[Authorizer | None] = None
+    account: str
+    name: str
+    tags: tuple[str, ...] = ()
+    born: date | None = None
+    history_since: date | None = None
+    datasets: Mapping[str, DatasetState] = field(default_factory=dict)
+    authorizer: Authorizer | None = None
 
     def dataset(self, name: str) -> DatasetState:
         """What is known of a dataset; nothing of one that was never asked."""

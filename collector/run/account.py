@@ -1,7 +1,6 @@
 """One account's part of a run: its windows are asked, folded, settled and handed to the writer.
 
-Everything that WeChat refuses ends here as a failure or a notice; only a lost database or a mistake of
-ours goes further.
+Every refusal of WeChat's ends here as a failure or a notice. Only a lost database or a mistake of ours goes further.
 """
 
 from __future__ import annotations
@@ -17,16 +16,16 @@ from itertools import chain
 
 import structlog
 
-from collector.completeness.datasets import DATASETS, Dataset, fold
+from collector.completeness.datasets import CUMULATE, DATASETS, Dataset, fold
 from collector.completeness.plan import Ask
 from collector.completeness.settle import Answer, Settling
 from collector.errors import ApiError, CallError, CallKind, Reaction, RowError, StoppedError, UnwantedError
 from collector.model.accounts import Account
-from collector.model.days import ONE_DAY, Window
+from collector.model.days import ONE_DAY, Days, Window
 from collector.model.results import AccountResult, Failure, Notice, Outcome
 from collector.model.state import AccountState, Day, Trouble, Update
 from collector.run.reactions import NOT_THERE_YET, failure_of, is_unreachable, ordered_wait
-from collector.runtime import first_of_group, in_step
+from collector.runtime import first_of_group, let_others_catch_up
 from collector.store.database import find_days
 from collector.store.writer import Writer
 from collector.wechat.api import MOST_IN_FLIGHT, AccountApi
@@ -46,7 +45,7 @@ _KEPT_WAITS = frozenset({"quota", "ip_refused"})
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What all accounts of a run share."""
+    """The session with WeChat and the writer, which all accounts of a run share."""
 
     access: Access
     writer: Writer
@@ -54,7 +53,7 @@ class Shared:
 
 @dataclass(slots=True)
 class _Asked:
-    """One window while it is asked: how many of its calls are `left`, and what those that were made have answered."""
+    """A window while it is asked: how many of its calls are `left`, and the answers so far."""
 
     window: Window
     left: int
@@ -62,15 +61,15 @@ class _Asked:
 
 
 class AccountRun:
-    """One account while a worker has it: `log_in`, then `collect`.
+    """One account while a worker has it.
 
-    `asks` are the windows of the plan to ask now, newest first; `on_window` hears of each that is done. With
-    `goes_on` another part of the run will go on with `settling`, and may tell by itself what isn't settled yet.
+    `asks` are the windows to ask now, newest first; `on_window` is called when one is done. With `goes_on` another
+    pass goes on with `settling`, and may resolve by itself what isn't resolved yet.
     """
 
     def __init__(
         self,
-        account: Account,
+        api: AccountApi,
         asks: Sequence[Ask],
         settling: Settling,
         shared: Shared,
@@ -78,11 +77,13 @@ class AccountRun:
         goes_on: bool = False,
         on_window: Callable[[], None] | None = None,
     ) -> None:
-        self._account = account
-        self._asks = asks
+        self.account: Account = api.account
+        self.api = api
+        self.settling = settling
+        self.asks = asks
         self._planned = Counter(chain.from_iterable(ask.datasets for ask in asks))
         self._answered: Counter[str] = Counter()
-        self._settling = settling
+        self._still_asked = Days.joined(ask.window for ask in asks if CUMULATE in ask.datasets)
         self._handed_over: AccountState | None = None
         self._shared = shared
         self._clock = shared.access.clock
@@ -96,142 +97,137 @@ class AccountRun:
         self._broken = False
 
     def wait(self, scope: str | None, kind: str, until: datetime | None = None) -> None:
-        """Ask a dataset (None: the account) no more, because somebody ordered a wait: a notice, and no failure."""
+        """Ask a dataset (None: the account) no more, because of a wait: a notice, and no failure."""
         self._ended.setdefault(scope, None)
-        self._notices[kind] = Notice(self._account.appid, self._account.name, kind, until)
+        self._notices[kind] = Notice(self.account.appid, self.account.name, kind, until)
 
-    async def log_in(self, api: AccountApi) -> None:
-        """Have a token, if there is anything to ask; an account that gets none is at its end."""
-        if self._planned:
-            try:
-                await api.log_in()
-            except StoppedError:
-                self._stopped = True
-            except CallError as error:
-                self._end(None, error)
-
-    async def collect(self, api: AccountApi) -> AccountResult:
-        """Ask for every window, newest first, with up to `MOST_IN_FLIGHT` calls at once."""
+    async def collect(self) -> AccountResult:
+        """Get a token and ask for every window, newest first."""
         for name, dataset in DATASETS.items():
-            known = self._settling.state.dataset(name)
-            api.budget.resume(dataset.path, known.calls_on, known.calls)
+            known = self.settling.state.dataset(name)
+            self.api.budget.resume(dataset.path, known.calls_on, known.calls)
         if self._planned:
-            # The newest window alone: if this host's clock is ahead, that shows there, and nothing else is asked.
-            alone = int(self._settling.newest in self._asks[0].window)
+            await self._log_in()
             with first_of_group():
-                for asks in filter(None, (self._asks[:alone], self._asks[alone:])):
-                    await self._ask_all(api, asks)
-            await self._finish(api)
+                await self._ask_all()
+            await self._finish()
         return self._result()
 
-    async def _ask_all(self, api: AccountApi, asks: Sequence[Ask]) -> None:
-        """Make all calls for these windows, in as many lanes as calls may be in flight, this task among them."""
-        calls = self._calls(asks)
-        lanes = min(MOST_IN_FLIGHT, sum(len(ask.datasets) for ask in asks[:MOST_IN_FLIGHT]))
+    async def _log_in(self) -> None:
+        """Get a token first: without one nothing can be asked."""
+        try:
+            await self.api.log_in()
+        except StoppedError:
+            self._stopped = True
+        except CallError as error:
+            self._end(None, error)
+
+    async def _ask_all(self) -> None:
+        """Make all calls, in as many lanes as calls may be in flight; this task is one of them."""
+        calls = self._calls()
+        lanes = min(MOST_IN_FLIGHT, self._planned.total())
         async with asyncio.TaskGroup() as others:
             for _ in range(lanes - 1):
-                others.create_task(self._lane(api, calls))
-            await self._lane(api, calls)
+                others.create_task(self._lane(calls))
+            await self._lane(calls)
 
-    def _calls(self, asks: Sequence[Ask]) -> Iterator[tuple[_Asked, Dataset]]:
-        """The calls for each window, newest first, as long as there is more to ask."""
-        for ask in asks:
-            if self._stopped or None in self._ended or self._settling.is_before_birth(ask.window):
+    def _calls(self) -> Iterator[tuple[_Asked, Dataset]]:
+        """Give the calls for each window, newest first, as long as there is more to ask."""
+        for ask in self.asks:
+            if self._stopped or None in self._ended or self.settling.is_before_birth(ask.window):
                 return
             asked = _Asked(ask.window, len(ask.datasets))
             for name in ask.datasets:
                 yield asked, DATASETS[name]
 
-    async def _lane(self, api: AccountApi, calls: Iterator[tuple[_Asked, Dataset]]) -> None:
-        """Make one call after the other; whoever makes the last one for a window takes what all of them brought."""
-        places = self._shared.access.in_flight
+    async def _lane(self, calls: Iterator[tuple[_Asked, Dataset]]) -> None:
+        """Make one call after the other; after the last one for a window, settle all its answers together."""
         for asked, dataset in calls:
-            if self._wants(dataset.name):
-                async with places:
-                    answer = await self._ask(api, dataset, asked.window)
-                if answer:
-                    asked.answers[dataset.name] = answer
+            if self._wants(dataset.name) and (answer := await self._ask(dataset, asked.window)):
+                asked.answers[dataset.name] = answer
             asked.left -= 1
             if not asked.left:
+                self._still_asked -= Days.between(asked.window.begin, asked.window.end)
                 if asked.answers:
-                    await self._take(api, asked.answers)
+                    await self._take(asked.answers)
                 self._on_window()
 
-    async def _ask(self, api: AccountApi, dataset: Dataset, window: Window) -> Answer | None:
-        """One dataset's answer, or None where there was none, which is noted."""
+    async def _ask(self, dataset: Dataset, window: Window) -> Answer | None:
+        """Return a dataset's answer, or None where there was none, which is noted."""
         try:
-            answer, dropped = await self._fetch(api, dataset, window)
+            answer, dropped = await self._fetch(dataset, window)
         except StoppedError:
             self._stopped = True
             return None
         except UnwantedError:
             return None
         except RowError as error:
-            self._rejected.setdefault(dataset.name, error)  # this window has failed, the next may be sound
+            # This window has failed, the next one may be sound.
+            self._rejected.setdefault(dataset.name, error)
             return None
         except CallError as error:
             self._end(dataset.name, error)
             return None
         self._answered[dataset.name] += 1
         if dropped:
-            log.info("rows.dropped", account=str(self._account), dataset=dataset.name, rows=dropped)
+            log.info("rows.dropped", account=str(self.account), dataset=dataset.name, rows=dropped)
         return answer
 
     def _wants(self, dataset: str) -> bool:
         return None not in self._ended and dataset not in self._ended
 
-    async def _fetch(self, api: AccountApi, dataset: Dataset, asked: Window) -> tuple[Answer, int]:
-        """Ask; and once more without the newest day where WeChat says that it isn't there yet."""
+    async def _fetch(self, dataset: Dataset, asked: Window) -> tuple[Answer, int]:
+        """Ask for a window; once more without the newest day where WeChat says that it isn't there yet."""
         window = asked
         try:
-            rows = await api.rows(dataset.path, window, partial(self._wants, dataset.name))
+            rows = await self.api.rows(dataset.path, window, partial(self._wants, dataset.name))
         except ApiError as error:
-            if error.errcode not in NOT_THERE_YET or asked.end != self._settling.newest or len(asked) == 1:
+            if error.errcode not in NOT_THERE_YET or asked.end != self.settling.newest or len(asked) == 1:
                 raise
             window = Window(asked.begin, asked.end - ONE_DAY)
-            rows = await api.rows(dataset.path, window, partial(self._wants, dataset.name))
-        await in_step()
+            rows = await self.api.rows(dataset.path, window, partial(self._wants, dataset.name))
+        await let_others_catch_up()
         folded = fold(dataset, rows, window)
         return Answer(asked, window, folded.days), folded.dropped
 
-    async def _take(self, api: AccountApi, answers: Mapping[str, Answer]) -> None:
-        """Settle the answers and hand over what they bring; one lane at a time, so that states go out in order."""
-        await in_step()
+    async def _take(self, answers: Mapping[str, Answer]) -> None:
+        """Settle answers and hand over the days to be stored, one lane at a time, so that states go out in order."""
+        await let_others_catch_up()
         async with self._writing:
             if self._broken:
                 return
-            # What is learnt must be handed over with the days that it is learnt from: if that fails, nothing more is.
+            # A state must not go out without the days that it was learnt from. If handing over fails, nothing more
+            # is learnt.
             self._broken = True
-            days = self._settling.take(answers, self._clock.now(), self._used(api))
-            # In one piece with the rest: after a run that is killed in between, nothing would be asked of them again.
-            if told := self._settling.told_by_documents:
-                days += await self._recall(told)
+            days = self.settling.take(answers, self._clock.now())
+            # Zeros go out together with the answer that shows them: a run that is killed in between would leave the
+            # day settled without them.
+            if resolvable := self.settling.resolvable(self._still_asked):
+                days += await self._resolve(resolvable)
             await self._put(days)
             self._broken = False
 
-    async def _finish(self, api: AccountApi) -> None:
-        """Settle what this run couldn't tell by itself, and keep what is known of calls and errors."""
-        unsettled = frozenset(() if self._goes_on else self._settling.unsettled)
-        days = await self._recall(unsettled) if unsettled else []
+    async def _finish(self) -> None:
+        """Resolve what this run's answers couldn't tell, and keep errors and the number of calls."""
+        unresolved = frozenset(() if self._goes_on else self.settling.unresolved)
+        days = await self._resolve(unresolved) if unresolved else []
         for name in DATASETS:
             error = self._ended.get(name) or self._ended.get(None) or self._rejected.get(name)
             if error:
                 now = self._clock.now()
-                self._settling.fail(name, Trouble(error.errmsg, error.errcode, error.rid, error.hint, now, now))
-        self._settling.count(self._used(api))
+                self.settling.fail(name, Trouble(error.errmsg, error.errcode, error.rid, error.hint, now, now))
         await self._put(days)
 
-    async def _recall(self, unsettled: AbstractSet[date]) -> list[Day]:
-        wanted = {day - ONE_DAY * back for day in unsettled for back in (0, 1)}
-        stored = await find_days(self._shared.writer.database, self._account.appid, wanted)
-        return self._settling.recall(unsettled, stored, self._clock.now())
-
-    def _used(self, api: AccountApi) -> Mapping[str, tuple[date, int]]:
-        return {name: used for name, dataset in DATASETS.items() if (used := api.budget.used(dataset.path))}
+    async def _resolve(self, unresolved: AbstractSet[date]) -> list[Day]:
+        wanted = {day - ONE_DAY * back for day in unresolved for back in (0, 1)}
+        stored = await find_days(self._shared.writer.database, self.account.appid, wanted)
+        return self.settling.resolve(unresolved, stored, self._clock.now())
 
     async def _put(self, days: Sequence[Day]) -> None:
-        """Hand over days and what is known by now, if any of it is new."""
-        state = self._settling.state
+        """Hand over days and the state that they justify, if any of it is new."""
+        budget = self.api.budget
+        self.settling.count({name: used for name, dataset in DATASETS.items() if (used := budget.used(dataset.path))})
+        state = self.settling.state
         if days or state != self._handed_over:
             await self._shared.writer.put(Update(days, state))
             self._handed_over = state
@@ -250,21 +246,21 @@ class AccountRun:
         self.wait(scope, kind, until)
         if kind in _KEPT_WAITS:
             for name in [scope] if scope else DATASETS:
-                self._settling.change(name, not_before=until)
+                self.settling.change(name, not_before=until)
 
     def _result(self) -> AccountResult:
         failed = self._rejected | {scope: error for scope, error in self._ended.items() if error is not None}
         failures = tuple(self._failure(scope, error) for scope, error in failed.items())
-        silent = self._settling.is_silent
+        silent = self.settling.is_silent
         if failures:
             outcome = Outcome.FAILED
         elif self._stopped:
             outcome = Outcome.SKIPPED
         else:
             wanted = bool(self._planned or self._notices)
-            outcome = Outcome.PENDING if wanted and self._settling.lacks_newest and not silent else Outcome.OK
+            outcome = Outcome.PENDING if wanted and self.settling.lacks_newest and not silent else Outcome.OK
         return AccountResult(
-            self._account,
+            self.account,
             outcome,
             failures,
             tuple(self._notices.values()),
@@ -272,13 +268,14 @@ class AccountRun:
             answered=bool(self._answered),
             unreachable=any(map(is_unreachable, self._ended.values())),
             silent=silent,
+            # Windows of a failed account are counted with its failures.
             windows_left=self._missed(None) if self._notices and not failures else 0,
         )
 
     def _failure(self, dataset: str | None, error: CallError) -> Failure:
-        return failure_of(self._account, dataset, error, self._missed(dataset))
+        return failure_of(self.account, dataset, error, self._missed(dataset))
 
     def _missed(self, dataset: str | None) -> int:
-        """How many windows weren't answered, of a dataset or at the most."""
+        """Return how many windows weren't answered: of a dataset, or with None of the one that lacks most."""
         missed = self._planned - self._answered
         return max(missed.values(), default=0) if dataset is None else missed[dataset]

@@ -11,7 +11,7 @@ import structlog
 
 from collector.config import Settings
 from collector.model.accounts import FromUrl, Secret
-from collector.runtime import Clock, Stop
+from collector.runtime import Stop, WechatClock
 from collector.secrets.reader import Secrets
 from collector.wechat.api import MOST_IN_FLIGHT
 from collector.wechat.client import Client, Route
@@ -27,16 +27,15 @@ OTHER_FILES = 100
 
 
 @asynccontextmanager
-async def connect(settings: Settings, *, clock: Clock, stop: Stop) -> AsyncIterator[Access]:
-    """The access of one run; nothing is asked, and no secret is read, before somebody needs it."""
+async def connect(settings: Settings, *, clock: WechatClock, stop: Stop) -> AsyncIterator[Access]:
+    """Open the session of one run; nothing is asked, and no secret is read, before it is needed."""
     api, secrets = settings.api, Secrets(_Literals(settings))
     connections = _connections(settings.run.workers)
     async with Client.opened(
         timeout_s=api.timeout, connections=connections, stop=stop, ipv4_only=api.ipv4_only
     ) as client:
         route = Route(client, api.hosts, api.proxy, secrets)
-        most = settings.run.workers * MOST_IN_FLIGHT
-        yield Access(route, secrets, settings.components, most_in_flight=most, clock=clock, stop=stop)
+        yield Access(route, secrets, settings.components, clock=clock, stop=stop)
 
 
 @dataclass(frozen=True, slots=True)

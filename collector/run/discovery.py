@@ -19,6 +19,7 @@ from collector.model.accounts import Account, Component
 from collector.model.results import Failure, Notice
 from collector.model.state import AccountState, Authorizer
 from collector.run.reactions import ordered_wait
+from collector.run.tally import Tally
 from collector.runtime import Clock, first_of_group
 from collector.text import counted, printable
 from collector.wechat.component import ComponentApi, Listing
@@ -93,6 +94,17 @@ def selected(selection: Selection, settings: Settings, found: Discovered) -> tup
         if found.failures or found.notices:
             return ()
         raise
+
+
+def take_discovered(found: Discovered, selection: Selection, settings: Settings, tally: Tally) -> tuple[Account, ...]:
+    """Count what discovery has found; return the accounts that the command is for."""
+    for failure in found.failures:
+        tally.fail(failure, of=failure.account)
+    for notice in found.notices:
+        tally.note(notice)
+    accounts = selected(selection, settings, found)
+    tally.expect(accounts)
+    return accounts
 
 
 async def discover(settings: Settings, states: Mapping[str, AccountState], access: Access) -> Discovered:

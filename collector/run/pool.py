@@ -1,15 +1,16 @@
 """The workers: they take the accounts one by one, first all of them with their newest days, then with their history.
 
-A worker takes one account at a time from one shared iterator, so memory follows the workers, not the accounts;
-one account's trouble never stops another's.
+A worker takes one account at a time from one shared iterator. So memory grows with the workers, not with the
+accounts, and one account's trouble stops no other.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date
+from typing import Protocol
 
 import structlog
 
@@ -19,11 +20,12 @@ from collector.completeness.settle import Settling
 from collector.errors import CollectorError
 from collector.model.accounts import Account
 from collector.model.days import ONE_DAY
-from collector.model.results import AccountResult, Failure, Outcome
+from collector.model.results import AccountResult, Outcome
 from collector.model.state import AccountState, Update
 from collector.run.account import AccountRun, Shared
+from collector.run.reactions import crash_of
 from collector.run.tally import Tally
-from collector.runtime import in_step
+from collector.runtime import let_others_catch_up
 from collector.store.state import rename
 from collector.wechat.api import AccountApi
 
@@ -31,8 +33,9 @@ log = structlog.get_logger()
 
 
 def begun(account: Account, known: AccountState | None, target: Target) -> AccountState:
-    """What is known of an account as a run begins: with its name of now, and what a backfill wants remembered."""
+    """Return the state with which a run begins: with today's name, and what a backfill wants to be remembered."""
     state = known or AccountState(account.appid, account.name)
+    # A backfill with an end wants a part of history once, not all of it from now on.
     since = target.since if target.until is None else None
     return replace(
         state,
@@ -43,122 +46,166 @@ def begun(account: Account, known: AccountState | None, target: Target) -> Accou
     )
 
 
+class Pass(Protocol):
+    """One round of the workers over the accounts."""
+
+    accounts: Sequence[Account]
+
+    def begin(self, account: Account) -> AccountRun | None:
+        """Return the part of an account in this pass; None where there is nothing to ask in it."""
+
+    def end(self, work: AccountRun, result: AccountResult) -> None:
+        """Keep what the account has learnt, and count how it came out."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """An account between the passes: its token and its pace, what it has learnt, and the oldest day asked so far."""
+
+    api: AccountApi
+    settling: Settling
+    oldest_asked: date
+
+
+class NewestDays:
+    """The daily job of all accounts. `kept` are those that go on with their history."""
+
+    def __init__(
+        self, accounts: Sequence[Account], target: Target, states: dict[str, AccountState], tally: Tally, shared: Shared
+    ) -> None:
+        self.accounts = accounts
+        self.kept: dict[str, _Kept] = {}
+        self._target = target
+        self._states = states
+        self._tally = tally
+        self._shared = shared
+        self._planned: dict[str, Plan] = {}
+        self.windows = 0
+        tally.watch.phase("accounts", len(accounts))
+
+    def begin(self, account: Account) -> AccountRun:
+        """Plan an account, and ask for its newest days alone."""
+        access, state = self._shared.access, self._states[account.appid]
+        planned = self._planned[account.appid] = plan(account, state, self._target, access.clock.now())
+        settling = Settling(state, planned, self._target)
+        api = AccountApi(account, access)
+        work = AccountRun(api, planned.daily, settling, self._shared, goes_on=bool(planned.history))
+        for dataset, wait in planned.waits.items():
+            work.wait(dataset, wait.kind, wait.until)
+        return work
+
+    def end(self, work: AccountRun, result: AccountResult) -> None:
+        """Keep accounts whose history may lack something: not asked yet, held back by a wait, or reopened."""
+        appid = work.account.appid
+        planned, before = self._planned.pop(appid), self._states[appid]
+        self._states[appid] = work.settling.state
+        self._tally.add(result)
+        if planned.history or planned.windows_held or _wants_more(before, work.settling.state):
+            lookback_begins = self._target.newest - ONE_DAY * (self._target.lookback_days - 1)
+            oldest_asked = work.asks[-1].window.begin if work.asks else lookback_begins
+            self.kept[appid] = _Kept(work.api, work.settling, oldest_asked)
+            self.windows += len(planned.history)
+
+
 def _wants_more(before: AccountState, after: AccountState) -> bool:
-    """Whether answers have made days wanted that weren't: older than the account's birth, or void by mistake."""
+    """Return True where answers made days wanted that weren't: older than the account's birth, or void too early."""
     return before.born != after.born or any(
         before.dataset(name).void - after.dataset(name).settled for name in DATASETS
     )
 
 
-class Pool:
-    """The workers: each takes the next account when it is done with one.
+class History:
+    """The older days that are pending, of the accounts that the daily job has kept."""
 
-    `size` accounts could be at work at once with all the calls that one may have in flight. Twice as many ask, since
-    most have less to ask at times, or wait for the last of their answers; with their newest days, half as many again
-    wait for their tokens meanwhile. `states` is what is known of each account, and follows what the run learns.
-    Accounts whose history may lack something are kept after their newest days, and go on with it.
-    """
-
-    def __init__(
-        self, size: int, target: Target, states: dict[str, AccountState], tally: Tally, shared: Shared
-    ) -> None:
-        self._size = size
-        self._most_asking = 2 * size
+    def __init__(self, newest_days: NewestDays, target: Target, tally: Tally, shared: Shared) -> None:
+        self.accounts: Sequence[Account] = [
+            account for account in newest_days.accounts if account.appid in newest_days.kept
+        ]
+        self._kept = newest_days.kept
         self._target = target
-        self._states = states
         self._tally = tally
         self._shared = shared
-        self._asking = asyncio.Semaphore(self._most_asking)
-        self._kept: dict[str, tuple[Settling, AccountApi]] = {}
-        self._asked_from: dict[str, date] = {}
+        if newest_days.windows:
+            tally.watch.phase("windows", newest_days.windows)
 
-    async def begin(self) -> None:
-        """Make the states ready: names as they are configured, and what a backfill wants to be remembered."""
-        for account in self._tally.accounts:
-            known = self._states.get(account.appid)
-            self._states[account.appid] = state = begun(account, known, self._target)
+    def begin(self, account: Account) -> AccountRun | None:
+        """Plan the days before those asked so far, of the datasets that haven't ended in this run."""
+        kept = self._kept.pop(account.appid)
+        state, now = kept.settling.state, self._shared.access.clock.now()
+        planned = plan(account, state, self._target, now, before=kept.oldest_asked)
+        if planned.windows_held:
+            self._tally.hold(account, planned)
+        asks = _without(planned.history, self._tally.ended(account))
+        if not asks or not self._tally.can_go_on(account):
+            return None
+        return AccountRun(kept.api, asks, kept.settling, self._shared, on_window=self._tally.watch.window)
+
+    def end(self, work: AccountRun, result: AccountResult) -> None:
+        """Count how the account came out."""
+        del work
+        self._tally.add_history(result)
+
+
+def _without(asks: Sequence[Ask], ended: frozenset[str | None]) -> list[Ask]:
+    """Return the windows without the datasets that have ended."""
+    left = [Ask(ask.window, tuple(name for name in ask.datasets if name not in ended)) for ask in asks]
+    return [ask for ask in left if ask.datasets]
+
+
+class Pool:
+    """`size` workers, each of which takes the next account when it is done with one."""
+
+    def __init__(self, size: int, tally: Tally, shared: Shared) -> None:
+        self._size = size
+        self._tally = tally
+        self._shared = shared
+
+    async def collect(self, accounts: Sequence[Account], target: Target, states: dict[str, AccountState]) -> None:
+        """Do the daily job of all accounts, then fill their history.
+
+        `states` is what is known of each account, and follows what the run learns. Raises `DatabaseError`, or
+        `UnreachableError` when no account gets through.
+        """
+        await self._begin(accounts, target, states)
+        if self._shared.access.stop.is_set:
+            return
+        newest_days = NewestDays(accounts, target, states, self._tally, self._shared)
+        await self._take(newest_days)
+        await self._take(History(newest_days, target, self._tally, self._shared))
+
+    async def _begin(self, accounts: Sequence[Account], target: Target, states: dict[str, AccountState]) -> None:
+        for account in accounts:
+            known = states.get(account.appid)
+            states[account.appid] = state = begun(account, known, target)
             if known is not None and known.name != state.name:
                 await rename(self._shared.writer.database, account.appid, account.name)
-            if (known is not None or self._target.since) and known != state:
+            # A new account is written with its first answers: until then there is nothing to remember.
+            if (known is not None or target.since) and known != state:
                 await self._shared.writer.put(Update((), state))
 
-    async def take_newest_days(self) -> None:
-        """The daily job of all accounts. Raises `DatabaseError`, or `UnreachableError` when nobody gets through."""
-        self._tally.watch.phase("accounts", len(self._tally.accounts))
-        await self._take(self._tally.accounts, history=False)
-
-    async def take_history(self) -> None:
-        """What is missing of older days, of all datasets that can still be asked."""
-        accounts, windows = [], 0
-        for account in self._tally.accounts:
-            if account.appid not in self._kept:
-                continue
-            planned = self._plan(account, history=True)
-            if planned.windows_held:
-                self._tally.hold(account, planned)
-            if planned.history and self._tally.can_go_on(account):
-                accounts.append(account)
-                windows += len(planned.history)
-        if accounts:
-            self._tally.watch.phase("windows", windows)
-            await self._take(accounts, history=True)
-
-    async def _take(self, accounts: Sequence[Account], *, history: bool) -> None:
-        waiting, at_work = iter(accounts), self._most_asking + (0 if history else self._size)
+    async def _take(self, round_: Pass) -> None:
+        waiting = iter(round_.accounts)
         async with asyncio.TaskGroup() as workers:
-            for _ in range(min(at_work, len(accounts))):
-                workers.create_task(self._worker(waiting, history=history))
+            for _ in range(min(self._size, len(round_.accounts))):
+                workers.create_task(self._worker(waiting, round_))
 
-    async def _worker(self, accounts: Iterator[Account], *, history: bool) -> None:
-        for account in accounts:
-            await in_step()
+    async def _worker(self, waiting: Iterator[Account], round_: Pass) -> None:
+        for account in waiting:
+            await let_others_catch_up()
             if self._shared.access.stop.is_set:
                 return
-            result = await self._isolated(account, self._plan(account, history=history), history=history)
-            self._tally.add(result, history=history)
-            self._tally.give_up_if_unreachable(self._shared.access, self._size)
+            if work := round_.begin(account):
+                round_.end(work, await self._isolated(work))
+                self._tally.give_up_if_unreachable(self._shared.access, self._size)
 
-    def _plan(self, account: Account, *, history: bool) -> Plan:
-        """What to ask now; of history, what lies before the days asked so far, of datasets not at their end."""
-        state, now = self._states[account.appid], self._shared.access.clock.now()
-        if not history:
-            return plan(account, state, self._target, now)
-        oldest_asked = self._asked_from.get(account.appid)
-        before = oldest_asked or self._target.newest - ONE_DAY * (self._target.lookback_days - 1)
-        planned = plan(account, state, self._target, now, before=before)
-        ended = self._tally.ended(account)
-        asks = [Ask(ask.window, tuple(name for name in ask.datasets if name not in ended)) for ask in planned.history]
-        return replace(planned, history=tuple(ask for ask in asks if ask.datasets))
-
-    async def _isolated(self, account: Account, planned: Plan, *, history: bool) -> AccountResult:
-        """One account's result; even a mistake of ours stops that account alone."""
-        shared, appid = self._shared, account.appid
-        asks, goes_on = (planned.history, False) if history else (planned.daily, bool(planned.history))
-        if planned.daily and not history:
-            self._asked_from[appid] = planned.daily[-1].window.begin
-        if history:
-            settling, api = self._kept.pop(appid)
-        else:
-            settling, api = Settling(self._states[appid], planned, self._target), AccountApi(account, shared.access)
-        on_window = self._tally.watch.window if history else None
-        work = AccountRun(account, asks, settling, shared, goes_on=goes_on, on_window=on_window)
-        if not history:
-            for dataset, wait in planned.waits.items():
-                work.wait(dataset, wait.kind, wait.until)
+    async def _isolated(self, work: AccountRun) -> AccountResult:
+        """Return one account's result; even a mistake of ours stops that account alone."""
         try:
-            await work.log_in(api)
-            async with self._asking:
-                return await work.collect(api)
+            return await work.collect()
         except CollectorError:
             raise
         except Exception as error:
-            log.exception("account.crashed", account=str(account))
-            what = f"the collector failed on this account ({type(error).__name__})"
-            hint = "this is a mistake of the collector: please report it with the log"
-            failure = Failure(account.appid, account.name, None, what, hint=hint, windows=len(asks))
-            # Nothing of it is asked any more: what was learnt when it failed may not be stored.
-            return AccountResult(account, Outcome.FAILED, (failure,), ended=frozenset(DATASETS))
-        finally:
-            if not history and (goes_on or planned.windows_held or _wants_more(self._states[appid], settling.state)):
-                self._kept[appid] = (settling, api)  # its token and its pace
-            self._states[appid] = settling.state
+            log.exception("account.crashed", account=str(work.account))
+            failure = crash_of(work.account, error, windows=len(work.asks))
+            # What was learnt when it crashed may not be stored, so nothing of the account is asked any more.
+            return AccountResult(work.account, Outcome.FAILED, (failure,), ended=frozenset(DATASETS))

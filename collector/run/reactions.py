@@ -40,3 +40,10 @@ def is_unreachable(error: CallError | None) -> bool:
     if isinstance(error, HostError):
         return error.is_common
     return isinstance(error, ComponentError) and error.unreachable
+
+
+def crash_of(account: Account, error: Exception, *, windows: int = 0) -> Failure:
+    """Return the failure of an account on which the collector itself made a mistake."""
+    message = f"the collector failed on this account ({type(error).__name__})"
+    hint = "this is a mistake of the collector: please report it with the log"
+    return Failure(account.appid, account.name, None, message, hint=hint, windows=windows)

@@ -28,7 +28,7 @@ class AccountApi:
     def __init__(self, account: Account, access: Access) -> None:
         stop, clock = access.stop, access.clock
         source = access.source_of(account, access.route_of(account))
-        self._account = account
+        self.account = account
         self._client = access.client
         self._route = access.route_of(account)
         self.budget = Budget(account.daily_calls, clock=clock)
@@ -57,7 +57,7 @@ class AccountApi:
         """
         async with self._in_flight:  # before its turn: none may pile up behind it
             once = partial(self._once, path, window, wanted)
-            return await self._client.retrying(once, self._account, path, window)
+            return await self._client.retrying(once, self.account, path, window)
 
     async def quota_left(self, path: str) -> int | None:
         """How many calls of `path` WeChat allows for the rest of the day; None where it doesn't say.
@@ -105,7 +105,7 @@ class AccountApi:
         elif error.reaction is not Reaction.SLOW or not self._limiter.slow_down(slowdowns):
             raise error
         else:
-            log.warning("account.slowed_down", account=str(self._account), errmsg=error.errmsg)
+            log.warning("account.slowed_down", account=str(self.account), errmsg=error.errmsg)
 
 
 def _request(path: str, window: Window, token: Token) -> Request:

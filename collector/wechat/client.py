@@ -24,7 +24,7 @@ from yarl import URL
 
 from collector.errors import CallError, CallKind, HostError, OriginError, Reaction, TransientError
 from collector.model.accounts import Origin, Secret
-from collector.runtime import Stop, in_step
+from collector.runtime import Stop, let_others_catch_up
 from collector.secrets.reader import Secrets
 from collector.wechat.answers import Request, answer_in
 
@@ -180,7 +180,7 @@ class Route:
         that are cut or no JSON object or lack the key, `ApiError` for an errcode other than 0, `CallError`
         for any other HTTP status, `OriginError` when the proxy's address can't be read.
         """
-        await in_step()
+        await let_others_catch_up()
         proxy = address_of(await self._secrets.read(self.proxy)) if self.proxy else None
         if request.kind is CallKind.DATA:
             self.client.calls += 1

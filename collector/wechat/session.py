@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable, Mapping
 
 from collector.model.accounts import Account, Component, FromComponent, TokenKind
@@ -22,8 +21,7 @@ _BY_SECRET: Mapping[TokenKind, Callable[[Account, Route, Secrets], Source]] = {
 class Access:
     """The client, the common route, the secrets and the third-party platforms of a run, its clock and its stop signal.
 
-    Nothing is asked before it is needed. `in_flight` are the places of the data calls that may be in flight at once,
-    `most_in_flight` in number: an account takes those that others don't need.
+    Nothing is asked before it is needed.
     """
 
     def __init__(
@@ -32,7 +30,6 @@ class Access:
         secrets: Secrets,
         components: Iterable[Component] = (),
         *,
-        most_in_flight: int,
         clock: Clock,
         stop: Stop,
     ) -> None:
@@ -42,7 +39,6 @@ class Access:
         self.components = {
             component.name: ComponentApi(component, route, secrets, clock=clock) for component in components
         }
-        self.in_flight = asyncio.Semaphore(most_in_flight)
         self.clock = clock
         self.stop = stop
         self._routes = {(route.hosts, route.proxy): route}

@@ -43,6 +43,9 @@ class HostClock(Clock):
     def now(self) -> datetime:
         return self.wechat.now() + self.off_by
 
+    def monotonic(self) -> float:
+        return self.wechat.monotonic()
+
     async def sleep(self, delay_s: float) -> None:
         await self.wechat.sleep(delay_s)
 

@@ -549,7 +549,7 @@ async def test_a_mistake_of_ours_stops_one_account_alone(
     log_in = AccountApi.log_in
 
     async def failing(self: AccountApi) -> None:
-        if self._account.appid == broken.appid:
+        if self.account.appid == broken.appid:
             raise KeyError("a mistake")
         await log_in(self)
 

@@ -84,13 +84,6 @@ def test_where_the_newest_day_does_not_come_the_last_days_are_looked_at_once_a_d
         assert bool(planned.lookback) == looks
 
 
-def test_a_last_look_of_a_day_that_is_still_to_come_counts_to_the_newest_stored_day() -> None:
-    """This host's clock was ahead then."""
-    stored_to = date(2026, 11, 10)
-    planned = _plan(_heard(NOW, stored_to=stored_to, refreshed_to=NEWEST + ONE_DAY))
-    assert planned.lookback[SUMMARY] == Days.between(stored_to - 5 * ONE_DAY, NEWEST)
-
-
 def test_a_hole_is_asked_of_the_datasets_that_have_it() -> None:
     days = Days.between(date(2026, 10, 1), NEWEST)
     state = _state(days)
@@ -158,7 +151,6 @@ def test_a_dataset_that_must_not_be_asked_now_is_left_out(dataset: DatasetState,
     "dataset",
     [
         DatasetState(not_before=NOW),
-        DatasetState(not_before=NOW + ONE_DAY + timedelta(seconds=1)),  # noted by a clock that was ahead
         DatasetState(calls_on=date(2026, 11, 23), calls=5),
         DatasetState(),
     ],

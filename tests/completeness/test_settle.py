@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector.completeness.datasets import CUMULATE, DATASETS, QUIET, SUMMARY, fold
-from collector.completeness.evidence import answered, born_after_silence, covering, is_left_out, is_quiet
+from collector.completeness.evidence import answered, birth_after_void_days, covering, is_certain, is_quiet
 from collector.completeness.plan import Plan, Target, plan
 from collector.completeness.settle import Answer, Settling
 from collector.model.accounts import Account, Rate, Secret
-from collector.model.days import BEIJING, FIRST_DAY, NO_DAYS, ONE_DAY, Days, Window, newest_published
+from collector.model.days import BEIJING, FIRST_DAY, NO_DAYS, ONE_DAY, Days, Window, beijing_day, newest_published
 from collector.model.state import AccountState, Authorizer, DatasetState, Trouble
 from collector.sandbox import World
 from collector.sandbox.publication import shown_cumulate, shown_summary
@@ -24,6 +24,7 @@ NOTHING = Plan((), (), {}, {})
 AUTHORIZER = Authorizer("agency", "Acme")
 NEW = AccountState("wx0000000000000001", "a")
 NOW = datetime(2015, 10, 23, 4, tzinfo=UTC)
+TROUBLE = Trouble("no", 48001, None, "ask", NOW, NOW)
 RECORDED = Window(date(2015, 10, 16), date(2015, 10, 22))
 Payload = Callable[[str], Any]
 
@@ -64,9 +65,9 @@ def test_the_recorded_pair_of_october_2015(payload: Payload) -> None:
     assert inferred == {16: {}, **{day: {SUMMARY: QUIET} for day in (17, 18, 19)}, **{day: {} for day in (20, 21, 22)}}
     assert settling.state.dataset(CUMULATE).covered == _days("16-22")
     assert settling.state.dataset(SUMMARY).covered == _days("17-22")
-    assert settling.unsettled == {date(2015, 10, 16)}
+    assert settling.unresolved == {date(2015, 10, 16)}
     assert [
-        day.ref_date for day in settling.recall({date(2015, 10, 16)}, {date(2015, 10, 15): {"cumulate_user": 1}}, NOW)
+        day.ref_date for day in settling.resolve({date(2015, 10, 16)}, {date(2015, 10, 15): {"cumulate_user": 1}}, NOW)
     ] == [RECORDED.begin]
     assert settling.state.dataset(SUMMARY).covered == _days("16-22")
 
@@ -124,12 +125,13 @@ def test_the_total_of_the_day_before_may_come_from_the_neighbouring_window(newer
         answers = _answers(window, user_summary=[], user_cumulate=[_row(day, 7) for day in window])
         inferred |= {day.ref_date.day for day in settling.take(answers, NOW) if day.inferred}
     assert inferred == {7, 8, 9}
-    assert settling.unsettled == {date(2015, 10, 6)}
+    assert settling.unresolved == {date(2015, 10, 6)}
 
 
 def test_the_calls_of_the_day_are_known_with_the_answers_and_apart_from_them() -> None:
     settling = _settling(RECORDED.end)
-    settling.take(_answers(RECORDED, user_summary=[]), NOW, {SUMMARY: (RECORDED.end, 3), CUMULATE: (RECORDED.end, 2)})
+    settling.take(_answers(RECORDED, user_summary=[]), NOW)
+    settling.count({SUMMARY: (RECORDED.end, 3), CUMULATE: (RECORDED.end, 2)})
     known = [settling.state.dataset(name) for name in DATASETS]
     assert [(dataset.calls_on, dataset.calls) for dataset in known] == [(RECORDED.end, 3), (RECORDED.end, 2)]
     settling.count({CUMULATE: (RECORDED.end, 5)})
@@ -139,12 +141,19 @@ def test_the_calls_of_the_day_are_known_with_the_answers_and_apart_from_them() -
 def test_what_an_answer_says_nothing_of_stays_known() -> None:
     before = DatasetState(
         *(_days("1-8"), _days("9"), {date(2015, 10, 20): _days("11")}, date(2015, 10, 14), _days("12"), NOW),
-        *(date(2015, 10, 15), 7, NOW, Trouble("no", 48001, None, "ask", NOW, NOW)),
+        *(date(2015, 10, 15), 7, NOW, TROUBLE),
     )
     after = answered(before, _days("8"), _days("8"), today=date(2015, 10, 23), newest=date(2015, 10, 22))
-    assert after == replace(before, last_error=None)
-    account = AccountState("wx1", "a", ("tag",), date(2015, 1, 1), date(2014, 12, 5), {CUMULATE: before}, AUTHORIZER)
-    assert account.knowing({SUMMARY: after}) == replace(account, datasets={CUMULATE: before, SUMMARY: after})
+    assert after == before
+
+
+def test_an_answer_keeps_the_rest_of_a_state() -> None:
+    before = DatasetState(not_before=NOW, calls_on=date(2015, 10, 15), calls=7, last_error=TROUBLE)
+    account = AccountState("wx1", "a", ("tag",), None, date(2014, 12, 5), {CUMULATE: before}, AUTHORIZER)
+    settling = _settling(RECORDED.end, account)
+    settling.take(_answers(RECORDED, user_cumulate=[]), NOW)
+    after = replace(before, last_success=NOW, last_error=None, empty={beijing_day(NOW): _days("16")})
+    assert settling.state == replace(account, datasets={CUMULATE: after})
 
 
 @pytest.mark.parametrize(
@@ -160,10 +169,10 @@ def test_when_summary_alone_is_asked_the_totals_come_from_what_is_stored() -> No
     settling = _settling(date(2015, 10, 20), replace(NEW, datasets={CUMULATE: covered}))
     window = Window(date(2015, 10, 6), date(2015, 10, 8))
     assert settling.take(_answers(window, user_summary=[]), NOW) == []
-    assert settling.unsettled == set(window)
+    assert settling.unresolved == set(window)
     stored = {date(2015, 10, day): {"cumulate_user": total} for day, total in ((6, 1), (7, 1), (8, 2))}
-    assert [day.ref_date.day for day in settling.recall(set(window), stored, NOW)] == [7]
-    assert settling.unsettled == set()
+    assert [day.ref_date.day for day in settling.resolve(set(window), stored, NOW)] == [7]
+    assert settling.unresolved == set()
 
 
 def test_a_void_day_turns_out_quiet_when_cumulate_comes_at_last() -> None:
@@ -298,10 +307,10 @@ def _voids(begin: date, length: int, first: date) -> AccountState:
 
 def test_an_account_began_behind_28_void_days_in_a_row() -> None:
     first = date(2015, 10, 1)
-    assert born_after_silence(_voids(first - 28 * ONE_DAY, 28, first)) == first
-    assert born_after_silence(_voids(first - 28 * ONE_DAY, 27, first)) is None
-    assert born_after_silence(_voids(first + 20 * ONE_DAY, 40, first)) is None
-    assert born_after_silence(NEW) is None
+    assert birth_after_void_days(_voids(first - 28 * ONE_DAY, 28, first)) == first
+    assert birth_after_void_days(_voids(first - 28 * ONE_DAY, 27, first)) is None
+    assert birth_after_void_days(_voids(first + 20 * ONE_DAY, 40, first)) is None
+    assert birth_after_void_days(NEW) is None
 
 
 def test_the_walk_back_waits_for_a_second_day_behind_28_empty_days() -> None:
@@ -345,10 +354,10 @@ def test_quietness_needs_both_totals_and_zeros_need_age_or_a_later_row() -> None
     assert is_quiet(day, {day: 7, day - ONE_DAY: 6}) is False
     assert is_quiet(day, {day: 7}) is None
     assert is_quiet(day, {day - ONE_DAY: 7}) is None
-    assert not is_left_out(day, None, day + ONE_DAY)
-    assert is_left_out(day, None, day + 2 * ONE_DAY)
-    assert is_left_out(day, day + ONE_DAY, day + ONE_DAY)
-    assert not is_left_out(day, day, day + ONE_DAY)
+    assert not is_certain(day, None, day + ONE_DAY)
+    assert is_certain(day, None, day + 2 * ONE_DAY)
+    assert is_certain(day, day + ONE_DAY, day + ONE_DAY)
+    assert not is_certain(day, day, day + ONE_DAY)
 
 
 # Whole histories, day after day, without network and database: WeChat is the sandbox's own account of what it shows.
@@ -381,9 +390,9 @@ class History:
                 if name not in fails
             }
             self._store(settling.take(answers, now))
-            if settling.unsettled and CUMULATE not in answers:
-                self._store(settling.recall(frozenset(settling.unsettled), self.stored, now))
-        self._store(settling.recall(frozenset(settling.unsettled), self.stored, now))
+            if settling.unresolved and CUMULATE not in answers:
+                self._store(settling.resolve(frozenset(settling.unresolved), self.stored, now))
+        self._store(settling.resolve(frozenset(settling.unresolved), self.stored, now))
         self.state = settling.state
 
     def _fields(self, name: str, window: Window, shown: date) -> Any:

@@ -42,7 +42,7 @@ SETTINGS = [
     (f"mongodb: {{database: {'d' * 64}}}", f"`database` can't be '{'d' * 64}'", DATABASE),
     ("mongodb: {databse: x}", "`databse` isn't known here", "Write `database`."),
     ("mongodb: [x]", f"`mongodb` {WRONG}", "Write the keys `uri` and `database` below it."),
-    ("api: 5", f"`api` {WRONG}", "Write the keys `hosts`, `timeout`, `proxy` and `ipv4_only` below it."),
+    ("api: 5", f"`api` {WRONG}", "Write the keys `hosts`, `timeout`, `proxy`, `ipv4_only` and `check_clock` below it."),
     (
         "api: {ipv4_only: maybe}",
         "`ipv4_only` can't be 'maybe'",

@@ -95,6 +95,7 @@ def test_defaults_are_given_as_they_would_be_written() -> None:
         "hosts": ["https://api.weixin.qq.com", "https://api2.weixin.qq.com"],
         "timeout": 10.0,
         "ipv4_only": False,
+        "check_clock": True,
         "workers": 64,
         "lookback": 7,
         "published_at": "08:00",

@@ -61,9 +61,7 @@ def platform() -> Platform:
 async def access(platform: Platform, stop: Stop, clock: FakeClock) -> AsyncIterator[Callable[[], Access]]:
     """What a run has; each is one of its own."""
     async with platform.server.serving() as address, Client.opened(timeout_s=5, connections=8, stop=stop) as client:
-        yield lambda: Access(
-            Route(client, [address], None, Secrets()), Secrets(), [COMPONENT], most_in_flight=4, clock=clock, stop=stop
-        )
+        yield lambda: Access(Route(client, [address], None, Secrets()), Secrets(), [COMPONENT], clock=clock, stop=stop)
 
 
 def _with_token(hell: Hell, key: str, chance: Random) -> bytes:

@@ -21,13 +21,13 @@ HELD = Plan((), (), {}, {"user_summary": Wait("not_before", MIDNIGHT)}, 9)
 def tally() -> Tally:
     found = Tally(Watch())
     found.expect([ACCOUNT])
-    found.add(AccountResult(ACCOUNT, Outcome.OK), history=False)
+    found.add(AccountResult(ACCOUNT, Outcome.OK))
     return found
 
 
 @pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.SKIPPED])
 def test_what_an_account_lacks_that_did_not_get_through_is_not_said_to_wait(tally: Tally, outcome: Outcome) -> None:
-    tally.add(AccountResult(ACCOUNT, outcome), history=False)
+    tally.add(AccountResult(ACCOUNT, outcome))
     tally.hold(ACCOUNT, HELD)
     result = tally.result("run", error=None, stopped_by=None)
     assert (result.windows_left, result.notices) == (0, ())
@@ -37,7 +37,7 @@ def test_what_an_account_lacks_that_did_not_get_through_is_not_said_to_wait(tall
 def test_a_window_that_both_datasets_have_left_counts_once(tally: Tally, left: int, counted: int) -> None:
     tally.hold(ACCOUNT, HELD)
     quota = Notice(ACCOUNT.appid, "a", "quota", MIDNIGHT)
-    tally.add(AccountResult(ACCOUNT, Outcome.OK, notices=(quota,), windows_left=left), history=True)
+    tally.add_history(AccountResult(ACCOUNT, Outcome.OK, notices=(quota,), windows_left=left))
     result = tally.result("run", error=None, stopped_by=None)
     assert result.windows_left == counted
     assert {notice.kind for notice in result.notices} == {"not_before", "quota"}

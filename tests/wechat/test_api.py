@@ -31,7 +31,7 @@ def web(web: Any) -> Any:
 
 @pytest.fixture
 def api(account: Account, route: Route, secrets: Secrets, stop: Stop, clock: Any) -> AccountApi:
-    return AccountApi(account, Access(route, secrets, most_in_flight=8, clock=clock, stop=stop))
+    return AccountApi(account, Access(route, secrets, clock=clock, stop=stop))
 
 
 async def test_a_window_is_asked_by_its_first_and_last_day(web: Any, api: AccountApi) -> None:

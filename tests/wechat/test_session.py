@@ -28,7 +28,7 @@ COMPONENTS = (Component("agency", "wx00000000000000c0"), Component("other", "wx0
 @pytest.fixture
 def access(client: Client, secrets: Secrets, clock: Clock, stop: Stop) -> Access:
     route = Route(client, ["https://wechat.test"], Secret("http://u:p@egress:3128"), secrets)
-    return Access(route, secrets, COMPONENTS, most_in_flight=4, clock=clock, stop=stop)
+    return Access(route, secrets, COMPONENTS, clock=clock, stop=stop)
 
 
 def test_an_account_without_a_way_of_its_own_takes_the_common_one(access: Access, account: Account) -> None:

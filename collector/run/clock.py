@@ -1,0 +1,35 @@
+"""Compare this host's clock with WeChat's, before anything is stored by it."""
+
+from __future__ import annotations
+
+from datetime import datetime, time, timedelta
+
+import structlog
+
+from collector.errors import ClockError
+from collector.model.days import newest_published
+from collector.runtime import WechatClock
+
+log = structlog.get_logger()
+
+# `Date` has whole seconds and an answer takes its time, so a small difference means nothing.
+TOLERANCE = timedelta(minutes=5)
+
+# Beyond this the host's clock is plainly wrong, whatever day it names.
+MAX_DIFFERENCE = timedelta(hours=1)
+
+
+def set_clock(clock: WechatClock, wechat: datetime, published_at: time) -> None:
+    """Go by WeChat's instant from now on.
+
+    More than `TOLERANCE` apart is a warning. Raises `ClockError` where the host's clock is more than `MAX_DIFFERENCE`
+    off, or names another newest published day: the run has planned other days than those that are there.
+    """
+    host = clock.now()
+    clock.set(wechat)
+    if abs(host - wechat) <= TOLERANCE:
+        return
+    is_same_day = newest_published(host, published_at) == newest_published(wechat, published_at)
+    if abs(host - wechat) > MAX_DIFFERENCE or not is_same_day:
+        raise ClockError(host, wechat)
+    log.warning("clock.differs", host=f"{host:%H:%M:%S} UTC", wechat=f"{wechat:%H:%M:%S} UTC", remedy="set the clock")
