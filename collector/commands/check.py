@@ -44,7 +44,7 @@ from collector.wechat.session import Access
 
 log = structlog.get_logger()
 
-MOST_CALLS = 3
+MAX_CALLS = 3
 """Data calls that a check makes for one account: one for each dataset, and one more where that has to be repeated."""
 
 _NO_ANSWER_HINT = "WeChat, or a proxy before it, is in trouble or asks for fewer calls: -vv tells what each call met"
@@ -81,7 +81,7 @@ async def check(settings: Settings, selection: Selection, *, clock: Clock, watch
 
 @dataclass(slots=True)
 class _Checking:
-    """The workers' common part: each takes the next account when it is done with one."""
+    """State that all workers of a check share."""
 
     states: dict[str, AccountState]
     newest: date
@@ -105,14 +105,14 @@ class _Checking:
 
 
 class _Trial:
-    """One account's check: what it asked, and what came of it."""
+    """Check of one account."""
 
     def __init__(self, account: Account, newest: date, access: Access) -> None:
         self._account = account
         self._window = Window(newest - ONE_DAY * (SPAN_DAYS - 1), newest)
         self._access = access
         self._api = AccountApi(account, access)
-        self._calls_left = MOST_CALLS
+        self._calls_left = MAX_CALLS
         self._must_wait = False
         self._token = Verdict.NOT_ASKED
         self._verdicts = dict.fromkeys(DATASETS, Verdict.NOT_ASKED)
@@ -145,7 +145,7 @@ class _Trial:
         self._failures.append(crash_of(self._account, error))
 
     def check(self) -> AccountCheck:
-        """What was found out."""
+        """Return the result of this account."""
         return AccountCheck(
             self._account.appid,
             self._account.name,
@@ -160,7 +160,7 @@ class _Trial:
         )
 
     def result(self) -> AccountResult:
-        """The same as a run counts it."""
+        """Return the result in the form in which a run counts it."""
         return AccountResult(
             self._account,
             Outcome.FAILED if self._failures else Outcome.OK,

@@ -1,4 +1,4 @@
-"""The table of datasets: where each is asked, how many days a call spans, and how rows become fields of a day. Pure.
+"""The table of datasets: where each is asked, how many days a call spans, and how rows become fields of a day.
 
 A third dataset is one more row in `DATASETS`.
 """
@@ -21,15 +21,15 @@ from collector.text import printable
 
 Row = Mapping[str, Any]
 
-MOST_USERS = 10_000_000_000
-"""More people than live on earth: a count above it is no count."""
+# More people than live on earth: a count above it is no count.
+MAX_USERS = 10_000_000_000
 
 _INT64 = range(-(2**63), 2**63)
 _SUMMARY_FIELDS = {"ref_date", "user_source", "new_user", "cancel_user"}
 _DATE = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _DATE_LENGTH = len("2014-12-01")
-_MOST_DATES = 1_024
-"""Dates that are kept: accounts that are at work together are mostly less than three years apart."""
+# Accounts at work together are mostly less than three years apart, so they name the same dates.
+_MAX_DATES = 1_024
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Dataset:
 
 
 class Folded(NamedTuple):
-    """What an answer says: the fields of each day that had a row, and how many rows were dropped."""
+    """The fields of each day of an answer that had a row, and how many rows were dropped."""
 
     days: Mapping[date, Fields]
     dropped: int
@@ -56,7 +56,7 @@ def fold(dataset: Dataset, rows: Sequence[object], window: Window) -> Folded:
     """Turn an answer's rows into the fields of its days.
 
     Rows outside `window` or before 2014-12-01 are dropped and counted: WeChat's page calls the latter
-    dirty. Raises `RowError` when any other row isn't of the right shape: then nothing of the answer holds.
+    dirty. Raises `RowError` when any other row isn't of the right shape: then nothing of the answer is used.
     """
     by_day: dict[object, list[Row]] = defaultdict(list)
     row: Any = None
@@ -84,15 +84,15 @@ def _fold_summary(rows: Sequence[Row]) -> Fields:
     for row in rows:
         user_source, new_user, cancel_user = row.get("user_source"), row.get("new_user"), row.get("cancel_user")
         known = {"user_source": user_source, "new_user": new_user, "cancel_user": cancel_user}
-        # `_is_count` for each of them, without three calls for every row
+        # This is `_is_count` for each of them: three calls for every row would double the time of a fold.
         if not (
             type(user_source) is type(new_user) is type(cancel_user) is int
-            and 0 <= user_source <= MOST_USERS
-            and 0 <= new_user <= MOST_USERS
-            and 0 <= cancel_user <= MOST_USERS
+            and 0 <= user_source <= MAX_USERS
+            and 0 <= new_user <= MAX_USERS
+            and 0 <= cancel_user <= MAX_USERS
         ):
             raise _no_count(row, next(key for key, value in known.items() if not _is_count(value)))
-        # a row of four has these and the ref_date by which it was found
+        # A row of four fields has these and its ref_date, so there is nothing unknown to keep.
         source = known if len(row) == len(_SUMMARY_FIELDS) else {**_unknown(row), **known}
         if user_source in sources:
             raise _wrong(source, f"names user_source {user_source} a second time for its day")
@@ -116,7 +116,7 @@ def _fold_cumulate(rows: Sequence[Row]) -> Fields:
 
 
 def _unknown(row: Row) -> dict[str, Any]:
-    """The fields of a row beside those of a source and its ref_date, kept as they came."""
+    """Return the fields of a row that the collector doesn't know, as they came."""
     return {_key(key): _storable(value) for key, value in row.items() if key not in _SUMMARY_FIELDS}
 
 
@@ -128,7 +128,7 @@ def _total(row: Row) -> int:
 
 
 def _is_count(value: object) -> TypeGuard[int]:
-    return type(value) is int and 0 <= value <= MOST_USERS
+    return type(value) is int and 0 <= value <= MAX_USERS
 
 
 def _ref_date(row: Row) -> date:
@@ -139,9 +139,9 @@ def _ref_date(row: Row) -> date:
     return day
 
 
-@lru_cache(_MOST_DATES)
+@lru_cache(_MAX_DATES)
 def _date(text: str) -> date | None:
-    """The day that `text` names, if it has WeChat's form of one; the answers of all accounts name the same few."""
+    """Return the day that `text` names in WeChat's form, or None."""
     try:
         return date.fromisoformat(text) if _DATE.fullmatch(text) else None
     except ValueError:
@@ -149,7 +149,7 @@ def _date(text: str) -> date | None:
 
 
 def _storable(value: object, depth: int = 8) -> object:
-    """An unknown value in a form that BSON holds: integers of 64 bits, whole characters, no endless nesting."""
+    """Return an unknown value in a form that BSON holds: integers of 64 bits, whole characters, no endless nesting."""
     if isinstance(value, str):
         return value.encode(errors="replace").decode()
     if isinstance(value, int) and value not in _INT64:
@@ -162,12 +162,12 @@ def _storable(value: object, depth: int = 8) -> object:
 
 
 def _key(key: str) -> str:
-    """A field's name as BSON holds it, which ends a name at a null character."""
+    """Return a field's name as BSON holds it, which ends a name at a null character."""
     return key.encode(errors="replace").decode().replace("\0", "")
 
 
 def _no_count(row: Row, key: str) -> RowError:
-    return _wrong(row, f"has no whole number from 0 to {MOST_USERS:,} as {key}")
+    return _wrong(row, f"has no whole number from 0 to {MAX_USERS:,} as {key}")
 
 
 def _wrong(row: object, what: str) -> RowError:
@@ -181,7 +181,7 @@ SUMMARY = "user_summary"
 CUMULATE = "user_cumulate"
 
 QUIET: Fields = {"new_user": 0, "cancel_user": 0, "net_user": 0, "sources": []}
-"""What a day comes to that summary leaves out because nobody came or went."""
+"""The fields of a quiet day: summary has no row, because nobody came or went."""
 
 DATASETS: Mapping[str, Dataset] = {
     dataset.name: dataset

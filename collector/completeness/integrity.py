@@ -1,4 +1,4 @@
-"""What the documents of an account say: the days they cover, whether their figures add up, what is missing. Pure."""
+"""Read the documents of an account: the days they cover, whether their figures add up, what is missing."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ from collector.model.findings import Break, Difference
 from collector.model.state import AccountState, DatasetState
 
 FIGURES: Mapping[str, frozenset[str]] = {SUMMARY: frozenset(QUIET), CUMULATE: frozenset({"cumulate_user"})}
-"""The fields that each dataset gives a day; a document without one of them doesn't hold the dataset."""
+"""The fields that each dataset gives a day. A document without one of them doesn't hold the dataset."""
 
 FIELDS = frozenset({"ref_date", "name"}).union(*FIGURES.values())
-"""The fields of a document that are looked at."""
+"""The fields of a document that `read` needs."""
 
+# A hole that ends so close to the newest day is taken for the end of an old dump, with a few runs since it was
+# restored: a dump older than four weeks is hardly ever restored.
 RESTORED_WITHIN = timedelta(days=28)
-"""A hole so close to the newest day is taken for the end of an old dump, with runs since it was restored."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredDay:
-    """What a document of `user_daily` holds: whole datasets, of whose figures those are kept that must add up."""
+    """A document of `user_daily`: the datasets that it holds whole, and the figures that must add up."""
 
     day: date
     datasets: frozenset[str]
@@ -35,7 +36,7 @@ class StoredDay:
 
 
 def read(documents: Iterable[Mapping[str, object]], newest: date) -> tuple[list[StoredDay], int]:
-    """The days of an account's documents, and how many documents aren't of the collector's form.
+    """Return the days of an account's documents, and how many documents aren't of the collector's form.
 
     Those have no date of WeChat's as `ref_date` (up to a day after `newest`, the newest published day: the hour of
     publication may have been set to another one), or hold no dataset whole. `sources` stands for its length.
@@ -54,12 +55,12 @@ def read(documents: Iterable[Mapping[str, object]], newest: date) -> tuple[list[
 
 
 def covered(days: Sequence[StoredDay]) -> dict[str, Days]:
-    """The days of which each dataset is stored."""
+    """Return the days of which each dataset is stored."""
     return {name: Days.of(stored.day for stored in days if name in stored.datasets) for name in DATASETS}
 
 
 def breaks(days: Iterable[StoredDay]) -> tuple[Break, ...]:
-    """The days whose total isn't that of the day before plus their net, where all three are stored.
+    """Return the days whose total isn't that of the day before plus their net, where all three are stored.
 
     `days` are sorted.
     """
@@ -75,7 +76,7 @@ def breaks(days: Iterable[StoredDay]) -> tuple[Break, ...]:
 
 
 def differences(state: AccountState, found: Mapping[str, Days]) -> dict[str, Difference]:
-    """Where what counts as covered isn't what was `found`, by dataset; datasets that agree are left out."""
+    """Return, by dataset, where the covered days aren't those that were `found`; datasets that agree are left out."""
     compared = {
         name: Difference(lost=state.dataset(name).covered - days, unknown=_unknown(state.dataset(name), days))
         for name, days in found.items()
@@ -84,7 +85,7 @@ def differences(state: AccountState, found: Mapping[str, Days]) -> dict[str, Dif
 
 
 def _unknown(dataset: DatasetState, found: Days) -> Days:
-    """The days found and not covered, but for a few right before the oldest settled one.
+    """Return the days found and not covered, but for a few right before the oldest settled one.
 
     Windows reach back further than what is wanted, so a run that was killed may have left days that none wants.
     """
@@ -97,7 +98,7 @@ def _unknown(dataset: DatasetState, found: Days) -> Days:
 
 
 def mended(state: AccountState, found: Mapping[str, Days], since: date | None) -> AccountState:
-    """The state in which what was `found` is covered, and nothing else; all else that was known of the account stays.
+    """Return the state in which exactly the days `found` are covered; everything else that was known stays.
 
     Lost days stay wanted, though they be older than all that is left and than `since`, the account's own.
     """
@@ -110,7 +111,7 @@ def mended(state: AccountState, found: Mapping[str, Days], since: date | None) -
 
 
 def void_between(state: DatasetState, found: Days) -> Days:
-    """The void days that lie between stored ones."""
+    """Return the void days that lie between stored ones."""
     if found.oldest is None or found.newest is None:
         return NO_DAYS
     return (state.void & Days.between(found.oldest, found.newest)) - found
@@ -121,9 +122,9 @@ def _mended(known: DatasetState, found: Days) -> DatasetState:
 
 
 def _refreshed_to(known: DatasetState, found: Days) -> date | None:
-    """When the last days were last fetched again, as far as what was `found` can tell.
+    """Return the day to which the lookback is done, as far as the days `found` can tell.
 
-    An old dump ends with days that WeChat has revised since: the look-back has to begin there again.
+    An old dump ends with days that WeChat has revised since, so the lookback begins there again.
     """
     lost = known.covered - found
     if known.refreshed_to is None or not lost:

@@ -121,7 +121,7 @@ class Settling:
 
     @property
     def lacks_newest(self) -> bool:
-        """Whether the newest published day is missing.
+        """True where the newest published day is missing.
 
         Summary may leave it out where the total didn't move: then it isn't missing, though no zeros are stored yet.
         """
@@ -136,7 +136,7 @@ class Settling:
 
     @property
     def is_silent(self) -> bool:
-        """Whether the newest day was asked for, and no row came of the last `SILENT_DAYS` published days."""
+        """True where the newest day was asked for, and no row came of the last `SILENT_DAYS` published days."""
         if self.newest not in self._missing[CUMULATE]:
             return False
         last = Days.between(self.newest - ONE_DAY * (SILENT_DAYS - 1), self.newest)

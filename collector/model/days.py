@@ -136,7 +136,7 @@ class Days:
         return _day(self.bits.bit_length() - 1) if self.bits else None
 
     def windows(self, span_days: int) -> list[Window]:
-        """The fewest windows of `span_days` each that hold all these days, newest first.
+        """Return the fewest windows of `span_days` each that hold all these days, newest first.
 
         Each ends on a day of the set and reaches back its full span, over days that aren't in the set too,
         but not before `FIRST_DAY`.
@@ -168,7 +168,7 @@ def _run(begin: date, end: date) -> int:
 
 
 def _zeros(bits: int) -> int:
-    """How many zeros follow the last one of `bits`, which isn't 0."""
+    """Return how many zeros follow the last one of `bits`, which isn't 0."""
     return (bits & -bits).bit_length() - 1
 
 
@@ -176,17 +176,17 @@ NO_DAYS = Days()
 
 
 def beijing_day(now: datetime) -> date:
-    """The calendar day in Beijing at the instant `now`."""
+    """Return the calendar day in Beijing at the instant `now`."""
     return now.astimezone(BEIJING).date()
 
 
 def newest_published(now: datetime, published_at: time) -> date:
-    """The newest day that WeChat has published: Beijing's yesterday from `published_at` on, else the day before it."""
+    """Return the newest published day: Beijing's yesterday from `published_at` on, else the day before it."""
     local = now.astimezone(BEIJING)
     days_back = 1 if local.time() >= published_at else 2
     return local.date() - ONE_DAY * days_back
 
 
 def next_beijing_midnight(now: datetime) -> datetime:
-    """The instant, in UTC, at which the daily quotas of WeChat begin anew."""
+    """Return the instant, in UTC, at which WeChat's daily quotas begin anew."""
     return datetime.combine(beijing_day(now) + ONE_DAY, time(0), BEIJING).astimezone(UTC)

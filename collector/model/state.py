@@ -1,4 +1,4 @@
-"""What is known of an account between runs, and the days that a run hands to the writer."""
+"""The state of an account between runs, and the days that a run hands to the writer."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True)
 class DatasetState:
-    """What is known of one dataset of an account.
+    """State of one dataset of an account.
 
-    * `covered`: days whose figures are stored. `void`: days that WeChat has nothing for, found out for good.
-    * `empty`: days of age 6 or more that were answered without a row, by the Beijing day of that answer; a second
-      such answer on another Beijing day makes them void.
+    * `covered`: days whose figures are stored. `void`: days settled without figures.
+    * `empty`: days with one missing row at age 6 or more, by the Beijing day of that answer. A missing row on another
+      Beijing day makes them void.
     * `refreshed_to`: the newest published day when the last days were last fetched again, whole; `looked`: the days
       that have had their last look since then, while others of them still wait for it.
     * `not_before`: the instant (UTC) before which WeChat is not to be asked.
@@ -55,7 +55,7 @@ class DatasetState:
 
 @dataclass(frozen=True, slots=True)
 class Authorizer:
-    """What an account is that a third-party platform, `component`, found among those that authorised it."""
+    """An account that the third-party platform `component` found among those that authorised it."""
 
     component: str
     nick_name: str
@@ -64,11 +64,11 @@ class Authorizer:
 
 @dataclass(frozen=True, slots=True)
 class AccountState:
-    """What is known of one account, as the collection `accounts` holds it.
+    """State of one account, as the collection `accounts` holds it.
 
     `name` is the one that its stored documents bear. `born` is the day on which its history begins, if that was
-    found. `history_since` is the day to which a backfill was asked to reach. `authorizer` is what a platform that
-    discovers its accounts found out about this one.
+    found. `history_since` is the day to which a backfill was asked to reach. `authorizer` is set for an
+    account that a platform has discovered.
     """
 
     account: str
@@ -80,13 +80,8 @@ class AccountState:
     authorizer: Authorizer | None = None
 
     def dataset(self, name: str) -> DatasetState:
-        """What is known of a dataset; nothing of one that was never asked."""
+        """Return the state of a dataset; an empty one where it was never asked."""
         return self.datasets.get(name, _UNKNOWN)
-
-    def knowing(self, datasets: Mapping[str, DatasetState]) -> AccountState:
-        """The state with `datasets` in the place of what was known of them."""
-        known = {**self.datasets, **datasets}
-        return AccountState(self.account, self.name, self.tags, self.born, self.history_since, known, self.authorizer)
 
 
 _UNKNOWN = DatasetState()
@@ -100,7 +95,7 @@ NOTHING: Mapping[str, Fields] = MappingProxyType({})
 
 
 class Day(NamedTuple):
-    """What came for one account and day, ready to be stored: the fields of each dataset that had it.
+    """Figures of one account and day, ready to be stored: the fields of each dataset that had a row.
 
     `fields` maps a dataset's name to its fields, `fetched_at` is when the answers came (UTC). The fields of
     `inferred` give way to whatever is stored already. A tuple, since a run makes millions of them.
@@ -115,7 +110,7 @@ class Day(NamedTuple):
 
 
 class Update(NamedTuple):
-    """What the writer takes: days of one account, and the state that they justify once they are acknowledged."""
+    """Days of one account, and the state that they justify once they are acknowledged."""
 
     days: Sequence[Day]
     state: AccountState

@@ -1,4 +1,4 @@
-"""The way to WeChat as the settings have it: one session, sized for the workers, with what all accounts share."""
+"""Open the session with WeChat as the settings have it, sized for the workers."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class _Literals:
 
 
 def _connections(workers: int) -> int:
-    """How many connections the workers may have: four calls of data each and one for a token, as far as files allow.
+    """Return the number of connections: for each worker four data calls and one for a token, as far as files allow.
 
     Each connection is an open file. The soft limit is raised as far as the hard one lets it.
     """

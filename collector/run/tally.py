@@ -31,7 +31,7 @@ WAITS = ("quota", "daily_calls", "not_before", "ip_refused")
 """The kinds of notices that say why a dataset of an account isn't asked now."""
 
 SOUND = (Outcome.OK, Outcome.PENDING)
-"""How accounts come out that nothing kept from being asked."""
+"""The outcomes of accounts that were asked for all that was wanted."""
 
 
 class Tally:

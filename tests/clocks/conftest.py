@@ -33,6 +33,7 @@ def hosting(clock: FakeClock, database: Database, mongod: str, tmp_path: Path) -
         tick: timedelta = NO_TIME,
         account: Mapping[str, Any] | None = None,
         workers: int = 64,
+        check_clock: bool = True,
         **options: Any,
     ) -> AsyncIterator[Host]:
         host: Host
@@ -44,7 +45,9 @@ def hosting(clock: FakeClock, database: Database, mongod: str, tmp_path: Path) -
             settings = settings_of(sandbox, database, mongod, tmp_path, since=since, workers=workers)
             known = {"rate_limit": Rate(1000, 1), **(account or {})}
             accounts = tuple(replace(each, **known) for each in settings.accounts)
-            host = Host(replace(settings, accounts=accounts), database, sandbox, HostClock(clock), tick)
+            api = settings.api.model_copy(update={"check_clock": check_clock})
+            settings = replace(settings, accounts=accounts, api=api)
+            host = Host(settings, database, sandbox, HostClock(clock), tick)
             yield host
 
     return open_host

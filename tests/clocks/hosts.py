@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 
-import pytest
 from support import Documents, FakeClock, run, stored, truth
 
 from collector.config import Settings
@@ -16,7 +15,6 @@ from collector.model.days import FIRST_DAY, ONE_DAY, Days, Window
 from collector.model.results import RunResult
 from collector.runtime import Clock
 from collector.sandbox import Sandbox
-from collector.sandbox import api as sandbox_api
 from collector.sandbox.publication import newest_published
 from collector.store.database import Database
 from collector.store.state import load
@@ -34,17 +32,18 @@ class Leap:
 
 
 class HostClock(Clock):
-    """The host's clock, `off_by` so much from WeChat's."""
+    """The host's clock, `off_by` so much from WeChat's; its monotonic clock stood still while it was `asleep`."""
 
     def __init__(self, wechat: FakeClock) -> None:
         self.wechat = wechat
         self.off_by = NO_TIME
+        self.asleep = NO_TIME
 
     def now(self) -> datetime:
         return self.wechat.now() + self.off_by
 
     def monotonic(self) -> float:
-        return self.wechat.monotonic()
+        return self.wechat.monotonic() - self.asleep.total_seconds()
 
     async def sleep(self, delay_s: float) -> None:
         await self.wechat.sleep(delay_s)
@@ -69,6 +68,7 @@ class Host:
         wechat = self.clock.wechat
         leap = self.leaps.pop(len(self.sandbox.calls), Leap())
         self.clock.off_by += leap.by
+        self.clock.asleep += leap.asleep
         wechat.instant += self.tick + leap.asleep
         return wechat.instant
 
@@ -100,6 +100,10 @@ class Host:
     async def documents(self) -> Documents:
         return await stored(self.database)
 
+    async def states(self) -> list[dict[str, Any]]:
+        """Return the states of all accounts, as they are stored."""
+        return [state async for state in self.database["accounts"].find().sort("_id")]
+
     async def void(self, until: date) -> Days:
         """The days up to `until` that are void for any account and dataset."""
         states = (await load(self.database)).values()
@@ -120,16 +124,3 @@ def named(leap: timedelta) -> str:
 
 
 Hosting = Callable[..., AbstractAsyncContextManager[Host]]
-
-
-@contextmanager
-def answering_the_future() -> Iterator[None]:
-    """A WeChat that knows no 61501, and answers days of the future with nothing."""
-
-    def window(data: Mapping[str, str], yesterday: date) -> tuple[date, date]:
-        del yesterday
-        return date.fromisoformat(data["begin_date"]), date.fromisoformat(data["end_date"])
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sandbox_api, "_window", window)
-        yield
