@@ -10,6 +10,7 @@ from functools import partial
 
 import structlog
 
+from collector.commands.collect import target_of
 from collector.completeness.datasets import CUMULATE, DATASETS, Dataset, fold
 from collector.completeness.plan import SPAN_DAYS, waits
 from collector.config import Selection, Settings
@@ -19,6 +20,7 @@ from collector.errors import (
     ApiError,
     CallError,
     CallKind,
+    ClockError,
     ComponentError,
     HostError,
     Reaction,
@@ -26,7 +28,7 @@ from collector.errors import (
     UnwantedError,
 )
 from collector.model.accounts import Account
-from collector.model.days import ONE_DAY, Window, newest_published
+from collector.model.days import ONE_DAY, Window
 from collector.model.findings import AccountCheck, Checks, DatasetCheck, Verdict
 from collector.model.results import AccountResult, Failure, Notice, Outcome
 from collector.model.state import AccountState
@@ -54,12 +56,13 @@ async def check(settings: Settings, selection: Selection, *, clock: Clock, watch
     """Try each selected account with one call of each dataset, for the newest published day, within its limits.
 
     Platforms that discover accounts are asked for them; nothing of it is remembered. Raises `DatabaseError` when
-    MongoDB is out of reach, `UnreachableError` when WeChat is, and `UsageError` when no account is selected.
+    MongoDB is out of reach, `UnreachableError` when WeChat is, `ClockError` when this host's clock is wrong, and
+    `UsageError` when no account is selected.
     """
     clock = WechatClock(clock)
     async with open_database(settings.mongodb.uri, settings.mongodb.database) as database:
         states = await load(database)
-    tally, newest = Tally(watch or Watch()), newest_published(clock.now(), settings.run.published_at)
+    tally, newest = Tally(watch or Watch()), target_of(settings, clock).newest
     async with connect(settings, clock=clock, stop=Stop()) as access:
         tally.count(access.client)
         if any(each.discover for each in settings.components) and selection.reaches_beyond(settings.accounts):
@@ -96,6 +99,8 @@ class _Checking:
             trial = _Trial(account, self.newest, self.access)
             try:
                 await trial.run(self.states.get(account.appid) or AccountState(account.appid, account.name))
+            except ClockError:
+                raise  # everybody's, and nothing that this account could be blamed for
             except Exception as error:
                 log.exception("account.crashed", account=str(account))
                 trial.crash(error)

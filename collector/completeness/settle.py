@@ -159,12 +159,13 @@ class Settling:
         """Note what each answer proves about its own days, of which those `came` that have a row."""
         self._newest_covered = max([self._newest_covered, *(days.newest or FIRST_DAY for days in came.values())])
         today, newest = beijing_day(now), self._age_0
+        learnt = dict(self.state.datasets)
         for name, answer in answers.items():
             self._missing[name] |= asked[name] - came[name]
             known = answered(self.state.dataset(name), asked[name], came[name], today=today, newest=newest)
             lookback = self._lookback_done(name, answer, asked[name])
-            known = replace(known, last_success=now, last_error=None, **lookback)
-            self.state = replace(self.state, datasets={**self.state.datasets, name: known})
+            learnt[name] = replace(known, last_success=now, last_error=None, **lookback)
+        self.state = replace(self.state, datasets=learnt)
         if SUMMARY in came and (newest_row := came[SUMMARY].newest):
             self._newest_row = max(self._newest_row or FIRST_DAY, newest_row)
 

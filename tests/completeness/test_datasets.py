@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.completeness.datasets import DATASETS, MOST_USERS, QUIET, Folded, fold
+from collector.completeness.datasets import DATASETS, MAX_USERS, QUIET, Folded, fold
 from collector.errors import RowError
 from collector.model.days import FIRST_DAY, ONE_DAY, Window
 
@@ -124,7 +124,7 @@ def test_sources_are_sorted_and_unknown_ones_and_unknown_fields_kept() -> None:
 
 
 GOOD = {"ref_date": "2026-11-23", "user_source": 0, "new_user": 1, "cancel_user": 2, "cumulate_user": 3}
-BAD_COUNTS = [None, "3", 3.0, True, -1, MOST_USERS + 1, [3], {"n": 3}]
+BAD_COUNTS = [None, "3", 3.0, True, -1, MAX_USERS + 1, [3], {"n": 3}]
 BAD_DATES = [None, 20261123, "20261123", "2026-11-31", "2026-W48-1", "2026-11-23T00:00", "yesterday", "2026/11/23"]
 
 
@@ -170,7 +170,7 @@ def test_two_totals_for_a_day_fail_the_window_but_a_repeated_one_does_not() -> N
 
 @pytest.mark.parametrize("key", ["user_source", "new_user", "cancel_user"])
 def test_the_most_users_are_a_count_of_each_kind(key: str) -> None:
-    row = _source(0, 1, 2) | {key: MOST_USERS}
+    row = _source(0, 1, 2) | {key: MAX_USERS}
     assert fold(SUMMARY, [{"ref_date": "2026-11-23", **row}], WINDOW).days[DAY] == _summary(row)
 
 
