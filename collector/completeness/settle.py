@@ -170,9 +170,10 @@ class Settling:
         learnt = {}
         for name, answer in answers.items():
             self._missing[name] |= asked[name] - came[name]
-            known = answered(self.state.dataset(name), asked[name], came[name], today=today, newest=newest)
-            lookback = self._lookback_done(name, answer, asked[name])
-            learnt[name] = replace(known, last_success=now, last_error=None, **lookback)
+            others = {"last_success": now, "last_error": None, **self._lookback_done(name, answer, asked[name])}
+            learnt[name] = answered(
+                self.state.dataset(name), asked[name], came[name], today=today, newest=newest, **others
+            )
         self._learn(learnt)
         if SUMMARY in came and (newest_row := came[SUMMARY].newest):
             self._newest_row = max(self._newest_row or FIRST_DAY, newest_row)
