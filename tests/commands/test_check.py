@@ -23,7 +23,7 @@ from collector.commands.check import check
 from collector.config import Selection, Settings
 from collector.console import check as checked
 from collector.console.progress import Watch
-from collector.errors import DatabaseError, UnreachableError, UsageError
+from collector.errors import DatabaseError, UnreachableError, UsageError, WaitKind
 from collector.model.accounts import Component, FromCommand, FromComponent, Rate, Secret
 from collector.model.days import ONE_DAY, Days
 from collector.model.findings import AccountCheck, Checks, DatasetCheck, Verdict
@@ -317,7 +317,7 @@ async def test_an_account_that_wechat_has_ordered_to_wait_isnt_asked_and_is_a_no
             Outcome.OK,
             Verdict.NOT_ASKED,
             {SUMMARY: DatasetCheck(), CUMULATE: DatasetCheck()},
-            notices=(Notice(account.appid, account.name, "not_before", MIDNIGHT),),
+            notices=(Notice(account.appid, account.name, WaitKind.NOT_BEFORE, MIDNIGHT),),
         ),
     )
     assert checks.result.exit == 0
@@ -349,7 +349,7 @@ async def test_an_account_whose_daily_calls_are_used_up_isnt_asked_and_is_a_noti
         frugal = replace(settings, accounts=(replace(settings.accounts[0], daily_calls=4),))
         checks = await check(frugal, Selection(), clock=clock)
         assert sandbox.calls == []
-    assert checks.accounts[0].notices == (Notice(account.appid, account.name, "daily_calls", MIDNIGHT),)
+    assert checks.accounts[0].notices == (Notice(account.appid, account.name, WaitKind.DAILY_CALLS, MIDNIGHT),)
 
 
 async def test_the_last_of_the_daily_calls_isnt_repeated(
@@ -370,13 +370,13 @@ async def test_the_last_of_the_daily_calls_isnt_repeated(
 @pytest.mark.parametrize(
     ("errcode", "kind", "until"),
     [
-        (89506, "ip_refused", timedelta(hours=24)),
-        (89507, "ip_refused", timedelta(hours=1)),
-        (89503, "ip_unconfirmed", None),
+        (89506, WaitKind.IP_REFUSED, timedelta(hours=24)),
+        (89507, WaitKind.IP_REFUSED, timedelta(hours=1)),
+        (89503, WaitKind.IP_UNCONFIRMED, None),
     ],
 )
 async def test_an_ip_that_the_admin_has_refused_is_a_notice_and_nothing_more_is_asked(
-    clock: FakeClock, configured: Configured, errcode: int, kind: str, until: timedelta | None
+    clock: FakeClock, configured: Configured, errcode: int, kind: WaitKind, until: timedelta | None
 ) -> None:
     world = World(size=1)
     account = world.accounts[0]
@@ -394,7 +394,7 @@ async def test_a_quota_used_up_is_a_notice_of_its_dataset(clock: FakeClock, conf
         checks = await check(configured(sandbox), Selection(), clock=clock)
         assert _data_calls(sandbox) == {account.appid: 2}
     assert checks.accounts[0].datasets == dict.fromkeys((SUMMARY, CUMULATE), DatasetCheck(Verdict.NOT_ASKED, 0))
-    assert checks.accounts[0].notices == (Notice(account.appid, account.name, "quota", MIDNIGHT),)
+    assert checks.accounts[0].notices == (Notice(account.appid, account.name, WaitKind.QUOTA, MIDNIGHT),)
     assert checks.result.exit == 0
 
 
@@ -603,7 +603,7 @@ async def test_the_json_form_has_all_that_was_found_out(clock: FakeClock, config
         "errmsg": "invalid ip 203.0.113.7 ipv6 ::ffff:203.0.113.7, not in whitelist",
         "errcode": 40164,
         "rid": printed["failures"][0]["rid"],
-        "hint": "allow 203.0.113.7 in the account's console; WeChat takes 5 to 10 minutes to heed it",
+        "hint": "allow 203.0.113.7 in the account's console; that takes effect in 5 to 10 minutes",
         "windows": 0,
         "accounts": 1,
     }

@@ -26,6 +26,7 @@ from collector.completeness.settle import Settling
 from collector.config import Settings
 from collector.console.progress import Watch
 from collector.console.summary import as_json
+from collector.errors import WaitKind
 from collector.model.accounts import Rate, Secret, TokenKind
 from collector.model.days import ONE_DAY, Window
 from collector.model.results import AccountResult, Notice, Outcome
@@ -130,7 +131,7 @@ async def test_broken_accounts_fail_with_their_remedies_and_the_others_are_store
     async with _sandbox(clock, world, faults=faults) as sandbox:
         result = await run(configured(sandbox), clock)
     assert (result.exit, result.status, result.outcomes[Outcome.FAILED]) == (3, "partial", 4)
-    allow = "allow 203.0.113.7 in the account's console; WeChat takes 5 to 10 minutes to heed it"
+    allow = "allow 203.0.113.7 in the account's console; that takes effect in 5 to 10 minutes"
     assert {
         (failure.account, failure.dataset, failure.errcode, failure.hint, failure.windows)
         for failure in result.failures
@@ -233,7 +234,7 @@ async def test_a_quota_used_up_is_a_notice_until_the_next_beijing_day(
         result = await run(configured(sandbox, since=since), clock)
     account = world.accounts[0]
     midnight = clock.now().replace(hour=16, minute=0, second=0, microsecond=0)
-    assert result.notices == (Notice(account.appid, account.name, "quota", midnight),)
+    assert result.notices == (Notice(account.appid, account.name, WaitKind.QUOTA, midnight),)
     assert (result.exit, result.failures) == (0, ())
     assert await stored(database) == truth(world, Window(NEWEST - 13 * ONE_DAY, NEWEST))
 
@@ -263,13 +264,13 @@ async def test_too_many_slow_downs_leave_the_rest_to_the_next_run(
 @pytest.mark.parametrize(
     ("errcode", "kind", "wait"),
     [
-        (89506, "ip_refused", timedelta(hours=24)),
-        (89507, "ip_refused", timedelta(hours=1)),
-        (89503, "ip_unconfirmed", None),
+        (89506, WaitKind.IP_REFUSED, timedelta(hours=24)),
+        (89507, WaitKind.IP_REFUSED, timedelta(hours=1)),
+        (89503, WaitKind.IP_UNCONFIRMED, None),
     ],
 )
 async def test_an_ip_that_the_admin_has_to_allow_is_no_failure(
-    clock: FakeClock, configured: Callable[..., Settings], errcode: int, kind: str, wait: timedelta | None
+    clock: FakeClock, configured: Callable[..., Settings], errcode: int, kind: WaitKind, wait: timedelta | None
 ) -> None:
     world = World(size=1)
     async with _sandbox(clock, world, faults=Faults(broken_data={world.accounts[0].appid: errcode})) as sandbox:
@@ -281,13 +282,13 @@ async def test_an_ip_that_the_admin_has_to_allow_is_no_failure(
 @pytest.mark.parametrize(
     ("errcode", "kind", "wait"),
     [
-        (89506, "ip_refused", timedelta(hours=24)),
-        (89503, "ip_unconfirmed", None),
-        (45009, "quota", timedelta(hours=13)),
+        (89506, WaitKind.IP_REFUSED, timedelta(hours=24)),
+        (89503, WaitKind.IP_UNCONFIRMED, None),
+        (45009, WaitKind.QUOTA, timedelta(hours=13)),
     ],
 )
 async def test_a_token_call_that_has_to_wait_is_no_failure(
-    clock: FakeClock, configured: Callable[..., Settings], errcode: int, kind: str, wait: timedelta | None
+    clock: FakeClock, configured: Callable[..., Settings], errcode: int, kind: WaitKind, wait: timedelta | None
 ) -> None:
     world = World(size=1)
     account = world.accounts[0]

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.completeness.plan import Ask, Plan, Target, Wait, begins, plan
+from collector.errors import WaitKind
 from collector.model.accounts import Account, Rate, Secret
 from collector.model.days import FIRST_DAY, NO_DAYS, ONE_DAY, Days, Window
 from collector.model.results import Notice
@@ -135,9 +136,9 @@ def test_a_backfill_of_a_part_asks_that_part_beside_the_daily_job() -> None:
 @pytest.mark.parametrize(
     ("dataset", "wait"),
     [
-        (DatasetState(not_before=NOW + timedelta(seconds=1)), Wait("not_before", NOW + timedelta(seconds=1))),
-        (DatasetState(not_before=NOW + ONE_DAY), Wait("not_before", NOW + ONE_DAY)),
-        (DatasetState(calls_on=date(2026, 11, 24), calls=5), Wait("daily_calls", MIDNIGHT)),
+        (DatasetState(not_before=NOW + timedelta(seconds=1)), Wait(WaitKind.NOT_BEFORE, NOW + timedelta(seconds=1))),
+        (DatasetState(not_before=NOW + ONE_DAY), Wait(WaitKind.NOT_BEFORE, NOW + ONE_DAY)),
+        (DatasetState(calls_on=date(2026, 11, 24), calls=5), Wait(WaitKind.DAILY_CALLS, MIDNIGHT)),
     ],
 )
 def test_a_dataset_that_must_not_be_asked_now_is_left_out(dataset: DatasetState, wait: Wait) -> None:
@@ -181,16 +182,17 @@ def test_a_backfill_only_ever_extends_what_is_wanted() -> None:
 def test_history_that_waits_is_counted() -> None:
     state = replace(NEW, datasets=dict.fromkeys(BOTH, DatasetState(not_before=MIDNIGHT)))
     planned = _plan(state, since=date(2026, 10, 1), before=date(2026, 11, 17))
-    assert planned == Plan((), (), {}, dict.fromkeys(BOTH, Wait("not_before", MIDNIGHT)), 7)
+    assert planned == Plan((), (), {}, dict.fromkeys(BOTH, Wait(WaitKind.NOT_BEFORE, MIDNIGHT)), 7)
 
 
 def test_a_wait_of_both_datasets_is_one_notice_until_the_later_one_ends() -> None:
     early, late = DatasetState(not_before=NOW + timedelta(hours=1)), DatasetState(not_before=NOW + timedelta(hours=2))
     for summary, cumulate in ((early, late), (late, early)):
         planned = _plan(replace(NEW, datasets={SUMMARY: summary, CUMULATE: cumulate}))
-        assert planned.notices(ACCOUNT) == (Notice(ACCOUNT.appid, "a", "not_before", NOW + timedelta(hours=2)),)
-    kinds = [notice.kind for notice in Plan((), (), {}, {"a": Wait("x", NOW), "b": Wait("y", NOW)}).notices(ACCOUNT)]
-    assert kinds == ["x", "y"]
+        assert planned.notices(ACCOUNT) == (Notice(ACCOUNT.appid, "a", WaitKind.NOT_BEFORE, NOW + timedelta(hours=2)),)
+    waits = Wait(WaitKind.NOT_BEFORE, NOW), Wait(WaitKind.DAILY_CALLS, NOW)
+    kinds = [notice.kind for notice in Plan((), (), {}, dict(zip("ab", waits, strict=True))).notices(ACCOUNT)]
+    assert kinds == ["not_before", "daily_calls"]
 
 
 def test_when_the_newest_days_are_done_their_gaps_are_left_to_the_next_run() -> None:
