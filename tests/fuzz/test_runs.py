@@ -1,4 +1,4 @@
-"""Whole runs of several accounts, some of whose answers come from hell: the truth is stored of all the others."""
+"""Whole runs over accounts some of which get hostile answers: the truth is stored for all the others."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from fuzz.bodies import DAYS, Hell
+from fuzz.bodies import DAYS, HostileBodies
 from fuzz.hazards import HAZARDS
 from fuzz.oracle import figures_in, figures_of
 from fuzz.server import Asked, Saying, Server
@@ -37,7 +37,7 @@ def _body(rows: list[dict[str, Any]]) -> bytes:
 
 
 def _sound(asked: Asked) -> bytes:
-    """A day with followers for each day asked for, so that none is quiet."""
+    """Answer with followers on each day asked for, so that none is quiet."""
     first, last = (date.fromisoformat(asked.body[key]) for key in ("begin_date", "end_date"))
     days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
     if asked.path == SUMMARY:
@@ -46,7 +46,7 @@ def _sound(asked: Asked) -> bytes:
 
 
 def _wechat(answer: Answer) -> Server:
-    """A platform with a token for everybody; `answer` has what it says of data to an appid."""
+    """Make a WeChat with a token for everybody; `answer` gives the data of an appid."""
 
     def say(asked: Asked) -> Saying | bytes:
         if asked.path == "/cgi-bin/stable_token":
@@ -89,19 +89,19 @@ def _merged(before: Mapping[str, Any], bodies: Mapping[str, bytes]) -> dict[str,
 
 
 @pytest.mark.parametrize("path", [SUMMARY, CUMULATE])
-async def test_answers_from_hell_change_nothing_but_what_they_plainly_say(
+async def test_hostile_answers(
     path: str, clock: FakeClock, database: Database, configured: Callable[[str, int], Settings]
 ) -> None:
-    """A run stores the truth; another, on which each account gets a body of its own, adds what that says."""
+    """A run stores the truth; the next one, with a hostile body for each account, changes only what these contain."""
     size, dataset = 100, "user_summary" if path == SUMMARY else "user_cumulate"
     bodies: dict[str, bytes] = {}
     for number in range(1, size):
-        hell = Hell(Random(f"{path} {number}"))
-        bodies[_appid(number)] = hell.summary() if path == SUMMARY else hell.cumulate()
-    in_hell = False
+        hostile = HostileBodies(Random(f"{path} {number}"))
+        bodies[_appid(number)] = hostile.summary() if path == SUMMARY else hostile.cumulate()
+    is_hostile = False
 
     def answer(appid: str, asked: Asked) -> bytes:
-        return bodies[appid] if in_hell and asked.path == path and appid in bodies else _sound(asked)
+        return bodies[appid] if is_hostile and asked.path == path and appid in bodies else _sound(asked)
 
     server = _wechat(answer)
     async with server.serving() as address:
@@ -109,7 +109,7 @@ async def test_answers_from_hell_change_nothing_but_what_they_plainly_say(
         assert (await run(settings, clock)).exit == 0
         before = await _stored(database)
         await database["accounts"].delete_many({})  # so that all is asked anew, of the same days
-        in_hell = True
+        is_hostile = True
         result = await run(settings, clock)
     assert result.error is None
     assert not [failure for failure in result.failures if "the collector failed" in failure.errmsg]
@@ -120,7 +120,7 @@ async def test_answers_from_hell_change_nothing_but_what_they_plainly_say(
     }
 
 
-async def test_hostile_connections_of_some_accounts_leave_the_truth_of_the_others(
+async def test_hostile_connections(
     clock: FakeClock, database: Database, configured: Callable[[str, int], Settings]
 ) -> None:
     hazards = [hazard for hazard in HAZARDS.values() if hazard.error and not hazard.is_slow] + [HAZARDS["a slow body"]]
