@@ -6,7 +6,7 @@ import asyncio
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -17,14 +17,14 @@ import orjson
 import pytest
 from command import Ended, collector
 from structlog.testing import capture_logs
-from support import FakeClock, run, settings_of
+from support import Configured, FakeClock, run
 
 from collector.commands.check import check
 from collector.config import Selection, Settings
 from collector.console import check as checked
 from collector.console.progress import Watch
 from collector.errors import DatabaseError, UnreachableError, UsageError
-from collector.model.accounts import Component, FromCommand, FromComponent, Rate, Secret
+from collector.model.accounts import Component, FromCommand, FromComponent, Secret
 from collector.model.days import ONE_DAY, Days
 from collector.model.findings import AccountCheck, Checks, DatasetCheck, Verdict
 from collector.model.results import AccountResult, Failure, Notice, Outcome
@@ -39,19 +39,6 @@ SUMMARY, CUMULATE = "user_summary", "user_cumulate"
 DATA_PATHS = ("/datacube/getusersummary", "/datacube/getusercumulate")
 MIDNIGHT = datetime(2026, 11, 24, 16, tzinfo=UTC)
 """The end of the Beijing day on which the tests' clock stands."""
-
-Configured = Callable[..., Settings]
-
-
-@pytest.fixture
-def configured(database: Database, mongod: str, tmp_path: Path) -> Configured:
-    """Settings for a sandbox, with the test's own database, at a rate that doesn't hold the test up."""
-
-    def make(sandbox: Sandbox, **run: object) -> Settings:
-        settings = settings_of(sandbox, database, mongod, tmp_path, **run)  # type: ignore[arg-type] # run's own
-        return replace(settings, accounts=tuple(replace(each, rate_limit=Rate(1000, 1)) for each in settings.accounts))
-
-    return make
 
 
 def _sandbox(clock: FakeClock, world: World, **options: Any) -> Sandbox:

@@ -7,11 +7,10 @@ import resource
 import signal
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import date, timedelta
 from datetime import time as time_of_day
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -19,11 +18,10 @@ import pytest
 import structlog
 from aioresponses import aioresponses
 from pymongo.errors import AutoReconnect
-from support import FakeClock, run, settings_of, stored, truth
+from support import Configured, FakeClock, run, stored, truth
 
 from collector.commands import collect as collect_module
 from collector.completeness.settle import Settling
-from collector.config import Settings
 from collector.console.progress import Watch
 from collector.console.summary import as_json
 from collector.model.accounts import Rate, Secret, TokenKind
@@ -38,27 +36,13 @@ from collector.store.writer import Writer
 NEWEST = date(2026, 11, 23)
 LAST_WEEK = Window(NEWEST - 6 * ONE_DAY, NEWEST)
 SUMMARY, CUMULATE = "/datacube/getusersummary", "/datacube/getusercumulate"
-FAST = Rate(1000, 1)
-
-
-@pytest.fixture
-def configured(database: Database, mongod: str, tmp_path: Path) -> Callable[..., Settings]:
-    """Settings for a sandbox, storing into the test's own database, at a rate that doesn't hold the test up."""
-
-    def make(sandbox: Sandbox, *, rate: Rate = FAST, **options: Any) -> Settings:
-        settings = settings_of(sandbox, database, mongod, tmp_path, **options)
-        return replace(settings, accounts=tuple(replace(account, rate_limit=rate) for account in settings.accounts))
-
-    return make
 
 
 def _sandbox(clock: FakeClock, world: World, **options: Any) -> Sandbox:
     return Sandbox(world, clock=clock.now, **options)
 
 
-async def test_documents_are_the_truth(
-    clock: FakeClock, database: Database, configured: Callable[..., Settings]
-) -> None:
+async def test_documents_are_the_truth(clock: FakeClock, database: Database, configured: Configured) -> None:
     world = World(size=20)
     since = NEWEST - 89 * ONE_DAY
     async with _sandbox(clock, world) as sandbox:
@@ -71,9 +55,7 @@ async def test_documents_are_the_truth(
     assert result.days >= len(expected)  # quiet days are told apart with a neighbour, so some are written twice
 
 
-async def test_second_run_changes_nothing(
-    clock: FakeClock, database: Database, configured: Callable[..., Settings]
-) -> None:
+async def test_second_run_changes_nothing(clock: FakeClock, database: Database, configured: Configured) -> None:
     async with _sandbox(clock, World(size=5)) as sandbox:
         settings = configured(sandbox)
         await run(settings, clock)
@@ -82,9 +64,7 @@ async def test_second_run_changes_nothing(
     assert await stored(database) == before
 
 
-async def test_fetched_at_of_each_dataset(
-    clock: FakeClock, database: Database, configured: Callable[..., Settings]
-) -> None:
+async def test_fetched_at_of_each_dataset(clock: FakeClock, database: Database, configured: Configured) -> None:
     async with _sandbox(clock, World(size=3)) as sandbox:
         await run(configured(sandbox), clock)
     async for document in database[USER_DAILY].find():
@@ -99,9 +79,7 @@ async def test_fetched_at_of_each_dataset(
         }
 
 
-async def test_transient_faults_lose_nothing(
-    clock: FakeClock, database: Database, configured: Callable[..., Settings]
-) -> None:
+async def test_transient_faults_lose_nothing(clock: FakeClock, database: Database, configured: Configured) -> None:
     world = World(size=30)
     since = NEWEST - 27 * ONE_DAY
     faults = Faults(
@@ -121,9 +99,7 @@ async def test_transient_faults_lose_nothing(
     assert await stored(database) == truth(world, Window(since, NEWEST))
 
 
-async def test_broken_accounts_fail_alone(
-    clock: FakeClock, database: Database, configured: Callable[..., Settings]
-) -> None:
+async def test_broken_accounts_fail_alone(clock: FakeClock, database: Database, configured: Configured) -> None:
     """Broken accounts fail with their remedies, and the others are stored."""
     world = World(size=10)
     ip, secret, right, late_ip = (account.appid for account in world.accounts[:4])
@@ -159,7 +135,7 @@ async def test_broken_accounts_fail_alone(
     assert await stored(database) == truth(world, LAST_WEEK, without=(ip, secret, right, late_ip))
 
 
-async def test_no_account_through_fails_the_run(clock: FakeClock, configured: Callable[..., Settings]) -> None:
+async def test_no_account_through_fails_the_run(clock: FakeClock, configured: Configured) -> None:
     world = World(size=1)
     faults = Faults(broken={world.accounts[0].appid: 40125})
     async with _sandbox(clock, world, faults=faults) as sandbox:
@@ -180,7 +156,7 @@ async def test_no_account_through_fails_the_run(clock: FakeClock, configured: Ca
     ids=lambda faults: faults.rates[0][0],
 )
 async def test_failed_answers_store_nothing(
-    clock: FakeClock, database: Database, configured: Callable[..., Settings], faults: Faults
+    clock: FakeClock, database: Database, configured: Configured, faults: Faults
 ) -> None:
     """A failed answer stores nothing and overwrites nothing."""
     world = World(size=3)
@@ -194,9 +170,7 @@ async def test_failed_answers_store_nothing(
     assert await stored(database) == before
 
 
-async def test_unknown_errcode_fails_its_dataset(
-    clock: FakeClock, database: Database, configured: Callable[..., Settings]
-) -> None:
+async def test_unknown_errcode_fails_its_dataset(clock: FakeClock, database: Database, configured: Configured) -> None:
     """An unknown errcode fails its dataset without a retry."""
     world = World(size=2)
     strange = world.accounts[0].appid
@@ -207,7 +181,7 @@ async def test_unknown_errcode_fails_its_dataset(
     assert await stored(database) == truth(world, LAST_WEEK, without=[strange])
 
 
-async def test_late_day_is_pending(clock: FakeClock, database: Database, configured: Callable[..., Settings]) -> None:
+async def test_late_day_is_pending(clock: FakeClock, database: Database, configured: Configured) -> None:
     world = World(size=20)
     clock.instant = clock.instant.replace(hour=0, minute=30)  # 08:30 in Beijing
     async with _sandbox(clock, world, faults=Faults(late_yesterday=1.0)) as sandbox:
@@ -223,9 +197,7 @@ async def test_late_day_is_pending(clock: FakeClock, database: Database, configu
     assert await stored(database) == truth(world, LAST_WEEK)
 
 
-async def test_used_up_quota_is_a_notice(
-    clock: FakeClock, database: Database, configured: Callable[..., Settings]
-) -> None:
+async def test_used_up_quota_is_a_notice(clock: FakeClock, database: Database, configured: Configured) -> None:
     world = World(size=1)
     since = NEWEST - 27 * ONE_DAY
     async with _sandbox(clock, world, limits=Limits(daily=2)) as sandbox:
@@ -237,9 +209,7 @@ async def test_used_up_quota_is_a_notice(
     assert await stored(database) == truth(world, Window(NEWEST - 13 * ONE_DAY, NEWEST))
 
 
-async def test_minute_quota_slows_the_account(
-    clock: FakeClock, database: Database, configured: Callable[..., Settings]
-) -> None:
+async def test_minute_quota_slows_the_account(clock: FakeClock, database: Database, configured: Configured) -> None:
     """45011 slows the account down and loses nothing."""
     world = World(size=1)
     since = NEWEST - 48 * ONE_DAY
@@ -250,7 +220,7 @@ async def test_minute_quota_slows_the_account(
     assert await stored(database) == truth(world, Window(since, NEWEST))
 
 
-async def test_fourth_slow_down_ends_the_account(clock: FakeClock, configured: Callable[..., Settings]) -> None:
+async def test_fourth_slow_down_ends_the_account(clock: FakeClock, configured: Configured) -> None:
     """After too many 45011 the rest is left to the next run."""
     world = World(size=1)
     async with _sandbox(clock, world, limits=Limits(minute=0)) as sandbox:
@@ -268,7 +238,7 @@ async def test_fourth_slow_down_ends_the_account(clock: FakeClock, configured: C
     ],
 )
 async def test_ip_refused_by_the_admin_is_a_notice(
-    clock: FakeClock, configured: Callable[..., Settings], errcode: int, kind: str, wait: timedelta | None
+    clock: FakeClock, configured: Configured, errcode: int, kind: str, wait: timedelta | None
 ) -> None:
     world = World(size=1)
     async with _sandbox(clock, world, faults=Faults(broken_data={world.accounts[0].appid: errcode})) as sandbox:
@@ -286,7 +256,7 @@ async def test_ip_refused_by_the_admin_is_a_notice(
     ],
 )
 async def test_refused_token_call_waits(
-    clock: FakeClock, configured: Callable[..., Settings], errcode: int, kind: str, wait: timedelta | None
+    clock: FakeClock, configured: Configured, errcode: int, kind: str, wait: timedelta | None
 ) -> None:
     world = World(size=1)
     account = world.accounts[0]
@@ -302,7 +272,7 @@ async def test_refused_token_call_waits(
     assert (result.exit, result.failures, result.calls) == (75, (), 0)
 
 
-async def test_stop_before_the_token(clock: FakeClock, configured: Callable[..., Settings], stop: Stop) -> None:
+async def test_stop_before_the_token(clock: FakeClock, configured: Configured, stop: Stop) -> None:
     async with _sandbox(clock, World(size=1)) as sandbox:
         settings = configured(sandbox)
         stop.set(signal.SIGTERM)
@@ -312,7 +282,7 @@ async def test_stop_before_the_token(clock: FakeClock, configured: Callable[...,
 
 
 async def test_rows_outside_the_window_are_dropped(
-    clock: FakeClock, database: Database, configured: Callable[..., Settings]
+    clock: FakeClock, database: Database, configured: Configured
 ) -> None:
     world = World(size=1)
     appid = world.accounts[0].appid
@@ -329,7 +299,7 @@ async def test_rows_outside_the_window_are_dropped(
     assert (await stored(database)).keys() == {(appid, str(NEWEST))}
 
 
-async def test_stuck_token_is_forced(clock: FakeClock, database: Database, configured: Callable[..., Settings]) -> None:
+async def test_stuck_token_is_forced(clock: FakeClock, database: Database, configured: Configured) -> None:
     world = World(size=10)
     since = NEWEST - 20 * ONE_DAY
     async with _sandbox(clock, world, faults=Faults(seed=2, token_stuck=0.02)) as sandbox:
@@ -339,7 +309,7 @@ async def test_stuck_token_is_forced(clock: FakeClock, database: Database, confi
     assert await stored(database) == truth(world, Window(since, NEWEST))
 
 
-async def test_repeatedly_refused_token(clock: FakeClock, configured: Callable[..., Settings]) -> None:
+async def test_repeatedly_refused_token(clock: FakeClock, configured: Configured) -> None:
     """A token that is refused again and again fails the account with few token calls."""
     async with _sandbox(clock, World(size=1), faults=Faults(token_revoked=1.0)) as sandbox:
         result = await run(configured(sandbox), clock)
@@ -349,7 +319,7 @@ async def test_repeatedly_refused_token(clock: FakeClock, configured: Callable[.
     assert result.token_calls == 2
 
 
-async def test_classic_tokens(clock: FakeClock, database: Database, configured: Callable[..., Settings]) -> None:
+async def test_classic_tokens(clock: FakeClock, database: Database, configured: Configured) -> None:
     world = World(size=2)
     async with _sandbox(clock, world) as sandbox:
         settings = configured(sandbox)
@@ -359,10 +329,10 @@ async def test_classic_tokens(clock: FakeClock, database: Database, configured: 
     assert await stored(database) == truth(world, LAST_WEEK)
 
 
-async def test_no_account_exceeds_its_rate(clock: FakeClock, configured: Callable[..., Settings]) -> None:
+async def test_no_account_exceeds_its_rate(clock: FakeClock, configured: Configured) -> None:
     """200 accounts at 5 calls a second, as the server sees them; one more at a period's edge is jitter."""
     async with _sandbox(clock, World(size=200)) as sandbox:
-        settings = configured(sandbox, rate=Rate(5, 1), since=NEWEST - 34 * ONE_DAY, workers=200)
+        settings = configured(sandbox, account={"rate_limit": Rate(5, 1)}, since=NEWEST - 34 * ONE_DAY, workers=200)
         assert (await run(settings, clock)).exit == 0
         times: dict[str, list[float]] = defaultdict(list)
         for call in sandbox.calls:
@@ -376,7 +346,7 @@ def _most_within(seconds: float, times: Collection[float]) -> int:
     return max(sum(first <= other < first + seconds for other in times) for first in times)
 
 
-async def test_four_calls_in_flight(clock: FakeClock, configured: Callable[..., Settings]) -> None:
+async def test_four_calls_in_flight(clock: FakeClock, configured: Configured) -> None:
     """26 calls of 50 ms, four at once, take seven rounds; one at a time they would take 1.3 s."""
     async with _sandbox(clock, World(size=1), latency_s=0.05) as sandbox:
         settings = configured(sandbox, since=NEWEST - 90 * ONE_DAY)
@@ -386,7 +356,7 @@ async def test_four_calls_in_flight(clock: FakeClock, configured: Callable[..., 
     assert 7 * 0.05 <= taken < 26 * 0.05
 
 
-async def test_four_calls_in_flight_for_each_worker(clock: FakeClock, configured: Callable[..., Settings]) -> None:
+async def test_four_calls_in_flight_for_each_worker(clock: FakeClock, configured: Configured) -> None:
     async with _sandbox(clock, World(size=4), latency_s=0.05) as sandbox:
         await run(configured(sandbox, since=NEWEST - 90 * ONE_DAY, workers=2), clock)
         arrived = [call.arrived_s for call in sandbox.calls if call.path in (SUMMARY, CUMULATE)]
@@ -394,7 +364,7 @@ async def test_four_calls_in_flight_for_each_worker(clock: FakeClock, configured
 
 
 async def test_stop_drains_calls_in_flight(
-    clock: FakeClock, database: Database, configured: Callable[..., Settings], stop: Stop
+    clock: FakeClock, database: Database, configured: Configured, stop: Stop
 ) -> None:
     """A stop finishes and stores the calls in flight, and skips the rest."""
     world = World(size=30)
@@ -418,7 +388,7 @@ async def test_stop_drains_calls_in_flight(
 
 
 async def test_stop_between_two_datasets(
-    clock: FakeClock, database: Database, configured: Callable[..., Settings], stop: Stop
+    clock: FakeClock, database: Database, configured: Configured, stop: Stop
 ) -> None:
     """At one call a second the second of them still waits for its turn when the first arrives."""
 
@@ -430,7 +400,7 @@ async def test_stop_between_two_datasets(
     world = World(size=1, sparse=False)
     async with _sandbox(clock, world, latency_s=0.05) as sandbox, asyncio.TaskGroup() as group:
         group.create_task(stop_at_the_first(sandbox))
-        result = await run(configured(sandbox, rate=Rate(1, 1)), clock, stop)
+        result = await run(configured(sandbox, account={"rate_limit": Rate(1, 1)}), clock, stop)
     assert (result.exit, result.calls, result.days) == (143, 1, 7)
     expected = {key: document.copy() for key, document in truth(world, LAST_WEEK).items()}
     for document in expected.values():
@@ -439,7 +409,7 @@ async def test_stop_between_two_datasets(
 
 
 async def test_hanging_call_is_cut_off(
-    clock: FakeClock, configured: Callable[..., Settings], stop: Stop, monkeypatch: pytest.MonkeyPatch
+    clock: FakeClock, configured: Configured, stop: Stop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(collect_module, "DRAIN_S", 0.05)
     async with _sandbox(clock, World(size=3), faults=Faults(hang=1.0)) as sandbox:
@@ -451,7 +421,7 @@ async def test_hanging_call_is_cut_off(
     assert time.monotonic() - began < 5
 
 
-async def test_unreachable_wechat_ends_the_run(clock: FakeClock, configured: Callable[..., Settings]) -> None:
+async def test_unreachable_wechat_ends_the_run(clock: FakeClock, configured: Configured) -> None:
     async with _sandbox(clock, World(size=10_000)) as sandbox:
         settings = configured(sandbox)
     api = settings.api.model_copy(update={"hosts": ("http://127.0.0.1:1", "http://127.0.0.1:2")})
@@ -463,7 +433,7 @@ async def test_unreachable_wechat_ends_the_run(clock: FakeClock, configured: Cal
     assert result.calls == 0
 
 
-async def test_failover(clock: FakeClock, database: Database, configured: Callable[..., Settings]) -> None:
+async def test_failover(clock: FakeClock, database: Database, configured: Configured) -> None:
     world = World(size=5)
     async with _sandbox(clock, world) as sandbox:
         settings = configured(sandbox)
@@ -473,9 +443,7 @@ async def test_failover(clock: FakeClock, database: Database, configured: Callab
     assert await stored(database) == truth(world, LAST_WEEK)
 
 
-async def test_unreachable_database(
-    clock: FakeClock, configured: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_unreachable_database(clock: FakeClock, configured: Configured, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("collector.store.database.SELECTION_TIMEOUT_MS", 50)
     async with _sandbox(clock, World(size=2)) as sandbox:
         settings = configured(sandbox)
@@ -488,7 +456,7 @@ async def test_unreachable_database(
 
 
 async def test_crash_stops_one_account(
-    clock: FakeClock, database: Database, configured: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+    clock: FakeClock, database: Database, configured: Configured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = World(size=3)
     broken = world.accounts[1].appid
@@ -511,7 +479,7 @@ async def test_crash_stops_one_account(
 
 
 async def test_rejected_document_fails_its_account(
-    clock: FakeClock, database: Database, configured: Callable[..., Settings]
+    clock: FakeClock, database: Database, configured: Configured
 ) -> None:
     world = World(size=2)
     refused = world.accounts[0].appid
@@ -524,27 +492,27 @@ async def test_rejected_document_fails_its_account(
     assert await stored(database) == truth(world, LAST_WEEK, without=[refused])
 
 
-async def test_nothing_to_ask_makes_no_call(clock: FakeClock, configured: Callable[..., Settings]) -> None:
+async def test_nothing_to_ask_makes_no_call(clock: FakeClock, configured: Configured) -> None:
     async with _sandbox(clock, World(size=1)) as sandbox:
         result = await run(configured(sandbox, since=NEWEST + ONE_DAY), clock)
         assert sandbox.calls == []
     assert (result.exit, result.outcomes[Outcome.OK]) == (0, 1)
 
 
-async def test_refusal_stops_waiting_calls(clock: FakeClock, configured: Callable[..., Settings]) -> None:
+async def test_refusal_stops_waiting_calls(clock: FakeClock, configured: Configured) -> None:
     """The first refusal is known before the second call's turn comes: at 4 a second, answers take no time."""
     world = World(size=2)
     whole, summary = (account.appid for account in world.accounts)
     faults = Faults(broken_data={whole: 40164, summary: 48001})
     async with _sandbox(clock, world, faults=faults) as sandbox:
-        await run(configured(sandbox, rate=Rate(4, 1), since=NEWEST - 69 * ONE_DAY), clock)
+        await run(configured(sandbox, account={"rate_limit": Rate(4, 1)}, since=NEWEST - 69 * ONE_DAY), clock)
         calls = Counter((call.appid, call.path) for call in sandbox.calls if call.path in (SUMMARY, CUMULATE))
     assert sum(calls[whole, path] for path in (SUMMARY, CUMULATE)) == 1
     assert (calls[summary, SUMMARY], calls[summary, CUMULATE]) == (1, 1)
 
 
 async def test_published_at_and_lookback_are_settings(
-    clock: FakeClock, database: Database, configured: Callable[..., Settings]
+    clock: FakeClock, database: Database, configured: Configured
 ) -> None:
     world = World(size=1)
     async with _sandbox(clock, world) as sandbox:
@@ -553,9 +521,7 @@ async def test_published_at_and_lookback_are_settings(
     assert windows == {("2026-11-16", "2026-11-22"), ("2026-11-09", "2026-11-15")}
 
 
-async def test_newest_day_refused_with_61501(
-    clock: FakeClock, database: Database, configured: Callable[..., Settings]
-) -> None:
+async def test_newest_day_refused_with_61501(clock: FakeClock, database: Database, configured: Configured) -> None:
     """61501 on the newest day is asked again without it; elsewhere it fails. The sandbox's clock is behind ours."""
     world = World(size=1)
     async with Sandbox(world, clock=lambda: clock.now() - ONE_DAY) as sandbox:
@@ -568,9 +534,7 @@ async def test_newest_day_refused_with_61501(
     assert "check this host's clock" in result.failures[0].hint
 
 
-async def test_rejected_documents_fail_the_run(
-    clock: FakeClock, database: Database, configured: Callable[..., Settings]
-) -> None:
+async def test_rejected_documents_fail_the_run(clock: FakeClock, database: Database, configured: Configured) -> None:
     await database.create_collection(USER_DAILY, validator={"never": True})
     async with _sandbox(clock, World(size=3)) as sandbox:
         result = await run(configured(sandbox), clock)
@@ -578,7 +542,7 @@ async def test_rejected_documents_fail_the_run(
 
 
 async def test_unacknowledged_accounts_are_skipped(
-    clock: FakeClock, configured: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch, stop: Stop
+    clock: FakeClock, configured: Configured, monkeypatch: pytest.MonkeyPatch, stop: Stop
 ) -> None:
     async def failing(self: Writer, days: Any) -> Any:
         raise AutoReconnect("connection closed")
@@ -590,7 +554,7 @@ async def test_unacknowledged_accounts_are_skipped(
     assert "MongoDB can't be reached (connection closed)" in (result.error or "")
 
 
-async def test_odd_characters_in_an_errmsg(clock: FakeClock, configured: Callable[..., Settings]) -> None:
+async def test_odd_characters_in_an_errmsg(clock: FakeClock, configured: Configured) -> None:
     """Half characters and escapes in WeChat's text are replaced before they are printed."""
     with aioresponses() as web:
         web.post(
@@ -618,7 +582,7 @@ async def test_open_files_limit(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_dead_proxy_fails_its_accounts_alone(
-    clock: FakeClock, database: Database, configured: Callable[..., Settings]
+    clock: FakeClock, database: Database, configured: Configured
 ) -> None:
     async with Sandbox(World(size=8), clock=clock.now, latency_s=0.02) as sandbox:
         settings = configured(sandbox, workers=1)
@@ -633,9 +597,7 @@ async def test_dead_proxy_fails_its_accounts_alone(
     }
 
 
-async def test_failed_history_is_not_through(
-    clock: FakeClock, database: Database, configured: Callable[..., Settings]
-) -> None:
+async def test_failed_history_is_not_through(clock: FakeClock, database: Database, configured: Configured) -> None:
     """An account with nothing to ask that then fails in its history didn't get through."""
     async with Sandbox(World(size=1, sparse=False), clock=clock.now) as sandbox:
         settings = configured(sandbox)
