@@ -29,8 +29,8 @@ from collector.run.reactions import failure_of, is_unreachable, scope_of, wait_o
 from collector.runtime import first_of_group, in_step
 from collector.store.database import find_days
 from collector.store.writer import Writer
-from collector.wechat.api import MOST_IN_FLIGHT, AccountApi
-from collector.wechat.session import Access
+from collector.wechat.api import MAX_IN_FLIGHT, AccountApi
+from collector.wechat.session import Session
 
 log = structlog.get_logger()
 
@@ -39,7 +39,7 @@ log = structlog.get_logger()
 class Shared:
     """What all accounts of a run share."""
 
-    access: Access
+    access: Session
     writer: Writer
 
 
@@ -102,7 +102,7 @@ class AccountRun:
                 self._end(None, error)
 
     async def collect(self, api: AccountApi) -> AccountResult:
-        """Ask for every window, newest first, with up to `MOST_IN_FLIGHT` calls at once."""
+        """Ask for every window, newest first, with up to `MAX_IN_FLIGHT` calls at once."""
         for name, dataset in DATASETS.items():
             known = self._settling.state.dataset(name)
             api.budget.resume(dataset.path, known.calls_on, known.calls)
@@ -118,7 +118,7 @@ class AccountRun:
     async def _ask_all(self, api: AccountApi, asks: Sequence[Ask]) -> None:
         """Make all calls for these windows, in as many lanes as calls may be in flight, this task among them."""
         calls = self._calls(asks)
-        lanes = min(MOST_IN_FLIGHT, sum(len(ask.datasets) for ask in asks[:MOST_IN_FLIGHT]))
+        lanes = min(MAX_IN_FLIGHT, sum(len(ask.datasets) for ask in asks[:MAX_IN_FLIGHT]))
         async with asyncio.TaskGroup() as others:
             for _ in range(lanes - 1):
                 others.create_task(self._lane(api, calls))

@@ -20,7 +20,7 @@ from collector.store.database import FAILED_VALIDATION
 from collector.store.writer import Writer
 from collector.text import counted
 from collector.wechat.client import Client
-from collector.wechat.session import Access
+from collector.wechat.session import Session
 
 log = structlog.get_logger()
 
@@ -115,7 +115,7 @@ class Tally:
         """Note something worth knowing that is no failure."""
         self._notices[notice.account, notice.kind] = notice
 
-    def give_up_if_unreachable(self, access: Access, workers: int) -> None:
+    def give_up_if_unreachable(self, access: Session, workers: int) -> None:
         """Raise `UnreachableError` when no account had an answer, and twice as many as `workers` no connection."""
         enough = min(2 * workers, len(self.accounts))
         if not access.client.answered and self.unreachable >= enough:

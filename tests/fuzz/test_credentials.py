@@ -25,7 +25,7 @@ from collector.wechat.api import AccountApi
 from collector.wechat.client import Client, Route
 from collector.wechat.component import PAGE, ComponentApi
 from collector.wechat.external_tokens import LIFE_S, grant_in
-from collector.wechat.session import Access
+from collector.wechat.session import Session
 from collector.wechat.tokens import Grant
 
 TOKEN = {"access_token": "T", "component_access_token": "T", "authorizer_access_token": "T", "expires_in": 7200}
@@ -58,11 +58,11 @@ def platform() -> Platform:
 
 
 @pytest.fixture
-async def access(platform: Platform, stop: Stop, clock: FakeClock) -> AsyncIterator[Callable[[], Access]]:
+async def access(platform: Platform, stop: Stop, clock: FakeClock) -> AsyncIterator[Callable[[], Session]]:
     """What a run has; each is one of its own."""
     async with platform.server.serving() as address, Client.opened(timeout_s=5, connections=8, stop=stop) as client:
-        yield lambda: Access(
-            Route(client, [address], None, Secrets()), Secrets(), [COMPONENT], most_in_flight=4, clock=clock, stop=stop
+        yield lambda: Session(
+            Route(client, [address], None, Secrets()), Secrets(), [COMPONENT], max_in_flight=4, clock=clock, stop=stop
         )
 
 
@@ -93,7 +93,7 @@ def _is_usable(body: bytes, key: str) -> bool:
 
 @pytest.mark.parametrize(("call", "key"), KEYS.items())
 async def test_a_token_is_what_the_answer_plainly_gives(
-    call: str, key: str, platform: Platform, access: Callable[[], Access], account: Account
+    call: str, key: str, platform: Platform, access: Callable[[], Session], account: Account
 ) -> None:
     token = TokenKind.STABLE if call == "stable_token" else FromComponent("agency")
     seen: Counter[bool] = Counter()
@@ -119,7 +119,7 @@ async def test_a_token_is_what_the_answer_plainly_gives(
 
 @pytest.mark.parametrize("life", [10**12, 2**63])
 async def test_a_token_that_lives_for_ever_is_no_crash(
-    life: int, platform: Platform, access: Callable[[], Access], account: Account
+    life: int, platform: Platform, access: Callable[[], Session], account: Account
 ) -> None:
     platform.said = {"stable_token": orjson.dumps({"access_token": "T", "expires_in": life})}
     with pytest.raises(CallError):
@@ -127,14 +127,14 @@ async def test_a_token_that_lives_for_ever_is_no_crash(
 
 
 async def test_a_token_that_cant_be_sent_is_the_token_calls_trouble(
-    platform: Platform, access: Callable[[], Access], account: Account
+    platform: Platform, access: Callable[[], Session], account: Account
 ) -> None:
     platform.said = {"stable_token": rb'{"access_token": "\ud800", "expires_in": 7200}'}
     with pytest.raises(CallError):
         await AccountApi(account, access()).log_in()
 
 
-async def test_a_list_of_accounts_is_whole_or_no_list(platform: Platform, access: Callable[[], Access]) -> None:
+async def test_a_list_of_accounts_is_whole_or_no_list(platform: Platform, access: Callable[[], Session]) -> None:
     """Rows, totals and refresh tokens from hell: an error of ours, or texts by appid."""
     seen: Counter[bool] = Counter()
     for seed in range(200):
@@ -161,7 +161,7 @@ def _listed(hell: Hell, chance: Random) -> bytes:
 
 
 async def test_what_an_account_is_comes_with_a_name_or_not_at_all(
-    platform: Platform, access: Callable[[], Access]
+    platform: Platform, access: Callable[[], Session]
 ) -> None:
     for seed in range(200):
         chance = Random(seed)
@@ -179,7 +179,7 @@ async def test_what_an_account_is_comes_with_a_name_or_not_at_all(
 
 @pytest.mark.parametrize("what", ["list", "info"])
 async def test_a_credential_that_cant_be_sent_is_no_crash(
-    what: str, platform: Platform, access: Callable[[], Access], account: Account
+    what: str, platform: Platform, access: Callable[[], Session], account: Account
 ) -> None:
     odd_token = rb'{"authorizer_refresh_token": "\ud800"}'
     odd = LISTED.replace(b'"R"', rb'"\ud800"' if what == "list" else b"null")
@@ -191,7 +191,7 @@ async def test_a_credential_that_cant_be_sent_is_no_crash(
         await AccountApi(replace(account, token=FromComponent("agency")), access()).log_in()
 
 
-async def test_an_appid_that_cant_be_sent_is_no_crash(platform: Platform, access: Callable[[], Access]) -> None:
+async def test_an_appid_that_cant_be_sent_is_no_crash(platform: Platform, access: Callable[[], Session]) -> None:
     platform.said = {"api_get_authorizer_list": LISTED.replace(b"wx0123456789abcdef", rb"\ud800")}
     api = access().components["agency"]
     try:
@@ -222,7 +222,7 @@ async def test_a_list_without_an_end_is_given_up(stop: Stop, clock: FakeClock) -
 
 
 async def test_a_quota_is_a_whole_number_or_unknown(
-    platform: Platform, access: Callable[[], Access], account: Account
+    platform: Platform, access: Callable[[], Session], account: Account
 ) -> None:
     api = AccountApi(account, access())
     for seed in range(200):
@@ -244,7 +244,7 @@ async def test_a_quota_is_a_whole_number_or_unknown(
         assert left == (remain if is_whole(remain) else None), body
 
 
-async def test_a_truth_value_is_no_quota(platform: Platform, access: Callable[[], Access], account: Account) -> None:
+async def test_a_truth_value_is_no_quota(platform: Platform, access: Callable[[], Session], account: Account) -> None:
     platform.said = {"get": b'{"errcode": 0, "quota": {"remain": true}}'}
     assert await AccountApi(account, access()).quota_left("/datacube/getusersummary") is None
 
