@@ -1,14 +1,18 @@
-"""Waits that end at the stop signal, and the clock that they go by."""
+"""Clock, stop signal, values that are fetched once, circuit breakers."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
+from typing import Generic, TypeVar
 
-from collector.errors import StoppedError
+from collector.errors import CallError, CollectorError, StoppedError
+
+T = TypeVar("T")
+E = TypeVar("E", bound=CollectorError)
 
 
 class Clock:
@@ -126,3 +130,72 @@ def first_of_group() -> Iterator[None]:
         while isinstance(error, BaseExceptionGroup):
             error = error.exceptions[0]
         raise error from None
+
+
+class Once(Generic[T]):
+    """A value fetched by the first caller and shared by all: later callers get it, or a copy of its `CallError`.
+
+    A first caller that is cancelled, or fails otherwise, leaves the fetching to the next one.
+    """
+
+    _value: T
+
+    def __init__(self, fetch: Callable[[], Awaitable[T]]) -> None:
+        self._fetch = fetch
+        self._lock = asyncio.Lock()
+        self._has_value = False
+        self._error: CallError | None = None
+
+    async def get(self) -> T:
+        """Return the value. Raises the error of the fetching, as an exception object of the caller's own."""
+        async with self._lock:
+            if self._error:
+                raise self._error.copy()
+            if not self._has_value:
+                try:
+                    self._value = await self._fetch()
+                except CallError as error:
+                    # Raised to thousands of callers, one object would collect the frames of them all.
+                    self._error = error.copy()
+                    raise
+                self._has_value = True
+            return self._value
+
+
+MAX_FAILURES = 3
+"""Failures for one and the same reason before a circuit breaker opens."""
+
+
+class CircuitBreaker(Generic[E]):
+    """Circuit breaker of one server, program or platform: closed at first, open after `max_failures` failures.
+
+    Whoever would call asks `check` before, and notes the result with `failed` or `succeeded`. A success closes the
+    breaker. `error` is the failure noted last, or the one that opened it.
+    """
+
+    def __init__(self, max_failures: int = MAX_FAILURES) -> None:
+        self._max_failures = max_failures
+        self._failures = 0
+        self.error: E | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether calls would fail like those before, so that none should be made."""
+        return self._failures >= self._max_failures
+
+    def check(self) -> None:
+        """Raise a copy of the failure that opened the breaker, if it is open."""
+        if self.error and self.is_open:
+            raise self.error.copy()
+
+    def failed(self, error: E, *, at_once: bool = False) -> None:
+        """Note a failure; `at_once` opens the breaker whatever the number of failures."""
+        if self.is_open:
+            return  # calls that were in flight when it opened add nothing
+        self._failures = self._max_failures if at_once else self._failures + 1
+        self.error = error.copy()
+
+    def succeeded(self) -> None:
+        """Close the breaker."""
+        self._failures = 0
+        self.error = None

@@ -25,7 +25,7 @@ from collector.sandbox import Sandbox, World
 from collector.store import writer as writer_module
 from collector.store.database import Database
 from collector.store.writer import Writer
-from collector.wechat.api import MOST_IN_FLIGHT
+from collector.wechat.api import MAX_IN_FLIGHT
 
 NEWEST = date(2026, 11, 23)
 MANY = int(os.environ.get("COLLECTOR_OVERLOAD_ACCOUNTS", "1000"))
@@ -189,7 +189,7 @@ async def test_calls_stop_while_mongodb_stands_still_and_go_on_afterwards(
             halted = await _standing_still(lambda: len(sandbox.calls))
             assert not running.done()
         result = await running
-    assert halted - then <= 2 * (most_queued + 2 * workers * MOST_IN_FLIGHT)
+    assert halted - then <= 2 * (most_queued + 2 * workers * MAX_IN_FLIGHT)
     assert most_seen == most_queued
     assert (result.error, result.exit, result.failures, result.retries) == (None, 0, (), 0)
     assert result.calls == 2 * 60 * workers

@@ -1,11 +1,13 @@
 import asyncio
 import signal
+import traceback
+from collections.abc import Awaitable, Callable
 from datetime import UTC
 
 import pytest
 
-from collector.errors import StoppedError
-from collector.runtime import Clock, Stop
+from collector.errors import CallError, HostError, StoppedError
+from collector.runtime import MAX_FAILURES, CircuitBreaker, Clock, Once, Stop
 
 
 async def test_a_stop_ends_a_wait(stop: Stop) -> None:
@@ -55,3 +57,125 @@ async def test_the_real_clock_tells_utc_and_sleeps() -> None:
     await clock.sleep(0)
     assert before.tzinfo is UTC
     assert clock.now() >= before
+
+
+class Source:
+    """A value that takes a moment, or an error; it counts how often it is fetched."""
+
+    def __init__(self, *results: str | Exception) -> None:
+        self.results = list(results)
+        self.fetched = 0
+
+    async def fetch(self) -> str:
+        self.fetched += 1
+        await asyncio.sleep(0)
+        result = self.results.pop(0)
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+
+async def test_once_fetches_for_all() -> None:
+    source = Source("value")
+    once = Once(source.fetch)
+    assert await asyncio.gather(*(once.get() for _ in range(5))) == ["value"] * 5
+    assert await once.get() == "value"
+    assert source.fetched == 1
+
+
+async def test_once_raises_to_each_its_own() -> None:
+    """Every caller gets the same error as an object of its own, so that none can change it for another."""
+    trouble = HostError("no answer", hint="look")
+    trouble.is_common = False
+    source = Source(trouble)
+    once = Once(source.fetch)
+    failed = await asyncio.gather(*(once.get() for _ in range(5)), return_exceptions=True)
+    assert len({id(error) for error in failed}) == 5
+    assert [(type(error), str(error), vars(error)) for error in failed if isinstance(error, HostError)] == [
+        (HostError, "no answer", vars(trouble))
+    ] * 5
+    assert source.fetched == 1
+
+
+async def test_once_after_another_error() -> None:
+    """An error that says nothing about the value, such as a stop, leaves the fetching to the next caller."""
+    once = Once(Source(StoppedError(), "value").fetch)
+    with pytest.raises(StoppedError):
+        await once.get()
+    assert await once.get() == "value"
+
+
+async def test_once_after_a_cancelled_caller() -> None:
+    gate, fetched = asyncio.Event(), 0
+
+    async def fetch() -> str:
+        nonlocal fetched
+        fetched += 1
+        await gate.wait()
+        return "value"
+
+    once = Once(fetch)
+    first, second = asyncio.create_task(once.get()), asyncio.create_task(once.get())
+    await asyncio.sleep(0)
+    first.cancel()
+    gate.set()
+    assert await second == "value"
+    assert (first.cancelled(), fetched) == (True, 2)
+
+
+def test_breaker_opens_after_failures() -> None:
+    breaker = CircuitBreaker[CallError]()
+    for number in range(MAX_FAILURES):
+        assert not breaker.is_open
+        breaker.check()
+        breaker.failed(CallError(f"failure {number}"))
+    breaker.failed(CallError("one that was in flight"))
+    assert breaker.is_open
+    raised = []
+    for _ in range(2):
+        with pytest.raises(CallError, match=f"failure {MAX_FAILURES - 1}") as failed:
+            breaker.check()
+        raised.append(failed.value)
+    assert raised[0] is not raised[1]
+
+
+def test_breaker_closes_with_a_success() -> None:
+    breaker = CircuitBreaker[CallError](max_failures=2)
+    for _ in range(2):
+        breaker.failed(CallError("failure"))
+    breaker.succeeded()
+    assert (breaker.is_open, breaker.error) == (False, None)
+    breaker.failed(CallError("failure"))
+    assert not breaker.is_open
+
+
+def test_breaker_opens_at_once() -> None:
+    breaker = CircuitBreaker[CallError]()
+    breaker.failed(CallError("failure"), at_once=True)
+    assert breaker.is_open
+
+
+async def _failed(call: Callable[[], Awaitable[object]]) -> CallError:
+    with pytest.raises(CallError) as failed:
+        await call()
+    return failed.value
+
+
+def frames(error: BaseException) -> int:
+    return sum(1 for _ in traceback.walk_tb(error.__traceback__))
+
+
+async def test_traceback_of_a_shared_error_doesnt_grow() -> None:
+    """A platform or a token server that fails for thousands of accounts doesn't raise one object to them all."""
+    once, breaker = Once(Source(CallError("refused")).fetch), CircuitBreaker[CallError](1)
+    breaker.failed(CallError("refused"))
+
+    async def check() -> None:
+        breaker.check()
+
+    for call in (once.get, check):
+        await _failed(call)
+        second = frames(await _failed(call))
+        for _ in range(3_000):
+            last = await _failed(call)
+        assert frames(last) == second

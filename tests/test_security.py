@@ -39,7 +39,7 @@ from collector.store.database import Database, open_database
 from collector.store.local import local_mongod
 from collector.wechat.answers import Request
 from collector.wechat.client import Client, Route
-from collector.wechat.external_tokens import Outside
+from collector.wechat.external_tokens import External
 
 ROOT = Path(__file__).parents[1]
 NOW = datetime(2026, 11, 24, 2, 30, tzinfo=UTC)
@@ -48,7 +48,7 @@ ACCOUNT = "accounts: [{name: a, appid: wx0000000000000001, secret: s}]\n"
 TOKEN, SECRET, KEY = "TOKEN-7", "s3cret-7", "Bearer key-7"
 DATA = Request(CallKind.DATA, "POST", "/datacube/getusersummary", "list", {"access_token": TOKEN}, {"begin_date": "x"})
 FOR_A_TOKEN = Request(CallKind.TOKEN, "POST", "/cgi-bin/stable_token", "access_token", {}, {"secret": SECRET})
-REMEDY = "see who answers there; if that is right, let this host know the authority that signed its certificate"
+REMEDY = "see who answers there; if that is right, make this host trust the authority that signed its certificate"
 
 
 @pytest.fixture
@@ -127,7 +127,8 @@ async def test_untrusted_wechat(client: Client, tmp_path: Path, request_: Reques
                 await Route(client, [server.url], proxy, Secrets()).request(request_)
             assert str(failed.value) == f"{server.url} gave no answer (its certificate isn't trusted)"
             assert (
-                failed.value.hint == f"the certificate of {server.url} isn't trusted, so it was told nothing: {REMEDY}"
+                failed.value.hint
+                == f"the certificate of {server.url} isn't trusted, so nothing was sent to it: {REMEDY}"
             )
     assert (server.heard, len(tunnel.opened)) == (b"", 1)
 
@@ -163,7 +164,7 @@ async def test_untrusted_token_server(client: Client, tmp_path: Path) -> None:
     async with TlsServer(pem_file(tmp_path)).serving() as server:
         origin = FromUrl(Secret(f"{server.url}/path-7"), (("Authorization", Secret(KEY)),))
         with pytest.raises(CallError) as failed:
-            await Outside(origin, "wx1", client, Secrets()).grant()
+            await External(origin, "wx1", client, Secrets()).grant()
     assert failed.value.hint == (f"the server {server.url} gives no answer (its certificate isn't trusted): {REMEDY}")
     assert server.heard == b""
 
@@ -225,7 +226,7 @@ async def _probed(address: str, environ: Mapping[str, str]) -> str:
 async def test_environment_cannot_disable_checks(tmp_path: Path) -> None:
     """The environment can name an authority, and disable nothing."""
     pem = pem_file(tmp_path)
-    proxy = "http://127.0.0.1:1"  # the environment's proxies aren't heeded either
+    proxy = "http://127.0.0.1:1"  # the environment's proxies are ignored as well
     hostile = HOSTILE | {"https_proxy": proxy, "HTTPS_PROXY": proxy, "ALL_PROXY": proxy}
     trusted = hostile | {"SSL_CERT_FILE": str(pem)}
     async with TlsServer(pem, b'{"access_token": "T"}').serving() as server:
@@ -361,7 +362,7 @@ async def test_redirect_is_not_followed(client: Client, status: str) -> None:
                 with pytest.raises(CallError, match=f"HTTP {status[:3]} instead of an answer"):
                     await Route(client, [address], None, Secrets()).request(request)
             with pytest.raises(OriginError, match=f"answered HTTP {status[:3]}"):
-                await Outside(FromUrl(Secret(address), (("X", Secret(KEY)),)), "wx1", client, Secrets()).grant()
+                await External(FromUrl(Secret(address), (("X", Secret(KEY)),)), "wx1", client, Secrets()).grant()
     assert (len(server.asked), far.asked) == (3, [])
 
 

@@ -54,11 +54,11 @@ WHY = {
     12: "the file {folder}/gone can't be read (No such file or directory): correct the path, or let the collector's "
     "user read it",
     13: "everybody can read the secret in {folder}/open: run chmod o-r {folder}/open",
-    14: "the command {python} failed with exit code 3 (no such entry for ***): run it by hand to see why",
+    14: "the command {python} failed with exit code 3: run it by hand to see why",
     15: "the account isn't among those that authorised the platform agency: ask the client to authorise it",
     16: "the server {url} gave nothing: see that the value is there",
     17: "the server {url} gave HTML instead of JSON: see what it answers, and correct the address",
-    18: "the token that the server {url} gave has run out: see that it is renewed there",
+    18: "the token that the server {url} gave has expired: see that it is renewed there",
     19: "the server {url} gives no answer (timed out): see that it runs and can be reached from here",
     20: "the JSON that the server {url} gave has no `data.access_token`: correct `json` or `expires_json`",
     21: "the server {url} gives no answer (HTTP 500): see that it runs and can be reached from here",

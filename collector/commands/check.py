@@ -43,7 +43,7 @@ from collector.store.state import load
 from collector.text import counted
 from collector.wechat.api import AccountApi
 from collector.wechat.errcodes import refused_ip
-from collector.wechat.session import Access
+from collector.wechat.session import Session
 
 log = structlog.get_logger()
 
@@ -89,7 +89,7 @@ class _Checking:
 
     states: dict[str, AccountState]
     newest: date
-    access: Access
+    access: Session
     tally: Tally
     workers: int
     done: list[AccountCheck] = field(default_factory=list)
@@ -113,7 +113,7 @@ class _Checking:
 class _Trial:
     """Check of one account."""
 
-    def __init__(self, account: Account, newest: date, access: Access) -> None:
+    def __init__(self, account: Account, newest: date, access: Session) -> None:
         self._account = account
         self._window = Window(newest - ONE_DAY * (SPAN_DAYS - 1), newest)
         self._access = access

@@ -28,8 +28,8 @@ from collector.run.reactions import failure_of, is_unreachable, scope_of, wait_o
 from collector.runtime import first_of_group, let_others_catch_up
 from collector.store.database import find_days
 from collector.store.writer import Writer
-from collector.wechat.api import MOST_IN_FLIGHT, AccountApi
-from collector.wechat.session import Access
+from collector.wechat.api import MAX_IN_FLIGHT, AccountApi
+from collector.wechat.session import Session
 
 log = structlog.get_logger()
 
@@ -38,7 +38,7 @@ log = structlog.get_logger()
 class Shared:
     """The session with WeChat and the writer, which all accounts of a run share."""
 
-    access: Access
+    access: Session
     writer: Writer
 
 
@@ -116,7 +116,7 @@ class AccountRun:
     async def _ask_all(self) -> None:
         """Make all calls, in as many lanes as calls may be in flight; this task is one of them."""
         calls = self._calls()
-        lanes = min(MOST_IN_FLIGHT, self._planned.total())
+        lanes = min(MAX_IN_FLIGHT, self._planned.total())
         async with asyncio.TaskGroup() as others:
             for _ in range(lanes - 1):
                 others.create_task(self._lane(calls))

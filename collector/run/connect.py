@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 
 import structlog
 
 from collector.config import Settings
-from collector.model.accounts import FromUrl, Secret
 from collector.runtime import Stop, WechatClock
 from collector.secrets.reader import Secrets
-from collector.wechat.api import MOST_IN_FLIGHT
+from collector.wechat.api import MAX_IN_FLIGHT
 from collector.wechat.client import Client, Route
-from collector.wechat.session import Access
+from collector.wechat.session import Session
 
 log = structlog.get_logger()
 
@@ -27,34 +25,15 @@ OTHER_FILES = 100
 
 
 @asynccontextmanager
-async def connect(settings: Settings, *, clock: WechatClock, stop: Stop) -> AsyncIterator[Access]:
+async def connect(settings: Settings, *, clock: WechatClock, stop: Stop) -> AsyncIterator[Session]:
     """Open the session of one run; nothing is asked, and no secret is read, before it is needed."""
-    api, secrets = settings.api, Secrets(_Literals(settings))
+    api, secrets = settings.api, Secrets()
     connections = _connections(settings.run.workers)
     async with Client.opened(
         timeout_s=api.timeout, connections=connections, stop=stop, ipv4_only=api.ipv4_only
     ) as client:
         route = Route(client, api.hosts, api.proxy, secrets)
-        yield Access(route, secrets, settings.components, clock=clock, stop=stop)
-
-
-@dataclass(frozen=True, slots=True)
-class _Literals:
-    """The secrets that stand in the configuration itself; they are looked for when something is to be told."""
-
-    settings: Settings
-
-    def __iter__(self) -> Iterator[Secret]:
-        origins: list[object] = [self.settings.mongodb.uri, self.settings.api.proxy]
-        for component in self.settings.components:
-            origins += [component.access_token, component.secret, component.verify_ticket]
-        for account in self.settings.accounts:
-            origins += [account.secret, account.authorizer_refresh_token, account.proxy, account.token]
-        for origin in origins:
-            if isinstance(origin, FromUrl):
-                yield from (value for _, value in origin.headers if isinstance(value, Secret))
-            elif isinstance(origin, Secret):
-                yield origin
+        yield Session(route, secrets, settings.components, clock=clock, stop=stop)
 
 
 def _connections(workers: int) -> int:
@@ -62,7 +41,7 @@ def _connections(workers: int) -> int:
 
     Each connection is an open file. The soft limit is raised as far as the hard one lets it.
     """
-    wanted = workers * (MOST_IN_FLIGHT + 1)
+    wanted = workers * (MAX_IN_FLIGHT + 1)
     if sys.platform == "win32":
         return wanted
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -71,4 +50,4 @@ def _connections(workers: int) -> int:
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, wanted + OTHER_FILES), hard))
     if most < wanted + OTHER_FILES:
         log.warning("connections.limited", open_files=most, wanted=wanted + OTHER_FILES, remedy="raise ulimit -n")
-    return max(MOST_IN_FLIGHT, min(wanted, most - OTHER_FILES))
+    return max(MAX_IN_FLIGHT, min(wanted, most - OTHER_FILES))

@@ -1,6 +1,7 @@
-"""The accounts that authorised a third-party platform and stand in no file: found in its list, remembered in the state.
+"""Discovery of accounts that authorised a third-party platform and aren't configured.
 
-What an account is, WeChat is asked once: the state keeps it, so that later runs ask for new ones alone.
+They are found in the platform's list and remembered in the state. WeChat is asked once for an account's name and kind,
+so later runs ask only about new ones.
 """
 
 from __future__ import annotations
@@ -20,21 +21,18 @@ from collector.model.results import Failure, Notice
 from collector.model.state import AccountState, Authorizer
 from collector.run.reactions import wait_ordered_by
 from collector.run.tally import Tally
-from collector.runtime import Clock, first_of_group
+from collector.runtime import CircuitBreaker, Clock, first_of_group
 from collector.text import counted, printable
 from collector.wechat.component import ComponentApi, Listing
-from collector.wechat.session import Access
+from collector.wechat.session import Session
 
 log = structlog.get_logger()
 
-MOST_ASKED = 16
+MAX_LOOKUPS = 16
 """Calls about new accounts of one platform in flight at once."""
 
-MOST_MET = 3
-"""Troubles with calls about accounts, each after its retries, before no more are asked about in this run."""
-
-MOST_LETTERS = 80
-"""Of a nickname, so that a name has room for what makes it unique."""
+MAX_LETTERS = 80
+"""Letters of a nickname in a name, which leaves room for a suffix that makes it unique."""
 
 _ENDED_HINT = "the list of authorised accounts ended early, so new ones may be missing: run again"
 _EMPTY_HINT = (
@@ -45,9 +43,9 @@ _EMPTY_HINT = (
 
 @dataclass(frozen=True, slots=True)
 class Discovered:
-    """What the platforms' lists say now: all states, those of them that have changed, what failed, and what waits.
+    """Result of discovery: all states, those that changed, failures, and waits of platforms.
 
-    A failure of a platform counts no account: those that it fails tell by themselves.
+    A platform's failure counts no account: its accounts fail by themselves, each with its own failure.
     """
 
     states: Mapping[str, AccountState]
@@ -57,7 +55,7 @@ class Discovered:
 
 
 def known_accounts(settings: Settings, states: Mapping[str, AccountState]) -> tuple[Account, ...]:
-    """All accounts: those of the configuration, then the official accounts that its platforms have discovered."""
+    """Return all accounts: those of the configuration, then the official accounts that platforms have discovered."""
     configured = {account.appid for account in settings.accounts}
     found = {
         appid: state.authorizer
@@ -73,9 +71,9 @@ def known_accounts(settings: Settings, states: Mapping[str, AccountState]) -> tu
 
 
 def selected(selection: Selection, settings: Settings, found: Discovered) -> tuple[Account, ...]:
-    """The accounts that `selection` takes of all that are known by now.
+    """Return the known accounts that `selection` matches.
 
-    Nobody where none matches and a platform failed or waits, which may well have it; else that is a `UsageError`.
+    Raises `UsageError` when none does, unless a platform failed or waits, which may have the accounts.
     """
     accounts = known_accounts(settings, found.states)
     try:
@@ -99,14 +97,14 @@ def take_discovered(found: Discovered, selection: Selection, settings: Settings,
     return accounts
 
 
-async def discover(settings: Settings, states: Mapping[str, AccountState], access: Access) -> Discovered:
-    """Read the lists of the platforms that discover accounts, and ask what the new ones are.
+async def discover(settings: Settings, states: Mapping[str, AccountState], session: Session) -> Discovered:
+    """Read the lists of the platforms that discover accounts, and look up the new accounts.
 
-    An account that has left the list is forgotten as one of the platform's; its documents and state stay. A list
-    that can't be read, or ends early, takes nobody away. Raises `StoppedError` at a stop signal.
+    An account that is no longer in the list isn't collected any more; its documents and state stay. A list that
+    can't be read, or ends early, removes no account. Raises `StoppedError` at a stop signal.
     """
-    known, troubles = dict(states), _Troubles(access.clock)
-    apis = [access.components[component.name] for component in _discovering(settings)]
+    known, troubles = dict(states), _Troubles(session.clock)
+    apis = [session.components[component.name] for component in _discovering(settings)]
     with first_of_group():
         async with asyncio.TaskGroup() as reading:
             tasks = {api: reading.create_task(_listing(api, troubles)) for api in apis}
@@ -126,14 +124,14 @@ async def discover(settings: Settings, states: Mapping[str, AccountState], acces
 
 @dataclass(frozen=True, slots=True)
 class _Troubles:
-    """What kept accounts from being known."""
+    """Failures and waits that kept accounts from being discovered."""
 
     clock: Clock
     failures: list[Failure] = field(default_factory=list)
     notices: list[Notice] = field(default_factory=list)
 
     def of_platform(self, component: Component, error: CallError, *, unasked: int = 0) -> None:
-        """Note what befell a platform: a failure that counts no account, or a wait."""
+        """Note a platform's failure, which counts no account, or its wait."""
         if wait := wait_ordered_by(error, self.clock.now()):
             self.notices.append(Notice(component.appid, component.name, *wait))
         else:
@@ -141,7 +139,7 @@ class _Troubles:
             self.fail(component.appid, component.name, error, errmsg=error.errmsg + more, accounts=0)
 
     def fail(self, appid: str, name: str, error: CallError, *, errmsg: str, accounts: int) -> None:
-        """Note a failure that counts as many accounts."""
+        """Note a failure that counts for `accounts` accounts."""
         failure = Failure(appid, name, None, errmsg, error.errcode, error.rid, error.hint, accounts=accounts)
         self.failures.append(failure)
 
@@ -165,61 +163,62 @@ def _is_wanted(about: Authorizer, component: Component, appid: str) -> bool:
 async def _learn(
     api: ComponentApi, listed: Mapping[str, AbstractSet[str]], known: dict[str, AccountState], troubles: _Troubles
 ) -> None:
-    """Enter in `known` what each account of the list is; WeChat is asked about those alone that were never seen.
+    """Add the accounts of a platform's list to `known`; WeChat is asked only about those never seen before.
 
-    `listed` are the accounts that each platform has now. One that is remembered of a platform which hasn't got it any
-    more, be it that this bears a new name or failed, goes over to the one that lists it.
+    `listed` are the accounts of each platform now.
     """
-    component, strangers = api.component, []
+    component, unknown = api.component, []
     for appid in sorted(listed[component.name]):
         about = known[appid].authorizer if appid in known else None
         if about is None:
-            strangers.append(appid)
+            unknown.append(appid)
         elif appid not in listed.get(about.component, ()):
+            # Its platform was renamed, or has lost the account, or failed: the platform that lists it takes it over.
             known[appid] = replace(known[appid], authorizer=replace(about, component=component.name))
-    asking = _Asking(api, iter(strangers), known, troubles)
+    lookup = _Lookup(api, iter(unknown), known, troubles)
     with first_of_group():
         async with asyncio.TaskGroup() as lanes:
-            for _ in range(MOST_ASKED):
-                lanes.create_task(asking.lane())
-    if asking.met:
-        unasked = sum(1 for appid in strangers if appid not in known or not known[appid].authorizer)
-        troubles.of_platform(component, asking.met[-1], unasked=unasked)
+            for _ in range(MAX_LOOKUPS):
+                lanes.create_task(lookup.lane())
+    if lookup.breaker.error:
+        unasked = sum(1 for appid in unknown if appid not in known or not known[appid].authorizer)
+        troubles.of_platform(component, lookup.breaker.error, unasked=unasked)
 
 
 @dataclass(slots=True)
-class _Asking:
-    """Asks what accounts are, several at once, until troubles that aren't an account's own have become too many."""
+class _Lookup:
+    """Lookup of accounts, several at once, until the platform's circuit breaker opens."""
 
     api: ComponentApi
-    strangers: Iterator[str]
+    appids: Iterator[str]
     known: dict[str, AccountState]
     troubles: _Troubles
-    met: list[CallError] = field(default_factory=list)
+    breaker: CircuitBreaker[CallError] = field(default_factory=CircuitBreaker)
 
     async def lane(self) -> None:
-        """Ask about one account after the other."""
-        for appid in self.strangers:
-            if len(self.met) >= MOST_MET or any(error.reaction is not Reaction.RETRY for error in self.met):
+        """Look up one account after the other."""
+        for appid in self.appids:
+            if self.breaker.is_open:
                 return
             try:
                 about = await self.api.authorizer(appid)
             except CallError as error:
-                self._meet(appid, error)
+                self._note(appid, error)
             else:
                 about = replace(about, nick_name=_readable(about))
                 state = self.known.get(appid) or AccountState(appid, about.nick_name or appid)
                 self.known[appid] = replace(state, authorizer=about)
 
-    def _meet(self, appid: str, error: CallError) -> None:
+    def _note(self, appid: str, error: CallError) -> None:
         if error.reaction.value.is_shared:
-            self.met.append(error)
+            # Retries were of no use, so the next account may still get through; after a wait or a stale token none can.
+            self.breaker.failed(error, at_once=error.reaction is not Reaction.RETRY)
         else:
             self.troubles.fail(appid, appid, error, errmsg=error.errmsg, accounts=1)
 
 
 def _forget(component: Component, listing: Listing, known: dict[str, AccountState], troubles: _Troubles) -> None:
-    """Take those who have left the list out of the platform's accounts, if the list can be trusted."""
+    """Forget the platform's accounts that are no longer in its list, if the list can be trusted."""
     remembered = [
         appid for appid, state in known.items() if state.authorizer and state.authorizer.component == component.name
     ]
@@ -236,9 +235,9 @@ def _forget(component: Component, listing: Listing, known: dict[str, AccountStat
 
 
 def _unique_names(found: Mapping[str, Authorizer], before: Mapping[str, str], taken: Iterable[str]) -> dict[str, str]:
-    """A name for each account: its nickname; with the end of the appid, or the appid alone, where others have it.
+    """Return a name for each account: its nickname, with the end of the appid, or the appid alone, if it is taken.
 
-    Who had the nickname for a name `before` keeps it.
+    An account whose name was its nickname `before` keeps it.
     """
     nicks = {appid: _readable(about) for appid, about in found.items()}
     owners = {appid: appid for appid in found} | dict.fromkeys(taken, "")
@@ -249,7 +248,7 @@ def _unique_names(found: Mapping[str, Authorizer], before: Mapping[str, str], ta
 
 
 def _names(appid: str, nick: str) -> Iterator[str]:
-    """The names that an account may have, the best first."""
+    """Yield the names that an account may have, the best first."""
     if nick:
         yield nick
         yield f"{nick} ({appid[-4:]})"
@@ -258,4 +257,4 @@ def _names(appid: str, nick: str) -> Iterator[str]:
 
 
 def _readable(about: Authorizer) -> str:
-    return printable(about.nick_name, MOST_LETTERS).strip()
+    return printable(about.nick_name, MAX_LETTERS).strip()

@@ -19,7 +19,7 @@ from collector.store.database import FAILED_VALIDATION
 from collector.store.writer import Writer
 from collector.text import counted
 from collector.wechat.client import Client
-from collector.wechat.session import Access
+from collector.wechat.session import Session
 
 log = structlog.get_logger()
 
@@ -122,7 +122,7 @@ class Tally:
         """Note a wait, which is no failure."""
         self._notices[notice.account, notice.kind] = notice
 
-    def give_up_if_unreachable(self, access: Access, workers: int) -> None:
+    def give_up_if_unreachable(self, access: Session, workers: int) -> None:
         """Raise `UnreachableError` when no account had an answer, and twice as many as `workers` no connection."""
         enough = min(2 * workers, len(self._names))
         if not access.client.answered and self._unreachable >= enough:

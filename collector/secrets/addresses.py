@@ -1,9 +1,12 @@
-"""What an address gives away: whether it leads off this machine, and whether its MongoDB is checked. Pure."""
+"""URLs that may hold secrets: the part that may be shown, their form, and the risks of their options."""
 
 from __future__ import annotations
 
 from ipaddress import ip_address
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from collector.errors import OriginError
+from collector.model.accounts import Secret
 
 _UNCHECKED = {
     "tlsinsecure": "tlsInsecure",
@@ -23,10 +26,28 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def mongodb_risk(uri: str) -> str | None:
-    """What a MongoDB's address gives up of TLS on its way over a network, in words; None where it is nothing.
+def server_of(url: Secret) -> str:
+    """Return scheme, host and port of a URL, which may be shown; the rest may hold secrets."""
+    parts = urlsplit(url.get_secret_value())
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
-    That a `mongodb://` says nothing of TLS is its usual form, and nothing that it gives up.
+
+def proxy_url(proxy: Secret) -> str:
+    """Return the URL of a proxy as aiohttp takes it. Raises `OriginError` when it isn't one."""
+    address = proxy.get_secret_value()
+    try:
+        parts = urlsplit(address)
+        if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0:
+            return address
+    except ValueError:
+        pass
+    raise OriginError("the proxy isn't an address of the right form", "write it as http://USER:PASSWORD@HOST:3128")
+
+
+def mongodb_risk(uri: str) -> str | None:
+    """Return in words what a MongoDB URI gives up of TLS on its way over a network; None where it is nothing.
+
+    A `mongodb://` without a word about TLS has its usual form, and gives up nothing.
     """
     scheme, _, rest = uri.partition("://")
     places, _, options = rest.partition("?")
@@ -46,7 +67,7 @@ def mongodb_risk(uri: str) -> str | None:
 
 
 def _is_here(place: str) -> bool:
-    """Whether one of the places of a MongoDB is a socket of this machine or a port of it."""
+    """Whether one of the hosts in a MongoDB URI is a socket or a port of this machine."""
     host = unquote(place)
     name, _, port = host.rpartition(":")
     return host.startswith("/") or is_loopback(name if name and port.isdecimal() else host)

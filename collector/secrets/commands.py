@@ -1,4 +1,4 @@
-"""Commands that print what the collector needs: no shell, a time-out, bounded output, and nothing left running.
+"""Helper commands that print secrets and tokens: no shell, a time-out, bounded output, no process left running.
 
 Each runs in a process session of its own, so that it can be ended with all that it started.
 """
@@ -13,74 +13,69 @@ from contextlib import suppress
 from collector.errors import OriginError, SlowCommandError
 
 COMMAND_S = 30
-"""Seconds that a command gets to print what it is asked for."""
+"""Seconds that a command may take."""
 
 REAP_S = 5
-"""Seconds that a killed command gets to be gone; one that may not be killed is left to itself."""
+"""Seconds to wait for a killed command to end; one that can't be killed is left alone."""
 
 PIPES_S = 1
-"""Seconds that output may still come after a command has ended: something that it left behind may hold it open."""
+"""Seconds to wait for more output after a command has ended: a process that it left behind may hold the pipe open."""
 
-MOST_BYTES = 64 * 1024
-"""The most that is read of a command; no secret and no token comes near."""
+MAX_BYTES = 64 * 1024
+"""The largest secret that is read, from a command or a file."""
 
-_STDERR = 2
 _running: set[int] = set()
-"""The process groups at work, for the signal that ends the collector at once."""
+"""Process groups of running commands, for the signal that ends the collector at once."""
 
 
 def kill_all() -> None:
-    """End all commands at work; for a process that is about to end itself."""
+    """Kill all running commands, before the process ends itself."""
     for group in _running:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(group, signal.SIGKILL)
 
 
 class Printed(asyncio.SubprocessProtocol):
-    """What a command prints, as much of it as counts: the beginning of its output, the end of its stderr.
+    """Output of a command, no more than one byte over `MAX_BYTES`.
 
     asyncio's streams can't be used: once nobody reads them any more, waiting for the process never ends.
     """
 
     def __init__(self) -> None:
         self.output = bytearray()
-        self.errors = bytearray()
         self.gone = asyncio.Event()
         self.whole = False
         self.done = asyncio.Event()
-        """Set when all was printed and the command has ended, which is `whole`, or when it printed too much."""
+        """Set when the command has ended with its output complete (`whole`), or when it printed too much."""
 
     @property
     def is_too_long(self) -> bool:
-        """Whether there was more output than any value has."""
-        return len(self.output) > MOST_BYTES
+        """Whether the output is larger than any secret."""
+        return len(self.output) > MAX_BYTES
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
-        """Keep what counts."""
-        if fd == _STDERR:
-            self.errors += data
-            del self.errors[:-MOST_BYTES]
-        else:
-            self.output += data[: MOST_BYTES + 1 - len(self.output)]
-            if len(self.output) > MOST_BYTES:
-                self.done.set()
+        """Keep output up to the limit."""
+        del fd
+        self.output += data[: MAX_BYTES + 1 - len(self.output)]
+        if self.is_too_long:
+            self.done.set()
 
     def process_exited(self) -> None:
-        """Note that the process is gone; others may still hold its output open, for `PIPES_S` seconds."""
+        """Note that the process has ended, and wait `PIPES_S` seconds for others that hold its output open."""
         self.gone.set()
         asyncio.get_running_loop().call_later(PIPES_S, self.connection_lost, None)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Note that the process is gone, and its output at its end."""
+        """Note that the process has ended and its output is complete."""
         del exc
         self.whole = True
         self.done.set()
 
 
 async def run(argv: tuple[str, ...], name: str) -> tuple[Printed, int]:
-    """What a command prints, and its exit code. A command that is given up ends with all that it started.
+    """Return a command's output and exit code. A command that takes too long is ended with all that it started.
 
-    Raises `OriginError` when it can't be started, `SlowCommandError` when it takes too long; errors tell its `name`.
+    Raises `OriginError` when it can't be started, `SlowCommandError` when it takes too long, both with its `name`.
     """
     try:
         process, printed = await _start(argv)
@@ -102,10 +97,11 @@ async def run(argv: tuple[str, ...], name: str) -> tuple[Printed, int]:
 
 
 async def _start(argv: tuple[str, ...]) -> tuple[asyncio.SubprocessTransport, Printed]:
+    # Stderr may hold secrets and belongs in no message, so nothing of it is read.
     pipe, null = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
     starting = asyncio.ensure_future(
         asyncio.get_running_loop().subprocess_exec(
-            Printed, *argv, stdin=null, stdout=pipe, stderr=pipe, start_new_session=True
+            Printed, *argv, stdin=null, stdout=pipe, stderr=null, start_new_session=True
         )
     )
     try:
@@ -117,7 +113,7 @@ async def _start(argv: tuple[str, ...]) -> tuple[asyncio.SubprocessTransport, Pr
 
 
 async def _end(process: asyncio.SubprocessTransport, printed: Printed) -> None:
-    """Kill the command with all that it started, unless it has ended by itself, and let go of its output."""
+    """Kill the command with all that it started, unless it has ended by itself, and close its output."""
     with suppress(ProcessLookupError, PermissionError, TimeoutError):
         try:
             if not printed.whole:

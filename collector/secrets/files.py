@@ -1,4 +1,4 @@
-"""Files and folders that their owner alone can open, whatever the umask."""
+"""Private files and folders: only their owner can open them, whatever the umask."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 def private_folder(path: Path) -> None:
     """Make a folder, and those above it that are missing, with mode 0700. Raises `OSError`."""
-    for folder in reversed(path.parents):  # `parents=True` heeds no mode
+    for folder in reversed(path.parents):  # `parents=True` ignores the mode
         if not folder.exists():
             folder.mkdir(mode=0o700, exist_ok=True)
     path.mkdir(mode=0o700, exist_ok=True)

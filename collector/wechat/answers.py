@@ -1,4 +1,4 @@
-"""What an HTTP body says: the JSON object of an answer, or the error that it amounts to. Pure."""
+"""HTTP bodies: the JSON object of an answer, or the error that it amounts to."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any, Final, NoReturn, TypeGuard
 
 import orjson
@@ -14,19 +16,23 @@ from collector.errors import CallKind, TransientError
 from collector.text import printable
 from collector.wechat.errcodes import api_error
 
-MOST_ERRCODE = 10**9
+MAX_ERRCODE = 10**9
 """WeChat's errcodes have up to seven digits; more than nine are no errcode."""
 
 _DIGITS = re.compile("-?[0-9]{1,10}")
 _SECRET_KEYS = (
-    *("access_token", "secret", "component_access_token", "component_appsecret"),
-    *("component_verify_ticket", "authorizer_refresh_token"),
+    "access_token",
+    "secret",
+    "component_access_token",
+    "component_appsecret",
+    "component_verify_ticket",
+    "authorizer_refresh_token",
 )
 
 
-@dataclass(slots=True)  # and not frozen, as `model` says of what is made for each call
+@dataclass(slots=True)  # not frozen: one is made for each call, and a frozen one costs more
 class Request:
-    """One call: what kind, where, with what, and the key that its answer must have."""
+    """One call: its kind, path, query and body, and the key that its answer must have."""
 
     kind: Final[CallKind]
     method: Final[str]
@@ -37,7 +43,7 @@ class Request:
 
 
 def answer_in(body: bytes, request: Request) -> dict[str, Any]:
-    """The body as an object, if it is an answer: errcode 0 or none, and the expected key.
+    """Return the body as an object, if it is an answer: errcode 0 or none, and the expected key.
 
     Raises `ApiError` for an errcode other than 0, and `TransientError` for what is no answer at all.
     """
@@ -56,7 +62,7 @@ def answer_in(body: bytes, request: Request) -> dict[str, Any]:
 
 
 def parsed(body: bytes) -> object:
-    """The JSON value of `body`, or None; control characters inside strings are tolerated, as WeChat sends them."""
+    """Return the JSON value of `body`, or None; WeChat sends control characters inside strings."""
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError:
@@ -72,18 +78,18 @@ def _no_number(name: str) -> NoReturn:
 
 
 def _errcode(answer: Mapping[str, Any]) -> tuple[int | None, str]:
-    """The first errcode that isn't 0, with its errmsg, wrapped or not; 0 where none is, None for one that is no number.
+    """Return the first errcode that isn't 0, with its errmsg, wrapped or not; None for one that is no number.
 
-    An answer that says in one place that it succeeded, and in another that it didn't, is none.
+    0 means that there is none. An answer with success in one place and an errcode in another has failed.
     """
     if "errcode" not in answer and "base_resp" not in answer:
         return 0, ""
-    said = [(answer["errcode"], answer.get("errmsg"))] if "errcode" in answer else []
+    found = [(answer["errcode"], answer.get("errmsg"))] if "errcode" in answer else []
     wrapped = answer.get("base_resp")
     if isinstance(wrapped, dict):
         errmsg = wrapped.get("errmsg", wrapped.get("err_msg"))
-        said += [(wrapped[key], errmsg) for key in ("errcode", "ret") if key in wrapped]
-    for errcode, errmsg in said:
+        found += [(wrapped[key], errmsg) for key in ("errcode", "ret") if key in wrapped]
+    for errcode, errmsg in found:
         number = _number(errcode)
         if number != 0:
             return number, errmsg if isinstance(errmsg, str) else ""
@@ -93,18 +99,27 @@ def _errcode(answer: Mapping[str, Any]) -> tuple[int | None, str]:
 def _number(errcode: object) -> int | None:
     if isinstance(errcode, str) and _DIGITS.fullmatch(errcode):
         errcode = int(errcode)
-    if not isinstance(errcode, int) or isinstance(errcode, bool) or abs(errcode) > MOST_ERRCODE:
+    if not isinstance(errcode, int) or isinstance(errcode, bool) or abs(errcode) > MAX_ERRCODE:
         return None
     return errcode
 
 
+def instant_in(date: str | None) -> datetime | None:
+    """Return the instant in a `Date` header (UTC); None without one, or for one that can't be read."""
+    try:
+        instant = parsedate_to_datetime(date or "")
+    except (ValueError, OverflowError):
+        return None
+    return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
+
+
 def is_token(value: object) -> TypeGuard[str]:
-    """Whether a value may be a token: one word of plain letters, that can stand in an address."""
+    """Whether a value may be a token: one word of plain letters, which can stand in a URL."""
     return isinstance(value, str) and value.isascii() and value.isprintable() and value.split() == [value]
 
 
 def _masked(errmsg: str, request: Request) -> str:
-    """WeChat's text without the secrets of the request, should it ever repeat one."""
+    """Return WeChat's text without the secrets of the request, should it ever repeat one."""
     for holder in (request.query, request.body or {}):
         for key in _SECRET_KEYS:
             if value := holder.get(key):

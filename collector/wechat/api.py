@@ -1,8 +1,7 @@
-"""The calls of one account: its token, its pace, its retries, and what follows from a refusal."""
+"""Calls of one account: its token, its pace, its retries, and the reaction to a refusal."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from functools import partial
 
@@ -13,34 +12,33 @@ from collector.model.accounts import Account
 from collector.model.days import Window
 from collector.wechat.answers import Request
 from collector.wechat.limits import Budget, Limiter
-from collector.wechat.session import Access
+from collector.wechat.session import Session
 from collector.wechat.tokens import Token, Tokens
 
 log = structlog.get_logger()
 
-MOST_IN_FLIGHT = 4
-"""Calls of one account in flight at once."""
+MAX_IN_FLIGHT = 4
+"""Calls of one account in flight at once: whoever uses an `AccountApi` makes no more."""
 
 
 class AccountApi:
-    """WeChat's data calls for one account, at most `MOST_IN_FLIGHT` at once and within its rate."""
+    """WeChat's data calls for one account, within its rate and its budget."""
 
-    def __init__(self, account: Account, access: Access) -> None:
-        stop, clock = access.stop, access.clock
-        source = access.source_of(account, access.route_of(account))
+    def __init__(self, account: Account, session: Session) -> None:
+        stop, clock = session.stop, session.clock
         self.account = account
-        self._client = access.client
-        self._route = access.route_of(account)
+        self._client = session.client
+        self._route = session.route_of(account)
         self.budget = Budget(account.daily_calls, clock=clock)
         self._limiter = Limiter(account.rate_limit, stop=stop, clock=clock)
-        self._tokens = Tokens(source, access.client, clock=clock, whose=str(account))
+        source = session.source_of(account, self._route)
+        self._tokens = Tokens(source, session.client, clock=clock, owner=str(account))
         self.host: str | None = None
-        """The host that answered the account's own calls last."""
-        self._in_flight = asyncio.Semaphore(MOST_IN_FLIGHT)
+        """The host that gave the last answer to a call of the account."""
         self._stop = stop
 
     async def log_in(self) -> None:
-        """Have a token, so that an account which can't get one fails before anything is asked."""
+        """Get a token, so that an account without one fails before any data call."""
         self._stop.check()
         try:
             await self._tokens.get()
@@ -49,20 +47,19 @@ class AccountApi:
             raise
 
     async def rows(self, path: str, window: Window, wanted: Callable[[], bool] = lambda: True) -> list[object]:
-        """Ask the dataset at `path` for a window; the rows come as WeChat gave them.
+        """Ask the dataset at `path` for a window, and return the rows as WeChat gave them.
 
-        Passing troubles are retried, refused tokens replaced, 45011 slows the account down. Raises
-        `CallError` when no answer is to be had, `StoppedError` when a stop signal came before the call,
-        `UnwantedError` when it isn't `wanted` any more once its turn has come.
+        Passing errors are retried, refused tokens replaced, 45011 slows the account down. Raises `CallError` without
+        an answer, `StoppedError` when a stop signal came before the call, `UnwantedError` when it isn't `wanted` any
+        more once its turn has come.
         """
-        async with self._in_flight:  # before its turn: none may pile up behind it
-            once = partial(self._once, path, window, wanted)
-            return await self._client.retrying(once, self.account, path, window)
+        once = partial(self._once, path, window, wanted)
+        return await self._client.retrying(once, self.account, path, window)
 
     async def quota_left(self, path: str) -> int | None:
-        """How many calls of `path` WeChat allows for the rest of the day; None where it doesn't say.
+        """Return how many calls of `path` WeChat allows for the rest of the day; None where it doesn't say.
 
-        Raises what a call raises; it isn't repeated, and counts as none of the account's data calls.
+        Raises what a call raises. It isn't retried, and isn't counted as a data call of the account.
         """
         token = await self._tokens.get()
         query = {"access_token": token.value.get_secret_value()}
@@ -75,14 +72,14 @@ class AccountApi:
         return left if type(left) is int else None
 
     async def _once(self, path: str, window: Window, wanted: Callable[[], bool]) -> list[object]:
-        """One call at the account's pace; once more with another token, or slower, where WeChat asks for that."""
+        """Make one call at the account's pace; again with another token, or slower, where WeChat asks for that."""
         while True:
             token = await self._tokens.get()
             slowdowns = await self._limiter.acquire()
             if not wanted():
                 raise UnwantedError
             if self._tokens.is_due(token):
-                continue  # the turn took so long; a call that waits for a token after its turn would meet the next
+                continue  # the turn came late; to renew the token now would delay the call into the next one's turn
             self.budget.spend(path)
             try:
                 answer = await self._route.request(_request(path, window, token))
@@ -99,7 +96,7 @@ class AccountApi:
             return rows
 
     async def _mend(self, error: ApiError, token: Token, slowdowns: int) -> None:
-        """Do what makes another call worth while, or raise the error."""
+        """Prepare another call with a newer token or a slower pace, or raise the error."""
         if error.reaction is Reaction.REFRESH:
             await self._tokens.after_refusal(token, error)
         elif error.reaction is not Reaction.SLOW or not self._limiter.slow_down(slowdowns):

@@ -1,52 +1,51 @@
-"""A third-party platform: the tokens of the accounts that authorised it, without their secrets.
+"""Third-party platforms: tokens of the accounts that authorised them, without their secrets.
 
-Its own token and the list of those accounts are had once a run, by one call at a time, and shared by all of them.
-Nothing of it is stored: the list is where refresh tokens come from.
+A platform's own token and the list of those accounts are fetched once a run and shared by all of them. The list holds
+the refresh tokens, so nothing of it is stored.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, ClassVar, TypeVar
+from typing import Any, TypeVar
 
 import structlog
 
 from collector.errors import ApiError, CallError, CallKind, ComponentError, OriginError, Reaction, TransientError
 from collector.model.accounts import Account, Component, FromCommand, FromUrl, Origin, Secret
 from collector.model.state import Authorizer
-from collector.runtime import Clock
+from collector.runtime import CircuitBreaker, Clock, Once
 from collector.secrets.reader import Secrets
 from collector.wechat.answers import Request, is_token
 from collector.wechat.client import Route
-from collector.wechat.external_tokens import Outside, fetched, value_in
+from collector.wechat.external_tokens import External, fetched, value_in
 from collector.wechat.tokens import Grant, Source, Token, Tokens, granted
 
 log = structlog.get_logger()
 T = TypeVar("T")
 
-MOST_LISTED = 100_000
+MAX_LISTED = 100_000
 """More accounts than any platform has."""
 
-MOST_READINGS = 3
-"""How often a list is read that changes while it is read."""
+MAX_READINGS = 3
+"""Times that a list is read which changes while it is read."""
 
 PAGE = 500
-"""The most accounts that WeChat gives in one page of the list."""
+"""The largest page of the list that WeChat gives."""
 
 FRESH_FOR = timedelta(seconds=60)
-"""A list that was read again isn't read once more within this: many refusals at once need one reading."""
+"""Time for which a list that was read again counts as new: many refusals at once need one reading."""
 
 STALE_HINT = "the platform {} has no valid token: see that its ticket arrives, and that nothing else renews its token"
 
 
 @dataclass(slots=True)
 class Listing:
-    """The accounts that authorised the platform, with the refresh tokens that the list gave, by appid in its order.
+    """The accounts that authorised the platform, with their refresh tokens, by appid in the list's order.
 
-    `is_whole` says whether the list came to its end, `total` how many accounts WeChat counts.
+    `is_whole` says whether the list came to its end; `total` is WeChat's count of accounts.
     """
 
     read_at: datetime
@@ -56,7 +55,7 @@ class Listing:
 
 
 class ComponentApi:
-    """The calls of one platform. Once it has failed, all its accounts fail with the same `ComponentError`."""
+    """Calls of one platform. Once it has failed, each of its accounts fails with a `ComponentError`."""
 
     def __init__(self, component: Component, route: Route, secrets: Secrets, *, clock: Clock) -> None:
         self.component = component
@@ -64,29 +63,21 @@ class ComponentApi:
         self._secrets = secrets
         self._clock = clock
         source = _source(component, route, secrets)
-        self._tokens = Tokens(source, route.client, clock=clock, whose=str(component))
-        self._listing = asyncio.Lock()
+        self._tokens = Tokens(source, route.client, clock=clock, owner=str(component))
+        self._breaker = CircuitBreaker[CallError](max_failures=1)
+        self._first_list = Once(self._read_list)
         self._list: Listing | None = None
-        self._read_again = False
-        self._failure: CallError | None = None
-        self._list_failure: CallError | None = None
-        self._again_failure: CallError | None = None
+        self._list_again: Once[Listing] | None = None
+        self._outdated: Listing | None = None
 
     async def authorizers(self) -> Listing:
-        """Who authorised the platform, read once a run. Raises `ComponentError` when it can't be read."""
-        async with self._listing:
-            if self._list_failure:
-                raise self._error(self._list_failure)
-            if self._list is None:
-                try:
-                    self._list = await self._read_list()
-                except CallError as error:
-                    self._list_failure = error
-                    raise self._error(error) from None
-            return self._list
+        """Return the accounts that authorised the platform, read once a run. Raises `ComponentError` without a list."""
+        listing = await self._shared(self._first_list)
+        self._list = self._list or listing
+        return self._list
 
     async def authorizer(self, appid: str) -> Authorizer:
-        """What an account is that authorised the platform. Raises `CallError` when WeChat doesn't say."""
+        """Return the name and kind of an account that authorised the platform. Raises `CallError` without them."""
         info = (await self._retried(lambda: self._info(appid)))["authorizer_info"]
         nick_name = info.get("nick_name") if isinstance(info, Mapping) else None
         if not isinstance(nick_name, str):
@@ -94,7 +85,7 @@ class ComponentApi:
         return Authorizer(self.component.name, nick_name, mini_program="MiniProgramInfo" in info)
 
     async def grant(self, account: Account) -> Grant:
-        """A token of an account. A refresh token that WeChat doesn't take is looked up in the list once more."""
+        """Fetch a token of an account. A refresh token that WeChat refuses is looked up in the list once more."""
         listing = await self._list_for(account)
         refresh_token = await self._refresh_token(account, listing)
         try:
@@ -110,16 +101,16 @@ class ComponentApi:
         return await self._authorizer_token(account, again, newer)
 
     async def _list_for(self, account: Account) -> Listing:
-        """The list; an account with a refresh token of its own can do without."""
+        """Return the list, or an empty one for an account with a refresh token of its own if it can't be read."""
         try:
             return await self.authorizers()
         except CallError:
-            if self._failure or account.authorizer_refresh_token is None:
+            if self._breaker.is_open or account.authorizer_refresh_token is None:
                 raise
             return Listing(self._clock.now())
 
     async def _refresh_token(self, account: Account, listing: Listing) -> Secret:
-        """From the list; where that has a gap from the call for the one account; else from the configuration."""
+        """Return it from the list; where that has a gap, from the call for one account; else from the configuration."""
         appid = account.appid
         if token := listing.refresh_tokens.get(appid):
             return Secret(token)
@@ -135,27 +126,29 @@ class ComponentApi:
         raise OriginError(message, "ask the client to authorise it")
 
     async def _newer_than(self, listing: Listing) -> Listing:
-        """The list, read again if it is the one that was in hand, and that wasn't done a moment ago.
+        """Return the list, read again if `listing` is the current one, unless that was done a moment ago.
 
-        Raises `ComponentError` when it can't be read, as to everybody else who needs it again.
+        Raises `ComponentError` when it can't be read, as for all others that need it again.
         """
-        async with self._listing:
-            if self._list is None or self._list is not listing:
-                return self._list or listing
-            is_fresh = self._read_again and self._clock.now() - listing.read_at < FRESH_FOR
-            if self._again_failure is None and not is_fresh:
-                try:
-                    self._list = await self._read_list()
-                    self._read_again = True
-                except CallError as error:
-                    self._again_failure = error
-            if self._again_failure:
-                raise self._error(self._again_failure)
-            return self._list
+        if self._list is None or self._list is not listing:
+            return self._list or listing
+        if self._list_again is None or self._outdated is not listing:
+            # The first list is as old as the run, so it is never new enough; one that was read again may be.
+            if self._list_again and self._clock.now() - listing.read_at < FRESH_FOR:
+                return listing
+            self._list_again, self._outdated = Once(self._read_list), listing
+        self._list = await self._shared(self._list_again)
+        return self._list
+
+    async def _shared(self, once: Once[Listing]) -> Listing:
+        try:
+            return await once.get()
+        except CallError as error:
+            raise self._error(error) from None
 
     async def _read_list(self) -> Listing:
-        """The list; read anew when its length changes meanwhile, since others slip from one page to the one before."""
-        for _ in range(MOST_READINGS):
+        """Read the list, again when its length changes meanwhile, which moves accounts from one page to another."""
+        for _ in range(MAX_READINGS):
             listing, is_steady = await self._read_pages()
             if is_steady:
                 return listing
@@ -178,10 +171,10 @@ class ComponentApi:
         return listing, True
 
     async def _page(self, offset: int) -> tuple[dict[str, str | None], int]:
-        """One page of the list, and how many accounts there are in all."""
+        """Read one page of the list, and the number of accounts in all."""
         answer = await self._call("api_get_authorizer_list", "list", {"offset": offset, "count": PAGE})
         total, rows = answer.get("total_count"), answer["list"]
-        if type(total) is not int or total > MOST_LISTED or not isinstance(rows, list) or not all(map(_is_row, rows)):
+        if type(total) is not int or total > MAX_LISTED or not isinstance(rows, list) or not all(map(_is_row, rows)):
             raise TransientError("the list of authorised accounts isn't of its form", kind=CallKind.COMPONENT)
         return {
             row["authorizer_appid"]: token if is_token(token := row.get("refresh_token")) else None for row in rows
@@ -204,9 +197,9 @@ class ComponentApi:
         return await self._route.client.retrying(call, self.component)
 
     async def _call(self, path: str, expect: str, body: Mapping[str, object]) -> dict[str, Any]:
-        """One call with the platform's token, and once more with a newer one where WeChat refuses that."""
+        """Make one call with the platform's token, and again with a newer one where WeChat refuses that."""
         while True:
-            token = await self._opened(self._tokens.get)
+            token = await self._token(self._tokens.get)
             query = {"component_access_token": token.value.get_secret_value()}
             named = {"component_appid": self.component.appid, **body}
             try:
@@ -221,58 +214,47 @@ class ComponentApi:
             return answer
 
     async def _mend(self, error: ApiError, token: Token) -> None:
-        """Have a newer token of the platform, or raise the error."""
+        """Get a newer token of the platform, or raise the error."""
         if error.reaction is not Reaction.COMPONENT:
             raise error
-        await self._opened(lambda: self._tokens.after_refusal(token, error))
+        await self._token(lambda: self._tokens.after_refusal(token, error))
 
-    async def _opened(self, have_token: Callable[[], Awaitable[Token]]) -> Token:
-        """The platform's token; the first failure to have it is everybody's."""
-        if self._failure is None:
-            try:
-                return await have_token()
-            except CallError as error:
-                raise self._failed(error) from None
-        raise self._error(self._failure)
-
-    def _failed(self, trouble: CallError) -> CallError:
-        self._failure = self._failure or trouble
-        return self._error(trouble)
+    async def _token(self, get: Callable[[], Awaitable[Token]]) -> Token:
+        """Return the platform's token; the first failure to get one is final for all its accounts."""
+        try:
+            self._breaker.check()
+            return await get()
+        except CallError as error:
+            self._breaker.failed(error)
+            raise self._error(error) from None
 
     def _error(self, trouble: CallError) -> CallError:
-        """What all accounts hear; that the platform has no token comes before what follows from it.
-
-        A wait that WeChat orders the platform is each account's own.
-        """
-        trouble = self._failure or trouble
+        """Return the error that one account raises when the platform has failed."""
+        trouble = self._breaker.error or trouble  # without the platform's token, all else fails only because of that
         if not trouble.reaction.is_failure:
-            return trouble
+            return trouble.copy()  # WeChat ordered a wait: it is each account's own
         return ComponentError(self.component.appid, self.component.name, trouble)
 
 
 @dataclass(frozen=True, slots=True)
-class Authorized:
-    """An account's token by way of the platform that it authorised."""
+class Authorized(Source):
+    """An account's token from the platform that it authorised."""
 
     account: Account
     component: ComponentApi
-    refused_hint: ClassVar[str] = (
+    refused_hint = (
         "WeChat refuses the token that the platform got: see that no other system renews this account's token, "
         "and that the client still grants the permission"
     )
 
     async def grant(self) -> Grant:
-        """A new token of the account."""
+        """Fetch a new token of the account."""
         return await self.component.grant(self.account)
-
-    async def forced(self) -> Grant | None:
-        """Nothing more than `grant` gives."""
-        return None
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
-    """The platform's token, asked for with its secret and the newest ticket."""
+class _ByTicket(Source):
+    """The platform's token, for its secret and the newest ticket."""
 
     component: Component
     route: Route
@@ -280,7 +262,7 @@ class _Asked:
     refused_hint: str
 
     async def grant(self) -> Grant:
-        """A new token, after which the platform's own systems must take it too."""
+        """Fetch a new token, which invalidates the one that the platform's own systems use."""
         component = self.component
         if component.secret is None or component.verify_ticket is None:
             message = f"the platform {component.name} has no way to its token"
@@ -294,12 +276,8 @@ class _Asked:
         path, key = "/cgi-bin/component/api_component_token", "component_access_token"
         return granted(await self.route.request(Request(CallKind.COMPONENT, "POST", path, key, {}, body)), key)
 
-    async def forced(self) -> Grant | None:
-        """Nothing more than `grant` gives."""
-        return None
-
     async def _ticket(self, origin: Origin | FromUrl) -> Secret:
-        """WeChat sends another every ten minutes, so it is read anew each time."""
+        """Read the newest ticket: WeChat sends another every ten minutes, so none is kept."""
         if isinstance(origin, FromUrl | FromCommand):
             body = await fetched(origin, self.route.client, self.secrets, appid=self.component.appid)
             return value_in(body, origin)
@@ -309,8 +287,8 @@ class _Asked:
 def _source(component: Component, route: Route, secrets: Secrets) -> Source:
     hint = STALE_HINT.format(component.name)
     if component.access_token is None:
-        return _Asked(component, route, secrets, hint)
-    return Outside(component.access_token, component.appid, route.client, secrets, refused_hint=hint)
+        return _ByTicket(component, route, secrets, hint)
+    return External(component.access_token, component.appid, route.client, secrets, refused_hint=hint)
 
 
 def _is_row(row: object) -> bool:

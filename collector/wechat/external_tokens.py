@@ -1,9 +1,10 @@
-"""Tokens from outside WeChat: a central token server, or a command of the agency's own."""
+"""Tokens from a central token server, or from a command of the agency's own."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,13 @@ import orjson
 
 from collector.errors import OriginError, TransientError
 from collector.model.accounts import FromCommand, FromUrl, Secret
+from collector.secrets.addresses import server_of
 from collector.secrets.reader import Secrets, one_word
-from collector.wechat.client import TRIES, Client, server_of
-from collector.wechat.tokens import Grant
+from collector.wechat.client import MAX_TRIES, Client
+from collector.wechat.tokens import Grant, Source
 
 LIFE_S = 7200
-"""Seconds that a token lives where nobody says how many: WeChat gives none a longer life."""
-
-MOST_SILENT = 3
-"""Accounts that try a server in vain before the others of the run don't."""
+"""Seconds that a token lives where the origin doesn't say: WeChat gives none a longer life."""
 
 _SECONDS = re.compile("-?[0-9]{1,9}")
 _REFUSED = (
@@ -28,47 +27,39 @@ _REFUSED = (
 )
 
 
-class Outside:
-    """A token that somebody else has got from WeChat; it is never asked for there."""
+@dataclass(slots=True)
+class External(Source):
+    """A token that another system has fetched from WeChat; the collector doesn't ask WeChat for it."""
 
-    def __init__(
-        self,
-        origin: FromUrl | FromCommand,
-        appid: str,
-        client: Client,
-        secrets: Secrets,
-        *,
-        refused_hint: str | None = None,
-    ) -> None:
-        self.refused_hint = refused_hint or _REFUSED.format(told(origin))
-        self._origin = origin
-        self._appid = appid
-        self._client = client
-        self._secrets = secrets
-        self._tries = 0
+    origin: FromUrl | FromCommand
+    appid: str
+    client: Client
+    secrets: Secrets
+    refused_hint: str = ""
+    _tries: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        self.refused_hint = self.refused_hint or _REFUSED.format(name_of(self.origin))
 
     async def grant(self) -> Grant:
-        """The token that the origin gives now; a server that gave no answer to several accounts isn't asked."""
-        silent = self._client.silent[told(self._origin)]
-        if len(silent) >= MOST_SILENT:
-            raise silent[-1].with_traceback(None)
+        """Fetch the token from the origin, unless its circuit breaker is open."""
+        breaker = self.client.breakers[name_of(self.origin)]
+        breaker.check()
         try:
-            body = await fetched(self._origin, self._client, self._secrets, appid=self._appid)
+            body = await fetched(self.origin, self.client, self.secrets, appid=self.appid)
         except TransientError as error:
             self._tries += 1
-            if self._tries == TRIES:
-                silent.append(error)
+            if self._tries == MAX_TRIES:
+                # One account's retries are one failure, and those of the accounts after it would take as long.
+                error.reaction = error.reaction.after_retries
+                breaker.failed(error)
             raise
-        silent.clear()
-        return grant_in(body, self._origin)
-
-    async def forced(self) -> Grant | None:
-        """Nothing more than `grant` gives."""
-        return None
+        breaker.succeeded()
+        return grant_in(body, self.origin)
 
 
 async def fetched(origin: FromUrl | FromCommand, client: Client, secrets: Secrets, *, appid: str) -> bytes:
-    """What the origin answers for `appid`. Raises `OriginError`, or `TransientError` when a server is in trouble."""
+    """Return the origin's answer for `appid`. Raises `OriginError`, or `TransientError` without an answer."""
     if isinstance(origin, FromCommand):
         return await secrets.output_of(tuple(argument.replace("{appid}", appid) for argument in origin.argv))
     headers = {name: (await secrets.read(value, line=True)).get_secret_value() for name, value in origin.headers}
@@ -76,9 +67,9 @@ async def fetched(origin: FromUrl | FromCommand, client: Client, secrets: Secret
 
 
 def grant_in(body: bytes, origin: FromUrl | FromCommand) -> Grant:
-    """The token in `body`, and how long it lives: by the origin's dotted paths, or else the body itself and `LIFE_S`.
+    """Return the token in `body` and its life, at the origin's dotted paths, or else the body itself and `LIFE_S`.
 
-    Raises `OriginError` when there is none, or when it has run out.
+    Raises `OriginError` when there is none, or when it has expired.
     """
     answer = _json_in(body, origin) if origin.json else None
     value = value_in(body, origin, answer)
@@ -87,28 +78,28 @@ def grant_in(body: bytes, origin: FromUrl | FromCommand) -> Grant:
     life = _at(answer, origin.expires_json, origin)
     seconds = int(life) if isinstance(life, str) and _SECONDS.fullmatch(life) else life
     if not isinstance(seconds, int | float) or isinstance(seconds, bool) or seconds > 10 * LIFE_S:
-        message = f"the value at `{origin.expires_json}` that {told(origin)} gave is no number of seconds to live"
+        message = f"the value at `{origin.expires_json}` that {name_of(origin)} gave is no number of seconds to live"
         raise OriginError(message, "correct `expires_json`, or leave it out: two hours count then")
     if seconds < 1:
-        raise OriginError(f"the token that {told(origin)} gave has run out", "see that it is renewed there")
+        raise OriginError(f"the token that {name_of(origin)} gave has expired", "see that it is renewed there")
     return Grant(value, int(seconds))
 
 
 def value_in(body: bytes, origin: FromUrl | FromCommand, answer: object = None) -> Secret:
-    """The value in `body`: at the origin's dotted path, or the body itself. Raises `OriginError` without one."""
+    """Return the value in `body`: at the origin's dotted path, or the body itself. Raises `OriginError` without one."""
     if origin.json is None:
         if body.lstrip()[:1] in (b"<", b"{", b"[", b'"'):
             kind = "HTML" if body.lstrip()[:1] == b"<" else "JSON"
-            raise OriginError(f"{told(origin)} gave {kind}, and not the value alone", "name its place with `json`")
-        return one_word(body, f"{told(origin)} gave")
+            raise OriginError(f"{name_of(origin)} gave {kind}, and not the value alone", "name its place with `json`")
+        return one_word(body, f"{name_of(origin)} gave")
     value = _at(_json_in(body, origin) if answer is None else answer, origin.json, origin)
     if not isinstance(value, str):
-        raise OriginError(f"the value at `{origin.json}` that {told(origin)} gave is no text", "correct `json`")
-    return one_word(value.encode(errors="replace"), f"`{origin.json}` that {told(origin)} gave holds")
+        raise OriginError(f"the value at `{origin.json}` that {name_of(origin)} gave is no text", "correct `json`")
+    return one_word(value.encode(errors="replace"), f"`{origin.json}` that {name_of(origin)} gave holds")
 
 
-def told(origin: FromUrl | FromCommand) -> str:
-    """The origin in words that hold no secret: the server without the rest of the address, or the command's name."""
+def name_of(origin: FromUrl | FromCommand) -> str:
+    """Return the origin in words without a secret: the server without the rest of the URL, or the command's name."""
     if isinstance(origin, FromUrl):
         return f"the server {server_of(origin.url)}"
     return f"the command {Path(origin.argv[0]).name}"
@@ -116,18 +107,20 @@ def told(origin: FromUrl | FromCommand) -> str:
 
 def _json_in(body: bytes, origin: FromUrl | FromCommand) -> object:
     if not body.strip():
-        raise OriginError(f"{told(origin)} gave nothing", "see that the value is there")
+        raise OriginError(f"{name_of(origin)} gave nothing", "see that the value is there")
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError:
         kind = "HTML" if body.lstrip().startswith(b"<") else "something else"
-    raise OriginError(f"{told(origin)} gave {kind} instead of JSON", "see what it answers, and correct the address")
+    raise OriginError(f"{name_of(origin)} gave {kind} instead of JSON", "see what it answers, and correct the address")
 
 
 def _at(answer: object, path: str, origin: FromUrl | FromCommand) -> Any:
-    """The value at a dotted path of keys."""
+    """Return the value at a dotted path of keys."""
     for step in path.split("."):
         if not isinstance(answer, Mapping) or step not in answer:
-            raise OriginError(f"the JSON that {told(origin)} gave has no `{path}`", "correct `json` or `expires_json`")
+            raise OriginError(
+                f"the JSON that {name_of(origin)} gave has no `{path}`", "correct `json` or `expires_json`"
+            )
         answer = answer[step]
     return answer

@@ -1,4 +1,4 @@
-"""How fast one account may be asked, as WeChat sees it; the only door to asyncio-throttle.
+"""Rate and budget of one account, as WeChat counts its calls; the only user of asyncio-throttle.
 
 Calls are paced, never released in bursts: a burst that the network delays would meet the next one,
 and WeChat would see twice the rate.
@@ -18,8 +18,8 @@ from collector.model.accounts import Rate
 from collector.model.days import beijing_day
 from collector.runtime import Clock, Stop
 
-MOST_SLOWDOWNS = 3
-"""How often a run halves an account's rate before it leaves the rest to the next run."""
+MAX_SLOWDOWNS = 3
+"""Times that a run halves an account's rate before it leaves the rest to the next run."""
 
 SLOWEST = Rate(1, 60)
 
@@ -44,7 +44,7 @@ class Limiter:
         self.slowdowns = 0
 
     async def acquire(self) -> int:
-        """Wait for the account's turn; returns how often it had been slowed down by then.
+        """Wait for the account's turn; return how often it had been slowed down by then.
 
         One waiter waits for its turn at a time, the others stand behind the lock. Raises `StoppedError` when a stop
         signal ends the wait.
@@ -57,7 +57,7 @@ class Limiter:
         async with self._stop.ends(), self._lock:
             while True:
                 if (left_s := self._turn_s + self._spacing_s - monotonic()) > 0:
-                    await asyncio.sleep(left_s + self._room_s)  # until then the throttler would be polled in vain
+                    await asyncio.sleep(left_s + self._room_s)  # the throttler would only be polled until then
                 await self._throttler.acquire()
                 self._turn_s = monotonic()
                 if not self._paused:
@@ -72,7 +72,7 @@ class Limiter:
         return max(_EARLY_S, self._spacing_s * _ROOM)
 
     def _is_free(self) -> bool:
-        """Whether nobody waits, and a turn could be had at once."""
+        """Whether nobody waits, and a turn is free at once."""
         return not self._paused and not self._lock.locked() and monotonic() - self._turn_s > self._spacing_s
 
     def slow_down(self, slowdowns_then: int) -> bool:
@@ -83,7 +83,7 @@ class Limiter:
         """
         if slowdowns_then < self.slowdowns:
             return True
-        if self.slowdowns == MOST_SLOWDOWNS:
+        if self.slowdowns == MAX_SLOWDOWNS:
             return False
         self.slowdowns += 1
         self._paused = True
@@ -101,12 +101,12 @@ class Budget:
         self._used: dict[str, tuple[date, int]] = {}
 
     def resume(self, path: str, on: date | None, calls: int) -> None:
-        """Take over what earlier runs have used on a day."""
+        """Take over the calls that earlier runs made on a day."""
         if on is not None:
             self._used[path] = (on, calls)
 
     def used(self, path: str) -> tuple[date, int] | None:
-        """The last day in Beijing on which calls were made, and how many; None where none is known of."""
+        """Return the last day in Beijing on which calls were made, and how many; None without any."""
         return self._used.get(path)
 
     def spend(self, path: str) -> None:

@@ -1,4 +1,4 @@
-"""What all accounts of a run share on their way to WeChat."""
+"""Per-run session with WeChat: client, routes, secrets."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collector.runtime import Clock, Stop
 from collector.secrets.reader import Secrets
 from collector.wechat.client import Route
 from collector.wechat.component import Authorized, ComponentApi
-from collector.wechat.external_tokens import Outside
+from collector.wechat.external_tokens import External
 from collector.wechat.tokens import Classic, Source, Stable
 
 _BY_SECRET: Mapping[TokenKind, Callable[[Account, Route, Secrets], Source]] = {
@@ -18,10 +18,10 @@ _BY_SECRET: Mapping[TokenKind, Callable[[Account, Route, Secrets], Source]] = {
 }
 
 
-class Access:
-    """The client, the common route, the secrets and the third-party platforms of a run, its clock and its stop signal.
+class Session:
+    """Per-run session with WeChat: client, routes, secrets, third-party platforms, clock and stop signal.
 
-    Nothing is asked before it is needed.
+    No call is made before its result is needed.
     """
 
     def __init__(
@@ -44,18 +44,18 @@ class Access:
         self._routes = {(route.hosts, route.proxy): route}
 
     def route_of(self, account: Account) -> Route:
-        """The account's own way to WeChat, shared by all that have the same; mostly the common one."""
+        """Return the account's route, which all accounts with the same hosts and proxy share."""
         key = (account.hosts or self.route.hosts, account.proxy or self.route.proxy)
         if key not in self._routes:
             self._routes[key] = Route(self.client, *key, self.secrets, is_common=False)
         return self._routes[key]
 
     def source_of(self, account: Account, route: Route) -> Source:
-        """Where the account's token comes from."""
+        """Return the source of the account's token."""
         match account.token:
             case TokenKind() as kind:
                 return _BY_SECRET[kind](account, route, self.secrets)
             case FromComponent(name):
                 return Authorized(account, self.components[name])
             case origin:
-                return Outside(origin, account.appid, self.client, self.secrets)
+                return External(origin, account.appid, self.client, self.secrets)

@@ -1,8 +1,7 @@
-"""Where an account's access_token comes from, and when it is asked for anew.
+"""Sources of an account's access_token, and its renewal.
 
-One protocol, `Source`, stands before all ways to a token: WeChat's stable and classic calls here, a server or a
-command of the agency's own in `outside.py`, a third-party platform in `component.py`. Tokens live in memory
-alone: they are never stored.
+A `Source` is one way to a token: WeChat's stable and classic calls here, a token server or a command in
+`external_tokens.py`, a third-party platform in `component.py`. Tokens are kept in memory and never stored.
 """
 
 from __future__ import annotations
@@ -11,11 +10,11 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from collector.errors import ApiError, CallError, CallKind, OriginError, TransientError
 from collector.model.accounts import Account, Secret
-from collector.runtime import Clock
+from collector.runtime import CircuitBreaker, Clock
 from collector.secrets.reader import Secrets
 from collector.wechat.answers import Request, is_token
 from collector.wechat.client import Client, Route
@@ -27,18 +26,18 @@ RENEW_BEFORE = timedelta(seconds=60)
 """A token with less time left than this is renewed before it is used."""
 
 RENEW_EVERY = timedelta(seconds=10)
-"""At most this often: WeChat's stable call hands out the same token until shortly before its end."""
+"""Shortest time between renewals: WeChat's stable call returns the same token until shortly before its end."""
 
-MOST_LIFE_S = 10 * 7200
-"""Seconds that no token lives: WeChat gives none more than two hours."""
+MAX_LIFE_S = 10 * 7200
+"""More seconds than any token lives: WeChat gives none more than two hours."""
 
-MOST_REFUSALS = 3
-"""How often a run asks for a token anew after refusals of one account, each token having worked first."""
+MAX_REFUSALS = 3
+"""Refusals of one account in a run after which a new token is fetched, each token having worked first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A token as its source gives it, and the seconds that it has left to live."""
+    """A token as its source gives it, and the seconds until it expires."""
 
     value: Secret
     expires_in_s: int
@@ -46,10 +45,10 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A token, when it was had and when it ends (UTC)."""
+    """A token, with the instants at which it was fetched and expires (UTC)."""
 
     value: Secret
-    had_at: datetime
+    fetched_at: datetime
     ends_at: datetime
 
 
@@ -58,30 +57,31 @@ class Source(Protocol):
 
     @property
     def refused_hint(self) -> str:
-        """What is to be done when WeChat refuses what the source gives."""
+        """The remedy when WeChat refuses the source's token."""
+        return ROTATING_HINT
 
     async def grant(self) -> Grant:
-        """The source's token of now. Raises `CallError` when there is none to be had."""
+        """Fetch the source's current token. Raises `CallError` without one."""
 
     async def forced(self) -> Grant | None:
-        """Another token than the one that `grant` keeps giving; None where the source has no such call."""
+        """Fetch another token than the one that `grant` keeps giving; None where the source has no such call."""
+        return None
 
 
 @dataclass(frozen=True, slots=True)
-class Stable:
-    """WeChat's stable call: the same token for everybody who asks, so it disturbs nobody else."""
+class Stable(Source):
+    """WeChat's stable call: the same token for all callers, so no other system loses its own."""
 
     account: Account
     route: Route
     secrets: Secrets
-    refused_hint: ClassVar[str] = ROTATING_HINT
 
     async def grant(self) -> Grant:
-        """The token that all share."""
+        """Fetch the token that all callers share."""
         return await self._ask(force=False)
 
     async def forced(self) -> Grant | None:
-        """A new one, in the place of the one that all share."""
+        """Replace the token that all callers share."""
         return await self._ask(force=True)
 
     async def _ask(self, *, force: bool) -> Grant:
@@ -91,23 +91,18 @@ class Stable:
 
 
 @dataclass(frozen=True, slots=True)
-class Classic:
-    """WeChat's classic call: each token kills the one before it, and with it whatever else uses that."""
+class Classic(Source):
+    """WeChat's classic call: each token invalidates the one before it, for other systems as well."""
 
     account: Account
     route: Route
     secrets: Secrets
-    refused_hint: ClassVar[str] = ROTATING_HINT
 
     async def grant(self) -> Grant:
-        """Always a new token."""
+        """Fetch a new token."""
         query = await _credentials(self.account, self.secrets)
         request = Request(CallKind.TOKEN, "GET", "/cgi-bin/token", "access_token", query)
         return granted(await self.route.request(request), "access_token")
-
-    async def forced(self) -> Grant | None:
-        """Nothing more than `grant` gives."""
-        return None
 
 
 async def _credentials(account: Account, secrets: Secrets) -> dict[str, str]:
@@ -118,56 +113,57 @@ async def _credentials(account: Account, secrets: Secrets) -> dict[str, str]:
 
 
 def granted(answer: Mapping[str, Any], key: str) -> Grant:
-    """The token that an answer of WeChat's holds under `key`. Raises `TransientError` where it holds none."""
+    """Return the token that an answer of WeChat's holds under `key`. Raises `TransientError` where it holds none."""
     value, expires_in = answer[key], answer.get("expires_in")
-    if not is_token(value) or type(expires_in) is not int or abs(expires_in) > MOST_LIFE_S:
+    if not is_token(value) or type(expires_in) is not int or abs(expires_in) > MAX_LIFE_S:
         raise TransientError(f"the token's answer lacks {key} or expires_in", kind=CallKind.TOKEN)
     return Grant(Secret(value), expires_in)
 
 
 class Tokens:
-    """The token of one account, or of one platform, during one run: asked for by one call at a time.
+    """The token of one account, or of one platform, during one run: fetched by one call at a time.
 
-    `token` is the one in hand; `whose` names its owner in the log. When the source fails, that is the end: everybody
-    who asks hears of it, and it isn't asked again.
+    `token` is the current one; `owner` is the name in the log. The first failure of the source is final: it isn't
+    asked again, and every later call raises a copy of the error.
     """
 
-    def __init__(self, source: Source, client: Client, *, clock: Clock, whose: str) -> None:
+    def __init__(self, source: Source, client: Client, *, clock: Clock, owner: str) -> None:
         self._source = source
         self._client = client
         self._clock = clock
-        self._whose = whose
+        self._owner = owner
         self._lock = asyncio.Lock()
         self.token: Token | None = None
         self._worked = False
         self._forced = False
         self._refusals = 0
-        self._failure: CallError | None = None
+        self._breaker = CircuitBreaker[CallError](max_failures=1)
 
     async def get(self) -> Token:
-        """The token in hand, renewed if its end is near. Raises what the source raises."""
+        """Return the current token, renewed if its end is near. Raises what the source raises."""
         if self.token and not self._lock.locked() and not self.is_due(self.token):
             return self.token
         async with self._lock:
             if self.token is None or self.is_due(self.token):
-                self.token = self._token(await self._had(self._source.grant))
+                self.token = self._token(await self._fetch(self._source.grant))
             return self.token
 
     def worked(self, token: Token) -> None:
-        """Note that WeChat took `token`."""
+        """Note that WeChat accepted `token`."""
         self._worked = self._worked or token is self.token
 
     async def after_refusal(self, refused: Token, refusal: ApiError) -> Token:
-        """A newer token than the one that WeChat refused.
+        """Return a newer token than the one that WeChat refused.
 
-        The one in hand if it is newer, else the source is asked once. Raises `refusal`, with its hint, when
-        that was in vain: a token refused that never worked, or too many refusals in one run.
+        This is the current one if it is newer, else the source is asked once. Raises `refusal`, with its hint, for
+        a token that never worked, after too many refusals in one run, and when the source has no newer one.
         """
         async with self._lock:
             if self.token is not None and self.token is not refused:
                 return self.token
-            in_vain = self._refusals == MOST_REFUSALS or (self._refusals and not self._worked)
-            if in_vain and self._failure is None:
+            in_vain = self._refusals == MAX_REFUSALS or (self._refusals and not self._worked)
+            # A source that failed raises its own error below, which says more than the refusal.
+            if in_vain and not self._breaker.is_open:
                 refusal.hint = self._source.refused_hint
                 raise refusal
             self._refusals += 1
@@ -180,26 +176,26 @@ class Tokens:
             return self.token
 
     async def _newer_than(self, refused: Token) -> Grant:
-        """What the source gives now; forced, once, where that is the refused token again."""
-        grant = await self._had(self._source.grant)
+        """Fetch the source's current token; force a new one, once, where that is the refused token again."""
+        grant = await self._fetch(self._source.grant)
         if grant.value != refused.value or self._forced:
             return grant
         self._forced = True
-        return await self._had(self._source.forced) or grant
+        return await self._fetch(self._source.forced) or grant
 
     def is_due(self, token: Token) -> bool:
         """Whether a token is so near its end that it should be renewed before it is used."""
         now = self._clock.now()
-        return token.ends_at - now < RENEW_BEFORE and now - token.had_at >= RENEW_EVERY
+        return token.ends_at - now < RENEW_BEFORE and now - token.fetched_at >= RENEW_EVERY
 
-    async def _had(self, call: Callable[[], Awaitable[T]]) -> T:
-        if self._failure is None:
-            try:
-                return await self._client.retrying(call, self._whose, "token")
-            except CallError as error:
-                error.reaction = error.reaction.after_retries
-                self._failure = error
-        raise self._failure
+    async def _fetch(self, call: Callable[[], Awaitable[T]]) -> T:
+        self._breaker.check()
+        try:
+            return await self._client.retrying(call, self._owner, "token")
+        except CallError as error:
+            error.reaction = error.reaction.after_retries
+            self._breaker.failed(error)
+            raise
 
     def _token(self, grant: Grant) -> Token:
         now = self._clock.now()

@@ -25,7 +25,7 @@ from collector.wechat.api import AccountApi
 from collector.wechat.client import Client, Route
 from collector.wechat.component import PAGE, ComponentApi
 from collector.wechat.external_tokens import LIFE_S, grant_in
-from collector.wechat.session import Access
+from collector.wechat.session import Session
 from collector.wechat.tokens import Grant
 
 TOKEN = {"access_token": "T", "component_access_token": "T", "authorizer_access_token": "T", "expires_in": 7200}
@@ -58,10 +58,10 @@ def platform() -> Platform:
 
 
 @pytest.fixture
-async def access(platform: Platform, stop: Stop, clock: FakeClock) -> AsyncIterator[Callable[[], Access]]:
+async def access(platform: Platform, stop: Stop, clock: FakeClock) -> AsyncIterator[Callable[[], Session]]:
     """Make a session of a run, a new one each time."""
     async with platform.server.serving() as address, Client.opened(timeout_s=5, connections=8, stop=stop) as client:
-        yield lambda: Access(Route(client, [address], None, Secrets()), Secrets(), [COMPONENT], clock=clock, stop=stop)
+        yield lambda: Session(Route(client, [address], None, Secrets()), Secrets(), [COMPONENT], clock=clock, stop=stop)
 
 
 def _with_token(hostile: HostileBodies, key: str, chance: Random) -> bytes:
@@ -91,7 +91,7 @@ def _is_usable(body: bytes, key: str) -> bool:
 
 @pytest.mark.parametrize(("call", "key"), KEYS.items())
 async def test_token_is_what_the_answer_gives(
-    call: str, key: str, platform: Platform, access: Callable[[], Access], account: Account
+    call: str, key: str, platform: Platform, access: Callable[[], Session], account: Account
 ) -> None:
     token = TokenKind.STABLE if call == "stable_token" else FromComponent("agency")
     seen: Counter[bool] = Counter()
@@ -116,19 +116,19 @@ async def test_token_is_what_the_answer_gives(
 
 
 @pytest.mark.parametrize("life", [10**12, 2**63])
-async def test_endless_token(life: int, platform: Platform, access: Callable[[], Access], account: Account) -> None:
+async def test_endless_token(life: int, platform: Platform, access: Callable[[], Session], account: Account) -> None:
     platform.said = {"stable_token": orjson.dumps({"access_token": "T", "expires_in": life})}
     with pytest.raises(CallError):
         await AccountApi(account, access()).log_in()
 
 
-async def test_unsendable_token(platform: Platform, access: Callable[[], Access], account: Account) -> None:
+async def test_unsendable_token(platform: Platform, access: Callable[[], Session], account: Account) -> None:
     platform.said = {"stable_token": rb'{"access_token": "\ud800", "expires_in": 7200}'}
     with pytest.raises(CallError):
         await AccountApi(account, access()).log_in()
 
 
-async def test_list_of_accounts_is_whole_or_refused(platform: Platform, access: Callable[[], Access]) -> None:
+async def test_list_of_accounts_is_whole_or_refused(platform: Platform, access: Callable[[], Session]) -> None:
     """Hostile rows, totals and refresh tokens: an error of ours, or texts by appid."""
     seen: Counter[bool] = Counter()
     for seed in range(200):
@@ -154,7 +154,7 @@ def _listed(hostile: HostileBodies, chance: Random) -> bytes:
     return hostile.mutated(body) if chance.random() < 0.2 else body
 
 
-async def test_authorizer_info_has_a_name_or_fails(platform: Platform, access: Callable[[], Access]) -> None:
+async def test_authorizer_info_has_a_name_or_fails(platform: Platform, access: Callable[[], Session]) -> None:
     for seed in range(200):
         chance = Random(seed)
         hostile = HostileBodies(chance)
@@ -171,7 +171,7 @@ async def test_authorizer_info_has_a_name_or_fails(platform: Platform, access: C
 
 @pytest.mark.parametrize("what", ["list", "info"])
 async def test_unsendable_refresh_token(
-    what: str, platform: Platform, access: Callable[[], Access], account: Account
+    what: str, platform: Platform, access: Callable[[], Session], account: Account
 ) -> None:
     odd_token = rb'{"authorizer_refresh_token": "\ud800"}'
     odd = LISTED.replace(b'"R"', rb'"\ud800"' if what == "list" else b"null")
@@ -183,7 +183,7 @@ async def test_unsendable_refresh_token(
         await AccountApi(replace(account, token=FromComponent("agency")), access()).log_in()
 
 
-async def test_unsendable_appid(platform: Platform, access: Callable[[], Access]) -> None:
+async def test_unsendable_appid(platform: Platform, access: Callable[[], Session]) -> None:
     platform.said = {"api_get_authorizer_list": LISTED.replace(b"wx0123456789abcdef", rb"\ud800")}
     api = access().components["agency"]
     try:
@@ -214,7 +214,7 @@ async def test_endless_list_is_given_up(stop: Stop, clock: FakeClock) -> None:
 
 
 async def test_quota_is_a_whole_number_or_unknown(
-    platform: Platform, access: Callable[[], Access], account: Account
+    platform: Platform, access: Callable[[], Session], account: Account
 ) -> None:
     api = AccountApi(account, access())
     for seed in range(200):
@@ -236,7 +236,7 @@ async def test_quota_is_a_whole_number_or_unknown(
         assert left == (remain if is_whole(remain) else None), body
 
 
-async def test_boolean_is_no_quota(platform: Platform, access: Callable[[], Access], account: Account) -> None:
+async def test_boolean_is_no_quota(platform: Platform, access: Callable[[], Session], account: Account) -> None:
     platform.said = {"get": b'{"errcode": 0, "quota": {"remain": true}}'}
     assert await AccountApi(account, access()).quota_left("/datacube/getusersummary") is None
 

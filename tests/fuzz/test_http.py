@@ -17,7 +17,7 @@ from collector.runtime import Stop
 from collector.secrets.reader import Secrets
 from collector.wechat.answers import Request
 from collector.wechat.client import Client, Route
-from collector.wechat.external_tokens import Outside
+from collector.wechat.external_tokens import External
 
 TIMEOUT_S, SLOW_TIMEOUT_S = 20, 0.3
 """Time-outs of a call; short where the hazard is that time runs out."""
@@ -85,6 +85,6 @@ async def test_hostile_token_server(in_danger: Client, hazard: Hazard) -> None:
     async with server.serving() as address:
         origin = FromUrl(Secret(f"{address}/secret-7"))
         with _in_little_memory(), pytest.raises((TransientError, OriginError)) as failed:
-            await Outside(origin, "wx0123456789abcdef", in_danger, Secrets()).grant()
+            await External(origin, "wx0123456789abcdef", in_danger, Secrets()).grant()
     assert "secret-7" not in f"{failed.value} {failed.value.hint}"
     assert len(server.asked) <= 2  # aiohttp asks by GET once more where a connection closes without a word

@@ -20,7 +20,7 @@ from collector.model.state import AccountState, Day, Update
 from collector.store.database import USER_DAILY, Database, prepare
 from collector.store.writer import Writer
 from collector.wechat.answers import Request, answer_in
-from collector.wechat.client import MOST_BYTES
+from collector.wechat.client import MAX_BODY_BYTES
 
 WINDOW = Window(DAYS[-1], DAYS[0])
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
@@ -115,8 +115,8 @@ def _undone(value: Any) -> Any:
 async def test_readable_answer_can_be_stored(database: Database, more: str) -> None:
     await prepare(database)
     row = '{"ref_date": "2026-11-23", "user_source": 0, "new_user": 1, "cancel_user": 2, "x": [%s]}'
-    body = ('{"list": [' + row % ",".join([more] * ((MOST_BYTES - 200) // (len(more) + 1))) + "]}").encode()
-    assert len(body) <= MOST_BYTES
+    body = ('{"list": [' + row % ",".join([more] * ((MAX_BODY_BYTES - 200) // (len(more) + 1))) + "]}").encode()
+    assert len(body) <= MAX_BODY_BYTES
     came = _folded(body, SUMMARY)
     days = [Day("wx", "wx", day, {SUMMARY: fields}, NOW) for day, fields in came.items()]
     await _write(database, [_update("wx", days), _update("other", [Day("other", "other", DAYS[0], BEFORE, NOW)])])

@@ -36,7 +36,7 @@ from collector.runtime import Stop
 from collector.sandbox import Faults, Sandbox, World
 from collector.store.database import USER_DAILY, Database
 from collector.store.state import ACCOUNTS, load
-from collector.wechat.client import TRIES
+from collector.wechat.client import MAX_TRIES
 
 NEWEST = date(2026, 11, 23)
 LAST_WEEK = Window(NEWEST - 6 * ONE_DAY, NEWEST)
@@ -516,12 +516,12 @@ async def test_a_platform_that_nobody_has_authorised_is_a_usage_error_that_says_
 async def test_a_platform_in_trouble_isnt_asked_about_every_new_account(
     clock: FakeClock, configured: Configured, monkeypatch: pytest.MonkeyPatch, answer: dict[str, Any], most: int
 ) -> None:
-    monkeypatch.setattr("collector.run.discovery.MOST_ASKED", 1)
+    monkeypatch.setattr("collector.run.discovery.MAX_LOOKUPS", 1)
     world = World(size=20)
     async with _sandbox(clock, world) as sandbox:
         with _interposed(sandbox, INFO, lambda appid: answer):
             result = await _run(configured(sandbox), clock)
-        tries = TRIES if answer is FAILED else 1
+        tries = MAX_TRIES if answer is FAILED else 1
     assert result.token_calls == 2 + most * tries
     assert [each.errmsg for each in result.failures] == (
         ["system error (20 new accounts not known yet)"] if answer is FAILED else []

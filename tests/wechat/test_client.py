@@ -1,19 +1,21 @@
 import asyncio
 import signal
+from contextlib import suppress
 from dataclasses import replace
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, NoReturn
 from unittest.mock import Mock
 
 import aiohttp
 import pytest
 
-from collector.errors import ApiError, CallError, CallKind, HostError, StoppedError, TransientError
+from collector.errors import ApiError, CallError, CallKind, HostError, StoppedError, TransientError, UsageError
 from collector.model.accounts import Secret
 from collector.runtime import Stop
 from collector.secrets.reader import Secrets
 from collector.wechat import client as module
 from collector.wechat.answers import Request
-from collector.wechat.client import TRIES, Client, Route
+from collector.wechat.client import MAX_TRIES, Client, Route
 
 ONE, TWO = "https://one.wechat.test", "https://two.wechat.test"
 PATH = "/datacube/getusersummary"
@@ -92,7 +94,7 @@ async def test_control_characters_inside_strings_are_tolerated(web: Any, route: 
 
 
 async def test_a_body_without_end_is_refused(web: Any, route: Route, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MOST_BYTES", 100)
+    monkeypatch.setattr(module, "MAX_BODY_BYTES", 100)
     web.post(URL, body=b'{"list": ["' + b"x" * 100 + b'"]}')
     with pytest.raises(TransientError, match="a body of more than 100 bytes"):
         await route.request(REQUEST)
@@ -127,7 +129,7 @@ async def test_a_trouble_that_stays_ends_after_some_tries(web: Any, client: Clie
     with pytest.raises(CallError) as failed:
         await client.retrying(lambda: route.request(REQUEST))
     assert failed.value.errcode == -1
-    assert (client.calls, client.retries) == (TRIES, TRIES - 1)
+    assert (client.calls, client.retries) == (MAX_TRIES, MAX_TRIES - 1)
 
 
 async def test_a_stop_ends_the_wait_before_another_try(web: Any, client: Client, stop: Stop) -> None:
@@ -249,3 +251,72 @@ async def test_token_calls_are_counted_apart(web: Any, client: Client, route: Ro
     web.post(f"{ONE}/cgi-bin/stable_token", payload={"access_token": "T"})
     await route.request(Request(CallKind.TOKEN, "POST", "/cgi-bin/stable_token", "access_token", {}, {"secret": "s"}))
     assert (client.calls, client.token_calls) == (0, 1)
+
+
+# WeChat's time
+
+
+DATE = {"Date": "Tue, 24 Nov 2026 03:00:00 GMT"}
+ELEVEN = datetime(2026, 11, 24, 3, tzinfo=UTC)
+
+
+@pytest.fixture
+def dates(client: Client) -> list[datetime]:
+    """The times that the client was given."""
+    seen: list[datetime] = []
+    client.on_date = seen.append
+    return seen
+
+
+@pytest.mark.parametrize("payload", [{"list": []}, {"errcode": 40013, "errmsg": "invalid appid"}])
+async def test_date_of_an_answer(web: Any, route: Route, dates: list[datetime], payload: object) -> None:
+    """The first answer of WeChat's gives its time, an error too; the next ones don't."""
+    web.post(URL, payload=payload, headers=DATE, repeat=True)
+    for _ in range(2):
+        with suppress(ApiError):
+            await route.request(REQUEST)
+    assert dates == [ELEVEN]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"status": 502, "headers": DATE},
+        {"status": 403, "headers": DATE},
+        {"body": "<html>", "headers": DATE},
+        {"payload": {"list": []}},
+        {"payload": {"list": []}, "headers": {"Date": "today"}},
+        {"payload": {"list": []}, "headers": {"Date": "Tue, 99 Nov 2026 03:00:00 GMT"}},
+    ],
+)
+async def test_no_date_of_what_isnt_an_answer(
+    web: Any, route: Route, dates: list[datetime], answer: dict[str, Any]
+) -> None:
+    """A proxy's page, and an answer without a readable date, leave it to the next answer."""
+    web.post(URL, **answer)
+    web.post(URL, payload={"list": []}, headers=DATE)
+    with suppress(CallError):
+        await route.request(REQUEST)
+    assert dates == []
+    await route.request(REQUEST)
+    assert dates == [ELEVEN]
+
+
+async def test_no_date_of_a_token_server(web: Any, client: Client, dates: list[datetime]) -> None:
+    web.get("http://tokens.test/", body="TOKEN", headers=DATE)
+    await client.fetch(Secret("http://tokens.test/"), {})
+    assert dates == []
+
+
+async def test_error_of_on_date_passes_through(web: Any, client: Client, route: Route) -> None:
+    """An error that ends the run isn't retried, and meets every call that is in flight."""
+    web.post(URL, payload={"list": []}, headers=DATE, repeat=True)
+
+    def refuse(_: datetime) -> NoReturn:
+        raise UsageError("the clock is wrong")
+
+    client.on_date = refuse
+    for _ in range(2):
+        with pytest.raises(UsageError, match="the clock is wrong"):
+            await client.retrying(lambda: route.request(REQUEST))
+    assert (client.calls, client.retries) == (2, 0)

@@ -16,8 +16,8 @@ from collector.errors import ApiError, CallError, CallKind, ComponentError, Orig
 from collector.model.accounts import Account, Component, FromCommand, FromFile, FromUrl, Rate, Secret
 from collector.model.state import Authorizer
 from collector.secrets.reader import Secrets
-from collector.wechat.client import TRIES, Client, Route
-from collector.wechat.component import MOST_READINGS, PAGE, Authorized, ComponentApi
+from collector.wechat.client import MAX_TRIES, Client, Route
+from collector.wechat.component import MAX_READINGS, PAGE, Authorized, ComponentApi
 from collector.wechat.errcodes import api_error
 from collector.wechat.tokens import Grant, Tokens
 
@@ -132,7 +132,7 @@ async def log_in(
     """What accounts have that all ask for their token at once: the token, or an error."""
 
     async def token(account: Account) -> str:
-        tokens = Tokens(Authorized(account, api), route.client, clock=clock, whose=str(account))
+        tokens = Tokens(Authorized(account, api), route.client, clock=clock, owner=str(account))
         return (await tokens.get()).value.get_secret_value()
 
     return await asyncio.gather(*map(token, accounts), return_exceptions=True)
@@ -195,7 +195,7 @@ async def test_the_list_is_read_500_at_a_time(
 async def test_a_token_of_an_account_is_asked_for_anew_after_its_refusal_and_the_list_isnt(
     platform: Platform, api: ComponentApi, route: Route, clock: FakeClock
 ) -> None:
-    tokens = Tokens(Authorized(account_of(3), api), route.client, clock=clock, whose="x")
+    tokens = Tokens(Authorized(account_of(3), api), route.client, clock=clock, owner="x")
     platform.scripted[ACCOUNT_TOKEN] = [{"authorizer_access_token": "first", "expires_in": 7200}]
     refusal = api_error(40001, "invalid credential", CallKind.DATA)
     again = await tokens.after_refusal(await tokens.get(), refusal)
@@ -396,7 +396,7 @@ async def test_a_list_that_cant_be_read_once_more_is_tried_by_one_and_told_to_al
     found = await log_in(api, route, clock, map(account_of, range(50)))
     assert the_one(found[:10]).errcode == -1
     assert found[10:] == access(*range(10, 50))
-    assert platform.asked == {TOKEN: 1, LIST: 1 + TRIES, ACCOUNT_TOKEN: 50}
+    assert platform.asked == {TOKEN: 1, LIST: 1 + MAX_TRIES, ACCOUNT_TOKEN: 50}
 
 
 # Lists in trouble
@@ -463,7 +463,7 @@ async def test_a_list_of_another_form_is_tried_again_and_then_told_to_all(
     platform.scripted[LIST] = [answer] * 100
     error = the_one(await log_in(api, route, clock, map(account_of, range(5))))
     assert (str(error), error.errcode) == ("the list of authorised accounts isn't of its form", None)
-    assert platform.asked == {TOKEN: 1, LIST: TRIES}
+    assert platform.asked == {TOKEN: 1, LIST: MAX_TRIES}
 
 
 # The platform's own token
@@ -542,7 +542,7 @@ async def test_a_component_token_call_in_trouble_is_tried_by_one_for_all(
     for _ in range(2):
         error = the_one(await log_in(api, route, clock, map(account_of, range(25))))
     assert (str(error), error.unreachable) == ("HTTP 502 instead of an answer", False)
-    assert platform.asked == {TOKEN: TRIES}
+    assert platform.asked == {TOKEN: MAX_TRIES}
 
 
 async def test_when_wechat_is_out_of_reach_the_accounts_of_a_platform_count_as_unreachable(
@@ -553,7 +553,7 @@ async def test_when_wechat_is_out_of_reach_the_accounts_of_a_platform_count_as_u
     for accounts in ([account_of(0), account_of(1)], [account_of(2, Secret("refresh-2"))]):
         error = the_one(await log_in(api, route, clock, accounts))
         assert error.unreachable
-    assert route.client.token_calls == TRIES
+    assert route.client.token_calls == MAX_TRIES
 
 
 async def test_an_ip_that_is_refused_fails_one_account_since_others_may_go_out_by_another(
@@ -593,7 +593,7 @@ async def test_a_list_that_never_stands_still_isnt_whole(
         {"total_count": total, "list": [{"authorizer_appid": f"wx{total}"}]} for total in range(1000, 1100)
     ]
     assert not (await api.authorizers()).is_whole
-    assert platform.asked[LIST] == 2 * MOST_READINGS
+    assert platform.asked[LIST] == 2 * MAX_READINGS
 
 
 @pytest.mark.parametrize("call", [TOKEN, LIST])
@@ -662,7 +662,7 @@ async def test_a_platforms_server_in_trouble_is_told_once_for_all(
     error = the_one(await log_in(api, route, clock, map(account_of, range(50))))
     assert str(error) == "the server http://tokens.internal gives no answer (HTTP 503)"
     assert not error.unreachable  # that is about WeChat
-    assert (route.client.token_calls, platform.calls) == (TRIES, [])
+    assert (route.client.token_calls, platform.calls) == (MAX_TRIES, [])
 
 
 async def test_the_ticket_is_read_anew_for_each_component_token_and_the_secret_once(
@@ -783,7 +783,7 @@ async def test_an_answer_that_is_no_token_fails_the_account_alone(
     platform: Platform, api: ComponentApi, route: Route, clock: FakeClock, answer: object
 ) -> None:
     await api.authorizers()
-    platform.scripted[ACCOUNT_TOKEN] = [answer] * TRIES
+    platform.scripted[ACCOUNT_TOKEN] = [answer] * MAX_TRIES
     (error,) = await log_in(api, route, clock, [account_of(0)])
     assert isinstance(error, TransientError)
     assert await log_in(api, route, clock, [account_of(1)]) == access(1)
@@ -834,3 +834,16 @@ async def test_a_cancelled_account_leaves_the_list_to_the_next(
     first.cancel()
     assert await others == access(1, 2, 3, 4)
     assert platform.asked == {TOKEN: 1, LIST: 2, ACCOUNT_TOKEN: 4}
+
+
+async def test_traceback_of_a_failed_platform_doesnt_grow(
+    platform: Platform, api: ComponentApi, route: Route, clock: FakeClock
+) -> None:
+    """A platform that fails for thousands of accounts raises an exception of its own to each."""
+    platform.scripted[TOKEN] = [{"errcode": 61004, "errmsg": "not registered"}]
+    frames = []
+    for number in range(1_000):
+        (error,) = await log_in(api, route, clock, [account_of(number % 50)])
+        assert isinstance(error, CallError)
+        frames.append(sum(1 for _ in traceback.walk_tb(error.__traceback__)))
+    assert frames[-1] == frames[1]

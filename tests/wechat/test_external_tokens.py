@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 
 from collector.errors import ApiError, CallError, CallKind, HostError, OriginError, Reaction, TransientError
 from collector.model.accounts import FromCommand, FromCredential, FromFile, FromUrl, Secret
+from collector.runtime import MAX_FAILURES
+from collector.secrets.addresses import server_of
 from collector.secrets.reader import Secrets
-from collector.wechat.client import TRIES, Client, server_of
+from collector.wechat.client import MAX_TRIES, Client
 from collector.wechat.errcodes import api_error
-from collector.wechat.external_tokens import LIFE_S, MOST_SILENT, Outside, grant_in, told
+from collector.wechat.external_tokens import LIFE_S, External, grant_in, name_of
 from collector.wechat.tokens import Grant, Tokens
 
 APPID = "wx0123456789abcdef"
@@ -32,11 +34,11 @@ COMMAND_JSON = replace(COMMAND, json="data.token", expires_json="data.left")
 
 
 @pytest.fixture
-def source(client: Client, secrets: Secrets) -> Callable[[FromUrl | FromCommand], Outside]:
-    return lambda origin: Outside(origin, APPID, client, secrets)
+def source(client: Client, secrets: Secrets) -> Callable[[FromUrl | FromCommand], External]:
+    return lambda origin: External(origin, APPID, client, secrets)
 
 
-Sourced = Callable[[FromUrl | FromCommand], Outside]
+Sourced = Callable[[FromUrl | FromCommand], External]
 
 
 def shown(error: BaseException) -> str:
@@ -90,7 +92,7 @@ NO_LIFE = (
     "the value at `data.left` that {} gave is no number of seconds to live: "
     "correct `expires_json`, or leave it out: two hours count then"
 )
-RUN_OUT = "the token that {} gave has run out: see that it is renewed there"
+RUN_OUT = "the token that {} gave has expired: see that it is renewed there"
 NO_TOKEN = "the JSON that {} gave has no `data.token`: correct `json` or `expires_json`"
 NO_JSON = "{} gave something else instead of JSON: see what it answers, and correct the address"
 REFUSED_JSON = [
@@ -233,7 +235,7 @@ async def test_a_command_gets_the_appid_in_its_arguments(source: Sourced) -> Non
 
 
 async def test_a_command_that_fails_is_asked_once(client: Client, source: Sourced) -> None:
-    with pytest.raises(OriginError, match=r"the command sh failed with exit code 1 \(sealed\)"):
+    with pytest.raises(OriginError, match="the command sh failed with exit code 1: run it by hand"):
         await client.retrying(source(FromCommand(("sh", "-c", "echo sealed >&2; exit 1"))).grant)
     assert client.retries == 0
 
@@ -256,7 +258,7 @@ async def test_a_server_in_trouble_is_asked_some_times_then_told(
     assert failed.value.hint == (
         f"{SERVER} gives no answer (HTTP {status}): see that it runs and can be reached from here"
     )
-    assert (failed.value.kind, client.token_calls, client.retries) == (CallKind.TOKEN, TRIES, TRIES - 1)
+    assert (failed.value.kind, client.token_calls, client.retries) == (CallKind.TOKEN, MAX_TRIES, MAX_TRIES - 1)
     assert not [leak for leak in LEAKS if leak in shown(failed.value)]
 
 
@@ -289,7 +291,7 @@ async def test_a_server_out_of_reach_is_told_and_isnt_taken_for_wechat(
         await client.retrying(source(PLAIN).grant)
     assert str(failed.value) == f"the server http://tokens.internal:8080 gives no answer ({said})"
     assert not isinstance(failed.value, HostError)
-    assert (client.token_calls, client.answered) == (TRIES, False)
+    assert (client.token_calls, client.answered) == (MAX_TRIES, False)
     assert (failed.value.__cause__, failed.value.__context__) == (None, None)
 
 
@@ -332,7 +334,7 @@ async def test_user_password_path_query_and_headers_are_never_shown(web: Any, so
 )
 def test_a_server_is_told_by_scheme_host_and_port(url: str, server: str) -> None:
     assert server_of(Secret(url)) == server
-    assert told(FromUrl(Secret(url))) == f"the server {server}"
+    assert name_of(FromUrl(Secret(url))) == f"the server {server}"
 
 
 # What WeChat refuses
@@ -346,7 +348,7 @@ async def test_a_refused_token_is_asked_for_once_more_and_when_it_is_the_same_th
     web: Any, client: Client, source: Sourced, clock: Any
 ) -> None:
     web.get(ASKED, body="TOKEN", repeat=True)
-    tokens = Tokens(source(PLAIN), client, clock=clock, whose="x")
+    tokens = Tokens(source(PLAIN), client, clock=clock, owner="x")
     token = await tokens.get()
     with pytest.raises(ApiError) as failed:
         await tokens.after_refusal(token, _refusal())
@@ -362,9 +364,22 @@ async def test_a_server_that_gave_several_accounts_no_answer_isnt_asked_for_the_
 ) -> None:
     web.get(ASKED, status=500, repeat=True)
     hints = set()
-    for _ in range(MOST_SILENT + 5):
+    for _ in range(MAX_FAILURES + 5):
         with pytest.raises(TransientError) as failed:
-            await Tokens(source(PLAIN), client, clock=clock, whose="x").get()
+            await Tokens(source(PLAIN), client, clock=clock, owner="x").get()
         hints.add(failed.value.hint)
     assert hints == {f"{SERVER} gives no answer (HTTP 500): see that it runs and can be reached from here"}
-    assert client.token_calls == MOST_SILENT * TRIES
+    assert client.token_calls == MAX_FAILURES * MAX_TRIES
+
+
+async def test_traceback_of_an_unresponsive_server_doesnt_grow(
+    web: Any, client: Client, source: Sourced, clock: Any
+) -> None:
+    """A token server that fails for thousands of accounts raises an exception of its own to each."""
+    web.get(ASKED, status=500, repeat=True)
+    frames = []
+    for _ in range(1_000):
+        with pytest.raises(TransientError) as failed:
+            await Tokens(source(PLAIN), client, clock=clock, owner="x").get()
+        frames.append(sum(1 for _ in traceback.walk_tb(failed.value.__traceback__)))
+    assert frames[-1] == frames[MAX_FAILURES]

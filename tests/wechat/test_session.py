@@ -18,24 +18,24 @@ from collector.runtime import Clock, Stop
 from collector.secrets.reader import Secrets
 from collector.wechat.client import Client, Route
 from collector.wechat.component import Authorized
-from collector.wechat.external_tokens import Outside
-from collector.wechat.session import Access
+from collector.wechat.external_tokens import External
+from collector.wechat.session import Session
 from collector.wechat.tokens import Classic, Source, Stable
 
 COMPONENTS = (Component("agency", "wx00000000000000c0"), Component("other", "wx00000000000000c1"))
 
 
 @pytest.fixture
-def access(client: Client, secrets: Secrets, clock: Clock, stop: Stop) -> Access:
+def access(client: Client, secrets: Secrets, clock: Clock, stop: Stop) -> Session:
     route = Route(client, ["https://wechat.test"], Secret("http://u:p@egress:3128"), secrets)
-    return Access(route, secrets, COMPONENTS, clock=clock, stop=stop)
+    return Session(route, secrets, COMPONENTS, clock=clock, stop=stop)
 
 
-def test_an_account_without_a_way_of_its_own_takes_the_common_one(access: Access, account: Account) -> None:
+def test_an_account_without_a_way_of_its_own_takes_the_common_one(access: Session, account: Account) -> None:
     assert access.route_of(account) is access.route
 
 
-def test_an_account_that_names_the_common_way_takes_it_as_well(access: Access, account: Account) -> None:
+def test_an_account_that_names_the_common_way_takes_it_as_well(access: Session, account: Account) -> None:
     same = replace(account, hosts=("https://wechat.test",), proxy=Secret("http://u:p@egress:3128"))
     assert access.route_of(same) is access.route
 
@@ -50,7 +50,7 @@ WAYS: list[Callable[[Account], Account]] = [
 
 @pytest.mark.parametrize("own", WAYS)
 def test_accounts_with_the_same_way_of_their_own_share_it(
-    own: Callable[[Account], Account], access: Access, account: Account
+    own: Callable[[Account], Account], access: Session, account: Account
 ) -> None:
     one, two = own(account), own(replace(account, name="beta", appid="wx0000000000000002"))
     route = access.route_of(one)
@@ -59,14 +59,14 @@ def test_accounts_with_the_same_way_of_their_own_share_it(
     assert (route.hosts, route.proxy) == (one.hosts or access.route.hosts, one.proxy or access.route.proxy)
 
 
-def test_ways_that_differ_are_told_apart(access: Access, account: Account) -> None:
+def test_ways_that_differ_are_told_apart(access: Session, account: Account) -> None:
     assert len({access.route_of(own(account)) for own in WAYS}) == len(WAYS)
 
 
 URL, COMMAND = FromUrl(Secret("http://tokens.internal/")), FromCommand(("get-token",))
 
 
-def test_an_accounts_token_comes_from_where_its_entry_says(access: Access, account: Account) -> None:
+def test_an_accounts_token_comes_from_where_its_entry_says(access: Session, account: Account) -> None:
     def source(token: TokenKind | FromComponent | FromUrl | FromCommand) -> Source:
         return access.source_of(replace(account, token=token), access.route)
 
@@ -77,5 +77,5 @@ def test_an_accounts_token_comes_from_where_its_entry_says(access: Access, accou
     assert source(FromComponent("other")) == Authorized(authorized, access.components["other"])
     for origin, server in ((URL, "the server http://tokens.internal "), (COMMAND, "the command get-token ")):
         outside = source(origin)
-        assert isinstance(outside, Outside)
+        assert isinstance(outside, External)
         assert server in outside.refused_hint

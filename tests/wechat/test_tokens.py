@@ -10,7 +10,7 @@ from support import FakeClock
 from collector.errors import ApiError, CallError, CallKind, OriginError, Reaction, TransientError
 from collector.model.accounts import Account, FromFile, Secret
 from collector.secrets.reader import Secrets
-from collector.wechat.client import TRIES, Client, Route
+from collector.wechat.client import MAX_TRIES, Client, Route
 from collector.wechat.errcodes import ROTATING_HINT, api_error
 from collector.wechat.tokens import Classic, Grant, Source, Stable, Tokens
 
@@ -21,7 +21,7 @@ REFUSAL = {"errcode": 40001, "errmsg": "invalid credential"}
 
 @pytest.fixture
 def tokens(account: Account, client: Client, route: Route, secrets: Secrets, clock: FakeClock) -> Tokens:
-    return Tokens(Stable(account, route, secrets), client, clock=clock, whose=str(account))
+    return Tokens(Stable(account, route, secrets), client, clock=clock, owner=str(account))
 
 
 class StableCall:
@@ -165,7 +165,7 @@ async def test_a_source_that_fails_is_asked_by_one_call_for_all(web: Any, client
     web.post(STABLE, status=502, repeat=True)
     failed = await asyncio.gather(*(tokens.get() for _ in range(10)), return_exceptions=True)
     assert {str(error) for error in failed} == {"HTTP 502 instead of an answer"}
-    assert client.token_calls == TRIES
+    assert client.token_calls == MAX_TRIES
 
 
 async def test_a_call_that_needs_a_token_isnt_tried_again_for_want_of_it(
@@ -174,7 +174,7 @@ async def test_a_call_that_needs_a_token_isnt_tried_again_for_want_of_it(
     web.post(STABLE, status=502, repeat=True)
     with pytest.raises(TransientError, match="HTTP 502"):
         await client.retrying(tokens.get)
-    assert (client.token_calls, client.retries) == (TRIES, TRIES - 1)
+    assert (client.token_calls, client.retries) == (MAX_TRIES, MAX_TRIES - 1)
 
 
 async def test_after_a_refusal_a_source_in_trouble_is_told_to_all_and_nobody_is_blamed_for_rotating(
@@ -186,7 +186,7 @@ async def test_after_a_refusal_a_source_in_trouble_is_told_to_all_and_nobody_is_
     calls = (tokens.after_refusal(first, _refusal()) for _ in range(4))
     failed = await asyncio.gather(*calls, return_exceptions=True)
     assert {str(error) for error in failed} == {"HTTP 502 instead of an answer"}
-    assert client.token_calls == 1 + TRIES
+    assert client.token_calls == 1 + MAX_TRIES
 
 
 @pytest.mark.parametrize("way", [Stable, Classic])
