@@ -19,7 +19,7 @@ TOLERANCE = timedelta(minutes=5)
 MAX_DIFFERENCE = timedelta(hours=1)
 
 
-def set_clock(clock: WechatClock, wechat: datetime, published_at: time) -> None:
+def set_clock(clock: WechatClock, published_at: time, wechat: datetime) -> None:
     """Go by WeChat's instant from now on.
 
     More than `TOLERANCE` apart is a warning. Raises `ClockError` where the host's clock is more than `MAX_DIFFERENCE`

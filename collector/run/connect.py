@@ -5,10 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import structlog
 
 from collector.config import Settings
+from collector.run.clock import set_clock
 from collector.runtime import Stop, WechatClock
 from collector.secrets.reader import Secrets
 from collector.wechat.api import MAX_IN_FLIGHT
@@ -28,9 +30,13 @@ OTHER_FILES = 100
 async def connect(settings: Settings, *, clock: WechatClock, stop: Stop) -> AsyncIterator[Session]:
     """Open the session of one run; nothing is asked, and no secret is read, before it is needed."""
     api, secrets = settings.api, Secrets()
-    connections = _connections(settings.run.workers)
+    on_date = partial(set_clock, clock, settings.run.published_at) if api.check_clock else None
     async with Client.opened(
-        timeout_s=api.timeout, connections=connections, stop=stop, ipv4_only=api.ipv4_only
+        timeout_s=api.timeout,
+        connections=_connections(settings.run.workers),
+        stop=stop,
+        ipv4_only=api.ipv4_only,
+        on_date=on_date,
     ) as client:
         route = Route(client, api.hosts, api.proxy, secrets)
         yield Session(route, secrets, settings.components, clock=clock, stop=stop)

@@ -22,7 +22,7 @@ MINUTE, SECOND = timedelta(minutes=1), timedelta(seconds=1)
 def _set(host: datetime, wechat: datetime) -> tuple[WechatClock, list[str]]:
     clock = WechatClock(FakeClock(host))
     with capture_logs() as logs:
-        set_clock(clock, wechat, time(8))
+        set_clock(clock, time(8), wechat)
     return clock, [entry["event"] for entry in logs]
 
 
@@ -58,7 +58,7 @@ def test_seconds_around_eight_are_no_difference() -> None:
 def test_time_passes_by_the_monotonic_clock() -> None:
     host = FakeClock(NOON)
     clock = WechatClock(host)
-    set_clock(clock, NOON + MINUTE, time(8))
+    set_clock(clock, time(8), NOON + MINUTE)
     host.instant += 10 * SECOND
     assert clock.now() == NOON + MINUTE + 10 * SECOND
 
@@ -72,6 +72,6 @@ def test_a_leap_of_the_host_changes_nothing() -> None:
 
     host = Leaping(NOON)
     clock = WechatClock(host)
-    set_clock(clock, NOON, time(8))
+    set_clock(clock, time(8), NOON)
     host.leap = timedelta(days=30)
     assert clock.now() == NOON
