@@ -29,11 +29,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
+from enum import Enum, StrEnum
+from typing import Self
 
 
 class CollectorError(Exception):
     """The base of all errors that the collector raises on purpose."""
+
+    def copy(self) -> Self:
+        """Return the same error without its traceback, for another caller to raise.
+
+        Each raise of one object lengthens its traceback, and whoever changes it changes it for everybody.
+        """
+        twin = type(self).__new__(type(self), *self.args)  # not __init__: subclasses take other arguments than `args`
+        twin.__dict__.update(self.__dict__)
+        return twin
 
 
 class UsageError(CollectorError):
@@ -124,46 +134,151 @@ class CallKind(StrEnum):
     DATA = "data"
 
 
-class Reaction(StrEnum):
-    """What follows from a call that gave no answer."""
+class WaitKind(StrEnum):
+    """Why a dataset isn't asked before some instant: the `kind` of a notice, in `--json` too."""
 
-    RETRY = "retry"
-    """Back off and try again; in the end the dataset has failed for this run."""
-    REFRESH = "refresh"
-    """Get a newer access_token, once."""
-    COMPONENT = "component"
-    """The third-party platform's own credentials are stale."""
-    LIST_AGAIN = "list again"
-    """The account's authorisation must be read anew."""
-    SLOW = "slow"
-    """Pause the account until the next minute and halve its rate."""
-    STOP_FOR_DAY = "stop for the day"
-    """The quota is used up until the next Beijing day; no failure."""
-    LATER = "later"
-    """Not there yet; the next run asks again; no failure."""
-    NOT_BEFORE = "not before"
-    """The account's admin refused this host; don't ask before the time is over."""
-    ACCOUNT = "account"
-    """The account can't be asked until somebody mends it; no retry."""
+    words: str
+    """The reason, for people."""
+    is_stored: bool
+    """Later runs must keep the wait as well, so its end is stored with the dataset's state."""
+
+    QUOTA = "quota", "WeChat's quota of the day is used up", True
+    DAILY_CALLS = "daily_calls", "the calls of the day that daily_calls allows are used up"
+    NOT_BEFORE = "not_before", "WeChat has ordered to wait"
+    """A stored wait of an earlier run; its own kind isn't stored."""
+    RATE = "rate", "WeChat asked for fewer calls a minute: lower rate_limit"
+    IP_REFUSED = "ip_refused", "the account's admin refused this host's IP", True
+    IP_UNCONFIRMED = "ip_unconfirmed", "the account's admin must confirm this host's IP"
+
+    def __new__(cls, value: str, words: str, is_stored: bool = False) -> Self:  # noqa: FBT001, FBT002 - a row's cell
+        """Make a member of a row of the table above."""
+        kind = str.__new__(cls, value)
+        kind._value_ = value
+        kind.words = words
+        kind.is_stored = is_stored
+        return kind
+
+    @property
+    def is_own_limit(self) -> bool:
+        """Whether the configuration limits the calls, and no answer of WeChat's."""
+        return self is WaitKind.DAILY_CALLS
+
+    @property
+    def outlasts_run(self) -> bool:
+        """Whether the plan of a later run would name the wait, too."""
+        return self.is_stored or self in (WaitKind.DAILY_CALLS, WaitKind.NOT_BEFORE)
+
+
+class Scope(StrEnum):
+    """The part of a run that an error ends."""
+
+    WINDOW = "window"
     DATASET = "dataset"
-    """The dataset of the account can't be asked until somebody mends it."""
-    BUG = "our bug"
-    """The call itself was wrong."""
-    UNKNOWN = "unknown"
-    """Nothing is known of it: fail and show everything."""
+    ACCOUNT = "account"
+    PLATFORM = "platform"
+    """A third-party platform with all its accounts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Consequences:
+    """The consequences of a call that failed: one row of the table of reactions.
+
+    `label` is the name in `docs/errcodes.md`, `scope` what ends, `wait` the wait that is ordered, `hint` the remedy
+    where the errcode has none of its own. With `is_failure` the account has failed; else its days stay pending.
+    `is_shared` says that the next call about another account of the same platform would fail likewise.
+    """
+
+    label: str
+    scope: Scope
+    wait: WaitKind | None = None
+    is_failure: bool = True
+    is_shared: bool = False
+    hint: str = ""
+
+
+def _waits(label: str, scope: Scope, wait: WaitKind, hint: str) -> Consequences:
+    return Consequences(label, scope, wait, is_failure=False, is_shared=True, hint=hint)
 
 
 TROUBLE_HINT = "WeChat, or a proxy before it, is in trouble: the next run asks again"
+_PENDING_HINT = "not there yet: the next run asks again"
+_QUOTA_HINT = "the account's quota is used up; the next Beijing day brings a new one"
+
+
+class Reaction(Enum):
+    """The reaction to a call that failed, with its consequences."""
+
+    RETRY = Consequences("retry", Scope.DATASET, is_shared=True, hint=TROUBLE_HINT)
+    """Back off and try again, a few times."""
+    REFRESH = Consequences("refresh", Scope.ACCOUNT)
+    """Get a newer access_token, once."""
+    COMPONENT = Consequences(
+        "component", Scope.PLATFORM, is_shared=True, hint="the third-party platform's own ticket or token is stale"
+    )
+    """Get a newer token of the third-party platform, once."""
+    LIST_AGAIN = Consequences("list again", Scope.ACCOUNT, hint="the client must authorise the platform again")
+    """Read the platform's list of authorised accounts again."""
+    SLOW = _waits("slow", Scope.ACCOUNT, WaitKind.RATE, "calls came too fast for this account: lower its rate_limit")
+    """Pause the account until the next minute and halve its rate, a few times; then it waits."""
+    STOP_FOR_DAY = _waits("stop for the day", Scope.DATASET, WaitKind.QUOTA, _QUOTA_HINT)
+    """Wait until the next Beijing day."""
+    BUDGET = _waits("budget", Scope.DATASET, WaitKind.DAILY_CALLS, _QUOTA_HINT)
+    """The same, ordered by the configuration."""
+    NOT_YET = Consequences("not yet", Scope.WINDOW, is_failure=False, hint=_PENDING_HINT)
+    """The window's days aren't published yet."""
+    IP_UNCONFIRMED = _waits("ip unconfirmed", Scope.ACCOUNT, WaitKind.IP_UNCONFIRMED, _PENDING_HINT)
+    """The account's admin hasn't confirmed this host's IP yet."""
+    IP_REFUSED = _waits("ip refused", Scope.ACCOUNT, WaitKind.IP_REFUSED, "")
+    """The account's admin refused this host's IP for some time, which the errcode determines."""
+    ACCOUNT = Consequences(
+        "account", Scope.ACCOUNT, hint="check the account's secret: WeChat doesn't take it for this appid"
+    )
+    """Somebody must fix the account's configuration."""
+    DATASET = Consequences("dataset", Scope.DATASET)
+    """Somebody must grant the account this dataset."""
+    ROW = Consequences("row", Scope.WINDOW)
+    """A row of the answer is malformed."""
+    BUG = Consequences("our bug", Scope.DATASET, hint="the collector asked wrongly: please report this with the rid")
+    """The call itself was wrong."""
+    UNKNOWN = Consequences(
+        "unknown",
+        Scope.DATASET,
+        hint="an errcode that the collector doesn't know: ask WeChat's support with the rid",
+    )
+    """An errcode that no row names."""
+
+    @property
+    def scope(self) -> Scope:
+        """The part of the run that ends."""
+        return self.value.scope
+
+    @property
+    def wait(self) -> WaitKind | None:
+        """The kind of wait that is ordered, or None."""
+        return self.value.wait
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether the account has failed; else its days stay pending."""
+        return self.value.is_failure
+
+    @property
+    def after_retries(self) -> Reaction:
+        """The reaction once no retry is left: a call that needs the result mustn't be retried in turn."""
+        return Reaction.ACCOUNT if self is Reaction.RETRY else self
 
 
 class CallError(CollectorError):
     """One call gave no answer that can be used.
 
     `errcode`, `errmsg` and `rid` are WeChat's own where it answered with them. `hint` is the remedy
-    in plain words, or empty. `kind` says which call it was.
+    in plain words, or empty. `kind` says which call it was. `wait_s` and `newest_missing` are those of the errcode's
+    row in `wechat/errcodes.py`.
     """
 
     reaction = Reaction.UNKNOWN
+    wait_s = 0
+    newest_missing = False
 
     def __init__(self, message: str, *, kind: CallKind = CallKind.DATA, hint: str = "") -> None:
         super().__init__(message)
@@ -210,13 +325,13 @@ class ApiError(CallError):
 class BudgetError(CallError):
     """The data calls that the configuration allows a dataset of the account on one Beijing day are used up."""
 
-    reaction = Reaction.STOP_FOR_DAY
+    reaction = Reaction.BUDGET
 
 
 class RowError(CallError):
     """A row isn't of the right shape, so nothing of its window can be trusted."""
 
-    reaction = Reaction.DATASET
+    reaction = Reaction.ROW
 
 
 class OriginError(CallError):

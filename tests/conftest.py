@@ -1,4 +1,4 @@
-"""What the tests share: a real mongod, a clock that never waits, and the recorded bodies."""
+"""Fixtures that all tests share: a real mongod, a clock that never waits, settings, and the recorded bodies."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import inspect
 import json
 import tempfile
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,14 +21,16 @@ import stamina
 import structlog
 from aiohttp import ClientResponse
 from hypothesis import Phase, settings
-from support import Advance, FakeClock
+from support import FAST, Advance, Configured, FakeClock, settings_of
 
-from collector.model.accounts import Account, Rate, Secret
+from collector.config import Settings
+from collector.model.accounts import Account, Secret
 from collector.runtime import Stop
+from collector.sandbox import Sandbox
 from collector.store.database import Database, open_database
 from collector.store.local import local_mongod
 
-# This machine's speed is no rule of ours, and explanations of failures cost minutes.
+# A slow machine must not fail a test, and hypothesis' explanations of failures cost minutes.
 PHASES = tuple(phase for phase in Phase if phase is not Phase.explain)
 settings.register_profile("collector", deadline=None, print_blob=True, phases=PHASES)
 settings.load_profile("collector")
@@ -53,7 +56,7 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 async def advance(monkeypatch: pytest.MonkeyPatch) -> Advance:
-    """Put the loop's clock forward by so many seconds, and let everybody go on whose wait is over."""
+    """Move the loop's clock forward by some seconds, and let all tasks continue whose wait is over."""
     loop = asyncio.get_running_loop()
     real, ahead_s = loop.time, 0.0
 
@@ -75,12 +78,12 @@ def stop() -> Stop:
 
 @pytest.fixture
 def account() -> Account:
-    return Account("acme-shoes", "wx0123456789abcdef", Secret("s3cret-of-acme"), Rate(1000, 1))
+    return Account("acme-shoes", "wx0123456789abcdef", Secret("s3cret-of-acme"), FAST)
 
 
 @pytest.fixture
 def payload() -> Callable[[str], Any]:
-    """The recorded body of that name."""
+    """Read the recorded body of a name."""
 
     def read(name: str) -> Any:
         return json.loads((PAYLOADS / f"{name}.json").read_text())["response"]
@@ -90,7 +93,7 @@ def payload() -> Callable[[str], Any]:
 
 @pytest.fixture(autouse=True)
 def _quick_retries() -> Iterator[None]:
-    """Retries are counted as ever, but don't wait."""
+    """Count retries as ever, but don't wait for them."""
     with stamina.set_testing(True, attempts=100, cap=True):
         yield
     structlog.reset_defaults()
@@ -112,3 +115,18 @@ async def database(mongod: str) -> AsyncIterator[Database]:
     async with open_database(Secret(mongod), f"test_{uuid.uuid4().hex}") as opened:
         yield opened
         await opened.client.drop_database(opened.name)
+
+
+@pytest.fixture
+def configured(database: Database, mongod: str, tmp_path: Path) -> Configured:
+    """Make the settings for a sandbox, or from a configuration's content, with the test's own database.
+
+    `account` changes all accounts, which are fast unless it says otherwise; other options are those of `settings_of`.
+    """
+
+    def make(source: Sandbox | Mapping[str, Any], *, account: Mapping[str, Any] | None = None, **run: Any) -> Settings:
+        settings = settings_of(source, database, mongod, tmp_path, **run)
+        changed = {"rate_limit": FAST, **(account or {})}
+        return replace(settings, accounts=tuple(replace(each, **changed) for each in settings.accounts))
+
+    return make

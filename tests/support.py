@@ -1,8 +1,9 @@
-"""What several test modules import."""
+"""Helpers for whole runs: a clock, settings, and the comparison of stored documents with the truth."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -13,18 +14,22 @@ from collector import config
 from collector.commands.collect import Job, collect, target_of
 from collector.config import Settings
 from collector.console.progress import Watch
-from collector.model.accounts import Secret
+from collector.model.accounts import Rate, Secret
 from collector.model.results import RunResult
 from collector.runtime import Clock, Stop
 from collector.sandbox import Sandbox, World
 from collector.store.database import USER_DAILY, Database
 
 Advance = Callable[[float], Awaitable[None]]
+Configured = Callable[..., Settings]
 Documents = dict[tuple[str, str], dict[str, Any]]
+
+FAST = Rate(1000, 1)
+"""A rate that doesn't slow a test down."""
 
 
 class FakeClock(Clock):
-    """Stands still at `instant`; a sleep moves it on at once."""
+    """Clock that stands still at `instant`; a sleep moves it on at once."""
 
     def __init__(self, instant: datetime) -> None:
         self.instant = instant
@@ -43,12 +48,24 @@ class FakeClock(Clock):
 
 
 def settings_of(
-    sandbox: Sandbox, database: Database, uri: str, folder: Path, *, since: date | None = None, **run: object
+    source: Sandbox | Mapping[str, Any],
+    database: Database,
+    uri: str,
+    folder: Path,
+    *,
+    since: date | None = None,
+    **run: object,
 ) -> Settings:
-    """The settings that a user of `sandbox` would have, written and read as a user's are, with `run` set."""
+    """Write a configuration as a user would, load it, and store into `database`.
+
+    `source` is the sandbox to collect from, or the content of the file; `run` are values of the section `run`.
+    """
     file = folder / "accounts.yaml"
     file.touch(mode=0o600)
-    file.write_text(sandbox.config_yaml(mongodb_uri=uri, since=str(since) if since else None))
+    if isinstance(source, Sandbox):
+        file.write_text(source.config_yaml(mongodb_uri=uri, since=str(since) if since else None))
+    else:
+        file.write_text(json.dumps(source))  # JSON is YAML
     settings = config.load([file], {}, datetime(2026, 11, 24, tzinfo=UTC))
     return replace(
         settings,
@@ -60,22 +77,22 @@ def settings_of(
 async def run(
     settings: Settings, clock: Clock, stop: Stop | None = None, watch: Watch | None = None, **history: Any
 ) -> RunResult:
-    """One run over all accounts of `settings`; with `history`, a backfill."""
+    """Run the collector over all accounts of `settings`; with `history`, a backfill."""
     target = replace(target_of(settings, clock), **history)
     return await collect(settings, Job(target), clock=clock, stop=stop or Stop(), watch=watch)
 
 
 async def stored(database: Database) -> Documents:
-    """All documents, by account and day, without what differs from run to run."""
+    """Return all documents by account and day, without the fields that differ from run to run."""
     found = database[USER_DAILY].find({}, {"_id": False, "fetched_at": False})
     return {(document["account"], document["ref_date"]): document async for document in found}
 
 
 def truth(world: World, days: Iterable[date], *, without: Iterable[str] = (), newest: date | None = None) -> Documents:
-    """What MongoDB must hold once all of `days` were answered; `newest` is the newest published one, else theirs.
+    """Return the documents that MongoDB must hold once all of `days` were answered.
 
-    The sandbox's own account of them, in the form of `user_daily`: quiet days that summary leaves out are zeros, from
-    age 2 on or before a day that has a row, where the day before is among `days`.
+    They are the sandbox's truth in the form of `user_daily`. Quiet days are zeros from age 2 on, or before a day that
+    has a row, where the day before is among `days`. `newest` is the newest published day, if it isn't one of `days`.
     """
     known = sorted(days)
     newest = newest or known[-1]

@@ -26,7 +26,7 @@ from bson.codec_options import CodecOptions, DatetimeConversion
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
-from support import FakeClock, run, settings_of, stored, truth
+from support import Configured, FakeClock, run, settings_of, stored, truth
 
 from collector.commands.collect import target_of
 from collector.commands.verify import verify
@@ -56,8 +56,6 @@ QUICK = "heartbeatFrequencyMS=500"
 """A server that a fail point has made PyMongo doubt is looked at again as soon as can be."""
 
 AS_IT_IS: CodecOptions[dict[str, Any]] = CodecOptions(datetime_conversion=DatetimeConversion.DATETIME_AUTO)
-
-Configured = Callable[..., Settings]
 
 
 class Mongod:
@@ -169,12 +167,9 @@ async def database(server: Mongod) -> AsyncIterator[Database]:
 
 
 @pytest.fixture
-def configured(server: Mongod, database: Database, tmp_path: Path) -> Configured:
-    def make(sandbox: Sandbox, **options: Any) -> Settings:
-        settings = settings_of(sandbox, database, server.uri, tmp_path, **options)
-        return _unhurried(settings)
-
-    return make
+def mongod(server: Mongod) -> str:
+    """The server that gets into trouble, in the place of the session's."""
+    return server.uri
 
 
 @pytest.fixture(autouse=True)

@@ -141,12 +141,12 @@ CONFIGURATIONS = [
 
 
 @pytest.mark.parametrize("page", TRIED, ids=_name)
-def test_each_of_these_pages_has_a_configuration(page: Path) -> None:
+def test_page_has_a_configuration(page: Path) -> None:
     assert any(map(_is_configuration, _blocks(page)))
 
 
 @pytest.mark.parametrize(("page", "nth"), CONFIGURATIONS)
-async def test_a_configuration_runs_as_written(
+async def test_configuration_runs_as_written(
     page: Path, nth: int, reader: Callable[..., Reader], clock: FakeClock
 ) -> None:
     async with Sandbox(WORLD, clock=clock.now) as sandbox:
@@ -250,7 +250,7 @@ def _messages(page: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("page", [page for page in TRIED if _messages(page)], ids=_name)
-async def test_the_messages_of_a_page_are_those_of_the_program(
+async def test_messages_of_a_page_are_real(
     page: Path, reader: Callable[..., Reader], clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     command_s = commands.COMMAND_S
@@ -284,7 +284,7 @@ FRAGMENTS = [
 
 
 @pytest.mark.parametrize("text", FRAGMENTS)
-def test_a_part_of_a_configuration_is_sound(text: str, tmp_path: Path, clock: FakeClock) -> None:
+def test_partial_configuration_is_valid(text: str, tmp_path: Path, clock: FakeClock) -> None:
     whole, part = tmp_path / "whole.yaml", tmp_path / "part.yaml"
     whole.write_text(
         "components: [{name: agency, appid: wx00000000000000c0, access_token: {command: [get-token]}, discover: true}]"
@@ -295,11 +295,11 @@ def test_a_part_of_a_configuration_is_sound(text: str, tmp_path: Path, clock: Fa
 
 
 @pytest.mark.parametrize("page", PAGES, ids=_name)
-def test_links_lead_to_a_file_and_a_heading(page: Path) -> None:
+def test_links_lead_somewhere(page: Path) -> None:
     assert [link for link in _links(page) if not _leads_somewhere(page, link)] == []
 
 
-def test_every_page_can_be_reached_from_the_readme() -> None:
+def test_every_page_is_reachable_from_the_readme() -> None:
     reached: set[Path] = set()
     waiting = [ROOT / "README.md"]
     while waiting:
@@ -334,7 +334,7 @@ def test_commands_and_options_exist(page: Path) -> None:
     assert [line for line in _command_lines(page) if not _is_command(line)] == []
 
 
-def test_all_commands_are_shown_somewhere() -> None:
+def test_all_commands_are_documented() -> None:
     shown = {_words(line)[0] for page in COMMANDS for line in _command_lines(page)}
     assert {word for word in shown if not word.startswith("-")} == CLI.commands.keys() - {"demo"}  # that is `make demo`
 
@@ -368,7 +368,7 @@ def _is_command(line: str) -> bool:
     return True
 
 
-def test_each_promise_names_a_test_that_there_is() -> None:
+def test_each_promise_names_an_existing_test() -> None:
     named = set(re.findall(r"\btest_\w+(?![\w.])", (DOCS / "reliability.md").read_text()))
     there = {name for file in ROOT.glob("tests/**/*.py") for name in re.findall(r"def (test_\w+)", file.read_text())}
     files = {file.stem for file in ROOT.glob("tests/**/test_*.py")}

@@ -16,10 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import FakeClock, run, settings_of, stored, truth
+from support import Configured, FakeClock, run, stored, truth
 
-from collector.config import Settings
-from collector.model.accounts import Rate
 from collector.model.days import ONE_DAY, Window
 from collector.model.state import Update
 from collector.run import connect
@@ -37,7 +35,7 @@ LIMITED = """
 import resource, sys
 soft, hard = int(sys.argv.pop(1)), int(sys.argv.pop(1))
 resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-from collector.cli import main
+from collector.cli.app import main
 from collector.store import writer
 writer.MOST_QUEUED = 16
 main()
@@ -45,17 +43,6 @@ main()
 """The command with limits of open files, soft and hard; its queue is short, so that what it holds is no matter."""
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="/proc tells what a process has")
-
-
-@pytest.fixture
-def configured(database: Database, mongod: str, tmp_path: Path) -> Callable[..., Settings]:
-    def make(sandbox: Sandbox, **options: Any) -> Settings:
-        settings = settings_of(sandbox, database, mongod, tmp_path, **options)
-        return replace(
-            settings, accounts=tuple(replace(account, rate_limit=Rate(1000, 1)) for account in settings.accounts)
-        )
-
-    return make
 
 
 class Process:
@@ -133,7 +120,7 @@ async def test_a_limit_below_all_needs_is_borne_too(database: Database, mongod: 
 
 
 async def test_the_wait_for_a_connection_is_no_fault_of_the_host(
-    clock: FakeClock, configured: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+    clock: FakeClock, configured: Configured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """160 calls of 100 ms over 20 connections take 0.8 s, and none of them the 0.6 s that it may take."""
     monkeypatch.setattr(resource, "getrlimit", lambda kind: (120, 120))
@@ -178,7 +165,7 @@ async def _standing_still(counted: Callable[[], int]) -> int:
 
 
 async def test_calls_stop_while_mongodb_stands_still_and_go_on_afterwards(
-    clock: FakeClock, database: Database, configured: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+    clock: FakeClock, database: Database, configured: Configured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A queue of 16 windows, 8 accounts with 4 windows in flight each: what is in hand is finished, and no more."""
     most_queued, workers = 16, 8

@@ -107,22 +107,20 @@ def _options(command: Any) -> Iterator[str]:
         yield from _options(inner)
 
 
-def test_no_key_and_no_option_is_about_certificates() -> None:
+def test_no_option_concerns_certificates() -> None:
     named = {*_keys(config.json_schema()), *_options(typer.main.get_command(app))}
     assert {"hosts", "proxy", "url", "--config"} <= named
     assert [name for name in named if re.search("tls|ssl|cert|insecure|verify(?!_ticket)|check", name)] == []
 
 
-def test_a_key_that_would_switch_checks_off_is_a_fault(loaded: Callable[..., Settings]) -> None:
+def test_key_to_disable_checks_is_a_fault(loaded: Callable[..., Settings]) -> None:
     for key in ("verify", "verify_ssl", "ssl", "insecure"):
         with pytest.raises(ConfigError, match=f"`{key}` isn't known here"):
             loaded(f"api: {{{key}: false}}\n{ACCOUNT}")
 
 
 @pytest.mark.parametrize("request_", [DATA, FOR_A_TOKEN], ids=["data", "token"])
-async def test_wechat_behind_a_certificate_that_nobody_vouches_for_is_told_nothing(
-    client: Client, tmp_path: Path, request_: Request
-) -> None:
+async def test_untrusted_wechat(client: Client, tmp_path: Path, request_: Request) -> None:
     async with TlsServer(pem_file(tmp_path)).serving() as server, Tunnel().serving() as tunnel:
         for proxy in (None, Secret(f"http://127.0.0.1:{tunnel.port}")):
             with pytest.raises(HostError) as failed:
@@ -134,7 +132,7 @@ async def test_wechat_behind_a_certificate_that_nobody_vouches_for_is_told_nothi
     assert (server.heard, len(tunnel.opened)) == (b"", 1)
 
 
-async def test_a_run_that_nobody_answers_says_that_it_was_for_the_certificate(
+async def test_run_with_untrusted_wechat_names_the_cause(
     loaded: Callable[..., Settings], tmp_path: Path, mongod: str, database: Database
 ) -> None:
     async with TlsServer(pem_file(tmp_path)).serving() as server:
@@ -149,9 +147,8 @@ async def test_a_run_that_nobody_answers_says_that_it_was_for_the_certificate(
     assert server.heard == b""
 
 
-async def test_a_proxy_behind_such_a_certificate_is_told_nothing_and_is_the_one_to_blame(
-    client: Client, tmp_path: Path
-) -> None:
+async def test_untrusted_proxy(client: Client, tmp_path: Path) -> None:
+    """An untrusted proxy receives nothing, and the message names it."""
     async with TlsServer(pem_file(tmp_path)).serving() as server:
         proxy = Secret(server.url.replace("://", "://user:password-7@"))
         with pytest.raises(HostError) as failed:
@@ -162,7 +159,7 @@ async def test_a_proxy_behind_such_a_certificate_is_told_nothing_and_is_the_one_
     assert server.heard == b""
 
 
-async def test_a_token_server_behind_such_a_certificate_is_told_nothing(client: Client, tmp_path: Path) -> None:
+async def test_untrusted_token_server(client: Client, tmp_path: Path) -> None:
     async with TlsServer(pem_file(tmp_path)).serving() as server:
         origin = FromUrl(Secret(f"{server.url}/path-7"), (("Authorization", Secret(KEY)),))
         with pytest.raises(CallError) as failed:
@@ -171,9 +168,7 @@ async def test_a_token_server_behind_such_a_certificate_is_told_nothing(client: 
     assert server.heard == b""
 
 
-async def test_a_mongodb_behind_such_a_certificate_is_told_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_untrusted_mongodb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(database_module, "SELECTION_TIMEOUT_MS", 300)
     async with TlsServer(pem_file(tmp_path)).serving() as server:
         uri = f"mongodb://user:password-7@localhost:{server.port}/?tls=true"
@@ -199,10 +194,10 @@ HOSTILE = {
 PROBE = """
 import asyncio, sys
 from collector.errors import CallError, CallKind
-from collector.secrets import Secrets
+from collector.secrets.reader import Secrets
 from collector.wechat.answers import Request
 from collector.wechat.client import Client, Route
-from collector.wechat.waits import Stop
+from collector.runtime import Stop
 
 async def main():
     async with Client.opened(timeout_s=5, connections=1, stop=Stop()) as client:
@@ -227,7 +222,8 @@ async def _probed(address: str, environ: Mapping[str, str]) -> str:
     return (await process.communicate())[0].decode()
 
 
-async def test_the_environment_can_name_an_authority_and_switch_nothing_off(tmp_path: Path) -> None:
+async def test_environment_cannot_disable_checks(tmp_path: Path) -> None:
+    """The environment can name an authority, and disable nothing."""
     pem = pem_file(tmp_path)
     proxy = "http://127.0.0.1:1"  # the environment's proxies aren't heeded either
     hostile = HOSTILE | {"https_proxy": proxy, "HTTPS_PROXY": proxy, "ALL_PROXY": proxy}
@@ -269,21 +265,17 @@ RISKS = [
 
 
 @pytest.mark.parametrize(("uri", "risk"), RISKS)
-def test_an_address_of_a_mongodb_that_gives_up_tls_is_told(
-    uri: str, risk: str | None, warned: Callable[..., list[str]]
-) -> None:
+def test_mongodb_uri_without_tls_checks(uri: str, risk: str | None, warned: Callable[..., list[str]]) -> None:
     assert mongodb_risk(uri) == risk
     assert warned(f"{ACCOUNT}mongodb: {{uri: '${{U}}'}}", {"U": uri}) == ([f"2: in `uri` {risk}"] if risk else [])
 
 
 @given(st.text())
-def test_any_address_of_a_mongodb_is_judged(text: str) -> None:
+def test_any_mongodb_uri_is_parsed(text: str) -> None:
     assert mongodb_risk(text) is None or "=" in text
 
 
-async def test_an_address_that_lives_elsewhere_is_told_when_it_is_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_mongodb_uri_from_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(database_module, "SELECTION_TIMEOUT_MS", 50)
     path = tmp_path / "uri"
     path.touch(mode=0o600)
@@ -302,7 +294,7 @@ async def test_an_address_that_lives_elsewhere_is_told_when_it_is_read(
         *(("10.0.0.1", False), ("0.0.0.0", False), ("{appid}", False), ("", False)),
     ],
 )
-def test_this_machine_is_known_by_its_names_and_ips(host: str, is_here: bool) -> None:
+def test_loopback_addresses(host: str, is_here: bool) -> None:
     assert is_loopback(host) is is_here
 
 
@@ -331,14 +323,12 @@ WAYS = [
 
 
 @pytest.mark.parametrize(("line", "advice"), WAYS)
-def test_an_address_over_which_secrets_go_unencrypted_is_told(
-    line: str, advice: str | None, warned: Callable[..., list[str]]
-) -> None:
+def test_unencrypted_address_is_warned_about(line: str, advice: str | None, warned: Callable[..., list[str]]) -> None:
     told = warned(f"{ACCOUNT}{line}", {"U": "http://from-a-variable/x"})
     assert told == ([f"2: {advice}"] if advice else [])
 
 
-def test_it_is_told_once_for_each_server(warned: Callable[..., list[str]]) -> None:
+def test_one_warning_for_each_server(warned: Callable[..., list[str]]) -> None:
     entry = "  - {{name: a{0}, appid: wx{0:016x}, secret: s, hosts: ['http://h'], token: {{url: 'http://t/{0}'}}}}\n"
     assert warned("accounts:\n" + "".join(map(entry.format, range(50)))) == [
         f"2: {_open_way('http://h')}",
@@ -346,7 +336,7 @@ def test_it_is_told_once_for_each_server(warned: Callable[..., list[str]]) -> No
     ]
 
 
-def test_the_page_shows_these_warnings_as_they_are(warned: Callable[..., list[str]]) -> None:
+def test_page_shows_these_warnings(warned: Callable[..., list[str]]) -> None:
     page = (ROOT / "docs" / "security.md").read_text()
     text = (
         "mongodb: {uri: 'mongodb://db.internal/?tlsInsecure=true'}\napi: {proxy: 'http://u:p@egress:3128'}\n"
@@ -361,7 +351,7 @@ def test_the_page_shows_these_warnings_as_they_are(warned: Callable[..., list[st
 
 
 @pytest.mark.parametrize("status", ["301 Moved", "302 Found", "303 See Other", "307 Temporary", "308 Permanent"])
-async def test_a_redirect_carries_no_secret_and_no_token_elsewhere(client: Client, status: str) -> None:
+async def test_redirect_is_not_followed(client: Client, status: str) -> None:
     far = Server(lambda asked: b"{}")
     async with far.serving() as elsewhere:
         headers = (f"Location: {elsewhere}/?to=you", f"Refresh: 0; url={elsewhere}", "Connection: close")
@@ -391,7 +381,7 @@ TAGS = [
 
 
 @pytest.mark.parametrize("tagged", TAGS)
-def test_a_tag_makes_nothing_of_what_it_stands_before(
+def test_yaml_tag_makes_nothing(
     tagged: str, loaded: Callable[..., Settings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -436,9 +426,8 @@ LAUGHS = [
 
 
 @pytest.mark.parametrize(("text", "message"), LAUGHS, ids=["lists", "maps", "many", "long", "deep", "deep maps"])
-def test_a_small_file_cant_become_a_large_configuration(
-    text: str, message: str, loaded: Callable[..., Settings]
-) -> None:
+def test_small_file_stays_small(text: str, message: str, loaded: Callable[..., Settings]) -> None:
+    """Aliases and nesting can't make a large configuration of a small file."""
     tracemalloc.start()
     try:
         with pytest.raises(ConfigError) as failed:
@@ -450,13 +439,13 @@ def test_a_small_file_cant_become_a_large_configuration(
     assert peak < 50 * 2**20
 
 
-def test_all_aliases_together_may_stand_for_five_million_letters(loaded: Callable[..., Settings]) -> None:
+def test_limit_of_all_aliases(loaded: Callable[..., Settings]) -> None:
     text = "a: &a [" + "x" * 999_999 + "]\nb: [" + "*a, " * 5
     assert TOO_MANY not in str(_made_of(loaded, text + "]"))
     assert TOO_MANY in str(_made_of(loaded, text + "*a]"))
 
 
-def test_what_ten_thousand_accounts_share_may_be_an_alias(loaded: Callable[..., Settings]) -> None:
+def test_alias_shared_by_ten_thousand_accounts(loaded: Callable[..., Settings]) -> None:
     accounts = loaded(_accounts_of("[retail, food, services, north, flagship]", 10_000)).accounts
     assert {len(account.tags) for account in accounts} == {5}
 
@@ -472,7 +461,7 @@ def _modes(folder: Path) -> dict[str, int]:
     return {str(path.relative_to(folder)): _mode(path) for path in folder.rglob("*")}
 
 
-def test_a_configuration_that_is_made_is_its_owners_alone_whatever_the_umask(tmp_path: Path) -> None:
+def test_generated_configuration_is_private(tmp_path: Path) -> None:
     sheet = tmp_path / "clients.csv"
     sheet.write_text("name,appid,secret\na,wx0000000000000001,s\n")
     made = tmp_path / "made"
@@ -489,7 +478,7 @@ def test_a_configuration_that_is_made_is_its_owners_alone_whatever_the_umask(tmp
     }
 
 
-async def test_a_local_database_is_its_owners_alone_whatever_the_umask(tmp_path: Path) -> None:
+async def test_local_database_is_private(tmp_path: Path) -> None:
     made = tmp_path / "made"
     made.mkdir()
     with open_umask():
@@ -503,7 +492,7 @@ async def test_a_local_database_is_its_owners_alone_whatever_the_umask(tmp_path:
 
 
 @pytest.mark.parametrize(("mode", "is_told"), [(0o602, True), (0o642, True), (0o620, False), (0o600, False)])
-def test_a_configuration_that_everybody_can_change_is_told(
+def test_world_writable_configuration(
     mode: int, is_told: bool, loaded: Callable[..., Settings], tmp_path: Path
 ) -> None:
     path = tmp_path / "accounts.yaml"
@@ -544,13 +533,11 @@ OUT_OF_REACH = "The audit is skipped: the database of known vulnerabilities can'
         ("", "", "The audit failed: not a word was said", 2),
     ],
 )
-def test_an_audit_ends_with_what_it_found_or_says_that_it_couldnt_look(
-    printed: str, said: str, words: str, code: int
-) -> None:
+def test_audit_verdict(printed: str, said: str, words: str, code: int) -> None:
     assert audit.verdict(printed, said) == (words, code)
 
 
-def test_what_is_audited_is_all_that_the_makefile_installs() -> None:
+def test_audit_covers_all_constraints() -> None:
     pins = audit.pins((ROOT / "constraints.txt").read_text())
     assert {"aiohttp", "motor", "PyYAML", "pip_audit"} <= {name for name, _ in pins}
     assert all(re.fullmatch("[0-9][0-9a-z.]*", version) for _, version in pins)

@@ -45,7 +45,7 @@ OPERATORS: list[Any] = [{"$gt": ""}, {"$ne": None}, {"$where": "sleep(1)"}, ["$a
 
 @pytest.mark.parametrize("odd", OPERATORS)
 @pytest.mark.parametrize("key", ["ref_date", "user_source", "new_user", "cancel_user", "cumulate_user"])
-def test_an_operator_in_the_place_of_a_figure_is_no_figure(key: str, odd: object) -> None:
+def test_operator_is_no_figure(key: str, odd: object) -> None:
     row = {"ref_date": str(DAY), "user_source": 0, "new_user": 1, "cancel_user": 2, "cumulate_user": 3}
     dataset = DATASETS[CUMULATE if key == "cumulate_user" else SUMMARY]
     with pytest.raises(RowError):
@@ -72,9 +72,10 @@ ODD_FIELDS: Mapping[str, Any] = {
 }
 
 
-async def test_names_that_mean_something_elsewhere_are_names_of_a_sources_fields_and_nothing_else(
+async def test_special_field_names_are_plain_names(
     database: Database,
 ) -> None:
+    """Names that mean something to MongoDB or JavaScript are names of a source's fields, and nothing else."""
     await prepare(database)
     row = {"ref_date": str(DAY), "user_source": 0, "new_user": 1, "cancel_user": 2}
     came = fold(DATASETS[SUMMARY], [{**ODD_FIELDS, **row, "nul\0l": 1, "new_user\0": 7}], Window(DAY, DAY))
@@ -86,7 +87,7 @@ async def test_names_that_mean_something_elsewhere_are_names_of_a_sources_fields
     assert stored == {**key, **figures, "sources": [source]}
 
 
-async def test_a_text_that_looks_like_a_fields_path_is_stored_as_that_text(database: Database) -> None:
+async def test_field_path_is_stored_as_text(database: Database) -> None:
     """Wherever it comes from, also where an update is a pipeline, which takes `$name` for a field."""
     odd = {"new_user": "$account", "sources": [{"a": "$$ROOT", "$add": [1, 2]}]}
     days = [
@@ -112,7 +113,7 @@ async def _write(database: Database, *days: Day) -> None:
 
 
 @pytest.mark.parametrize("appid", [*OPERATORS[:4], 5, None, True, "", "wx 1", "wx\n1", "\x1b[2J", "wx\u202e1"])
-async def test_an_appid_in_a_list_is_a_word_or_the_list_is_refused(appid: object, stop: Stop) -> None:
+async def test_odd_appid_refuses_the_list(appid: object, stop: Stop) -> None:
     said = json.dumps({"total_count": 1, "list": [{"authorizer_appid": appid, "refresh_token": "R"}]}).encode()
     component = Component("agency", "wx00000000000000c0", access_token=FromCommand(("echo", "T")))
     server = Server(lambda asked: said)
@@ -122,7 +123,7 @@ async def test_an_appid_in_a_list_is_a_word_or_the_list_is_refused(appid: object
             await api.authorizers()
 
 
-async def test_a_token_adds_nothing_to_an_address_but_itself(stop: Stop) -> None:
+async def test_token_is_quoted_in_addresses(stop: Stop) -> None:
     odd = "T&begin_date=x#y?/../%2e%2e;a=b+c"
     asked: list[str] = []
 
@@ -251,9 +252,7 @@ def _is_harmless(text: str) -> bool:
     return all(letter == "\n" or unicodedata.category(letter) not in ("Cc", "Cf", "Cs") for letter in text)
 
 
-async def test_names_and_messages_of_strangers_order_a_terminal_nothing(
-    site: Site, mongod: str, database: Database
-) -> None:
+async def test_hostile_names_on_a_terminal(site: Site, mongod: str, database: Database) -> None:
     first = ["run -vv", "run -v --log-format json"]
     then = ["check -v", "status --gaps --max-age 0", "verify", "run --dry-run"]
     async with Server(_hostile).serving() as address:
@@ -271,7 +270,7 @@ async def test_names_and_messages_of_strangers_order_a_terminal_nothing(
     assert len(await database[USER_DAILY].distinct("account")) == len(APPIDS) - 1
 
 
-async def test_documents_of_others_order_a_terminal_nothing(database: Database) -> None:
+async def test_hostile_documents_on_a_terminal(database: Database) -> None:
     said = []
     await database[ACCOUNTS].insert_one({"_id": f"wx{RING}", "version": 99})
     with pytest.raises(DatabaseError) as damaged:

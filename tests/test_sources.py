@@ -50,7 +50,7 @@ FAULTS = Faults(
 SOUND = range(11)
 
 WHY = {
-    11: "allow 203.0.113.7 in the account's console; WeChat takes 5 to 10 minutes to heed it",
+    11: "allow 203.0.113.7 in the account's console; that takes effect in 5 to 10 minutes",
     12: "the file {folder}/gone can't be read (No such file or directory): correct the path, or let the collector's "
     "user read it",
     13: "everybody can read the secret in {folder}/open: run chmod o-r {folder}/open",

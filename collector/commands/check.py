@@ -23,9 +23,10 @@ from collector.errors import (
     ClockError,
     ComponentError,
     HostError,
-    Reaction,
+    Scope,
     TransientError,
     UnwantedError,
+    WaitKind,
 )
 from collector.model.accounts import Account
 from collector.model.days import ONE_DAY, Window
@@ -34,7 +35,7 @@ from collector.model.results import AccountResult, Failure, Notice, Outcome
 from collector.model.state import AccountState
 from collector.run.connect import connect
 from collector.run.discovery import discover, take_discovered
-from collector.run.reactions import NOT_THERE_YET, crash_of, failure_of, is_unreachable, ordered_wait
+from collector.run.reactions import crash_of, failure_of, is_unreachable, wait_ordered_by
 from collector.run.tally import Tally
 from collector.runtime import Clock, Stop, WechatClock, first_of_group
 from collector.store.database import open_database
@@ -198,7 +199,7 @@ class _Trial:
             trouble = TransientError if self._access.client.answered else HostError
             return self._blame(dataset.name, trouble(what, hint=_NO_ANSWER_HINT))
         except ApiError as error:
-            return Verdict.EMPTY if error.errcode in NOT_THERE_YET else self._blame(dataset.name, error)
+            return Verdict.EMPTY if error.newest_missing else self._blame(dataset.name, error)
         except CallError as error:
             return self._blame(dataset.name, error)
         return Verdict.OK if self._window.end in days else Verdict.EMPTY
@@ -222,9 +223,9 @@ class _Trial:
         """Note a failure, or a wait that WeChat ordered."""
         self._note_ip(error)
         self._unreachable = self._unreachable or is_unreachable(error)
-        if wait := ordered_wait(error, self._access.clock.now()):
+        if wait := wait_ordered_by(error, self._access.clock.now()):
             self._notices[wait[0]] = self._notice(*wait)
-            self._must_wait = self._must_wait or error.reaction is not Reaction.STOP_FOR_DAY
+            self._must_wait = self._must_wait or error.reaction.scope is not Scope.DATASET
             return Verdict.NOT_ASKED
         scope = dataset if error.kind is CallKind.DATA else None
         if not any(failure.dataset == scope for failure in self._failures):
@@ -237,5 +238,5 @@ class _Trial:
         if ip := refused_ip(error):
             self._ips[ip] = None
 
-    def _notice(self, kind: str, until: datetime | None) -> Notice:
+    def _notice(self, kind: WaitKind, until: datetime | None) -> Notice:
         return Notice(self._account.appid, self._account.name, kind, until)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
+from typing import Any
 
 from collector.completeness.datasets import CUMULATE, SUMMARY
 from collector.model.days import FIRST_DAY, ONE_DAY, Days
@@ -23,23 +24,26 @@ QUIET_AGE_DAYS = 2
 BIRTH_DAYS = 28
 
 
-def answered(dataset: DatasetState, asked: Days, came: Days, *, today: date, newest: date) -> DatasetState:
+def answered(
+    dataset: DatasetState, asked: Days, came: Days, *, today: date, newest: date, **others: Any
+) -> DatasetState:
     """Return the state after an answer for the days `asked`, with rows for those that `came`.
 
     A day without a row is void once answers on two Beijing days (`today` is the one of this answer) lacked it, both
-    at age `EMPTY_AGE_DAYS` or more, counted from `newest`. Younger days stay pending.
+    at age `EMPTY_AGE_DAYS` or more, counted from `newest`. Younger days stay pending. `others` are fields of the
+    state that change as well.
     """
-    known = covering(reopened_by(dataset, came), came)
-    missing = asked - known.covered - known.void
-    if not missing:
-        return known
-    old = missing & Days.between(FIRST_DAY, newest - ONE_DAY * EMPTY_AGE_DAYS)
-    # Two answers of one Beijing day may come from the same cache of WeChat's, so they count as one.
-    before = Days.union(days for on, days in known.empty.items() if on != today)
-    empty = _without(known.empty, old)
-    if first_time := old - before:
-        empty[today] = first_time | empty.get(today, Days())
-    return replace(known, void=known.void | old & before, empty=empty)
+    known = reopened_by(dataset, came)
+    covered, void, empty = known.covered | came, known.void - came, _without(known.empty, came)
+    if missing := asked - covered - void:
+        old = missing & Days.between(FIRST_DAY, newest - ONE_DAY * EMPTY_AGE_DAYS)
+        # Two answers of one Beijing day may come from the same cache of WeChat's, so they count as one.
+        before = Days.union(days for on, days in empty.items() if on != today)
+        void |= old & before
+        empty = _without(empty, old)
+        if first_time := old - before:
+            empty[today] = first_time | empty.get(today, Days())
+    return replace(known, covered=covered, void=void, empty=empty, **others)
 
 
 def reopened_by(dataset: DatasetState, came: Days) -> DatasetState:

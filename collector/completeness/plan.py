@@ -8,6 +8,7 @@ from datetime import date, datetime
 from typing import NamedTuple
 
 from collector.completeness.datasets import CUMULATE, DATASETS
+from collector.errors import WaitKind
 from collector.model.accounts import Account
 from collector.model.days import FIRST_DAY, NO_DAYS, ONE_DAY, Days, Window, beijing_day, next_beijing_midnight
 from collector.model.results import Notice
@@ -36,7 +37,7 @@ class Target:
 class Wait:
     """Reason why a dataset isn't asked now, and the instant (UTC) at which that ends."""
 
-    kind: str
+    kind: WaitKind
     until: datetime
 
 
@@ -64,7 +65,7 @@ class Plan:
 
     def notices(self, account: Account) -> tuple[Notice, ...]:
         """Return the waits of `account`: each kind once, until no dataset waits any more."""
-        ends: dict[str, datetime] = {}
+        ends: dict[WaitKind, datetime] = {}
         for wait in self.waits.values():
             ends[wait.kind] = max(wait.until, ends.get(wait.kind, wait.until))
         return tuple(Notice(account.appid, account.name, kind, until) for kind, until in ends.items())
@@ -166,9 +167,9 @@ def waits(account: Account, state: AccountState, now: datetime) -> dict[str, Wai
 
 def _wait(account: Account, dataset: DatasetState, now: datetime) -> Wait | None:
     if dataset.not_before is not None and now < dataset.not_before:
-        return Wait("not_before", dataset.not_before)
+        return Wait(WaitKind.NOT_BEFORE, dataset.not_before)
     if account.daily_calls is not None:
         used = dataset.calls if dataset.calls_on == beijing_day(now) else 0
         if used >= account.daily_calls:
-            return Wait("daily_calls", next_beijing_midnight(now))
+            return Wait(WaitKind.DAILY_CALLS, next_beijing_midnight(now))
     return None

@@ -24,7 +24,7 @@ from collector.completeness.evidence import (
 )
 from collector.completeness.plan import Plan, Target
 from collector.model.days import FIRST_DAY, NO_DAYS, ONE_DAY, Days, Window, beijing_day
-from collector.model.state import NOTHING, AccountState, Day, Fields, Trouble
+from collector.model.state import NOTHING, AccountState, DatasetState, Day, Fields, Trouble
 
 # WeChat's console calls an account inactive after two weeks; an account at rest is worth a look, and no failure.
 SILENT_DAYS = 14
@@ -73,7 +73,7 @@ class Settling:
         """Learn from the answers to one window; return the days to be stored, which justify the new `state`."""
         asked = {name: Days.between(answer.window.begin, answer.window.end) for name, answer in answers.items()}
         came = {name: answer.came(asked[name]) for name, answer in answers.items()}
-        self._learn(answers, asked, came, now)
+        self._learn_from(answers, asked, came, now)
         totals = _totals(answers[CUMULATE].days) if CUMULATE in answers else {}
         if SUMMARY in answers:
             self._reopen_moved_days(asked[SUMMARY] - came[SUMMARY], totals | self._edges)
@@ -109,15 +109,18 @@ class Settling:
 
     def change(self, name: str, **known: Any) -> None:
         """Change fields of a dataset's state."""
-        changed = replace(self.state.dataset(name), **known)
-        self.state = replace(self.state, datasets={**self.state.datasets, name: changed})
+        self._learn({name: replace(self.state.dataset(name), **known)})
 
     def count(self, used: Mapping[str, tuple[date, int]]) -> None:
         """Note how many calls of each dataset were made, and on which Beijing day."""
-        for name, (calls_on, calls) in used.items():
-            known = self.state.dataset(name)
-            if (calls_on, calls) != (known.calls_on, known.calls):
-                self.change(name, calls_on=calls_on, calls=calls)
+        known = self.state.dataset
+        self._learn(
+            {
+                name: replace(known(name), calls_on=calls_on, calls=calls)
+                for name, (calls_on, calls) in used.items()
+                if (calls_on, calls) != (known(name).calls_on, known(name).calls)
+            }
+        )
 
     @property
     def lacks_newest(self) -> bool:
@@ -153,19 +156,25 @@ class Settling:
         end = probable_end_of_history(self.state, missing) if missing else None
         return end is not None and window.end <= end
 
-    def _learn(
+    def _learn(self, datasets: Mapping[str, DatasetState]) -> None:
+        """Put `datasets` in the place of what was known of them."""
+        if datasets:
+            self.state = replace(self.state, datasets={**self.state.datasets, **datasets})
+
+    def _learn_from(
         self, answers: Mapping[str, Answer], asked: Mapping[str, Days], came: Mapping[str, Days], now: datetime
     ) -> None:
         """Note what each answer proves about its own days, of which those `came` that have a row."""
         self._newest_covered = max([self._newest_covered, *(days.newest or FIRST_DAY for days in came.values())])
         today, newest = beijing_day(now), self._age_0
-        learnt = dict(self.state.datasets)
+        learnt = {}
         for name, answer in answers.items():
             self._missing[name] |= asked[name] - came[name]
-            known = answered(self.state.dataset(name), asked[name], came[name], today=today, newest=newest)
-            lookback = self._lookback_done(name, answer, asked[name])
-            learnt[name] = replace(known, last_success=now, last_error=None, **lookback)
-        self.state = replace(self.state, datasets=learnt)
+            others = {"last_success": now, "last_error": None, **self._lookback_done(name, answer, asked[name])}
+            learnt[name] = answered(
+                self.state.dataset(name), asked[name], came[name], today=today, newest=newest, **others
+            )
+        self._learn(learnt)
         if SUMMARY in came and (newest_row := came[SUMMARY].newest):
             self._newest_row = max(self._newest_row or FIRST_DAY, newest_row)
 
@@ -223,8 +232,7 @@ class Settling:
             if quiet and is_certain(day, self._newest_row, newest):
                 zeros.append(day)
         if zeros:
-            known = with_zeros(self.state.dataset(SUMMARY), Days.of(zeros))
-            self.state = replace(self.state, datasets={**self.state.datasets, SUMMARY: known})
+            self._learn({SUMMARY: with_zeros(self.state.dataset(SUMMARY), Days.of(zeros))})
         return zeros
 
     def _keep_edges(self, answers: Mapping[str, Answer], totals: Mapping[date, int]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,8 +26,8 @@ Location = tuple[int | str, ...]
 _MAX_DEPTH = 16
 """Deeper than any configuration, and shallow enough for recursion."""
 
-_MOST_REPEATED = 5_000_000
-"""Letters that all aliases of a file may stand for: more than 10,000 accounts need, and nothing to a machine."""
+_MAX_REPEATED_LETTERS = 5_000_000
+"""Letters that all aliases of a file may stand for: more than 10,000 accounts need, and little to a machine."""
 
 _NO_FOLD = 2**31 - 1
 """The width of a line that no text is broken at."""
@@ -36,12 +36,23 @@ _SAFE_KEY = re.compile(r"[A-Za-z][A-Za-z_-]{0,29}")
 
 _HOW_TO_BEGIN = "Begin with the sample: collector config generate accounts.yaml"
 
+_NO_ANCHOR = "an alias (`*`) has no anchor (`&`) before it", "Quote the text if its `*` is meant as such."
+_COMPOSER_FAULTS = {
+    "found undefined alias": _NO_ANCHOR,
+    "second occurrence": ("an anchor (`&`) stands twice", "Give each anchor a name of its own."),
+    "but found another document": ("a second document begins", "Put it into a file of its own."),
+}
+"""Message and remedy by the problems that PyYAML's composer finds in correct YAML."""
+
 
 class Node(NamedTuple):
     """A value as it is written, and the line where it, or the key that leads to it, stands (from 1)."""
 
     line: int
-    value: str | list[Node] | dict[str, Node]
+    value: _Value
+
+
+_Value = str | list[Node] | dict[str, Node]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,14 +111,14 @@ def read(path: Path, environ: Mapping[str, str]) -> Document:
         ConfigError: it can't be read, isn't UTF-8, isn't YAML, or is no mapping at the top.
     """
     raw, mode = _bytes(path)
-    composer = _Composer(path, _text(path, raw))
-    root = composer.root()
+    text = _text(path, raw)
+    composed, walk = _composed(path, text), _Walk(path, text)
+    root = walk.node(composed) if composed else Node(1, "")
     if not isinstance(root.value, dict):
         what = "a list" if isinstance(root.value, list) else "a text" if root.value else "nothing"
         raise _broken(path, root.line, f"the file holds {what}, not keys such as `accounts:`", _HOW_TO_BEGIN)
-    faults = composer.faults
-    values = {key: _filled(path, node, environ, faults) for key, node in root.value.items()}
-    return Document(path, mode, root.value, values, tuple(faults))
+    values = {key: _filled(path, node, environ, walk.faults) for key, node in root.value.items()}
+    return Document(path, mode, root.value, values, tuple(walk.faults))
 
 
 def dumped(values: dict[str, Any]) -> str:
@@ -178,92 +189,71 @@ def _filled(path: Path, node: Node, environ: Mapping[str, str], faults: list[Fau
             return {key: _filled(path, entry, environ, faults) for key, entry in entries.items()}
 
 
-class _Composer:
-    """Builds nodes from the parser's events.
+def _composed(path: Path, text: str) -> yaml.Node | None:
+    try:
+        # Libyaml refuses more than 1,000 levels, so this recursion in C is bounded.
+        root: yaml.Node | None = yaml.compose(text, yaml.CBaseLoader)
+    except yaml.MarkedYAMLError as error:
+        raise _not_yaml(path, text, error) from None
+    return root
 
-    PyYAML's own composer would do, but the objects that it makes for each scalar cost five times as much.
-    """
+
+def _not_yaml(path: Path, text: str, error: Any) -> ConfigError:
+    # A scanner sees the end of a text too late, and knows where it began; a parser is the other way round.
+    mark = error.context_mark if "scanning" in (error.context or "") else error.problem_mark
+    # What is missing at the end of a file is reported one line after it.
+    line = min(mark.line + 1, max(1, len(text.splitlines())))
+    syntax = f"this isn't YAML: {error.problem}", "Check indentation (no tabs), colons and quotes here."
+    return _broken(path, line, *_COMPOSER_FAULTS.get(error.problem, syntax))
+
+
+def _line(beginning: Any) -> int:
+    line: int = beginning.start_mark.line
+    return line + 1
+
+
+class _Walk:
+    """Converts PyYAML's nodes to `Node`s, bounding depth and aliases; `faults` are those of the keys."""
 
     def __init__(self, path: Path, text: str) -> None:
         self.faults: list[Fault] = []
         self._path = path
-        self._last_line = max(1, len(text.splitlines()))
-        self._next: Callable[[], Any] = yaml.CBaseLoader(text).get_event
-        self._anchors: dict[str | None, Node] = {}
-        self._repeated = 0
+        self._walked: dict[int, _Value | None] = {}  # by the id of PyYAML's node; None while it is walked
+        self._repeated_letters = 0
+        # An alias is the very node of its anchor, with the anchor's line. The events have its own line, in the order
+        # of the walk; they are parsed only where there is an alias.
+        events = yaml.parse(text, yaml.CBaseLoader)
+        self._alias_lines = (_line(event) for event in events if isinstance(event, yaml.AliasEvent))
 
-    def root(self) -> Node:
-        """The one document of the stream; an empty text where there is none."""
-        try:
-            self._next()  # the stream begins
-            if isinstance(self._next(), yaml.StreamEndEvent):
-                return Node(1, "")
-            root = self._node(self._next())
-            self._next()  # the document ends
-            after = self._next()
-        except yaml.MarkedYAMLError as error:
-            raise self._not_yaml(error) from None
-        if not isinstance(after, yaml.StreamEndEvent):
-            line = after.start_mark.line + 1
-            raise _broken(self._path, line, "a second document begins", "Put it into a file of its own.")
-        return root
-
-    def _not_yaml(self, error: yaml.MarkedYAMLError) -> ConfigError:
-        # A scanner sees the end of a text too late, and knows where it began; a parser is the other way round.
-        scanning = "scanning" in (error.context or "")
-        mark: Any = error.context_mark if scanning else error.problem_mark
-        message = f"this isn't YAML: {error.problem}"
-        line = min(mark.line + 1, self._last_line)  # what is missing at the end is missed after it
-        return _broken(self._path, line, message, "Check indentation (no tabs), colons and quotes here.")
-
-    def _node(self, event: Any, line: int = 0, depth: int = 0) -> Node:
-        line = line or event.start_mark.line + 1
+    def node(self, raw: yaml.Node, line: int = 0, depth: int = 0) -> Node:
+        """The `Node` of `raw`, at `line` or else where `raw` begins."""
+        is_alias = id(raw) in self._walked
+        own_line = next(self._alias_lines) if is_alias else _line(raw)
+        line = line or own_line
         if depth > _MAX_DEPTH:
             remedy = "See the sample for the form: collector config generate"
             raise _broken(self._path, line, "the nesting is too deep", remedy)
-        if isinstance(event, yaml.AliasEvent):
-            return Node(line, self._anchored(event.anchor, line))
-        value: str | list[Node] | dict[str, Node]
-        if isinstance(event, yaml.ScalarEvent):
-            value = event.value
-        elif isinstance(event, yaml.SequenceStartEvent):
-            value = [self._node(item, 0, depth + 1) for item in self._until(yaml.SequenceEndEvent)]
-        else:
-            value = self._mapping(depth + 1)
-        node = Node(line, value)
-        if event.anchor:
-            self._anchors[event.anchor] = node
-        return node
+        if is_alias:
+            return Node(line, self._anchored(self._walked[id(raw)], line))
+        self._walked[id(raw)] = None
+        value = self._walked[id(raw)] = self._value(raw, depth + 1)
+        return Node(line, value)
 
-    def _anchored(self, anchor: str | None, line: int) -> str | list[Node] | dict[str, Node]:
-        if anchor not in self._anchors:
-            message = "an alias (`*`) has no anchor (`&`) before it"
-            raise _broken(self._path, line, message, "Quote the text if its `*` is meant as such.")
-        value = self._anchors[anchor].value
-        if isinstance(value, dict) or not all(isinstance(item, str) or isinstance(item.value, str) for item in value):
-            message = "an alias (`*`) stands for more than a list of texts"
-            raise _broken(self._path, line, message, "Write it out, or put what accounts share under `defaults:`.")
-        self._repeat(value, line)
-        return value
+    def _value(self, raw: yaml.Node, depth: int) -> _Value:
+        if isinstance(raw, yaml.MappingNode):
+            return self._mapping(raw, depth)
+        if isinstance(raw, yaml.SequenceNode):
+            return [self.node(item, 0, depth) for item in raw.value]
+        text: str = raw.value
+        return text
 
-    def _repeat(self, value: str | list[Node], line: int) -> None:
-        """Count what an alias stands for, so that a small file can't become a large configuration."""
-        self._repeated += len(value) + sum(len(item.value) for item in value if isinstance(item, Node))
-        if self._repeated > _MOST_REPEATED:
-            message = f"the aliases (`*`) up to here stand for more than {_MOST_REPEATED:,} letters"
-            raise _broken(self._path, line, message, "Put what accounts share under `defaults:`.")
-
-    def _until(self, end: type[yaml.Event]) -> Iterator[yaml.Event]:
-        while not isinstance(event := self._next(), end):
-            yield event
-
-    def _mapping(self, depth: int) -> dict[str, Node]:
+    def _mapping(self, raw: yaml.MappingNode, depth: int) -> dict[str, Node]:
         entries: dict[str, Node] = {}
-        for event in self._until(yaml.MappingEndEvent):
-            line, key = self._node(event, 0, depth)
-            node = self._node(self._next(), line, depth)
+        for raw_key, raw_value in raw.value:
+            line, key = self.node(raw_key, 0, depth)
+            node = self.node(raw_value, line, depth)
             if not isinstance(key, str):
-                self._fault(line, "a key is no plain text", "Quote a value that begins with `{` or `[`.")
+                self._fault(line, "a key is not plain text", "Quote a value that begins with `{` or `[`.")
             elif key == "<<":
                 self._fault(line, "the merge key `<<` isn't supported", "Put what accounts share under `defaults:`.")
             elif key in entries:
@@ -272,6 +262,20 @@ class _Composer:
             else:
                 entries[key] = node
         return entries
+
+    def _anchored(self, value: _Value | None, line: int) -> _Value:
+        """The value of an alias, unless it is a mapping, nested, part of itself, or too much in sum."""
+        if value is None:
+            raise _broken(self._path, line, *_NO_ANCHOR)
+        if isinstance(value, dict) or not all(isinstance(item, str) or isinstance(item.value, str) for item in value):
+            message = "an alias (`*`) stands for more than a list of texts"
+            raise _broken(self._path, line, message, "Write it out, or put what accounts share under `defaults:`.")
+        # Otherwise a small file could become a huge configuration.
+        self._repeated_letters += len(value) + sum(len(item.value) for item in value if isinstance(item, Node))
+        if self._repeated_letters > _MAX_REPEATED_LETTERS:
+            message = f"the aliases (`*`) up to here stand for more than {_MAX_REPEATED_LETTERS:,} letters"
+            raise _broken(self._path, line, message, "Put what accounts share under `defaults:`.")
+        return value
 
     def _fault(self, line: int, message: str, remedy: str) -> None:
         self.faults.append(Fault(f"{self._path}:{line}", message, remedy))

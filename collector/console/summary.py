@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import asdict
 from typing import TypeVar
 
@@ -15,17 +15,6 @@ T = TypeVar("T", Failure, Notice)
 
 MOST_NAMES = 5
 """Names shown of a group; `-v` shows all."""
-
-_WAITS: Mapping[str, str] = {
-    "quota": "WeChat's quota of the day is used up",
-    "daily_calls": "the calls of the day that daily_calls allows are used up",
-    "not_before": "WeChat has ordered to wait",
-    "rate": "WeChat asked for fewer calls a minute: lower rate_limit",
-    "ip_refused": "the account's admin refused this host's IP",
-    "ip_unconfirmed": "the account's admin must confirm this host's IP",
-}
-_OWN_LIMITS = frozenset({"daily_calls"})
-"""The waits that no answer of WeChat's ordered."""
 
 
 def as_json(result: RunResult) -> dict[str, object]:
@@ -85,8 +74,8 @@ def _totals(result: RunResult) -> str:
 
 def waiting(notices: Sequence[Notice]) -> str:
     """Who waits, for what and until when, apart by who ordered it; empty when nobody does."""
-    own = [notice for notice in notices if notice.kind in _OWN_LIMITS]
-    ordered = [notice for notice in notices if notice.kind not in _OWN_LIMITS]
+    own = [notice for notice in notices if notice.kind.is_own_limit]
+    ordered = [notice for notice in notices if not notice.kind.is_own_limit]
     sections = _waits("Waiting, as WeChat ordered:", ordered), _waits("Waiting, as the configuration limits it:", own)
     return "\n\n".join(filter(None, sections))
 
@@ -101,7 +90,7 @@ def _waits(title: str, notices: Sequence[Notice]) -> str:
 def notice_text(notice: Notice) -> str:
     """What an account waits for, and until when."""
     until = f", until {notice.until.astimezone(BEIJING):%Y-%m-%d %H:%M} Beijing time" if notice.until else ""
-    return _WAITS.get(notice.kind, notice.kind) + until
+    return notice.kind.words + until
 
 
 def _silent(result: RunResult) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum, StrEnum
 
+from collector.errors import WaitKind
 from collector.model.accounts import Account
 
 
@@ -40,11 +41,11 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A wait that WeChat ordered, until `until` (UTC): no failure, the days stay pending."""
+    """A wait until `until` (UTC), which is None where nobody knows its end: no failure, the days stay pending."""
 
     account: str
     name: str
-    kind: str
+    kind: WaitKind
     until: datetime | None = None
 
 

@@ -19,12 +19,12 @@ import structlog
 from collector.completeness.datasets import CUMULATE, DATASETS, Dataset, fold
 from collector.completeness.plan import Ask
 from collector.completeness.settle import Answer, Settling
-from collector.errors import ApiError, CallError, CallKind, Reaction, RowError, StoppedError, UnwantedError
+from collector.errors import ApiError, CallError, RowError, Scope, StoppedError, UnwantedError, WaitKind
 from collector.model.accounts import Account
 from collector.model.days import ONE_DAY, Days, Window
 from collector.model.results import AccountResult, Failure, Notice, Outcome
 from collector.model.state import AccountState, Day, Trouble, Update
-from collector.run.reactions import NOT_THERE_YET, failure_of, is_unreachable, ordered_wait
+from collector.run.reactions import failure_of, is_unreachable, scope_of, wait_ordered_by
 from collector.runtime import first_of_group, let_others_catch_up
 from collector.store.database import find_days
 from collector.store.writer import Writer
@@ -32,15 +32,6 @@ from collector.wechat.api import MOST_IN_FLIGHT, AccountApi
 from collector.wechat.session import Access
 
 log = structlog.get_logger()
-
-_ENDS_ACCOUNT = frozenset(
-    {
-        *(Reaction.ACCOUNT, Reaction.COMPONENT, Reaction.LIST_AGAIN, Reaction.REFRESH),
-        *(Reaction.NOT_BEFORE, Reaction.SLOW, Reaction.LATER),
-    }
-)
-_KEPT_WAITS = frozenset({"quota", "ip_refused"})
-"""The waits that later runs keep as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +87,7 @@ class AccountRun:
         self._stopped = False
         self._broken = False
 
-    def wait(self, scope: str | None, kind: str, until: datetime | None = None) -> None:
+    def wait(self, scope: str | None, kind: WaitKind, until: datetime | None = None) -> None:
         """Ask a dataset (None: the account) no more, because of a wait: a notice, and no failure."""
         self._ended.setdefault(scope, None)
         self._notices[kind] = Notice(self.account.appid, self.account.name, kind, until)
@@ -182,7 +173,7 @@ class AccountRun:
         try:
             rows = await self.api.rows(dataset.path, window, partial(self._wants, dataset.name))
         except ApiError as error:
-            if error.errcode not in NOT_THERE_YET or asked.end != self.settling.newest or len(asked) == 1:
+            if not error.newest_missing or asked.end != self.settling.newest or len(asked) == 1:
                 raise
             window = Window(asked.begin, asked.end - ONE_DAY)
             rows = await self.api.rows(dataset.path, window, partial(self._wants, dataset.name))
@@ -234,17 +225,17 @@ class AccountRun:
 
     def _end(self, dataset: str | None, error: CallError) -> None:
         """Choose what ends with this error: the window, its dataset or the account; as a failure or with a notice."""
-        if error.reaction is Reaction.LATER and error.errcode in NOT_THERE_YET:
-            return  # the window stays pending
-        whole_account = error.kind is not CallKind.DATA or error.reaction in _ENDS_ACCOUNT
-        scope = None if whole_account else dataset
-        wait = ordered_wait(error, self._clock.now())
+        ends = scope_of(error)
+        if ends is Scope.WINDOW:
+            return  # it stays pending
+        scope = dataset if ends is Scope.DATASET else None
+        wait = wait_ordered_by(error, self._clock.now())
         if wait is None:
             self._ended.setdefault(scope, error)
             return
         kind, until = wait
         self.wait(scope, kind, until)
-        if kind in _KEPT_WAITS:
+        if kind.is_stored:
             for name in [scope] if scope else DATASETS:
                 self.settling.change(name, not_before=until)
 

@@ -18,7 +18,7 @@ from collector.errors import CallError, Reaction, UsageError
 from collector.model.accounts import Account, Component
 from collector.model.results import Failure, Notice
 from collector.model.state import AccountState, Authorizer
-from collector.run.reactions import ordered_wait
+from collector.run.reactions import wait_ordered_by
 from collector.run.tally import Tally
 from collector.runtime import Clock, first_of_group
 from collector.text import counted, printable
@@ -32,14 +32,6 @@ MOST_ASKED = 16
 
 MOST_MET = 3
 """Troubles with calls about accounts, each after its retries, before no more are asked about in this run."""
-
-_COMMON = frozenset(
-    {
-        *(Reaction.RETRY, Reaction.COMPONENT, Reaction.STOP_FOR_DAY),
-        *(Reaction.SLOW, Reaction.LATER, Reaction.NOT_BEFORE),
-    }
-)
-"""What befalls a call about an account and would befall the next one too."""
 
 MOST_LETTERS = 80
 """Of a nickname, so that a name has room for what makes it unique."""
@@ -142,7 +134,7 @@ class _Troubles:
 
     def of_platform(self, component: Component, error: CallError, *, unasked: int = 0) -> None:
         """Note what befell a platform: a failure that counts no account, or a wait."""
-        if wait := ordered_wait(error, self.clock.now()):
+        if wait := wait_ordered_by(error, self.clock.now()):
             self.notices.append(Notice(component.appid, component.name, *wait))
         else:
             more = f" ({counted(unasked, 'new account')} not known yet)" if unasked else ""
@@ -220,7 +212,7 @@ class _Asking:
                 self.known[appid] = replace(state, authorizer=about)
 
     def _meet(self, appid: str, error: CallError) -> None:
-        if error.reaction in _COMMON:
+        if error.reaction.value.is_shared:
             self.met.append(error)
         else:
             self.troubles.fail(appid, appid, error, errmsg=error.errmsg, accounts=1)

@@ -1,42 +1,51 @@
-"""What an error amounts to: a failure, a wait that WeChat ordered, or WeChat out of reach. Pure."""
+"""Consequences of an error: a failure, the end of a wait, the part of the run that ends."""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
-from collector.errors import BudgetError, CallError, ComponentError, HostError, Reaction
+from collector.errors import CallError, CallKind, ComponentError, HostError, Scope, WaitKind
 from collector.model.accounts import Account
 from collector.model.days import next_beijing_midnight
 from collector.model.results import Failure
-from collector.wechat.errcodes import NOT_BEFORE_S
 
-NOT_THERE_YET = frozenset({61501, 61503})
-"""What WeChat says of a window whose newest day it hasn't got."""
+
+class Ordered(NamedTuple):
+    """A wait that an error ordered; `until` (UTC) is None where nobody knows its end."""
+
+    kind: WaitKind
+    until: datetime | None
 
 
 def failure_of(account: Account, dataset: str | None, error: CallError, windows: int = 0) -> Failure:
-    """The failure that an error amounts to; that of a third-party platform bears the platform's name."""
+    """Return the failure that an error amounts to; that of a third-party platform has the platform's name."""
     whose = error if isinstance(error, ComponentError) else account
     return Failure(whose.appid, whose.name, dataset, error.errmsg, error.errcode, error.rid, error.hint, windows)
 
 
-def ordered_wait(error: CallError, now: datetime) -> tuple[str, datetime | None] | None:
-    """The wait that an error orders: the kind of its notice, and its end; None where the error is a failure."""
-    match error.reaction:
-        case Reaction.STOP_FOR_DAY:
-            return "daily_calls" if isinstance(error, BudgetError) else "quota", next_beijing_midnight(now)
-        case Reaction.NOT_BEFORE:
-            return "ip_refused", now + timedelta(seconds=NOT_BEFORE_S[error.errcode or 0])
-        case Reaction.SLOW:
-            return "rate", now.replace(second=0, microsecond=0) + timedelta(minutes=1)
-        case Reaction.LATER:
-            return "ip_unconfirmed", None
-        case _:
+def wait_ordered_by(error: CallError, now: datetime) -> Ordered | None:
+    """Return the wait that an error orders; None where the error orders none."""
+    match error.reaction.wait:
+        case None:
             return None
+        case WaitKind.QUOTA | WaitKind.DAILY_CALLS as kind:
+            return Ordered(kind, next_beijing_midnight(now))
+        case WaitKind.RATE as kind:
+            return Ordered(kind, now.replace(second=0, microsecond=0) + timedelta(minutes=1))
+        case kind:
+            return Ordered(kind, now + timedelta(seconds=error.wait_s) if error.wait_s else None)
+
+
+def scope_of(error: CallError) -> Scope:
+    """Return the part of the run that ends with an error of a call that one dataset of an account needed."""
+    if error.reaction.scope is Scope.DATASET and error.kind is not CallKind.DATA:
+        return Scope.ACCOUNT  # a call for a token serves all datasets
+    return error.reaction.scope
 
 
 def is_unreachable(error: CallError | None) -> bool:
-    """Whether an error says that WeChat can't be reached on the way that most accounts go."""
+    """Whether an error says that WeChat can't be reached on the route that most accounts take."""
     if isinstance(error, HostError):
         return error.is_common
     return isinstance(error, ComponentError) and error.unreachable

@@ -12,7 +12,7 @@ import structlog
 from collector.completeness.datasets import DATASETS
 from collector.completeness.plan import Plan
 from collector.console.progress import Watch
-from collector.errors import UnreachableError
+from collector.errors import UnreachableError, WaitKind
 from collector.model.accounts import Account
 from collector.model.results import AccountResult, Failure, Notice, Outcome, RunResult
 from collector.store.database import FAILED_VALIDATION
@@ -26,9 +26,6 @@ log = structlog.get_logger()
 
 _VALIDATOR_HINT = "look at the document and at the validator of user_daily"
 _REFUSED_HINT = "MongoDB refused a write: look into its log"
-
-WAITS = ("quota", "daily_calls", "not_before", "ip_refused")
-"""The kinds of notices that say why a dataset of an account isn't asked now."""
 
 SOUND = (Outcome.OK, Outcome.PENDING)
 """The outcomes of accounts that were asked for all that was wanted."""
@@ -76,7 +73,7 @@ class Tally:
             return
         self._held[account.appid] = planned.windows_held
         self._windows_left += planned.windows_held
-        if any((account.appid, kind) in self._notices for kind in WAITS):
+        if any((account.appid, kind) in self._notices for kind in WaitKind if kind.outlasts_run):
             return  # told already
         for notice in planned.notices(account):
             self.note(notice)

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, field
 from datetime import UTC, datetime
+from email.utils import formatdate
 from types import TracebackType
 from typing import Any, Self
 
@@ -65,7 +66,7 @@ class Sandbox:
     `authorised` is how many of the accounts, from the first one on, have authorised the component at the start (None:
     all), and so have all mini programs. `clock` gives instants that carry a zone; `latency_s` goes before each answer;
     `port` 0 takes a free one; `calls` lists every request when `record` is on (switch it off for long runs, since the
-    list only grows).
+    list only grows). With `sends_date` each answer has the time of `clock` as its `Date`; without, it has none.
     """
 
     world: World
@@ -77,6 +78,7 @@ class Sandbox:
     latency_s: float = 0.0
     port: int = 0
     record: bool = True
+    sends_date: bool = True
     calls: list[Call] = field(init=False, default_factory=list, repr=False)
     _api: Api = field(init=False, repr=False)
     _token_server: TokenServer = field(init=False, repr=False)
@@ -168,7 +170,8 @@ class Sandbox:
         answered = self._token_server.answer(question) or self._wechat(question)
         if self.record:
             self.calls.append(_call(arrived_s, question, answered))
-        return await _send(request, answered)
+        date = formatdate(question.seconds, usegmt=True) if self.sends_date else None
+        return await _send(request, answered, date)
 
     def _wechat(self, question: Question) -> Answered:
         appid = self._api.appid_of(question)
@@ -215,7 +218,7 @@ def _call(arrived_s: float, question: Question, answered: Answered) -> Call:
     )
 
 
-async def _send(request: web.BaseRequest, answered: Answered) -> web.StreamResponse:
+async def _send(request: web.BaseRequest, answered: Answered, date: str | None) -> web.StreamResponse:
     reply = answered.reply
     if reply is None:
         if answered.fault in _HANGING:
@@ -223,17 +226,33 @@ async def _send(request: web.BaseRequest, answered: Answered) -> web.StreamRespo
         request.protocol.force_close()
         return web.Response()
     if answered.fault is Fault.CUT_BODY:
-        return await _send_half(request, reply)
-    return web.Response(status=reply.status, headers=reply.headers, body=reply.body)
+        return await _send_half(request, reply, date)
+    return _Response(reply, reply.body, date)
 
 
-async def _send_half(request: web.BaseRequest, reply: Reply) -> web.StreamResponse:
-    response = web.StreamResponse(status=reply.status, headers=reply.headers)
-    response.content_length = len(reply.body)
+async def _send_half(request: web.BaseRequest, reply: Reply, date: str | None) -> web.StreamResponse:
+    response = _Response(reply, reply.body[: len(reply.body) // 2], date)
+    response.headers["Content-Length"] = str(len(reply.body))
+    # Sent here, since closing doesn't wait for what the server would send after this.
     await response.prepare(request)
-    await response.write(reply.body[: len(reply.body) // 2])
+    await response.write_eof()
     request.protocol.force_close()
     return response
+
+
+class _Response(web.Response):
+    """A response with exactly this `Date`, or with none."""
+
+    def __init__(self, reply: Reply, body: bytes, date: str | None) -> None:
+        super().__init__(status=reply.status, headers=reply.headers, body=body)
+        self._date = date
+
+    # aiohttp adds the host's time in here, whatever the headers say, and has no setting against it.
+    async def _prepare_headers(self) -> None:
+        await super()._prepare_headers()
+        del self.headers["Date"]
+        if self._date is not None:
+            self.headers["Date"] = self._date
 
 
 def _quoted(text: str) -> str:

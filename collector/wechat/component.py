@@ -41,8 +41,6 @@ FRESH_FOR = timedelta(seconds=60)
 
 STALE_HINT = "the platform {} has no valid token: see that its ticket arrives, and that nothing else renews its token"
 
-_WAITS = frozenset({Reaction.STOP_FOR_DAY, Reaction.NOT_BEFORE, Reaction.SLOW, Reaction.LATER})
-
 
 @dataclass(slots=True)
 class Listing:
@@ -247,7 +245,7 @@ class ComponentApi:
         A wait that WeChat orders the platform is each account's own.
         """
         trouble = self._failure or trouble
-        if trouble.reaction in _WAITS:
+        if not trouble.reaction.is_failure:
             return trouble
         return ComponentError(self.component.appid, self.component.name, trouble)
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Protocol, TypeVar
 
-from collector.errors import ApiError, CallError, CallKind, OriginError, Reaction, TransientError
+from collector.errors import ApiError, CallError, CallKind, OriginError, TransientError
 from collector.model.accounts import Account, Secret
 from collector.runtime import Clock
 from collector.secrets.reader import Secrets
@@ -197,8 +197,7 @@ class Tokens:
             try:
                 return await self._client.retrying(call, self._whose, "token")
             except CallError as error:
-                if error.reaction is Reaction.RETRY:
-                    error.reaction = Reaction.ACCOUNT  # it was tried enough: the call that needs the token isn't
+                error.reaction = error.reaction.after_retries
                 self._failure = error
         raise self._failure
 

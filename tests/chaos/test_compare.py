@@ -34,31 +34,31 @@ def test_the_truth_has_no_differences(documents: Documents) -> None:
     assert _told(documents) == []
 
 
-def test_a_missing_document_is_told(documents: Documents) -> None:
+def test_missing_document(documents: Documents) -> None:
     del documents[KEY]
     assert _told(documents) == [f"{APPID} 2026-10-20: missing"]
 
 
 @pytest.mark.parametrize("day", ["2026-11-24", "2026-08-01"])
-def test_an_extra_document_is_told(documents: Documents, day: str) -> None:
+def test_extra_document(documents: Documents, day: str) -> None:
     """Of a day that isn't published yet, or long before the days that anybody wanted; though its figures be right."""
     document = truth(WORLD, [date.fromisoformat(day)])[APPID, day]
     documents[APPID, day] = document
     assert _told(documents) == [f"{APPID} {day}: extra: {document}"]
 
 
-def test_an_account_that_nobody_has_is_told(documents: Documents) -> None:
+def test_unknown_account(documents: Documents) -> None:
     documents["wx0", "2026-10-20"] = {"account": "wx0"}
     assert _told(documents) == ["wx0 2026-10-20: extra: {'account': 'wx0'}"]
 
 
-def test_a_changed_figure_is_told(documents: Documents) -> None:
+def test_changed_figure(documents: Documents) -> None:
     total = documents[KEY]["cumulate_user"]
     documents[KEY] = documents[KEY] | {"cumulate_user": total + 1}
     assert _told(documents) == [f"{APPID} 2026-10-20: cumulate_user is {total + 1} instead of {total}"]
 
 
-def test_a_missing_field_and_one_that_is_too_much_are_told(documents: Documents) -> None:
+def test_missing_and_extra_field(documents: Documents) -> None:
     total = documents[KEY]["cumulate_user"]
     documents[KEY] = {name: value for name, value in documents[KEY].items() if name != "cumulate_user"} | {"odd": 1}
     assert _told(documents) == [
@@ -66,7 +66,8 @@ def test_a_missing_field_and_one_that_is_too_much_are_told(documents: Documents)
     ]
 
 
-def test_days_before_those_wanted_may_lack_what_they_like_but_not_be_wrong(documents: Documents) -> None:
+def test_earlier_days_may_be_partial(documents: Documents) -> None:
+    """Days before the wanted ones may be incomplete, but not wrong."""
     before = str(SINCE - ONE_DAY)
     whole = truth(WORLD, Window(SINCE - timedelta(days=3), NEWEST))[APPID, before]
     documents[APPID, before] = {name: whole[name] for name in ("account", "ref_date", "name", "cumulate_user")}
@@ -75,7 +76,8 @@ def test_days_before_those_wanted_may_lack_what_they_like_but_not_be_wrong(docum
     assert _told(documents) == [f"{APPID} {before}: cumulate_user is 1 instead of {whole['cumulate_user']}"]
 
 
-def test_the_first_day_may_be_quiet_by_the_day_before_it() -> None:
+def test_first_day_may_be_quiet() -> None:
+    """The day before the first wanted one may prove that this one is quiet."""
     account, day = next(
         (account.appid, day)
         for account in WORLD.accounts
@@ -89,7 +91,7 @@ def test_the_first_day_may_be_quiet_by_the_day_before_it() -> None:
     assert differences(documents, WORLD, day, NEWEST) == []
 
 
-async def test_a_lease_and_an_open_run_are_loose_ends(database: Database) -> None:
+async def test_lease_and_open_run_are_loose_ends(database: Database) -> None:
     assert await loose_ends(database) == []
     await database["leases"].insert_one({"_id": "run", "run": "r1"})
     await database["runs"].insert_many([{"_id": "r1", "status": "running"}, {"_id": "r2", "status": "ok", "ended": 1}])
@@ -100,12 +102,13 @@ async def test_a_lease_and_an_open_run_are_loose_ends(database: Database) -> Non
 
 
 @pytest.mark.parametrize("what", SECRETS)
-def test_each_planted_secret_is_found(what: str) -> None:
+def test_planted_secret_is_found(what: str) -> None:
     texts = {"3.log": f"at work with {SECRETS[what]}!", "3.out": "fine"}
     assert f"the {what} is in 3.log" in leaks(texts, SECRETS)
 
 
-def test_a_token_of_any_source_and_a_newer_ticket_are_found() -> None:
+def test_tokens_and_tickets_are_found() -> None:
+    """Tokens of any source and newer tickets are found by their form."""
     token = "17_" + "aB3-_" * 20
     texts = {
         "1.out": f"?access_token={token}&x",
@@ -119,12 +122,13 @@ def test_a_token_of_any_source_and_a_newer_ticket_are_found() -> None:
     ]
 
 
-def test_what_the_collector_may_well_say_is_no_leak() -> None:
+def test_identifiers_are_no_leak() -> None:
+    """Appids, run ids and rids may be printed."""
     told = f"{APPID} client-00001 20261124T023010Z-1f9a3c rid: 0a1b2c3d-0a1b2c3d-0a1b2c3d http://127.0.0.1:4000"
     assert leaks({"1.log": told}, SECRETS) == []
 
 
-async def test_what_the_database_keeps_is_searched_as_well(database: Database) -> None:
+async def test_database_is_searched(database: Database) -> None:
     secret = SECRETS["platform's secret"]
     await database["accounts"].insert_one({"_id": APPID, "user_summary": {"last_error": {"errmsg": secret}}})
     assert leaks({"the database": await everything_stored(database)}, SECRETS) == [
@@ -132,7 +136,8 @@ async def test_what_the_database_keeps_is_searched_as_well(database: Database) -
     ]
 
 
-def test_a_traceback_is_a_crash_but_for_the_one_of_a_second_signal() -> None:
+def test_traceback_is_a_crash() -> None:
+    """A traceback is a crash, except the one that Python prints after a second signal."""
     traceback = 'Traceback (most recent call last):\n  File "x.py", line 1, in f\n'
     assert crashes(f"[warning] account.crashed\n{traceback}KeyError: 1") != []
     assert crashes(f"Exception ignored in: <module 'threading'>\n{traceback}KeyboardInterrupt: ") == []

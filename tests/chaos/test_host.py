@@ -57,7 +57,7 @@ async def _now(url: str) -> datetime:
 
 
 @pytest.mark.parametrize("hurried", [False, True])
-async def test_a_command_ends_with_its_exit_code_and_its_output(machine: Host, tmp_path: Path, hurried: bool) -> None:
+async def test_exit_code_and_output(machine: Host, tmp_path: Path, hurried: bool) -> None:
     collector = await _start(machine, tmp_path, "--version", hurried=hurried)
     assert (await collector.exit(), (tmp_path / "out").read_text()) == (0, f"collector {__version__}\n")
     collector = await _start(machine, tmp_path, "run", "-c", str(tmp_path / "none.yaml"), hurried=hurried)
@@ -65,9 +65,8 @@ async def test_a_command_ends_with_its_exit_code_and_its_output(machine: Host, t
     assert "none.yaml" in (tmp_path / "log").read_text()
 
 
-async def test_its_clock_is_the_moved_one_and_follows_it_in_mid_run(
-    machine: Host, clock: MovedClock, tmp_path: Path
-) -> None:
+async def test_clock_follows_in_mid_run(machine: Host, clock: MovedClock, tmp_path: Path) -> None:
+    """A collector's clock is the moved one, and follows it while it runs."""
     clock.set(INSTANT)
     collector, url = await _serving(machine, tmp_path)
     assert timedelta(0) <= await _now(url) - INSTANT < timedelta(seconds=60)
@@ -82,7 +81,7 @@ async def test_its_clock_is_the_moved_one_and_follows_it_in_mid_run(
     assert collector.signal(signal.SIGKILL) is False
 
 
-def test_the_host_may_be_off_from_wechats_clock(clock: MovedClock) -> None:
+def test_host_clock_skew(clock: MovedClock) -> None:
     clock.set(INSTANT)
     clock.skew(timedelta(seconds=90))
     assert abs(moved_now(clock.file) - clock.now() - timedelta(seconds=90)) < timedelta(seconds=1)
@@ -90,14 +89,14 @@ def test_the_host_may_be_off_from_wechats_clock(clock: MovedClock) -> None:
     assert abs(moved_now(clock.file) - clock.now()) < timedelta(seconds=1)
 
 
-def test_a_hurried_loop_waits_a_tenth_of_what_it_is_told() -> None:
+def test_hurried_loop_waits_a_tenth() -> None:
     began = time.monotonic()
     with asyncio.Runner(loop_factory=HurriedLoop) as runner:
         runner.run(asyncio.sleep(0.5))
     assert 0.5 / HURRY <= time.monotonic() - began < 0.5
 
 
-async def test_nothing_on_a_host_outlives_it(clock: MovedClock, tmp_path: Path) -> None:
+async def test_no_process_outlives_its_host(clock: MovedClock, tmp_path: Path) -> None:
     async with host(clock) as machine:
         collector, _ = await _serving(machine, tmp_path)
     assert await collector.ended == -signal.SIGKILL
@@ -105,7 +104,7 @@ async def test_nothing_on_a_host_outlives_it(clock: MovedClock, tmp_path: Path) 
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a rule of Linux's kernel")
-async def test_a_process_ends_with_the_one_that_started_it_though_that_be_killed() -> None:
+async def test_process_ends_with_killed_parent() -> None:
     code = (
         "import asyncio; from chaos import processes\n"
         "async def main():\n"

@@ -40,7 +40,7 @@ async def _works(link: Link) -> None:
     connection[1].close()
 
 
-async def test_it_passes_on_what_is_said_and_that_a_side_has_gone(link: Link) -> None:
+async def test_forwards_data_and_close(link: Link) -> None:
     reader, writer = connection = await _connect(link)
     assert await _echoed(connection, b"x" * 200_000) == b"x" * 200_000
     assert link.connections == 1
@@ -54,7 +54,8 @@ async def _until_nobody_uses(link: Link) -> None:
         await asyncio.sleep(0.001)
 
 
-async def test_a_cut_resets_what_is_there_and_no_later_connection(link: Link) -> None:
+async def test_cut_resets_open_connections(link: Link) -> None:
+    """A cut resets the open connections, and no later one."""
     reader, writer = connection = await _connect(link)
     await _echoed(connection, b"before")
     link.cut()
@@ -64,7 +65,8 @@ async def test_a_cut_resets_what_is_there_and_no_later_connection(link: Link) ->
     await _works(link)
 
 
-async def test_a_link_that_refuses_resets_old_and_new_connections_until_its_time_is_over(link: Link) -> None:
+async def test_refuse_resets_all_connections(link: Link) -> None:
+    """A refusing link resets old and new connections for the given time."""
     old = await _connect(link)
     await _echoed(old, b"before")
     refusing = asyncio.create_task(link.refuse(0.05))
@@ -78,7 +80,8 @@ async def test_a_link_that_refuses_resets_old_and_new_connections_until_its_time
     await _works(link)
 
 
-async def test_a_link_that_holds_keeps_everything_back_until_its_time_is_over(link: Link) -> None:
+async def test_hold_delays_data(link: Link) -> None:
+    """A holding link delivers nothing for the given time, and everything afterwards."""
     connection = await _connect(link)
     await _echoed(connection, b"before")
     holding = asyncio.create_task(link.hold(0.05))
@@ -90,7 +93,7 @@ async def test_a_link_that_holds_keeps_everything_back_until_its_time_is_over(li
     connection[1].close()
 
 
-async def test_what_a_link_holds_of_somebody_who_has_gone_by_then_is_lost(link: Link) -> None:
+async def test_held_data_of_a_closed_sender_is_lost(link: Link) -> None:
     """A collector that was killed must not write when the network comes back."""
     heard: list[bytes] = []
 
@@ -118,7 +121,7 @@ async def _until_somebody_uses(link: Link) -> None:
         await asyncio.sleep(0.001)
 
 
-async def test_a_slow_link_lets_little_through_at_once(link: Link) -> None:
+async def test_slow_link_trickles(link: Link) -> None:
     connection = await _connect(link)
     now = asyncio.get_running_loop().time
     began = now()

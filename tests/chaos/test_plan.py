@@ -12,7 +12,7 @@ from collector.sandbox import Fault, TokenServerFault
 PLANS = [draw(seed) for seed in range(60)]
 
 
-def test_the_same_seed_is_the_same_storm_and_another_one_is_another() -> None:
+def test_seed_decides_the_storm() -> None:
     assert [draw(seed) for seed in range(60)] == PLANS
     assert len({repr(plan) for plan in PLANS}) == len(PLANS)
 
@@ -25,13 +25,14 @@ def test_every_kind_of_fault_is_planned() -> None:
     assert any(plan.faults.late_yesterday for plan in PLANS)
 
 
-def test_storms_differ_in_all_that_a_configuration_may_say() -> None:
+def test_configurations_differ() -> None:
     assert {way for plan in PLANS for way in plan.ways} == set(Way)
     for name in ("backfill", "workers", "rate_limit", "daily_calls", "two_hosts", "limits"):
         assert len({getattr(plan, name) for plan in PLANS}) > 1, name
 
 
-def test_some_storms_begin_seconds_before_a_day_ends_or_is_published() -> None:
+def test_some_begin_just_before_a_border() -> None:
+    """Some storms begin seconds before midnight or the hour of publication."""
     locals_ = [plan.begins.astimezone(BEIJING) for plan in PLANS]
     for hour in (0, 8):
         borders = [local.replace(hour=hour, minute=0, second=0) + timedelta(days=hour == 0) for local in locals_]
@@ -41,7 +42,7 @@ def test_some_storms_begin_seconds_before_a_day_ends_or_is_published() -> None:
         )
 
 
-def test_events_come_in_their_order_and_within_the_storm() -> None:
+def test_events_are_sorted_and_within_the_storm() -> None:
     for plan in PLANS:
         times = [event.at_s for event in plan.events]
         assert times == sorted(times)

@@ -39,7 +39,8 @@ async def _found(replicas: ReplicaSet) -> list[int]:
     return [each["_id"] async for each in values]
 
 
-async def test_a_primary_that_is_killed_has_a_successor_and_follows_it_later(replicas: ReplicaSet) -> None:
+async def test_killed_primary_is_replaced(replicas: ReplicaSet) -> None:
+    """A killed primary has a successor, and follows it once it is back."""
     await _insert(replicas, 1)
     killed = await replicas.primary()
     await killed.kill()
@@ -50,13 +51,13 @@ async def test_a_primary_that_is_killed_has_a_successor_and_follows_it_later(rep
     assert await _found(replicas) == [1, 2]
 
 
-async def test_a_primary_steps_down_when_it_is_told_to(replicas: ReplicaSet) -> None:
+async def test_step_down(replicas: ReplicaSet) -> None:
     before = await (await replicas.primary()).hello()
     await replicas.step_down()
     assert (await (await replicas.primary()).hello())["electionId"] != before["electionId"]
 
 
-async def test_what_a_primary_alone_has_written_is_gone_with_it(replicas: ReplicaSet) -> None:
+async def test_unreplicated_write_is_rolled_back(replicas: ReplicaSet) -> None:
     """So a majority's acknowledgement is what counts."""
     await _insert(replicas, 1)
     alone = (await replicas.database("test")).get_collection("values", write_concern=WriteConcern(1))
@@ -68,7 +69,7 @@ async def test_what_a_primary_alone_has_written_is_gone_with_it(replicas: Replic
     assert await _found(replicas) == [1]
 
 
-async def test_a_member_behind_a_link_that_refuses_is_no_primary_any_more(replicas: ReplicaSet) -> None:
+async def test_unreachable_primary_is_replaced(replicas: ReplicaSet) -> None:
     lost = await replicas.primary()
     refusing = asyncio.create_task(lost.link.refuse(30))
     async with asyncio.timeout(20):
@@ -77,7 +78,7 @@ async def test_a_member_behind_a_link_that_refuses_is_no_primary_any_more(replic
     refusing.cancel()
 
 
-async def test_a_member_that_is_started_by_two_at_once_is_one_process(replicas: ReplicaSet) -> None:
+async def test_concurrent_starts_are_one_process(replicas: ReplicaSet) -> None:
     member = replicas.members[0]
     await asyncio.gather(member.kill(), member.kill(), member.start(), member.start())
     process = member.process
@@ -85,7 +86,7 @@ async def test_a_member_that_is_started_by_two_at_once_is_one_process(replicas: 
     assert member.process is process
 
 
-async def test_nothing_is_left_of_a_set_though_something_failed() -> None:
+async def test_failed_set_leaves_nothing() -> None:
     members: list[Member] = []
     with suppress(ZeroDivisionError):
         async with replica_set() as replicas:

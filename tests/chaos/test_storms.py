@@ -29,23 +29,23 @@ def outcomes() -> list[Outcome]:
     return asyncio.run(rage())
 
 
-def test_after_each_storm_documents_and_state_are_the_truth(outcomes: list[Outcome]) -> None:
+def test_documents_and_state_are_the_truth(outcomes: list[Outcome]) -> None:
     assert {outcome.seed: outcome.differences for outcome in outcomes} == {seed: [] for seed in SEEDS}
     assert all(outcome.documents > 100 for outcome in outcomes)
 
 
-def test_no_storm_makes_a_secret_or_a_token_known(outcomes: list[Outcome]) -> None:
+def test_no_secret_or_token_leaks(outcomes: list[Outcome]) -> None:
     assert {outcome.seed: outcome.leaks for outcome in outcomes} == {seed: [] for seed in SEEDS}
 
 
-def test_each_kind_of_fault_occurred(outcomes: list[Outcome]) -> None:
+def test_every_kind_of_fault_occurred(outcomes: list[Outcome]) -> None:
     occurred = sum((outcome.faults for outcome in outcomes), Counter[str]())
     wanted = {*What, *(f"wechat: {fault}" for fault in Fault), "wechat: account broken"}
     assert wanted - occurred.keys() == set()
     assert any(kind.startswith("token server") for kind in occurred)
 
 
-async def test_a_storm_that_is_stopped_leaves_no_folder_and_no_process(tmp_path: Path) -> None:
+async def test_stopped_storm_leaves_nothing(tmp_path: Path) -> None:
     environ = {**os.environ, "PYTHONPATH": str(TESTS), "TMPDIR": str(tmp_path)}
     command = (sys.executable, "-m", "chaos", "--storms", "1")
     process = await processes.start(command, env=environ, stderr=asyncio.subprocess.PIPE)
@@ -57,7 +57,7 @@ async def test_a_storm_that_is_stopped_leaves_no_folder_and_no_process(tmp_path:
     assert (process.returncode, list(tmp_path.iterdir())) == (1, [])  # noqa: ASYNC240 - it is small
 
 
-def test_the_table_adds_everything_up() -> None:
+def test_table_sums() -> None:
     first = Outcome(7, Counter({"collector killed": 2, "wechat: hang": 3}), 4, 1_000, 250, [], [], 8.4)
     second = Outcome(8, Counter({"collector killed": 1}), 5, 234, 50, ["wx1 2026-11-01: missing"], ["a token"], 7)
     assert line(second) == ("storm 8          1 faults    5 runs    234 calls     50 documents    7.0 s  2 WRONG")

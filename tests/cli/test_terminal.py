@@ -11,7 +11,7 @@ import pytest
 
 INTERRUPTED = """
 import signal, sys
-from collector.terminal import say
+from collector.cli.terminal import say
 signal.signal(signal.SIGALRM, lambda *_: None)
 signal.setitimer(signal.ITIMER_REAL, 0.02, 0.02)
 print("begins", file=sys.stderr, flush=True)

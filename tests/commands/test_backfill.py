@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import pairwise
@@ -16,11 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import FakeClock, run, settings_of, stored, truth
+from support import Configured, FakeClock, run, stored, truth
 
 from collector.commands.collect import Job, collect, target_of
 from collector.completeness.datasets import DATASETS
-from collector.config import Settings
 from collector.errors import CallKind, DatabaseError
 from collector.model.accounts import Rate
 from collector.model.days import FIRST_DAY, ONE_DAY, Days, Window
@@ -38,23 +36,12 @@ NEWEST = date(2026, 11, 23)
 SUMMARY, CUMULATE = "/datacube/getusersummary", "/datacube/getusercumulate"
 
 
-@pytest.fixture
-def configured(database: Database, mongod: str, tmp_path: Path) -> Callable[..., Settings]:
-    def make(sandbox: Sandbox, **account: Any) -> Settings:
-        settings = settings_of(sandbox, database, mongod, tmp_path)
-        changed = {"rate_limit": Rate(1000, 1), **account}
-        return replace(settings, accounts=tuple(replace(account, **changed) for account in settings.accounts))
-
-    return make
-
-
 def _data_calls(sandbox: Sandbox) -> Counter[str | None]:
     return Counter(call.appid for call in sandbox.calls if call.path in (SUMMARY, CUMULATE))
 
 
-async def test_the_daily_pass_is_two_calls_an_account_and_the_second_pass_none(
-    clock: FakeClock, configured: Callable[..., Settings]
-) -> None:
+async def test_daily_pass_costs_two_calls(clock: FakeClock, configured: Configured) -> None:
+    """The daily pass makes two calls for each account; a second pass on the same day makes none."""
     world = World(size=1000, sparse=False)
     async with Sandbox(world, clock=clock.now) as sandbox:
         settings = configured(sandbox)
@@ -68,9 +55,10 @@ async def test_the_daily_pass_is_two_calls_an_account_and_the_second_pass_none(
         assert (result.exit, result.calls, result.token_calls) == (0, 0, 0)
 
 
-async def test_a_newest_day_that_summary_may_have_left_out_is_asked_again_and_nothing_else(
-    clock: FakeClock, configured: Callable[..., Settings], database: Database
+async def test_unresolved_newest_day_is_asked_again(
+    clock: FakeClock, configured: Configured, database: Database
 ) -> None:
+    """Only newest days for which summary has no row yet are asked for again."""
     world = World(size=60)
     async with Sandbox(world, clock=clock.now) as sandbox:
         settings = configured(sandbox)
@@ -85,9 +73,8 @@ async def test_a_newest_day_that_summary_may_have_left_out_is_asked_again_and_no
         assert {call.path for call in sandbox.calls if call.path.startswith("/datacube")} == {SUMMARY}
 
 
-async def test_while_the_newest_day_does_not_come_the_last_days_are_looked_at_once_a_day(
-    clock: FakeClock, configured: Callable[..., Settings]
-) -> None:
+async def test_lookback_once_a_day_while_newest_is_late(clock: FakeClock, configured: Configured) -> None:
+    """While the newest day is late, the lookback is fetched once a Beijing day."""
     async with Sandbox(World(size=1, published_at=time(20)), clock=clock.now) as sandbox:
         settings = configured(sandbox)
         settings = replace(settings, run=settings.run.model_copy(update={"lookback": 30, "published_at": time(8)}))
@@ -98,8 +85,8 @@ async def test_while_the_newest_day_does_not_come_the_last_days_are_looked_at_on
     assert calls == [10, 2, 2]
 
 
-async def test_days_older_than_the_birth_that_was_believed_are_asked_in_the_same_run(
-    clock: FakeClock, configured: Callable[..., Settings], database: Database
+async def test_days_before_a_wrong_birth_are_asked(
+    clock: FakeClock, configured: Configured, database: Database
 ) -> None:
     world = World(size=1)
     since = NEWEST - 30 * ONE_DAY
@@ -110,9 +97,8 @@ async def test_days_older_than_the_birth_that_was_believed_are_asked_in_the_same
     assert truth(world, Window(since, NEWEST)).items() <= (await stored(database)).items()
 
 
-async def test_void_days_that_a_newer_row_puts_in_doubt_are_asked_in_the_same_run(
-    clock: FakeClock, configured: Callable[..., Settings], database: Database
-) -> None:
+async def test_reopened_void_days_are_asked(clock: FakeClock, configured: Configured, database: Database) -> None:
+    """Void days that a newer row reopens are asked for in the same run."""
     world = World(size=1)
     since, void = NEWEST - 30 * ONE_DAY, Days.between(NEWEST - 19 * ONE_DAY, NEWEST - 7 * ONE_DAY)
     dataset = DatasetState(Days.between(since, NEWEST - 20 * ONE_DAY), void)
@@ -125,20 +111,16 @@ async def test_void_days_that_a_newer_row_puts_in_doubt_are_asked_in_the_same_ru
     assert {str(day) for day in void} <= {day for _, day in found}
 
 
-async def test_the_history_goes_on_at_the_pace_of_the_newest_days(
-    clock: FakeClock, configured: Callable[..., Settings]
-) -> None:
+async def test_history_keeps_the_pace(clock: FakeClock, configured: Configured) -> None:
     async with Sandbox(World(size=1), clock=clock.now) as sandbox:
-        settings = configured(sandbox, rate_limit=Rate(10, 1), since=NEWEST - 20 * ONE_DAY)
+        settings = configured(sandbox, account={"rate_limit": Rate(10, 1)}, since=NEWEST - 20 * ONE_DAY)
         assert (await run(settings, clock)).exit == 0
         times = [call.arrived_s for call in sandbox.calls if call.path in (SUMMARY, CUMULATE)]
     assert len(times) == 6
     assert min(later - earlier for earlier, later in pairwise(sorted(times))) > 0.08
 
 
-async def test_an_outage_of_a_month_heals_by_one_plain_run(
-    clock: FakeClock, database: Database, configured: Callable[..., Settings]
-) -> None:
+async def test_month_of_outage_heals_in_one_run(clock: FakeClock, database: Database, configured: Configured) -> None:
     world = World(size=200)
     async with Sandbox(world, clock=clock.now) as sandbox:
         settings = configured(sandbox)
@@ -154,8 +136,8 @@ async def test_an_outage_of_a_month_heals_by_one_plain_run(
     }
 
 
-async def test_a_backfill_fills_the_history_and_finds_where_accounts_began(
-    clock: FakeClock, database: Database, configured: Callable[..., Settings]
+async def test_backfill_fills_history_and_finds_births(
+    clock: FakeClock, database: Database, configured: Configured
 ) -> None:
     births = (date(2026, 8, 5), date(2026, 11, 21))
     world = World(size=3, births=births)
@@ -177,13 +159,12 @@ async def test_a_backfill_fills_the_history_and_finds_where_accounts_began(
     assert truth(world, Window(since, NEWEST)).keys() <= found.keys()
 
 
-async def test_history_leaves_what_daily_calls_allows_and_plain_runs_go_on_with_it(
-    clock: FakeClock, database: Database, configured: Callable[..., Settings]
-) -> None:
+async def test_history_respects_daily_calls(clock: FakeClock, database: Database, configured: Configured) -> None:
+    """History stops at `daily_calls`, and plain runs continue it on the days that follow."""
     world = World(size=2)
     since = NEWEST - 69 * ONE_DAY
     async with Sandbox(world, clock=clock.now) as sandbox:
-        settings = configured(sandbox, daily_calls=4)
+        settings = configured(sandbox, account={"daily_calls": 4})
         result = await run(settings, clock, since=since)
         assert (result.exit, result.failures, result.windows_left) == (0, (), 2 * 6)
         assert {notice.kind for notice in result.notices} == {"daily_calls"}
@@ -199,9 +180,7 @@ async def test_history_leaves_what_daily_calls_allows_and_plain_runs_go_on_with_
     assert truth(world, Window(since, NEWEST)).keys() <= found.keys()
 
 
-async def test_a_quota_used_up_is_remembered_until_the_next_beijing_day(
-    clock: FakeClock, configured: Callable[..., Settings]
-) -> None:
+async def test_used_up_quota_is_remembered(clock: FakeClock, configured: Configured) -> None:
     async with Sandbox(World(size=1), clock=clock.now, limits=Limits(daily=2)) as sandbox:
         settings = configured(sandbox, since=NEWEST - 34 * ONE_DAY)
         assert (await run(settings, clock)).exit == 0
@@ -214,9 +193,7 @@ async def test_a_quota_used_up_is_remembered_until_the_next_beijing_day(
         assert _data_calls(sandbox).total() == 2 * 3  # the third of each is refused again
 
 
-async def test_a_refused_ip_is_not_asked_again_before_its_time(
-    clock: FakeClock, configured: Callable[..., Settings]
-) -> None:
+async def test_refused_ip_waits(clock: FakeClock, configured: Configured) -> None:
     world = World(size=1)
     async with Sandbox(world, clock=clock.now, faults=Faults(broken_data={world.accounts[0].appid: 89507})) as sandbox:
         settings = configured(sandbox)
@@ -230,9 +207,8 @@ async def test_a_refused_ip_is_not_asked_again_before_its_time(
         assert len(sandbox.calls) > before
 
 
-async def test_days_that_never_come_are_asked_on_two_days_and_then_no_more(
-    clock: FakeClock, database: Database, configured: Callable[..., Settings]
-) -> None:
+async def test_lost_days_become_void(clock: FakeClock, database: Database, configured: Configured) -> None:
+    """Days that never come are asked for on two Beijing days, and then no more."""
     world = World(size=20, lost_days=0.1)
     async with Sandbox(world, clock=clock.now) as sandbox:
         settings = configured(sandbox, since=NEWEST - 34 * ONE_DAY)
@@ -245,9 +221,7 @@ async def test_days_that_never_come_are_asked_on_two_days_and_then_no_more(
     assert any(void)
 
 
-async def test_late_summaries_and_revisions_come_right_in_the_end(
-    clock: FakeClock, database: Database, configured: Callable[..., Settings]
-) -> None:
+async def test_late_and_revised_days_come_right(clock: FakeClock, database: Database, configured: Configured) -> None:
     world = World(size=20, late_summary=0.3, revised_for_days=5)
     async with Sandbox(world, clock=clock.now) as sandbox:
         settings = configured(sandbox)
@@ -263,9 +237,7 @@ async def test_late_summaries_and_revisions_come_right_in_the_end(
             assert found[key] == document
 
 
-async def test_a_new_name_reaches_the_documents_that_are_stored(
-    clock: FakeClock, database: Database, configured: Callable[..., Settings]
-) -> None:
+async def test_new_name_reaches_stored_documents(clock: FakeClock, database: Database, configured: Configured) -> None:
     async with Sandbox(World(size=2), clock=clock.now) as sandbox:
         settings = configured(sandbox)
         await run(settings, clock)
@@ -276,18 +248,14 @@ async def test_a_new_name_reaches_the_documents_that_are_stored(
     assert (await database["accounts"].find_one({"_id": first.appid}) or {})["name"] == "新名"
 
 
-async def test_an_account_without_any_row_for_two_weeks_is_silent_and_ok(
-    clock: FakeClock, configured: Callable[..., Settings]
-) -> None:
+async def test_silent_account_is_ok(clock: FakeClock, configured: Configured) -> None:
     world = World(size=2, births=(date(2027, 6, 1),))
     async with Sandbox(world, clock=clock.now) as sandbox:
         result = await run(configured(sandbox), clock)
     assert (result.exit, result.silent) == (0, (world.accounts[0].name,))
 
 
-async def test_damaged_state_stops_the_run_before_anything_is_asked_or_changed(
-    clock: FakeClock, database: Database, configured: Callable[..., Settings]
-) -> None:
+async def test_damaged_state_stops_the_run(clock: FakeClock, database: Database, configured: Configured) -> None:
     async with Sandbox(World(size=2), clock=clock.now) as sandbox:
         await database["accounts"].insert_one({"_id": "wx0000000000000001", "version": 99})
         result = await run(configured(sandbox), clock)
@@ -297,9 +265,7 @@ async def test_damaged_state_stops_the_run_before_anything_is_asked_or_changed(
     assert await stored(database) == {}
 
 
-async def test_the_ledger_tells_of_each_run_and_of_those_that_died(
-    clock: FakeClock, database: Database, configured: Callable[..., Settings]
-) -> None:
+async def test_ledger_has_runs_and_crashes(clock: FakeClock, database: Database, configured: Configured) -> None:
     await database["runs"].insert_one({"_id": "died", "began": datetime(2026, 11, 1, tzinfo=UTC), "status": "running"})
     async with Sandbox(World(size=2), clock=clock.now) as sandbox:
         result = await run(configured(sandbox), clock)
@@ -309,9 +275,7 @@ async def test_the_ledger_tells_of_each_run_and_of_those_that_died(
     assert (mine["status"], mine["exit"], mine["days"], mine["accounts"]["ok"]) == ("ok", 0, result.days, 2)
 
 
-async def test_calls_that_brought_nothing_count_for_the_day_as_well(
-    clock: FakeClock, database: Database, configured: Callable[..., Settings]
-) -> None:
+async def test_failed_calls_count(clock: FakeClock, database: Database, configured: Configured) -> None:
     world = World(size=1, sparse=False)
     async with Sandbox(world, clock=clock.now, faults=Faults(broken_data={world.accounts[0].appid: 48001})) as sandbox:
         await run(configured(sandbox), clock)
@@ -319,13 +283,13 @@ async def test_calls_that_brought_nothing_count_for_the_day_as_well(
     assert [state.dataset(name).calls for name in DATASETS] == [1, 1]
 
 
-async def test_an_outage_longer_than_the_budget_heals_day_by_day(
-    clock: FakeClock, database: Database, configured: Callable[..., Settings]
+async def test_outage_beyond_budget_heals_day_by_day(
+    clock: FakeClock, database: Database, configured: Configured
 ) -> None:
     """Three weeks at a call more than the daily job needs: each run looks at something new."""
     world = World(size=2)
     async with Sandbox(world, clock=clock.now) as sandbox:
-        settings = configured(sandbox, daily_calls=3)
+        settings = configured(sandbox, account={"daily_calls": 3})
         await run(settings, clock)
         clock.instant += 40 * ONE_DAY
         for _ in range(4):
@@ -337,26 +301,22 @@ async def test_an_outage_longer_than_the_budget_heals_day_by_day(
     assert truth(world, Window(NEWEST - 5 * ONE_DAY, newest)).keys() <= (await stored(database)).keys()
 
 
-async def test_a_backfill_out_of_quota_after_the_daily_job_says_that_it_continues(
-    clock: FakeClock, configured: Callable[..., Settings]
-) -> None:
+async def test_backfill_out_of_budget_reports_the_rest(clock: FakeClock, configured: Configured) -> None:
     async with Sandbox(World(size=2), clock=clock.now) as sandbox:
-        result = await run(configured(sandbox, daily_calls=1), clock, since=NEWEST - 69 * ONE_DAY)
+        result = await run(configured(sandbox, account={"daily_calls": 1}), clock, since=NEWEST - 69 * ONE_DAY)
     assert (result.exit, result.windows_left) == (0, 2 * 9)
     assert {notice.kind for notice in result.notices} == {"daily_calls"}
 
 
-async def test_an_account_that_has_failed_waits_for_nothing(
-    clock: FakeClock, configured: Callable[..., Settings]
-) -> None:
+async def test_failed_account_has_no_waits(clock: FakeClock, configured: Configured) -> None:
     world = World(size=1)
     async with Sandbox(world, clock=clock.now, faults=Faults(broken_data={world.accounts[0].appid: 48001})) as sandbox:
-        result = await run(configured(sandbox, daily_calls=1), clock, since=NEWEST - 69 * ONE_DAY)
+        result = await run(configured(sandbox, account={"daily_calls": 1}), clock, since=NEWEST - 69 * ONE_DAY)
     assert (len(result.failures), result.notices, result.windows_left) == (2, (), 0)
 
 
-async def test_accounts_that_a_backfill_did_not_reach_remember_its_since(
-    clock: FakeClock, database: Database, configured: Callable[..., Settings], stop: Stop
+async def test_unreached_accounts_remember_since(
+    clock: FakeClock, database: Database, configured: Configured, stop: Stop
 ) -> None:
     async with Sandbox(World(size=5), clock=clock.now) as sandbox:
         settings = configured(sandbox)
@@ -366,8 +326,8 @@ async def test_accounts_that_a_backfill_did_not_reach_remember_its_since(
     assert remembered in ([], [str(NEWEST - 20 * ONE_DAY)] * 5)
 
 
-async def test_a_dataset_that_fails_does_not_bar_the_history_of_the_other(
-    clock: FakeClock, database: Database, configured: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+async def test_failed_dataset_spares_the_other(
+    clock: FakeClock, database: Database, configured: Configured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = AccountApi.rows
 
@@ -384,8 +344,8 @@ async def test_a_dataset_that_fails_does_not_bar_the_history_of_the_other(
     assert len(await stored(database)) == 35
 
 
-async def test_a_row_of_the_wrong_shape_fails_its_window_and_no_other(
-    clock: FakeClock, database: Database, configured: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+async def test_malformed_row_fails_its_window_alone(
+    clock: FakeClock, database: Database, configured: Configured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = AccountApi.rows
 
@@ -403,8 +363,8 @@ async def test_a_row_of_the_wrong_shape_fails_its_window_and_no_other(
     assert len(totals) == 21
 
 
-async def test_a_stop_ends_the_wait_for_another_run(
-    clock: FakeClock, database: Database, configured: Callable[..., Settings], stop: Stop
+async def test_stop_ends_the_wait_for_the_lease(
+    clock: FakeClock, database: Database, configured: Configured, stop: Stop
 ) -> None:
     async with Sandbox(World(size=1), clock=clock.now) as sandbox:
         settings = configured(sandbox)
@@ -416,8 +376,8 @@ async def test_a_stop_ends_the_wait_for_another_run(
     assert (result.exit, result.status) == (143, "stopped")
 
 
-async def test_what_could_not_be_handed_over_is_never_taken_for_stored(
-    clock: FakeClock, database: Database, configured: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+async def test_failed_put_is_never_taken_for_stored(
+    clock: FakeClock, database: Database, configured: Configured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A lane fails between learning and handing over: no other lane may hand over what it has learnt."""
     world = World(size=1)
@@ -443,8 +403,8 @@ async def test_what_could_not_be_handed_over_is_never_taken_for_stored(
         assert {str(day) for day in state.dataset(name).covered} <= there
 
 
-async def test_a_quiet_day_is_settled_in_one_piece_with_the_answer_that_shows_it(
-    clock: FakeClock, database: Database, configured: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+async def test_quiet_day_is_settled_with_its_answer(
+    clock: FakeClock, database: Database, configured: Configured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its total comes when summary has long said nothing of it, and the run ends there: nothing asks for it again."""
     world = World(size=8)
@@ -481,9 +441,7 @@ async def test_a_quiet_day_is_settled_in_one_piece_with_the_answer_that_shows_it
     assert found[appid, str(quiet)] == truth(world, Window(since, NEWEST))[appid, str(quiet)]
 
 
-async def test_twelve_years_killed_twenty_times_are_the_truth_in_the_end(
-    database: Database, mongod: str, tmp_path: Path
-) -> None:
+async def test_twelve_years_killed_twenty_times(database: Database, mongod: str, tmp_path: Path) -> None:
     """SIGKILL at random moments, and run again each time; at most half of the calls are made twice."""
     world = World(size=1)
     dice = random.Random(12)

@@ -6,7 +6,7 @@ import asyncio
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -17,14 +17,14 @@ import orjson
 import pytest
 from command import Ended, collector
 from structlog.testing import capture_logs
-from support import FakeClock, run, settings_of
+from support import Configured, FakeClock, run
 
 from collector.commands.check import check
 from collector.config import Selection, Settings
 from collector.console import check as checked
 from collector.console.progress import Watch
-from collector.errors import DatabaseError, UnreachableError, UsageError
-from collector.model.accounts import Component, FromCommand, FromComponent, Rate, Secret
+from collector.errors import DatabaseError, UnreachableError, UsageError, WaitKind
+from collector.model.accounts import Component, FromCommand, FromComponent, Secret
 from collector.model.days import ONE_DAY, Days
 from collector.model.findings import AccountCheck, Checks, DatasetCheck, Verdict
 from collector.model.results import AccountResult, Failure, Notice, Outcome
@@ -39,19 +39,6 @@ SUMMARY, CUMULATE = "user_summary", "user_cumulate"
 DATA_PATHS = ("/datacube/getusersummary", "/datacube/getusercumulate")
 MIDNIGHT = datetime(2026, 11, 24, 16, tzinfo=UTC)
 """The end of the Beijing day on which the tests' clock stands."""
-
-Configured = Callable[..., Settings]
-
-
-@pytest.fixture
-def configured(database: Database, mongod: str, tmp_path: Path) -> Configured:
-    """Settings for a sandbox, with the test's own database, at a rate that doesn't hold the test up."""
-
-    def make(sandbox: Sandbox, **run: object) -> Settings:
-        settings = settings_of(sandbox, database, mongod, tmp_path, **run)  # type: ignore[arg-type] # run's own
-        return replace(settings, accounts=tuple(replace(each, rate_limit=Rate(1000, 1)) for each in settings.accounts))
-
-    return make
 
 
 def _sandbox(clock: FakeClock, world: World, **options: Any) -> Sandbox:
@@ -94,9 +81,7 @@ async def test_an_empty_database_stays_empty(clock: FakeClock, configured: Confi
     assert await database.list_collection_names() == []
 
 
-async def test_documents_states_runs_and_the_lease_are_what_they_were(
-    clock: FakeClock, configured: Configured, database: Database
-) -> None:
+async def test_writes_nothing(clock: FakeClock, configured: Configured, database: Database) -> None:
     world = World(size=4)
     async with _sandbox(clock, world, faults=Faults(broken={world.accounts[0].appid: 40125})) as sandbox:
         settings = configured(sandbox)
@@ -108,9 +93,8 @@ async def test_documents_states_runs_and_the_lease_are_what_they_were(
     assert await _everything(database) == before
 
 
-async def test_a_sound_account_costs_two_data_calls_and_tells_the_quota_that_wechat_leaves(
-    clock: FakeClock, configured: Configured
-) -> None:
+async def test_sound_account(clock: FakeClock, configured: Configured) -> None:
+    """A sound account costs two data calls, and shows the quota that is left."""
     world = World(size=3, sparse=False)
     async with _sandbox(clock, world, limits=Limits(daily=10)) as sandbox:
         checks = await check(configured(sandbox), Selection(), clock=clock)
@@ -148,9 +132,8 @@ async def test_a_sound_account_costs_two_data_calls_and_tells_the_quota_that_wec
         *("token_revoked", "token_stuck", "daily_quota", "minute_quota"),
     ],
 )
-async def test_no_account_has_more_than_three_data_calls_whatever_breaks(
-    clock: FakeClock, configured: Configured, fault: str, rate: float
-) -> None:
+async def test_at_most_three_data_calls(clock: FakeClock, configured: Configured, fault: str, rate: float) -> None:
+    """Whatever breaks, an account costs at most three data calls."""
     rates: dict[str, Any] = {fault: rate}
     async with _sandbox(clock, World(size=12), faults=Faults(seed=3, **rates)) as sandbox:
         with capture_logs() as logs, suppress(UnreachableError):  # some break the calls for tokens as well
@@ -160,14 +143,14 @@ async def test_no_account_has_more_than_three_data_calls_whatever_breaks(
     assert "account.crashed" not in {log["event"] for log in logs}
 
 
-async def test_a_minute_quota_of_none_is_met_by_three_calls_at_most(clock: FakeClock, configured: Configured) -> None:
+async def test_exhausted_minute_quota(clock: FakeClock, configured: Configured) -> None:
     async with _sandbox(clock, World(size=2), limits=Limits(minute=0)) as sandbox:
         checks = await check(configured(sandbox), Selection(), clock=clock)
         assert set(_data_calls(sandbox).values()) == {3}
     assert checks.result.exit == 1
 
 
-async def test_a_dataset_in_trouble_leaves_a_call_for_the_other_one(clock: FakeClock, configured: Configured) -> None:
+async def test_failing_dataset_leaves_a_call(clock: FakeClock, configured: Configured) -> None:
     world = World(size=1)
     account = world.accounts[0]
     async with _sandbox(clock, world, faults=Faults(broken_data={account.appid: -1})) as sandbox:
@@ -181,7 +164,7 @@ async def test_a_dataset_in_trouble_leaves_a_call_for_the_other_one(clock: FakeC
     )
 
 
-async def test_a_call_that_goes_wrong_once_is_made_again(clock: FakeClock, configured: Configured) -> None:
+async def test_one_retry(clock: FakeClock, configured: Configured) -> None:
     """By chance half of the calls fail, so one account in eight needs just the one repetition that it may have."""
     async with _sandbox(clock, World(size=60), faults=Faults(seed=2, list_null=0.5)) as sandbox:
         checks = await check(configured(sandbox), Selection(), clock=clock)
@@ -191,16 +174,15 @@ async def test_a_call_that_goes_wrong_once_is_made_again(clock: FakeClock, confi
     assert outcomes.keys() <= {(Outcome.OK, 2), (Outcome.OK, 3), (Outcome.FAILED, 2), (Outcome.FAILED, 3)}
 
 
-async def test_a_token_refused_again_names_the_system_that_rotates_it(clock: FakeClock, configured: Configured) -> None:
+async def test_token_refused_twice(clock: FakeClock, configured: Configured) -> None:
     async with _sandbox(clock, World(size=1), faults=Faults(token_revoked=1.0)) as sandbox:
         checks = await check(configured(sandbox), Selection(), clock=clock)
     assert {failure.errcode for failure in checks.accounts[0].failures} == {40001}
     assert all("another system is rotating" in failure.hint for failure in checks.accounts[0].failures)
 
 
-async def test_a_token_that_is_refused_and_cant_be_had_again_is_one_failure_of_the_account(
-    clock: FakeClock, configured: Configured, tmp_path: Path
-) -> None:
+async def test_unrenewable_token_fails_the_account(clock: FakeClock, configured: Configured, tmp_path: Path) -> None:
+    """A refused token that its source doesn't give again is one failure of the account."""
     async with _sandbox(clock, World(size=1)) as sandbox:
         settings = configured(sandbox)
         token = FromCommand(("sh", "-c", f"mkdir {tmp_path}/given && echo a-token"))  # it works once
@@ -213,9 +195,8 @@ async def test_a_token_that_is_refused_and_cant_be_had_again_is_one_failure_of_t
 
 
 @pytest.mark.parametrize(("broken", "expected"), [(0, 0), (1, 3), (3, 1)])
-async def test_exit_0_where_all_is_well_3_where_some_failed_1_where_nobody_got_through(
-    clock: FakeClock, configured: Configured, broken: int, expected: int
-) -> None:
+async def test_exit_codes(clock: FakeClock, configured: Configured, broken: int, expected: int) -> None:
+    """0 where all is well, 3 where some failed, 1 where no account got through."""
     world = World(size=3)
     faults = Faults(broken={account.appid: 40125 for account in world.accounts[:broken]})
     async with _sandbox(clock, world, faults=faults) as sandbox:
@@ -223,9 +204,7 @@ async def test_exit_0_where_all_is_well_3_where_some_failed_1_where_nobody_got_t
     assert checks.result.exit == expected
 
 
-async def test_an_account_that_lacks_a_right_for_both_datasets_has_not_got_through(
-    clock: FakeClock, configured: Configured
-) -> None:
+async def test_lacking_both_rights_fails_the_account(clock: FakeClock, configured: Configured) -> None:
     world = World(size=1)
     async with _sandbox(clock, world, faults=Faults(broken={world.accounts[0].appid: 48001})) as sandbox:
         checks = await check(configured(sandbox), Selection(), clock=clock)
@@ -234,9 +213,8 @@ async def test_an_account_that_lacks_a_right_for_both_datasets_has_not_got_throu
     assert checks.accounts[0].token is Verdict.OK
 
 
-async def test_the_broken_come_first_then_those_that_wait_then_the_late_ones(
-    clock: FakeClock, configured: Configured, database: Database
-) -> None:
+async def test_failed_waiting_late_come_first(clock: FakeClock, configured: Configured, database: Database) -> None:
+    """Failed accounts come first, then those that wait, then the late ones."""
     world = World(size=5)
     waits, refused, right = (world.accounts[place] for place in (1, 3, 4))
     datasets = {name: DatasetState(not_before=MIDNIGHT) for name in (SUMMARY, CUMULATE)}
@@ -247,9 +225,7 @@ async def test_the_broken_come_first_then_those_that_wait_then_the_late_ones(
     assert _names(checks) == ["client-00003", "client-00004", "client-00001", "client-00000", "client-00002"]
 
 
-async def test_of_500_accounts_all_40_that_refuse_an_ip_are_in_one_table(
-    clock: FakeClock, configured: Configured
-) -> None:
+async def test_one_table_of_refused_ips(clock: FakeClock, configured: Configured) -> None:
     world = World(size=500)
     addresses = ("203.0.113.7", "203.0.113.8", "203.0.113.9")
     refusing = world.accounts[::12][:40]
@@ -270,8 +246,8 @@ async def test_of_500_accounts_all_40_that_refuse_an_ip_are_in_one_table(
     assert f"Seen in all: {', '.join(addresses)}." in text
 
 
-async def test_all_ips_that_the_calls_after_the_token_met_are_listed(clock: FakeClock, configured: Configured) -> None:
-    """The token comes from elsewhere, so that WeChat's allow-list is met by the data calls alone."""
+async def test_ips_refused_by_data_calls(clock: FakeClock, configured: Configured) -> None:
+    """The token comes from elsewhere, so WeChat's allow-list is met by the data calls alone."""
     world = World(size=2)
     account = world.accounts[0]
     addresses = ("203.0.113.7", "203.0.113.8", "203.0.113.9")
@@ -284,9 +260,7 @@ async def test_all_ips_that_the_calls_after_the_token_met_are_listed(clock: Fake
     ]
 
 
-async def test_an_ip_that_the_platform_must_allow_is_no_matter_of_its_clients(
-    clock: FakeClock, configured: Configured
-) -> None:
+async def test_ip_refused_by_the_platform(clock: FakeClock, configured: Configured) -> None:
     world = World(size=2)
     faults = Faults(refused_ips={world.component.appid: ("203.0.113.7",)})
     async with _sandbox(clock, world, faults=faults) as sandbox:
@@ -299,9 +273,7 @@ async def test_an_ip_that_the_platform_must_allow_is_no_matter_of_its_clients(
     )
 
 
-async def test_an_account_that_wechat_has_ordered_to_wait_isnt_asked_and_is_a_notice(
-    clock: FakeClock, configured: Configured, database: Database
-) -> None:
+async def test_waiting_account_is_not_asked(clock: FakeClock, configured: Configured, database: Database) -> None:
     world = World(size=1)
     account = world.accounts[0]
     collected = DatasetState(Days.between(NEWEST - 6 * ONE_DAY, NEWEST), refreshed_to=NEWEST, not_before=MIDNIGHT)
@@ -317,15 +289,13 @@ async def test_an_account_that_wechat_has_ordered_to_wait_isnt_asked_and_is_a_no
             Outcome.OK,
             Verdict.NOT_ASKED,
             {SUMMARY: DatasetCheck(), CUMULATE: DatasetCheck()},
-            notices=(Notice(account.appid, account.name, "not_before", MIDNIGHT),),
+            notices=(Notice(account.appid, account.name, WaitKind.NOT_BEFORE, MIDNIGHT),),
         ),
     )
     assert checks.result.exit == 0
 
 
-async def test_a_dataset_that_waits_doesnt_keep_the_other_one_from_being_tried(
-    clock: FakeClock, configured: Configured, database: Database
-) -> None:
+async def test_waiting_dataset_spares_the_other(clock: FakeClock, configured: Configured, database: Database) -> None:
     world = World(size=1)
     account = world.accounts[0]
     datasets = {SUMMARY: DatasetState(not_before=MIDNIGHT), CUMULATE: DatasetState(not_before=clock.now())}
@@ -337,9 +307,7 @@ async def test_a_dataset_that_waits_doesnt_keep_the_other_one_from_being_tried(
     assert [notice.kind for notice in checks.accounts[0].notices] == ["not_before"]
 
 
-async def test_an_account_whose_daily_calls_are_used_up_isnt_asked_and_is_a_notice(
-    clock: FakeClock, configured: Configured, database: Database
-) -> None:
+async def test_used_up_daily_calls(clock: FakeClock, configured: Configured, database: Database) -> None:
     world = World(size=1)
     account = world.accounts[0]
     datasets = {name: DatasetState(calls_on=date(2026, 11, 24), calls=4) for name in (SUMMARY, CUMULATE)}
@@ -349,12 +317,10 @@ async def test_an_account_whose_daily_calls_are_used_up_isnt_asked_and_is_a_noti
         frugal = replace(settings, accounts=(replace(settings.accounts[0], daily_calls=4),))
         checks = await check(frugal, Selection(), clock=clock)
         assert sandbox.calls == []
-    assert checks.accounts[0].notices == (Notice(account.appid, account.name, "daily_calls", MIDNIGHT),)
+    assert checks.accounts[0].notices == (Notice(account.appid, account.name, WaitKind.DAILY_CALLS, MIDNIGHT),)
 
 
-async def test_the_last_of_the_daily_calls_isnt_repeated(
-    clock: FakeClock, configured: Configured, database: Database
-) -> None:
+async def test_last_daily_call_has_no_retry(clock: FakeClock, configured: Configured, database: Database) -> None:
     world = World(size=1)
     account = world.accounts[0]
     datasets = {name: DatasetState(calls_on=date(2026, 11, 24), calls=3) for name in (SUMMARY, CUMULATE)}
@@ -370,14 +336,15 @@ async def test_the_last_of_the_daily_calls_isnt_repeated(
 @pytest.mark.parametrize(
     ("errcode", "kind", "until"),
     [
-        (89506, "ip_refused", timedelta(hours=24)),
-        (89507, "ip_refused", timedelta(hours=1)),
-        (89503, "ip_unconfirmed", None),
+        (89506, WaitKind.IP_REFUSED, timedelta(hours=24)),
+        (89507, WaitKind.IP_REFUSED, timedelta(hours=1)),
+        (89503, WaitKind.IP_UNCONFIRMED, None),
     ],
 )
-async def test_an_ip_that_the_admin_has_refused_is_a_notice_and_nothing_more_is_asked(
-    clock: FakeClock, configured: Configured, errcode: int, kind: str, until: timedelta | None
+async def test_ip_refused_by_the_admin(
+    clock: FakeClock, configured: Configured, errcode: int, kind: WaitKind, until: timedelta | None
 ) -> None:
+    """An IP that the admin refused, or hasn't confirmed, is a notice and ends the account's calls."""
     world = World(size=1)
     account = world.accounts[0]
     async with _sandbox(clock, world, faults=Faults(broken_data={account.appid: errcode})) as sandbox:
@@ -387,18 +354,18 @@ async def test_an_ip_that_the_admin_has_refused_is_a_notice_and_nothing_more_is_
     assert (checks.accounts[0].notices, checks.result.exit) == ((notice,), 0)
 
 
-async def test_a_quota_used_up_is_a_notice_of_its_dataset(clock: FakeClock, configured: Configured) -> None:
+async def test_used_up_quota_is_a_notice(clock: FakeClock, configured: Configured) -> None:
     world = World(size=1)
     account = world.accounts[0]
     async with _sandbox(clock, world, limits=Limits(daily=0)) as sandbox:
         checks = await check(configured(sandbox), Selection(), clock=clock)
         assert _data_calls(sandbox) == {account.appid: 2}
     assert checks.accounts[0].datasets == dict.fromkeys((SUMMARY, CUMULATE), DatasetCheck(Verdict.NOT_ASKED, 0))
-    assert checks.accounts[0].notices == (Notice(account.appid, account.name, "quota", MIDNIGHT),)
+    assert checks.accounts[0].notices == (Notice(account.appid, account.name, WaitKind.QUOTA, MIDNIGHT),)
     assert checks.result.exit == 0
 
 
-async def test_a_platform_that_fails_is_told_once(clock: FakeClock, configured: Configured) -> None:
+async def test_failed_platform_is_named_once(clock: FakeClock, configured: Configured) -> None:
     world = World(size=5)
     async with _sandbox(clock, world) as sandbox:
         settings = configured(sandbox)
@@ -418,9 +385,8 @@ async def test_a_platform_that_fails_is_told_once(clock: FakeClock, configured: 
     assert text.startswith("The platform agency failed, and 3 accounts with it: ")
 
 
-async def test_what_a_platform_discovers_is_checked_too_and_not_remembered(
-    clock: FakeClock, configured: Configured, database: Database
-) -> None:
+async def test_discovered_accounts_are_checked(clock: FakeClock, configured: Configured, database: Database) -> None:
+    """Accounts that a platform discovers are checked, and nothing of them is stored."""
     world = World(size=3, mini_programs=2)
     async with _sandbox(clock, world) as sandbox:
         settings = configured(sandbox)
@@ -435,7 +401,7 @@ async def test_what_a_platform_discovers_is_checked_too_and_not_remembered(
     assert await database.list_collection_names() == []
 
 
-async def test_what_earlier_runs_discovered_isnt_asked_about_again(clock: FakeClock, configured: Configured) -> None:
+async def test_known_accounts_are_not_looked_up(clock: FakeClock, configured: Configured) -> None:
     world = World(size=3)
     async with _sandbox(clock, world) as sandbox:
         settings = replace(configured(sandbox), accounts=(), components=(_component(world, discover=True),))
@@ -446,9 +412,7 @@ async def test_what_earlier_runs_discovered_isnt_asked_about_again(clock: FakeCl
     assert _names(checks) == [world.accounts[1].name]
 
 
-async def test_a_configured_account_by_its_name_reads_no_platforms_list(
-    clock: FakeClock, configured: Configured
-) -> None:
+async def test_configured_account_needs_no_list(clock: FakeClock, configured: Configured) -> None:
     world = World(size=2)
     async with _sandbox(clock, world) as sandbox:
         settings = replace(configured(sandbox), components=(_component(world, discover=True),))
@@ -457,9 +421,7 @@ async def test_a_configured_account_by_its_name_reads_no_platforms_list(
     assert _names(checks) == [world.accounts[1].name]
 
 
-async def test_a_stale_platform_without_any_account_known_fails_the_check(
-    clock: FakeClock, configured: Configured
-) -> None:
+async def test_stale_platform_without_accounts(clock: FakeClock, configured: Configured) -> None:
     world = World(size=2)
     stale = _component(world, discover=True, verify_ticket=Secret("a-ticket-of-last-week"))
     async with _sandbox(clock, world) as sandbox:
@@ -470,7 +432,7 @@ async def test_a_stale_platform_without_any_account_known_fails_the_check(
             assert [(failure.name, failure.accounts) for failure in checks.result.failures] == [("agency", 0)]
 
 
-async def test_a_platform_that_nobody_has_authorised_is_told_so(clock: FakeClock, configured: Configured) -> None:
+async def test_platform_without_authorisations(clock: FakeClock, configured: Configured) -> None:
     world = World(size=2)
     async with _sandbox(clock, world, authorised=0) as sandbox:
         settings = replace(configured(sandbox), accounts=(), components=(_component(world, discover=True),))
@@ -478,7 +440,7 @@ async def test_a_platform_that_nobody_has_authorised_is_told_so(clock: FakeClock
             await check(settings, Selection(), clock=clock)
 
 
-async def test_an_unknown_name_is_a_usage_error(clock: FakeClock, configured: Configured) -> None:
+async def test_unknown_name_is_a_usage_error(clock: FakeClock, configured: Configured) -> None:
     async with _sandbox(clock, World(size=2)) as sandbox:
         settings = configured(sandbox)
         with pytest.raises(UsageError, match="did you mean client-00001"):
@@ -486,7 +448,7 @@ async def test_an_unknown_name_is_a_usage_error(clock: FakeClock, configured: Co
         assert sandbox.calls == []
 
 
-async def test_the_host_that_took_over_is_the_one_that_answered(clock: FakeClock, configured: Configured) -> None:
+async def test_failover_host_is_named(clock: FakeClock, configured: Configured) -> None:
     async with _sandbox(clock, World(size=3)) as sandbox:
         settings = configured(sandbox)
         api = settings.api.model_copy(update={"hosts": ("http://127.0.0.1:1", sandbox.url)})
@@ -494,7 +456,7 @@ async def test_the_host_that_took_over_is_the_one_that_answered(clock: FakeClock
     assert (checks.result.exit, {each.host for each in checks.accounts}) == (0, {sandbox.url})
 
 
-async def test_an_unpublished_newest_day_is_late_and_no_failure(clock: FakeClock, configured: Configured) -> None:
+async def test_unpublished_newest_day_is_late(clock: FakeClock, configured: Configured) -> None:
     clock.instant = clock.instant.replace(hour=0, minute=30)  # 08:30 in Beijing
     async with _sandbox(clock, World(size=20), faults=Faults(late_yesterday=1.0)) as sandbox:
         checks = await check(configured(sandbox), Selection(), clock=clock)
@@ -504,9 +466,7 @@ async def test_an_unpublished_newest_day_is_late_and_no_failure(clock: FakeClock
     assert "20 accounts: 20 late; the newest" in checked.as_text(checks)
 
 
-async def test_wechat_out_of_reach_ends_the_check_before_all_accounts_were_tried(
-    clock: FakeClock, configured: Configured
-) -> None:
+async def test_unreachable_wechat_ends_early(clock: FakeClock, configured: Configured) -> None:
     async with _sandbox(clock, World(size=300)) as sandbox:
         settings = configured(sandbox, workers=8)
     hosts = ("http://127.0.0.1:1", "http://127.0.0.1:2")
@@ -517,9 +477,8 @@ async def test_wechat_out_of_reach_ends_the_check_before_all_accounts_were_tried
     assert 16 <= len(tried.results) < 32
 
 
-async def test_wechat_out_of_reach_is_seen_by_accounts_whose_tokens_come_from_elsewhere(
-    clock: FakeClock, configured: Configured
-) -> None:
+async def test_unreachable_wechat_with_outside_tokens(clock: FakeClock, configured: Configured) -> None:
+    """Data calls count as well where tokens come from elsewhere."""
     async with _sandbox(clock, World(size=3)) as sandbox:
         settings = configured(sandbox)
     token = FromCommand((sys.executable, "-c", "print('a-token')"))
@@ -529,7 +488,7 @@ async def test_wechat_out_of_reach_is_seen_by_accounts_whose_tokens_come_from_el
         await check(replace(settings, api=api, accounts=accounts), Selection(), clock=clock)
 
 
-async def test_a_database_out_of_reach_is_an_error_before_anything_is_asked(
+async def test_unreachable_database_ends_the_check(
     clock: FakeClock, configured: Configured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("collector.store.database.SELECTION_TIMEOUT_MS", 50)
@@ -541,7 +500,7 @@ async def test_a_database_out_of_reach_is_an_error_before_anything_is_asked(
         assert sandbox.calls == []
 
 
-async def test_a_mistake_of_ours_stops_one_account_alone(
+async def test_crash_stops_one_account(
     clock: FakeClock, configured: Configured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = World(size=3)
@@ -579,9 +538,7 @@ class _Heard(Watch):
         self.results.append(result)
 
 
-async def test_the_watch_hears_how_many_there_are_and_of_each_that_is_done(
-    clock: FakeClock, configured: Configured
-) -> None:
+async def test_progress_is_reported(clock: FakeClock, configured: Configured) -> None:
     world, heard = World(size=3), _Heard()
     async with _sandbox(clock, world, faults=Faults(broken={world.accounts[2].appid: 40125})) as sandbox:
         await check(configured(sandbox), Selection(), clock=clock, watch=heard)
@@ -589,7 +546,7 @@ async def test_the_watch_hears_how_many_there_are_and_of_each_that_is_done(
     assert Counter(result.outcome for result in heard.results) == {Outcome.OK: 2, Outcome.FAILED: 1}
 
 
-async def test_the_json_form_has_all_that_was_found_out(clock: FakeClock, configured: Configured) -> None:
+async def test_json_form(clock: FakeClock, configured: Configured) -> None:
     world = World(size=2, sparse=False)
     sound, refused = world.accounts
     faults = Faults(refused_ips={refused.appid: ("203.0.113.7",)})
@@ -603,7 +560,7 @@ async def test_the_json_form_has_all_that_was_found_out(clock: FakeClock, config
         "errmsg": "invalid ip 203.0.113.7 ipv6 ::ffff:203.0.113.7, not in whitelist",
         "errcode": 40164,
         "rid": printed["failures"][0]["rid"],
-        "hint": "allow 203.0.113.7 in the account's console; WeChat takes 5 to 10 minutes to heed it",
+        "hint": "allow 203.0.113.7 in the account's console; that takes effect in 5 to 10 minutes",
         "windows": 0,
         "accounts": 1,
     }
@@ -645,9 +602,8 @@ async def test_the_json_form_has_all_that_was_found_out(clock: FakeClock, config
     assert len(printed["failures"][0]["rid"]) == 26
 
 
-async def test_the_command_prints_the_tables_or_json_or_failures_alone(
-    tmp_path: Path, mongod: str, database: Database
-) -> None:
+async def test_command_output(tmp_path: Path, mongod: str, database: Database) -> None:
+    """The command prints tables, JSON, or with `-q` the failures alone."""
     world = World(size=4)
     refused, secret, *sound = world.accounts
     faults = Faults(broken={refused.appid: 40164, secret.appid: 40125})

@@ -7,11 +7,10 @@ import resource
 import signal
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import date, timedelta
 from datetime import time as time_of_day
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -19,13 +18,13 @@ import pytest
 import structlog
 from aioresponses import aioresponses
 from pymongo.errors import AutoReconnect
-from support import FakeClock, run, settings_of, stored, truth
+from support import Configured, FakeClock, run, stored, truth
 
 from collector.commands import collect as collect_module
 from collector.completeness.settle import Settling
-from collector.config import Settings
 from collector.console.progress import Watch
 from collector.console.summary import as_json
+from collector.errors import WaitKind
 from collector.model.accounts import Rate, Secret, TokenKind
 from collector.model.days import ONE_DAY, Window
 from collector.model.results import AccountResult, Notice, Outcome
@@ -38,27 +37,13 @@ from collector.store.writer import Writer
 NEWEST = date(2026, 11, 23)
 LAST_WEEK = Window(NEWEST - 6 * ONE_DAY, NEWEST)
 SUMMARY, CUMULATE = "/datacube/getusersummary", "/datacube/getusercumulate"
-FAST = Rate(1000, 1)
-
-
-@pytest.fixture
-def configured(database: Database, mongod: str, tmp_path: Path) -> Callable[..., Settings]:
-    """Settings for a sandbox, storing into the test's own database, at a rate that doesn't hold the test up."""
-
-    def make(sandbox: Sandbox, *, rate: Rate = FAST, **options: Any) -> Settings:
-        settings = settings_of(sandbox, database, mongod, tmp_path, **options)
-        return replace(settings, accounts=tuple(replace(account, rate_limit=rate) for account in settings.accounts))
-
-    return make
 
 
 def _sandbox(clock: FakeClock, world: World, **options: Any) -> Sandbox:
     return Sandbox(world, clock=clock.now, **options)
 
 
-async def test_what_is_stored_is_the_truth_document_by_document(
-    clock: FakeClock, database: Database, configured: Callable[..., Settings]
-) -> None:
+async def test_documents_are_the_truth(clock: FakeClock, database: Database, configured: Configured) -> None:
     world = World(size=20)
     since = NEWEST - 89 * ONE_DAY
     async with _sandbox(clock, world) as sandbox:
@@ -71,9 +56,7 @@ async def test_what_is_stored_is_the_truth_document_by_document(
     assert result.days >= len(expected)  # quiet days are told apart with a neighbour, so some are written twice
 
 
-async def test_a_second_run_changes_no_figure_and_adds_no_document(
-    clock: FakeClock, database: Database, configured: Callable[..., Settings]
-) -> None:
+async def test_second_run_changes_nothing(clock: FakeClock, database: Database, configured: Configured) -> None:
     async with _sandbox(clock, World(size=5)) as sandbox:
         settings = configured(sandbox)
         await run(settings, clock)
@@ -82,9 +65,7 @@ async def test_a_second_run_changes_no_figure_and_adds_no_document(
     assert await stored(database) == before
 
 
-async def test_each_document_says_when_each_dataset_came(
-    clock: FakeClock, database: Database, configured: Callable[..., Settings]
-) -> None:
+async def test_fetched_at_of_each_dataset(clock: FakeClock, database: Database, configured: Configured) -> None:
     async with _sandbox(clock, World(size=3)) as sandbox:
         await run(configured(sandbox), clock)
     async for document in database[USER_DAILY].find():
@@ -99,9 +80,7 @@ async def test_each_document_says_when_each_dataset_came(
         }
 
 
-async def test_the_truth_comes_through_all_passing_troubles(
-    clock: FakeClock, database: Database, configured: Callable[..., Settings]
-) -> None:
+async def test_transient_faults_lose_nothing(clock: FakeClock, database: Database, configured: Configured) -> None:
     world = World(size=30)
     since = NEWEST - 27 * ONE_DAY
     faults = Faults(
@@ -121,16 +100,15 @@ async def test_the_truth_comes_through_all_passing_troubles(
     assert await stored(database) == truth(world, Window(since, NEWEST))
 
 
-async def test_broken_accounts_fail_with_their_remedies_and_the_others_are_stored(
-    clock: FakeClock, database: Database, configured: Callable[..., Settings]
-) -> None:
+async def test_broken_accounts_fail_alone(clock: FakeClock, database: Database, configured: Configured) -> None:
+    """Broken accounts fail with their remedies, and the others are stored."""
     world = World(size=10)
     ip, secret, right, late_ip = (account.appid for account in world.accounts[:4])
     faults = Faults(broken={ip: 40164, secret: 40125, right: 48001}, broken_data={late_ip: 40164})
     async with _sandbox(clock, world, faults=faults) as sandbox:
         result = await run(configured(sandbox), clock)
     assert (result.exit, result.status, result.outcomes[Outcome.FAILED]) == (3, "partial", 4)
-    allow = "allow 203.0.113.7 in the account's console; WeChat takes 5 to 10 minutes to heed it"
+    allow = "allow 203.0.113.7 in the account's console; that takes effect in 5 to 10 minutes"
     assert {
         (failure.account, failure.dataset, failure.errcode, failure.hint, failure.windows)
         for failure in result.failures
@@ -158,9 +136,7 @@ async def test_broken_accounts_fail_with_their_remedies_and_the_others_are_store
     assert await stored(database) == truth(world, LAST_WEEK, without=(ip, secret, right, late_ip))
 
 
-async def test_when_no_account_gets_through_the_run_has_failed(
-    clock: FakeClock, configured: Callable[..., Settings]
-) -> None:
+async def test_no_account_through_fails_the_run(clock: FakeClock, configured: Configured) -> None:
     world = World(size=1)
     faults = Faults(broken={world.accounts[0].appid: 40125})
     async with _sandbox(clock, world, faults=faults) as sandbox:
@@ -180,9 +156,10 @@ async def test_when_no_account_gets_through_the_run_has_failed(
     ],
     ids=lambda faults: faults.rates[0][0],
 )
-async def test_an_answer_that_is_none_stores_nothing_and_overwrites_nothing(
-    clock: FakeClock, database: Database, configured: Callable[..., Settings], faults: Faults
+async def test_failed_answers_store_nothing(
+    clock: FakeClock, database: Database, configured: Configured, faults: Faults
 ) -> None:
+    """A failed answer stores nothing and overwrites nothing."""
     world = World(size=3)
     async with _sandbox(clock, world) as sandbox:
         await run(configured(sandbox), clock)
@@ -194,9 +171,8 @@ async def test_an_answer_that_is_none_stores_nothing_and_overwrites_nothing(
     assert await stored(database) == before
 
 
-async def test_an_unknown_errcode_fails_its_dataset_without_a_retry(
-    clock: FakeClock, database: Database, configured: Callable[..., Settings]
-) -> None:
+async def test_unknown_errcode_fails_its_dataset(clock: FakeClock, database: Database, configured: Configured) -> None:
+    """An unknown errcode fails its dataset without a retry."""
     world = World(size=2)
     strange = world.accounts[0].appid
     async with _sandbox(clock, world, faults=Faults(broken_data={strange: 99999})) as sandbox:
@@ -206,9 +182,7 @@ async def test_an_unknown_errcode_fails_its_dataset_without_a_retry(
     assert await stored(database) == truth(world, LAST_WEEK, without=[strange])
 
 
-async def test_a_day_that_is_not_there_yet_is_pending_and_no_failure(
-    clock: FakeClock, database: Database, configured: Callable[..., Settings]
-) -> None:
+async def test_late_day_is_pending(clock: FakeClock, database: Database, configured: Configured) -> None:
     world = World(size=20)
     clock.instant = clock.instant.replace(hour=0, minute=30)  # 08:30 in Beijing
     async with _sandbox(clock, world, faults=Faults(late_yesterday=1.0)) as sandbox:
@@ -224,23 +198,20 @@ async def test_a_day_that_is_not_there_yet_is_pending_and_no_failure(
     assert await stored(database) == truth(world, LAST_WEEK)
 
 
-async def test_a_quota_used_up_is_a_notice_until_the_next_beijing_day(
-    clock: FakeClock, database: Database, configured: Callable[..., Settings]
-) -> None:
+async def test_used_up_quota_is_a_notice(clock: FakeClock, database: Database, configured: Configured) -> None:
     world = World(size=1)
     since = NEWEST - 27 * ONE_DAY
     async with _sandbox(clock, world, limits=Limits(daily=2)) as sandbox:
         result = await run(configured(sandbox, since=since), clock)
     account = world.accounts[0]
     midnight = clock.now().replace(hour=16, minute=0, second=0, microsecond=0)
-    assert result.notices == (Notice(account.appid, account.name, "quota", midnight),)
+    assert result.notices == (Notice(account.appid, account.name, WaitKind.QUOTA, midnight),)
     assert (result.exit, result.failures) == (0, ())
     assert await stored(database) == truth(world, Window(NEWEST - 13 * ONE_DAY, NEWEST))
 
 
-async def test_too_many_calls_a_minute_slow_the_account_down_and_lose_nothing(
-    clock: FakeClock, database: Database, configured: Callable[..., Settings]
-) -> None:
+async def test_minute_quota_slows_the_account(clock: FakeClock, database: Database, configured: Configured) -> None:
+    """45011 slows the account down and loses nothing."""
     world = World(size=1)
     since = NEWEST - 48 * ONE_DAY
     async with _sandbox(clock, world, limits=Limits(minute=6)) as sandbox:
@@ -250,9 +221,8 @@ async def test_too_many_calls_a_minute_slow_the_account_down_and_lose_nothing(
     assert await stored(database) == truth(world, Window(since, NEWEST))
 
 
-async def test_too_many_slow_downs_leave_the_rest_to_the_next_run(
-    clock: FakeClock, configured: Callable[..., Settings]
-) -> None:
+async def test_fourth_slow_down_ends_the_account(clock: FakeClock, configured: Configured) -> None:
+    """After too many 45011 the rest is left to the next run."""
     world = World(size=1)
     async with _sandbox(clock, world, limits=Limits(minute=0)) as sandbox:
         result = await run(configured(sandbox), clock)
@@ -263,13 +233,13 @@ async def test_too_many_slow_downs_leave_the_rest_to_the_next_run(
 @pytest.mark.parametrize(
     ("errcode", "kind", "wait"),
     [
-        (89506, "ip_refused", timedelta(hours=24)),
-        (89507, "ip_refused", timedelta(hours=1)),
-        (89503, "ip_unconfirmed", None),
+        (89506, WaitKind.IP_REFUSED, timedelta(hours=24)),
+        (89507, WaitKind.IP_REFUSED, timedelta(hours=1)),
+        (89503, WaitKind.IP_UNCONFIRMED, None),
     ],
 )
-async def test_an_ip_that_the_admin_has_to_allow_is_no_failure(
-    clock: FakeClock, configured: Callable[..., Settings], errcode: int, kind: str, wait: timedelta | None
+async def test_ip_refused_by_the_admin_is_a_notice(
+    clock: FakeClock, configured: Configured, errcode: int, kind: WaitKind, wait: timedelta | None
 ) -> None:
     world = World(size=1)
     async with _sandbox(clock, world, faults=Faults(broken_data={world.accounts[0].appid: errcode})) as sandbox:
@@ -281,13 +251,13 @@ async def test_an_ip_that_the_admin_has_to_allow_is_no_failure(
 @pytest.mark.parametrize(
     ("errcode", "kind", "wait"),
     [
-        (89506, "ip_refused", timedelta(hours=24)),
-        (89503, "ip_unconfirmed", None),
-        (45009, "quota", timedelta(hours=13)),
+        (89506, WaitKind.IP_REFUSED, timedelta(hours=24)),
+        (89503, WaitKind.IP_UNCONFIRMED, None),
+        (45009, WaitKind.QUOTA, timedelta(hours=13)),
     ],
 )
-async def test_a_token_call_that_has_to_wait_is_no_failure(
-    clock: FakeClock, configured: Callable[..., Settings], errcode: int, kind: str, wait: timedelta | None
+async def test_refused_token_call_waits(
+    clock: FakeClock, configured: Configured, errcode: int, kind: WaitKind, wait: timedelta | None
 ) -> None:
     world = World(size=1)
     account = world.accounts[0]
@@ -303,9 +273,7 @@ async def test_a_token_call_that_has_to_wait_is_no_failure(
     assert (result.exit, result.failures, result.calls) == (75, (), 0)
 
 
-async def test_a_stop_before_the_token_skips_the_account(
-    clock: FakeClock, configured: Callable[..., Settings], stop: Stop
-) -> None:
+async def test_stop_before_the_token(clock: FakeClock, configured: Configured, stop: Stop) -> None:
     async with _sandbox(clock, World(size=1)) as sandbox:
         settings = configured(sandbox)
         stop.set(signal.SIGTERM)
@@ -314,8 +282,8 @@ async def test_a_stop_before_the_token_skips_the_account(
     assert (result.exit, result.outcomes[Outcome.SKIPPED]) == (143, 1)
 
 
-async def test_rows_outside_the_window_are_dropped_and_told(
-    clock: FakeClock, database: Database, configured: Callable[..., Settings]
+async def test_rows_outside_the_window_are_dropped(
+    clock: FakeClock, database: Database, configured: Configured
 ) -> None:
     world = World(size=1)
     appid = world.accounts[0].appid
@@ -332,9 +300,7 @@ async def test_rows_outside_the_window_are_dropped_and_told(
     assert (await stored(database)).keys() == {(appid, str(NEWEST))}
 
 
-async def test_a_token_that_the_stable_call_keeps_giving_is_forced(
-    clock: FakeClock, database: Database, configured: Callable[..., Settings]
-) -> None:
+async def test_stuck_token_is_forced(clock: FakeClock, database: Database, configured: Configured) -> None:
     world = World(size=10)
     since = NEWEST - 20 * ONE_DAY
     async with _sandbox(clock, world, faults=Faults(seed=2, token_stuck=0.02)) as sandbox:
@@ -344,9 +310,8 @@ async def test_a_token_that_the_stable_call_keeps_giving_is_forced(
     assert await stored(database) == truth(world, Window(since, NEWEST))
 
 
-async def test_a_token_refused_again_and_again_fails_the_account_with_few_token_calls(
-    clock: FakeClock, configured: Callable[..., Settings]
-) -> None:
+async def test_repeatedly_refused_token(clock: FakeClock, configured: Configured) -> None:
+    """A token that is refused again and again fails the account with few token calls."""
     async with _sandbox(clock, World(size=1), faults=Faults(token_revoked=1.0)) as sandbox:
         result = await run(configured(sandbox), clock)
     (failure,) = result.failures
@@ -355,9 +320,7 @@ async def test_a_token_refused_again_and_again_fails_the_account_with_few_token_
     assert result.token_calls == 2
 
 
-async def test_classic_tokens_work_as_well(
-    clock: FakeClock, database: Database, configured: Callable[..., Settings]
-) -> None:
+async def test_classic_tokens(clock: FakeClock, database: Database, configured: Configured) -> None:
     world = World(size=2)
     async with _sandbox(clock, world) as sandbox:
         settings = configured(sandbox)
@@ -367,10 +330,10 @@ async def test_classic_tokens_work_as_well(
     assert await stored(database) == truth(world, LAST_WEEK)
 
 
-async def test_no_account_is_asked_faster_than_its_rate(clock: FakeClock, configured: Callable[..., Settings]) -> None:
+async def test_no_account_exceeds_its_rate(clock: FakeClock, configured: Configured) -> None:
     """200 accounts at 5 calls a second, as the server sees them; one more at a period's edge is jitter."""
     async with _sandbox(clock, World(size=200)) as sandbox:
-        settings = configured(sandbox, rate=Rate(5, 1), since=NEWEST - 34 * ONE_DAY, workers=200)
+        settings = configured(sandbox, account={"rate_limit": Rate(5, 1)}, since=NEWEST - 34 * ONE_DAY, workers=200)
         assert (await run(settings, clock)).exit == 0
         times: dict[str, list[float]] = defaultdict(list)
         for call in sandbox.calls:
@@ -384,9 +347,7 @@ def _most_within(seconds: float, times: Collection[float]) -> int:
     return max(sum(first <= other < first + seconds for other in times) for first in times)
 
 
-async def test_up_to_four_calls_of_an_account_are_in_flight(
-    clock: FakeClock, configured: Callable[..., Settings]
-) -> None:
+async def test_four_calls_in_flight(clock: FakeClock, configured: Configured) -> None:
     """26 calls of 50 ms, four at once, take seven rounds; one at a time they would take 1.3 s."""
     async with _sandbox(clock, World(size=1), latency_s=0.05) as sandbox:
         settings = configured(sandbox, since=NEWEST - 90 * ONE_DAY)
@@ -396,18 +357,17 @@ async def test_up_to_four_calls_of_an_account_are_in_flight(
     assert 7 * 0.05 <= taken < 26 * 0.05
 
 
-async def test_the_calls_of_all_accounts_in_flight_are_four_for_each_worker(
-    clock: FakeClock, configured: Callable[..., Settings]
-) -> None:
+async def test_four_calls_in_flight_for_each_worker(clock: FakeClock, configured: Configured) -> None:
     async with _sandbox(clock, World(size=4), latency_s=0.05) as sandbox:
         await run(configured(sandbox, since=NEWEST - 90 * ONE_DAY, workers=2), clock)
         arrived = [call.arrived_s for call in sandbox.calls if call.path in (SUMMARY, CUMULATE)]
     assert _most_within(0.05, arrived) <= 8
 
 
-async def test_a_stop_finishes_what_is_in_flight_stores_it_and_skips_the_rest(
-    clock: FakeClock, database: Database, configured: Callable[..., Settings], stop: Stop
+async def test_stop_drains_calls_in_flight(
+    clock: FakeClock, database: Database, configured: Configured, stop: Stop
 ) -> None:
+    """A stop finishes and stores the calls in flight, and skips the rest."""
     world = World(size=30)
     async with _sandbox(clock, world, latency_s=0.02) as sandbox:
         settings = configured(sandbox, workers=5)
@@ -428,8 +388,8 @@ async def test_a_stop_finishes_what_is_in_flight_stores_it_and_skips_the_rest(
     assert found == {key: expected[key] for key in found}
 
 
-async def test_what_a_window_has_brought_is_stored_when_a_stop_keeps_the_other_dataset_from_being_asked(
-    clock: FakeClock, database: Database, configured: Callable[..., Settings], stop: Stop
+async def test_stop_between_two_datasets(
+    clock: FakeClock, database: Database, configured: Configured, stop: Stop
 ) -> None:
     """At one call a second the second of them still waits for its turn when the first arrives."""
 
@@ -441,7 +401,7 @@ async def test_what_a_window_has_brought_is_stored_when_a_stop_keeps_the_other_d
     world = World(size=1, sparse=False)
     async with _sandbox(clock, world, latency_s=0.05) as sandbox, asyncio.TaskGroup() as group:
         group.create_task(stop_at_the_first(sandbox))
-        result = await run(configured(sandbox, rate=Rate(1, 1)), clock, stop)
+        result = await run(configured(sandbox, account={"rate_limit": Rate(1, 1)}), clock, stop)
     assert (result.exit, result.calls, result.days) == (143, 1, 7)
     expected = {key: document.copy() for key, document in truth(world, LAST_WEEK).items()}
     for document in expected.values():
@@ -449,8 +409,8 @@ async def test_what_a_window_has_brought_is_stored_when_a_stop_keeps_the_other_d
     assert await stored(database) == expected
 
 
-async def test_a_call_that_hangs_is_cut_off_after_the_grace(
-    clock: FakeClock, configured: Callable[..., Settings], stop: Stop, monkeypatch: pytest.MonkeyPatch
+async def test_hanging_call_is_cut_off(
+    clock: FakeClock, configured: Configured, stop: Stop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(collect_module, "DRAIN_S", 0.05)
     async with _sandbox(clock, World(size=3), faults=Faults(hang=1.0)) as sandbox:
@@ -462,9 +422,7 @@ async def test_a_call_that_hangs_is_cut_off_after_the_grace(
     assert time.monotonic() - began < 5
 
 
-async def test_wechat_out_of_reach_ends_the_run_in_the_time_of_a_few_calls(
-    clock: FakeClock, configured: Callable[..., Settings]
-) -> None:
+async def test_unreachable_wechat_ends_the_run(clock: FakeClock, configured: Configured) -> None:
     async with _sandbox(clock, World(size=10_000)) as sandbox:
         settings = configured(sandbox)
     api = settings.api.model_copy(update={"hosts": ("http://127.0.0.1:1", "http://127.0.0.1:2")})
@@ -476,9 +434,7 @@ async def test_wechat_out_of_reach_ends_the_run_in_the_time_of_a_few_calls(
     assert result.calls == 0
 
 
-async def test_the_second_host_takes_over_from_the_first(
-    clock: FakeClock, database: Database, configured: Callable[..., Settings]
-) -> None:
+async def test_failover(clock: FakeClock, database: Database, configured: Configured) -> None:
     world = World(size=5)
     async with _sandbox(clock, world) as sandbox:
         settings = configured(sandbox)
@@ -488,9 +444,7 @@ async def test_the_second_host_takes_over_from_the_first(
     assert await stored(database) == truth(world, LAST_WEEK)
 
 
-async def test_a_database_out_of_reach_is_the_runs_error(
-    clock: FakeClock, configured: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_unreachable_database(clock: FakeClock, configured: Configured, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("collector.store.database.SELECTION_TIMEOUT_MS", 50)
     async with _sandbox(clock, World(size=2)) as sandbox:
         settings = configured(sandbox)
@@ -502,8 +456,8 @@ async def test_a_database_out_of_reach_is_the_runs_error(
     assert result.outcomes[Outcome.SKIPPED] == 2
 
 
-async def test_a_mistake_of_ours_stops_one_account_alone(
-    clock: FakeClock, database: Database, configured: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+async def test_crash_stops_one_account(
+    clock: FakeClock, database: Database, configured: Configured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = World(size=3)
     broken = world.accounts[1].appid
@@ -525,8 +479,8 @@ async def test_a_mistake_of_ours_stops_one_account_alone(
     assert await stored(database) == truth(world, Window(NEWEST - 20 * ONE_DAY, NEWEST), without=[broken])
 
 
-async def test_a_document_that_mongodb_refuses_fails_its_account(
-    clock: FakeClock, database: Database, configured: Callable[..., Settings]
+async def test_rejected_document_fails_its_account(
+    clock: FakeClock, database: Database, configured: Configured
 ) -> None:
     world = World(size=2)
     refused = world.accounts[0].appid
@@ -539,31 +493,27 @@ async def test_a_document_that_mongodb_refuses_fails_its_account(
     assert await stored(database) == truth(world, LAST_WEEK, without=[refused])
 
 
-async def test_an_account_with_nothing_to_ask_makes_no_call(
-    clock: FakeClock, configured: Callable[..., Settings]
-) -> None:
+async def test_nothing_to_ask_makes_no_call(clock: FakeClock, configured: Configured) -> None:
     async with _sandbox(clock, World(size=1)) as sandbox:
         result = await run(configured(sandbox, since=NEWEST + ONE_DAY), clock)
         assert sandbox.calls == []
     assert (result.exit, result.outcomes[Outcome.OK]) == (0, 1)
 
 
-async def test_what_ends_an_account_or_a_dataset_stops_the_calls_that_wait_behind_it(
-    clock: FakeClock, configured: Callable[..., Settings]
-) -> None:
+async def test_refusal_stops_waiting_calls(clock: FakeClock, configured: Configured) -> None:
     """The first refusal is known before the second call's turn comes: at 4 a second, answers take no time."""
     world = World(size=2)
     whole, summary = (account.appid for account in world.accounts)
     faults = Faults(broken_data={whole: 40164, summary: 48001})
     async with _sandbox(clock, world, faults=faults) as sandbox:
-        await run(configured(sandbox, rate=Rate(4, 1), since=NEWEST - 69 * ONE_DAY), clock)
+        await run(configured(sandbox, account={"rate_limit": Rate(4, 1)}, since=NEWEST - 69 * ONE_DAY), clock)
         calls = Counter((call.appid, call.path) for call in sandbox.calls if call.path in (SUMMARY, CUMULATE))
     assert sum(calls[whole, path] for path in (SUMMARY, CUMULATE)) == 1
     assert (calls[summary, SUMMARY], calls[summary, CUMULATE]) == (1, 1)
 
 
-async def test_the_hour_of_publication_and_the_look_back_come_from_the_configuration(
-    clock: FakeClock, database: Database, configured: Callable[..., Settings]
+async def test_published_at_and_lookback_are_settings(
+    clock: FakeClock, database: Database, configured: Configured
 ) -> None:
     world = World(size=1)
     async with _sandbox(clock, world) as sandbox:
@@ -572,10 +522,8 @@ async def test_the_hour_of_publication_and_the_look_back_come_from_the_configura
     assert windows == {("2026-11-16", "2026-11-22"), ("2026-11-09", "2026-11-15")}
 
 
-async def test_61501_on_the_newest_day_is_asked_again_without_it_and_elsewhere_is_our_bug(
-    clock: FakeClock, database: Database, configured: Callable[..., Settings]
-) -> None:
-    """The sandbox's clock goes a day behind ours, so it refuses the newest day."""
+async def test_newest_day_refused_with_61501(clock: FakeClock, database: Database, configured: Configured) -> None:
+    """61501 on the newest day is asked again without it; elsewhere it fails. The sandbox's clock is behind ours."""
     world = World(size=1)
     async with Sandbox(world, clock=lambda: clock.now() - ONE_DAY) as sandbox:
         result = await run(configured(sandbox), clock)
@@ -587,17 +535,15 @@ async def test_61501_on_the_newest_day_is_asked_again_without_it_and_elsewhere_i
     assert "check this host's clock" in result.failures[0].hint
 
 
-async def test_when_mongodb_refuses_everything_the_run_has_failed(
-    clock: FakeClock, database: Database, configured: Callable[..., Settings]
-) -> None:
+async def test_rejected_documents_fail_the_run(clock: FakeClock, database: Database, configured: Configured) -> None:
     await database.create_collection(USER_DAILY, validator={"never": True})
     async with _sandbox(clock, World(size=3)) as sandbox:
         result = await run(configured(sandbox), clock)
     assert (result.exit, result.days, result.outcomes[Outcome.FAILED]) == (1, 0, 3)
 
 
-async def test_accounts_whose_days_were_not_acknowledged_are_not_ok(
-    clock: FakeClock, configured: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch, stop: Stop
+async def test_unacknowledged_accounts_are_skipped(
+    clock: FakeClock, configured: Configured, monkeypatch: pytest.MonkeyPatch, stop: Stop
 ) -> None:
     async def failing(self: Writer, days: Any) -> Any:
         raise AutoReconnect("connection closed")
@@ -609,9 +555,8 @@ async def test_accounts_whose_days_were_not_acknowledged_are_not_ok(
     assert "MongoDB can't be reached (connection closed)" in (result.error or "")
 
 
-async def test_an_answer_with_half_characters_and_escapes_is_told_and_printed(
-    clock: FakeClock, configured: Callable[..., Settings]
-) -> None:
+async def test_odd_characters_in_an_errmsg(clock: FakeClock, configured: Configured) -> None:
+    """Half characters and escapes in WeChat's text are replaced before they are printed."""
     with aioresponses() as web:
         web.post(
             "https://wechat.test/cgi-bin/stable_token", body=b'{"errcode": 40125, "errmsg": "a\\ud83d\\u001b[31m"}'
@@ -623,7 +568,7 @@ async def test_an_answer_with_half_characters_and_escapes_is_told_and_printed(
     assert orjson.dumps(as_json(result))
 
 
-async def test_open_files_are_allowed_as_far_as_the_connections_need_them(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_open_files_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     limits = [(64, 100_000)]
     monkeypatch.setattr(resource, "getrlimit", lambda kind: limits[-1])
     monkeypatch.setattr(resource, "setrlimit", lambda kind, limit: limits.append(limit))
@@ -637,8 +582,8 @@ async def test_open_files_are_allowed_as_far_as_the_connections_need_them(monkey
     assert connect._connections(512) == 2560
 
 
-async def test_accounts_with_a_dead_proxy_of_their_own_dont_end_the_run_of_the_others(
-    clock: FakeClock, database: Database, configured: Callable[..., Settings]
+async def test_dead_proxy_fails_its_accounts_alone(
+    clock: FakeClock, database: Database, configured: Configured
 ) -> None:
     async with Sandbox(World(size=8), clock=clock.now, latency_s=0.02) as sandbox:
         settings = configured(sandbox, workers=1)
@@ -653,9 +598,8 @@ async def test_accounts_with_a_dead_proxy_of_their_own_dont_end_the_run_of_the_o
     }
 
 
-async def test_an_account_that_had_nothing_to_ask_and_then_fails_in_its_history_didnt_get_through(
-    clock: FakeClock, database: Database, configured: Callable[..., Settings]
-) -> None:
+async def test_failed_history_is_not_through(clock: FakeClock, database: Database, configured: Configured) -> None:
+    """An account with nothing to ask that then fails in its history didn't get through."""
     async with Sandbox(World(size=1, sparse=False), clock=clock.now) as sandbox:
         settings = configured(sandbox)
         assert (await run(settings, clock)).exit == 0

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.completeness.plan import Ask, Plan, Target, Wait, begins, plan, waits
+from collector.errors import WaitKind
 from collector.model.accounts import Account, Rate, Secret
 from collector.model.days import FIRST_DAY, NO_DAYS, ONE_DAY, Days, Window
 from collector.model.results import Notice
@@ -141,9 +142,9 @@ def test_partial_backfill() -> None:
 @pytest.mark.parametrize(
     ("dataset", "wait"),
     [
-        (DatasetState(not_before=NOW + timedelta(seconds=1)), Wait("not_before", NOW + timedelta(seconds=1))),
-        (DatasetState(not_before=NOW + ONE_DAY), Wait("not_before", NOW + ONE_DAY)),
-        (DatasetState(calls_on=date(2026, 11, 24), calls=5), Wait("daily_calls", MIDNIGHT)),
+        (DatasetState(not_before=NOW + timedelta(seconds=1)), Wait(WaitKind.NOT_BEFORE, NOW + timedelta(seconds=1))),
+        (DatasetState(not_before=NOW + ONE_DAY), Wait(WaitKind.NOT_BEFORE, NOW + ONE_DAY)),
+        (DatasetState(calls_on=date(2026, 11, 24), calls=5), Wait(WaitKind.DAILY_CALLS, MIDNIGHT)),
     ],
 )
 def test_waiting_dataset_is_left_out(dataset: DatasetState, wait: Wait) -> None:
@@ -174,7 +175,7 @@ def test_waits() -> None:
     hour = timedelta(hours=1)
     used = DatasetState(calls_on=date(2026, 11, 24), calls=5)
     state = replace(NEW, datasets={SUMMARY: replace(used, not_before=NOW + hour), CUMULATE: used})
-    ordered, by_settings = Wait("not_before", NOW + hour), Wait("daily_calls", MIDNIGHT)
+    ordered, by_settings = Wait(WaitKind.NOT_BEFORE, NOW + hour), Wait(WaitKind.DAILY_CALLS, MIDNIGHT)
     limited = replace(ACCOUNT, daily_calls=5)
     assert waits(limited, state, NOW) == {SUMMARY: ordered, CUMULATE: by_settings}
     assert waits(limited, state, NOW + hour) == {SUMMARY: by_settings, CUMULATE: by_settings}
@@ -189,7 +190,7 @@ def test_complete_dataset_has_no_notice() -> None:
     state = _state(Days.between(date(2026, 11, 1), NEWEST))
     held = replace(state.dataset(SUMMARY), not_before=MIDNIGHT)
     state = replace(state, datasets={**state.datasets, SUMMARY: held})
-    assert waits(ACCOUNT, state, NOW) == {SUMMARY: Wait("not_before", MIDNIGHT)}
+    assert waits(ACCOUNT, state, NOW) == {SUMMARY: Wait(WaitKind.NOT_BEFORE, MIDNIGHT)}
     assert _plan(state) == Plan((), (), {}, {})
 
 
@@ -214,7 +215,7 @@ def test_backfill_only_extends_what_is_wanted() -> None:
 def test_waiting_history_is_counted() -> None:
     state = replace(NEW, datasets=dict.fromkeys(BOTH, DatasetState(not_before=MIDNIGHT)))
     planned = _plan(state, since=date(2026, 10, 1), before=date(2026, 11, 17))
-    assert planned == Plan((), (), {}, dict.fromkeys(BOTH, Wait("not_before", MIDNIGHT)), 7)
+    assert planned == Plan((), (), {}, dict.fromkeys(BOTH, Wait(WaitKind.NOT_BEFORE, MIDNIGHT)), 7)
 
 
 def test_two_waits_of_a_kind_are_one_notice() -> None:
@@ -222,13 +223,13 @@ def test_two_waits_of_a_kind_are_one_notice() -> None:
     early, late = DatasetState(not_before=NOW + timedelta(hours=1)), DatasetState(not_before=NOW + timedelta(hours=2))
     for summary, cumulate in ((early, late), (late, early)):
         planned = _plan(replace(NEW, datasets={SUMMARY: summary, CUMULATE: cumulate}))
-        assert planned.notices(ACCOUNT) == (Notice(ACCOUNT.appid, "a", "not_before", NOW + timedelta(hours=2)),)
-    kinds = [notice.kind for notice in Plan((), (), {}, {"a": Wait("x", NOW), "b": Wait("y", NOW)}).notices(ACCOUNT)]
-    assert kinds == ["x", "y"]
+        assert planned.notices(ACCOUNT) == (Notice(ACCOUNT.appid, "a", WaitKind.NOT_BEFORE, NOW + timedelta(hours=2)),)
+    both = {SUMMARY: Wait(WaitKind.NOT_BEFORE, NOW), CUMULATE: Wait(WaitKind.DAILY_CALLS, NOW)}
+    assert [notice.kind for notice in Plan((), (), {}, both).notices(ACCOUNT)] == ["not_before", "daily_calls"]
 
 
 def test_gaps_of_asked_days_are_left() -> None:
-    """What is still pending of days asked in this run is left to the next run."""
+    """Days asked in this run that are still pending are left to the next run."""
     state = replace(_state(Days.between(date(2026, 11, 1), date(2026, 11, 19))), history_since=date(2026, 10, 25))
     assert _windows(_plan(state).daily) == ["2026-11-17..2026-11-23"]
     planned = _plan(state, before=date(2026, 11, 17))

@@ -92,7 +92,7 @@ SETTINGS = [
         "Take it out; known here: accounts, mongodb, api, run, defaults, components, include.",
     ),
     ("run: {<<: {workers: 1}}", "the merge key `<<` isn't supported", "Put what accounts share under `defaults:`."),
-    ("run: {[a]: 1}", "a key is no plain text", "Quote a value that begins with `{` or `[`."),
+    ("run: {[a]: 1}", "a key is not plain text", "Quote a value that begins with `{` or `[`."),
 ]
 
 

@@ -5,13 +5,14 @@ from typing import Any
 import pytest
 
 from collector.console import check as checked
+from collector.errors import WaitKind
 from collector.model.findings import AccountCheck, Checks, DatasetCheck, Verdict
 from collector.model.results import Failure, Notice, Outcome, RunResult
 
 NEWEST = date(2026, 11, 23)
 HOST = "https://api.weixin.qq.com"
 SUMMARY, CUMULATE = "user_summary", "user_cumulate"
-ALLOW = "allow 203.0.113.7 in the account's console; WeChat takes 5 to 10 minutes to heed it"
+ALLOW = "allow 203.0.113.7 in the account's console; that takes effect in 5 to 10 minutes"
 SAID = "invalid ip 203.0.113.7 ipv6 ::ffff:203.0.113.7, not in whitelist"
 
 
@@ -56,7 +57,7 @@ WAITING = _check(
     DatasetCheck(),
     token=Verdict.NOT_ASKED,
     host=None,
-    notices=(Notice("wx-later", "later", "not_before", datetime(2026, 11, 24, 16, tzinfo=UTC)),),
+    notices=(Notice("wx-later", "later", WaitKind.NOT_BEFORE, datetime(2026, 11, 24, 16, tzinfo=UTC)),),
 )
 LATE = _check("slow", DatasetCheck(Verdict.EMPTY), DatasetCheck(Verdict.EMPTY), late=True, host="http://127.0.0.1:1")
 QUIET = _check("quiet", DatasetCheck(Verdict.EMPTY, 7), DatasetCheck(Verdict.OK, 7))

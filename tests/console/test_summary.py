@@ -3,11 +3,12 @@ from typing import Any, cast
 
 from collector.console import plan as planned
 from collector.console import summary
+from collector.errors import WaitKind
 from collector.model.accounts import Account, Rate, Secret
 from collector.model.days import Window
 from collector.model.results import Failure, Notice, Outcome, RunResult
 
-ALLOW = "allow 203.0.113.7 in the account's console; WeChat takes 5 to 10 minutes to heed it"
+ALLOW = "allow 203.0.113.7 in the account's console; that takes effect in 5 to 10 minutes"
 
 
 def _result(ok: int = 0, pending: int = 0, failed: int = 0, skipped: int = 0, **more: object) -> RunResult:
@@ -66,20 +67,24 @@ def test_without_a_remedy_the_message_stands_for_it() -> None:
 
 def test_waits_are_told_with_their_end_in_beijing() -> None:
     until = datetime(2026, 11, 24, 16, tzinfo=UTC)
-    notices = (Notice("wxa", "a", "quota", until), Notice("wxb", "b", "quota", until), Notice("wxc", "c", "new_kind"))
+    notices = (
+        Notice("wxa", "a", WaitKind.QUOTA, until),
+        Notice("wxb", "b", WaitKind.QUOTA, until),
+        Notice("wxc", "c", WaitKind.IP_UNCONFIRMED),
+    )
     text = summary.summary(_result(ok=3, notices=notices))
     assert text.partition("\n\n")[2] == (
         "Waiting, as WeChat ordered:\n"
         "  2 accounts: WeChat's quota of the day is used up, until 2026-11-25 00:00 Beijing time\n"
         "    a, b\n"
-        "  1 account: new_kind\n"
+        "  1 account: the account's admin must confirm this host's IP\n"
         "    c"
     )
 
 
 def test_who_is_limited_by_the_configuration_isnt_said_to_wait_for_wechat() -> None:
     until = datetime(2026, 11, 24, 16, tzinfo=UTC)
-    notices = (Notice("wxa", "a", "daily_calls", until), Notice("wxb", "b", "not_before", until))
+    notices = (Notice("wxa", "a", WaitKind.DAILY_CALLS, until), Notice("wxb", "b", WaitKind.NOT_BEFORE, until))
     text = summary.summary(_result(ok=3, notices=notices, windows_left=1))
     assert text.partition("\n\n")[2] == (
         "Waiting, as WeChat ordered:\n"
@@ -119,7 +124,9 @@ def test_quiet_has_nothing_to_say_of_a_run_without_failures() -> None:
 
 def test_the_json_object_has_the_fields_of_the_contract() -> None:
     until = datetime(2026, 11, 24, 16, tzinfo=UTC)
-    result = _result(ok=1, failed=1, failures=_failures(1), notices=(Notice("wxa", "a", "quota", until),), calls=4)
+    result = _result(
+        ok=1, failed=1, failures=_failures(1), notices=(Notice("wxa", "a", WaitKind.QUOTA, until),), calls=4
+    )
     assert summary.as_json(result) == {
         "run": "r1",
         "status": "partial",
@@ -186,7 +193,7 @@ def test_a_plan_is_a_line_for_each_account_and_a_total() -> None:
 
 
 MIDNIGHT = datetime(2026, 11, 24, 16, tzinfo=UTC)
-WAITING = planned.Planned(ACCOUNTS[1], [], [Notice("wxb", "b", "daily_calls", MIDNIGHT)], 11)
+WAITING = planned.Planned(ACCOUNTS[1], [], [Notice("wxb", "b", WaitKind.DAILY_CALLS, MIDNIGHT)], 11)
 
 
 def test_a_plan_tells_who_waits_instead_of_nothing_missing() -> None:

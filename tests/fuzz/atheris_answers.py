@@ -1,7 +1,7 @@
-"""Lets atheris look for bodies that the parser doesn't bear, for as many seconds as its argument says.
+"""Search for bodies that crash the parser with atheris, for as many seconds as the argument says.
 
-`make fuzz` runs it. A body that breaks the rule is kept below `.hypothesis/atheris`, and is the argument that shows
-it again.
+`make fuzz` runs it. A body that breaks the rule is kept below `.hypothesis/atheris`; with its path as the argument it
+is tried again.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from random import Random
 ROOT = Path(__file__).parent.parent.parent
 FOUND = ROOT / ".hypothesis" / "atheris"
 SEEDED = 300
-"""Bodies from hell to begin with, beside the recorded ones."""
+"""Hostile bodies in the first corpus, beside the recorded ones."""
 
 
 def main() -> None:
@@ -36,7 +36,7 @@ def main() -> None:
 
 
 def _options(argument: str, bodies: object) -> list[str]:
-    """What libFuzzer is told: to show one body again, or to look for others, from the seeds on."""
+    """Return libFuzzer's options: try one body again, or search from the seeds on."""
     if not argument.isdigit():
         return [argument]
     corpus, words = FOUND / "corpus", FOUND / "words"
@@ -59,8 +59,8 @@ def _options(argument: str, bodies: object) -> list[str]:
 
 def _seeds(bodies: object) -> list[bytes]:
     recorded: list[bytes] = vars(bodies)["RECORDED"]
-    made = [vars(bodies)["Hell"](Random(seed)) for seed in range(SEEDED)]
-    summaries, totals = [hell.summary() for hell in made], [hell.cumulate() for hell in made]
+    made = [vars(bodies)["HostileBodies"](Random(seed)) for seed in range(SEEDED)]
+    summaries, totals = [hostile.summary() for hostile in made], [hostile.cumulate() for hostile in made]
     return [b"\0" + body for body in [*recorded, *summaries]] + [b"\xff" + body for body in [*recorded, *totals]]
 
 
@@ -72,7 +72,7 @@ def _words(bodies: object) -> list[str]:
 
 
 def _escaped(word: str) -> str:
-    """As a dictionary of libFuzzer has it."""
+    """Escape a word for a dictionary of libFuzzer."""
     return "".join(f"\\x{byte:02x}" for byte in word.encode(errors="surrogatepass"))
 
 

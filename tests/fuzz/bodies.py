@@ -1,7 +1,7 @@
-"""Bodies as no platform should send them, from any bytes to answers that are wrong in one place alone.
+"""Hostile bodies: from random bytes to answers that are wrong in one place alone.
 
-One source of chance makes them all: a seeded `random.Random` where thousands are wanted, hypothesis' own where a
-failing one is to be shrunk.
+One source of randomness makes them all: a seeded `random.Random` where thousands are wanted, hypothesis' own where
+a failing one is to be shrunk.
 """
 
 from __future__ import annotations
@@ -106,14 +106,14 @@ ENCODINGS: list[Callable[[bytes], bytes]] = [
 SPLINTERS = [b'"', b"}", b"]", b",", b":", b"0", b"-", b"e9", b".", b"null", b"\\", b"\x00", b"\xff", b"[" * 2000]
 
 
-class Hell:
-    """Makes bodies by `random`; the same chance makes the same bodies."""
+class HostileBodies:
+    """Generator of hostile bodies; the same `random` makes the same bodies."""
 
     def __init__(self, random: Random) -> None:
         self._random = random
 
     def value(self, depth: int = 3) -> str:
-        """Any JSON, or something that passes for it."""
+        """Return any JSON, or something like it."""
         kind = self._random.randrange(10)
         if kind < 2 and depth:
             return self.object({self.key(): self.value(depth - 1) for _ in range(self._random.randrange(4))})
@@ -124,11 +124,11 @@ class Hell:
         return self._one(NUMBERS[:20] + TEXTS[:12]) if kind == 4 else self._sound()
 
     def key(self) -> str:
-        """The name of a field that nobody knows."""
+        """Return the name of an unknown field."""
         return self._one(KEYS) if self._chance(0.7) else f"k{self._random.randrange(100)}"
 
     def object(self, fields: dict[str, str]) -> str:
-        """An object in any order of its keys, now and then with one of them twice."""
+        """Return an object with its keys in any order, now and then with one of them twice."""
         pairs = list(fields.items())
         self._random.shuffle(pairs)
         if pairs and self._chance(0.05):
@@ -136,7 +136,7 @@ class Hell:
         return "{" + ", ".join(f"{json.dumps(key)}: {value}" for key, value in pairs) + "}"
 
     def row(self, names: Sequence[str]) -> str:
-        """A row with a day and counts under `names`; now and then one of them is odd or not there."""
+        """Return a row with a day and counts under `names`; now and then one of them is odd or missing."""
         fields = {name: str(self._random.choice([0, 1, 5, 40, 10_000_000_000])) for name in names}
         fields["ref_date"] = f'"{self._random.choice(DAYS)}"'
         if self._chance(0.08):
@@ -149,7 +149,7 @@ class Hell:
         return self.object(more | fields)
 
     def answer(self, names: Sequence[str], key: str = "list") -> bytes:
-        """The body of an answer, which may be sound."""
+        """Return the body of an answer, which may be valid."""
         rows = "[" + ", ".join(self.row(names) for _ in range(self._few())) + "]"
         fields = {key: self.value() if self._chance(0.05) else rows}
         if self._chance(0.15):
@@ -164,7 +164,7 @@ class Hell:
         return self.mutated(body) if self._chance(0.15) else body
 
     def mutated(self, body: bytes) -> bytes:
-        """`body` with a few bytes cut out, put in or repeated, in one place or more."""
+        """Return `body` with a few bytes removed, added or repeated, in one place or more."""
         for _ in range(1 + self._random.randrange(3)):
             at = self._random.randrange(len(body) + 1)
             put = self._one(SPLINTERS) if self._chance(0.7) else body[at : at + self._random.randrange(20)]
@@ -172,11 +172,11 @@ class Hell:
         return body
 
     def summary(self) -> bytes:
-        """A body in answer to the call for the summary."""
+        """Return a body in answer to the call for the summary."""
         return self._recorded() or self.answer(("user_source", "new_user", "cancel_user"))
 
     def cumulate(self) -> bytes:
-        """A body in answer to the call for the totals."""
+        """Return a body in answer to the call for the totals."""
         return self._recorded() or self.answer(("cumulate_user",))
 
     def _recorded(self) -> bytes | None:
@@ -196,5 +196,5 @@ class Hell:
 
 
 def nested(depth: int, inner: str = "") -> str:
-    """A list in a list, `depth` times."""
+    """Return a list in a list, `depth` times."""
     return "[" * depth + inner + "]" * depth

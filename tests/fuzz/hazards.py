@@ -1,4 +1,4 @@
-"""The table of what a server can do instead of answering, each with the error that it must end as."""
+"""The table of hazards: what a server can do instead of answering, each with the error that must follow."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fuzz.server import BLOCK, Saying, bomb, http, says
 from collector.errors import CallError, HostError, TransientError
 
 ROWS = b'{"list": []}'
-"""A body that every reader of JSON takes."""
+"""A body that is always accepted."""
 
 CHUNKED = "Transfer-Encoding: chunked"
 GZIP = "Content-Encoding: gzip"
@@ -23,7 +23,7 @@ NO_JSON = "isn't a JSON object"
 
 @dataclass(frozen=True, slots=True)
 class Hazard:
-    """What is said, and how the call ends: the error's class, and a part of its text. No class means an answer."""
+    """A broken answer, and the end of its call: the error's class and a part of its text. No class means an answer."""
 
     saying: Saying
     error: type[CallError] | None = HostError
@@ -31,7 +31,7 @@ class Hazard:
 
     @property
     def is_slow(self) -> bool:
-        """Whether nothing but the time-out ends it."""
+        """Return whether only the time-out ends it."""
         return self.text == "timed out"
 
 

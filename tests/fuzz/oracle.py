@@ -1,4 +1,4 @@
-"""What an answer plainly says, worked out apart from the collector: Python's own json, and nothing that isn't strict.
+"""The figures that an answer plainly contains, by Python's own json and strict rules.
 
 It shares no code with `collector`, so that a mistake there isn't repeated here.
 """
@@ -16,11 +16,11 @@ Figures = dict[date, dict[str, Any]]
 
 
 class NotPlain(Exception):  # noqa: N818 - nothing failed
-    """The answer doesn't plainly say anything."""
+    """The answer has no plain content."""
 
 
 def figures_in(body: bytes, dataset: str, days: Iterable[date]) -> Figures | None:
-    """The figures of those of `days` that the body plainly gives, or None where nothing of it may be stored."""
+    """Return the figures that the body plainly gives for `days`, or None where nothing of it may be stored."""
     try:
         rows = _rows(body)
         by_day: dict[date, list[dict[str, Any]]] = {}
@@ -34,7 +34,7 @@ def figures_in(body: bytes, dataset: str, days: Iterable[date]) -> Figures | Non
 
 
 def figures_of(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Of a stored document, or the fields of a day, the figures alone: no unknown fields, no names and times."""
+    """Return the figures of a stored document or of a day's fields, without unknown fields, names and times."""
     figures = ("new_user", "cancel_user", "net_user", "cumulate_user")
     known: dict[str, Any] = {key: _stored(fields, key) for key in figures if key in fields}
     if "sources" in fields:
@@ -45,13 +45,13 @@ def figures_of(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _stored(fields: Mapping[str, Any], key: str) -> int:
-    """A stored count; PyMongo has a class of its own for those of 64 bits."""
+    """Return a stored count; PyMongo has a class of its own for 64 bits."""
     assert type(fields[key]) in (int, Int64), fields
     return int(fields[key])
 
 
 def object_in(body: bytes) -> dict[str, Any]:
-    """The body's one object, where it reports no error; else `NotPlain`."""
+    """Return the object in a body. Raises `NotPlain` where there is none, or it reports an error."""
     try:
         answer = json.loads(body, strict=False, parse_constant=_refuse)
     except (ValueError, RecursionError):
@@ -68,7 +68,7 @@ def object_in(body: bytes) -> dict[str, Any]:
 
 
 def is_whole(value: object) -> bool:
-    """Whether JSON gave a whole number: no truth value, no float, no text of digits."""
+    """Return whether JSON gave a whole number: no boolean, no float, no text of digits."""
     return type(value) is int
 
 

@@ -1,4 +1,4 @@
-"""A server that breaks every rule of HTTP, on this machine; `Asked` is what it was asked, `Saying` what it says."""
+"""A local server that can break every rule of HTTP: `Asked` is a request, `Saying` an answer."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class Asked:
 
 
 Saying = Callable[[asyncio.StreamWriter], Awaitable[None]]
-"""Writes an answer, however broken; the connection is closed after it."""
+"""A function that writes an answer, however broken; the connection is closed after it."""
 
 
 class Server:
-    """Says to each request what `answer` has for it. `asked` are the requests so far."""
+    """Server that answers each request by `answer`. `asked` are the requests so far."""
 
     def __init__(self, answer: Callable[[Asked], Saying | bytes]) -> None:
         self.asked: list[Asked] = []
@@ -38,7 +38,7 @@ class Server:
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[str]:
-        """The server's address."""
+        """Serve, and give the server's address."""
         server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
         try:
             yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
@@ -63,7 +63,7 @@ class Server:
             writer.transport.abort()
 
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        """One request and what is said to it; whether the connection may be used again."""
+        """Answer one request; return whether the connection may be used again."""
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
         target = urlsplit(head.split(" ")[1])
         lengths = [line.split(":")[1] for line in head.splitlines() if line.lower().startswith("content-length:")]
@@ -80,7 +80,7 @@ class Server:
 
 
 def says(*parts: bytes, times: int = 1, pause_s: float = 0.0) -> Saying:
-    """Writes the parts one after the other, the last of them `times` times, then closes."""
+    """Make an answer of these parts, the last of them `times` times; then the connection is closed."""
 
     async def say(writer: asyncio.StreamWriter) -> None:
         for part in chain(parts[:-1], repeat(parts[-1], times)):
@@ -93,14 +93,14 @@ def says(*parts: bytes, times: int = 1, pause_s: float = 0.0) -> Saying:
 
 
 def http(body: bytes, *headers: str, status: str = "200 OK", length: object = None) -> bytes:
-    """An answer of HTTP/1.1; its Content-Length is the body's unless it is given, and left out where it is empty."""
+    """Return an HTTP/1.1 answer; `length` replaces the body's Content-Length, and an empty one leaves it out."""
     given = len(body) if length is None else length
     lines = [f"HTTP/1.1 {status}", *headers, *([f"Content-Length: {given}"] if given != "" else []), "", ""]
     return "\r\n".join(lines).encode("latin-1") + body
 
 
 def bomb(megabytes: int, *, raw: bool = False) -> bytes:
-    """A gzip body of about a kilobyte for each megabyte that it becomes; `raw` gives a deflate body."""
+    """Return a gzip body of about a kilobyte for each megabyte it expands to; `raw` gives a deflate body."""
     packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
     block = packer.compress(b"0" * 2**20) + packer.flush(zlib.Z_FULL_FLUSH)
     head = b"\x78\xda" if raw else b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\xff"

@@ -1,4 +1,4 @@
-"""From bytes to the fields of days: whatever comes, it is an error of ours or exactly what the answer plainly says."""
+"""From bytes to the fields of days: any body is an error of ours or exactly what it plainly contains."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from fuzz.bodies import DAYS, NUMBERS, OTHERS, RECORDED, TEXTS, Hell, nested
+from fuzz.bodies import DAYS, NUMBERS, OTHERS, RECORDED, TEXTS, HostileBodies, nested
 from fuzz.oracle import figures_in, figures_of
 from hypothesis import currently_in_test_context, event, given, settings
 from hypothesis import strategies as st
@@ -27,7 +27,7 @@ SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
 
 
 def fields_in(body: bytes, dataset: str) -> dict[date, dict[str, Any]] | None:
-    """What the collector takes from a body, the figures alone; None where it takes nothing. Raises what isn't ours."""
+    """Return the figures that the collector takes from a body; None where it takes nothing. Other errors propagate."""
     path = DATASETS[dataset].path
     request = Request(CallKind.DATA, "POST", path, "list", {"access_token": TOKEN}, {"begin_date": "2026-11-17"})
     try:
@@ -45,7 +45,7 @@ def fields_in(body: bytes, dataset: str) -> dict[date, dict[str, Any]] | None:
 
 
 def holds(body: bytes, dataset: str) -> None:
-    """That exactly what the body plainly says is taken."""
+    """Check that exactly what the body plainly contains is taken."""
     said = figures_in(body, dataset, DAYS)
     if currently_in_test_context():
         event("not plain" if said is None else "plain, with rows" if said else "plain, without rows")
@@ -65,13 +65,13 @@ chance = st.randoms(use_true_random=False, note_method_calls=False)
 @settings(max_examples=150)
 @given(chance)
 def test_any_summary(random: Random) -> None:
-    holds(Hell(random).summary(), "user_summary")
+    holds(HostileBodies(random).summary(), "user_summary")
 
 
 @settings(max_examples=150)
 @given(chance)
 def test_any_total(random: Random) -> None:
-    holds(Hell(random).cumulate(), "user_cumulate")
+    holds(HostileBodies(random).cumulate(), "user_cumulate")
 
 
 @settings(max_examples=120)
@@ -83,12 +83,12 @@ def test_any_json_in_any_place(value: Any) -> None:
         holds(json.dumps(place).encode(), "user_summary")
 
 
-def test_ten_thousand_answers_from_hell() -> None:
-    """Many of them plainly give something, and many do not: neither kind may be missing, or nothing is tested."""
+def test_ten_thousand_hostile_answers() -> None:
+    """Many of them hold rows and many do not: neither kind may be missing, or nothing is tested."""
     given_rows: Counter[str] = Counter()
     for seed in range(5_000):
-        hell = Hell(Random(seed))
-        for dataset, body in (("user_summary", hell.summary()), ("user_cumulate", hell.cumulate())):
+        hostile = HostileBodies(Random(seed))
+        for dataset, body in (("user_summary", hostile.summary()), ("user_cumulate", hostile.cumulate())):
             said = figures_in(body, dataset, DAYS)
             assert fields_in(body, dataset) == said, f"seed {seed}: {body!r}"
             given_rows["nothing" if said is None else "rows" if said else "none"] += 1
@@ -96,7 +96,7 @@ def test_ten_thousand_answers_from_hell() -> None:
 
 
 @pytest.mark.parametrize("body", RECORDED)
-def test_a_recorded_body_cut_anywhere_gives_nothing(body: bytes) -> None:
+def test_cut_body_gives_nothing(body: bytes) -> None:
     for end in range(len(body)):
         assert fields_in(body[:end], "user_summary") is None
 
@@ -122,7 +122,7 @@ def test_deep_nesting_is_no_crash(depth: int, frame: str, opening: str) -> None:
         assert said is None or not said or (depth < 1100 and said[DAYS[0]]["new_user"] == 1)
 
 
-def test_an_errmsg_that_is_deeply_nested_is_no_crash() -> None:
+def test_deeply_nested_errmsg() -> None:
     assert fields_in(f'{{"errcode": 48001, "errmsg": {nested(1015)}}}'.encode(), "user_summary") is None
 
 
@@ -137,19 +137,19 @@ def test_an_errmsg_that_is_deeply_nested_is_no_crash() -> None:
         '"base_resp": {"errcode": 0, "ret": 48001}',
     ],
 )
-def test_an_errcode_that_is_wrong_anywhere_spoils_the_answer(said: str) -> None:
+def test_wrong_errcode_spoils_the_answer(said: str) -> None:
     holds(f'{{{said}, "list": [{{{ROW}}}]}}'.encode(), "user_summary")
 
 
 @pytest.mark.parametrize("key", ["new_user", "ref_date", "user_source"])
-def test_of_a_key_that_comes_twice_the_last_counts_as_for_every_reader_of_json(key: str) -> None:
+def test_last_of_two_equal_keys_counts(key: str) -> None:
     row = f'{{"{key}": 99, {ROW}}}'
     body = f'{{"list": 5, "list": [{row}]}}'.encode()
     holds(body, "user_summary")
     assert fields_in(body, "user_summary") == {DAYS[0]: json.loads(_said(0, 1, 2))}
 
 
-def test_very_many_unknown_fields_and_rows_change_no_figure() -> None:
+def test_unknown_fields_change_no_figure() -> None:
     many = ", ".join(f'"k{number}": {number}' for number in range(50_000))
     rows = ", ".join(f"{{{ROW.replace('23', '22').replace(': 0', f': {number}')}}}" for number in range(5_000))
     body = f'{{"list": [{{{many}, {ROW}}}, {rows}]}}'.encode()

@@ -1,4 +1,4 @@
-"""Tokens, lists of accounts and quotas from hell, over real HTTP: a whole credential, or an error of ours."""
+"""Hostile tokens, lists of accounts and quotas over real HTTP: a whole credential, or an error of ours."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from random import Random
 
 import orjson
 import pytest
-from fuzz.bodies import Hell
+from fuzz.bodies import HostileBodies
 from fuzz.oracle import NotPlain, is_whole, object_in
 from fuzz.server import Asked, Server
 from hypothesis import given, settings
@@ -40,7 +40,7 @@ OUTSIDE = FromUrl(Secret("http://tokens.internal/7"), json="access_token", expir
 
 
 class Platform:
-    """WeChat's side: what `said` has for the last part of a path, else a plain answer."""
+    """WeChat's side: answers with `said` by the last part of a path, else plainly."""
 
     def __init__(self) -> None:
         self.said: dict[str, bytes] = {}
@@ -59,22 +59,22 @@ def platform() -> Platform:
 
 @pytest.fixture
 async def access(platform: Platform, stop: Stop, clock: FakeClock) -> AsyncIterator[Callable[[], Access]]:
-    """What a run has; each is one of its own."""
+    """Make a session of a run, a new one each time."""
     async with platform.server.serving() as address, Client.opened(timeout_s=5, connections=8, stop=stop) as client:
         yield lambda: Access(Route(client, [address], None, Secrets()), Secrets(), [COMPONENT], clock=clock, stop=stop)
 
 
-def _with_token(hell: Hell, key: str, chance: Random) -> bytes:
+def _with_token(hostile: HostileBodies, key: str, chance: Random) -> bytes:
     """An answer with a token, most of it sound."""
-    odd = hell.value(2).encode(errors="surrogatepass")
+    odd = hostile.value(2).encode(errors="surrogatepass")
     token, life = chance.choice([b'"T"', b'"T"', b'"T"', odd]), chance.choice([b"7200", b"7200", b"345", b"-5", odd])
     more = chance.choice([b"", b"", b', "errcode": 0', b', "errcode": ' + odd, b', "x": ' + odd])
     body = b'{"%s": %s, "expires_in": %s%s}' % (key.encode(), token, life, more)
-    return hell.mutated(body) if chance.random() < 0.3 else body
+    return hostile.mutated(body) if chance.random() < 0.3 else body
 
 
 def _token_in(body: bytes, key: str) -> str | None:
-    """The token that a body plainly gives, with its life."""
+    """Return the token that a body plainly gives, with its life."""
     try:
         answer = object_in(body)
     except NotPlain:
@@ -84,20 +84,20 @@ def _token_in(body: bytes, key: str) -> str | None:
 
 
 def _is_usable(body: bytes, key: str) -> bool:
-    """Whether a token can be sent and ends in our time. What can't: see the tests below that are expected to fail."""
+    """Return whether a token can be sent and expires in our time; tests below have those that can't and don't."""
     token, life = (object_in(body)[name] for name in (key, "expires_in"))
     return bool(token.isascii() and token.isprintable() and token.split() == [token] and life <= 10 * LIFE_S)
 
 
 @pytest.mark.parametrize(("call", "key"), KEYS.items())
-async def test_a_token_is_what_the_answer_plainly_gives(
+async def test_token_is_what_the_answer_gives(
     call: str, key: str, platform: Platform, access: Callable[[], Access], account: Account
 ) -> None:
     token = TokenKind.STABLE if call == "stable_token" else FromComponent("agency")
     seen: Counter[bool] = Counter()
     for seed in range(200):
         chance = Random(seed)
-        body = _with_token(Hell(chance), key, chance)
+        body = _with_token(HostileBodies(chance), key, chance)
         said = _token_in(body, key)
         if said and not _is_usable(body, key):
             continue
@@ -116,28 +116,24 @@ async def test_a_token_is_what_the_answer_plainly_gives(
 
 
 @pytest.mark.parametrize("life", [10**12, 2**63])
-async def test_a_token_that_lives_for_ever_is_no_crash(
-    life: int, platform: Platform, access: Callable[[], Access], account: Account
-) -> None:
+async def test_endless_token(life: int, platform: Platform, access: Callable[[], Access], account: Account) -> None:
     platform.said = {"stable_token": orjson.dumps({"access_token": "T", "expires_in": life})}
     with pytest.raises(CallError):
         await AccountApi(account, access()).log_in()
 
 
-async def test_a_token_that_cant_be_sent_is_the_token_calls_trouble(
-    platform: Platform, access: Callable[[], Access], account: Account
-) -> None:
+async def test_unsendable_token(platform: Platform, access: Callable[[], Access], account: Account) -> None:
     platform.said = {"stable_token": rb'{"access_token": "\ud800", "expires_in": 7200}'}
     with pytest.raises(CallError):
         await AccountApi(account, access()).log_in()
 
 
-async def test_a_list_of_accounts_is_whole_or_no_list(platform: Platform, access: Callable[[], Access]) -> None:
-    """Rows, totals and refresh tokens from hell: an error of ours, or texts by appid."""
+async def test_list_of_accounts_is_whole_or_refused(platform: Platform, access: Callable[[], Access]) -> None:
+    """Hostile rows, totals and refresh tokens: an error of ours, or texts by appid."""
     seen: Counter[bool] = Counter()
     for seed in range(200):
         chance = Random(seed)
-        platform.said = {"api_get_authorizer_list": _listed(Hell(chance), chance)}
+        platform.said = {"api_get_authorizer_list": _listed(HostileBodies(chance), chance)}
         try:
             listing = await access().components["agency"].authorizers()
         except CallError:
@@ -149,25 +145,23 @@ async def test_a_list_of_accounts_is_whole_or_no_list(platform: Platform, access
     assert min(seen.values()) > 50, seen
 
 
-def _listed(hell: Hell, chance: Random) -> bytes:
-    odd = hell.value(2).encode(errors="surrogatepass")
+def _listed(hostile: HostileBodies, chance: Random) -> bytes:
+    odd = hostile.value(2).encode(errors="surrogatepass")
     appid, token = chance.choice([b'"wx1"', b'"wx1"', odd]), chance.choice([b'"R"', b'"R"', b"null", odd])
     row = chance.choice([b'{"authorizer_appid": %s, "refresh_token": %s, "auth_time": 1}' % (appid, token)] * 5 + [odd])
     total = chance.choice([b"1", b"1", b"1", b"0", b"5", b"-1", odd])
     body = b'{"total_count": %s, "list": [%s]}' % (total, row)
-    return hell.mutated(body) if chance.random() < 0.2 else body
+    return hostile.mutated(body) if chance.random() < 0.2 else body
 
 
-async def test_what_an_account_is_comes_with_a_name_or_not_at_all(
-    platform: Platform, access: Callable[[], Access]
-) -> None:
+async def test_authorizer_info_has_a_name_or_fails(platform: Platform, access: Callable[[], Access]) -> None:
     for seed in range(200):
         chance = Random(seed)
-        hell = Hell(chance)
-        odd = hell.value(3).encode(errors="surrogatepass")
+        hostile = HostileBodies(chance)
+        odd = hostile.value(3).encode(errors="surrogatepass")
         info = chance.choice([b'{"nick_name": "acme", "x": %s}' % odd, b'{"nick_name": %s}' % odd, odd])
         body = b'{"authorizer_info": %s, "authorization_info": %s}' % (info, odd)
-        platform.said = {"api_get_authorizer_info": hell.mutated(body) if chance.random() < 0.2 else body}
+        platform.said = {"api_get_authorizer_info": hostile.mutated(body) if chance.random() < 0.2 else body}
         try:
             about = await access().components["agency"].authorizer("wx1")
         except CallError:
@@ -176,7 +170,7 @@ async def test_what_an_account_is_comes_with_a_name_or_not_at_all(
 
 
 @pytest.mark.parametrize("what", ["list", "info"])
-async def test_a_credential_that_cant_be_sent_is_no_crash(
+async def test_unsendable_refresh_token(
     what: str, platform: Platform, access: Callable[[], Access], account: Account
 ) -> None:
     odd_token = rb'{"authorizer_refresh_token": "\ud800"}'
@@ -189,7 +183,7 @@ async def test_a_credential_that_cant_be_sent_is_no_crash(
         await AccountApi(replace(account, token=FromComponent("agency")), access()).log_in()
 
 
-async def test_an_appid_that_cant_be_sent_is_no_crash(platform: Platform, access: Callable[[], Access]) -> None:
+async def test_unsendable_appid(platform: Platform, access: Callable[[], Access]) -> None:
     platform.said = {"api_get_authorizer_list": LISTED.replace(b"wx0123456789abcdef", rb"\ud800")}
     api = access().components["agency"]
     try:
@@ -200,7 +194,7 @@ async def test_an_appid_that_cant_be_sent_is_no_crash(platform: Platform, access
     pytest.fail("it was sent")
 
 
-async def test_a_list_without_an_end_is_given_up(stop: Stop, clock: FakeClock) -> None:
+async def test_endless_list_is_given_up(stop: Stop, clock: FakeClock) -> None:
     pages = 0
 
     def answer(asked: Asked) -> bytes:
@@ -219,17 +213,17 @@ async def test_a_list_without_an_end_is_given_up(stop: Stop, clock: FakeClock) -
     assert pages < 250
 
 
-async def test_a_quota_is_a_whole_number_or_unknown(
+async def test_quota_is_a_whole_number_or_unknown(
     platform: Platform, access: Callable[[], Access], account: Account
 ) -> None:
     api = AccountApi(account, access())
     for seed in range(200):
         chance = Random(seed)
-        hell = Hell(chance)
-        odd = hell.value(2).encode(errors="surrogatepass")
+        hostile = HostileBodies(chance)
+        odd = hostile.value(2).encode(errors="surrogatepass")
         quota = chance.choice([b'{"daily_limit": 9, "used": 2, "remain": 7}', b'{"remain": %s}' % odd, odd])
         body = b'{"errcode": 0, "quota": %s}' % quota
-        body = hell.mutated(body) if chance.random() < 0.3 else body
+        body = hostile.mutated(body) if chance.random() < 0.3 else body
         platform.said = {"get": body}
         try:
             left = await api.quota_left("/datacube/getusersummary")
@@ -242,18 +236,18 @@ async def test_a_quota_is_a_whole_number_or_unknown(
         assert left == (remain if is_whole(remain) else None), body
 
 
-async def test_a_truth_value_is_no_quota(platform: Platform, access: Callable[[], Access], account: Account) -> None:
+async def test_boolean_is_no_quota(platform: Platform, access: Callable[[], Access], account: Account) -> None:
     platform.said = {"get": b'{"errcode": 0, "quota": {"remain": true}}'}
     assert await AccountApi(account, access()).quota_left("/datacube/getusersummary") is None
 
 
 def _outside(chance: Random) -> bytes:
-    return _with_token(Hell(chance), "access_token", chance)
+    return _with_token(HostileBodies(chance), "access_token", chance)
 
 
 @settings(max_examples=300)
 @given(st.binary(max_size=60) | st.randoms(use_true_random=False, note_method_calls=False).map(_outside))
-def test_a_token_server_gives_a_token_for_a_while_or_an_error_of_ours(body: bytes) -> None:
+def test_token_server_answers(body: bytes) -> None:
     for origin in (OUTSIDE, replace(OUTSIDE, expires_json=None), replace(OUTSIDE, json=None, expires_json=None)):
         try:
             grant = grant_in(body, origin)

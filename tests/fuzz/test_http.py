@@ -1,4 +1,4 @@
-"""Over real HTTP, whatever a server does: a call ends as an error of the right family, soon, in little memory."""
+"""Hostile servers over real HTTP: each call ends soon, in little memory, with an error of the right class."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from collector.wechat.client import Client, Route
 from collector.wechat.external_tokens import Outside
 
 TIMEOUT_S, SLOW_TIMEOUT_S = 20, 0.3
-"""Of a call; where the hazard is that time runs out, it is short."""
+"""Time-outs of a call; short where the hazard is that time runs out."""
 
-MOST_MEMORY = 24 * 2**20
-"""Bytes; the largest body that is read is a sixth of it."""
+MAX_MEMORY_BYTES = 24 * 2**20
+"""The largest body that is read is a sixth of it."""
 
 ROUTES = [pytest.param(hazard, id=name) for name, hazard in HAZARDS.items()]
 
@@ -36,7 +36,7 @@ async def client(stop: Stop) -> AsyncIterator[Client]:
 
 @pytest.fixture
 async def in_danger(stop: Stop, hazard: Hazard) -> AsyncIterator[Client]:
-    """The client that meets the hazard."""
+    """A client for the hazard alone."""
     timeout_s = SLOW_TIMEOUT_S if hazard.is_slow else TIMEOUT_S
     async with Client.opened(timeout_s=timeout_s, connections=8, stop=stop) as opened:
         yield opened
@@ -51,15 +51,15 @@ def _in_little_memory() -> Iterator[None]:
     tracemalloc.start()
     try:
         yield
-        assert tracemalloc.get_traced_memory()[1] < MOST_MEMORY
+        assert tracemalloc.get_traced_memory()[1] < MAX_MEMORY_BYTES
     finally:
         tracemalloc.stop()
 
 
 @pytest.mark.parametrize("hazard", ROUTES)
-async def test_a_call_ends_as_it_should_and_the_one_beside_it_is_answered(
-    client: Client, in_danger: Client, hazard: Hazard
-) -> None:
+async def test_hostile_call_leaves_the_next_one_alone(client: Client, in_danger: Client, hazard: Hazard) -> None:
+    """A call ends as it should, and the one beside it is answered."""
+
     def answer(asked: Asked) -> Saying | bytes:
         return hazard.saying if asked.query["access_token"] == "hostile" else ROWS
 
@@ -80,7 +80,7 @@ async def test_a_call_ends_as_it_should_and_the_one_beside_it_is_answered(
 
 
 @pytest.mark.parametrize("hazard", ROUTES)
-async def test_a_token_server_that_gives_no_token_is_named_without_its_path(in_danger: Client, hazard: Hazard) -> None:
+async def test_hostile_token_server(in_danger: Client, hazard: Hazard) -> None:
     server = Server(lambda asked: hazard.saying)
     async with server.serving() as address:
         origin = FromUrl(Secret(f"{address}/secret-7"))

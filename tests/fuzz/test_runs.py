@@ -1,25 +1,20 @@
-"""Whole runs of several accounts, some of whose answers come from hell: the truth is stored of all the others."""
+"""Whole runs over accounts some of which get hostile answers: the truth is stored for all the others."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import date, timedelta
-from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
-from fuzz.bodies import DAYS, Hell
+from fuzz.bodies import DAYS, HostileBodies
 from fuzz.hazards import HAZARDS
 from fuzz.oracle import figures_in, figures_of
 from fuzz.server import Asked, Saying, Server
-from support import FakeClock, run
+from support import Configured, FakeClock, run
 
-from collector import config
-from collector.config import Settings
-from collector.model.accounts import Rate, Secret
 from collector.model.results import Outcome
 from collector.store.database import USER_DAILY, Database
 
@@ -37,7 +32,7 @@ def _body(rows: list[dict[str, Any]]) -> bytes:
 
 
 def _sound(asked: Asked) -> bytes:
-    """A day with followers for each day asked for, so that none is quiet."""
+    """Answer with followers on each day asked for, so that none is quiet."""
     first, last = (date.fromisoformat(asked.body[key]) for key in ("begin_date", "end_date"))
     days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
     if asked.path == SUMMARY:
@@ -46,7 +41,7 @@ def _sound(asked: Asked) -> bytes:
 
 
 def _wechat(answer: Answer) -> Server:
-    """A platform with a token for everybody; `answer` has what it says of data to an appid."""
+    """Make a WeChat with a token for everybody; `answer` gives the data of an appid."""
 
     def say(asked: Asked) -> Saying | bytes:
         if asked.path == "/cgi-bin/stable_token":
@@ -56,21 +51,9 @@ def _wechat(answer: Answer) -> Server:
     return Server(say)
 
 
-@pytest.fixture
-def configured(database: Database, mongod: str, tmp_path: Path, clock: FakeClock) -> Callable[[str, int], Settings]:
-    def make(address: str, size: int) -> Settings:
-        file = tmp_path / "accounts.yaml"
-        file.touch(mode=0o600)
-        accounts = [{"name": f"a{n}", "appid": _appid(n), "secret": "s3cret"} for n in range(size)]
-        file.write_text(json.dumps({"api": {"hosts": [address], "timeout": 1}, "accounts": accounts}))
-        settings = config.load([file], {}, clock.now())
-        return replace(
-            settings,
-            accounts=tuple(replace(account, rate_limit=Rate(1000, 1)) for account in settings.accounts),
-            mongodb=settings.mongodb.model_copy(update={"uri": Secret(mongod), "database": database.name}),
-        )
-
-    return make
+def _configuration(address: str, size: int) -> dict[str, Any]:
+    accounts = [{"name": f"a{n}", "appid": _appid(n), "secret": "s3cret"} for n in range(size)]
+    return {"api": {"hosts": [address], "timeout": 1}, "accounts": accounts}
 
 
 async def _stored(database: Database) -> Stored:
@@ -89,27 +72,25 @@ def _merged(before: Mapping[str, Any], bodies: Mapping[str, bytes]) -> dict[str,
 
 
 @pytest.mark.parametrize("path", [SUMMARY, CUMULATE])
-async def test_answers_from_hell_change_nothing_but_what_they_plainly_say(
-    path: str, clock: FakeClock, database: Database, configured: Callable[[str, int], Settings]
-) -> None:
-    """A run stores the truth; another, on which each account gets a body of its own, adds what that says."""
+async def test_hostile_answers(path: str, clock: FakeClock, database: Database, configured: Configured) -> None:
+    """A run stores the truth; the next one, with a hostile body for each account, changes only what these contain."""
     size, dataset = 100, "user_summary" if path == SUMMARY else "user_cumulate"
     bodies: dict[str, bytes] = {}
     for number in range(1, size):
-        hell = Hell(Random(f"{path} {number}"))
-        bodies[_appid(number)] = hell.summary() if path == SUMMARY else hell.cumulate()
-    in_hell = False
+        hostile = HostileBodies(Random(f"{path} {number}"))
+        bodies[_appid(number)] = hostile.summary() if path == SUMMARY else hostile.cumulate()
+    is_hostile = False
 
     def answer(appid: str, asked: Asked) -> bytes:
-        return bodies[appid] if in_hell and asked.path == path and appid in bodies else _sound(asked)
+        return bodies[appid] if is_hostile and asked.path == path and appid in bodies else _sound(asked)
 
     server = _wechat(answer)
     async with server.serving() as address:
-        settings = configured(address, size)
+        settings = configured(_configuration(address, size))
         assert (await run(settings, clock)).exit == 0
         before = await _stored(database)
         await database["accounts"].delete_many({})  # so that all is asked anew, of the same days
-        in_hell = True
+        is_hostile = True
         result = await run(settings, clock)
     assert result.error is None
     assert not [failure for failure in result.failures if "the collector failed" in failure.errmsg]
@@ -120,9 +101,7 @@ async def test_answers_from_hell_change_nothing_but_what_they_plainly_say(
     }
 
 
-async def test_hostile_connections_of_some_accounts_leave_the_truth_of_the_others(
-    clock: FakeClock, database: Database, configured: Callable[[str, int], Settings]
-) -> None:
+async def test_hostile_connections(clock: FakeClock, database: Database, configured: Configured) -> None:
     hazards = [hazard for hazard in HAZARDS.values() if hazard.error and not hazard.is_slow] + [HAZARDS["a slow body"]]
     hostile = {_appid(2 * number): hazard for number, hazard in enumerate(hazards)}
     size = 2 * len(hazards)
@@ -131,7 +110,7 @@ async def test_hostile_connections_of_some_accounts_leave_the_truth_of_the_other
         return hostile[appid].saying if appid in hostile else _sound(asked)
 
     async with _wechat(answer).serving() as address:
-        result = await run(configured(address, size), clock)
+        result = await run(configured(_configuration(address, size)), clock)
     assert (result.error, result.exit) == (None, 3)
     assert result.outcomes == {
         Outcome.OK: size - len(hostile),

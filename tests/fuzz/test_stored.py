@@ -1,4 +1,4 @@
-"""What a real MongoDB holds after answers from hell: what was there before, but for what they plainly say."""
+"""Documents in a real MongoDB after hostile answers: unchanged, except for what these plainly contain."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from bson import DBRef
-from fuzz.bodies import DAYS, KEYS, Hell
+from fuzz.bodies import DAYS, KEYS, HostileBodies
 from fuzz.oracle import Figures, figures_in, figures_of
 
 from collector.completeness.datasets import CUMULATE, DATASETS, SUMMARY, fold
@@ -36,7 +36,7 @@ BEFORE: Mapping[str, Any] = {
 
 
 def _folded(body: bytes, dataset: str) -> Mapping[date, Any]:
-    """The days of a body; none where it is no answer."""
+    """Return the days of a body; none where it is no answer."""
     try:
         rows = answer_in(body, Request(CallKind.DATA, "POST", "/", "list", {}))["list"]
         return fold(DATASETS[dataset], rows, WINDOW).days if isinstance(rows, list) else {}
@@ -55,23 +55,24 @@ async def _write(database: Database, updates: Sequence[Update]) -> None:
     assert writer.rejected == {}
 
 
-async def test_a_thousand_answers_change_nothing_but_what_they_plainly_say(database: Database) -> None:
+async def test_thousand_hostile_answers(database: Database) -> None:
+    """Answers change nothing except what they plainly contain."""
     await prepare(database)  # with the validator
     expected: dict[str, Figures] = {}
-    before, hell = [], []
+    before, hostile = [], []
     for seed in range(500):
-        account, chance = f"wx{seed}", Hell(Random(1_000_000 + seed))
+        account, chance = f"wx{seed}", HostileBodies(Random(1_000_000 + seed))
         bodies = {SUMMARY: chance.summary(), CUMULATE: chance.cumulate()}
         known = dict.fromkeys(DAYS[:3], BEFORE[SUMMARY] | BEFORE[CUMULATE])
         for dataset, body in bodies.items():
             for day, figures in (figures_in(body, dataset, DAYS) or {}).items():
                 known[day] = known.get(day, {}) | figures
             came = _folded(body, dataset)
-            hell.append(_update(account, [Day(account, account, day, {dataset: came[day]}, NOW) for day in came]))
+            hostile.append(_update(account, [Day(account, account, day, {dataset: came[day]}, NOW) for day in came]))
         expected[account] = known
         before.append(_update(account, [Day(account, account, day, BEFORE, NOW) for day in DAYS[:3]]))
     await _write(database, before)
-    await _write(database, hell)
+    await _write(database, hostile)
     found: dict[str, Figures] = {account: {} for account in expected}
     async for document in database[USER_DAILY].find():
         found[document["account"]][date.fromisoformat(document["ref_date"])] = figures_of(document)
@@ -81,7 +82,7 @@ async def test_a_thousand_answers_change_nothing_but_what_they_plainly_say(datab
 SOUND = [0, 1, -7, 2.5, "text", "$name", True, None, [1, [2, {"a": []}]], {"$set": {"a.b": 1}}, {"": {"$": "."}}, 2**62]
 
 
-async def test_unknown_fields_are_stored_as_they_came(database: Database) -> None:
+async def test_unknown_fields_are_stored_unchanged(database: Database) -> None:
     """Operators, dots and empty names are names like others; a null character and half a character can't be stored."""
     await prepare(database)
     rows, known = [], {"ref_date": str(DAYS[0]), "new_user": 1, "cancel_user": 2}
@@ -102,7 +103,7 @@ async def test_unknown_fields_are_stored_as_they_came(database: Database) -> Non
 
 
 def _undone(value: Any) -> Any:
-    """PyMongo makes an object of what has `$ref` and `$id`; in the database it is as it came."""
+    """Undo PyMongo's `DBRef` for what has `$ref` and `$id`; the database holds it unchanged."""
     if isinstance(value, DBRef):
         value = value.as_doc()
     if isinstance(value, dict):
@@ -111,7 +112,7 @@ def _undone(value: Any) -> Any:
 
 
 @pytest.mark.parametrize("more", ["0", "{}", '""'])
-async def test_an_answer_that_is_read_can_be_stored(database: Database, more: str) -> None:
+async def test_readable_answer_can_be_stored(database: Database, more: str) -> None:
     await prepare(database)
     row = '{"ref_date": "2026-11-23", "user_source": 0, "new_user": 1, "cancel_user": 2, "x": [%s]}'
     body = ('{"list": [' + row % ",".join([more] * ((MOST_BYTES - 200) // (len(more) + 1))) + "]}").encode()

@@ -9,20 +9,17 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, date, datetime
-from pathlib import Path
+from datetime import date, datetime
 from typing import Any
 
-import orjson
 import pytest
 from aioresponses import CallbackResult, aioresponses
 from hypothesis import example, given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
-from support import FakeClock, stored, truth
+from support import Configured, FakeClock, stored, truth
 from yarl import URL
 
-from collector import config
 from collector.commands.collect import Job, collect, plans, target_of
 from collector.commands.status import status
 from collector.commands.verify import gaps, verify
@@ -47,12 +44,10 @@ TOKEN, LIST, INFO = "api_component_token", "api_get_authorizer_list", "api_get_a
 AUTHORIZER_TOKEN = "api_authorizer_token"
 STALE = "ticket@@@of-last-week"
 
-Configured = Callable[..., Settings]
-
 
 @pytest.fixture
-def configured(database: Database, mongod: str, tmp_path: Path) -> Configured:
-    """Settings of an agency whose platform discovers accounts, written and read as a user's are.
+def configured(configured: Configured) -> Configured:
+    """Make the settings of an agency whose platform discovers accounts.
 
     `platform` changes the platform's entry, `accounts` are entries of the file; what else is given are `defaults`.
     """
@@ -64,18 +59,13 @@ def configured(database: Database, mongod: str, tmp_path: Path) -> Configured:
         accounts: tuple[Mapping[str, Any], ...] = (),
         **defaults: str,
     ) -> Settings:
-        file = tmp_path / "accounts.yaml"
-        file.touch(mode=0o600)
         values = {
             "api": {"hosts": [sandbox.url]},
             "defaults": {"rate_limit": "1000/s", **defaults},
             "components": [_platform(sandbox.world) | dict(platform or {})],
             "accounts": [dict(account) for account in accounts],
         }
-        file.write_bytes(orjson.dumps(values))  # JSON is YAML
-        settings = config.load([file], {}, datetime(2026, 11, 24, tzinfo=UTC))
-        mongodb = settings.mongodb.model_copy(update={"uri": Secret(mongod), "database": database.name})
-        return replace(settings, mongodb=mongodb)
+        return configured(values)
 
     return make
 

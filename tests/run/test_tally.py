@@ -8,13 +8,14 @@ import pytest
 
 from collector.completeness.plan import Plan, Wait
 from collector.console.progress import Watch
+from collector.errors import WaitKind
 from collector.model.accounts import Account, Rate, Secret
 from collector.model.results import AccountResult, Notice, Outcome
 from collector.run.tally import Tally
 
 ACCOUNT = Account("a", "wx0000000000000001", Secret("x"), Rate(5, 1))
 MIDNIGHT = datetime(2026, 11, 24, 16, tzinfo=UTC)
-HELD = Plan((), (), {}, {"user_summary": Wait("not_before", MIDNIGHT)}, 9)
+HELD = Plan((), (), {}, {"user_summary": Wait(WaitKind.NOT_BEFORE, MIDNIGHT)}, 9)
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ def test_failed_account_has_no_waits(tally: Tally, outcome: Outcome) -> None:
 @pytest.mark.parametrize(("left", "counted"), [(0, 9), (7, 9), (9, 9), (12, 12)])
 def test_window_of_both_datasets_counts_once(tally: Tally, left: int, counted: int) -> None:
     tally.hold(ACCOUNT, HELD)
-    quota = Notice(ACCOUNT.appid, "a", "quota", MIDNIGHT)
+    quota = Notice(ACCOUNT.appid, "a", WaitKind.QUOTA, MIDNIGHT)
     tally.add_history(AccountResult(ACCOUNT, Outcome.OK, notices=(quota,), windows_left=left))
     result = tally.result("run", error=None, stopped_by=None)
     assert result.windows_left == counted

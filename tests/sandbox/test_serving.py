@@ -1,6 +1,7 @@
 import asyncio
 import time
 from contextlib import suppress
+from datetime import UTC, datetime
 
 import aiohttp
 import pytest
@@ -58,6 +59,31 @@ async def test_an_unknown_path_is_an_empty_404_even_when_everything_fails() -> N
 async def test_answers_name_wechats_content_type() -> None:
     async with serve() as caller, caller.session.get("/cgi-bin/token") as response:
         assert response.headers["Content-Type"] == "application/json; encoding=utf-8"
+
+
+@pytest.mark.parametrize("faults", [Faults(), Faults(http_5xx=1.0), Faults(cut_body=1.0)], ids=["ok", "502", "cut"])
+async def test_answers_have_its_clocks_date(faults: Faults) -> None:
+    now = datetime(2026, 11, 24, 1, 2, 3, 999_999, tzinfo=UTC)
+    async with Sandbox(WORLD, faults=faults, clock=lambda: now) as sandbox:
+        assert await _dates(sandbox) == ["Date: Tue, 24 Nov 2026 01:02:03 GMT"]
+
+
+@pytest.mark.parametrize("faults", [Faults(), Faults(http_5xx=1.0), Faults(cut_body=1.0)], ids=["ok", "502", "cut"])
+async def test_the_date_can_be_left_out(faults: Faults) -> None:
+    async with Sandbox(WORLD, faults=faults, sends_date=False) as sandbox:
+        assert await _dates(sandbox) == []
+
+
+async def _dates(sandbox: Sandbox) -> list[str]:
+    """The `Date` headers of a token call's answer, as they are on the wire."""
+    account = sandbox.world.accounts[0]
+    query = f"grant_type=client_credential&appid={account.appid}&secret={account.secret}"
+    reader, writer = await asyncio.open_connection("127.0.0.1", sandbox.port)
+    writer.write(f"GET /cgi-bin/token?{query} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+    head, _, _ = (await reader.read()).decode().partition("\r\n\r\n")
+    writer.close()
+    await writer.wait_closed()
+    return [line for line in head.split("\r\n") if line.lower().startswith("date:")]
 
 
 async def test_an_answer_takes_its_latency() -> None:

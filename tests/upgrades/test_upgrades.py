@@ -61,18 +61,18 @@ async def restored(database: Database) -> Database:
     return database
 
 
-async def test_every_state_is_read_as_it_was_left(restored: Database) -> None:
+async def test_every_state_is_read(restored: Database) -> None:
     states = await load(restored)
     assert states.keys() == {document["_id"] for document in read(FOLDER, ACCOUNTS)}
     assert Counter(kind for state in states.values() for kind in _kinds(state)) == KINDS
 
 
-async def test_quiet_days_and_the_ledger_are_in_the_dump(restored: Database) -> None:
+async def test_dump_has_quiet_days_and_runs(restored: Database) -> None:
     assert len(await restored[USER_DAILY].distinct("account", {"sources": []})) == 164
     assert Counter([entry["status"] async for entry in restored[RUNS].find()]) == RUNS_LEFT
 
 
-async def test_healthy_runs_bring_all_that_is_true(restored: Database, mongod: str, tmp_path: Path) -> None:
+async def test_healthy_runs_bring_the_truth(restored: Database, mongod: str, tmp_path: Path) -> None:
     clock = FakeClock(LATER.astimezone(UTC))
     # The killed run's lease has run out, even where the host's clock is behind that of the dump's host.
     await restored[LEASES].update_many({}, {"$set": {"expires": datetime(1970, 1, 1, tzinfo=UTC)}})

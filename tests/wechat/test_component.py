@@ -564,7 +564,7 @@ async def test_an_ip_that_is_refused_fails_one_account_since_others_may_go_out_b
     platform.scripted[ACCOUNT_TOKEN] = [refused]
     first, *others = await log_in(api, route, clock, map(account_of, range(5)))
     assert isinstance(first, ApiError)
-    assert first.hint == "allow 203.0.113.7 in the platform's console; WeChat takes 5 to 10 minutes to heed it"
+    assert first.hint == "allow 203.0.113.7 in the platform's console; that takes effect in 5 to 10 minutes"
     assert others == access(1, 2, 3, 4)
 
 

@@ -1,11 +1,14 @@
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from collector.errors import TROUBLE_HINT, ApiError, CallKind, Reaction
-from collector.wechat.errcodes import NOT_BEFORE_S, REACTIONS, ROTATING_HINT, api_error, refused_ip
+from collector.errors import TROUBLE_HINT, ApiError, CallKind, Reaction, Scope, WaitKind
+from collector.run.reactions import scope_of, wait_ordered_by
+from collector.wechat import errcodes
+from collector.wechat.errcodes import ERRCODES, ROTATING_HINT, Meaning, api_error, refused_ip
 
 PAYLOADS = Path(__file__).parents[1] / "payloads"
 TABLE = Path(__file__).parents[2] / "docs" / "errcodes.md"
@@ -15,10 +18,11 @@ def _error(answer: Any, kind: CallKind = CallKind.DATA) -> ApiError:
     return api_error(answer["errcode"], answer["errmsg"], kind)
 
 
-def test_the_page_of_errcodes_and_the_table_in_the_code_name_the_same() -> None:
+def test_page_matches_table() -> None:
+    """The page of errcodes and the table in the code name the same."""
     rows = re.findall(r"^\| ([a-z ]+?) +\| ([-\d, ]+?) +\|", TABLE.read_text(), re.MULTILINE)
     page = {int(code): reaction for reaction, codes in rows for code in codes.split(",")}
-    assert page == {code: reaction.value for code, reaction in REACTIONS.items()}
+    assert page == {code: meaning.reaction.value.label for code, meaning in ERRCODES.items()}
 
 
 RECORDED = {
@@ -73,50 +77,51 @@ RECORDED = {
 
 
 @pytest.mark.parametrize(("name", "expected"), RECORDED.items())
-def test_recorded_errors_are_read(name: str, expected: tuple[Reaction, str, str | None], payload: Any) -> None:
+def test_recorded_errors(name: str, expected: tuple[Reaction, str, str | None], payload: Any) -> None:
     error = _error(payload(name))
     assert (error.reaction, error.errmsg, error.rid) == expected
     assert error.errcode == payload(name)["errcode"]
 
 
-def test_every_recorded_error_is_looked_at() -> None:
+def test_recorded_errors_are_complete() -> None:
     assert {path.stem for path in PAYLOADS.glob("error_*.json")} == RECORDED.keys()
 
 
 @pytest.mark.parametrize("errcode", [40001, 40014, 42001])
-def test_a_refused_credential_on_the_token_call_is_the_accounts_secret(errcode: int) -> None:
+def test_refused_secret_on_token_call(errcode: int) -> None:
     assert api_error(errcode, "invalid credential", CallKind.TOKEN).reaction is Reaction.ACCOUNT
     assert api_error(errcode, "invalid credential", CallKind.DATA).reaction is Reaction.REFRESH
 
 
 @pytest.mark.parametrize("errcode", [40001, 40014, 42001])
-def test_a_refused_credential_on_a_call_of_a_platform_is_the_platforms_token(errcode: int) -> None:
+def test_refused_token_of_a_platform(errcode: int) -> None:
     error = api_error(errcode, "invalid credential", CallKind.COMPONENT)
     assert error.reaction is Reaction.COMPONENT
     assert error.hint == "the third-party platform's own ticket or token is stale"
 
 
-@pytest.mark.parametrize("errcode", sorted(REACTIONS.keys() - {40001, 40014, 42001}))
-def test_every_other_errcode_means_the_same_on_all_calls(errcode: int) -> None:
-    assert {api_error(errcode, "x", kind).reaction for kind in CallKind} == {REACTIONS[errcode]}
+@pytest.mark.parametrize("errcode", sorted(ERRCODES.keys() - {40001, 40014, 42001}))
+def test_other_errcodes_mean_the_same_on_all_calls(errcode: int) -> None:
+    assert {api_error(errcode, "x", kind).reaction for kind in CallKind} == {ERRCODES[errcode].reaction}
 
 
-def test_an_errcode_that_nobody_knows_is_unknown_and_asks_for_support() -> None:
+def test_unknown_errcode() -> None:
     error = api_error(99999, "what is this", CallKind.DATA)
     assert (error.reaction, str(error)) == (Reaction.UNKNOWN, "99999 what is this")
     assert "WeChat's support" in error.hint
 
 
-@pytest.mark.parametrize("errcode", sorted(REACTIONS))
+@pytest.mark.parametrize("errcode", sorted(ERRCODES))
 @pytest.mark.parametrize("kind", CallKind)
-def test_every_errcode_has_a_remedy(errcode: int, kind: CallKind) -> None:
-    if REACTIONS[errcode] is Reaction.REFRESH and kind is CallKind.DATA:
+def test_every_errcode_has_a_hint(errcode: int, kind: CallKind) -> None:
+    if ERRCODES[errcode].reaction is Reaction.REFRESH and kind is CallKind.DATA:
         return  # a newer token is the remedy; the second refusal brings a hint of its own
     assert api_error(errcode, "x", kind).hint
 
 
-def test_every_wait_that_the_admin_ordered_has_a_length() -> None:
-    assert NOT_BEFORE_S.keys() == {code for code, reaction in REACTIONS.items() if reaction is Reaction.NOT_BEFORE}
+def test_every_refusal_by_an_admin_has_a_length() -> None:
+    refusals = {code for code, meaning in ERRCODES.items() if meaning.reaction is Reaction.IP_REFUSED}
+    assert refusals == {code for code, meaning in ERRCODES.items() if meaning.wait_s}
 
 
 IP_MESSAGES = [
@@ -129,11 +134,11 @@ IP_MESSAGES = [
 
 @pytest.mark.parametrize(("errmsg", "ip"), IP_MESSAGES)
 @pytest.mark.parametrize(("errcode", "whose"), [(40164, "account's"), (45035, "account's"), (61004, "platform's")])
-def test_the_refused_ip_is_read_and_stands_in_the_remedy(errcode: int, whose: str, errmsg: str, ip: str | None) -> None:
+def test_refused_ip_stands_in_the_hint(errcode: int, whose: str, errmsg: str, ip: str | None) -> None:
     error = api_error(errcode, errmsg, CallKind.TOKEN)
     assert refused_ip(error) == ip
     where = ip or "this host's IP"
-    assert error.hint == f"allow {where} in the {whose} console; WeChat takes 5 to 10 minutes to heed it"
+    assert error.hint == f"allow {where} in the {whose} console; that takes effect in 5 to 10 minutes"
 
 
 def test_other_errors_have_no_refused_ip() -> None:
@@ -141,17 +146,35 @@ def test_other_errors_have_no_refused_ip() -> None:
 
 
 @pytest.mark.parametrize("kind", CallKind)
-def test_an_error_tells_which_call_it_came_from(kind: CallKind) -> None:
+def test_error_knows_its_kind_of_call(kind: CallKind) -> None:
     assert api_error(48001, "api unauthorized", kind).kind is kind
 
 
 @pytest.mark.parametrize("errcode", [40001, 40014, 42001])
-def test_a_stale_token_has_no_remedy_but_a_newer_token(errcode: int) -> None:
+def test_stale_token_has_no_hint(errcode: int) -> None:
     assert api_error(errcode, "access_token expired", CallKind.DATA).hint == ""
 
 
-def test_an_admins_refusal_holds_for_a_day_or_for_an_hour() -> None:
-    assert NOT_BEFORE_S == {89506: 86_400, 89507: 3_600}
+def test_refusal_by_an_admin_lasts_a_day_or_an_hour() -> None:
+    assert {errcode: api_error(errcode, "x", CallKind.DATA).wait_s for errcode in (89506, 89507, 89503)} == {
+        89506: 86_400,
+        89507: 3_600,
+        89503: 0,
+    }
+
+
+def test_missing_newest_day() -> None:
+    assert {code for code in ERRCODES if api_error(code, "x", CallKind.DATA).newest_missing} == {61501, 61503}
+
+
+def test_new_errcode_is_one_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new errcode that waits until tomorrow needs one row and no other change."""
+    monkeypatch.setattr(errcodes, "ERRCODES", {**ERRCODES, 40999: Meaning(Reaction.STOP_FOR_DAY)})
+    error = api_error(40999, "no more today", CallKind.DATA)
+    wait = wait_ordered_by(error, datetime(2026, 11, 24, 3, tzinfo=UTC))
+    assert wait == (WaitKind.QUOTA, datetime(2026, 11, 24, 16, tzinfo=UTC))
+    assert scope_of(error) is Scope.DATASET
+    assert error.hint == "the account's quota is used up; the next Beijing day brings a new one"
 
 
 LACKS = "the account lacks the permission for this call"
@@ -194,25 +217,25 @@ REMEDIES = {
 
 
 @pytest.mark.parametrize(("errcode", "remedy"), REMEDIES.items())
-def test_people_read_this_remedy(errcode: int, remedy: str) -> None:
+def test_hint_of_each_errcode(errcode: int, remedy: str) -> None:
     assert api_error(errcode, "x", CallKind.TOKEN).hint == remedy
 
 
-def test_the_remedy_of_every_errcode_is_looked_at() -> None:
+def test_hints_are_complete() -> None:
     refused_ips = {40164, 45035, 61004}
-    assert REMEDIES.keys() == REACTIONS.keys() - refused_ips | {99999}
+    assert REMEDIES.keys() == ERRCODES.keys() - refused_ips | {99999}
 
 
 @pytest.mark.parametrize(
     ("kind", "whose"),
     [(CallKind.TOKEN, "account's"), (CallKind.DATA, "account's"), (CallKind.COMPONENT, "platform's")],
 )
-def test_a_remedy_speaks_of_whoever_made_the_call(kind: CallKind, whose: str) -> None:
+def test_hint_names_the_caller(kind: CallKind, whose: str) -> None:
     remedy = f"the secret was reset or mistyped: copy it anew from the {whose} console"
     assert api_error(40125, "invalid appsecret", kind).hint == remedy
 
 
-def test_whoever_rotates_a_token_besides_is_told_apart_with_two_ways_out() -> None:
+def test_hint_for_a_rotated_token() -> None:
     assert ROTATING_HINT == (
         "another system is rotating this account's token: share one token server, or use `token: stable` there"
     )
