@@ -112,14 +112,14 @@ class Host:
 
     async def differing(self, since: date, until: date) -> set[tuple[str, str]]:
         """The documents from `since` to `until` that lack or aren't the truth, and those of days that aren't there."""
-        days = Window(since - 7 * ONE_DAY, self.newest)  # quiet days are told by those before
+        days = Window(since - 7 * ONE_DAY, self.newest)  # a quiet day shows by the total of the day before
         expected, found = truth(self.sandbox.world, days), await self.documents()
         differing = {key for key in expected.keys() | found.keys() if expected.get(key) != found.get(key)}
         return {(account, day) for account, day in differing if str(since) <= day <= str(until) or day > str(days.end)}
 
 
 def named(leap: timedelta) -> str:
-    """A leap as the name of a test has it."""
+    """Return a leap as the id of a test shows it."""
     return f"{leap.total_seconds():+.0f} s"
 
 

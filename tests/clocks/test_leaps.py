@@ -25,9 +25,8 @@ LEAPS = [sign * leap for leap in (MINUTE, HOUR, ONE_DAY, 30 * ONE_DAY) for sign 
 
 
 @pytest.mark.parametrize("leap", LEAPS, ids=named)
-async def test_a_leap_in_mid_run_changes_no_document_and_asks_for_no_other_day(
-    hosting: Hosting, clock: FakeClock, leap: timedelta
-) -> None:
+async def test_leap_in_mid_run(hosting: Hosting, clock: FakeClock, leap: timedelta) -> None:
+    """It changes no document, and the run asks for no other day."""
     async with hosting(WORLD, since=SINCE) as host:
         host.leaps = {QUESTIONS // 2: Leap(leap)}
         result = await host.collect()
@@ -41,7 +40,8 @@ async def test_a_leap_in_mid_run_changes_no_document_and_asks_for_no_other_day(
         assert await host.void(NEWEST) == NO_DAYS
 
 
-async def test_a_clock_that_leaps_to_and_fro_all_the_time_changes_no_document(hosting: Hosting) -> None:
+async def test_leaps_at_every_call(hosting: Hosting) -> None:
+    """Leaps to and fro change no document."""
     async with hosting(WORLD, since=SINCE) as host:
         host.leaps = {n: Leap(LEAPS[n % len(LEAPS)]) for n in range(QUESTIONS)}
         assert (await host.collect()).exit == 0
@@ -50,10 +50,11 @@ async def test_a_clock_that_leaps_to_and_fro_all_the_time_changes_no_document(ho
 
 
 @pytest.mark.parametrize("leap", [MINUTE, HOUR, ONE_DAY], ids=named)
-async def test_no_day_is_asked_for_that_wasnt_published_by_the_clock_that_the_run_began_with(
-    hosting: Hosting, clock: FakeClock, leap: timedelta
-) -> None:
-    """Of four accounts, with a worker for one at a time, most are planned after the leap."""
+async def test_leap_over_eight_asks_for_no_newer_day(hosting: Hosting, clock: FakeClock, leap: timedelta) -> None:
+    """A run asks for days that were published by the clock that it began with.
+
+    Of four accounts, with a worker for one at a time, most are planned after the leap.
+    """
     clock.instant = clock.instant.replace(hour=23, minute=59) - ONE_DAY  # 07:59 in Beijing
     async with hosting(World(size=4), workers=1) as host:
         host.leaps = {1: Leap(leap)}
@@ -61,10 +62,13 @@ async def test_no_day_is_asked_for_that_wasnt_published_by_the_clock_that_the_ru
         assert host.asked == {Window(NEWEST - 7 * ONE_DAY, NEWEST - ONE_DAY)}
 
 
-async def test_a_host_that_slept_for_a_day_finishes_the_days_it_began_with_and_the_next_run_has_the_rest(
+async def test_host_asleep_for_a_day(
     hosting: Hosting,
 ) -> None:
-    """The tokens have ended meanwhile."""
+    """The run finishes the days that it began with, and the next one has the rest.
+
+    The tokens have ended meanwhile.
+    """
     async with hosting(WORLD, since=SINCE) as host:
         host.leaps = {QUESTIONS // 2: Leap(asleep=ONE_DAY)}
         result = await host.collect()
@@ -75,7 +79,8 @@ async def test_a_host_that_slept_for_a_day_finishes_the_days_it_began_with_and_t
         assert await host.differing(SINCE + ONE_DAY, NEWEST + ONE_DAY) == set()
 
 
-async def test_a_token_that_seems_alive_after_a_leap_back_is_renewed_when_wechat_refuses_it(hosting: Hosting) -> None:
+async def test_leap_back_renews_an_expired_token(hosting: Hosting) -> None:
+    """By the host's clock the token is alive; WeChat refuses it, so it is renewed."""
     async with hosting(WORLD, since=SINCE) as host:
         host.leaps = {QUESTIONS // 2: Leap(-3 * HOUR, asleep=2 * HOUR + MINUTE)}
         result = await host.collect()
@@ -85,17 +90,18 @@ async def test_a_token_that_seems_alive_after_a_leap_back_is_renewed_when_wechat
 
 
 @pytest.mark.parametrize("leap", [2 * HOUR, ONE_DAY], ids=named)
-async def test_a_leap_forward_renews_each_token_once_at_most(hosting: Hosting, leap: timedelta) -> None:
+async def test_leap_forward_renews_no_token_twice(hosting: Hosting, leap: timedelta) -> None:
     async with hosting(WORLD, since=SINCE, tick=timedelta(seconds=1)) as host:
         host.leaps = {QUESTIONS // 2: Leap(leap)}
         assert (await host.collect()).token_calls == 2
 
 
 @pytest.mark.parametrize("leap", LEAPS[:6], ids=named)
-async def test_a_leap_makes_no_pause_of_a_rate_longer_than_a_minute(
-    hosting: Hosting, clock: FakeClock, leap: timedelta
-) -> None:
-    """WeChat lets six calls through in a minute, and all are made in the end."""
+async def test_leap_prolongs_no_pause(hosting: Hosting, clock: FakeClock, leap: timedelta) -> None:
+    """A pause of a rate is never longer than a minute.
+
+    WeChat lets six calls through in a minute, and all are made in the end.
+    """
     world = World(size=1)
     async with hosting(world, since=SINCE, limits=Limits(minute=6)) as host:
         host.leaps = {7: Leap(leap)}
@@ -107,7 +113,7 @@ async def test_a_leap_makes_no_pause_of_a_rate_longer_than_a_minute(
 
 
 @pytest.mark.parametrize("leap", [ONE_DAY, -ONE_DAY], ids=named)
-async def test_the_calls_of_a_run_keep_their_rate_over_a_leap(hosting: Hosting, leap: timedelta) -> None:
+async def test_leap_keeps_the_rate_of_a_run(hosting: Hosting, leap: timedelta) -> None:
     """Ten calls at 50 a second, as the server sees them; a fifth of the spacing is jitter."""
     async with hosting(World(size=1), since=SINCE) as host:
         paced = tuple(replace(account, rate_limit=Rate(50, 1)) for account in host.settings.accounts)

@@ -8,15 +8,16 @@ import pytest
 from clocks.hosts import SUMMARY, Host, Hosting
 from support import FakeClock, truth
 
-from collector.model.days import NO_DAYS, ONE_DAY, Window
+from collector.model.days import NO_DAYS, ONE_DAY, Days, Window
 from collector.sandbox import Faults, Limits, World
+from collector.store.state import load
 
 NEWEST = date(2026, 11, 22)
 """The newest published day, from 08:00 in Beijing on the 23rd to 08:00 on the 24th."""
 
 SINCE = NEWEST - 34 * ONE_DAY
 TICK = timedelta(seconds=10)
-"""What a question takes: a minute is over while the first of two accounts is at work."""
+"""Time that each question takes: a minute is over while the first of two accounts is at work."""
 
 EIGHT = datetime(2026, 11, 23, 23, 59, 1, tzinfo=UTC)
 """07:59:01 in Beijing, on the 24th."""
@@ -37,10 +38,11 @@ async def _run_until(host: Host, until: date) -> None:
 
 
 @pytest.mark.parametrize("begins", [EIGHT, MIDNIGHT], ids=["08:00", "midnight"])
-async def test_a_run_that_spans_it_asks_for_the_days_that_were_there_as_it_began(
-    hosting: Hosting, clock: FakeClock, begins: datetime
-) -> None:
-    """Of four accounts, with a worker for one at a time, most are planned when it is over."""
+async def test_run_asks_for_the_days_at_its_begin(hosting: Hosting, clock: FakeClock, begins: datetime) -> None:
+    """A run over 08:00 or midnight asks for the days that were published as it began.
+
+    Of four accounts, with a worker for one at a time, most are planned when it is over.
+    """
     clock.instant = begins
     world = World(size=4)
     async with hosting(world, since=SINCE, tick=TICK, workers=1) as host:
@@ -56,9 +58,8 @@ async def test_a_run_that_spans_it_asks_for_the_days_that_were_there_as_it_began
 @pytest.mark.parametrize(
     "world", [WORLD, World(size=3, late_summary=0.4, revised_for_days=5)], ids=["a steady world", "an unsteady one"]
 )
-async def test_the_runs_after_one_that_spanned_it_leave_no_hole(
-    hosting: Hosting, clock: FakeClock, begins: datetime, world: World
-) -> None:
+async def test_later_runs_leave_no_hole(hosting: Hosting, clock: FakeClock, begins: datetime, world: World) -> None:
+    """The runs after one over 08:00 or midnight bring the documents to the truth and make no day void."""
     clock.instant = begins
     async with hosting(world, since=SINCE, tick=TICK) as host:
         await host.collect()
@@ -70,9 +71,8 @@ async def test_the_runs_after_one_that_spanned_it_leave_no_hole(
         assert await host.void(NEWEST) == NO_DAYS
 
 
-async def test_the_next_run_completes_at_once_what_came_while_a_run_spanned_eight(
-    hosting: Hosting, clock: FakeClock
-) -> None:
+async def test_next_run_after_eight_has_the_new_day(hosting: Hosting, clock: FakeClock) -> None:
+    """The day that was published during a run comes with the next one, at once."""
     clock.instant = EIGHT
     async with hosting(WORLD, since=SINCE, tick=TICK) as host:
         await host.collect()
@@ -82,9 +82,8 @@ async def test_the_next_run_completes_at_once_what_came_while_a_run_spanned_eigh
         assert await host.documents() == truth(WORLD, Window(SINCE, NEWEST + ONE_DAY))
 
 
-async def test_after_a_run_that_spanned_midnight_there_is_nothing_new_before_eight(
-    hosting: Hosting, clock: FakeClock
-) -> None:
+async def test_nothing_new_from_midnight_to_eight(hosting: Hosting, clock: FakeClock) -> None:
+    """After a run over midnight, runs before 08:00 make no call."""
     clock.instant = MIDNIGHT
     async with hosting(World(size=2, sparse=False), since=SINCE, tick=TICK) as host:
         await host.collect()
@@ -94,24 +93,27 @@ async def test_after_a_run_that_spanned_midnight_there_is_nothing_new_before_eig
             assert (result.exit, result.calls, result.token_calls) == (0, 0, 0)
 
 
-async def test_the_answers_before_and_after_midnight_of_one_run_make_no_day_void(
-    hosting: Hosting, clock: FakeClock
-) -> None:
-    """Two answers on two days make one void, and each day is answered once a run."""
-    clock.instant = MIDNIGHT
-    world = World(size=1, lost_days=0.3)
-    async with hosting(world, since=SINCE, tick=TICK) as host:
+async def test_one_run_over_midnight_makes_no_day_void(hosting: Hosting, clock: FakeClock) -> None:
+    """Missing rows on two Beijing days make a day void, but a run asks for each day once.
+
+    Midnight lies so far from both ends of the run that windows are answered on both days, in whatever order.
+    """
+    clock.instant = begins = MIDNIGHT - timedelta(minutes=2)
+    since = NEWEST - 139 * ONE_DAY
+    async with hosting(World(size=1, lost_days=0.3), since=since, tick=TICK) as host:
         await host.collect()
-        assert clock.instant - MIDNIGHT == 11 * TICK
+        assert clock.instant - begins == 41 * TICK
         assert await host.void(NEWEST) == NO_DAYS
+        (state,) = (await load(host.database)).values()
+        missing = [known.empty for known in state.datasets.values()]
+        assert [set(days) for days in missing] == [{NEWEST + ONE_DAY, NEWEST + 2 * ONE_DAY}] * 2
         await host.collect()
-        assert await host.void(NEWEST) != NO_DAYS
-        assert await host.differing(SINCE + ONE_DAY, NEWEST) == set()
+        assert await host.void(NEWEST) == Days.union(days[NEWEST + ONE_DAY] for days in missing)
+        assert await host.differing(since + ONE_DAY, NEWEST) == set()
 
 
-async def test_a_day_that_is_late_while_a_run_spans_eight_is_pending_and_comes_later(
-    hosting: Hosting, clock: FakeClock
-) -> None:
+async def test_late_day_at_eight_is_pending(hosting: Hosting, clock: FakeClock) -> None:
+    """A day that is late while a run spans 08:00 comes with a later run."""
     clock.instant = EIGHT + timedelta(minutes=1)
     async with hosting(WORLD, since=SINCE, tick=TICK, faults=Faults(late_yesterday=1.0)) as host:
         assert (await host.collect()).exit == 75
@@ -120,7 +122,7 @@ async def test_a_day_that_is_late_while_a_run_spans_eight_is_pending_and_comes_l
         assert await host.differing(SINCE + ONE_DAY, NEWEST + ONE_DAY) == set()
 
 
-async def test_a_quota_used_up_just_before_midnight_is_there_again_after_it(hosting: Hosting, clock: FakeClock) -> None:
+async def test_quota_is_renewed_at_midnight(hosting: Hosting, clock: FakeClock) -> None:
     """Four calls of each dataset a day: the fifth, at 23:59:58, is refused, and the next run may ask."""
     clock.instant = MIDNIGHT + timedelta(seconds=57)
     world = World(size=1)
@@ -138,9 +140,8 @@ async def test_a_quota_used_up_just_before_midnight_is_there_again_after_it(host
         assert await host.documents() == truth(world, Window(SINCE, NEWEST))
 
 
-async def test_the_calls_that_daily_calls_allows_begin_anew_when_a_run_spans_midnight(
-    hosting: Hosting, clock: FakeClock
-) -> None:
+async def test_daily_calls_are_renewed_at_midnight(hosting: Hosting, clock: FakeClock) -> None:
+    """A run over midnight has the `daily_calls` of both days."""
     clock.instant = MIDNIGHT
     async with hosting(World(size=1), since=SINCE, tick=TICK, account={"daily_calls": 4}) as host:
         assert (await host.collect()).exit == 0

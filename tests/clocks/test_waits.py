@@ -69,9 +69,10 @@ async def _pauses(stop: Stop) -> int:
 
 
 @pytest.mark.parametrize("wait", [_sleeps, _backs_off, _pauses], ids=["a sleep", "a back-off", "a pause after 45011"])
-async def test_a_wait_ends_by_the_monotonic_clock(
+async def test_wait_ends_by_the_monotonic_clock(
     wait: Wait, leap: timedelta, leap_by: LeapBy, advance: Advance, stop: Stop
 ) -> None:
+    """A leap neither ends a wait nor prolongs it."""
     waiting = asyncio.create_task(wait(stop))
     await advance(0)
     leap_by(leap)
@@ -83,7 +84,8 @@ async def test_a_wait_ends_by_the_monotonic_clock(
 
 
 @given(st.datetimes(datetime(1970, 1, 2), datetime(2100, 1, 1), timezones=st.just(UTC)))  # noqa: DTZ001 - in UTC
-async def test_a_pause_after_45011_lasts_a_minute_at_most_at_whatever_instant(now: datetime) -> None:
+async def test_pause_after_45011_is_a_minute_at_most(now: datetime) -> None:
+    """At whatever instant it begins."""
     clock = FakeClock(now)
     limiter = Limiter(Rate(1000, 1), stop=Stop(), clock=clock)
     limiter.slow_down(0)
@@ -92,7 +94,7 @@ async def test_a_pause_after_45011_lasts_a_minute_at_most_at_whatever_instant(no
     assert 0 < clock.slept[0] <= 60
 
 
-async def test_no_leap_lets_the_rate_be_exceeded(leap: timedelta, leap_by: LeapBy, stop: Stop) -> None:
+async def test_leap_never_exceeds_the_rate(leap: timedelta, leap_by: LeapBy, stop: Stop) -> None:
     limiter = Limiter(Rate(200, 1), stop=stop, clock=Clock())
     times = []
     async with asyncio.timeout(10):
@@ -103,9 +105,10 @@ async def test_no_leap_lets_the_rate_be_exceeded(leap: timedelta, leap_by: LeapB
     assert min(later - earlier for earlier, later in pairwise(times)) >= 0.99 / 200
 
 
-async def test_a_lease_is_neither_lost_nor_stolen_by_a_leap(
+async def test_leap_neither_loses_nor_frees_a_lease(
     database: Database, leap: timedelta, leap_by: LeapBy, advance: Advance
 ) -> None:
+    """A lease is renewed in time, and nobody else gets it."""
     lost: list[DatabaseError] = []
     async with lease(database, "mine", "run", on_lost=lost.append):
         taken = await database[LEASES].find_one()
@@ -123,9 +126,11 @@ async def test_a_lease_is_neither_lost_nor_stolen_by_a_leap(
     assert timedelta(0) <= held["expires"] - taken["expires"] < timedelta(seconds=10), "by the server's clock"
 
 
-async def test_who_waits_for_the_lease_waits_as_long_as_it_was_told_to(
+async def test_leap_keeps_the_wait_for_a_lease(
     database: Database, leap: timedelta, leap_by: LeapBy, advance: Advance
 ) -> None:
+    """Another run waits for the lease as long as `wait_s` says."""
+
     async def wait() -> None:
         async with lease(database, "other", "run", on_lost=lambda _: None, wait_s=600):
             pytest.fail("it isn't free")

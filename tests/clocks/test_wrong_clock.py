@@ -28,7 +28,7 @@ async def _is_whole(host: Host, until: date) -> bool:
 
 
 @pytest.mark.parametrize("off_by", WRONG, ids=named)
-async def test_a_wrong_clock_ends_the_run(hosting: Hosting, clock: FakeClock, off_by: timedelta) -> None:
+async def test_wrong_clock_ends_the_run(hosting: Hosting, clock: FakeClock, off_by: timedelta) -> None:
     """With exit 1, both times, and no data call; nothing of it is stored."""
     async with hosting(WORLD, since=SINCE) as host:
         await host.collect()
@@ -46,7 +46,7 @@ async def test_a_wrong_clock_ends_the_run(hosting: Hosting, clock: FakeClock, of
 
 
 @pytest.mark.parametrize("off_by", WRONG, ids=named)
-async def test_a_new_account_is_not_begun_by_it(hosting: Hosting, off_by: timedelta) -> None:
+async def test_wrong_clock_begins_no_new_account(hosting: Hosting, off_by: timedelta) -> None:
     async with hosting(WORLD) as host:
         assert (await host.collect(off_by=off_by)).exit == 1
         assert (await host.documents(), await host.states()) == ({}, [])
@@ -54,7 +54,7 @@ async def test_a_new_account_is_not_begun_by_it(hosting: Hosting, off_by: timede
         assert await host.documents() == truth(WORLD, Window(NEWEST - 6 * ONE_DAY, NEWEST))
 
 
-async def test_a_clock_at_1970_asks_nothing(hosting: Hosting) -> None:
+async def test_clock_at_1970_asks_nothing(hosting: Hosting) -> None:
     async with hosting(WORLD) as host:
         with pytest.raises(ClockError, match="it says 1970-01-01"):
             await host.collect(off_by=-SINCE_1970)
@@ -80,7 +80,7 @@ async def test_minutes_are_a_warning(hosting: Hosting, off_by: timedelta) -> Non
         assert await _is_whole(host, NEWEST)
 
 
-async def test_the_run_goes_by_wechats_time(hosting: Hosting, clock: FakeClock) -> None:
+async def test_run_goes_by_wechats_time(hosting: Hosting, clock: FakeClock) -> None:
     """`last_success` is WeChat's instant, though the host is ten minutes behind."""
     async with hosting(WORLD, since=SINCE) as host:
         await host.collect(off_by=-10 * MINUTE)
@@ -89,21 +89,21 @@ async def test_the_run_goes_by_wechats_time(hosting: Hosting, clock: FakeClock) 
         }
 
 
-async def test_check_ends_likewise(hosting: Hosting) -> None:
+async def test_wrong_clock_ends_check(hosting: Hosting) -> None:
     async with hosting(WORLD) as host:
         host.clock.off_by = ONE_DAY
         with pytest.raises(ClockError):
             await check(host.settings, Selection(), clock=host.clock)
 
 
-async def test_without_the_check_the_host_is_right(hosting: Hosting) -> None:
+async def test_check_clock_off_trusts_the_host(hosting: Hosting) -> None:
     """For a proxy that rewrites `Date`: a day ahead, the newest day is pending."""
     async with hosting(WORLD, since=SINCE, check_clock=False) as host:
         result = await host.collect(off_by=ONE_DAY)
         assert (result.exit, result.failures) == (75, ())
 
 
-async def test_without_a_date_the_host_is_right(hosting: Hosting) -> None:
+async def test_answer_without_a_date_trusts_the_host(hosting: Hosting) -> None:
     async with hosting(WORLD, since=SINCE, sends_date=False) as host:
         result = await host.collect(off_by=ONE_DAY)
         assert (result.exit, result.failures) == (75, ())

@@ -1,4 +1,4 @@
-"""The zone of the host changes nothing: not what is asked, not what is stored, not what is told."""
+"""The zone of the host changes nothing: not the windows asked, not the documents, not the output."""
 
 from __future__ import annotations
 
@@ -79,8 +79,8 @@ def _served(sandbox: Sandbox) -> Iterator[Sandbox]:
 
 
 @dataclass(frozen=True)
-class Told:
-    """What was asked and stored, and everything that the commands printed, but for what differs from run to run."""
+class Observed:
+    """Everything that was asked, stored and printed, except for what differs from run to run."""
 
     asked: set[tuple[str, str, str]]
     documents: list[dict[str, Any]]
@@ -90,14 +90,14 @@ class Told:
 
 
 @pytest.fixture
-def told(mongod: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[[datetime], Told]:
-    """What `collector run` and `collector status` tell at an instant."""
+def observe(mongod: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[[datetime], Observed]:
+    """Return what `collector run` and `collector status` do and print at an instant."""
 
     def command(*arguments: str) -> tuple[str, ...]:
         app([*arguments, "-c", str(tmp_path / "accounts.yaml")], standalone_mode=False)
         return tuple(RID.sub("rid", printed) for printed in capsys.readouterr())
 
-    def collect(now: datetime) -> Told:
+    def collect(now: datetime) -> Observed:
         name = f"test_{uuid.uuid4().hex}"
         with MongoClient[Any](mongod) as client, _served(Sandbox(WORLD, faults=FAULTS)) as sandbox:
             text = sandbox.config_yaml(mongodb_uri=mongod).replace("api:", f"  database: {name}\napi:", 1)
@@ -110,7 +110,7 @@ def told(mongod: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Cal
             documents = list(client[name]["user_daily"].find({}, {"_id": False}).sort({"account": 1, "ref_date": 1}))
             client.drop_database(name)
         calls = [call for call in sandbox.calls if call.path in (SUMMARY, CUMULATE)]
-        return Told(
+        return Observed(
             {(call.path, call.begin_date, call.end_date) for call in calls},
             documents,
             {key: value for key, value in json.loads(out).items() if key not in ("run", "seconds")},
@@ -122,18 +122,19 @@ def told(mongod: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Cal
 
 
 @pytest.mark.parametrize("now", [HALF_PAST_EIGHT, HALF_PAST_MIDNIGHT], ids=str)
-def test_in_any_zone_a_run_asks_stores_and_tells_the_same(
-    in_zone: Callable[[str], None], told: Callable[[datetime], Told], now: datetime
+def test_any_zone_gives_the_same_run(
+    in_zone: Callable[[str], None], observe: Callable[[datetime], Observed], now: datetime
 ) -> None:
+    """A run asks, stores and prints the same in any zone of the host, known or not."""
     in_zone("UTC")
-    there = told(now)
+    expected = observe(now)
     window = Window(date(2026, 11, 17), date(2026, 11, 23))
-    assert there.asked == {(path, str(window.begin), str(window.end)) for path in (SUMMARY, CUMULATE)}
-    stored = {(each["account"], each["ref_date"]): each for each in there.documents}
+    assert expected.asked == {(path, str(window.begin), str(window.end)) for path in (SUMMARY, CUMULATE)}
+    stored = {(each["account"], each["ref_date"]): each for each in expected.documents}
     assert stored.keys() == truth(WORLD, window, without=[WRONG_SECRET, REFUSED_IP]).keys()
     for zone in ZONES:
         in_zone(zone)
-        assert told(now) == there
+        assert observe(now) == expected
 
 
 @pytest.mark.parametrize(
@@ -145,9 +146,10 @@ def test_in_any_zone_a_run_asks_stores_and_tells_the_same(
         ("Australia/Sydney", datetime(2026, 4, 4, 16, tzinfo=UTC)),
     ],
 )
-async def test_a_run_over_the_hosts_change_to_or_from_summer_time_is_as_any_other(
+async def test_run_over_a_change_of_summer_time(
     in_zone: Callable[[str], None], hosting: Hosting, clock: FakeClock, zone: str, change: datetime
 ) -> None:
+    """A run over the host's change to or from summer time is like any other."""
     in_zone(zone)
     clock.instant = change - timedelta(seconds=50)
     assert time.localtime(change.timestamp() - 1).tm_isdst != time.localtime(change.timestamp()).tm_isdst
@@ -163,9 +165,10 @@ async def test_a_run_over_the_hosts_change_to_or_from_summer_time_is_as_any_othe
 
 
 @given(instants, st.sampled_from(ZONES), st.times())
-def test_the_days_of_an_instant_are_eight_hours_after_utc_whatever_zone_the_host_is_in(
+def test_host_zone_changes_no_day(
     in_zone: Callable[[str], None], now: datetime, zone: str, published_at: datetime_time
 ) -> None:
+    """Days are those of UTC+8, whatever zone the host and the instant are in."""
     in_zone(zone)
     beijing = now.replace(tzinfo=None) + timedelta(hours=8)
     midnight = datetime.combine(beijing, datetime_time(0)) + ONE_DAY

@@ -79,24 +79,25 @@ EVER = Window(FIRST_DAY, DAY)
 
 
 @pytest.mark.parametrize(("name", "days"), RECORDED_SUMMARIES.items())
-def test_recorded_summaries_become_days(name: str, days: dict[str, Any], payload: Payload) -> None:
+def test_recorded_summaries(name: str, days: dict[str, Any], payload: Payload) -> None:
     expected = {date.fromisoformat(day): fields for day, fields in days.items()}
     assert fold(SUMMARY, payload(name)["list"], EVER) == Folded(expected, 0)
 
 
 @pytest.mark.parametrize(("name", "days"), RECORDED_TOTALS.items())
-def test_recorded_totals_become_days(name: str, days: dict[str, int], payload: Payload) -> None:
+def test_recorded_totals(name: str, days: dict[str, int], payload: Payload) -> None:
     expected = {date.fromisoformat(day): {"cumulate_user": total} for day, total in days.items()}
     assert fold(CUMULATE, payload(name)["list"], EVER) == Folded(expected, 0)
 
 
-def test_every_recorded_answer_is_looked_at() -> None:
+def test_every_recorded_answer_is_tested() -> None:
     recorded = {path.stem for path in (Path(__file__).parents[1] / "payloads").glob("*.json")}
     answers = {name for name in recorded if name.startswith(("summary_", "cumulate_"))}
     assert answers == RECORDED_SUMMARIES.keys() | RECORDED_TOTALS.keys()
 
 
-def test_rows_outside_the_window_or_before_the_first_day_are_dropped_and_counted() -> None:
+def test_rows_outside_the_window_are_dropped() -> None:
+    """They are counted as well, as are days from before WeChat keeps anything."""
     rows = [
         {"ref_date": "2014-11-30", "cumulate_user": 4},
         {"ref_date": "2014-12-01", "cumulate_user": 5},
@@ -107,7 +108,8 @@ def test_rows_outside_the_window_or_before_the_first_day_are_dropped_and_counted
     assert folded == Folded({FIRST_DAY: {"cumulate_user": 5}, FIRST_DAY + ONE_DAY: {"cumulate_user": 6}}, 2)
 
 
-def test_sources_are_sorted_and_unknown_ones_and_unknown_fields_kept() -> None:
+def test_unknown_sources_and_fields_are_kept() -> None:
+    """Sources are sorted by their number, and unknown ones count like the others."""
     rows = [
         {"user_source": 201, "cancel_user": 1, "new_user": 2, "ref_date": "2026-11-23", "is_delay": False},
         {"ref_date": "2026-11-23", "new_user": 3, "cancel_user": 0, "user_source": 10, "$new": {"a.b": [2**64]}},
@@ -130,31 +132,36 @@ BAD_DATES = [None, 20261123, "20261123", "2026-11-31", "2026-W48-1", "2026-11-23
 
 @pytest.mark.parametrize("key", ["user_source", "new_user", "cancel_user"])
 @pytest.mark.parametrize("value", BAD_COUNTS)
-def test_a_summary_count_that_is_none_fails_the_window(key: str, value: object) -> None:
+def test_wrong_count_in_summary(key: str, value: object) -> None:
+    """A count that is no whole number from 0 to `MAX_USERS` fails the window."""
     with pytest.raises(RowError, match=f"no whole number from 0 to 10,000,000,000 as {key}"):
         fold(SUMMARY, [GOOD, GOOD | {"user_source": 1} | {key: value}], WINDOW)
 
 
 @pytest.mark.parametrize("value", BAD_COUNTS)
-def test_a_total_that_is_none_fails_the_window(value: object) -> None:
+def test_wrong_total(value: object) -> None:
+    """A total that is no whole number from 0 to `MAX_USERS` fails the window."""
     with pytest.raises(RowError, match="as cumulate_user"):
         fold(CUMULATE, [GOOD | {"cumulate_user": value}], WINDOW)
 
 
 @pytest.mark.parametrize("dataset", DATASETS.values(), ids=DATASETS.keys())
 @pytest.mark.parametrize("value", BAD_DATES)
-def test_a_ref_date_that_is_no_date_fails_the_window(dataset: Any, value: object) -> None:
+def test_wrong_ref_date(dataset: Any, value: object) -> None:
+    """A `ref_date` that is no plain date fails the window."""
     with pytest.raises(RowError, match="no date as ref_date"):
         fold(dataset, [GOOD | {"ref_date": value}], WINDOW)
 
 
 @pytest.mark.parametrize("row", [None, 5, "row", ["ref_date"]])
-def test_a_row_that_is_no_object_fails_the_window(row: object) -> None:
+def test_row_that_is_no_object(row: object) -> None:
+    """It fails the window."""
     with pytest.raises(RowError, match="isn't an object"):
         fold(SUMMARY, [row], WINDOW)
 
 
-def test_a_source_named_twice_for_a_day_fails_the_window() -> None:
+def test_same_source_twice_in_a_day() -> None:
+    """It fails the window: either row may be the right one."""
     with pytest.raises(RowError) as caught:
         fold(SUMMARY, [GOOD, GOOD], WINDOW)
     again = _source(0, 1, 2) | {"cumulate_user": 3}
@@ -162,25 +169,26 @@ def test_a_source_named_twice_for_a_day_fails_the_window() -> None:
     assert str(caught.value).endswith(reprlib.repr(again))
 
 
-def test_two_totals_for_a_day_fail_the_window_but_a_repeated_one_does_not() -> None:
+def test_two_totals_of_a_day() -> None:
+    """Two different totals fail the window; the same total twice does not."""
     assert fold(CUMULATE, [GOOD, GOOD], WINDOW).days == {DAY: {"cumulate_user": 3}}
     with pytest.raises(RowError, match="second total"):
         fold(CUMULATE, [GOOD, GOOD | {"cumulate_user": 4}], WINDOW)
 
 
 @pytest.mark.parametrize("key", ["user_source", "new_user", "cancel_user"])
-def test_the_most_users_are_a_count_of_each_kind(key: str) -> None:
+def test_max_users_in_summary(key: str) -> None:
     row = _source(0, 1, 2) | {key: MAX_USERS}
     assert fold(SUMMARY, [{"ref_date": "2026-11-23", **row}], WINDOW).days[DAY] == _summary(row)
 
 
-def test_a_source_without_its_count_is_shown() -> None:
+def test_error_shows_the_source() -> None:
     with pytest.raises(RowError, match=r"as new_user: \{.*'new_user': -1"):
         fold(SUMMARY, [GOOD | {"new_user": -1}], WINDOW)
 
 
 @pytest.mark.parametrize("total", [0, 10_000_000_000])
-def test_the_least_and_the_most_users_are_counts(total: int) -> None:
+def test_min_and_max_total(total: int) -> None:
     assert fold(CUMULATE, [GOOD | {"cumulate_user": total}], WINDOW).days == {DAY: {"cumulate_user": total}}
 
 
@@ -192,14 +200,15 @@ json_values = st.recursive(
 
 
 @given(st.dictionaries(st.text(st.characters()), json_values))
-def test_whatever_a_row_holds_besides_can_be_stored_and_changes_no_figure(unknown: dict[str, object]) -> None:
+def test_unknown_fields_change_no_figure(unknown: dict[str, object]) -> None:
+    """A row may hold anything besides, and it can be stored."""
     fields = fold(SUMMARY, [unknown | GOOD], WINDOW).days[DAY]
     assert (fields["new_user"], fields["cancel_user"], fields["net_user"]) == (1, 2, -1)
     assert bson.decode(bson.encode(dict(fields)))["new_user"] == 1
 
 
 @given(st.lists(json_values, max_size=5))
-def test_any_rows_fold_or_fail_plainly(rows: list[object]) -> None:
+def test_any_rows_fold_or_raise_row_error(rows: list[object]) -> None:
     for dataset in DATASETS.values():
         try:
             folded = fold(dataset, rows, WINDOW)
@@ -219,7 +228,7 @@ def test_any_rows_fold_or_fail_plainly(rows: list[object]) -> None:
         ([[["x" * 99] * 6] * 6], "isn't an object", [["x" * 99] * 6] * 6),
     ],
 )  # fmt: skip
-def test_a_wrong_row_is_shown_in_200_characters_with_the_remedy(rows: list[object], what: str, blamed: object) -> None:
+def test_error_shows_200_characters_and_a_hint(rows: list[object], what: str, blamed: object) -> None:
     with pytest.raises(RowError) as caught:
         fold(CUMULATE, rows, WINDOW)
     assert str(caught.value) == f"a row {what}: {reprlib.repr(blamed)[:200]}"
@@ -234,7 +243,8 @@ def _nested(depth: int, innermost: object) -> tuple[object, object]:
     return lists, objects
 
 
-def test_unknown_values_are_kept_eight_levels_deep() -> None:
+def test_unknown_values_keep_eight_levels() -> None:
+    """Deeper values become null, so that any answer can be stored."""
     lists, objects = _nested(8, "x")
     deeper_lists, deeper_objects = _nested(9, "x")
     row = GOOD | {"lists": lists, "objects": objects, "deeper_lists": deeper_lists, "deeper_objects": deeper_objects}
@@ -258,29 +268,33 @@ def test_unknown_values_are_kept_eight_levels_deep() -> None:
         (-(2**63) - 1, "-9223372036854775809"),
     ],
 )
-def test_a_number_that_64_bits_do_not_hold_is_kept_as_its_digits(number: int, stored: object) -> None:
+def test_numbers_beyond_64_bits_become_text(number: int, stored: object) -> None:
+    """BSON holds no larger integer, so the digits are kept."""
     fields: Any = fold(SUMMARY, [GOOD | {"odd": number}], WINDOW).days[DAY]
     assert fields["sources"] == [_source(0, 1, 2) | {"cumulate_user": 3, "odd": stored}]
 
 
-def test_a_quiet_day_comes_to_what_rows_of_zeros_do_without_their_sources() -> None:
+def test_quiet_equals_rows_of_zeros() -> None:
+    """A quiet day gets the figures of rows of zeros, without their sources."""
     zeros = {"ref_date": "2026-11-23", **_source(0, 0, 0)}
     assert {**fold(SUMMARY, [zeros], WINDOW).days[DAY], "sources": []} == QUIET
 
 
-def test_halves_of_characters_become_question_marks_and_names_lose_their_nulls() -> None:
+def test_surrogates_and_nulls_are_replaced() -> None:
+    """Lone surrogates become question marks, and field names lose their nulls."""
     fields: Any = fold(SUMMARY, [GOOD | {"\ud800a\0b": ["\udfff\0!"]}], WINDOW).days[DAY]
     assert fields["sources"] == [_source(0, 1, 2) | {"cumulate_user": 3, "?ab": ["?\0!"]}]
 
 
-def test_each_dataset_is_asked_where_and_for_as_many_days_as_wechat_documents() -> None:
+def test_paths_and_spans_of_the_datasets() -> None:
+    """They are those that WeChat documents."""
     assert [(name, dataset.name, dataset.path, dataset.span_days) for name, dataset in DATASETS.items()] == [
         ("user_summary", "user_summary", "/datacube/getusersummary", 7),
         ("user_cumulate", "user_cumulate", "/datacube/getusercumulate", 7),
     ]
 
 
-def test_all_sources_of_a_day_are_added_up() -> None:
+def test_sources_of_a_day_are_added_up() -> None:
     rows = [
         {"ref_date": "2026-11-23", "user_source": source, "new_user": new, "cancel_user": cancelled}
         for source, new, cancelled in ((0, 1, 10), (17, 2, 20), (30, 4, 40))
@@ -298,7 +312,7 @@ def test_all_sources_of_a_day_are_added_up() -> None:
         (None, "a row isn't an object: None"),
     ],
 )
-def test_what_is_no_row_of_a_day_is_told_as_what_it_is(row: object, what: str) -> None:
+def test_error_names_the_fault_of_the_row(row: object, what: str) -> None:
     with pytest.raises(RowError) as raised:
         fold(SUMMARY, [GOOD, row], Window(date(2026, 11, 23), date(2026, 11, 23)))
     assert raised.value.errmsg == what

@@ -1,4 +1,4 @@
-"""What documents say, as pure values."""
+"""Documents read as pure values, and states that are compared with them and mended."""
 
 from __future__ import annotations
 
@@ -47,13 +47,14 @@ def _mended(state: AccountState, found: Days, since: date | None = None) -> Acco
     return mended(state, {SUMMARY: found, CUMULATE: found}, since)
 
 
-def test_the_figures_looked_for_are_those_that_the_datasets_give() -> None:
+def test_figures_are_those_of_the_datasets() -> None:
     row = {"ref_date": str(NEWEST), "user_source": 0, "new_user": 1, "cancel_user": 1, "cumulate_user": 1}
     folded = {name: fold(dataset, [row], Window(NEWEST, NEWEST)).days for name, dataset in DATASETS.items()}
     assert {name: frozenset(days[NEWEST]) for name, days in folded.items()} == FIGURES
 
 
-def test_a_document_holds_the_datasets_whose_fields_are_all_there() -> None:
+def test_dataset_is_stored_if_all_fields_are() -> None:
+    """A document without one of a dataset's fields doesn't hold that dataset."""
     without_sources = {key: value for key, value in WHOLE.items() if key != "sources"}
     documents: list[dict[str, object]] = [
         {"ref_date": "2026-11-20", **WHOLE},
@@ -72,7 +73,8 @@ def test_a_document_holds_the_datasets_whose_fields_are_all_there() -> None:
     )
 
 
-def test_documents_of_another_form_are_counted_and_say_nothing() -> None:
+def test_foreign_documents_are_only_counted() -> None:
+    """Documents of another form, or of impossible days, prove nothing."""
     texts: list[object] = ["20261120", "2026-02-30", "", str(FIRST_DAY - ONE_DAY), "2026-11-25", "9999-12-31"]
     others: list[object] = [None, 20261120, datetime(2026, 11, 20, tzinfo=UTC), ["2026-11-20"]]
     without_figures: list[dict[str, object]] = [{}, {"ref_date": "2026-11-20"}]
@@ -81,25 +83,27 @@ def test_documents_of_another_form_are_counted_and_say_nothing() -> None:
     assert read(documents, NEWEST) == ([], 13)
 
 
-def test_the_day_after_the_newest_published_one_may_be_stored() -> None:
+def test_day_after_the_newest_may_be_stored() -> None:
     """The hour from which a day counts as published can be set to a later one."""
     days, foreign = read([{"ref_date": "2026-11-24", **WHOLE}], NEWEST)
     assert ([stored.day for stored in days], foreign) == ([date(2026, 11, 24)], 0)
 
 
-def test_covered_are_the_stored_days_of_each_dataset() -> None:
+def test_covered_days_of_each_dataset() -> None:
     days = [StoredDay(_ago(3), BOTH), StoredDay(_ago(2), BOTH), StoredDay(_ago(0), frozenset({CUMULATE}))]
     assert covered(days) == {SUMMARY: _last(4, until=2), CUMULATE: _last(4, until=2) | _last(1)}
 
 
-def test_a_break_names_the_day_what_was_expected_and_what_was_found() -> None:
+def test_break_has_day_expected_and_found() -> None:
+    """Expected is the total of the day before plus the day's net."""
     days = [StoredDay(_ago(2), BOTH, 100, 1), StoredDay(_ago(1), BOTH, 110, 7), StoredDay(NEWEST, BOTH, 109, -1)]
     (broken,) = breaks(days)
     assert broken == Break(_ago(1), expected=107, found=110)
     assert (broken.before, broken.difference) == (_ago(2), 3)
 
 
-def test_only_days_that_follow_one_another_with_all_three_figures_can_break() -> None:
+def test_break_needs_two_days_in_a_row() -> None:
+    """It takes both totals and the net of the later day."""
     total_only = frozenset({CUMULATE})
     summary_only = frozenset({SUMMARY})
     assert breaks([StoredDay(_ago(2), BOTH, 100, 1), StoredDay(NEWEST, BOTH, 900, 1)]) == ()
@@ -109,9 +113,8 @@ def test_only_days_that_follow_one_another_with_all_three_figures_can_break() ->
 
 
 @given(st.lists(st.tuples(st.integers(-9, 9), st.booleans()), min_size=1, max_size=40), st.data())
-def test_figures_that_add_up_never_break_and_one_changed_total_breaks_at_itself_and_behind_it(
-    drawn: list[tuple[int, bool]], data: st.DataObject
-) -> None:
+def test_breaks_of_one_changed_total(drawn: list[tuple[int, bool]], data: st.DataObject) -> None:
+    """Figures that add up never break; one changed total breaks at its day and at the day after."""
     nets, kept = [net for net, _ in drawn], [keep for _, keep in drawn]
     totals = accumulate(nets, initial=1000)
     next(totals)
@@ -134,7 +137,8 @@ def test_figures_that_add_up_never_break_and_one_changed_total_breaks_at_itself_
         ]
 
 
-def test_lost_and_unknown_days_are_told_by_dataset_and_datasets_that_agree_left_out() -> None:
+def test_differences_by_dataset() -> None:
+    """Lost and unknown days are listed by dataset; a dataset that agrees is left out."""
     state = _state(_last(10, until=2))
     assert differences(state, {SUMMARY: _last(10, until=2), CUMULATE: _last(8)}) == {
         CUMULATE: Difference(lost=_last(10, until=8), unknown=_last(2))
@@ -142,7 +146,7 @@ def test_lost_and_unknown_days_are_told_by_dataset_and_datasets_that_agree_left_
     assert differences(AccountState("wxa", "a"), NOTHING) == {}
 
 
-def test_a_few_days_before_known_ones_are_no_difference() -> None:
+def test_few_days_before_covered_ones_are_fine() -> None:
     """A killed run may have stored them: windows reach back further than what is wanted."""
     state = _state(_last(10))
     assert differences(state, {SUMMARY: _last(16), CUMULATE: _last(10)}) == {}
@@ -155,7 +159,8 @@ def test_a_few_days_before_known_ones_are_no_difference() -> None:
     }
 
 
-def test_repair_covers_what_was_found_and_keeps_all_else() -> None:
+def test_repair_keeps_the_rest_of_the_state() -> None:
+    """The found days become covered and leave `void` and `empty`; nothing else changes."""
     at = datetime(2026, 11, 24, 2, tzinfo=UTC)
     summary = DatasetState(
         covered=_last(10),
@@ -186,29 +191,34 @@ def test_repair_covers_what_was_found_and_keeps_all_else() -> None:
     )
 
 
-def test_the_look_back_begins_again_where_an_old_dump_ends() -> None:
+def test_lookback_restarts_where_a_dump_ends() -> None:
+    """A restored dump holds figures that WeChat has revised since."""
     state = _state(_last(100), refreshed_to=NEWEST)
     assert _mended(state, _last(100, until=30)).dataset(SUMMARY).refreshed_to == _ago(30)
 
 
-def test_the_look_back_begins_again_though_runs_have_gone_on_since_the_dump_was_restored() -> None:
+def test_lookback_restarts_despite_newer_days() -> None:
+    """Runs after the restore have stored newer days, and the figures before them are old still."""
     state = _state(_last(100), refreshed_to=NEWEST)
     assert _mended(state, _last(100, until=30) | _last(7)).dataset(SUMMARY).refreshed_to == _ago(30)
 
 
-def test_a_hole_in_old_history_leaves_the_look_back_alone() -> None:
+def test_old_hole_leaves_the_lookback_alone() -> None:
+    """The days of the hole are pending anyway."""
     state = _state(_last(400), refreshed_to=NEWEST)
     assert _mended(state, _last(400, until=300) | _last(200)).dataset(SUMMARY).refreshed_to == NEWEST
 
 
-def test_the_look_back_never_moves_on_and_begins_anew_where_nothing_is_left() -> None:
+def test_repair_never_advances_the_lookback() -> None:
+    """Without a date from before, or with no day left, it begins anew."""
     state = _state(_last(20), refreshed_to=_ago(15))
     assert _mended(state, _last(20, until=5)).dataset(SUMMARY).refreshed_to == _ago(15)
     assert _mended(state, NO_DAYS).dataset(SUMMARY).refreshed_to is None
     assert _mended(_state(_last(20)), _last(20, until=5)).dataset(SUMMARY).refreshed_to is None
 
 
-def test_lost_days_stay_wanted_though_they_are_older_than_all_that_is_left() -> None:
+def test_lost_days_stay_wanted() -> None:
+    """History reaches back to them, though they are older than all days that are left."""
     state = _state(_last(100))
     assert _mended(state, _last(40)).history_since == _ago(99)
     assert _mended(state, NO_DAYS).history_since == _ago(99)
@@ -216,7 +226,8 @@ def test_lost_days_stay_wanted_though_they_are_older_than_all_that_is_left() -> 
     assert _mended(state, _last(100, until=80), since=_ago(50)).history_since == _ago(79)
 
 
-def test_history_reaches_no_further_back_where_lost_days_are_wanted_anyway() -> None:
+def test_history_is_extended_only_if_needed() -> None:
+    """Lost days that `since` or older stored days hold are wanted anyway."""
     state = _state(_last(100))
     assert _mended(state, _last(40), since=_ago(99)).history_since is None
     assert _mended(state, _last(100, until=40)).history_since is None
@@ -229,7 +240,8 @@ ranges = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 9)), max_size=5).
 
 
 @given(ranges, ranges, ranges)
-def test_what_is_mended_agrees_and_is_mended_once_for_all(known: Days, void: Days, found: Days) -> None:
+def test_repair_is_idempotent(known: Days, void: Days, found: Days) -> None:
+    """A repaired state agrees with the documents, and a second repair changes nothing."""
     state = _state(known, void=void - known, refreshed_to=NEWEST)
     repaired = _mended(state, found)
     assert differences(repaired, {SUMMARY: found, CUMULATE: found}) == {}
@@ -237,7 +249,8 @@ def test_what_is_mended_agrees_and_is_mended_once_for_all(known: Days, void: Day
     assert repaired.dataset(SUMMARY).void == void - known - found
 
 
-def test_void_days_are_shown_between_stored_ones_alone() -> None:
+def test_only_void_days_between_stored_ones() -> None:
+    """Void days at either end are no hole."""
     dataset = DatasetState(void=_last(50, until=45) | _last(20, until=18) | _last(2))
     assert void_between(dataset, _last(40, until=30) | _last(10, until=5)) == _last(20, until=18)
     assert void_between(dataset, NO_DAYS) == NO_DAYS

@@ -53,7 +53,7 @@ def _days(text: str) -> Days:
     return Days.joined(Window(date(2015, 10, int(begin)), date(2015, 10, int(end or begin))) for begin, _, end in spans)
 
 
-def test_the_recorded_pair_of_october_2015(payload: Payload) -> None:
+def test_recorded_pair_of_october_2015(payload: Payload) -> None:
     """Cumulate has seven days, summary three: the four before stand still, so they are zeros."""
     settling = _settling(RECORDED.end)
     rows = {
@@ -73,7 +73,8 @@ def test_the_recorded_pair_of_october_2015(payload: Payload) -> None:
 
 
 @pytest.mark.parametrize(("age", "zeros"), [(0, False), (1, False), (2, True)])
-def test_a_quiet_day_is_zeros_from_age_two_on(age: int, zeros: bool) -> None:
+def test_quiet_day_is_zeros_from_age_two(age: int, zeros: bool) -> None:
+    """Summary may be a day later than cumulate, so younger days wait for their row."""
     day = date(2015, 10, 20)
     settling = _settling(day + age * ONE_DAY)
     window = Window(day - ONE_DAY, day)
@@ -82,7 +83,8 @@ def test_a_quiet_day_is_zeros_from_age_two_on(age: int, zeros: bool) -> None:
     assert (day in settling.state.dataset(SUMMARY).covered) == zeros
 
 
-def test_a_quiet_day_is_zeros_when_summary_has_a_later_day() -> None:
+def test_quiet_day_is_zeros_behind_a_later_row() -> None:
+    """Summary has published beyond the day, so its row isn't late."""
     window = Window(date(2015, 10, 20), date(2015, 10, 22))
     totals = [_row(day, 7) for day in window]
     stored = _settling(window.end).take(
@@ -91,7 +93,7 @@ def test_a_quiet_day_is_zeros_when_summary_has_a_later_day() -> None:
     assert [day.ref_date.day for day in stored if day.inferred] == [21]
 
 
-def test_the_recorded_day_of_one_come_and_one_gone_is_never_zero_while_its_summary_is_late(payload: Payload) -> None:
+def test_unchanged_total_with_movement(payload: Payload) -> None:
     """2021-04-13: +1 −1, so the total stands still though there was movement."""
     day = date(2021, 4, 13)
     window = Window(day - ONE_DAY, day)
@@ -109,7 +111,7 @@ def test_the_recorded_day_of_one_come_and_one_gone_is_never_zero_while_its_summa
     ]
 
 
-def test_a_day_whose_total_moved_waits_for_its_summary() -> None:
+def test_day_whose_total_moved_is_pending() -> None:
     window = Window(date(2015, 10, 10), date(2015, 10, 11))
     settling = _settling(date(2015, 10, 15))
     settling.take(_answers(window, user_summary=[], user_cumulate=[_row(window.begin, 7), _row(window.end, 8)]), NOW)
@@ -117,7 +119,8 @@ def test_a_day_whose_total_moved_waits_for_its_summary() -> None:
 
 
 @pytest.mark.parametrize("newer_first", [True, False])
-def test_the_total_of_the_day_before_may_come_from_the_neighbouring_window(newer_first: bool) -> None:
+def test_total_of_the_neighbouring_window(newer_first: bool) -> None:
+    """A total at a window's end serves the neighbour, whichever is answered first."""
     newer, older = Window(date(2015, 10, 8), date(2015, 10, 9)), Window(date(2015, 10, 6), date(2015, 10, 7))
     settling = _settling(date(2015, 10, 20))
     inferred: set[int] = set()
@@ -128,7 +131,8 @@ def test_the_total_of_the_day_before_may_come_from_the_neighbouring_window(newer
     assert settling.unresolved == {date(2015, 10, 6)}
 
 
-def test_the_calls_of_the_day_are_known_with_the_answers_and_apart_from_them() -> None:
+def test_calls_of_the_day_are_noted() -> None:
+    """They are noted with answers and without."""
     settling = _settling(RECORDED.end)
     settling.take(_answers(RECORDED, user_summary=[]), NOW)
     settling.count({SUMMARY: (RECORDED.end, 3), CUMULATE: (RECORDED.end, 2)})
@@ -138,7 +142,8 @@ def test_the_calls_of_the_day_are_known_with_the_answers_and_apart_from_them() -
     assert settling.state.dataset(CUMULATE).calls == 5
 
 
-def test_what_an_answer_says_nothing_of_stays_known() -> None:
+def test_answer_keeps_the_rest_of_a_dataset() -> None:
+    """An answer changes nothing that it doesn't prove."""
     before = DatasetState(
         *(_days("1-8"), _days("9"), {date(2015, 10, 20): _days("11")}, date(2015, 10, 14), _days("12"), NOW),
         *(date(2015, 10, 15), 7, NOW, TROUBLE),
@@ -147,7 +152,7 @@ def test_what_an_answer_says_nothing_of_stays_known() -> None:
     assert after == before
 
 
-def test_an_answer_keeps_the_rest_of_a_state() -> None:
+def test_answer_keeps_the_rest_of_a_state() -> None:
     before = DatasetState(not_before=NOW, calls_on=date(2015, 10, 15), calls=7, last_error=TROUBLE)
     account = AccountState("wx1", "a", ("tag",), None, date(2014, 12, 5), {CUMULATE: before}, AUTHORIZER)
     settling = _settling(RECORDED.end, account)
@@ -159,12 +164,14 @@ def test_an_answer_keeps_the_rest_of_a_state() -> None:
 @pytest.mark.parametrize(
     "before", [DatasetState(void=_days("10")), DatasetState(empty={date(2015, 10, 22): _days("10")})]
 )
-def test_a_row_ends_what_was_thought_of_an_empty_day(before: DatasetState) -> None:
+def test_row_covers_a_void_or_missing_day(before: DatasetState) -> None:
+    """A row ends all that missing rows had proved about its day."""
     known = answered(before, _days("10"), _days("10"), today=date(2015, 10, 23), newest=date(2015, 10, 22))
     assert known == DatasetState(covered=_days("10"))
 
 
-def test_when_summary_alone_is_asked_the_totals_come_from_what_is_stored() -> None:
+def test_summary_alone_takes_stored_totals() -> None:
+    """Without totals in the answers, days are unresolved until the documents give them."""
     covered = DatasetState(covered=_days("6-8"))
     settling = _settling(date(2015, 10, 20), replace(NEW, datasets={CUMULATE: covered}))
     window = Window(date(2015, 10, 6), date(2015, 10, 8))
@@ -175,7 +182,33 @@ def test_when_summary_alone_is_asked_the_totals_come_from_what_is_stored() -> No
     assert settling.unresolved == set()
 
 
-def test_a_void_day_turns_out_quiet_when_cumulate_comes_at_last() -> None:
+def test_still_asked_total_comes_first() -> None:
+    """No day is resolved from a stored total that this run still asks for: WeChat may have revised it."""
+    newer, older = Window(date(2015, 10, 8), date(2015, 10, 14)), Window(date(2015, 10, 1), date(2015, 10, 7))
+    datasets = {SUMMARY: DatasetState(covered=_days("1-7")), CUMULATE: DatasetState(covered=_days("1-14"))}
+    settling = _settling(date(2015, 10, 22), replace(NEW, datasets=datasets))
+    settling.take(_answers(newer, user_summary=[], user_cumulate=[_row(day, 9) for day in newer]), NOW)
+    quiet = date(2015, 10, 8)
+    assert settling.unresolved == {quiet}
+    assert settling.resolvable(_days("1-7")) == set()
+    assert settling.resolvable(_days("8")) == set()
+    assert settling.resolvable(_days("1-6")) == {quiet}
+    revised = [_row(day, 9) for day in older]
+    zeros = [day.ref_date for day in settling.take(_answers(older, user_cumulate=revised), NOW) if day.inferred]
+    assert (zeros, settling.unresolved) == ([quiet], set())
+
+
+def test_resolvable_needs_both_stored_totals() -> None:
+    """Without the total of the day before, only a later answer resolves a day."""
+    settling = _settling(date(2015, 10, 20), replace(NEW, datasets={CUMULATE: DatasetState(covered=_days("6-8"))}))
+    window = Window(date(2015, 10, 6), date(2015, 10, 8))
+    settling.take(_answers(window, user_summary=[]), NOW)
+    assert settling.unresolved == set(window)
+    assert settling.resolvable(NO_DAYS) == {date(2015, 10, 7), date(2015, 10, 8)}
+
+
+def test_late_total_makes_a_void_day_quiet() -> None:
+    """A void day of summary is zeros once cumulate shows an unchanged total."""
     void = DatasetState(void=_days("7-8"))
     settling = _settling(date(2015, 10, 22), replace(NEW, datasets={SUMMARY: void}))
     window = Window(date(2015, 10, 6), date(2015, 10, 8))
@@ -184,13 +217,15 @@ def test_a_void_day_turns_out_quiet_when_cumulate_comes_at_last() -> None:
     assert (settling.state.dataset(SUMMARY).covered, settling.state.dataset(SUMMARY).void) == (_days("7-8"), NO_DAYS)
 
 
-def test_a_row_that_comes_after_all_replaces_the_zeros_in_the_state_it_changes_nothing() -> None:
+def test_row_of_a_covered_day() -> None:
+    """It replaces zeros in the document; the state stays."""
     day = date(2015, 10, 10)
     state = covering(DatasetState(), _days("10"))
     assert answered(state, Days.of([day]), Days.of([day]), today=date(2015, 10, 23), newest=date(2015, 10, 12)) == state
 
 
-def test_a_day_is_void_after_two_answers_without_a_row_on_two_beijing_days_at_age_six() -> None:
+def test_void_after_two_beijing_days() -> None:
+    """Two answers of one Beijing day count as one, and the day must be six days old."""
     day = Days.of([date(2015, 10, 10)])
     newest = date(2015, 10, 16)
     once = answered(DatasetState(), day, Days.of([]), today=date(2015, 10, 17), newest=newest)
@@ -201,13 +236,13 @@ def test_a_day_is_void_after_two_answers_without_a_row_on_two_beijing_days_at_ag
     assert covering(twice, day) == DatasetState(covered=day)
 
 
-def test_younger_days_without_a_row_stay_pending() -> None:
+def test_younger_days_stay_pending() -> None:
     young = _days("11-16")
     state = answered(DatasetState(), young, Days.of([]), today=date(2015, 10, 17), newest=date(2015, 10, 16))
     assert state == DatasetState()
 
 
-def test_zeros_as_rows_do_make_what_was_empty_before_them_pending_again() -> None:
+def test_zeros_reopen_the_void_days_before() -> None:
     """It perhaps wasn't published yet, when this host's clock was ahead or WeChat late for all days."""
     summary = DatasetState(covered=_days("1-5"), void=_days("6-9"))
     state = replace(NEW, datasets={SUMMARY: summary, CUMULATE: DatasetState(covered=_days("1-9"))})
@@ -218,7 +253,7 @@ def test_zeros_as_rows_do_make_what_was_empty_before_them_pending_again() -> Non
     assert settling.state.dataset(SUMMARY).void & _days("6-9") == NO_DAYS
 
 
-def test_the_look_back_is_over_when_all_its_windows_were_answered() -> None:
+def test_lookback_ends_with_its_last_window() -> None:
     lookback = {name: _days("9-22") for name in DATASETS}
     settling = _settling(date(2015, 10, 22), plan_=replace(NOTHING, lookback=lookback))
     newer, older = Window(date(2015, 10, 16), date(2015, 10, 22)), Window(date(2015, 10, 9), date(2015, 10, 15))
@@ -230,7 +265,8 @@ def test_the_look_back_is_over_when_all_its_windows_were_answered() -> None:
     assert settling.state.dataset(CUMULATE).refreshed_to is None
 
 
-def test_an_account_began_with_the_oldest_row_that_says_so_when_the_day_before_is_empty() -> None:
+def test_birth_at_the_oldest_row() -> None:
+    """An account began where its total equals its net, and the day before has missing rows."""
     window = Window(date(2015, 10, 4), date(2015, 10, 8))
     totals = [_row(date(2015, 10, 7), 3), _row(date(2015, 10, 8), 5)]
     summary = [_sources(date(2015, 10, 7), 3, 0), _sources(date(2015, 10, 8), 2, 0)]
@@ -246,7 +282,8 @@ def test_an_account_began_with_the_oldest_row_that_says_so_when_the_day_before_i
     assert exhaustive.state.born is None
 
 
-def test_no_account_began_while_something_older_is_stored_or_with_no_followers() -> None:
+def test_no_birth_behind_older_days_or_at_zero() -> None:
+    """No birth is found while an older day is stored, or where the first total is 0."""
     first = date(2015, 10, 7)
     window = Window(date(2015, 10, 4), date(2015, 10, 8))
     older = DatasetState(covered=Days.between(date(2015, 1, 1), date(2015, 9, 30)))
@@ -258,14 +295,16 @@ def test_no_account_began_while_something_older_is_stored_or_with_no_followers()
     assert nobody.state.born is None
 
 
-def test_a_row_older_than_the_birth_undoes_it() -> None:
+def test_older_row_undoes_the_birth() -> None:
+    """A row from before the birth shows that it was wrong."""
     settling = _settling(date(2015, 10, 22), replace(NEW, born=date(2015, 10, 8)))
     window = Window(date(2015, 10, 6), date(2015, 10, 8))
     settling.take(_answers(window, user_summary=[], user_cumulate=[_row(day, 7) for day in window]), NOW)
     assert settling.state.born is None
 
 
-def test_zeros_whose_total_moves_after_all_are_pending_again() -> None:
+def test_moved_total_reopens_zeros() -> None:
+    """Zeros whose total has moved after all are pending again."""
     day = date(2015, 10, 20)
     window = Window(day - ONE_DAY, day)
     covered = DatasetState(covered=Days.joined([window]))
@@ -275,7 +314,8 @@ def test_zeros_whose_total_moves_after_all_are_pending_again() -> None:
     assert settling.state.dataset(SUMMARY).covered == Days.of([window.begin])
 
 
-def test_a_look_back_that_is_cut_short_goes_on_where_it_stood() -> None:
+def test_interrupted_lookback_continues() -> None:
+    """Days whose last fetch came late enough aren't asked again."""
     newest = date(2015, 10, 30)
     lookback = {SUMMARY: Days.between(date(2015, 10, 10), newest)}
     settling = _settling(newest, plan_=replace(NOTHING, lookback=lookback))
@@ -288,7 +328,8 @@ def test_a_look_back_that_is_cut_short_goes_on_where_it_stood() -> None:
     assert (dataset.refreshed_to, dataset.looked) == (newest, NO_DAYS)
 
 
-def test_the_day_before_the_first_row_may_be_in_the_next_window() -> None:
+def test_birth_at_a_window_edge() -> None:
+    """The day before the first row may come with the next window."""
     settling = _settling(date(2015, 10, 22))
     first = date(2015, 10, 8)
     row = {SUMMARY: [_sources(first, 4, 1)], CUMULATE: [_row(first, 3)]}
@@ -305,7 +346,7 @@ def _voids(begin: date, length: int, first: date) -> AccountState:
     return replace(NEW, datasets={SUMMARY: dataset, CUMULATE: dataset})
 
 
-def test_an_account_began_behind_28_void_days_in_a_row() -> None:
+def test_birth_behind_28_void_days() -> None:
     first = date(2015, 10, 1)
     assert birth_after_void_days(_voids(first - 28 * ONE_DAY, 28, first)) == first
     assert birth_after_void_days(_voids(first - 28 * ONE_DAY, 27, first)) is None
@@ -313,7 +354,8 @@ def test_an_account_began_behind_28_void_days_in_a_row() -> None:
     assert birth_after_void_days(NEW) is None
 
 
-def test_the_walk_back_waits_for_a_second_day_behind_28_empty_days() -> None:
+def test_history_stops_behind_28_missing_days() -> None:
+    """The state isn't changed before a second Beijing day; an exhaustive backfill goes on."""
     first = date(2015, 10, 1)
     settling = _settling(date(2015, 10, 22), replace(NEW, datasets=_voids(first, 0, first).datasets))
     for week in range(4):
@@ -326,7 +368,8 @@ def test_the_walk_back_waits_for_a_second_day_behind_28_empty_days() -> None:
     assert not exhaustive.is_before_birth(Window(end - 6 * ONE_DAY, end))
 
 
-def test_an_account_is_silent_when_it_was_heard_and_had_no_row_in_14_days() -> None:
+def test_silent_after_14_days_without_a_row() -> None:
+    """Only an answer shows it: an account that wasn't asked isn't silent."""
     newest = date(2015, 10, 22)
     window = Window(newest - 6 * ONE_DAY, newest)
     for last, silent in ((newest - 14 * ONE_DAY, True), (newest - 13 * ONE_DAY, False)):
@@ -337,7 +380,8 @@ def test_an_account_is_silent_when_it_was_heard_and_had_no_row_in_14_days() -> N
         assert settling.is_silent == silent
 
 
-def test_a_failure_remembers_since_when_until_a_success() -> None:
+def test_failure_keeps_its_begin_until_a_success() -> None:
+    """`since` of a repeated failure is that of the first."""
     settling = _settling(RECORDED.end)
     later = NOW + ONE_DAY
     settling.fail(SUMMARY, Trouble("no", 48001, None, "ask", NOW, NOW))
@@ -348,7 +392,8 @@ def test_a_failure_remembers_since_when_until_a_success() -> None:
     assert (dataset.last_error, dataset.last_success) == (None, later)
 
 
-def test_quietness_needs_both_totals_and_zeros_need_age_or_a_later_row() -> None:
+def test_conditions_of_quiet_and_certain() -> None:
+    """Quiet needs both totals; zeros need age two or a later row."""
     day = date(2015, 10, 20)
     assert is_quiet(day, {day: 7, day - ONE_DAY: 7}) is True
     assert is_quiet(day, {day: 7, day - ONE_DAY: 6}) is False
@@ -374,7 +419,7 @@ class History:
     account: Account
     state: AccountState
     stored: dict[date, dict[str, Any]] = field(default_factory=dict)
-    heard: dict[date, dict[str, Any]] = field(default_factory=dict)
+    came: dict[date, dict[str, Any]] = field(default_factory=dict)
 
     def run(self, now: datetime, *, fails: set[str], newest_is_late: bool) -> None:
         target = Target(newest_published(now, time(8)), 7)
@@ -400,7 +445,7 @@ class History:
         rows = [row for day in window if day <= shown for row in show(self.world, self.account.appid, day, shown)]
         days = fold(DATASETS[name], rows, window).days
         for day, fields in days.items():
-            self.heard.setdefault(day, {}).update(fields)
+            self.came.setdefault(day, {}).update(fields)
         return days
 
     def _store(self, days: list[Any]) -> None:
@@ -414,8 +459,8 @@ class History:
     def check(self) -> None:
         """Each stored figure is what WeChat gave last, or, where summary gave none, zeros."""
         for day, document in self.stored.items():
-            heard = self.heard[day]
-            assert document == heard or ("sources" not in heard and document == {**heard, **QUIET})
+            came = self.came[day]
+            assert document == came or ("sources" not in came and document == {**came, **QUIET})
 
 
 instants = st.tuples(st.integers(0, 24 * 60 - 1), st.sampled_from(ZONES))
@@ -430,9 +475,10 @@ instants = st.tuples(st.integers(0, 24 * 60 - 1), st.sampled_from(ZONES))
     late=st.sampled_from([0.0, 0.3]),
     lost=st.sampled_from([0.0, 0.05]),
 )
-def test_whatever_happens_the_end_is_the_truth(
+def test_any_history_ends_with_the_truth(
     seed: int, born: date | None, passes: list[Any], revised: int, late: float, lost: float
 ) -> None:
+    """Whatever fails, is late, lost or revised: each stored figure is WeChat's, and nothing is left out."""
     world = World(
         seed=seed, size=1, births=(born,) if born else (), revised_for_days=revised, late_summary=late, lost_days=lost
     )
@@ -469,7 +515,8 @@ def _truth(world: World, appid: str, day: date) -> dict[str, Any]:
     return expected
 
 
-def test_nothing_older_than_wechat_keeps_is_ever_empty_or_void() -> None:
+def test_no_missing_row_before_the_first_day() -> None:
+    """WeChat keeps nothing older, so no missing row is noted there."""
     settling = _settling(date(2014, 12, 20))
     settling.take(_answers(Window(FIRST_DAY, FIRST_DAY + 6 * ONE_DAY), user_summary=[], user_cumulate=[]), NOW)
     assert settling.state.dataset(SUMMARY).empty[date(2015, 10, 23)].oldest == FIRST_DAY

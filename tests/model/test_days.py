@@ -32,13 +32,13 @@ zones = st.integers(-12 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(mi
         ("2024-03-01 08:00:00", "2024-02-29"),
     ],
 )
-def test_the_day_before_counts_from_eight_in_beijing_on(beijing: str, newest: str) -> None:
+def test_day_is_published_at_eight_in_beijing(beijing: str, newest: str) -> None:
     now = datetime.fromisoformat(beijing).replace(tzinfo=BEIJING)
     assert newest_published(now, EIGHT) == date.fromisoformat(newest)
 
 
 @given(instants, zones)
-def test_the_zone_of_the_host_changes_nothing(now: datetime, zone: timezone) -> None:
+def test_zone_of_an_instant_changes_nothing(now: datetime, zone: timezone) -> None:
     there = now.astimezone(zone)
     assert newest_published(there, EIGHT) == newest_published(now, EIGHT)
     assert beijing_day(there) == beijing_day(now)
@@ -46,7 +46,8 @@ def test_the_zone_of_the_host_changes_nothing(now: datetime, zone: timezone) -> 
 
 
 @given(instants)
-def test_the_next_midnight_is_beijings_and_lies_within_a_day(now: datetime) -> None:
+def test_next_midnight_is_within_a_day(now: datetime) -> None:
+    """It is Beijing's midnight, given in UTC."""
     midnight = next_beijing_midnight(now)
     assert timedelta(0) < midnight - now <= ONE_DAY
     assert midnight.astimezone(BEIJING).time() == time(0)
@@ -57,7 +58,7 @@ day_sets = st.sets(st.dates(date(2014, 12, 1), date(2015, 3, 31)), max_size=60)
 
 
 @given(day_sets)
-def test_days_are_what_they_were_made_of(held: set[date]) -> None:
+def test_days_hold_what_they_were_made_of(held: set[date]) -> None:
     made = Days.of(held)
     assert set(made) == held
     assert list(made) == sorted(held)
@@ -67,13 +68,15 @@ def test_days_are_what_they_were_made_of(held: set[date]) -> None:
 
 
 @given(day_sets, st.dates(date(2014, 12, 1), date(2015, 3, 31)), st.integers(0, 30))
-def test_days_touch_the_windows_that_hold_one_of_them(held: set[date], begin: date, more: int) -> None:
+def test_touches(held: set[date], begin: date, more: int) -> None:
+    """Days touch a window that holds one of them."""
     window = Window(begin, begin + more * ONE_DAY)
     assert Days.of(held).touches(window) == any(day in window for day in held)
 
 
 @given(day_sets, day_sets)
-def test_days_are_equal_where_they_hold_the_same(left: set[date], right: set[date]) -> None:
+def test_equality_and_hash(left: set[date], right: set[date]) -> None:
+    """Days that hold the same are equal, whatever they were made from."""
     assert (Days.of(left) == Days.of(right)) is (left == right)
     assert Days.of(left) == Days.of(sorted(left))
     assert {Days.of(left): "held"}[Days.of(sorted(left))] == "held"
@@ -88,20 +91,22 @@ def test_days_combine_as_sets_do(left: set[date], right: set[date]) -> None:
 
 
 @given(st.lists(st.tuples(days, st.integers(0, 30)), max_size=8))
-def test_windows_that_overlap_join(spans: list[tuple[date, int]]) -> None:
+def test_overlapping_windows_join(spans: list[tuple[date, int]]) -> None:
     cut = [Window(begin, begin + more * ONE_DAY) for begin, more in spans]
     assert set(Days.joined(cut)) == {day for window in cut for day in window}
 
 
 @given(days, days)
-def test_between_two_days_lie_all_days_or_none(begin: date, end: date) -> None:
+def test_between(begin: date, end: date) -> None:
+    """It holds all days from the first to the last, or none if the first is later."""
     between = Days.between(begin, end)
     assert len(between) == max(0, (end - begin).days + 1)
     assert (begin in between) == (end in between) == (begin <= end)
 
 
 @given(day_sets, st.integers(1, 10))
-def test_windows_hold_all_days_newest_first_each_of_the_full_span(held: set[date], span: int) -> None:
+def test_windows_of_the_full_span(held: set[date], span: int) -> None:
+    """Windows come newest first, don't overlap, and end at a day that is held."""
     cut = Days.of(held).windows(span)
     assert held <= {day for window in cut for day in window}
     assert all(newer.begin > older.end for newer, older in pairwise(cut))
@@ -110,7 +115,7 @@ def test_windows_hold_all_days_newest_first_each_of_the_full_span(held: set[date
 
 
 @given(st.sets(st.integers(0, 25), max_size=12), st.integers(1, 5))
-def test_windows_are_the_fewest_that_there_can_be(offsets: set[int], span: int) -> None:
+def test_windows_are_the_fewest(offsets: set[int], span: int) -> None:
     """Compared with the optimum, found by trying every choice of window ends."""
     first = date(2020, 1, 1)
     cut = Days.of(first + n * ONE_DAY for n in offsets).windows(span)
@@ -122,7 +127,7 @@ def test_windows_are_the_fewest_that_there_can_be(offsets: set[int], span: int) 
     assert not any(holds(ends) for count in fewer for ends in combinations(sorted(offsets), count))
 
 
-def test_a_window_counts_both_ends() -> None:
+def test_window_counts_both_ends() -> None:
     window = Window(date(2026, 11, 17), date(2026, 11, 23))
     assert len(window) == 7
     assert date(2026, 11, 17) in window
@@ -132,13 +137,14 @@ def test_a_window_counts_both_ends() -> None:
     assert str(window) == "2026-11-17..2026-11-23"
 
 
-def test_a_window_that_ends_before_it_begins_is_refused() -> None:
+def test_window_ending_before_it_begins() -> None:
     with pytest.raises(ValueError, match="can't end"):
         Window(date(2026, 11, 2), date(2026, 11, 1))
 
 
 @pytest.mark.parametrize("day", [date(2026, 1, 31), date(2026, 7, 31)])
-def test_beijing_is_eight_hours_before_utc_in_winter_and_summer(day: date) -> None:
+def test_beijing_has_no_summer_time(day: date) -> None:
+    """Beijing is eight hours ahead of UTC in January and in July."""
     midnight = datetime.combine(day, time(16), UTC)
     assert beijing_day(midnight - timedelta(seconds=1)) == day
     assert beijing_day(midnight) == day + ONE_DAY
@@ -146,7 +152,7 @@ def test_beijing_is_eight_hours_before_utc_in_winter_and_summer(day: date) -> No
     assert next_beijing_midnight(midnight) == midnight + ONE_DAY
 
 
-def test_days_read_as_their_ranges() -> None:
+def test_repr_shows_the_ranges() -> None:
     held = Days.of([date(2026, 11, 1), date(2026, 11, 2), date(2026, 11, 9)])
     assert repr(held) == "Days(2026-11-01..2026-11-02, 2026-11-09..2026-11-09)"
 

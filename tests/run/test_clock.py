@@ -63,7 +63,7 @@ def test_time_passes_by_the_monotonic_clock() -> None:
     assert clock.now() == NOON + MINUTE + 10 * SECOND
 
 
-def test_a_leap_of_the_host_changes_nothing() -> None:
+def test_leap_of_the_host_changes_nothing() -> None:
     class Leaping(FakeClock):
         def now(self) -> datetime:
             return self.instant + self.leap

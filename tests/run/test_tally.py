@@ -1,4 +1,4 @@
-"""What a run counts."""
+"""Counts of a run: the windows left, and the notices."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ def tally() -> Tally:
 
 
 @pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.SKIPPED])
-def test_what_an_account_lacks_that_did_not_get_through_is_not_said_to_wait(tally: Tally, outcome: Outcome) -> None:
+def test_failed_account_has_no_waits(tally: Tally, outcome: Outcome) -> None:
+    """An account that failed or was skipped adds no waiting windows and no notices."""
     tally.add(AccountResult(ACCOUNT, outcome))
     tally.hold(ACCOUNT, HELD)
     result = tally.result("run", error=None, stopped_by=None)
@@ -35,7 +36,7 @@ def test_what_an_account_lacks_that_did_not_get_through_is_not_said_to_wait(tall
 
 
 @pytest.mark.parametrize(("left", "counted"), [(0, 9), (7, 9), (9, 9), (12, 12)])
-def test_a_window_that_both_datasets_have_left_counts_once(tally: Tally, left: int, counted: int) -> None:
+def test_window_of_both_datasets_counts_once(tally: Tally, left: int, counted: int) -> None:
     tally.hold(ACCOUNT, HELD)
     quota = Notice(ACCOUNT.appid, "a", WaitKind.QUOTA, MIDNIGHT)
     tally.add_history(AccountResult(ACCOUNT, Outcome.OK, notices=(quota,), windows_left=left))
