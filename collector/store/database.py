@@ -51,7 +51,7 @@ AS_IT_IS: CodecOptions[Document] = CodecOptions(
 )
 """How documents are read that others may have written: dates and texts beyond Python's are no error."""
 
-MOST_CONNECTIONS = 32
+MAX_CONNECTIONS = 32
 """Connections to MongoDB; the driver's own limit of 100 would leave no open files for those to WeChat."""
 
 _PASSING = frozenset({6, 7, 24, 89, 91, 112, 133, 189, 262, 365, 9001, 10107, 11600, 11602, 13435, 13436})
@@ -61,7 +61,7 @@ _DUPLICATE = 11000
 _INDEX_DIFFERS = (85, 86)
 _DISK_FULL = 14031
 
-MOST_SHOWN = 50
+MAX_SHOWN = 50
 """Letters that are shown of a value that others may have stored."""
 
 FAILED_VALIDATION = "failed validation"
@@ -207,7 +207,7 @@ def _client(uri: Secret) -> AsyncIOMotorClient[Document]:
             serverSelectionTimeoutMS=SELECTION_TIMEOUT_MS,
             connectTimeoutMS=SELECTION_TIMEOUT_MS,
             socketTimeoutMS=SOCKET_TIMEOUT_MS,
-            maxPoolSize=MOST_CONNECTIONS,
+            maxPoolSize=MAX_CONNECTIONS,
             w="majority",
             wTimeoutMS=MAJORITY_TIMEOUT_MS,
         )
@@ -226,7 +226,7 @@ async def _index(database: Database) -> None:
     except OperationFailure as error:
         if error.code == _DUPLICATE:
             key = (error.details or {}).get("keyValue", {})
-            which = ", ".join(printable(key.get(name), MOST_SHOWN) for name in ("account", "ref_date"))
+            which = ", ".join(printable(key.get(name), MAX_SHOWN) for name in ("account", "ref_date"))
             raise DatabaseError(
                 f"two documents of {USER_DAILY} have the same account and ref_date ({which}), so its unique index "
                 "can't be made: delete one of them, or name a database of the collector's own in mongodb.database"

@@ -210,6 +210,15 @@ async def test_damage_of_any_kind_is_found_and_nothing_is_changed(document: dict
     assert await database[ACCOUNTS].find_one() == stored
 
 
+def test_datasets_in_the_order_of_the_document() -> None:
+    """It is the same in each process, whatever the hashes of the names."""
+    names = [f"dataset_{number}" for number in range(20)]
+    document = DOCUMENT | dict.fromkeys(names, DOCUMENT["user_cumulate"])
+    read = from_document(document)
+    assert list(read.datasets) == ["user_summary", "user_cumulate", *names]
+    assert list(to_document(read))[-20:] == names
+
+
 async def test_documents_that_no_appid_names_belong_to_somebody_else(database: Database) -> None:
     await database[ACCOUNTS].insert_many([DOCUMENT, {"_id": 7}, {"odd": "one"}])
     assert await load(database) == {APPID: KNOWN}
