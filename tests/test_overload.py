@@ -37,9 +37,9 @@ LIMITED = """
 import resource, sys
 soft, hard = int(sys.argv.pop(1)), int(sys.argv.pop(1))
 resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-from collector.cli import main
+from collector.cli.app import main
 from collector.store import writer
-writer.MOST_QUEUED = 16
+writer.MAX_QUEUED = 16
 main()
 """
 """The command with limits of open files, soft and hard; its queue is short, so that what it holds is no matter."""
@@ -182,7 +182,7 @@ async def test_calls_stop_while_mongodb_stands_still_and_go_on_afterwards(
 ) -> None:
     """A queue of 16 windows, 8 accounts with 4 windows in flight each: what is in hand is finished, and no more."""
     most_queued, workers = 16, 8
-    monkeypatch.setattr(writer_module, "MOST_QUEUED", most_queued)
+    monkeypatch.setattr(writer_module, "MAX_QUEUED", most_queued)
     put, most_seen = Writer.put, 0
 
     async def seen(self: Writer, update: Update) -> None:
