@@ -454,7 +454,7 @@ async def test_a_wrong_password_is_told_without_repeating_it(
     async with _sandbox(clock) as sandbox:
         result = await _run_as("writer:wrong-one@", guarded, sandbox, theirs, tmp_path, clock=clock)
         assert sandbox.calls == []
-    assert (result.error, result.exit) == ("MongoDB doesn't take the user or the password of mongodb.uri", 1)
+    assert (result.error, result.exit) == ("MongoDB refused the user or the password of mongodb.uri: correct them", 1)
 
 
 async def test_an_address_without_a_user_is_told_that_mongodb_asks_for_one(

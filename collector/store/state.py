@@ -1,6 +1,6 @@
-"""What is known of each account: the collection `accounts`, read whole at the start and written after the data.
+"""State of the accounts: the collection `accounts`, read whole at the start and written after the data.
 
-A document holds the whole value, so writing it twice does no harm::
+A document holds the whole value, so writing it twice is harmless::
 
     { _id: "wx…", version: 1, name: "acme-shoes", tags: ["retail"], born: "2019-03-02", history_since: "2015-01-01",
       authorizer: { component: "agency", nick_name: "Acme 鞋", mini_program: false },
@@ -10,7 +10,7 @@ A document holds the whole value, so writing it twice does no harm::
                       last_error: { errmsg: …, errcode: …, rid: …, hint: …, since: ISODate(), at: ISODate() } },
       user_cumulate: { … } }
 
-What isn't known is absent.
+Unknown fields of the state are absent.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ log = structlog.get_logger()
 ACCOUNTS = "accounts"
 VERSION = 1
 OURS = {"_id": {"$regex": "^wx"}}
-"""Documents of ours, which have an appid for their `_id`; others may keep theirs in the same collection."""
+"""Query for the collector's own documents, whose `_id` is an appid; other tools may keep theirs beside them."""
 
 _NOT_DATASETS = frozenset({"_id", "version", "name", "tags", "born", "history_since", "authorizer"})
 
@@ -95,12 +95,12 @@ async def replace_state(database: Database, state: AccountState) -> None:
 
 
 def replacement(state: AccountState) -> ReplaceOne[Document]:
-    """The write that puts `state` in the place of what was known."""
+    """Return the write that stores `state` in place of the account's earlier one."""
     return ReplaceOne({"_id": state.account}, to_document(state), upsert=True)
 
 
 def to_document(state: AccountState) -> Document:
-    """The document of a state."""
+    """Return the document of a state."""
     known = {
         "_id": state.account,
         "version": VERSION,
@@ -114,7 +114,10 @@ def to_document(state: AccountState) -> Document:
 
 
 def from_document(document: Mapping[str, Any]) -> AccountState:
-    """The state that a document holds. Raises `ValueError`, `TypeError` or `KeyError` where it isn't one."""
+    """Return the state that a document holds.
+
+    Raises `ValueError`, `TypeError`, `KeyError` or `AttributeError` where it is damaged or of another version.
+    """
     if document["version"] != VERSION or not isinstance(document["_id"], str):
         raise ValueError("another version")
     return AccountState(
@@ -205,16 +208,18 @@ def _date(day: str | None) -> date | None:
 
 
 def _utc(instant: datetime | None) -> datetime | None:
-    """MongoDB keeps instants in UTC and gives them without a zone."""
+    """Add the zone: MongoDB keeps instants in UTC and gives them without one."""
     return None if instant is None else instant.replace(tzinfo=UTC)
 
 
 async def rename(database: Database, account: str, name: str) -> None:
-    """Let the stored documents of an account bear its new name; those that a validator refuses keep the old one."""
+    """Write an account's new name into its documents; where a validator refuses one of them, only log that."""
+    # Documents of other tools keep theirs: ours have a text as `ref_date`.
     ours = {"account": account, "ref_date": {"$type": "string"}}
     try:
         await outlasting(lambda: database[USER_DAILY].update_many(ours, {"$set": {"name": name}}))
     except DatabaseError as error:
+        # An old document that a new validator refuses must not end the run of all accounts.
         if FAILED_VALIDATION not in str(error):
             raise
         log.warning("name.refused", account=account, name=name, reason=str(error))
