@@ -139,8 +139,8 @@ def _accounts(database: Database) -> AsyncIOMotorCollection[Document]:
 def _readable(document: Mapping[str, Any]) -> AccountState | None:
     try:
         return from_document(document)
-    except (KeyError, TypeError, ValueError, AttributeError):  # damage can be of any form, such as a text for a list
-        return None
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
+        return None  # damage can be of any form: a text in the place of a list, an infinite count
 
 
 def _authorizer(document: Mapping[str, Any] | None) -> Authorizer | None:

@@ -209,6 +209,7 @@ async def test_load_names_damaged_documents(damaged: list[str], named: str, data
         _changed("authorizer", {"odd": 1}),
         _changed("user_summary", None),
         _changed("user_summary.calls", 3),
+        _changed("user_summary.calls.count", float("inf")),
         _changed("user_summary.not_before", "soon"),
         _changed("user_summary.covered", [{"begin": "2026-11-02", "end": "2026-11-01"}]),
         _changed("user_summary.covered", [{"begin": "2026-11-02"}]),
