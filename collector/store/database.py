@@ -54,27 +54,14 @@ AS_IT_IS: CodecOptions[Document] = CodecOptions(
 MAX_CONNECTIONS = 32
 """Connections to MongoDB. The driver's default of 100 would take the open files that connections to WeChat need."""
 
-_PASSING = frozenset(
-    {
-        6,  # HostUnreachable
-        7,  # HostNotFound
-        24,  # LockTimeout
-        89,  # NetworkTimeout
-        91,  # ShutdownInProgress
-        112,  # WriteConflict
-        133,  # FailedToSatisfyReadPreference
-        189,  # PrimarySteppedDown
-        262,  # ExceededTimeLimit
-        365,  # TemporarilyUnavailable
-        9001,  # SocketException
-        10107,  # NotWritablePrimary
-        11600,  # InterruptedAtShutdown
-        11602,  # InterruptedDueToReplStateChange
-        13435,  # NotPrimaryNoSecondaryOk
-        13436,  # NotPrimaryOrSecondary
-    }
-)
-"""Codes of a server or mongos that elects, starts or stops, or can't reach another server; a retry may succeed."""
+_PASSING = frozenset({6, 7, 24, 89, 91, 112, 133, 189, 262, 365, 9001, 10107, 11600, 11602, 13435, 13436})
+"""Codes of a server or mongos that elects, starts or stops, or can't reach another server, so that a retry may succeed.
+
+In this order: HostUnreachable, HostNotFound, LockTimeout, NetworkTimeout, ShutdownInProgress, WriteConflict,
+FailedToSatisfyReadPreference, PrimarySteppedDown, ExceededTimeLimit, TemporarilyUnavailable, SocketException,
+NotWritablePrimary, InterruptedAtShutdown, InterruptedDueToReplStateChange, NotPrimaryNoSecondaryOk,
+NotPrimaryOrSecondary.
+"""
 
 _NOT_ALLOWED = 13
 _AUTHENTICATION_FAILED = 18
