@@ -78,20 +78,12 @@ class DatabaseError(CollectorError):
 
 
 class LeaseHeldError(CollectorError):
-    """Another run is at work in the database; `since` and `gone_until` are in the zone in which people read them.
+    """Another run is at work in the database; `since` is in the zone in which people read it."""
 
-    `gone_until` is when the lease of a run ends that may have been cut off: no process of it is seen on this host.
-    """
-
-    def __init__(
-        self, *, command: str, run: str, host: str, pid: int, since: datetime, gone_until: datetime | None = None
-    ) -> None:
-        gone = (
-            f" (no such process is here: if it was cut off, it is free at {gone_until:%H:%M:%S})" if gone_until else ""
-        )
+    def __init__(self, *, command: str, run: str, host: str, pid: int, since: datetime) -> None:
         super().__init__(
             f"another run is at work: {command} {run} on {host} (pid {pid}) since {since:%Y-%m-%d %H:%M:%S} Beijing "
-            f"time{gone}. Wait for it, or start with --wait"
+            "time. Wait for it, or start with --wait"
         )
         self.run = run
         self.host = host

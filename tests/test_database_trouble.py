@@ -1,4 +1,4 @@
-"""Runs beside a MongoDB in trouble: what is said, and that nothing is lost. The mongods are real."""
+"""Runs with a MongoDB in trouble: the messages, and that nothing is lost. The mongods are real."""
 
 from __future__ import annotations
 
@@ -38,8 +38,6 @@ from collector.model.days import ONE_DAY, Window
 from collector.model.results import AccountResult, Outcome
 from collector.model.state import AccountState, Day, Update
 from collector.sandbox import Sandbox, World
-from collector.store import database as database_module
-from collector.store import writer as writer_module
 from collector.store.database import USER_DAILY, VALIDATOR, Database, open_database, prepare
 from collector.store.leases import LEASES
 from collector.store.local import find_mongod
@@ -53,13 +51,13 @@ READY_S = 30
 ROLE = "the user of mongodb.uri may not do this: give it the role readWrite on the database"
 DIRECT = "directConnection=true"
 QUICK = "heartbeatFrequencyMS=500"
-"""A server that a fail point has made PyMongo doubt is looked at again as soon as can be."""
+"""PyMongo checks a server again soon after a fail point has made it doubtful."""
 
 AS_IT_IS: CodecOptions[dict[str, Any]] = CodecOptions(datetime_conversion=DatetimeConversion.DATETIME_AUTO)
 
 
 class Mongod:
-    """A mongod of the test's own in `folder`; with `replicas` a set of one, which knows retryable writes."""
+    """A mongod in `folder` for one test; with `replicas` a replica set of one, which has retryable writes."""
 
     def __init__(self, folder: Path, *options: str, replicas: bool = True) -> None:
         self._folder = folder
@@ -74,7 +72,7 @@ class Mongod:
         )
 
     def start(self) -> None:
-        """Start it, if it isn't up, and wait until it takes writes."""
+        """Start it unless it runs, and wait until it accepts writes."""
         if self._process and self._process.poll() is None:
             return
         data = self._folder / "db"
@@ -109,7 +107,7 @@ class Mongod:
 
     @contextmanager
     def failing(self, *commands: str, times: int | None = None, **how: Any) -> Iterator[None]:
-        """Let these commands of the collector fail: the next `times`, or all."""
+        """Make these commands of the collector fail: the next `times` of them, or all."""
         mode: object = "alwaysOn" if times is None else {"times": times}
         data = {"failCommands": list(commands), "appName": "wechat-collector", **how}
         with self.fail_point("failCommand", mode, data):
@@ -131,7 +129,7 @@ class Mongod:
 
 
 class After(Watch):
-    """Does something once that many accounts are done."""
+    """Call `act` once that many accounts are done."""
 
     def __init__(self, accounts: int, act: Callable[[], object]) -> None:
         self._left = accounts
@@ -145,7 +143,7 @@ class After(Watch):
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Mongod]:
-    """A replica set of one; a test that ends it starts it again."""
+    """A replica set of one. A test that stops it starts it again."""
     with tempfile.TemporaryDirectory(prefix="collector-tests-") as folder:
         mongod = Mongod(Path(folder))
         try:
@@ -157,7 +155,7 @@ def server() -> Iterator[Mongod]:
 
 @pytest.fixture
 async def database(server: Mongod) -> AsyncIterator[Database]:
-    """A database of the test's own on `server`, which runs as it begins; no fail point is meant for this client."""
+    """A fresh database on `server`, which runs as the test begins. Fail points don't apply to this client."""
     server.start()
     client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(server.uri)
     name = f"test_{uuid.uuid4().hex}"
@@ -176,19 +174,17 @@ def mongod(server: Mongod) -> str:
 def _short_waits(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The waits are real ones, shorter than those of users."""
     monkeypatch.setattr("collector.store.database.SELECTION_TIMEOUT_MS", 500)
-    _wait_for_mongodb(monkeypatch, 15.0)
+    _set_outage(monkeypatch, 15.0)
     with stamina.set_testing(False):
         yield
 
 
-def _wait_for_mongodb(monkeypatch: pytest.MonkeyPatch, outage_s: float) -> None:
-    for module in (database_module, writer_module):
-        if hasattr(module, "OUTAGE_S"):
-            monkeypatch.setattr(module, "OUTAGE_S", outage_s)
+def _set_outage(monkeypatch: pytest.MonkeyPatch, outage_s: float) -> None:
+    monkeypatch.setattr("collector.store.database.OUTAGE_S", outage_s)
 
 
 def _unhurried(settings: Settings) -> Settings:
-    """The settings with a rate that doesn't hold the test up."""
+    """Return the settings with a rate that doesn't slow the test down."""
     return replace(settings, accounts=tuple(replace(each, rate_limit=Rate(1000, 1)) for each in settings.accounts))
 
 
@@ -197,7 +193,7 @@ def _sandbox(clock: FakeClock, size: int = 3, **options: Any) -> Sandbox:
 
 
 async def _claims(database: Database) -> dict[tuple[str, str], set[str]]:
-    """For each dataset and account, the days that the state says are stored and that aren't."""
+    """Return the days, by account and dataset, that the state calls covered and that aren't stored."""
     documents = await stored(database)
     claims = {}
     async for found in database[ACCOUNTS].find({"_id": {"$regex": "^wx"}}):
@@ -210,12 +206,12 @@ async def _claims(database: Database) -> dict[tuple[str, str], set[str]]:
 
 
 async def _free_the_lease(database: Database) -> None:
-    """That of a run which lost MongoDB runs out by itself, in a minute."""
+    """Delete the lease, which expires by itself a minute after a run has lost MongoDB."""
     await database[LEASES].delete_many({})
 
 
 def _is_unreachable(said: str | None, server: Mongod) -> bool:
-    """Whether that is said, the reason being that of the moment at which it was missed."""
+    """Return True for the message that MongoDB can't be reached. Its reason varies with the moment."""
     remedy = "check mongodb.uri and that MongoDB runs there, or leave mongodb.uri out to use a local mongod"
     return bool(re.fullmatch(rf"MongoDB can't be reached \({server.address}: [^()]+\): {remedy}", said or ""))
 
@@ -223,9 +219,10 @@ def _is_unreachable(said: str | None, server: Mongod) -> bool:
 # MongoDB goes away
 
 
-async def test_a_primary_that_is_gone_for_a_while_is_waited_for_and_everything_is_stored(
+async def test_primary_gone_for_a_while(
     server: Mongod, clock: FakeClock, database: Database, configured: Configured
 ) -> None:
+    """It is waited for, and everything is stored."""
     restarts: list[asyncio.Task[None]] = []
 
     def go_down() -> None:
@@ -246,10 +243,11 @@ async def test_a_primary_that_is_gone_for_a_while_is_waited_for_and_everything_i
     assert await _claims(database) == {}
 
 
-async def test_a_primary_that_is_gone_for_good_ends_the_run_and_the_next_one_brings_what_is_missing(
+async def test_primary_gone_for_good(
     server: Mongod, clock: FakeClock, database: Database, configured: Configured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _wait_for_mongodb(monkeypatch, 0.5)
+    """It ends the run, and the next run fetches what is missing."""
+    _set_outage(monkeypatch, 0.5)
     async with _sandbox(clock, 60) as sandbox:
         settings = configured(sandbox, workers=4)
         result = await run(settings, clock, watch=After(30, server.kill))
@@ -283,13 +281,13 @@ WRITES = [pytest.param(name) for name in PASSING]
 
 
 @pytest.mark.parametrize("trouble", WRITES)
-async def test_a_write_is_repeated_while_its_trouble_is_a_passing_one(
+async def test_write_is_retried(
     server: Mongod, clock: FakeClock, database: Database, configured: Configured, trouble: str
 ) -> None:
-    """PyMongo repeats it once by itself; the trouble lasts longer than that."""
+    """The trouble lasts longer than the one retry that PyMongo makes by itself."""
     async with _sandbox(clock) as sandbox:
         settings = configured(sandbox)
-        await _made_ready(server, database)
+        await _prepared(server, database)
         namespace = f"{database.name}.{USER_DAILY}"
         with server.failing("update", times=2, namespace=namespace, **PASSING[trouble]):
             result = await run(settings, clock)
@@ -299,10 +297,10 @@ async def test_a_write_is_repeated_while_its_trouble_is_a_passing_one(
 
 
 @pytest.mark.parametrize("trouble", ["not primary", "connection closed"])
-async def test_a_read_in_mid_run_is_repeated_while_its_trouble_is_a_passing_one(
+async def test_read_in_mid_run_is_retried(
     server: Mongod, clock: FakeClock, database: Database, configured: Configured, trouble: str
 ) -> None:
-    """The first day of the week may be quiet, which the stored day before it tells."""
+    """The first day of the week may be quiet, so the day before it is read from its stored document."""
     async with _sandbox(clock, 40) as sandbox:
         namespace = f"{database.name}.{USER_DAILY}"
         with server.failing("find", times=3, namespace=namespace, **PASSING[trouble]):
@@ -311,9 +309,7 @@ async def test_a_read_in_mid_run_is_repeated_while_its_trouble_is_a_passing_one(
     assert await stored(database) == truth(sandbox.world, LAST_WEEK)
 
 
-async def test_a_rename_is_repeated_while_its_trouble_is_a_passing_one(
-    server: Mongod, clock: FakeClock, database: Database, configured: Configured
-) -> None:
+async def test_rename_is_retried(server: Mongod, clock: FakeClock, database: Database, configured: Configured) -> None:
     async with _sandbox(clock) as sandbox:
         settings = configured(sandbox)
         await run(settings, clock)
@@ -330,9 +326,8 @@ async def test_a_rename_is_repeated_while_its_trouble_is_a_passing_one(
 # The disk
 
 
-async def test_a_full_disk_is_told_and_the_next_run_brings_what_is_missing(
-    server: Mongod, clock: FakeClock, database: Database, configured: Configured
-) -> None:
+async def test_full_disk(server: Mongod, clock: FakeClock, database: Database, configured: Configured) -> None:
+    """The message names it, and the next run fetches what is missing."""
     async with _sandbox(clock) as sandbox:
         settings = configured(sandbox)
         with server.failing("update", namespace=f"{database.name}.{USER_DAILY}", errorCode=14031):
@@ -344,9 +339,10 @@ async def test_a_full_disk_is_told_and_the_next_run_brings_what_is_missing(
     assert await stored(database) == truth(sandbox.world, LAST_WEEK)
 
 
-async def test_trouble_of_mongodb_that_comes_as_one_of_each_document_is_no_fault_of_the_documents(
+async def test_server_error_on_each_document(
     server: Mongod, clock: FakeClock, database: Database, configured: Configured
 ) -> None:
+    """A server's trouble isn't blamed on the documents, though each write reports it."""
     async with _sandbox(clock, 60) as sandbox:
         settings = configured(sandbox, workers=4)
         with ExitStack() as trouble:
@@ -361,10 +357,8 @@ async def test_trouble_of_mongodb_that_comes_as_one_of_each_document_is_no_fault
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="a disk as small as that is mounted by root alone")
-async def test_a_disk_that_really_runs_full_loses_nothing(
-    clock: FakeClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    _wait_for_mongodb(monkeypatch, 0.5)
+async def test_disk_that_really_runs_full(clock: FakeClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _set_outage(monkeypatch, 0.5)
     disk = tmp_path / "disk"
     disk.mkdir()
     with _small_disk(disk), closing(Mongod(disk)) as mongod:
@@ -392,7 +386,7 @@ async def test_a_disk_that_really_runs_full_loses_nothing(
 
 @pytest.fixture(scope="module")
 def guarded() -> Iterator[Mongod]:
-    """A mongod that asks for a user: `reader` may read the database `wechat`, `writer` has readWrite on it."""
+    """A mongod with users: `reader` may read the database `wechat`, `writer` has readWrite on it."""
     with (
         tempfile.TemporaryDirectory(prefix="collector-tests-") as folder,
         closing(Mongod(Path(folder), "--auth", replicas=False)) as mongod,
@@ -422,9 +416,8 @@ async def _run_as(user: str, guarded: Mongod, sandbox: Sandbox, theirs: Database
     return await run(settings, **options)
 
 
-async def test_a_user_who_may_read_alone_is_told_the_role_before_anything_is_asked(
-    guarded: Mongod, theirs: Database, clock: FakeClock, tmp_path: Path
-) -> None:
+async def test_read_only_user(guarded: Mongod, theirs: Database, clock: FakeClock, tmp_path: Path) -> None:
+    """The message names the role before anything is asked."""
     async with _sandbox(clock) as sandbox:
         result = await _run_as("reader:pa55word@", guarded, sandbox, theirs, tmp_path, clock=clock)
         assert sandbox.calls == []
@@ -432,9 +425,7 @@ async def test_a_user_who_may_read_alone_is_told_the_role_before_anything_is_ask
     assert await theirs.list_collection_names() == []
 
 
-async def test_the_role_read_write_suffices_for_all_that_a_run_does(
-    guarded: Mongod, theirs: Database, clock: FakeClock, tmp_path: Path
-) -> None:
+async def test_read_write_role_suffices(guarded: Mongod, theirs: Database, clock: FakeClock, tmp_path: Path) -> None:
     async with _sandbox(clock) as sandbox:
         result = await _run_as("writer:pa55word@", guarded, sandbox, theirs, tmp_path, clock=clock)
     assert (result.error, result.exit) == (None, 0)
@@ -443,27 +434,22 @@ async def test_the_role_read_write_suffices_for_all_that_a_run_does(
     assert "account_1_ref_date_1" in await theirs[USER_DAILY].index_information()
 
 
-async def test_a_wrong_password_is_told_without_repeating_it(
-    guarded: Mongod, theirs: Database, clock: FakeClock, tmp_path: Path
-) -> None:
+async def test_wrong_password(guarded: Mongod, theirs: Database, clock: FakeClock, tmp_path: Path) -> None:
     async with _sandbox(clock) as sandbox:
         result = await _run_as("writer:wrong-one@", guarded, sandbox, theirs, tmp_path, clock=clock)
         assert sandbox.calls == []
-    assert (result.error, result.exit) == ("MongoDB doesn't take the user or the password of mongodb.uri", 1)
+    assert (result.error, result.exit) == ("MongoDB refused the user or the password of mongodb.uri: correct them", 1)
 
 
-async def test_an_address_without_a_user_is_told_that_mongodb_asks_for_one(
-    guarded: Mongod, theirs: Database, clock: FakeClock, tmp_path: Path
-) -> None:
+async def test_address_without_a_user(guarded: Mongod, theirs: Database, clock: FakeClock, tmp_path: Path) -> None:
     async with _sandbox(clock) as sandbox:
         result = await _run_as("", guarded, sandbox, theirs, tmp_path, clock=clock)
     assert result.exit == 1
     assert result.error == "mongodb.uri names no user, and this MongoDB asks for one: mongodb://USER:PASSWORD@HOST/…"
 
 
-async def test_rights_that_are_lost_in_mid_run_end_it_with_the_role_and_nothing_is_lost(
-    guarded: Mongod, theirs: Database, clock: FakeClock, tmp_path: Path
-) -> None:
+async def test_role_revoked_in_mid_run(guarded: Mongod, theirs: Database, clock: FakeClock, tmp_path: Path) -> None:
+    """The message names the role, and nothing is lost."""
     roles = [{"role": "readWrite", "db": "wechat"}]
 
     def revoke() -> None:
@@ -485,9 +471,8 @@ async def test_rights_that_are_lost_in_mid_run_end_it_with_the_role_and_nothing_
 # Documents that MongoDB refuses
 
 
-async def test_days_that_a_validator_rejects_stay_missing_and_all_else_stands(
-    clock: FakeClock, database: Database, configured: Configured
-) -> None:
+async def test_days_that_a_validator_rejects(clock: FakeClock, database: Database, configured: Configured) -> None:
+    """They stay missing, and everything else is stored."""
     day = NEWEST - 3 * ONE_DAY
     async with _sandbox(clock) as sandbox:
         settings = configured(sandbox)
@@ -511,9 +496,7 @@ async def test_days_that_a_validator_rejects_stay_missing_and_all_else_stands(
     assert await stored(database) == expected
 
 
-async def test_a_state_that_mongodb_refuses_is_told(
-    clock: FakeClock, database: Database, configured: Configured
-) -> None:
+async def test_state_that_a_validator_rejects(clock: FakeClock, database: Database, configured: Configured) -> None:
     async with _sandbox(clock) as sandbox:
         settings = configured(sandbox)
         refused = settings.accounts[0].appid
@@ -524,10 +507,8 @@ async def test_a_state_that_mongodb_refuses_is_told(
     assert result.exit == 3
 
 
-async def test_a_new_name_that_a_validator_rejects_stops_no_other_account(
-    clock: FakeClock, database: Database, configured: Configured
-) -> None:
-    """One old document that the validator would refuse refuses the new name too."""
+async def test_name_that_a_validator_rejects(clock: FakeClock, database: Database, configured: Configured) -> None:
+    """An old document that the validator would refuse stops no other account."""
     async with _sandbox(clock) as sandbox:
         settings = configured(sandbox)
         first, *others = settings.accounts
@@ -544,7 +525,7 @@ async def test_a_new_name_that_a_validator_rejects_stops_no_other_account(
 # Others in the same database
 
 
-async def test_two_writers_of_the_same_new_days_both_end_well(database: Database) -> None:
+async def test_two_writers_of_the_same_days(database: Database) -> None:
     await prepare(database)
     now = datetime(2026, 11, 24, 2, 30, tzinfo=UTC)
     quiet = {"new_user": 0, "cancel_user": 0, "net_user": 0, "sources": []}
@@ -569,9 +550,7 @@ async def test_two_writers_of_the_same_new_days_both_end_well(database: Database
     assert await database[USER_DAILY].count_documents({"sources": [], "cumulate_user": {"$gte": 0}}) == 1400
 
 
-async def test_two_runs_over_the_same_new_days_both_end_well(
-    clock: FakeClock, database: Database, configured: Configured
-) -> None:
+async def test_two_runs_over_the_same_days(clock: FakeClock, database: Database, configured: Configured) -> None:
     """Somebody deletes the lease, so that a second run begins beside the first."""
     async with _sandbox(clock, 100) as sandbox:
         settings = configured(sandbox)
@@ -592,9 +571,7 @@ async def test_two_runs_over_the_same_new_days_both_end_well(
     assert await _claims(database) == {}
 
 
-async def test_documents_of_other_tools_are_left_alone_and_break_nothing(
-    clock: FakeClock, database: Database, configured: Configured
-) -> None:
+async def test_documents_of_other_tools(clock: FakeClock, database: Database, configured: Configured) -> None:
     async with _sandbox(clock) as sandbox:
         settings = configured(sandbox)
         ours, other, _ = (account.appid for account in settings.accounts)
@@ -625,9 +602,7 @@ async def test_documents_of_other_tools_are_left_alone_and_break_nothing(
     assert {key: found[key] for key in expected} == expected
 
 
-async def test_a_date_beyond_pythons_in_a_document_breaks_no_account(
-    clock: FakeClock, database: Database, configured: Configured
-) -> None:
+async def test_date_beyond_python_in_a_document(clock: FakeClock, database: Database, configured: Configured) -> None:
     """Another tool may have put any date into our documents; PyMongo can't read some of them."""
     async with _sandbox(clock, 40) as sandbox:
         settings = configured(sandbox)
@@ -643,10 +618,10 @@ async def test_a_date_beyond_pythons_in_a_document_breaks_no_account(
 @pytest.mark.parametrize(
     "twice", [{"account": "wx0123456789abcdef", "ref_date": "2026-11-23", "name": "acme"}, {"something": "else"}]
 )
-async def test_two_documents_in_the_way_of_the_unique_index_are_told_with_both_ways_out(
+async def test_duplicates_in_the_way_of_the_index(
     clock: FakeClock, database: Database, configured: Configured, twice: dict[str, str]
 ) -> None:
-    """One day twice; or others' documents without an account, which are the same to the index."""
+    """One day twice; or documents of others without an account, which are equal to the index."""
     async with _sandbox(clock) as sandbox:
         settings = configured(sandbox)
         await database[USER_DAILY].insert_many([dict(twice), dict(twice)])
@@ -661,9 +636,7 @@ async def test_two_documents_in_the_way_of_the_unique_index_are_told_with_both_w
     )
 
 
-async def test_an_index_of_the_same_name_that_differs_is_told_with_its_remedy(
-    clock: FakeClock, database: Database, configured: Configured
-) -> None:
+async def test_index_that_differs(clock: FakeClock, database: Database, configured: Configured) -> None:
     await database[USER_DAILY].create_index([("account", 1), ("ref_date", 1)])
     async with _sandbox(clock) as sandbox:
         result = await run(configured(sandbox), clock)
@@ -674,9 +647,7 @@ async def test_an_index_of_the_same_name_that_differs_is_told_with_its_remedy(
     )
 
 
-async def test_states_of_other_tools_are_left_alone_and_break_nothing(
-    clock: FakeClock, database: Database, configured: Configured
-) -> None:
+async def test_states_of_other_tools(clock: FakeClock, database: Database, configured: Configured) -> None:
     foreign: list[dict[str, Any]] = [
         {"_id": 7, "balance": 1},
         {"_id": ObjectId(), "name": "another tool's", "version": 1},
@@ -692,7 +663,7 @@ async def test_states_of_other_tools_are_left_alone_and_break_nothing(
     assert [each async for each in raw.find({"_id": {"$not": {"$type": "string"}}})] == foreign
 
 
-async def test_a_state_of_another_tool_whose_id_is_a_text_breaks_nothing(
+async def test_state_of_another_tool_with_a_text_id(
     clock: FakeClock, database: Database, configured: Configured
 ) -> None:
     foreign = {"_id": "alice@example.com", "balance": 7}
@@ -705,9 +676,8 @@ async def test_a_state_of_another_tool_whose_id_is_a_text_breaks_nothing(
     assert (result.error, result.exit) == (None, 0)
 
 
-async def test_a_state_with_a_date_beyond_pythons_is_damaged_and_no_crash(
-    clock: FakeClock, database: Database, configured: Configured
-) -> None:
+async def test_date_beyond_python_in_a_state(clock: FakeClock, database: Database, configured: Configured) -> None:
+    """It is damage, and no crash."""
     async with _sandbox(clock) as sandbox:
         settings = configured(sandbox)
         await run(settings, clock)
@@ -718,7 +688,7 @@ async def test_a_state_with_a_date_beyond_pythons_is_damaged_and_no_crash(
     assert "`collector verify --repair`" in (result.error or "")
 
 
-async def test_runs_of_other_tools_are_left_alone(clock: FakeClock, database: Database, configured: Configured) -> None:
+async def test_runs_of_other_tools(clock: FakeClock, database: Database, configured: Configured) -> None:
     foreign = {"_id": 7, "job": "another tool's"}
     await database["runs"].insert_one(dict(foreign))
     async with _sandbox(clock) as sandbox:
@@ -726,9 +696,7 @@ async def test_runs_of_other_tools_are_left_alone(clock: FakeClock, database: Da
     assert await database["runs"].find_one({"_id": 7}) == foreign
 
 
-async def test_a_document_of_another_tool_about_our_account_keeps_its_name(
-    clock: FakeClock, database: Database, configured: Configured
-) -> None:
+async def test_name_in_a_document_of_another_tool(clock: FakeClock, database: Database, configured: Configured) -> None:
     async with _sandbox(clock) as sandbox:
         settings = configured(sandbox)
         first, *others = settings.accounts
@@ -739,8 +707,8 @@ async def test_a_document_of_another_tool_about_our_account_keeps_its_name(
     assert await database[USER_DAILY].find_one({"_id": 7}) == foreign
 
 
-async def _made_ready(server: Mongod, database: Database) -> None:
-    """Let the collections stand, so that the trouble meets the run's own writes."""
+async def _prepared(server: Mongod, database: Database) -> None:
+    """Create the collections, so that the trouble meets the run's own writes."""
     async with open_database(Secret(server.uri), database.name) as opened:
         await prepare(opened)
 
@@ -757,7 +725,7 @@ def _small_disk(folder: Path) -> Iterator[None]:
 
 
 def _fill(ballast: Path) -> None:
-    """Leave no byte of the disk."""
+    """Fill the disk."""
     with ballast.open("wb", buffering=0) as file:
         try:
             while True:

@@ -1,4 +1,4 @@
-"""More work than the machine or MongoDB can take: what is left of it waits, and nothing fails or grows for it."""
+"""More work than the machine or MongoDB can take: the rest of it waits, and nothing fails or grows."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ soft, hard = int(sys.argv.pop(1)), int(sys.argv.pop(1))
 resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 from collector.cli.app import main
 from collector.store import writer
-writer.MOST_QUEUED = 16
+writer.MAX_QUEUED = 16
 main()
 """
-"""The command with limits of open files, soft and hard; its queue is short, so that what it holds is no matter."""
+"""The command with limits of open files, soft and hard. Its queue is short, so that it hardly counts as memory."""
 
-linux = pytest.mark.skipif(sys.platform != "linux", reason="/proc tells what a process has")
+linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 
 class Process:
-    """A `collector` of its own, by what it printed and the most that it had of open files and of memory."""
+    """A `collector` process: its output, and its peaks of open files and of memory."""
 
     def __init__(self) -> None:
         self.result: dict[str, Any] = {}
@@ -56,7 +56,7 @@ class Process:
 
     @classmethod
     async def run(cls, file: Path, database: str, mongod: str, sandbox: Sandbox, *, files: str, **more: Any) -> Process:
-        """Run `collector run` over `sandbox` with these limits of open files, soft and hard, to its end."""
+        """Run `collector run` over `sandbox` to its end, with these limits of open files, soft and hard."""
         text = sandbox.config_yaml(mongodb_uri=mongod, since=more.get("since"))
         text = text.replace("api:", f"  database: {database}\napi:", 1)
         text = text.replace("run:", f"run:\n  workers: {more.get('workers', 512)}", 1)
@@ -85,9 +85,8 @@ class Process:
 
 
 @linux
-async def test_many_workers_with_few_open_files_do_all_with_what_they_get(
-    database: Database, mongod: str, tmp_path: Path
-) -> None:
+async def test_many_workers_with_few_open_files(database: Database, mongod: str, tmp_path: Path) -> None:
+    """They do everything with those, and the limit to raise is named."""
     async with Sandbox(World(size=MANY), record=False) as sandbox:
         seen = await Process.run(tmp_path / "accounts.yaml", database.name, mongod, sandbox, files="256 256")
     assert seen.result["failures"] == []
@@ -103,7 +102,7 @@ async def test_many_workers_with_few_open_files_do_all_with_what_they_get(
 
 
 @linux
-async def test_a_soft_limit_is_raised_by_the_run_itself(database: Database, mongod: str, tmp_path: Path) -> None:
+async def test_soft_limit_is_raised(database: Database, mongod: str, tmp_path: Path) -> None:
     async with Sandbox(World(size=100), record=False) as sandbox:
         seen = await Process.run(tmp_path / "accounts.yaml", database.name, mongod, sandbox, files="64 4096")
     assert (seen.result["failures"], seen.result["retries"]) == ([], 0)
@@ -112,14 +111,14 @@ async def test_a_soft_limit_is_raised_by_the_run_itself(database: Database, mong
 
 
 @linux
-async def test_a_limit_below_all_needs_is_borne_too(database: Database, mongod: str, tmp_path: Path) -> None:
+async def test_limit_below_all_needs(database: Database, mongod: str, tmp_path: Path) -> None:
     async with Sandbox(World(size=100), record=False) as sandbox:
         seen = await Process.run(tmp_path / "accounts.yaml", database.name, mongod, sandbox, files="48 48")
     assert (seen.result["failures"], seen.result["accounts"]["failed"]) == ([], 0)
     assert "open_files=48" in seen.log
 
 
-async def test_the_wait_for_a_connection_is_no_fault_of_the_host(
+async def test_waiting_for_a_connection(
     clock: FakeClock, configured: Configured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """160 calls of 100 ms over 20 connections take 0.8 s, and none of them the 0.6 s that it may take."""
@@ -136,8 +135,8 @@ async def test_the_wait_for_a_connection_is_no_fault_of_the_host(
     assert result.calls + result.token_calls == arrived == 3 * 80
 
 
-async def test_the_connections_to_mongodb_leave_room_among_the_other_files(database: Database) -> None:
-    """Its pool fills where a host has many processors: motor runs five threads for each."""
+async def test_connections_to_mongodb_are_few(database: Database) -> None:
+    """Its pool fills on hosts with many processors, since motor runs five threads for each."""
     assert database.client.delegate.options.pool_options.max_pool_size <= connect.OTHER_FILES // 2
 
 
@@ -156,7 +155,7 @@ def _halted(pid: int) -> Iterator[None]:
 
 
 async def _standing_still(counted: Callable[[], int]) -> int:
-    """The count, once it hasn't changed for a while."""
+    """Return the count once it hasn't changed for a while."""
     before = -1
     while before != counted():
         before = counted()
@@ -164,12 +163,12 @@ async def _standing_still(counted: Callable[[], int]) -> int:
     return before
 
 
-async def test_calls_stop_while_mongodb_stands_still_and_go_on_afterwards(
+async def test_calls_stop_while_mongodb_is_halted(
     clock: FakeClock, database: Database, configured: Configured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A queue of 16 windows, 8 accounts with 4 windows in flight each: what is in hand is finished, and no more."""
-    most_queued, workers = 16, 8
-    monkeypatch.setattr(writer_module, "MOST_QUEUED", most_queued)
+    """A queue of 16 windows, 8 accounts with 4 calls in flight each: these are finished, and no more are made."""
+    max_queued, workers = 16, 8
+    monkeypatch.setattr(writer_module, "MAX_QUEUED", max_queued)
     put, most_seen = Writer.put, 0
 
     async def seen(self: Writer, update: Update) -> None:
@@ -189,8 +188,8 @@ async def test_calls_stop_while_mongodb_stands_still_and_go_on_afterwards(
             halted = await _standing_still(lambda: len(sandbox.calls))
             assert not running.done()
         result = await running
-    assert halted - then <= 2 * (most_queued + 2 * workers * MAX_IN_FLIGHT)
-    assert most_seen == most_queued
+    assert halted - then <= 2 * (max_queued + workers * MAX_IN_FLIGHT)
+    assert most_seen == max_queued
     assert (result.error, result.exit, result.failures, result.retries) == (None, 0, (), 0)
     assert result.calls == 2 * 60 * workers
     found, expected = await stored(database), truth(world, Window(since, NEWEST))

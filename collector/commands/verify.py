@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from dataclasses import replace
 from datetime import UTC, datetime
 
 from collector.completeness import integrity
@@ -21,16 +20,10 @@ from collector.model.findings import AccountFindings, AccountGaps, Verified
 from collector.model.state import AccountState
 from collector.run.discovery import known_accounts
 from collector.store.database import Database, Document, open_database
-from collector.store.documents import (
-    KnownState,
-    count_ownerless,
-    read_documents,
-    read_state,
-    read_states,
-    replace_state,
-)
+from collector.store.documents import count_ownerless, read_documents
 from collector.store.leases import is_held, lease
 from collector.store.runs import new_run_id
+from collector.store.state import read_state, read_states, replace_state
 
 
 async def verify(
@@ -58,7 +51,7 @@ async def verify(
         for appid in appids:
             if lost:
                 raise lost[0]
-            found = await _verify(database, appid, known.get(appid), target, repair=repair)
+            found = await _verify(database, appid, known.get(appid), target, damaged=appid in damaged, repair=repair)
             foreign += found.foreign
             if found.differs or found.breaks or found.foreign:
                 findings.append(found)
@@ -79,19 +72,19 @@ async def gaps(settings: Settings, selection: Selection, target: Target) -> list
 
 
 async def _verify(
-    database: Database, appid: str, account: Account | None, target: Target, *, repair: bool
+    database: Database, appid: str, account: Account | None, target: Target, *, damaged: bool, repair: bool
 ) -> AccountFindings:
     # The state is read first: a run that goes on meanwhile stores days before it counts them as covered.
     known = await read_state(database, appid)
     documents = await read_documents(database, appid, integrity.FIELDS)
     days, foreign = integrity.read(documents, target.newest)
     found = integrity.covered(days)
-    state = known.state if known.state and not known.damaged else _unnamed(appid, account, known, documents)
+    state = known or _unknown(appid, account, documents)
     findings = AccountFindings(
         appid,
         account.name if account else state.name,
         integrity.differences(state, found),
-        known.damaged,
+        damaged and known is None,
         integrity.breaks(days),
         foreign,
     )
@@ -100,18 +93,19 @@ async def _verify(
     return findings
 
 
-def _unnamed(appid: str, account: Account | None, known: KnownState, documents: Sequence[Document]) -> AccountState:
-    """What is known of an account whose state is missing or damaged, with the name that its documents bear.
+def _unknown(appid: str, account: Account | None, documents: Sequence[Document]) -> AccountState:
+    """Return the state of an account whose stored one is missing or damaged, with the name that its documents bear.
 
     Where that isn't the configured one, the next run renames them.
     """
     names = [name for document in documents if isinstance(name := document.get("name"), str)]
-    name = names[-1] if names else account.name if account else appid
-    return replace(known.state or AccountState(appid, name), name=name, tags=account.tags if account else ())
+    return AccountState(
+        appid, names[-1] if names else account.name if account else appid, tags=account.tags if account else ()
+    )
 
 
 async def _gaps(database: Database, account: Account, target: Target) -> AccountGaps:
-    known = (await read_state(database, account.appid)).state or AccountState(account.appid, account.name)
+    known = await read_state(database, account.appid) or AccountState(account.appid, account.name)
     days, _ = integrity.read(await read_documents(database, account.appid, integrity.FIELDS), target.newest)
     found = integrity.covered(days)
     wanted = Days.between(begins(account, known, target), target.newest)

@@ -1,7 +1,8 @@
-"""Opening the database and its collections: the local mongod or the one that `mongodb.uri` names."""
+"""Opening the database and its collections, in the MongoDB that `mongodb.uri` names or in the local mongod."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import date
@@ -13,7 +14,6 @@ from bson.codec_options import CodecOptions, DatetimeConversion
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
 from pymongo import ASCENDING, IndexModel
 from pymongo.errors import (
-    CollectionInvalid,
     ConfigurationError,
     ConnectionFailure,
     OperationFailure,
@@ -33,40 +33,48 @@ Document = dict[str, Any]
 Database = AsyncIOMotorDatabase[Document]
 
 SELECTION_TIMEOUT_MS = 5_000
-"""Milliseconds until a MongoDB that doesn't answer counts as out of reach."""
+"""Milliseconds after which a MongoDB that doesn't answer counts as out of reach."""
 
 MAJORITY_TIMEOUT_MS = 10_000
-"""Milliseconds until a write that the majority hasn't acknowledged counts as an outage, and is done again."""
+"""Milliseconds after which a write that the majority hasn't acknowledged counts as an outage, and is retried."""
 
 SOCKET_TIMEOUT_MS = 15_000
-"""Milliseconds until a MongoDB that says nothing at all counts as gone."""
+"""Milliseconds without a byte after which a connection to MongoDB counts as broken."""
 
 USER_DAILY = "user_daily"
 
 OUTAGE_S = 45.0
-"""Seconds for which a MongoDB that went away is waited for, such as while a replica set elects a primary."""
+"""Seconds for which calls are retried after an outage began, such as the election of a primary."""
 
 AS_IT_IS: CodecOptions[Document] = CodecOptions(
     document_class=dict, datetime_conversion=DatetimeConversion.DATETIME_AUTO, unicode_decode_error_handler="replace"
 )
-"""How documents are read that others may have written: dates and texts beyond Python's are no error."""
+"""Codec for documents that others may have written: dates and texts that Python can't hold are no error."""
 
-MOST_CONNECTIONS = 32
-"""Connections to MongoDB; the driver's own limit of 100 would leave no open files for those to WeChat."""
+MAX_CONNECTIONS = 32
+"""Connections to MongoDB. The driver's default of 100 would take the open files that connections to WeChat need."""
 
 _PASSING = frozenset({6, 7, 24, 89, 91, 112, 133, 189, 262, 365, 9001, 10107, 11600, 11602, 13435, 13436})
-"""What a server or mongos says while it elects, starts or ends, or can't reach another."""
+"""Codes of a server or mongos that elects, starts or stops, or can't reach another server, so that a retry may succeed.
 
-_DUPLICATE = 11000
+In this order: HostUnreachable, HostNotFound, LockTimeout, NetworkTimeout, ShutdownInProgress, WriteConflict,
+FailedToSatisfyReadPreference, PrimarySteppedDown, ExceededTimeLimit, TemporarilyUnavailable, SocketException,
+NotWritablePrimary, InterruptedAtShutdown, InterruptedDueToReplStateChange, NotPrimaryNoSecondaryOk,
+NotPrimaryOrSecondary.
+"""
+
+_NOT_ALLOWED = 13
+_AUTHENTICATION_FAILED = 18
+_NAMESPACE_EXISTS = 48
 _INDEX_DIFFERS = (85, 86)
+_DUPLICATE = 11000
 _DISK_FULL = 14031
 
-MOST_SHOWN = 50
-"""Letters that are shown of a value that others may have stored."""
+MAX_SHOWN = 50
+"""Characters shown of a value that others may have stored."""
 
 FAILED_VALIDATION = "failed validation"
-"""How MongoDB says that a validator refuses a document."""
-
+"""Part of MongoDB's message when a validator refuses a document."""
 
 _COUNT = {"bsonType": ["int", "long"], "minimum": 0}
 VALIDATOR: Mapping[str, Any] = {
@@ -93,32 +101,34 @@ VALIDATOR: Mapping[str, Any] = {
         },
     }
 }
-"""What MongoDB itself asks of a document of `user_daily`; more fields are allowed."""
+"""Validator of `user_daily`; it allows more fields."""
 
 INDEXES = (
     IndexModel([("account", ASCENDING), ("ref_date", ASCENDING)], unique=True),
     IndexModel([("ref_date", ASCENDING)]),
 )
 
-_NOT_AUTHENTICATED = 18
-_NOT_ALLOWED = 13
-_NAMESPACE_EXISTS = 48
-_BOTH_WAYS_OUT = "check mongodb.uri and that MongoDB runs there, or leave mongodb.uri out to use a local mongod"
+_REFUSALS = {
+    _NOT_ALLOWED: "the user of mongodb.uri may not do this: give it the role readWrite on the database",
+    _AUTHENTICATION_FAILED: "MongoDB refused the user or the password of mongodb.uri: correct them",
+    _DISK_FULL: "MongoDB's disk is full: make room on it, then run again",
+}
 
 
 @asynccontextmanager
 async def open_database(uri: Origin | None, name: str) -> AsyncIterator[Database]:
-    """The database `name` at `uri`, answering and ready to be written; without a `uri`, of a local mongod.
+    """Open the database `name` at `uri`, or in the local mongod without a `uri`, and make sure that it answers.
 
-    Raises `DatabaseError` when it can't be had: within 10 s, but for a local mongod that is slow to start; and
-    `ConfigError` when the `uri` can't be read where it lives.
+    Raises `DatabaseError` where it isn't available: within 10 s, unless a local mongod is slow to start. Raises
+    `ConfigError` where the `uri` can't be read from its file, command or variable.
     """
     async with AsyncExitStack() as stack:
         if uri is None:
             uri = Secret(await stack.enter_async_context(local_mongod()))
         address = await _read(uri)
         if address is not uri and (risk := mongodb_risk(address.get_secret_value())):
-            log.warning("mongodb.uri", risk=risk)  # one that stands in the configuration is warned about there
+            # An address written in the configuration was checked as that was loaded.
+            log.warning("mongodb.uri", risk=risk)
         client = _client(address)
         stack.callback(client.close)
         database = client[name]
@@ -128,9 +138,9 @@ async def open_database(uri: Origin | None, name: str) -> AsyncIterator[Database
 
 
 async def prepare(database: Database) -> list[str]:
-    """Create what `user_daily` lacks: the collection with its validator, and its indexes.
+    """Create the collection `user_daily` with its validator, and its indexes, where they are missing.
 
-    A collection that stands is never changed; returns a sentence for each difference worth knowing.
+    The validator of an existing collection is never changed. Returns a sentence for each difference worth a warning.
     """
     with translated():
         found = await database.list_collections(filter={"name": USER_DAILY})
@@ -139,36 +149,41 @@ async def prepare(database: Database) -> list[str]:
             await _create(database)
         await _index(database)
     if options and options[0].get("validator") != VALIDATOR:
-        return [f"the validator of {USER_DAILY} isn't this version's; it is left as it is (see docs/mongodb.md)"]
+        return [
+            f"the validator of {USER_DAILY} differs from this version's, and was left as it is (see docs/mongodb.md)"
+        ]
     return []
 
 
 async def find_days(database: Database, account: str, days: Iterable[date]) -> dict[date, Document]:
-    """The stored documents of an account's `days`, by day; those that aren't stored are left out."""
+    """Return the stored documents of an account's `days`, by day, as far as there are any."""
     wanted = {"account": account, "ref_date": {"$in": [str(day) for day in days]}}
-    shown = {"_id": False, "ref_date": True, "cumulate_user": True}
+    shown = {"_id": False, "ref_date": True, "cumulate_user": True}  # other fields may hold values that Python can't
     found = await outlasting(lambda: database[USER_DAILY].find(wanted, shown).to_list(None))
     return {date.fromisoformat(document["ref_date"]): document for document in found}
 
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turn PyMongo's errors into `DatabaseError` in plain words, which never hold the URI."""
+    """Turn PyMongo's errors into `DatabaseError` with a message that never contains the URI."""
     try:
         yield
     except (ConnectionFailure, ConfigurationError) as error:  # the latter for names that DNS doesn't know
-        message = f"MongoDB can't be reached ({_short(error)}): {_BOTH_WAYS_OUT}"
+        message = (
+            f"MongoDB can't be reached ({_short(error)}): check mongodb.uri and that MongoDB runs there, or leave "
+            "mongodb.uri out to use a local mongod"
+        )
     except OperationFailure as error:
         message = _refused(error)
     except PyMongoError as error:
         message = f"MongoDB failed: {_short(error)}"
     else:
         return
-    raise DatabaseError(message)
+    raise DatabaseError(message)  # outside the handlers, so that no traceback shows PyMongo's text
 
 
 async def outlasting(call: Callable[[], Awaitable[T]]) -> T:
-    """What `call` gives, which is repeated while MongoDB is away, for `OUTAGE_S` seconds after its first failure.
+    """Return what `call` returns, retrying it for `OUTAGE_S` seconds while MongoDB is away.
 
     Raises `DatabaseError` when it stays away, or refuses.
     """
@@ -178,7 +193,7 @@ async def outlasting(call: Callable[[], Awaitable[T]]) -> T:
         except PyMongoError as error:
             if not _passes(error):
                 raise
-        # A context of stamina is garbage that only a search for cycles finds, so it enters with the first trouble.
+        # The first try stands outside stamina: each of its contexts is garbage that only a search for cycles finds.
         log.warning("mongodb.away", waiting_s=OUTAGE_S)
         async for attempt in stamina.retry_context(
             on=_passes, attempts=None, timeout=OUTAGE_S, wait_initial=0.2, wait_max=5
@@ -207,61 +222,55 @@ def _client(uri: Secret) -> AsyncIOMotorClient[Document]:
             serverSelectionTimeoutMS=SELECTION_TIMEOUT_MS,
             connectTimeoutMS=SELECTION_TIMEOUT_MS,
             socketTimeoutMS=SOCKET_TIMEOUT_MS,
-            maxPoolSize=MOST_CONNECTIONS,
+            maxPoolSize=MAX_CONNECTIONS,
             w="majority",
             wTimeoutMS=MAJORITY_TIMEOUT_MS,
         )
-    except (ValueError, OSError, PyMongoError):  # their texts repeat parts of the URI, which may be the password
-        pass
+    except (ValueError, OSError, PyMongoError):
+        pass  # and raise below, without a cause: their texts repeat parts of the URI, perhaps the password
     raise DatabaseError(
-        "mongodb.uri isn't of a form that MongoDB takes, or names a file that can't be read. A password with @ : / % "
-        "in it must be percent-encoded: see docs/mongodb.md"
+        "mongodb.uri isn't a valid MongoDB address, or names a file that can't be read. A password with @ : / % in it "
+        "must be percent-encoded: see docs/mongodb.md"
     )
 
 
+async def _create(database: Database) -> None:
+    try:
+        await database.create_collection(USER_DAILY, validator=VALIDATOR, check_exists=False)
+    except OperationFailure as error:
+        if error.code != _NAMESPACE_EXISTS:  # another run was quicker
+            raise
+
+
 async def _index(database: Database) -> None:
-    """Make the indexes, or say what keeps them from being made."""
+    """Create the indexes. Raises `DatabaseError` with the remedy where documents or an index stand in the way."""
     try:
         await database[USER_DAILY].create_indexes(list(INDEXES))
     except OperationFailure as error:
         if error.code == _DUPLICATE:
             key = (error.details or {}).get("keyValue", {})
-            which = ", ".join(printable(key.get(name), MOST_SHOWN) for name in ("account", "ref_date"))
-            raise DatabaseError(
-                f"two documents of {USER_DAILY} have the same account and ref_date ({which}), so its unique index "
-                "can't be made: delete one of them, or name a database of the collector's own in mongodb.database"
-            ) from None
-        if error.code in _INDEX_DIFFERS:
-            raise DatabaseError(
+            day = ", ".join(printable(key.get(name), MAX_SHOWN) for name in ("account", "ref_date"))
+            message = (
+                f"two documents of {USER_DAILY} have the same account and ref_date ({day}), so its unique index can't "
+                "be made: delete one of them, or name a database of the collector's own in mongodb.database"
+            )
+        elif error.code in _INDEX_DIFFERS:
+            message = (
                 f"the index account_1_ref_date_1 of {USER_DAILY} isn't unique, or has other options: drop it, and the "
                 "next run makes it anew"
-            ) from None
-        raise
-
-
-async def _create(database: Database) -> None:
-    try:
-        await database.create_collection(USER_DAILY, validator=VALIDATOR)
-    except CollectionInvalid:  # another run was quicker
-        return
-    except OperationFailure as error:
-        if error.code != _NAMESPACE_EXISTS:
+            )
+        else:
             raise
+        raise DatabaseError(message) from None
 
 
 def _refused(error: OperationFailure) -> str:
-    if error.code == _NOT_AUTHENTICATED:
-        return "MongoDB doesn't take the user or the password of mongodb.uri"
-    if error.code == _DISK_FULL:
-        return "MongoDB's disk is full: make room on it, then run again"
+    # A server without a user in the URI gives the same code as one whose user lacks a role.
     if error.code == _NOT_ALLOWED and "requires authentication" in str(error):
         return "mongodb.uri names no user, and this MongoDB asks for one: mongodb://USER:PASSWORD@HOST/…"
-    if error.code == _NOT_ALLOWED:
-        return "the user of mongodb.uri may not do this: give it the role readWrite on the database"
-    return f"MongoDB refused: {_short(error)}"
+    return _REFUSALS.get(error.code or 0) or f"MongoDB refused: {_short(error)}"
 
 
 def _short(error: Exception) -> str:
-    """The first clause of PyMongo's text, which goes on with the whole topology, and may hold what others stored."""
-    text = str(error).partition(" (configured timeouts")[0].partition(", Timeout:")[0].partition(", full error")[0]
-    return printable(text, 300)
+    """Return the first clause of PyMongo's text: the rest is the whole topology, and may hold stored values."""
+    return printable(re.split(r" \(configured timeouts|, Timeout:|, full error", str(error), maxsplit=1)[0], 300)

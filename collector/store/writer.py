@@ -1,7 +1,7 @@
-"""The one writer: documents of all accounts gather while a write runs, and go out together with the next.
+"""The only writer of a run: documents of all accounts gather while one write runs, and go out with the next.
 
-What they justify, the state of each account, goes out when nothing else waits: of an account whose windows come one
-upon the other, the last state says all that those before it did.
+The states that they justify are written when no more documents wait: an account's last state replaces its earlier
+ones, so writing each of them would be a waste.
 """
 
 from __future__ import annotations
@@ -20,23 +20,26 @@ from collector.model.state import AccountState, Day, Update
 from collector.store.database import USER_DAILY, Database, Document, outlasting
 from collector.store.state import ACCOUNTS, replacement
 
-MOST_IN_BATCH = 1_000
-"""Documents of one bulk write."""
+MAX_IN_BATCH = 1_000
+"""Documents at which a bulk write is full. The update that fills it is written whole."""
 
-MOST_WAITING = 1_000
-"""Windows whose states may wait: a run that is killed asks for them again with the next."""
+MAX_WAITING = 1_000
+"""Windows whose states may wait. After a run that was killed, the next one asks for these windows again."""
 
-MOST_QUEUED = 256
-"""Windows that wait for the writer; workers wait when there are more, so memory stays bounded."""
+MAX_QUEUED = 256
+"""Windows in the queue. Workers wait when it is full, so memory stays bounded while MongoDB is slow."""
 
 
 class Writer:
     """Upserts days in bulk, unordered, acknowledged by the majority; then the states that they justify.
 
-    A context manager of `database`: its end waits until everything is acknowledged, and raises what MongoDB
-    was lost for. `days` counts the upserts acknowledged; `rejected` has the reason, by account, for documents
-    that MongoDB refused: the state of such an account isn't written any more; `unsaved` counts, by account,
-    what isn't acknowledged yet, days or state.
+    A context manager over `database`. Its exit waits until everything is acknowledged, and raises the error with
+    which MongoDB was lost.
+
+    * `days`: upserts acknowledged.
+    * `rejected`: the reason, by account, for documents that MongoDB refused. The state of such an account isn't
+      written any more.
+    * `unsaved`: updates, by account, whose days or state aren't acknowledged yet.
     """
 
     def __init__(self, database: Database) -> None:
@@ -46,11 +49,11 @@ class Writer:
         self.database = database
         self._documents: AsyncIOMotorCollection[Document] = database[USER_DAILY]
         self._accounts: AsyncIOMotorCollection[Document] = database[ACCOUNTS]
-        self._queue: asyncio.Queue[Update | None] = asyncio.Queue(MOST_QUEUED)
+        self._queue: asyncio.Queue[Update | None] = asyncio.Queue(MAX_QUEUED)
         self._justified: dict[str, AccountState] = {}
-        """The last state of each account whose days are stored, until it is stored too."""
+        """Last state of each account whose days are stored, until it is stored too."""
         self._waiting: Counter[str] = Counter()
-        """How many states it stands for."""
+        """Number of updates, by account, that the states in `_justified` stand for."""
         self._lost: Exception | None = None
 
     async def __aenter__(self) -> Self:
@@ -67,9 +70,9 @@ class Writer:
             raise self._lost
 
     async def put(self, update: Update) -> None:
-        """Hand over days to be stored and what they justify; waits while the queue is full.
+        """Queue days and the state that they justify; waits while the queue is full.
 
-        Raises `DatabaseError` once MongoDB is lost.
+        Raises the error with which MongoDB was lost, a `DatabaseError`, once it is.
         """
         if self._lost:
             raise self._lost
@@ -77,40 +80,42 @@ class Writer:
         await self._queue.put(update)
 
     def lose(self, error: Exception) -> None:
-        """Write nothing any more: what comes now is let go, and `error` is what the run ends with."""
+        """Stop writing: further updates are dropped, and the run ends with the first `error`."""
         self._lost = self._lost or error
 
     async def _work(self) -> None:
         ended = False
         while not ended:
             batch, ended = await self._gather()
+            # Once lost, it goes on emptying the queue, so that no worker waits for room in it.
             if (batch or self._justified) and not self._lost:
                 try:
                     await self._store(batch)
-                except Exception as error:  # noqa: BLE001 - raised by `put` and at the end; no worker may wait for ever
+                except Exception as error:  # noqa: BLE001 - raised by `put` and by the exit; no worker may wait for ever
                     self.lose(error)
 
     async def _gather(self) -> tuple[list[Update], bool]:
-        """What is there by now, one update at least, and whether the end has come; `MOST_IN_BATCH` is passed by one."""
+        """Return what is queued by now, after waiting for one item, and whether the sentinel was reached."""
         batch: list[Update] = []
         days = 0
         item = await self._queue.get()
         while item is not None:
             batch.append(item)
             days += len(item.days)
-            if days >= MOST_IN_BATCH or self._queue.empty():
+            if days >= MAX_IN_BATCH or self._queue.empty():
                 return batch, False
             item = self._queue.get_nowait()
         return batch, True
 
     async def _store(self, batch: Sequence[Update]) -> None:
-        """Write the days of these updates, and the states that wait if nothing else does, repeated while need be."""
+        """Write the days of these updates and perhaps the states that wait, retrying through outages."""
         days = [day for update in batch for day in update.days]
         states = self._justified | {update.state.account: update.state for update in batch}
         waiting = self._waiting + Counter(update.state.account for update in batch)
-        may_wait = waiting.total() < MOST_WAITING
+        may_wait = waiting.total() < MAX_WAITING
         rejected, saved = await outlasting(lambda: self._write(days, states, may_wait=may_wait))
         self.days += len(days) - len(rejected)
+        # Only now, after the acknowledgement: a retry must begin with the same states.
         self._justified, self._waiting = ({}, Counter()) if saved else (states, waiting)
         if saved:
             self.unsaved -= waiting
@@ -118,48 +123,51 @@ class Writer:
     async def _write(
         self, days: Sequence[Day], states: Mapping[str, AccountState], *, may_wait: bool
     ) -> tuple[Mapping[int, str], bool]:
-        """Write the days, then the states, which may wait where more is to be written; twice does no harm.
+        """Write the days, then the states unless they may wait and more updates are queued; a repetition is harmless.
 
-        Returns the reason, by place among the days, for each that MongoDB refused, and whether states were written.
+        Returns the reason, by index, for each day that MongoDB refused, and whether the states were written.
         """
         if self._lost:
             raise self._lost
+        # Days first: a state must never claim a day that isn't stored.
         rejected = await self._upsert(days) if days else {}
-        for place, reason in rejected.items():
-            self.rejected[days[place].account] = f"MongoDB rejected {days[place].ref_date}: {reason}"
+        for index, reason in rejected.items():
+            self.rejected[days[index].account] = f"MongoDB rejected {days[index].ref_date}: {reason}"
+        # The lease may have been lost while the days were written.
         saves = not self._lost and (self._queue.empty() or not may_wait)
         if saves:
             await self._save(states)
         return rejected, saves
 
     async def _save(self, states: Mapping[str, AccountState]) -> None:
-        """Write these states, but for accounts of which MongoDB has refused a day."""
+        """Write these states, except for accounts of which MongoDB has refused a day."""
         sound = [state for account, state in states.items() if account not in self.rejected]
         if sound:
             for entry in await _bulk(self._accounts, list(map(replacement, sound))):
                 self.rejected[sound[entry["index"]].account] = f"MongoDB rejected its state: {entry.get('errmsg')}"
 
     async def _upsert(self, days: Sequence[Day]) -> Mapping[int, str]:
-        """Write the days; returns the reason, by place among them, for each document that MongoDB refused."""
+        """Write the days; return the reason, by index, for each day that MongoDB refused."""
         writes: list[UpdateOne] = []
-        places: list[int] = []
-        for place, day in enumerate(days):
+        day_of_write: list[int] = []  # a day takes more than one write where something was inferred
+        for index, day in enumerate(days):
             if day.fields:
                 writes.append(_upserted(day))
-                places.append(place)
+                day_of_write.append(index)
             if day.inferred:
                 writes += _inferred(day)
-                places += [place] * len(day.inferred)
+                day_of_write += [index] * len(day.inferred)
         errors = await _bulk(self._documents, writes)
-        return {places[entry["index"]]: str(entry.get("errmsg"))[:200] for entry in errors}
+        # A message repeats the value that was refused, of whatever length.
+        return {day_of_write[entry["index"]]: str(entry.get("errmsg"))[:200] for entry in errors}
 
 
 async def _bulk(
     collection: AsyncIOMotorCollection[Document], writes: Sequence[UpdateOne | ReplaceOne[Document]]
 ) -> Sequence[Document]:
-    """Write all, in any order; returns the errors of single writes.
+    """Write all, in any order; return the errors of single writes.
 
-    Raises `ConnectionFailure` where the majority didn't acknowledge.
+    Raises `ConnectionFailure` where the majority didn't acknowledge, so that the caller retries.
     """
     try:
         await collection.bulk_write(list(writes), ordered=False)
@@ -172,7 +180,7 @@ async def _bulk(
 
 
 def _upserted(day: Day) -> UpdateOne:
-    """An upsert that sets the fields of the datasets that came, and leaves those of the others alone."""
+    """Return an upsert that sets the fields of the datasets that had a row, and leaves those of the others alone."""
     fields: dict[str, object] = {"name": day.name}
     for dataset, values in day.fields.items():
         fields |= values
@@ -181,7 +189,10 @@ def _upserted(day: Day) -> UpdateOne:
 
 
 def _inferred(day: Day) -> list[UpdateOne]:
-    """Upserts of what was inferred, which comes after what came, and only where nothing is stored."""
+    """Return upserts that set inferred fields where nothing is stored.
+
+    Such an upsert is a pipeline, which reads every text that begins with `$` as a field: hence `$literal`.
+    """
     writes = []
     for dataset, values in day.inferred.items():
         absent: dict[str, object] = {

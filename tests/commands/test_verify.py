@@ -23,6 +23,7 @@ from collector.model.accounts import Account, Rate, Secret
 from collector.model.days import ONE_DAY, Days, Window
 from collector.model.findings import AccountFindings, AccountGaps, Break, Difference, Verified
 from collector.model.results import ExitCode
+from collector.model.state import AccountState, DatasetState
 from collector.sandbox import Sandbox, World
 from collector.store.database import USER_DAILY, Database
 from collector.store.leases import lease
@@ -272,20 +273,20 @@ async def test_a_damaged_state_stops_a_run_without_a_change_and_is_made_anew_by_
     assert await stored(database) == truth(WORLD, ALL_DAYS)
 
 
-async def test_of_a_damaged_state_everything_is_kept_that_can_be_read(collected: Collected, database: Database) -> None:
+async def test_repair_keeps_nothing_of_damage(collected: Collected, database: Database) -> None:
+    """A damaged state is made anew from the documents alone, without the parts that could still be read."""
     broken = collected.accounts[1]
+    covered = {name: state.covered for name, state in (await load(database))[broken.appid].datasets.items()}
     void = {"begin": "2026-01-01", "end": "2026-02-01"}
     instant = datetime(2026, 11, 24, 16, tzinfo=UTC)
     known = {"born": "2026-01-01", f"{SUMMARY}.void": [void], f"{SUMMARY}.not_before": instant}
-    await collected.states.update_one({"_id": broken.appid}, {"$set": known})
-    sound = (await load(database))[broken.appid]
-    await collected.states.update_one(
-        {"_id": broken.appid}, {"$set": {"version": 2, "odd": {"a": 1}, "history_since": 7, f"{CUMULATE}.calls": 3}}
-    )
+    await collected.states.update_one({"_id": broken.appid}, {"$set": {**known, "history_since": 7}})
     await collected.verify(repair=True)
-    cumulate = replace(sound.dataset(CUMULATE), calls_on=None, calls=0)
-    assert (await load(database))[broken.appid] == replace(
-        sound, datasets={SUMMARY: sound.dataset(SUMMARY), CUMULATE: cumulate}
+    assert (await load(database))[broken.appid] == AccountState(
+        broken.appid,
+        broken.name,
+        tags=broken.tags,
+        datasets={name: DatasetState(covered=days) for name, days in covered.items()},
     )
 
 
@@ -395,15 +396,12 @@ async def test_a_database_that_is_not_there_is_the_commands_error(
         await verify(settings, Selection(), target_of(settings, collected.clock), repair=False)
 
 
-async def test_a_damaged_state_of_a_discovered_account_can_be_repaired_and_keeps_what_it_is(
-    collected: Collected, database: Database
-) -> None:
+async def test_repair_of_a_discovered_account(collected: Collected, database: Database) -> None:
+    """Whose it is isn't in the documents, so the next run's discovery finds that out again."""
     appid = collected.accounts[0].appid
     about = {"component": "agency", "nick_name": "Acme", "mini_program": False}
-    await database["accounts"].update_one({"_id": appid}, {"$set": {"version": 2, "authorizer": about}})
+    await collected.states.update_one({"_id": appid}, {"$set": {"version": 2, "authorizer": about}})
     (found,) = (await collected.verify(repair=True)).findings
     assert found.damaged
     assert await collected.verify() == Verified(3, [])
-    document = await database["accounts"].find_one({"_id": appid})
-    assert document is not None
-    assert document["authorizer"] == about
+    assert (await load(database))[appid].authorizer is None

@@ -10,7 +10,7 @@ from collector.store.database import USER_DAILY, VALIDATOR, Database, open_datab
 GOOD = {"account": "wx0123456789abcdef", "ref_date": "2026-11-23", "name": "acme-shoes"}
 
 
-async def test_the_collection_gets_its_validator_and_indexes(database: Database) -> None:
+async def test_validator_and_indexes(database: Database) -> None:
     assert await prepare(database) == []
     options = await database[USER_DAILY].options()
     assert options["validator"] == VALIDATOR
@@ -26,19 +26,20 @@ async def test_preparing_again_changes_nothing(database: Database) -> None:
     assert await database[USER_DAILY].count_documents({}) == 1
 
 
-async def test_runs_that_prepare_at_the_same_instant_do_not_disturb_one_another(database: Database) -> None:
+async def test_preparing_at_the_same_instant(database: Database) -> None:
     assert await asyncio.gather(*(prepare(database) for _ in range(8))) == [[]] * 8
 
 
-async def test_a_validator_that_differs_is_left_alone_and_told(database: Database) -> None:
+async def test_validator_that_differs(database: Database) -> None:
     await database.create_collection(USER_DAILY, validator={"account": {"$exists": True}})
     assert await prepare(database) == [
-        "the validator of user_daily isn't this version's; it is left as it is (see docs/mongodb.md)"
+        "the validator of user_daily differs from this version's, and was left as it is (see docs/mongodb.md)"
     ]
     assert (await database[USER_DAILY].options())["validator"] == {"account": {"$exists": True}}
 
 
-async def test_a_collection_of_another_tool_gets_the_indexes_alone(database: Database) -> None:
+async def test_collection_of_another_tool(database: Database) -> None:
+    """It gets the indexes, and no validator."""
     await database[USER_DAILY].insert_one({"something": "else"})
     assert len(await prepare(database)) == 1
     assert "account_1_ref_date_1" in await database[USER_DAILY].index_information()
@@ -58,20 +59,18 @@ async def test_a_collection_of_another_tool_gets_the_indexes_alone(database: Dat
         {"sources": {}},
     ],
 )
-async def test_mongodb_itself_refuses_a_document_of_the_wrong_shape(
-    database: Database, wrong: dict[str, object]
-) -> None:
+async def test_wrong_shape_is_refused(database: Database, wrong: dict[str, object]) -> None:
     await prepare(database)
     with pytest.raises(WriteError):
         await database[USER_DAILY].insert_one(GOOD | wrong)
 
 
-async def test_more_fields_and_a_negative_net_are_allowed(database: Database) -> None:
+async def test_more_fields_are_allowed(database: Database) -> None:
     await prepare(database)
     await database[USER_DAILY].insert_one(GOOD | {"net_user": -3, "mine": {"a": 1}})
 
 
-async def test_a_database_out_of_reach_is_told_with_both_ways_out(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_out_of_reach(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("collector.store.database.SELECTION_TIMEOUT_MS", 50)
     with pytest.raises(DatabaseError) as failed:
         async with open_database(Secret("mongodb://user:pa55word@127.0.0.1:1/"), "wechat"):
@@ -86,11 +85,11 @@ async def test_a_database_out_of_reach_is_told_with_both_ways_out(monkeypatch: p
     "uri",
     ["mongodb://user:pa:55@word@host:port", "mongodb://", "http://pa55word", "mongodb://h/?tls=true&tlsCAFile=/pa55"],
 )
-async def test_a_uri_that_is_none_is_told_without_repeating_it(uri: str) -> None:
+async def test_invalid_uri_is_never_repeated(uri: str) -> None:
     with pytest.raises(DatabaseError) as failed:
         async with open_database(Secret(uri), "wechat"):
             pytest.fail("there is nothing to open")
-    assert str(failed.value).startswith("mongodb.uri isn't of a form that MongoDB takes")
+    assert str(failed.value).startswith("mongodb.uri isn't a valid MongoDB address")
     assert "pa55" not in str(failed.value)
     assert failed.value.__context__ is None
 
@@ -100,7 +99,7 @@ async def test_a_uri_that_is_none_is_told_without_repeating_it(uri: str) -> None
     [
         (
             OperationFailure("Authentication failed.", 18),
-            "MongoDB doesn't take the user or the password of mongodb.uri",
+            "MongoDB refused the user or the password of mongodb.uri: correct them",
         ),
         (
             OperationFailure("not authorized on wechat", 13),
@@ -113,7 +112,7 @@ async def test_a_uri_that_is_none_is_told_without_repeating_it(uri: str) -> None
         (PyMongoError("boom"), "MongoDB failed: boom"),
     ],
 )
-def test_errors_of_pymongo_are_put_in_plain_words(error: Exception, said: str) -> None:
+def test_translated(error: Exception, said: str) -> None:
     with pytest.raises(DatabaseError) as failed, translated():
         raise error
     assert str(failed.value) == said

@@ -20,7 +20,7 @@ from collector.store.leases import LEASES, Times, lease
 
 RUN, OTHER = "20261124T023010Z-aaaaaa", "20261124T023011Z-bbbbbb"
 SOON_S = 10
-"""Seconds after which a test that waits for something has failed."""
+"""Seconds after which a waiting test has failed."""
 
 OUTAGE = AutoReconnect("connection closed")
 FAR = datetime(2100, 1, 1)  # noqa: DTZ001 - as MongoDB gives it, in UTC
@@ -39,7 +39,7 @@ def lost() -> Lost:
 
 @pytest.fixture
 def taking(database: Database, lost: Lost) -> Taking:
-    """The lease of a run; `lost` gets what it says."""
+    """Take the lease of a run; `lost` receives the error when it is lost."""
 
     def take(run: str = RUN, **options: Any) -> AbstractAsyncContextManager[None]:
         return lease(database, run, "run", on_lost=lost.put_nowait, **options)
@@ -55,18 +55,19 @@ async def _next(events: asyncio.Queue[T]) -> T:
     return await asyncio.wait_for(events.get(), SOON_S)
 
 
-async def _put(
-    database: Database, run: str, *, expires: datetime, host: str = "elsewhere", pid: object = 4711
-) -> Document:
-    """Let `run`, on another host, have the lease until `expires`; returns the document."""
-    document = {"command": "backfill", "run": run, "host": host, "pid": pid, "expires": expires}
+async def _put(database: Database, run: str, *, expires: datetime) -> Document:
+    """Give the lease to `run`, on another host, until `expires`; return the document."""
+    document = {"command": "backfill", "run": run, "host": "elsewhere", "pid": 4711, "expires": expires}
     document["since"] = datetime(2026, 11, 24, 2, 30, 10)  # noqa: DTZ001 - as MongoDB gives it
     await database[LEASES].replace_one({"_id": "run"}, document, upsert=True)
     return document | {"_id": "run"}
 
 
 def _calls(monkeypatch: pytest.MonkeyPatch, name: str, troubles: Iterable[Exception | None] = ()) -> Calls:
-    """Tells of each call of that name as it ends. The first ones fail of `troubles`, or where it is None hang."""
+    """Return a queue that gets an item for each call of that name as it ends.
+
+    The first calls raise one of `troubles` each, or hang where that is None.
+    """
     whole = getattr(AsyncIOMotorCollection, name)
     ended: Calls = asyncio.Queue()
     left = iter(troubles)
@@ -90,7 +91,8 @@ def _not_released(why: str) -> dict[str, object]:
     return {"event": "lease.not_released", "log_level": "info", "why": why, "free_after_seconds": 60}
 
 
-async def test_the_document_says_who_is_at_work_and_goes_when_the_run_ends(database: Database, taking: Taking) -> None:
+async def test_document_while_a_run_works(database: Database, taking: Taking) -> None:
+    """It names the run at work, and is deleted when the run ends."""
     async with taking():
         document = await _held(database)
         since, expires = document.pop("since"), document.pop("expires")
@@ -106,7 +108,7 @@ async def test_the_document_says_who_is_at_work_and_goes_when_the_run_ends(datab
     assert await _held(database) == {}
 
 
-async def test_a_second_run_is_told_who_is_at_work_and_since_when(database: Database, taking: Taking) -> None:
+async def test_held_by_another_run(database: Database, taking: Taking) -> None:
     document = await _put(database, OTHER, expires=FAR)
     with pytest.raises(LeaseHeldError) as refused:
         async with taking():
@@ -121,44 +123,22 @@ async def test_a_second_run_is_told_who_is_at_work_and_since_when(database: Data
     assert await _held(database) == document
 
 
-@pytest.mark.parametrize("pid", [os.getpid(), 2**40, "4711"])
-async def test_a_holder_whose_process_isnt_known_to_be_gone_is_said_to_be_at_work(
-    database: Database, taking: Taking, pid: object
-) -> None:
-    await _put(database, OTHER, expires=FAR, host=socket.gethostname(), pid=pid)
-    with pytest.raises(LeaseHeldError, match=r"Beijing time\. Wait"):
-        async with taking():
-            pytest.fail("it isn't free")
-
-
-async def test_a_holder_whose_process_is_gone_is_told_with_the_end_of_its_lease(
-    database: Database, taking: Taking
-) -> None:
-    process = await asyncio.create_subprocess_exec("true")
-    await process.wait()
-    await _put(database, OTHER, expires=FAR, host=socket.gethostname(), pid=process.pid)
-    with pytest.raises(LeaseHeldError) as refused:
-        async with taking():
-            pytest.fail("it isn't free")
-    assert "Beijing time (no such process is here: if it was cut off, it is free at 08:00:00). Wait" in str(
-        refused.value
-    )
-
-
-async def test_a_lease_that_ran_out_is_taken_over(database: Database, taking: Taking) -> None:
+async def test_expired_lease_is_taken(database: Database, taking: Taking) -> None:
     await _put(database, OTHER, expires=datetime.now(UTC) - timedelta(seconds=1))
     async with taking():
         assert (await _held(database))["run"] == RUN
 
 
-async def test_a_host_whose_clock_is_ahead_takes_no_lease_that_is_held(taking: Taking) -> None:
+async def test_host_clock_ahead_takes_nothing(taking: Taking) -> None:
+    """The server's clock decides, so a host whose clock is ahead can't take a lease that is held."""
     async with taking(OTHER):
         with time_machine.travel(datetime.now(UTC) + timedelta(days=1)), pytest.raises(LeaseHeldError):
             async with taking():
                 pytest.fail("it isn't free")
 
 
-async def test_of_many_runs_at_the_same_instant_one_gets_the_lease(taking: Taking) -> None:
+async def test_one_of_many_gets_it(taking: Taking) -> None:
+    """Many runs try at the same instant."""
     many = 30
     all_tried = asyncio.Event()
     tried: list[bool] = []
@@ -178,7 +158,7 @@ async def test_of_many_runs_at_the_same_instant_one_gets_the_lease(taking: Takin
     assert sorted(tried) == [False] * (many - 1) + [True]
 
 
-async def test_who_waits_gets_the_lease_when_it_is_free(
+async def test_waiting_until_it_is_free(
     database: Database, taking: Taking, advance: Advance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await _put(database, OTHER, expires=FAR)
@@ -200,7 +180,7 @@ async def test_who_waits_gets_the_lease_when_it_is_free(
     assert logs == [{"event": "lease.waiting", "log_level": "warning", **told}]
 
 
-async def test_who_waits_in_vain_is_told_when_the_time_is_over(
+async def test_waiting_in_vain(
     database: Database, taking: Taking, advance: Advance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await _put(database, OTHER, expires=FAR)
@@ -219,7 +199,7 @@ async def test_who_waits_in_vain_is_told_when_the_time_is_over(
         await asyncio.wait_for(waiting, SOON_S)
 
 
-async def test_the_lease_is_renewed_every_15_s(
+async def test_renewed_every_15_s(
     database: Database, taking: Taking, lost: Lost, advance: Advance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with taking():
@@ -236,7 +216,7 @@ async def test_the_lease_is_renewed_every_15_s(
 
 
 @pytest.mark.parametrize("by", ["another run", "somebody who deleted it"])
-async def test_a_run_whose_lease_was_taken_away_is_told_once(
+async def test_taken_away_is_reported_once(
     database: Database, taking: Taking, lost: Lost, advance: Advance, by: str
 ) -> None:
     async with taking():
@@ -250,14 +230,14 @@ async def test_a_run_whose_lease_was_taken_away_is_told_once(
         await advance(60)
         await _held(database)
     assert str(error) == (
-        "the lease of this run isn't its own any more: it was halted for too long, or somebody deleted it. Another "
-        "run may be at work, so nothing more is written: run again"
+        "this run lost the lease: the run was halted for too long, or somebody deleted the lease. Another run may be "
+        "at work, so nothing more is written: run again"
     )
     assert lost.empty()
     assert await _held(database) == there, "the end of a run leaves the lease of another alone"
 
 
-async def test_the_lease_is_lost_when_mongodb_is_out_of_reach_for_45_s(
+async def test_lost_after_45_s_out_of_reach(
     taking: Taking, lost: Lost, advance: Advance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with taking():
@@ -269,13 +249,13 @@ async def test_the_lease_is_lost_when_mongodb_is_out_of_reach_for_45_s(
         await advance(5)
         error = await _next(lost)
     assert str(error) == (
-        "the lease of this run couldn't be renewed for 45 s (MongoDB can't be reached (connection closed): check "
+        "this run lost the lease: it couldn't be renewed for 45 s (MongoDB can't be reached (connection closed): check "
         "mongodb.uri and that MongoDB runs there, or leave mongodb.uri out to use a local mongod). Another run may be "
         "at work, so nothing more is written: run again"
     )
 
 
-async def test_a_short_outage_loses_no_lease(
+async def test_short_outage_loses_nothing(
     database: Database, taking: Taking, lost: Lost, advance: Advance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with taking():
@@ -288,10 +268,10 @@ async def test_a_short_outage_loses_no_lease(
     assert lost.empty()
 
 
-async def test_the_lease_is_lost_when_mongodb_does_not_answer_for_45_s(
+async def test_lost_after_45_s_without_answer(
     taking: Taking, lost: Lost, advance: Advance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of an outage that had ended by then nothing is said."""
+    """The message names the trouble at hand, not an outage that had ended by then."""
     async with taking():
         renewals = _calls(monkeypatch, "update_one", [OUTAGE])
         for seconds in (15, 2):
@@ -307,16 +287,15 @@ async def test_the_lease_is_lost_when_mongodb_does_not_answer_for_45_s(
     assert "couldn't be renewed for 45 s (MongoDB doesn't answer)" in str(error)
 
 
-async def test_a_run_that_was_halted_for_longer_has_lost_its_lease(
-    database: Database, taking: Taking, lost: Lost, advance: Advance
-) -> None:
+async def test_lost_by_a_halted_run(database: Database, taking: Taking, lost: Lost, advance: Advance) -> None:
     async with taking():
         await _held(database)
         await advance(46)
         await _next(lost)
 
 
-async def test_a_cancelled_run_lets_go_of_the_lease(database: Database, taking: Taking) -> None:
+async def test_cancelled_run_releases_it(database: Database, taking: Taking) -> None:
+    """Others needn't wait until it expires."""
     inside = asyncio.Event()
 
     async def work() -> None:
@@ -332,16 +311,17 @@ async def test_a_cancelled_run_lets_go_of_the_lease(database: Database, taking: 
     assert await _held(database) == {}
 
 
-async def test_an_error_of_the_run_comes_out_as_it_is(database: Database, taking: Taking) -> None:
+async def test_error_of_the_run_is_raised(database: Database, taking: Taking) -> None:
     with pytest.raises(ZeroDivisionError):
         async with taking():
             raise ZeroDivisionError
     assert await _held(database) == {}
 
 
-async def test_a_lease_that_cannot_be_let_go_of_is_no_trouble(
+async def test_failed_release_is_only_logged(
     database: Database, taking: Taking, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The lease expires by itself."""
     _calls(monkeypatch, "delete_one", [OUTAGE])
     with structlog.testing.capture_logs() as logs:
         async with taking():
@@ -350,7 +330,8 @@ async def test_a_lease_that_cannot_be_let_go_of_is_no_trouble(
     assert (await _held(database))["run"] == RUN
 
 
-async def test_a_mongodb_that_does_not_answer_holds_no_end_up(taking: Taking, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_release_is_bounded_in_time(taking: Taking, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A MongoDB that doesn't answer doesn't hold up the end of a run."""
     _calls(monkeypatch, "delete_one", [None])
     with structlog.testing.capture_logs() as logs:
         async with taking(times=Times(release_s=0.01)):
@@ -358,7 +339,7 @@ async def test_a_mongodb_that_does_not_answer_holds_no_end_up(taking: Taking, mo
     assert logs == [_not_released("TimeoutError")]
 
 
-async def test_mongodb_out_of_reach_is_told_in_plain_words(taking: Taking, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_mongodb_out_of_reach(taking: Taking, monkeypatch: pytest.MonkeyPatch) -> None:
     _calls(monkeypatch, "find_one_and_update", [OUTAGE])
     with pytest.raises(DatabaseError, match=r"^MongoDB can't be reached \(connection closed\)"):
         async with taking():

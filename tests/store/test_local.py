@@ -153,7 +153,7 @@ async def turns_until(happened: Callable[[], bool]) -> None:
 # One user.
 
 
-async def test_it_answers_as_long_as_the_context_lasts_and_keeps_its_data(home: Path) -> None:
+async def test_data_stays_after_the_context(home: Path) -> None:
     async with local_mongod(home) as uri, client_of(uri) as client:
         await client.shop.sales.insert_one({"_id": "first"})
     assert stopped(home)
@@ -164,48 +164,49 @@ async def test_it_answers_as_long_as_the_context_lasts_and_keeps_its_data(home: 
     assert stopped(home)
 
 
-async def test_its_owner_alone_can_reach_it(home: Path) -> None:
+async def test_only_its_owner_can_reach_it(home: Path) -> None:
     async with local_mongod(home) as uri:
         paths = (home, home / "db", socket_of(uri).parent, socket_of(uri))
         assert [stat.S_IMODE(path.stat().st_mode) for path in paths] == [0o700, 0o700, 0o700, 0o600]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-async def test_it_listens_on_no_tcp_port_and_on_one_socket(home: Path) -> None:
+async def test_no_tcp_port_and_one_socket(home: Path) -> None:
     async with local_mongod(home) as uri:
         (pid,) = mongods(home)
         assert listening(pid, "tcp", inode=9) + listening(pid, "tcp6", inode=9) == []
         assert [row[7] for row in listening(pid, "unix", inode=6)] == [str(socket_of(uri))]
 
 
-async def test_ctrl_c_does_not_reach_it(home: Path) -> None:
-    """It has a session of its own."""
+async def test_session_of_its_own(home: Path) -> None:
+    """Ctrl-C doesn't reach it."""
     async with local_mongod(home):
         (pid,) = mongods(home)
         assert os.getsid(pid) != os.getsid(0)
 
 
-async def test_ctrl_c_does_not_reach_its_launcher(home: Path, tmp_path: Path) -> None:
+async def test_launcher_has_its_own_session(home: Path, tmp_path: Path) -> None:
+    """Ctrl-C doesn't reach it."""
     await error_of(home, program(tmp_path / "mongod", f"ps -o sid= -p $$ > {tmp_path}/sid; exit 1"))
     assert int((tmp_path / "sid").read_text()) not in {0, os.getsid(0)}
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-async def test_it_knows_no_secret_of_the_environment(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_environment_without_secrets(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ACME_SECRET", "f00d")
     async with local_mongod(home):
         (pid,) = mongods(home)
         assert environment(pid) == f"PATH={os.environ['PATH']}"
 
 
-async def test_it_stops_when_its_user_fails(home: Path) -> None:
+async def test_stopped_when_its_user_fails(home: Path) -> None:
     with pytest.raises(ZeroDivisionError):
         async with local_mongod(home):
             raise ZeroDivisionError
     assert stopped(home)
 
 
-async def test_one_log_is_kept_of_the_start_before(home: Path) -> None:
+async def test_log_of_the_start_before(home: Path) -> None:
     (home / "db").mkdir(parents=True)
     (home / "mongod.log").write_text("the one before")
     (home / "mongod.log.old").write_text("an older one")
@@ -214,7 +215,7 @@ async def test_one_log_is_kept_of_the_start_before(home: Path) -> None:
     assert (home / "mongod.log.old").read_text() == "the one before"
 
 
-async def test_systemd_says_where_data_and_socket_are(tmp_path: Path) -> None:
+async def test_directories_of_systemd(tmp_path: Path) -> None:
     state = tmp_path / "state"
     with tempfile.TemporaryDirectory() as runtime:  # shorter than pytest's
         environ = {**os.environ, "STATE_DIRECTORY": f"{state}:/var/lib/other", "RUNTIME_DIRECTORY": runtime}
@@ -223,7 +224,7 @@ async def test_systemd_says_where_data_and_socket_are(tmp_path: Path) -> None:
             assert socket_of(uri).parent.parent == Path(runtime)
 
 
-async def test_a_long_runtime_directory_is_passed_over(home: Path, tmp_path: Path) -> None:
+async def test_long_runtime_directory(home: Path, tmp_path: Path) -> None:
     """The path of a socket has room for about 100 bytes."""
     environ = {**os.environ, "RUNTIME_DIRECTORY": str(tmp_path / ("long" * 20))}
     async with local_mongod(home, environ) as uri:
@@ -233,7 +234,7 @@ async def test_a_long_runtime_directory_is_passed_over(home: Path, tmp_path: Pat
 # Several users.
 
 
-async def test_a_second_user_shares_it_and_the_last_stops_it(home: Path) -> None:
+async def test_last_of_two_users_stops_it(home: Path) -> None:
     async with other_process(home) as (other, uri):
         pids = mongods(home)
         async with local_mongod(home) as shared:
@@ -242,7 +243,7 @@ async def test_a_second_user_shares_it_and_the_last_stops_it(home: Path) -> None
     assert (other.returncode, stopped(home)) == (0, True)
 
 
-async def test_an_orphan_is_used_and_stopped(home: Path) -> None:
+async def test_orphan_is_used_and_stopped(home: Path) -> None:
     async with other_process(home) as (other, uri):
         other.kill()
     pids = mongods(home)
@@ -251,7 +252,7 @@ async def test_an_orphan_is_used_and_stopped(home: Path) -> None:
     assert (len(pids), stopped(home)) == (1, True)
 
 
-async def test_an_orphan_that_does_not_answer_yet_is_waited_for(home: Path) -> None:
+async def test_orphan_that_still_starts(home: Path) -> None:
     """Whoever started it was killed while it still read its data."""
     async with other_process(home) as (other, uri):
         other.kill()
@@ -265,7 +266,7 @@ async def test_an_orphan_that_does_not_answer_yet_is_waited_for(home: Path) -> N
     assert await using == uri
 
 
-async def test_a_killed_server_is_replaced(home: Path) -> None:
+async def test_killed_server_is_replaced(home: Path) -> None:
     async with other_process(home) as (other, uri):
         other.kill()
     os.kill(mongods(home)[0], signal.SIGKILL)
@@ -275,7 +276,7 @@ async def test_a_killed_server_is_replaced(home: Path) -> None:
     assert stopped(home)
 
 
-async def test_users_that_come_and_go_at_once_find_it_at_any_time(home: Path) -> None:
+async def test_many_users_at_once(home: Path) -> None:
     async def come_and_go() -> list[bool]:
         seen = []
         for _ in range(3):
@@ -287,7 +288,7 @@ async def test_users_that_come_and_go_at_once_find_it_at_any_time(home: Path) ->
     assert stopped(home)
 
 
-async def test_processes_that_start_at_once_share_one(home: Path) -> None:
+async def test_processes_that_start_at_once(home: Path) -> None:
     async with other_process(home) as (_, first), other_process(home) as (_, second), local_mongod(home) as third:
         assert first == second == third
     assert stopped(home)
@@ -296,7 +297,7 @@ async def test_processes_that_start_at_once_share_one(home: Path) -> None:
 # What goes wrong while it starts or stops.
 
 
-async def test_a_cancelled_start_leaves_nothing_behind(home: Path) -> None:
+async def test_cancelled_start(home: Path) -> None:
     using = asyncio.create_task(use(home, asyncio.Event()))
     await turns_until((home / "socket").exists)
     using.cancel()
@@ -305,7 +306,7 @@ async def test_a_cancelled_start_leaves_nothing_behind(home: Path) -> None:
     assert stopped(home)
 
 
-async def test_a_cancelled_stop_is_finished(home: Path) -> None:
+async def test_cancelled_stop_is_finished(home: Path) -> None:
     hangs = asyncio.Event()
 
     async def use_one_that_hangs() -> None:
@@ -325,7 +326,7 @@ async def test_a_cancelled_stop_is_finished(home: Path) -> None:
     assert stopped(home)
 
 
-async def test_one_that_hangs_is_killed(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_hanging_server_is_killed(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local, "STOP_S", 0.1)
     async with local_mongod(home) as uri:
         (pid,) = mongods(home)
@@ -334,13 +335,13 @@ async def test_one_that_hangs_is_killed(home: Path, monkeypatch: pytest.MonkeyPa
     assert not socket_of(uri).parent.exists()
 
 
-async def test_a_turn_that_is_never_given_up_is_an_error(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_turn_lock_never_released(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local, "TURN_S", 0.1)
     with held(home / "turn.lock"):
-        assert await error_of(home) == f"another process has held {home}/turn.lock for 0.1 s: end it"
+        assert await error_of(home) == f"another process has held {home}/turn.lock for 0.1 s: stop that process"
 
 
-async def test_a_start_that_takes_long_is_an_error(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_slow_start(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local, "START_S", 0.2)
     environ = program(tmp_path / "slow", f"echo $$ > {tmp_path}/pid", "exec sleep 600")
     said = f"the local mongod doesn't answer in 0.2 s: see {home}/mongod.log, {MONGODB_OF_YOURS}"
@@ -349,23 +350,23 @@ async def test_a_start_that_takes_long_is_an_error(home: Path, tmp_path: Path, m
         os.kill(int((tmp_path / "pid").read_text()), 0)
 
 
-async def test_a_server_out_of_reach_is_an_error_and_not_stopped(home: Path) -> None:
+async def test_server_out_of_reach_is_not_stopped(home: Path) -> None:
     async with other_process(home) as (other, uri):
         other.kill()
     (home / "socket").rename(home / "elsewhere")
-    why = "started by hand, in a container, or under a /tmp of its own"
-    said = f"a mongod that is out of reach ({why}) has {home}/db: stop it, {MONGODB_OF_YOURS}"
+    where = "started by hand, in a container, or with a /tmp of its own"
+    said = f"another mongod ({where}) uses {home}/db: stop it, {MONGODB_OF_YOURS}"
     assert (await error_of(home), await answers(uri)) == (said, True)
     (home / "elsewhere").rename(home / "socket")
     assert (await use(home, asyncio.Event()), stopped(home)) == (uri, True)
 
 
-async def test_data_that_it_cannot_read_is_an_error_with_what_its_log_says(home: Path) -> None:
+async def test_unreadable_data(home: Path) -> None:
     (home / "db").mkdir(parents=True)
     (home / "db" / "storage.bson").write_text("junk")
     said = await error_of(home)
-    assert said.startswith('the local mongod failed as it started: exit 14: "Unable to read the storage engine meta')
-    assert said.endswith(f"; mend what {home}/mongod.log tells, {MONGODB_OF_YOURS}")
+    assert said.startswith('the local mongod failed to start: exit 14: "Unable to read the storage engine meta')
+    assert said.endswith(f"; see {home}/mongod.log, {MONGODB_OF_YOURS}")
     assert stopped(home)
 
 
@@ -381,7 +382,7 @@ OTHER_VERSION = "the data is of another version of MongoDB: name that one's mong
         ),
         (
             "kill -ILL $$",
-            "exit -4: not a word in its log; the processor lacks what MongoDB 5.0 and later need: name an older one",
+            "exit -4: its log is empty; the processor lacks what MongoDB 5.0 and later need: name an older one",
         ),
         (
             """echo 'forked'; echo '{"s":"F", "msg":"Wrong mongod version: UPGRADE PROBLEM"}'; echo 'ERROR'; exit 62""",
@@ -395,36 +396,36 @@ OTHER_VERSION = "the data is of another version of MongoDB: name that one's mong
             """echo '{"s":"E", "msg":"No space left on device"}'; exit 14""",
             'exit 14: "No space left on device"}; make room on that disk',
         ),
-        ("exit 1", "exit 1: not a word in its log; see that SCRIPT is a mongod, and runs"),
-        ("echo one; echo two; echo three; exit 2", "exit 2: two three; mend what HOME/mongod.log tells"),
+        ("exit 1", "exit 1: its log is empty; make sure that SCRIPT is a mongod that runs here"),
+        ("echo one; echo two; echo three; exit 2", "exit 2: two three; see HOME/mongod.log"),
     ],
 )
-async def test_a_failed_start_is_an_error_with_its_remedy(home: Path, tmp_path: Path, script: str, said: str) -> None:
-    whole = f"the local mongod failed as it started: {said}, {MONGODB_OF_YOURS}"
+async def test_failed_start_and_its_remedy(home: Path, tmp_path: Path, script: str, said: str) -> None:
+    whole = f"the local mongod failed to start: {said}, {MONGODB_OF_YOURS}"
     told = whole.replace("HOME", str(home)).replace("SCRIPT", str(tmp_path / "mongod"))
     assert await error_of(home, program(tmp_path / "mongod", script)) == told
 
 
-async def test_a_program_that_cannot_run_is_an_error(home: Path, tmp_path: Path) -> None:
+async def test_program_that_cannot_run(home: Path, tmp_path: Path) -> None:
     (tmp_path / "mongod").write_bytes(b"\0junk")
     (tmp_path / "mongod").chmod(0o755)
     said = await error_of(home, {"COLLECTOR_MONGOD": str(tmp_path / "mongod")})
     assert said == (
-        f"the local mongod can't be started: [Errno 8] Exec format error: '{tmp_path}/mongod'; "
-        f"mend that, {MONGODB_OF_YOURS}"
+        f"the local mongod can't be started ([Errno 8] Exec format error: '{tmp_path}/mongod'): correct that, "
+        f"{MONGODB_OF_YOURS}"
     )
 
 
-async def test_a_data_directory_that_cannot_be_is_an_error(tmp_path: Path) -> None:
+async def test_impossible_data_directory(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     said = await error_of(tmp_path / "file" / "home")
     assert said == (
-        f"no local database can be kept in {tmp_path}/file/home: [Errno 20] Not a directory: '{tmp_path}/file/home'; "
-        f"mend that, {MONGODB_OF_YOURS}"
+        f"{tmp_path}/file/home can't hold a local database ([Errno 20] Not a directory: '{tmp_path}/file/home'): "
+        f"correct that, {MONGODB_OF_YOURS}"
     )
 
 
-async def test_windows_is_told_that_it_has_none(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_windows(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as windows:
         windows.setattr(sys, "platform", "win32")
         said = await error_of(home)
@@ -434,7 +435,8 @@ async def test_windows_is_told_that_it_has_none(home: Path, monkeypatch: pytest.
 # Which mongod, and where its data is.
 
 
-def test_the_mongod_named_comes_first_then_the_one_on_path_then_that_of_the_wheel(tmp_path: Path) -> None:
+def test_find_mongod(tmp_path: Path) -> None:
+    """The one named comes first, then the one on PATH, then that of the wheel."""
     named = program(tmp_path / "named", "exit 1")
     program(tmp_path / "mongod", "exit 1")
     on_path, nowhere = {"PATH": str(tmp_path)}, {"PATH": str(tmp_path / "nothing")}
@@ -443,7 +445,7 @@ def test_the_mongod_named_comes_first_then_the_one_on_path_then_that_of_the_whee
     assert find_mongod({"COLLECTOR_MONGOD": "", **nowhere}).endswith("site-packages/fiftyone/db/bin/mongod")
 
 
-def test_a_mongod_named_that_is_no_program_is_an_error(tmp_path: Path) -> None:
+def test_named_mongod_is_no_program(tmp_path: Path) -> None:
     (tmp_path / "text").touch()
     with pytest.raises(DatabaseError) as caught:
         find_mongod({"COLLECTOR_MONGOD": f"{tmp_path}/text"})
@@ -451,9 +453,8 @@ def test_a_mongod_named_that_is_no_program_is_an_error(tmp_path: Path) -> None:
     assert str(caught.value) == said
 
 
-async def test_without_any_mongod_the_error_says_both_ways_out_and_nothing_is_made(
-    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_no_mongod_at_all(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error names both ways out, and no file is created."""
     monkeypatch.setattr(local, "_WHEELS", ("no-such-wheel",))
     assert await error_of(home, {"PATH": str(tmp_path)}) == (
         "`mongodb.uri` isn't set, and there is no mongod to run: `pip install 'wechat-collector[local]'` "
@@ -463,6 +464,6 @@ async def test_without_any_mongod_the_error_says_both_ways_out_and_nothing_is_ma
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the place is Linux's")
-def test_data_is_under_the_users_own_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_default_data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     assert default_data_dir({}) == tmp_path / "collector" / "mongod"

@@ -58,12 +58,12 @@ def _ended(result: RunResult, **changed: object) -> Document:
     )
 
 
-async def test_a_run_is_entered_as_it_begins(database: Database) -> None:
+async def test_begin(database: Database) -> None:
     await _begin(database)
     assert await _entry(database) == (_begun(), ["began"])
 
 
-async def test_its_entry_tells_how_it_ended(database: Database) -> None:
+async def test_end(database: Database) -> None:
     await _begin(database)
     result = RunResult(RUN, 1.5, OUTCOMES, 48, calls=104, token_calls=50, retries=4, days=96, failures=(FAILURE,))
     await runs.end(database, result)
@@ -83,7 +83,7 @@ async def test_its_entry_tells_how_it_ended(database: Database) -> None:
     assert instants == ["began", "ended"]
 
 
-async def test_the_error_that_ended_a_run_is_in_its_entry(database: Database) -> None:
+async def test_end_by_an_error(database: Database) -> None:
     await _begin(database)
     result = RunResult(RUN, 1.5, OUTCOMES, 48, error="MongoDB can't be reached")
     await runs.end(database, result)
@@ -91,7 +91,7 @@ async def test_the_error_that_ended_a_run_is_in_its_entry(database: Database) ->
     assert entry == _ended(result, status="failed", exit=1, error="MongoDB can't be reached")
 
 
-async def test_the_signal_that_stopped_a_run_is_in_its_entry(database: Database) -> None:
+async def test_end_by_a_signal(database: Database) -> None:
     await _begin(database)
     result = RunResult(RUN, 1.5, OUTCOMES, 48, stopped_by=15)
     await runs.end(database, result)
@@ -99,44 +99,44 @@ async def test_the_signal_that_stopped_a_run_is_in_its_entry(database: Database)
     assert entry == _ended(result, status="stopped", exit=143, stop_signal=15)
 
 
-async def test_a_signal_is_noted_while_the_run_goes_on(database: Database) -> None:
+async def test_note_stop(database: Database) -> None:
     await _begin(database)
     await runs.note_stop(database, RUN, 2)
     assert await _entry(database) == (_begun(stop_signal=2), ["began"])
 
 
-async def test_failures_beyond_the_bound_are_counted_alone(database: Database) -> None:
+async def test_failures_beyond_the_bound(database: Database) -> None:
     await _begin(database)
-    many = tuple(Failure(f"wx{number}", "acme", None, "no") for number in range(runs.MOST_FAILURES + 17))
+    many = tuple(Failure(f"wx{number}", "acme", None, "no") for number in range(runs.MAX_FAILURES + 17))
     await runs.end(database, RunResult(RUN, 1.5, OUTCOMES, 48, failures=many))
     entry, _ = await _entry(database)
-    assert [failure["account"] for failure in entry["failures"]] == [f"wx{n}" for n in range(runs.MOST_FAILURES)]
+    assert [failure["account"] for failure in entry["failures"]] == [f"wx{n}" for n in range(runs.MAX_FAILURES)]
     assert entry["failures_left_out"] == 17
 
 
-async def test_as_many_failures_as_the_bound_leave_none_out(database: Database) -> None:
+async def test_failures_at_the_bound(database: Database) -> None:
     await _begin(database)
-    await runs.end(database, RunResult(RUN, 1.5, OUTCOMES, 48, failures=(FAILURE,) * runs.MOST_FAILURES))
+    await runs.end(database, RunResult(RUN, 1.5, OUTCOMES, 48, failures=(FAILURE,) * runs.MAX_FAILURES))
     entry, _ = await _entry(database)
-    assert len(entry["failures"]) == runs.MOST_FAILURES
+    assert len(entry["failures"]) == runs.MAX_FAILURES
     assert "failures_left_out" not in entry
 
 
-async def test_the_next_run_closes_one_that_died_as_crashed(database: Database) -> None:
+async def test_dead_run_is_closed_as_crashed(database: Database) -> None:
     await _begin(database)
     await _begin(database, LATER)
     assert await _entry(database) == (_begun(status="crashed"), ["began", "ended"])
     assert await _entry(database, LATER) == (_begun(LATER), ["began"])
 
 
-async def test_the_next_run_closes_one_that_died_after_a_signal_as_stopped(database: Database) -> None:
+async def test_dead_run_after_a_signal_is_stopped(database: Database) -> None:
     await _begin(database)
     await runs.note_stop(database, RUN, 15)
     await _begin(database, LATER)
     assert await _entry(database) == (_begun(status="stopped", stop_signal=15), ["began", "ended"])
 
 
-async def test_the_next_run_leaves_those_that_ended_alone(database: Database) -> None:
+async def test_ended_runs_stay_as_they_are(database: Database) -> None:
     await _begin(database)
     await runs.end(database, RunResult(RUN, 1.5, OUTCOMES, 48))
     before = await database[runs.RUNS].find_one()
@@ -144,7 +144,7 @@ async def test_the_next_run_leaves_those_that_ended_alone(database: Database) ->
     assert await database[runs.RUNS].find_one({"_id": RUN}) == before
 
 
-async def test_a_run_that_never_began_gets_no_entry_as_it_ends(database: Database) -> None:
+async def test_no_entry_without_begin(database: Database) -> None:
     await runs.note_stop(database, RUN, 15)
     await runs.end(database, RunResult(RUN, 1.5, OUTCOMES, 48))
     assert await database[runs.RUNS].count_documents({}) == 0
@@ -157,7 +157,7 @@ async def test_entries_are_kept_for_400_days(database: Database) -> None:
     assert indexes["began"]["expireAfterSeconds"] == 400 * 24 * 60 * 60
 
 
-async def test_an_operator_may_choose_another_time(database: Database) -> None:
+async def test_other_expiry_is_left_alone(database: Database) -> None:
     await database[runs.RUNS].create_index("began", name="mine", expireAfterSeconds=60)
     await runs.prepare_runs(database)
     assert (await database[runs.RUNS].index_information()).keys() == {"_id_", "mine"}
@@ -173,7 +173,7 @@ async def test_an_operator_may_choose_another_time(database: Database) -> None:
     ],
     ids=["prepare_runs", "begin", "note_stop", "end"],
 )
-async def test_mongodb_out_of_reach_is_told_in_plain_words(
+async def test_mongodb_out_of_reach(
     database: Database, act: Callable[[Database], Coroutine[Any, Any, None]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def broken(*_: object, **__: object) -> None:

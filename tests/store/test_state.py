@@ -1,16 +1,29 @@
+from collections.abc import Awaitable, Callable
 from copy import deepcopy
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
+from motor.motor_asyncio import AsyncIOMotorCollection
+from pymongo.errors import AutoReconnect
 from structlog.testing import capture_logs
 
 from collector.errors import DatabaseError
 from collector.model.days import Days
 from collector.model.state import AccountState, Authorizer, DatasetState, Trouble
 from collector.store.database import USER_DAILY, Database
-from collector.store.state import ACCOUNTS, from_document, load, rename, replacement, to_document
+from collector.store.state import (
+    ACCOUNTS,
+    from_document,
+    load,
+    read_state,
+    read_states,
+    rename,
+    replace_state,
+    replacement,
+    to_document,
+)
 
 APPID = "wx0123456789abcdef"
 NIGHT = datetime(2026, 11, 24, 16, tzinfo=UTC)
@@ -76,19 +89,20 @@ DOCUMENT: dict[str, Any] = {
 UNKNOWN = AccountState(APPID, "acme-shoes")
 
 
-def test_all_that_is_known_stands_in_the_document_and_nothing_else() -> None:
+def test_to_document() -> None:
     assert to_document(KNOWN) == DOCUMENT
     assert to_document(UNKNOWN) == {"_id": APPID, "version": 1, "name": "acme-shoes", "tags": []}
 
 
-async def test_what_was_written_is_read_again_with_its_instants_in_utc(database: Database) -> None:
+async def test_round_trip(database: Database) -> None:
+    """Instants are read in UTC."""
     other = AccountState("wx00000000000000ff", "other")
     await database[ACCOUNTS].bulk_write([replacement(KNOWN), replacement(other)])
     assert await database[ACCOUNTS].find_one({"_id": other.account}) == to_document(other)
     assert await load(database) == {APPID: KNOWN, other.account: other}
 
 
-async def test_a_newer_state_takes_the_place_of_the_whole_older_one(database: Database) -> None:
+async def test_replacement_is_whole(database: Database) -> None:
     await database[ACCOUNTS].bulk_write([replacement(KNOWN)])
     await database[ACCOUNTS].bulk_write([replacement(UNKNOWN)])
     assert await load(database) == {APPID: UNKNOWN}
@@ -115,13 +129,13 @@ def _changed(path: str, *value: object) -> dict[str, Any]:
         *(f"user_summary.{name}" for name in ("covered", "void", "empty", "last_error.since", "last_error.at")),
     ],
 )
-def test_a_document_without_what_every_state_has_is_none(key: str) -> None:
+def test_required_keys(key: str) -> None:
     with pytest.raises(KeyError, match=key.rpartition(".")[2]):
         from_document(_changed(key))
 
 
 @pytest.mark.parametrize(("key", "value"), [("version", 2), ("version", "1"), ("version", None), ("_id", 7)])
-def test_a_document_of_another_version_or_without_an_appid_is_refused(key: str, value: object) -> None:
+def test_other_version(key: str, value: object) -> None:
     with pytest.raises(ValueError, match=r"^another version$"):
         from_document(_changed(key, value))
 
@@ -150,17 +164,17 @@ SUMMARY = KNOWN.dataset("user_summary")
         ],
     ],
 )
-def test_what_a_document_lacks_is_not_known(key: str, state: AccountState) -> None:
+def test_optional_keys(key: str, state: AccountState) -> None:
     assert from_document(_changed(key)) == state
 
 
 @pytest.mark.parametrize(("stored", "known"), [(True, True), (False, False), (1, False), ("true", False)])
-def test_an_account_is_a_mini_program_where_the_document_says_so_plainly(stored: object, known: bool) -> None:
+def test_mini_program_is_true_alone(stored: object, known: bool) -> None:
     authorizer = Authorizer("wx00000000000000aa", "Acme 鞋", mini_program=known)
     assert from_document(_changed("authorizer.mini_program", stored)).authorizer == authorizer
 
 
-def test_calls_of_no_day_are_not_kept() -> None:
+def test_calls_without_a_day_are_dropped() -> None:
     state = replace(UNKNOWN, datasets={"user_summary": DatasetState(calls=3)})
     assert to_document(state)["user_summary"] == {"covered": [], "void": [], "empty": []}
 
@@ -178,9 +192,7 @@ FIVE = ["wxa", "wxb", "wxc", "wxd", "wxe"]
         (["wx" * 30], f"1 document of `accounts` is damaged or of another version ({'wx' * 25})"),
     ],
 )
-async def test_damaged_documents_are_counted_and_named_with_the_remedy(
-    damaged: list[str], named: str, database: Database
-) -> None:
+async def test_load_names_damaged_documents(damaged: list[str], named: str, database: Database) -> None:
     await database[ACCOUNTS].insert_many([DOCUMENT, *({"_id": appid, "version": 99} for appid in damaged)])
     with pytest.raises(DatabaseError) as caught:
         await load(database)
@@ -197,12 +209,13 @@ async def test_damaged_documents_are_counted_and_named_with_the_remedy(
         _changed("authorizer", {"odd": 1}),
         _changed("user_summary", None),
         _changed("user_summary.calls", 3),
+        _changed("user_summary.calls.count", float("inf")),
         _changed("user_summary.not_before", "soon"),
         _changed("user_summary.covered", [{"begin": "2026-11-02", "end": "2026-11-01"}]),
         _changed("user_summary.covered", [{"begin": "2026-11-02"}]),
     ],
 )
-async def test_damage_of_any_kind_is_found_and_nothing_is_changed(document: dict[str, Any], database: Database) -> None:
+async def test_damage_of_any_kind(document: dict[str, Any], database: Database) -> None:
     await database[ACCOUNTS].insert_one(document)
     stored = await database[ACCOUNTS].find_one()
     with pytest.raises(DatabaseError, match=f"^1 document .*{APPID}"):
@@ -210,12 +223,63 @@ async def test_damage_of_any_kind_is_found_and_nothing_is_changed(document: dict
     assert await database[ACCOUNTS].find_one() == stored
 
 
-async def test_documents_that_no_appid_names_belong_to_somebody_else(database: Database) -> None:
+def test_datasets_keep_their_order() -> None:
+    """It is the same in each process, whatever the hashes of the names."""
+    names = [f"dataset_{number}" for number in range(20)]
+    document = DOCUMENT | dict.fromkeys(names, DOCUMENT["user_cumulate"])
+    read = from_document(document)
+    assert list(read.datasets) == ["user_summary", "user_cumulate", *names]
+    assert list(to_document(read))[-20:] == names
+
+
+async def test_read_states(database: Database) -> None:
+    """Sound states, and the appids of the others."""
+    await database[ACCOUNTS].insert_many([DOCUMENT, {"_id": "wxold", "version": 0}, {"_id": "other", "version": 1}])
+    assert await read_states(database) == ({APPID: KNOWN}, ["wxold"])
+
+
+async def test_read_state(database: Database) -> None:
+    """None where the document is missing, damaged or of another version."""
+    await database[ACCOUNTS].insert_many([DOCUMENT, {"_id": "wxold", "version": 0}])
+    assert [await read_state(database, appid) for appid in (APPID, "wxold", "wxnew")] == [KNOWN, None, None]
+
+
+async def test_replace_state(database: Database) -> None:
+    """It makes a document, and takes the place of any other, even a damaged one."""
+    await database[ACCOUNTS].insert_one({"_id": APPID, "version": 0, "odd": 1})
+    new = AccountState("wxnew", "new")
+    for state in (KNOWN, new):
+        await replace_state(database, state)
+    assert await load(database) == {APPID: KNOWN, "wxnew": new}
+    assert await database[ACCOUNTS].find_one({"_id": APPID}, {"odd": True}) == {"_id": APPID}
+
+
+@pytest.mark.parametrize(
+    ("act", "call"),
+    [
+        (read_states, "find"),
+        (lambda database: read_state(database, APPID), "find_one"),
+        (lambda database: replace_state(database, KNOWN), "bulk_write"),
+    ],
+    ids=["read_states", "read_state", "replace_state"],
+)
+async def test_mongodb_out_of_reach(
+    act: Callable[[Database], Awaitable[object]], call: str, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise AutoReconnect("connection closed")
+
+    monkeypatch.setattr(AsyncIOMotorCollection, call, broken)
+    with pytest.raises(DatabaseError, match=r"^MongoDB can't be reached \(connection closed\)"):
+        await act(database)
+
+
+async def test_documents_of_others(database: Database) -> None:
     await database[ACCOUNTS].insert_many([DOCUMENT, {"_id": 7}, {"odd": "one"}])
     assert await load(database) == {APPID: KNOWN}
 
 
-async def test_a_new_name_is_borne_by_all_documents_of_the_account_and_by_no_others(database: Database) -> None:
+async def test_rename(database: Database) -> None:
     days = [
         {"_id": 1, "account": APPID, "ref_date": "2026-11-22", "name": "acme", "new_user": 1},
         {"_id": 2, "account": APPID, "ref_date": "2026-11-23", "name": "acme", "new_user": 2},
@@ -227,7 +291,7 @@ async def test_a_new_name_is_borne_by_all_documents_of_the_account_and_by_no_oth
     assert stored == [days[0] | {"name": "acme-shoes"}, days[1] | {"name": "acme-shoes"}, days[2]]
 
 
-async def test_a_new_name_that_a_validator_refuses_is_logged_and_ends_nothing(database: Database) -> None:
+async def test_rename_that_a_validator_refuses(database: Database) -> None:
     await database.create_collection(USER_DAILY, validator={"name": {"$ne": "refused"}})
     day = {"_id": 1, "account": APPID, "ref_date": "2026-11-22", "name": "acme"}
     await database[USER_DAILY].insert_one(day)

@@ -46,7 +46,7 @@ def _utc(document: Mapping[str, Any]) -> dict[str, datetime]:
     return {dataset: moment.replace(tzinfo=UTC) for dataset, moment in document["fetched_at"].items()}
 
 
-async def test_one_document_holds_both_datasets_of_a_day(database: Database) -> None:
+async def test_both_datasets_in_one_document(database: Database) -> None:
     await prepare(database)
     async with Writer(database) as writer:
         await writer.put(_update(_day(user_summary=SUMMARY, user_cumulate=CUMULATE)))
@@ -63,7 +63,7 @@ async def test_one_document_holds_both_datasets_of_a_day(database: Database) -> 
     assert (writer.days, writer.rejected) == (1, {})
 
 
-async def test_a_dataset_writes_its_own_fields_alone(database: Database) -> None:
+async def test_fields_of_the_other_dataset_stay(database: Database) -> None:
     later = NOW + timedelta(hours=1)
     async with Writer(database) as writer:
         await writer.put(_update(_day(user_summary=SUMMARY, user_cumulate=CUMULATE)))
@@ -83,16 +83,14 @@ async def test_sources_are_replaced_whole(database: Database) -> None:
     assert document["sources"] == other["sources"]
 
 
-async def test_the_end_of_the_writer_waits_until_all_is_stored(database: Database) -> None:
+async def test_exit_waits_until_all_is_stored(database: Database) -> None:
     async with Writer(database) as writer:
         for number in range(1_500):
             await writer.put(_update(_day(number)))
     assert await database[USER_DAILY].count_documents({}) == writer.days == 1_500
 
 
-async def test_what_gathers_while_a_write_runs_goes_out_together(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_batch_gathers_during_a_write(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     batches: list[int] = []
     upsert = Writer._upsert
 
@@ -110,7 +108,7 @@ async def test_what_gathers_while_a_write_runs_goes_out_together(
     assert batches == [1, 100]
 
 
-async def test_a_document_that_mongodb_refuses_fails_its_account_and_no_other(database: Database) -> None:
+async def test_refused_document_fails_its_account(database: Database) -> None:
     await prepare(database)
     async with Writer(database) as writer:
         await writer.put(_update(_day(account="wxbad", user_cumulate={"cumulate_user": -1}), _day(1, account="wxbad")))
@@ -120,7 +118,7 @@ async def test_a_document_that_mongodb_refuses_fails_its_account_and_no_other(da
     assert [document["account"] for document in await _stored(database)] == ["wxgood", "wxbad"]
 
 
-async def test_an_outage_that_ends_loses_nothing(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_outage_that_ends(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     troubles = [AutoReconnect("not primary"), AutoReconnect("connection closed")]
     upsert = Writer._upsert
 
@@ -135,14 +133,14 @@ async def test_an_outage_that_ends_loses_nothing(database: Database, monkeypatch
     assert len(await _stored(database)) == 1
 
 
-async def test_a_database_lost_for_good_fails_the_run_and_lets_no_worker_wait(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_outage_for_good(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It fails the run, and no worker waits for room in the queue."""
+
     async def failing(self: Writer, batch: list[Day]) -> Mapping[int, str]:
         raise AutoReconnect("connection closed")
 
     monkeypatch.setattr(Writer, "_upsert", failing)
-    monkeypatch.setattr(module, "MOST_QUEUED", 2)
+    monkeypatch.setattr(module, "MAX_QUEUED", 2)
     writer = Writer(database)
 
     async def put_many() -> None:
@@ -156,9 +154,7 @@ async def test_a_database_lost_for_good_fails_the_run_and_lets_no_worker_wait(
     assert writer.days == 0
 
 
-async def test_a_database_lost_with_the_last_write_fails_the_run(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_outage_at_the_last_write(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     async def failing(self: Writer, batch: list[Day]) -> Mapping[int, str]:
         raise AutoReconnect("connection closed")
 
@@ -168,7 +164,7 @@ async def test_a_database_lost_with_the_last_write_fails_the_run(
             await writer.put(_update(_day()))
 
 
-async def test_the_queue_is_bounded(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_queue_is_bounded(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     goes_on = asyncio.Event()
     upsert = Writer._upsert
 
@@ -177,7 +173,7 @@ async def test_the_queue_is_bounded(database: Database, monkeypatch: pytest.Monk
         return await upsert(self, batch)
 
     monkeypatch.setattr(Writer, "_upsert", waiting)
-    monkeypatch.setattr(module, "MOST_QUEUED", 2)
+    monkeypatch.setattr(module, "MAX_QUEUED", 2)
     async with Writer(database) as writer:
         await writer.put(_update(_day(0)))
         await asyncio.sleep(0)  # the writer takes it
@@ -190,13 +186,11 @@ async def test_the_queue_is_bounded(database: Database, monkeypatch: pytest.Monk
     assert writer.days == 3
 
 
-async def test_writes_are_acknowledged_by_the_majority(database: Database) -> None:
+async def test_majority_write_concern(database: Database) -> None:
     assert Writer(database)._documents.write_concern.document == {"w": "majority", "wtimeout": 10_000}
 
 
-async def test_a_majority_that_does_not_acknowledge_is_an_outage(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_no_majority_is_an_outage(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     class Unacknowledged:
         async def bulk_write(self, operations: object, *, ordered: bool) -> None:
             raise BulkWriteError({"writeErrors": [], "writeConcernErrors": [{"code": 64}]})
@@ -207,7 +201,7 @@ async def test_a_majority_that_does_not_acknowledge_is_an_outage(
         await writer._upsert([_day()])
 
 
-async def test_what_was_inferred_makes_a_document_where_there_is_none(database: Database) -> None:
+async def test_inferred_makes_a_document(database: Database) -> None:
     inferred = Day("wx0123456789abcdef", "$acme.shoes", DAY, {}, NOW, {"user_summary": ZEROS})
     async with Writer(database) as writer:
         await writer.put(_update(inferred))
@@ -217,7 +211,7 @@ async def test_what_was_inferred_makes_a_document_where_there_is_none(database: 
     assert document == {"account": "wx0123456789abcdef", "ref_date": "2026-11-23", "name": "$acme.shoes", **ZEROS}
 
 
-async def test_what_was_inferred_gives_way_to_what_is_stored(database: Database) -> None:
+async def test_inferred_gives_way_to_stored(database: Database) -> None:
     later = Day("wx0123456789abcdef", "new-name", DAY, {}, NOW + ONE_DAY, {"user_summary": ZEROS})
     async with Writer(database) as writer:
         await writer.put(_update(_day(user_summary=SUMMARY)))
@@ -228,7 +222,7 @@ async def test_what_was_inferred_gives_way_to_what_is_stored(database: Database)
     assert (document["name"], _utc(document)) == ("new-name", {"user_summary": NOW})
 
 
-async def test_what_was_inferred_stands_beside_what_came_of_the_other_dataset(database: Database) -> None:
+async def test_inferred_beside_the_other_dataset(database: Database) -> None:
     both = Day("wx0123456789abcdef", "acme-shoes", DAY, {"user_cumulate": CUMULATE}, NOW, {"user_summary": ZEROS})
     async with Writer(database) as writer:
         await writer.put(_update(both))
@@ -237,7 +231,7 @@ async def test_what_was_inferred_stands_beside_what_came_of_the_other_dataset(da
     assert (_utc(document), writer.days) == ({"user_summary": NOW, "user_cumulate": NOW}, 1)
 
 
-async def test_a_refused_day_is_named_among_days_that_were_inferred(database: Database) -> None:
+async def test_refused_day_among_inferred_ones(database: Database) -> None:
     await prepare(database)
     inferred = _day(1)._replace(fields={}, inferred={"user_summary": ZEROS})
     refused = _day(2, user_cumulate={"cumulate_user": -1})
@@ -250,7 +244,7 @@ async def _states(database: Database) -> list[dict[str, Any]]:
     return await database[ACCOUNTS].find().sort("_id").to_list(None)
 
 
-async def test_the_last_state_of_each_account_is_stored_after_its_days(database: Database) -> None:
+async def test_last_state_of_each_account(database: Database) -> None:
     newest = [AccountState("wxa", "acme-shoes", tags=("newest",)), AccountState("wxb", "acme-hats")]
     async with Writer(database) as writer:
         await writer.put(Update([_day(account="wxa")], AccountState("wxa", "acme-shoes")))
@@ -272,11 +266,10 @@ def _counted_states(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     return saved
 
 
-async def test_states_wait_while_more_days_do_and_the_last_of_each_account_is_written_once(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_states_wait_while_days_do(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last state of each account is written once, when no more days wait."""
     saved = _counted_states(monkeypatch)
-    monkeypatch.setattr(module, "MOST_IN_BATCH", 10)
+    monkeypatch.setattr(module, "MAX_IN_BATCH", 10)
     days = [_day(number) for number in range(4)]  # three of these fill a batch
     states = [AccountState(account, "acme", (str(n),)) for n, account in enumerate(("wxa", "wxb", "wxa", "wxa"))]
     async with Writer(database) as writer:
@@ -287,11 +280,10 @@ async def test_states_wait_while_more_days_do_and_the_last_of_each_account_is_wr
     assert (writer.unsaved, writer.days) == (Counter(), 16)
 
 
-async def test_a_state_that_waits_is_never_stored_once_a_day_of_its_account_was_refused(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_waiting_state_after_a_refused_day(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is never stored."""
     await prepare(database)
-    monkeypatch.setattr(module, "MOST_IN_BATCH", 1)
+    monkeypatch.setattr(module, "MAX_IN_BATCH", 1)
     async with Writer(database) as writer:
         await writer.put(_update(_day(account="wxbad")))
         await writer.put(_update(_day(account="wxgood")))
@@ -299,20 +291,18 @@ async def test_a_state_that_waits_is_never_stored_once_a_day_of_its_account_was_
     assert await _states(database) == [to_document(AccountState("wxgood", "acme-shoes"))]
 
 
-async def test_no_more_states_wait_than_may(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_waiting_states_are_bounded(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run that is killed asks again for the windows whose states waited, and for no more."""
     saved = _counted_states(monkeypatch)
-    monkeypatch.setattr(module, "MOST_IN_BATCH", 2)
-    monkeypatch.setattr(module, "MOST_WAITING", 2)
+    monkeypatch.setattr(module, "MAX_IN_BATCH", 2)
+    monkeypatch.setattr(module, "MAX_WAITING", 2)
     async with Writer(database) as writer:
         for number in range(7):
             await writer.put(_update(_day(2 * number), _day(2 * number + 1)))
     assert len(saved) == 4
 
 
-async def test_what_is_stored_but_not_yet_known_of_its_account_counts_as_unsaved(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_unsaved_until_the_state_is_stored(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     async def failing(self: Writer, states: Mapping[str, AccountState]) -> None:
         raise AutoReconnect("connection closed")
 
@@ -324,7 +314,7 @@ async def test_what_is_stored_but_not_yet_known_of_its_account_counts_as_unsaved
     assert (writer.unsaved, len(await _stored(database))) == (Counter(wxa=1), 1)
 
 
-async def test_a_state_is_stored_without_days_too(database: Database) -> None:
+async def test_state_without_days(database: Database) -> None:
     state = AccountState("wxa", "acme-shoes", tags=("new",))
     async with Writer(database) as writer:
         await writer.put(Update([], state))
@@ -332,7 +322,7 @@ async def test_a_state_is_stored_without_days_too(database: Database) -> None:
     assert (await _stored(database), writer.days) == ([], 0)
 
 
-async def test_the_state_of_an_account_whose_days_were_refused_is_never_stored(database: Database) -> None:
+async def test_no_state_after_refused_days(database: Database) -> None:
     await prepare(database)
     bad = _update(_day(account="wxbad", user_cumulate={"cumulate_user": -1}))
     async with Writer(database) as writer:
@@ -344,7 +334,7 @@ async def test_the_state_of_an_account_whose_days_were_refused_is_never_stored(d
     assert await _states(database) == [to_document(AccountState("wxgood", "acme-shoes"))]
 
 
-async def test_a_refusals_reason_is_cut_to_200_characters(database: Database) -> None:
+async def test_reason_is_cut_to_200_characters(database: Database) -> None:
     """Another tool's unique index makes MongoDB repeat the value, however long."""
     await database[USER_DAILY].create_index("name", unique=True)
     first, second = (Day("wxa", "n" * 400, DAY - days * ONE_DAY, {"user_cumulate": CUMULATE}, NOW) for days in (0, 1))
@@ -356,9 +346,7 @@ async def test_a_refusals_reason_is_cut_to_200_characters(database: Database) ->
     assert (reason[:6], len(reason)) == ("E11000", 200)
 
 
-async def test_what_is_not_acknowledged_is_counted_by_account(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_unsaved_by_account(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     goes_on = asyncio.Event()
     upsert = Writer._upsert
 
@@ -375,7 +363,7 @@ async def test_what_is_not_acknowledged_is_counted_by_account(
     assert writer.unsaved == Counter()
 
 
-async def test_what_was_never_acknowledged_stays_counted(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_unsaved_after_an_outage(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     async def failing(self: Writer, batch: list[Day]) -> Mapping[int, str]:
         raise AutoReconnect("connection closed")
 
@@ -398,10 +386,10 @@ async def test_what_was_never_acknowledged_stays_counted(database: Database, mon
         ([0, 0, 0, 0, 3, 0], [5, 1]),
     ],
 )
-async def test_a_batch_ends_with_the_update_that_fills_it(
+async def test_batch_ends_when_full(
     sizes: list[int], batches: list[int], database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "MOST_IN_BATCH", 3)
+    monkeypatch.setattr(module, "MAX_IN_BATCH", 3)
     writer = Writer(database)
     for size in sizes:
         await writer.put(Update([_day(number) for number in range(size)], AccountState("wxa", "acme-shoes")))
@@ -410,7 +398,7 @@ async def test_a_batch_ends_with_the_update_that_fills_it(
 
 
 @pytest.mark.parametrize("failures", [1, 20])
-async def test_an_outage_is_waited_for_45_seconds_however_often_it_is_tried_and_told_once(
+async def test_outage_of_45_s_is_logged_once(
     failures: int, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     troubles = [AutoReconnect("not primary")] * failures
@@ -438,10 +426,8 @@ async def test_an_outage_is_waited_for_45_seconds_however_often_it_is_tried_and_
     assert (len(await _stored(database)), writer.days) == (1, 1)
 
 
-async def test_a_write_without_trouble_makes_nothing_ready_for_a_repetition(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What stamina makes ready is garbage that only a search for cycles finds; with each batch it would gather."""
+async def test_no_retry_context_without_trouble(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A context of stamina is garbage that only a search for cycles finds; with each batch it would gather."""
     contexts: list[dict[str, Any]] = []
     monkeypatch.setattr(stamina, "retry_context", lambda **how: contexts.append(how))
     async with Writer(database) as writer:
@@ -449,10 +435,8 @@ async def test_a_write_without_trouble_makes_nothing_ready_for_a_repetition(
     assert (contexts, writer.days) == ([], 1)
 
 
-async def test_after_the_run_has_lost_its_right_nothing_more_is_written(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What came while a write ran is let go, the state that it would justify is too, and the first error stays."""
+async def test_nothing_is_written_after_lose(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Updates queued meanwhile are dropped, the state of the write that ran is too, and the first error stays."""
     upsert = Writer._upsert
 
     async def losing(self: Writer, batch: list[Day]) -> Mapping[int, str]:
@@ -476,11 +460,11 @@ async def test_after_the_run_has_lost_its_right_nothing_more_is_written(
     assert await _states(database) == []
 
 
-async def test_a_writer_names_its_database_to_those_who_read_there(database: Database) -> None:
+async def test_database_attribute(database: Database) -> None:
     assert Writer(database).database is database
 
 
-async def test_a_state_that_mongodb_refuses_is_told_and_all_others_are_written(database: Database) -> None:
+async def test_refused_state(database: Database) -> None:
     await database.create_collection(ACCOUNTS, validator={"_id": {"$ne": "wxrefused"}})
     async with Writer(database) as writer:
         for account in ("wxfirst", "wxrefused", "wxlast"):
