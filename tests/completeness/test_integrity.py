@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 from itertools import accumulate
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -199,6 +200,14 @@ def test_the_look_back_begins_again_though_runs_have_gone_on_since_the_dump_was_
 def test_a_hole_in_old_history_leaves_the_look_back_alone() -> None:
     state = _state(_last(400), refreshed_to=NEWEST)
     assert _mended(state, _last(400, until=300) | _last(200)).dataset(SUMMARY).refreshed_to == NEWEST
+
+
+@pytest.mark.parametrize(("age", "begins_again"), [(28, True), (29, False)])
+def test_lookback_begins_again_at_a_hole_within_28_days(age: int, begins_again: bool) -> None:
+    """Older holes aren't the end of a dump that was restored lately."""
+    found = _last(100, until=age + 10) | _last(age)
+    refreshed_to = _mended(_state(_last(100), refreshed_to=NEWEST), found).dataset(SUMMARY).refreshed_to
+    assert refreshed_to == (_ago(age + 10) if begins_again else NEWEST)
 
 
 def test_the_look_back_never_moves_on_and_begins_anew_where_nothing_is_left() -> None:
