@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from typing import Any
 
 import pytest
 
@@ -12,8 +13,10 @@ from collector.completeness.evidence import (
     answered,
     born_after_silence,
     covering,
+    heard_empty,
     is_left_out,
     is_quiet,
+    known_empty,
     quiet,
     walked_into_silence,
 )
@@ -71,6 +74,11 @@ def test_void_needs_two_beijing_days() -> None:
     )
 
 
+def test_missing_rows_of_one_beijing_day_add_up() -> None:
+    once = _answer(DatasetState(), "10-12")
+    assert _answer(once, "11-14") == DatasetState(empty={TODAY: _days("10-14")})
+
+
 def test_void_days_stay_void() -> None:
     void = DatasetState(covered=_days("20"), void=_days("1-9"))
     assert _answer(void, "8-14", today=TOMORROW) == replace(void, empty={TOMORROW: _days("10-14")})
@@ -90,6 +98,11 @@ def test_newer_row_reopens_days() -> None:
     """Days younger than 6 at the newest row of before, or newer than it, perhaps weren't published yet."""
     before = DatasetState(covered=_days("1-3 10"), void=_days("4-6 11"), empty={TODAY: _days("7-8 12")})
     assert _answer(before, "20", "20", today=TOMORROW) == DatasetState(covered=_days("1-3 10 20"), void=_days("4"))
+
+
+@pytest.mark.parametrize("before", [DatasetState(void=_days("1-5")), DatasetState(empty={TODAY: _days("1-5")})])
+def test_first_row_reopens_void_or_empty_days(before: DatasetState) -> None:
+    assert _answer(before, "6", "6") == DatasetState(covered=_days("6"))
 
 
 def test_first_row_reopens_all_older_days() -> None:
@@ -116,6 +129,25 @@ def test_answer_keeps_the_rest_and_ends_an_error() -> None:
         last_error=Trouble("no", 48001, None, "ask", NOW, NOW),
     )
     assert _answer(before, "8", "8") == replace(before, last_error=None)
+
+
+def test_answer_brings_what_else_is_known() -> None:
+    before = DatasetState(refreshed_to=date(2015, 10, 14), looked=_days("12"), calls_on=date(2015, 10, 22), calls=7)
+    known: dict[str, Any] = {"refreshed_to": NEWEST, "looked": NO_DAYS, "calls_on": TODAY, "calls": 2}
+    known["last_success"] = NOW
+    after = answered(before, NO_DAYS, NO_DAYS, today=TODAY, newest=NEWEST, **known)
+    assert after == DatasetState(**known)
+
+
+# Days without a row
+
+
+def test_known_empty_needs_both_datasets() -> None:
+    summary = DatasetState(void=_days("1-4"), empty={TODAY: _days("6"), TOMORROW: _days("8-9")})
+    cumulate = DatasetState(void=_days("3-6"), empty={TODAY: _days("9-10")})
+    assert heard_empty(summary) == _days("1-4 6 8-9")
+    assert heard_empty(DatasetState(void=_days("1"))) == _days("1")
+    assert known_empty(AccountState("wx1", "a", datasets={SUMMARY: summary, CUMULATE: cumulate})) == _days("3-4 6 9")
 
 
 # Zeros for quiet days

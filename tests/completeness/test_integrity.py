@@ -88,6 +88,11 @@ def test_the_day_after_the_newest_published_one_may_be_stored() -> None:
     assert ([stored.day for stored in days], foreign) == ([date(2026, 11, 24)], 0)
 
 
+def test_oldest_day_that_wechat_keeps() -> None:
+    days, foreign = read([{"ref_date": str(FIRST_DAY), **WHOLE}], NEWEST)
+    assert ([stored.day for stored in days], foreign) == ([FIRST_DAY], 0)
+
+
 def test_covered_are_the_stored_days_of_each_dataset() -> None:
     days = [StoredDay(_ago(3), BOTH), StoredDay(_ago(2), BOTH), StoredDay(_ago(0), frozenset({CUMULATE}))]
     assert covered(days) == {SUMMARY: _last(4, until=2), CUMULATE: _last(4, until=2) | _last(1)}
