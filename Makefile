@@ -54,14 +54,8 @@ fuzz: $(VENV)/fuzz ## Look for answers that the parser can't bear (FUZZ_S=300 se
 	@nice $(BIN)/python tests/fuzz/atheris_answers.py $(FUZZ_S)
 
 .PHONY: mutants
-mutants: $(VENV)/mutation ## Break what decides and stores, line by line in a copy, and count what the tests notice
-	@rm -rf build/mutants && mkdir -p build/mutants
-	@cp -R collector docs tests pyproject.toml build/mutants
-	@cd build/mutants && nice ../../$(BIN)/mutmut run && nice ../../$(BIN)/mutmut results --all true >results
-	@grep -v ': killed$$' build/mutants/results; awk '{ split($$1, name, "[.]x"); module = name[1]; all[module]++ } \
-		/: (killed|timeout)$$/ { noticed[module]++ } \
-		END { for (module in all) { printf "%s: %d of %d\n", module, noticed[module], all[module]; \
-			low += noticed[module] < 0.9 * all[module] } exit low > 0 }' build/mutants/results
+mutants: $(VENV)/mutation ## Break what decides and stores, line by line in copies, and count what the tests notice
+	@nice $(BIN)/python tests/mutants.py $(ARGS)
 
 .PHONY: audit
 audit: $(VENV)/audit ## Look for known vulnerabilities in what constraints.txt pins; skipped, with a word, out of reach of their database

@@ -30,8 +30,8 @@ def answered(
     """Return the state after an answer for the days `asked`, with rows for those that `came`.
 
     A day without a row is void once answers on two Beijing days (`today` is the one of this answer) lacked it, both
-    at age `EMPTY_AGE_DAYS` or more, counted from `newest`. Younger days stay pending. `others` are fields of the
-    state that change as well.
+    at age `EMPTY_AGE_DAYS` or more, counted from `newest`. Younger days stay pending. An answer ends an error;
+    `others` are fields of the state that change as well.
     """
     known = reopened_by(dataset, came)
     covered, void, empty = known.covered | came, known.void - came, _without(known.empty, came)
@@ -43,7 +43,7 @@ def answered(
         empty = _without(empty, old)
         if first_time := old - before:
             empty[today] = first_time | empty.get(today, Days())
-    return replace(known, covered=covered, void=void, empty=empty, **others)
+    return replace(known, covered=covered, void=void, empty=empty, last_error=None, **others)
 
 
 def reopened_by(dataset: DatasetState, came: Days) -> DatasetState:

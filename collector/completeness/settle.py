@@ -170,7 +170,7 @@ class Settling:
         learnt = {}
         for name, answer in answers.items():
             self._missing[name] |= asked[name] - came[name]
-            others = {"last_success": now, "last_error": None, **self._lookback_done(name, answer, asked[name])}
+            others = {"last_success": now, **self._lookback_done(name, answer, asked[name])}
             learnt[name] = answered(
                 self.state.dataset(name), asked[name], came[name], today=today, newest=newest, **others
             )

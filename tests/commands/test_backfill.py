@@ -10,27 +10,18 @@ import sys
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
-from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
-import pytest
 from support import Configured, FakeClock, run, stored, truth
 
 from collector.commands.collect import Job, collect, target_of
 from collector.completeness.datasets import DATASETS
-from collector.errors import CallKind, DatabaseError
-from collector.model.accounts import Rate
-from collector.model.days import FIRST_DAY, ONE_DAY, Days, Window
-from collector.model.state import AccountState, DatasetState, Update
+from collector.model.days import FIRST_DAY, ONE_DAY, Window
 from collector.runtime import Stop
 from collector.sandbox import Faults, Limits, Sandbox, World
 from collector.store.database import Database
 from collector.store.leases import lease
-from collector.store.state import from_document, load, to_document
-from collector.store.writer import Writer
-from collector.wechat.api import AccountApi
-from collector.wechat.errcodes import api_error
+from collector.store.state import load
 
 NEWEST = date(2026, 11, 23)
 SUMMARY, CUMULATE = "/datacube/getusersummary", "/datacube/getusercumulate"
@@ -83,41 +74,6 @@ async def test_lookback_once_a_day_while_newest_is_late(clock: FakeClock, config
             calls.append((await run(settings, clock)).calls)
             clock.instant += timedelta(hours=1)
     assert calls == [10, 2, 2]
-
-
-async def test_days_before_a_wrong_birth_are_asked(
-    clock: FakeClock, configured: Configured, database: Database
-) -> None:
-    world = World(size=1)
-    since = NEWEST - 30 * ONE_DAY
-    known = AccountState(world.accounts[0].appid, world.accounts[0].name, born=NEWEST - 2 * ONE_DAY)
-    await database["accounts"].insert_one(to_document(known))
-    async with Sandbox(world, clock=clock.now) as sandbox:
-        assert (await run(configured(sandbox, since=since), clock)).exit == 0
-    assert truth(world, Window(since, NEWEST)).items() <= (await stored(database)).items()
-
-
-async def test_reopened_void_days_are_asked(clock: FakeClock, configured: Configured, database: Database) -> None:
-    """Void days that a newer row reopens are asked for in the same run."""
-    world = World(size=1)
-    since, void = NEWEST - 30 * ONE_DAY, Days.between(NEWEST - 19 * ONE_DAY, NEWEST - 7 * ONE_DAY)
-    dataset = DatasetState(Days.between(since, NEWEST - 20 * ONE_DAY), void)
-    known = {"user_summary": dataset, "user_cumulate": dataset}
-    state = AccountState(world.accounts[0].appid, world.accounts[0].name, datasets=known)
-    await database["accounts"].insert_one(to_document(state))
-    async with Sandbox(world, clock=clock.now) as sandbox:
-        assert (await run(configured(sandbox, since=since), clock)).exit == 0
-    found = await stored(database)
-    assert {str(day) for day in void} <= {day for _, day in found}
-
-
-async def test_history_keeps_the_pace(clock: FakeClock, configured: Configured) -> None:
-    async with Sandbox(World(size=1), clock=clock.now) as sandbox:
-        settings = configured(sandbox, account={"rate_limit": Rate(10, 1)}, since=NEWEST - 20 * ONE_DAY)
-        assert (await run(settings, clock)).exit == 0
-        times = [call.arrived_s for call in sandbox.calls if call.path in (SUMMARY, CUMULATE)]
-    assert len(times) == 6
-    assert min(later - earlier for earlier, later in pairwise(sorted(times))) > 0.08
 
 
 async def test_month_of_outage_heals_in_one_run(clock: FakeClock, database: Database, configured: Configured) -> None:
@@ -237,17 +193,6 @@ async def test_late_and_revised_days_come_right(clock: FakeClock, database: Data
             assert found[key] == document
 
 
-async def test_new_name_reaches_stored_documents(clock: FakeClock, database: Database, configured: Configured) -> None:
-    async with Sandbox(World(size=2), clock=clock.now) as sandbox:
-        settings = configured(sandbox)
-        await run(settings, clock)
-        first, second = settings.accounts
-        await run(replace(settings, accounts=(replace(first, name="新名"), second)), clock)
-    names = {(document["account"], document["name"]) async for document in database["user_daily"].find()}
-    assert names == {(first.appid, "新名"), (second.appid, second.name)}
-    assert (await database["accounts"].find_one({"_id": first.appid}) or {})["name"] == "新名"
-
-
 async def test_silent_account_is_ok(clock: FakeClock, configured: Configured) -> None:
     world = World(size=2, births=(date(2027, 6, 1),))
     async with Sandbox(world, clock=clock.now) as sandbox:
@@ -315,54 +260,6 @@ async def test_failed_account_has_no_waits(clock: FakeClock, configured: Configu
     assert (len(result.failures), result.notices, result.windows_left) == (2, (), 0)
 
 
-async def test_unreached_accounts_remember_since(
-    clock: FakeClock, database: Database, configured: Configured, stop: Stop
-) -> None:
-    async with Sandbox(World(size=5), clock=clock.now) as sandbox:
-        settings = configured(sandbox)
-        asyncio.get_running_loop().call_later(0.001, stop.set, signal.SIGTERM)
-        await run(settings, clock, stop, since=NEWEST - 20 * ONE_DAY)
-    remembered = [state["history_since"] async for state in database["accounts"].find()]
-    assert remembered in ([], [str(NEWEST - 20 * ONE_DAY)] * 5)
-
-
-async def test_failed_dataset_spares_the_other(
-    clock: FakeClock, database: Database, configured: Configured, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rows = AccountApi.rows
-
-    async def refusing(self: AccountApi, path: str, *arguments: Any) -> list[object]:
-        if path == SUMMARY:
-            raise api_error(48001, "api unauthorized", CallKind.DATA)
-        return await rows(self, path, *arguments)
-
-    monkeypatch.setattr(AccountApi, "rows", refusing)
-    async with Sandbox(World(size=1), clock=clock.now) as sandbox:
-        result = await run(configured(sandbox), clock, since=NEWEST - 34 * ONE_DAY)
-    assert [(failure.dataset, failure.errcode) for failure in result.failures] == [("user_summary", 48001)]
-    assert result.exit == 3
-    assert len(await stored(database)) == 35
-
-
-async def test_malformed_row_fails_its_window_alone(
-    clock: FakeClock, database: Database, configured: Configured, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rows = AccountApi.rows
-
-    async def poisoned(self: AccountApi, path: str, window: Window, *arguments: Any) -> list[object]:
-        hit = path == CUMULATE and bool({NEWEST, NEWEST - 14 * ONE_DAY} & set(window))
-        bad = [{"ref_date": str(window.end), "cumulate_user": -1}] if hit else []
-        return await rows(self, path, window, *arguments) + bad
-
-    monkeypatch.setattr(AccountApi, "rows", poisoned)
-    async with Sandbox(World(size=1), clock=clock.now) as sandbox:
-        result = await run(configured(sandbox), clock, since=NEWEST - 34 * ONE_DAY)
-    (failure,) = result.failures  # the first of the dataset, though a window of the history has failed as well
-    assert (failure.dataset, failure.windows, result.exit) == ("user_cumulate", 1, 3)
-    totals = [document async for document in database["user_daily"].find({"cumulate_user": {"$exists": True}})]
-    assert len(totals) == 21
-
-
 async def test_stop_ends_the_wait_for_the_lease(
     clock: FakeClock, database: Database, configured: Configured, stop: Stop
 ) -> None:
@@ -374,71 +271,6 @@ async def test_stop_ends_the_wait_for_the_lease(
             result = await collect(settings, job, clock=clock, stop=stop)
         assert sandbox.calls == []
     assert (result.exit, result.status) == (143, "stopped")
-
-
-async def test_failed_put_is_never_taken_for_stored(
-    clock: FakeClock, database: Database, configured: Configured, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A lane fails between learning and handing over: no other lane may hand over what it has learnt."""
-    world = World(size=1)
-    since = NEWEST - 69 * ONE_DAY
-    put = Writer.put
-    puts = 0
-
-    async def failing(self: Writer, update: Update) -> None:
-        nonlocal puts
-        puts += 1
-        if puts == 3:
-            await asyncio.sleep(0.05)  # the other lanes wait behind this one by now
-            raise DatabaseError("gone for a moment")
-        await put(self, update)
-
-    monkeypatch.setattr(Writer, "put", failing)
-    async with Sandbox(world, clock=clock.now) as sandbox:
-        assert (await run(configured(sandbox, since=since), clock)).exit == 1
-    documents = await stored(database)
-    (state,) = [from_document(state) async for state in database["accounts"].find()]
-    for name, key in (("user_summary", "sources"), ("user_cumulate", "cumulate_user")):
-        there = {day for (_, day), document in documents.items() if key in document}
-        assert {str(day) for day in state.dataset(name).covered} <= there
-
-
-async def test_quiet_day_is_settled_with_its_answer(
-    clock: FakeClock, database: Database, configured: Configured, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its total comes when summary has long said nothing of it, and the run ends there: nothing asks for it again."""
-    world = World(size=8)
-    since = NEWEST - 69 * ONE_DAY
-    async with Sandbox(world, clock=clock.now) as sandbox:
-        settings = configured(sandbox, since=since)
-        assert (await run(settings, clock)).exit == 0
-        appid, quiet = next(
-            (account.appid, day)
-            for account in world.accounts
-            for day in Window(since + 20 * ONE_DAY, since + 60 * ONE_DAY)
-            if world.cumulate(account.appid, day) and not world.summary(account.appid, day)
-        )
-        window = Window(quiet, quiet + 6 * ONE_DAY)
-        await database["user_daily"].delete_one({"account": appid, "ref_date": str(quiet)})
-        (state,) = [from_document(state) async for state in database["accounts"].find({"_id": appid})]
-        summary, cumulate = state.dataset("user_summary"), state.dataset("user_cumulate")
-        summary = replace(summary, covered=summary.covered - Days.of([quiet]), void=Days.of([quiet]))
-        cumulate = replace(cumulate, covered=cumulate.covered - Days.joined([window]))
-        state = replace(state, datasets={"user_summary": summary, "user_cumulate": cumulate})
-        await database["accounts"].replace_one({"_id": appid}, to_document(state))
-        put = Writer.put
-
-        async def last(self: Writer, update: Update) -> None:
-            await put(self, update)
-            if any((day.account, day.ref_date) == (appid, quiet) for day in update.days):
-                raise DatabaseError("gone")
-
-        with monkeypatch.context() as patched:
-            patched.setattr(Writer, "put", last)
-            assert (await run(settings, clock)).exit == 1
-        assert (await run(settings, clock)).exit == 0
-    found = await stored(database)
-    assert found[appid, str(quiet)] == truth(world, Window(since, NEWEST))[appid, str(quiet)]
 
 
 async def test_twelve_years_killed_twenty_times(database: Database, mongod: str, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import sys
 from collections import Counter
@@ -13,20 +12,18 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import orjson
 import pytest
-from command import Ended, collector
 from structlog.testing import capture_logs
 from support import Configured, FakeClock, run
 
 from collector.commands.check import check
-from collector.config import Selection, Settings
+from collector.config import Selection
 from collector.console import check as checked
 from collector.console.progress import Watch
 from collector.errors import DatabaseError, UnreachableError, UsageError, WaitKind
-from collector.model.accounts import Component, FromCommand, FromComponent, Secret
+from collector.model.accounts import Component, FromCommand, Secret
 from collector.model.days import ONE_DAY, Days
-from collector.model.findings import AccountCheck, Checks, DatasetCheck, Verdict
+from collector.model.findings import AccountCheck, DatasetCheck, Verdict
 from collector.model.results import AccountResult, Failure, Notice, Outcome
 from collector.model.state import AccountState, DatasetState
 from collector.sandbox import Faults, Limits, Sandbox, World
@@ -50,18 +47,8 @@ def _component(world: World, **more: Any) -> Component:
     return Component("agency", world.component.appid, **(known | more))
 
 
-def _by_platform(settings: Settings, component: Component) -> Settings:
-    """The settings, with the tokens of all accounts from a platform."""
-    accounts = (replace(each, token=FromComponent(component.name), secret=None) for each in settings.accounts)
-    return replace(settings, components=(component,), accounts=tuple(accounts))
-
-
 def _data_calls(sandbox: Sandbox) -> Counter[str | None]:
     return Counter(call.appid for call in sandbox.calls if call.path in DATA_PATHS)
-
-
-def _names(checks: Checks) -> list[str]:
-    return [each.name for each in checks.accounts]
 
 
 async def _everything(database: Database) -> dict[str, list[Any]]:
@@ -213,66 +200,6 @@ async def test_lacking_both_rights_fails_the_account(clock: FakeClock, configure
     assert checks.accounts[0].token is Verdict.OK
 
 
-async def test_failed_waiting_late_come_first(clock: FakeClock, configured: Configured, database: Database) -> None:
-    """Failed accounts come first, then those that wait, then the late ones."""
-    world = World(size=5)
-    waits, refused, right = (world.accounts[place] for place in (1, 3, 4))
-    datasets = {name: DatasetState(not_before=MIDNIGHT) for name in (SUMMARY, CUMULATE)}
-    await _waiting(database, [AccountState(waits.appid, waits.name, datasets=datasets)])
-    faults = Faults(broken={refused.appid: 40125, right.appid: 48001})
-    async with _sandbox(clock, world, faults=faults) as sandbox:
-        checks = await check(configured(sandbox), Selection(), clock=clock)
-    assert _names(checks) == ["client-00003", "client-00004", "client-00001", "client-00000", "client-00002"]
-
-
-async def test_one_table_of_refused_ips(clock: FakeClock, configured: Configured) -> None:
-    world = World(size=500)
-    addresses = ("203.0.113.7", "203.0.113.8", "203.0.113.9")
-    refusing = world.accounts[::12][:40]
-    faults = Faults(refused_ips={account.appid: addresses for account in refusing})
-    async with _sandbox(clock, world, faults=faults) as sandbox:
-        checks = await check(configured(sandbox), Selection(), clock=clock)
-        calls = _data_calls(sandbox)
-    assert (checks.result.exit, checks.result.calls) == (3, 460 * 2)
-    assert set(calls.values()) == {2}
-    text = checked.as_text(checks)
-    table = text.rpartition("\n\n")[2].splitlines()[1:]
-    seen = {each.account: each.refused_ips for each in checks.accounts if each.refused_ips}
-    assert Counter(ip for ips in seen.values() for ip in ips) == dict(zip(addresses, (14, 13, 13), strict=True))
-    assert [line.split("  ") for line in table] == [
-        [account.name, account.appid, *seen[account.appid]] for account in refusing
-    ]
-    assert "Refused IPs of 40 accounts." in text
-    assert f"Seen in all: {', '.join(addresses)}." in text
-
-
-async def test_ips_refused_by_data_calls(clock: FakeClock, configured: Configured) -> None:
-    """The token comes from elsewhere, so WeChat's allow-list is met by the data calls alone."""
-    world = World(size=2)
-    account = world.accounts[0]
-    addresses = ("203.0.113.7", "203.0.113.8", "203.0.113.9")
-    faults = Faults(refused_ips={account.appid: addresses})
-    async with _sandbox(clock, world, faults=faults) as sandbox:
-        checks = await check(_by_platform(configured(sandbox), _component(world)), Selection(), clock=clock)
-    assert [(each.account, each.refused_ips) for each in checks.accounts] == [
-        (account.appid, addresses),
-        (world.accounts[1].appid, ()),
-    ]
-
-
-async def test_ip_refused_by_the_platform(clock: FakeClock, configured: Configured) -> None:
-    world = World(size=2)
-    faults = Faults(refused_ips={world.component.appid: ("203.0.113.7",)})
-    async with _sandbox(clock, world, faults=faults) as sandbox:
-        checks = await check(_by_platform(configured(sandbox), _component(world)), Selection(), clock=clock)
-    assert (checks.result.exit, checks.refused) == (1, [])
-    assert (
-        checked.as_text(checks)
-        .splitlines()[0]
-        .startswith("The platform agency failed, and 2 accounts with it: allow 203.0.113.7 in the platform's console; ")
-    )
-
-
 async def test_waiting_account_is_not_asked(clock: FakeClock, configured: Configured, database: Database) -> None:
     world = World(size=1)
     account = world.accounts[0]
@@ -363,81 +290,6 @@ async def test_used_up_quota_is_a_notice(clock: FakeClock, configured: Configure
     assert checks.accounts[0].datasets == dict.fromkeys((SUMMARY, CUMULATE), DatasetCheck(Verdict.NOT_ASKED, 0))
     assert checks.accounts[0].notices == (Notice(account.appid, account.name, WaitKind.QUOTA, MIDNIGHT),)
     assert checks.result.exit == 0
-
-
-async def test_failed_platform_is_named_once(clock: FakeClock, configured: Configured) -> None:
-    world = World(size=5)
-    async with _sandbox(clock, world) as sandbox:
-        settings = configured(sandbox)
-        others = _by_platform(settings, _component(world, verify_ticket=Secret("a-ticket-of-last-week")))
-        mixed = replace(others, accounts=(*settings.accounts[:2], *others.accounts[2:]))
-        checks = await check(mixed, Selection(), clock=clock)
-    (failure,) = checks.result.failures
-    assert (failure.account, failure.name, failure.errcode, failure.accounts) == (
-        world.component.appid,
-        "agency",
-        61006,
-        3,
-    )
-    assert checks.result.exit == 3
-    text = checked.as_text(checks)
-    assert text.count(failure.hint) == 1
-    assert text.startswith("The platform agency failed, and 3 accounts with it: ")
-
-
-async def test_discovered_accounts_are_checked(clock: FakeClock, configured: Configured, database: Database) -> None:
-    """Accounts that a platform discovers are checked, and nothing of them is stored."""
-    world = World(size=3, mini_programs=2)
-    async with _sandbox(clock, world) as sandbox:
-        settings = configured(sandbox)
-        own = replace(settings, accounts=settings.accounts[:1], components=(_component(world, discover=True),))
-        for _ in range(2):
-            checks = await check(own, Selection(), clock=clock)
-            assert [(each.name, each.outcome) for each in checks.accounts] == [
-                (account.name, Outcome.OK) for account in world.accounts
-            ]
-        paths = Counter(call.path.rpartition("/")[2] for call in sandbox.calls)
-    assert paths["api_get_authorizer_info"] == 2 * 4  # all but the configured one, mini programs too, each time
-    assert await database.list_collection_names() == []
-
-
-async def test_known_accounts_are_not_looked_up(clock: FakeClock, configured: Configured) -> None:
-    world = World(size=3)
-    async with _sandbox(clock, world) as sandbox:
-        settings = replace(configured(sandbox), accounts=(), components=(_component(world, discover=True),))
-        await run(settings, clock)
-        sandbox.calls.clear()
-        checks = await check(settings, Selection([world.accounts[1].name]), clock=clock)
-        assert not any("info" in call.path for call in sandbox.calls)
-    assert _names(checks) == [world.accounts[1].name]
-
-
-async def test_configured_account_needs_no_list(clock: FakeClock, configured: Configured) -> None:
-    world = World(size=2)
-    async with _sandbox(clock, world) as sandbox:
-        settings = replace(configured(sandbox), components=(_component(world, discover=True),))
-        checks = await check(settings, Selection([world.accounts[1].appid]), clock=clock)
-        assert not any("component" in call.path for call in sandbox.calls)
-    assert _names(checks) == [world.accounts[1].name]
-
-
-async def test_stale_platform_without_accounts(clock: FakeClock, configured: Configured) -> None:
-    world = World(size=2)
-    stale = _component(world, discover=True, verify_ticket=Secret("a-ticket-of-last-week"))
-    async with _sandbox(clock, world) as sandbox:
-        settings = replace(configured(sandbox), accounts=(), components=(stale,))
-        for selection in (Selection(), Selection(["client-00000"])):
-            checks = await check(settings, selection, clock=clock)
-            assert (checks.result.exit, checks.accounts) == (1, ())
-            assert [(failure.name, failure.accounts) for failure in checks.result.failures] == [("agency", 0)]
-
-
-async def test_platform_without_authorisations(clock: FakeClock, configured: Configured) -> None:
-    world = World(size=2)
-    async with _sandbox(clock, world, authorised=0) as sandbox:
-        settings = replace(configured(sandbox), accounts=(), components=(_component(world, discover=True),))
-        with pytest.raises(UsageError, match="no official account has authorised the platforms yet"):
-            await check(settings, Selection(), clock=clock)
 
 
 async def test_unknown_name_is_a_usage_error(clock: FakeClock, configured: Configured) -> None:
@@ -536,103 +388,3 @@ class _Heard(Watch):
 
     def account(self, result: AccountResult) -> None:
         self.results.append(result)
-
-
-async def test_progress_is_reported(clock: FakeClock, configured: Configured) -> None:
-    world, heard = World(size=3), _Heard()
-    async with _sandbox(clock, world, faults=Faults(broken={world.accounts[2].appid: 40125})) as sandbox:
-        await check(configured(sandbox), Selection(), clock=clock, watch=heard)
-    assert heard.phases == [("accounts", 3)]
-    assert Counter(result.outcome for result in heard.results) == {Outcome.OK: 2, Outcome.FAILED: 1}
-
-
-async def test_json_form(clock: FakeClock, configured: Configured) -> None:
-    world = World(size=2, sparse=False)
-    sound, refused = world.accounts
-    faults = Faults(refused_ips={refused.appid: ("203.0.113.7",)})
-    async with _sandbox(clock, world, faults=faults, limits=Limits(daily=10)) as sandbox:
-        checks = await check(configured(sandbox), Selection(), clock=clock)
-    printed = orjson.loads(orjson.dumps(checked.as_json(checks)))
-    failure = {
-        "account": refused.appid,
-        "name": refused.name,
-        "dataset": None,
-        "errmsg": "invalid ip 203.0.113.7 ipv6 ::ffff:203.0.113.7, not in whitelist",
-        "errcode": 40164,
-        "rid": printed["failures"][0]["rid"],
-        "hint": "allow 203.0.113.7 in the account's console; that takes effect in 5 to 10 minutes",
-        "windows": 0,
-        "accounts": 1,
-    }
-    assert printed == {
-        "newest_published": "2026-11-23",
-        "exit": 3,
-        "totals": {"accounts": 2, "failed": 1, "waiting": 0, "late": 0, "ok": 1},
-        "calls": 2,
-        "token_calls": 4,
-        "accounts": [
-            {
-                "account": refused.appid,
-                "name": refused.name,
-                "outcome": "failed",
-                "token": "failed",
-                "datasets": {name: {"verdict": "not_asked", "quota_left": None} for name in (SUMMARY, CUMULATE)},
-                "late": False,
-                "host": sandbox.url,
-                "refused_ips": ["203.0.113.7"],
-                "failures": [failure],
-                "notices": [],
-            },
-            {
-                "account": sound.appid,
-                "name": sound.name,
-                "outcome": "ok",
-                "token": "ok",
-                "datasets": {name: {"verdict": "ok", "quota_left": 9} for name in (SUMMARY, CUMULATE)},
-                "late": False,
-                "host": sandbox.url,
-                "refused_ips": [],
-                "failures": [],
-                "notices": [],
-            },
-        ],
-        "failures": [failure],
-        "refused_ips": [{"account": refused.appid, "name": refused.name, "ips": ["203.0.113.7"]}],
-    }
-    assert len(printed["failures"][0]["rid"]) == 26
-
-
-async def test_command_output(tmp_path: Path, mongod: str, database: Database) -> None:
-    """The command prints tables, JSON, or with `-q` the failures alone."""
-    world = World(size=4)
-    refused, secret, *sound = world.accounts
-    faults = Faults(broken={refused.appid: 40164, secret.appid: 40125})
-    async with Sandbox(world, faults=faults) as sandbox:
-        text = sandbox.config_yaml(mongodb_uri=mongod).replace("api:", f"  database: {database.name}\napi:", 1)
-        file = tmp_path / "accounts.yaml"
-        file.touch(mode=0o600)
-        file.write_text(text)
-        shown, as_json, quiet, well = await asyncio.gather(
-            collector("check", cwd=tmp_path),
-            collector("check", "--json", cwd=tmp_path),
-            collector("check", "-q", cwd=tmp_path),
-            collector("check", "-q", *(f"--account={account.name}" for account in sound), cwd=tmp_path),
-        )
-    assert (shown.code, shown.err) == (3, "")
-    lines = shown.out.splitlines()
-    assert [line.split()[:2] for line in lines[:5]] == [
-        ["name", "token"],
-        [refused.name, "failed"],
-        [secret.name, "failed"],
-        *([account.name, "ok"] for account in sound),
-    ]
-    assert lines[6].startswith("4 accounts: 2 failed, 2 ok; the newest published day is ")
-    assert lines[-1].split() == [refused.name, refused.appid, "203.0.113.7"]
-    assert (as_json.code, as_json.err, as_json.json["exit"]) == (3, "", 3)
-    assert as_json.json["refused_ips"] == [{"account": refused.appid, "name": refused.name, "ips": ["203.0.113.7"]}]
-    assert [each["name"] for each in as_json.json["accounts"][:2]] == [refused.name, secret.name]
-    assert (quiet.code, quiet.err) == (3, "")
-    assert quiet.out.splitlines()[-1].split() == [refused.name, refused.appid, "203.0.113.7"]
-    assert not any(account.name in quiet.out for account in sound)
-    assert well == Ended(0, "", "")
-    assert await database.list_collection_names() == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 from itertools import accumulate
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -87,6 +88,11 @@ def test_day_after_the_newest_may_be_stored() -> None:
     """The hour from which a day counts as published can be set to a later one."""
     days, foreign = read([{"ref_date": "2026-11-24", **WHOLE}], NEWEST)
     assert ([stored.day for stored in days], foreign) == ([date(2026, 11, 24)], 0)
+
+
+def test_oldest_day_that_wechat_keeps() -> None:
+    days, foreign = read([{"ref_date": str(FIRST_DAY), **WHOLE}], NEWEST)
+    assert ([stored.day for stored in days], foreign) == ([FIRST_DAY], 0)
 
 
 def test_covered_days_of_each_dataset() -> None:
@@ -207,6 +213,14 @@ def test_old_hole_leaves_the_lookback_alone() -> None:
     """The days of the hole are pending anyway."""
     state = _state(_last(400), refreshed_to=NEWEST)
     assert _mended(state, _last(400, until=300) | _last(200)).dataset(SUMMARY).refreshed_to == NEWEST
+
+
+@pytest.mark.parametrize(("age", "begins_again"), [(28, True), (29, False)])
+def test_lookback_begins_again_at_a_hole_within_28_days(age: int, begins_again: bool) -> None:
+    """Older holes aren't the end of a dump that was restored lately."""
+    found = _last(100, until=age + 10) | _last(age)
+    refreshed_to = _mended(_state(_last(100), refreshed_to=NEWEST), found).dataset(SUMMARY).refreshed_to
+    assert refreshed_to == (_ago(age + 10) if begins_again else NEWEST)
 
 
 def test_repair_never_advances_the_lookback() -> None:

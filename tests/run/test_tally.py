@@ -1,7 +1,8 @@
-"""Counts of a run: the windows left, and the notices."""
+"""Counts of a run: windows that are left, failures, notices."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -10,7 +11,7 @@ from collector.completeness.plan import Plan, Wait
 from collector.console.progress import Watch
 from collector.errors import WaitKind
 from collector.model.accounts import Account, Rate, Secret
-from collector.model.results import AccountResult, Notice, Outcome
+from collector.model.results import AccountResult, Failure, Notice, Outcome
 from collector.run.tally import Tally
 
 ACCOUNT = Account("a", "wx0000000000000001", Secret("x"), Rate(5, 1))
@@ -28,7 +29,7 @@ def tally() -> Tally:
 
 @pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.SKIPPED])
 def test_failed_account_has_no_waits(tally: Tally, outcome: Outcome) -> None:
-    """An account that failed or was skipped adds no waiting windows and no notices."""
+    """The windows of an account that failed or was skipped don't wait for a later run."""
     tally.add(AccountResult(ACCOUNT, outcome))
     tally.hold(ACCOUNT, HELD)
     result = tally.result("run", error=None, stopped_by=None)
@@ -36,10 +37,41 @@ def test_failed_account_has_no_waits(tally: Tally, outcome: Outcome) -> None:
 
 
 @pytest.mark.parametrize(("left", "counted"), [(0, 9), (7, 9), (9, 9), (12, 12)])
-def test_window_of_both_datasets_counts_once(tally: Tally, left: int, counted: int) -> None:
+def test_window_left_by_both_datasets_counts_once(tally: Tally, left: int, counted: int) -> None:
     tally.hold(ACCOUNT, HELD)
     quota = Notice(ACCOUNT.appid, "a", WaitKind.QUOTA, MIDNIGHT)
     tally.add_history(AccountResult(ACCOUNT, Outcome.OK, notices=(quota,), windows_left=left))
     result = tally.result("run", error=None, stopped_by=None)
     assert result.windows_left == counted
     assert {notice.kind for notice in result.notices} == {"not_before", "quota"}
+
+
+PLATFORM = Failure("wx00000000000000c0", "agency", None, "the ticket is stale", 61006, hint="renew it", windows=2)
+UNREAD_LIST = Failure("wx00000000000000c0", "agency", None, "the list of accounts can't be read", accounts=0)
+
+
+def _failures(tally: Tally) -> tuple[Failure, ...]:
+    return tally.result("run", error=None, stopped_by=None).failures
+
+
+def test_first_failure_of_a_dataset_stays(tally: Tally) -> None:
+    first = Failure(ACCOUNT.appid, "a", "user_summary", "first", windows=1)
+    for failure in (first, Failure(ACCOUNT.appid, "a", "user_summary", "second", windows=5)):
+        tally.fail(failure, of=ACCOUNT.appid)
+    assert _failures(tally) == (first,)
+
+
+def test_platforms_failure_adds_up(tally: Tally) -> None:
+    """A platform's failure is one for all its accounts, with their windows; each account brings its own value."""
+    for appid in ("wx1", "wx2", "wx3"):
+        tally.fail(replace(PLATFORM), of=appid)
+    assert _failures(tally) == (replace(PLATFORM, accounts=3, windows=6),)
+
+
+def test_failed_accounts_replace_a_failure_without_accounts(tally: Tally) -> None:
+    """Failed accounts matter more than a list that only kept new ones from being found."""
+    tally.fail(UNREAD_LIST, of=UNREAD_LIST.account)
+    tally.fail(replace(PLATFORM), of="wx1")
+    assert _failures(tally) == (PLATFORM,)
+    tally.fail(replace(PLATFORM), of="wx2")
+    assert _failures(tally) == (replace(PLATFORM, accounts=2, windows=4),)

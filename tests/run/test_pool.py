@@ -1,0 +1,221 @@
+"""The workers: which accounts are asked when, and one account's trouble apart from the others'."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections import defaultdict
+from collections.abc import Collection
+from dataclasses import replace
+from datetime import date
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from support import Configured, FakeClock, run, stored, truth
+
+from collector.completeness.settle import Settling
+from collector.console.progress import Watch
+from collector.errors import CallKind
+from collector.model.accounts import Rate, Secret
+from collector.model.days import ONE_DAY, Days, Window
+from collector.model.results import AccountResult, Outcome
+from collector.model.state import AccountState, DatasetState
+from collector.runtime import Stop
+from collector.sandbox import Sandbox, World
+from collector.store.database import Database
+from collector.store.state import to_document
+from collector.wechat.api import AccountApi
+from collector.wechat.errcodes import api_error
+
+NEWEST = date(2026, 11, 23)
+LAST_WEEK = Window(NEWEST - 6 * ONE_DAY, NEWEST)
+SUMMARY, CUMULATE = "/datacube/getusersummary", "/datacube/getusercumulate"
+
+
+def _sandbox(clock: FakeClock, world: World, **options: Any) -> Sandbox:
+    return Sandbox(world, clock=clock.now, **options)
+
+
+def _most_within(seconds: float, times: Collection[float]) -> int:
+    return max(sum(first <= other < first + seconds for other in times) for first in times)
+
+
+async def test_no_account_exceeds_its_rate(clock: FakeClock, configured: Configured) -> None:
+    """200 accounts at 5 calls a second, as the server sees them; one more at a period's edge is jitter."""
+    async with _sandbox(clock, World(size=200)) as sandbox:
+        settings = configured(sandbox, account={"rate_limit": Rate(5, 1)}, since=NEWEST - 34 * ONE_DAY, workers=200)
+        assert (await run(settings, clock)).exit == 0
+        times: dict[str, list[float]] = defaultdict(list)
+        for call in sandbox.calls:
+            if call.path in (SUMMARY, CUMULATE):
+                times[call.appid or ""].append(call.arrived_s)
+    assert len(times) == 200
+    assert max(_most_within(1, account) for account in times.values()) <= 6
+
+
+async def test_four_calls_in_flight_for_each_worker(clock: FakeClock, configured: Configured) -> None:
+    async with _sandbox(clock, World(size=4), latency_s=0.05) as sandbox:
+        await run(configured(sandbox, since=NEWEST - 90 * ONE_DAY, workers=2), clock)
+        arrived = [call.arrived_s for call in sandbox.calls if call.path in (SUMMARY, CUMULATE)]
+    assert _most_within(0.05, arrived) <= 8
+
+
+async def test_stop_drains_calls_in_flight(
+    clock: FakeClock, database: Database, configured: Configured, stop: Stop
+) -> None:
+    """A stop finishes and stores the calls in flight, and skips the rest."""
+    world = World(size=30)
+    async with _sandbox(clock, world, latency_s=0.02) as sandbox:
+        settings = configured(sandbox, workers=5)
+
+        class StopAfterTheFirst(Watch):
+            def account(self, result: AccountResult) -> None:
+                if not stop.is_set:
+                    stop.set(signal.SIGTERM)
+
+        result = await run(settings, clock, stop, StopAfterTheFirst())
+    assert (result.exit, result.status) == (143, "stopped")
+    assert 1 <= result.outcomes[Outcome.OK] <= 10  # two calls each: as many as five workers may have in flight
+    assert result.outcomes[Outcome.SKIPPED] == 30 - result.outcomes[Outcome.OK]
+    assert result.failures == ()
+    expected = truth(world, LAST_WEEK)
+    found = await stored(database)
+    assert len(found) >= 7 * result.outcomes[Outcome.OK]
+    assert found == {key: expected[key] for key in found}
+
+
+async def test_unreachable_wechat_ends_the_run(clock: FakeClock, configured: Configured) -> None:
+    async with _sandbox(clock, World(size=10_000)) as sandbox:
+        settings = configured(sandbox)
+    api = settings.api.model_copy(update={"hosts": ("http://127.0.0.1:1", "http://127.0.0.1:2")})
+    result = await run(replace(settings, api=api), clock)
+    assert result.exit == 1
+    assert result.error is not None
+    assert "http://127.0.0.1:1, http://127.0.0.1:2" in result.error
+    assert 128 <= result.outcomes[Outcome.FAILED] < 256
+    assert result.calls == 0
+
+
+async def test_crash_stops_one_account(
+    clock: FakeClock, database: Database, configured: Configured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(size=3)
+    broken = world.accounts[1].appid
+    take = Settling.take
+
+    def failing(self: Settling, *arguments: Any) -> Any:
+        if self.state.account == broken:
+            raise KeyError("a mistake")
+        return take(self, *arguments)
+
+    monkeypatch.setattr(Settling, "take", failing)
+    async with _sandbox(clock, world) as sandbox:
+        result = await run(configured(sandbox), clock, since=NEWEST - 20 * ONE_DAY)
+        assert sum(call.appid == broken for call in sandbox.calls) == 3  # a token and the newest days: no history
+    assert [(failure.account, failure.errmsg) for failure in result.failures] == [
+        (broken, "the collector failed on this account (KeyError)")
+    ]
+    assert result.exit == 3
+    assert await stored(database) == truth(world, Window(NEWEST - 20 * ONE_DAY, NEWEST), without=[broken])
+
+
+async def test_dead_proxy_fails_its_accounts_alone(
+    clock: FakeClock, database: Database, configured: Configured
+) -> None:
+    async with Sandbox(World(size=8), clock=clock.now, latency_s=0.02) as sandbox:
+        settings = configured(sandbox, workers=1)
+        accounts = tuple(
+            replace(account, proxy=Secret("http://127.0.0.1:1")) if place < 5 else account
+            for place, account in enumerate(settings.accounts)
+        )
+        result = await run(replace(settings, accounts=accounts), clock)
+    assert (result.exit, result.outcomes[Outcome.FAILED], result.outcomes[Outcome.OK]) == (3, 5, 3)
+    assert {failure.hint for failure in result.failures} == {
+        "the proxy can't be reached (http://127.0.0.1:1): check `proxy`, and that it runs"
+    }
+
+
+async def test_failed_history_is_not_through(clock: FakeClock, database: Database, configured: Configured) -> None:
+    """An account with nothing to ask that then fails in its history didn't get through."""
+    async with Sandbox(World(size=1, sparse=False), clock=clock.now) as sandbox:
+        settings = configured(sandbox)
+        assert (await run(settings, clock)).exit == 0
+        wrong = replace(settings, accounts=(replace(settings.accounts[0], secret=Secret("wrong")),))
+        result = await run(wrong, clock, since=NEWEST - 60 * ONE_DAY)
+    assert (result.outcomes[Outcome.FAILED], result.got_through, result.exit) == (1, 0, 1)
+
+
+async def test_days_before_a_wrong_birth_are_asked(
+    clock: FakeClock, configured: Configured, database: Database
+) -> None:
+    world = World(size=1)
+    since = NEWEST - 30 * ONE_DAY
+    known = AccountState(world.accounts[0].appid, world.accounts[0].name, born=NEWEST - 2 * ONE_DAY)
+    await database["accounts"].insert_one(to_document(known))
+    async with Sandbox(world, clock=clock.now) as sandbox:
+        assert (await run(configured(sandbox, since=since), clock)).exit == 0
+    assert truth(world, Window(since, NEWEST)).items() <= (await stored(database)).items()
+
+
+async def test_reopened_void_days_are_asked(clock: FakeClock, configured: Configured, database: Database) -> None:
+    """Void days that a newer row reopens are asked for in the same run."""
+    world = World(size=1)
+    since, void = NEWEST - 30 * ONE_DAY, Days.between(NEWEST - 19 * ONE_DAY, NEWEST - 7 * ONE_DAY)
+    dataset = DatasetState(Days.between(since, NEWEST - 20 * ONE_DAY), void)
+    known = {"user_summary": dataset, "user_cumulate": dataset}
+    state = AccountState(world.accounts[0].appid, world.accounts[0].name, datasets=known)
+    await database["accounts"].insert_one(to_document(state))
+    async with Sandbox(world, clock=clock.now) as sandbox:
+        assert (await run(configured(sandbox, since=since), clock)).exit == 0
+    found = await stored(database)
+    assert {str(day) for day in void} <= {day for _, day in found}
+
+
+async def test_history_keeps_the_pace(clock: FakeClock, configured: Configured) -> None:
+    async with Sandbox(World(size=1), clock=clock.now) as sandbox:
+        settings = configured(sandbox, account={"rate_limit": Rate(10, 1)}, since=NEWEST - 20 * ONE_DAY)
+        assert (await run(settings, clock)).exit == 0
+        times = [call.arrived_s for call in sandbox.calls if call.path in (SUMMARY, CUMULATE)]
+    assert len(times) == 6
+    assert min(later - earlier for earlier, later in pairwise(sorted(times))) > 0.08
+
+
+async def test_new_name_reaches_stored_documents(clock: FakeClock, database: Database, configured: Configured) -> None:
+    async with Sandbox(World(size=2), clock=clock.now) as sandbox:
+        settings = configured(sandbox)
+        await run(settings, clock)
+        first, second = settings.accounts
+        await run(replace(settings, accounts=(replace(first, name="新名"), second)), clock)
+    names = {(document["account"], document["name"]) async for document in database["user_daily"].find()}
+    assert names == {(first.appid, "新名"), (second.appid, second.name)}
+    assert (await database["accounts"].find_one({"_id": first.appid}) or {})["name"] == "新名"
+
+
+async def test_unreached_accounts_remember_since(
+    clock: FakeClock, database: Database, configured: Configured, stop: Stop
+) -> None:
+    async with Sandbox(World(size=5), clock=clock.now) as sandbox:
+        settings = configured(sandbox)
+        asyncio.get_running_loop().call_later(0.001, stop.set, signal.SIGTERM)
+        await run(settings, clock, stop, since=NEWEST - 20 * ONE_DAY)
+    remembered = [state["history_since"] async for state in database["accounts"].find()]
+    assert remembered in ([], [str(NEWEST - 20 * ONE_DAY)] * 5)
+
+
+async def test_failed_dataset_spares_the_other(
+    clock: FakeClock, database: Database, configured: Configured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = AccountApi.rows
+
+    async def refusing(self: AccountApi, path: str, *arguments: Any) -> list[object]:
+        if path == SUMMARY:
+            raise api_error(48001, "api unauthorized", CallKind.DATA)
+        return await rows(self, path, *arguments)
+
+    monkeypatch.setattr(AccountApi, "rows", refusing)
+    async with Sandbox(World(size=1), clock=clock.now) as sandbox:
+        result = await run(configured(sandbox), clock, since=NEWEST - 34 * ONE_DAY)
+    assert [(failure.dataset, failure.errcode) for failure in result.failures] == [("user_summary", 48001)]
+    assert result.exit == 3
+    assert len(await stored(database)) == 35
