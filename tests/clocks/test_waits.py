@@ -1,4 +1,4 @@
-"""Whatever waits goes by the loop's monotonic clock: a leap of the wall clock neither ends a wait nor prolongs it."""
+"""Waits go by the loop's monotonic clock: a leap of the wall clock neither ends a wait nor prolongs it."""
 
 from __future__ import annotations
 

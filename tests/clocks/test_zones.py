@@ -35,7 +35,7 @@ HALF_PAST_MIDNIGHT = datetime(2026, 11, 24, 16, 30, tzinfo=UTC)
 """In Beijing, on the 24th and the 25th: at both the newest published day is the 23rd."""
 
 RID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{8}){2}")
-"""What WeChat's support asks for: it counts refusals, whose order is by chance."""
+"""Request id for WeChat's support: the sandbox counts refusals, whose order is by chance."""
 
 WORLD = World(size=4)
 WRONG_SECRET, REFUSED_IP = (account.appid for account in WORLD.accounts[:2])
