@@ -1,4 +1,4 @@
-"""`python -m collector` is the command `collector`."""
+"""Entry point of `python -m collector`."""
 
 from collector.cli.app import main
 

@@ -1,1 +1,1 @@
-"""What is kept in MongoDB, and the only door to it."""
+"""The documents in MongoDB. Nothing outside this package imports the driver."""

@@ -79,7 +79,7 @@ async def lease(
         yield
     finally:
         renewing.cancel()
-        await asyncio.wait([renewing])
+        await asyncio.wait([renewing])  # unlike `await renewing`, it doesn't raise the task's own cancellation here
         await mine.release()
 
 
@@ -94,10 +94,7 @@ class _Lease:
         self._expires = {"$add": ["$$NOW", round(times.free_after_s * 1000)]}
         self._now = asyncio.get_running_loop().time
         self._confirmed = 0.0
-        """The loop's time at which the call began that took or last renewed the lease.
-
-        The server counts from a later instant, so the owner gives up before the lease is free.
-        """
+        """The loop's time at which the call began that took or last renewed the lease."""
         self._trouble = _NO_ANSWER
 
     async def take(self, wait_s: float) -> None:
@@ -134,6 +131,7 @@ class _Lease:
         """Delete the lease if it is still this run's. A failure is only logged, since the lease expires by itself."""
         try:
             async with asyncio.timeout(self._times.release_s):
+                # By its run: another run may have taken the lease meanwhile.
                 await self._leases.delete_one(self._mine)
         except (PyMongoError, TimeoutError) as error:
             log.info("lease.not_released", why=type(error).__name__, free_after_seconds=self._times.free_after_s)
@@ -145,7 +143,7 @@ class _Lease:
         """
         is_free = {"$lte": ["$expires", "$$NOW"]}  # true without a document too: an absent value sorts first
         taken = {"$mergeObjects": [{"$literal": self._owner}, {"since": "$$NOW", "expires": self._expires}]}
-        asked = self._now()
+        asked = self._now()  # before the call: however late its answer comes, this run never trusts a lease too long
         with translated():
             holder = await self._leases.find_one_and_update(
                 {"_id": "run"},

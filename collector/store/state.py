@@ -36,7 +36,7 @@ from collector.store.database import (
     outlasting,
     translated,
 )
-from collector.text import printable
+from collector.text import counted, printable
 
 log = structlog.get_logger()
 
@@ -60,10 +60,10 @@ async def load(database: Database) -> dict[str, AccountState]:
     if damaged:
         named = ", ".join(printable(appid, MAX_SHOWN) for appid in damaged[:_MAX_NAMED])
         more = " and more" if len(damaged) > _MAX_NAMED else ""
-        documents, are = (f"{len(damaged)} documents", "are") if len(damaged) > 1 else ("1 document", "is")
+        are = "is" if len(damaged) == 1 else "are"
         raise DatabaseError(
-            f"{documents} of `{ACCOUNTS}` {are} damaged or of another version ({named}{more}); nothing was "
-            "changed. `collector verify --repair` makes them anew from the documents of user_daily"
+            f"{counted(len(damaged), 'document')} of `{ACCOUNTS}` {are} damaged or of another version ({named}{more}); "
+            "nothing was changed. `collector verify --repair` makes them anew from the documents of user_daily"
         )
     return states
 
@@ -146,6 +146,7 @@ def _readable(document: Mapping[str, Any]) -> AccountState | None:
 def _authorizer(document: Mapping[str, Any] | None) -> Authorizer | None:
     if document is None:
         return None
+    # Only a plain true leaves an account out of all runs.
     return Authorizer(document["component"], document["nick_name"], document["mini_program"] is True)
 
 

