@@ -17,7 +17,7 @@ from collector.commands.collect import target_of
 from collector.commands.verify import gaps, verify
 from collector.completeness.datasets import CUMULATE, SUMMARY
 from collector.config import Selection, Settings
-from collector.console.verify import verified_text
+from collector.console.verify import as_text
 from collector.errors import DatabaseError
 from collector.model.accounts import Account, Rate, Secret
 from collector.model.days import ONE_DAY, Days, Window
@@ -196,8 +196,8 @@ async def test_while_a_run_is_at_work_what_is_unknown_is_said_to_be_its(
     async with lease(database, "20261124T023010Z-aaaaaa", "run", on_lost=print):
         verified = await collected.verify()
     assert (verified.exit, verified.at_work) == (ExitCode.PARTIAL, True)
-    assert verified_text(verified).splitlines()[-1] == (
-        "3 accounts verified, 1 to repair. But a run is at work, and what it stores isn't known at once: "
+    assert as_text(verified).splitlines()[-1] == (
+        "3 accounts verified, 1 to repair. But a run is at work and its newest days aren't in the state yet: "
         "verify again when it has ended."
     )
     assert not (await collected.verify()).at_work

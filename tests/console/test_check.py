@@ -82,7 +82,7 @@ def test_a_line_for_each_account_the_broken_first_then_the_totals_then_the_refus
         "9 data calls made; nothing was stored\n"
         "\n"
         "Refused IPs of 1 account. Each client must allow the IPs beside its name in the account's console;\n"
-        "WeChat takes 5 to 10 minutes to heed it.\n"
+        "it takes effect in 5 to 10 minutes.\n"
         "\n"
         "name  appid   refused IP\n"
         "nat   wx-nat  203.0.113.7"
@@ -108,7 +108,7 @@ def test_one_table_has_all_refused_ips_by_name_and_those_seen_in_all() -> None:
     accounts = _refused("b", "203.0.113.9", "203.0.113.7"), _sound("a", refused_ips=("203.0.113.8",)), _sound("c")
     assert checked.refused_text(_checks(*accounts)) == (
         "Refused IPs of 2 accounts. Each client must allow the IPs beside its name in the account's console;\n"
-        "WeChat takes 5 to 10 minutes to heed it.\n"
+        "it takes effect in 5 to 10 minutes.\n"
         "Seen in all: 203.0.113.7, 203.0.113.8, 203.0.113.9. "
         "If they are those of one NAT, each client should allow them all.\n"
         "\n"
@@ -167,7 +167,7 @@ def test_a_platform_without_an_account_is_told_too() -> None:
 def test_an_account_that_couldnt_be_known_is_told_by_its_appid() -> None:
     unknown = Failure("wx-new", "wx-new", None, "system error", -1, "r-i-d", "the next run asks again")
     assert checked.as_text(_checks(_sound("acme"), failures=(unknown,))).splitlines()[0] == (
-        "What wx-new is couldn't be asked: the next run asks again (-1 system error)"
+        "Could not look up wx-new: the next run asks again (-1 system error)"
     )
 
 

@@ -9,7 +9,7 @@ import orjson
 import pytest
 from rich.cells import cell_len
 
-from collector.console.status import as_json, as_table, too_old, too_old_text, worst_first
+from collector.console.status import as_json, as_text, too_old, too_old_text, worst_first
 from collector.model.findings import AccountStatus, Former, Newest, Standing, Status
 from collector.model.state import Trouble
 
@@ -65,7 +65,7 @@ STATUS = Status(NEWEST, (FAILING, LOST, NEVER, BEHIND, OK, SILENT), (GONE,), dis
 
 
 def test_the_table_shows_each_account_then_totals_and_apart_who_is_silent_gone_or_too_old() -> None:
-    assert as_table(STATUS, 3).splitlines() == [
+    assert as_text(STATUS, 3).splitlines() == [
         "name        summary     cumulate    missing  born        last success      last error",
         "acme-shoes  2026-11-20  2026-11-23        3  2019-03-02  2026-11-24 10:30  since 2026-11-21: " + REMEDY,
         "lost        2026-11-22  2026-11-22        1  -           2026-11-24 10:30  since 2026-11-24: the line broke",
@@ -88,7 +88,7 @@ def test_the_table_shows_each_account_then_totals_and_apart_who_is_silent_gone_o
 
 
 def test_a_healthy_account_is_told_without_any_part_that_says_nothing() -> None:
-    assert as_table(Status(NEWEST, (OK,)), 0).splitlines() == [
+    assert as_text(Status(NEWEST, (OK,)), 0).splitlines() == [
         "name    summary     cumulate    missing  born        last success      last error",
         "小店铺  2026-11-23  2026-11-23        0  2015-01-01  2026-11-24 10:30",
         "",
@@ -100,7 +100,7 @@ def test_a_healthy_account_is_told_without_any_part_that_says_nothing() -> None:
 def test_on_a_terminal_long_names_are_cut_and_errors_without_room_have_a_line_of_their_own() -> None:
     long = replace(FAILING, name="广州市天河区的一家卖鞋子的小店铺")
     figures = "2026-11-20  2026-11-23        3  2019-03-02  2026-11-24 10:30"
-    assert as_table(Status(NEWEST, (long,)), width=130).splitlines()[:3] == [
+    assert as_text(Status(NEWEST, (long,)), width=130).splitlines()[:3] == [
         "name                        summary     cumulate    missing  born        last success      last error",
         f"广州市天河区的一家卖鞋子…   {figures}",
         "    since 2026-11-21: ask for the right to read figures (user_summary: 48001 api unauthorized)",
@@ -108,21 +108,21 @@ def test_on_a_terminal_long_names_are_cut_and_errors_without_room_have_a_line_of
 
 
 def test_however_narrow_the_terminal_an_account_without_an_error_takes_one_line() -> None:
-    lines = as_table(Status(NEWEST, (OK, OK)), width=40).partition("\n\n")[0].splitlines()
+    lines = as_text(Status(NEWEST, (OK, OK)), width=40).partition("\n\n")[0].splitlines()
     assert len(lines) == len(("header", "its last column", "account", "account"))
     assert all(line.strip() for line in lines)
 
 
 @pytest.mark.parametrize("width", [107, 120, 200])
 def test_no_line_of_an_account_is_longer_than_the_terminal_where_its_error_has_room(width: int) -> None:
-    lines = as_table(Status(NEWEST, (FAILING, LOST, OK)), width=width).partition("\n\n")[0].splitlines()
+    lines = as_text(Status(NEWEST, (FAILING, LOST, OK)), width=width).partition("\n\n")[0].splitlines()
     assert max(map(cell_len, lines)) <= width
 
 
 def test_what_others_wrote_stays_in_its_line() -> None:
     odd = replace(OK, errors={"user_summary": replace(BROKEN, errmsg="bad\n\x1b[31m gateway\u2028!")})
     assert (
-        as_table(Status(NEWEST, (odd,))).splitlines()[1].endswith("since 2026-11-24: user_summary: bad [31m gateway !")
+        as_text(Status(NEWEST, (odd,))).splitlines()[1].endswith("since 2026-11-24: user_summary: bad [31m gateway !")
     )
 
 
@@ -224,7 +224,7 @@ def test_an_account_is_as_old_as_the_older_of_its_datasets(newest: Newest, max_a
 def test_an_age_of_no_days_is_an_age() -> None:
     status = Status(NEWEST, (BEHIND,))
     assert as_json(status, 0)["too_old"] == ["late"]
-    assert as_table(status, 0).splitlines()[-1] == "Too old, more than 0 days behind 2026-11-23: late"
+    assert as_text(status, 0).splitlines()[-1] == "Too old, more than 0 days behind 2026-11-23: late"
 
 
 def test_one_day_is_told_in_the_singular() -> None:

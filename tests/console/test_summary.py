@@ -24,14 +24,14 @@ def _failures(count: int, hint: str = ALLOW) -> tuple[Failure, ...]:
 
 
 def test_a_run_without_trouble_is_told_in_two_lines() -> None:
-    assert summary.summary(_result(ok=1200, calls=2400, token_calls=1200, days=8400)) == (
+    assert summary.as_text(_result(ok=1200, calls=2400, token_calls=1200, days=8400)) == (
         "1,200 accounts: 1,200 ok\n8,400 days stored in 12.3 s (2,400 data calls, 1,200 token calls, 0 retries)"
     )
 
 
 def test_failures_are_grouped_by_remedy_the_largest_group_first() -> None:
     broken = (Failure("wxb", "broken", "user_summary", "api unauthorized", 48001, None, "ask for the right", 3),)
-    text = summary.failed(_result(ok=5, failed=8, failures=broken + _failures(7)))
+    text = summary.failed_text(_result(ok=5, failed=8, failures=broken + _failures(7)))
     assert text == (
         "Failed: 8\n"
         f"  7 accounts: {ALLOW}\n"
@@ -45,29 +45,29 @@ def test_an_account_with_two_failed_datasets_is_named_once() -> None:
     both = tuple(
         Failure("wxb", "broken", name, "no", 48001, None, "ask", 1) for name in ("user_summary", "user_cumulate")
     )
-    assert summary.failed(_result(failed=1, failures=both)) == "Failed: 1\n  1 account: ask\n    broken"
+    assert summary.failed_text(_result(failed=1, failures=both)) == "Failed: 1\n  1 account: ask\n    broken"
 
 
 def test_verbose_tells_what_wechat_said_of_each() -> None:
-    text = summary.failed(_result(failed=1, failures=_failures(1)), verbose=True)
+    text = summary.failed_text(_result(failed=1, failures=_failures(1)), verbose=True)
     assert text.splitlines()[-1] == (
         "    client-0 (wx0000000000000000): errcode 40164: invalid ip 203.0.113.7 (rid r-i-d)"
     )
     dataset = (Failure("wxb", "b", "user_summary", "cut", hint="x"),)
-    assert summary.failed(_result(failed=1, failures=dataset), verbose=True).splitlines()[-1] == (
+    assert summary.failed_text(_result(failed=1, failures=dataset), verbose=True).splitlines()[-1] == (
         "    b (wxb) user_summary: cut"
     )
 
 
 def test_without_a_remedy_the_message_stands_for_it() -> None:
     failures = (Failure("wxb", "b", None, "something odd"),)
-    assert "1 account: something odd" in summary.failed(_result(failed=1, failures=failures))
+    assert "1 account: something odd" in summary.failed_text(_result(failed=1, failures=failures))
 
 
 def test_waits_are_told_with_their_end_in_beijing() -> None:
     until = datetime(2026, 11, 24, 16, tzinfo=UTC)
     notices = (Notice("wxa", "a", "quota", until), Notice("wxb", "b", "quota", until), Notice("wxc", "c", "new_kind"))
-    text = summary.summary(_result(ok=3, notices=notices))
+    text = summary.as_text(_result(ok=3, notices=notices))
     assert text.partition("\n\n")[2] == (
         "Waiting, as WeChat ordered:\n"
         "  2 accounts: WeChat's quota of the day is used up, until 2026-11-25 00:00 Beijing time\n"
@@ -80,7 +80,7 @@ def test_waits_are_told_with_their_end_in_beijing() -> None:
 def test_who_is_limited_by_the_configuration_isnt_said_to_wait_for_wechat() -> None:
     until = datetime(2026, 11, 24, 16, tzinfo=UTC)
     notices = (Notice("wxa", "a", "daily_calls", until), Notice("wxb", "b", "not_before", until))
-    text = summary.summary(_result(ok=3, notices=notices, windows_left=1))
+    text = summary.as_text(_result(ok=3, notices=notices, windows_left=1))
     assert text.partition("\n\n")[2] == (
         "Waiting, as WeChat ordered:\n"
         "  1 account: WeChat has ordered to wait, until 2026-11-25 00:00 Beijing time\n"
@@ -95,16 +95,16 @@ def test_who_is_limited_by_the_configuration_isnt_said_to_wait_for_wechat() -> N
 
 
 def test_pending_accounts_and_a_stop_name_the_next_step() -> None:
-    assert summary.summary(_result(ok=1, pending=2)).endswith(
+    assert summary.as_text(_result(ok=1, pending=2)).endswith(
         "Pending: 2 accounts without the newest day; run again later."
     )
-    assert summary.summary(_result(skipped=2, stopped_by=15)).endswith(
+    assert summary.as_text(_result(skipped=2, stopped_by=15)).endswith(
         "Stopped by a signal; what had come is stored. Run again to go on."
     )
 
 
 def test_silent_accounts_are_listed_and_history_left_names_what_goes_on_with_it() -> None:
-    text = summary.summary(_result(ok=9, silent=("a", "b"), windows_left=1200))
+    text = summary.as_text(_result(ok=9, silent=("a", "b"), windows_left=1200))
     assert text.partition("\n\n")[2] == (
         "Silent: 2 accounts without any figure in the last 14 days. Nothing failed; are they in use?\n"
         "    a, b\n"
@@ -114,7 +114,7 @@ def test_silent_accounts_are_listed_and_history_left_names_what_goes_on_with_it(
 
 
 def test_quiet_has_nothing_to_say_of_a_run_without_failures() -> None:
-    assert summary.failed(_result(ok=3, pending=1)) == ""
+    assert summary.failed_text(_result(ok=3, pending=1)) == ""
 
 
 def test_the_json_object_has_the_fields_of_the_contract() -> None:
@@ -177,7 +177,7 @@ PLANS = [
 
 
 def test_a_plan_is_a_line_for_each_account_and_a_total() -> None:
-    assert planned.as_table(PLANS) == (
+    assert planned.as_text(PLANS) == (
         "acme-shoes (wxacme-shoes)  2026-11-17 to 2026-11-23      2 calls\n"
         "\n"
         "1 account, 2 data calls. Nothing was asked.\n"
@@ -190,7 +190,7 @@ WAITING = planned.Planned(ACCOUNTS[1], [], [Notice("wxb", "b", "daily_calls", MI
 
 
 def test_a_plan_tells_who_waits_instead_of_nothing_missing() -> None:
-    assert planned.as_table([PLANS[0], WAITING]) == (
+    assert planned.as_text([PLANS[0], WAITING]) == (
         "acme-shoes (wxacme-shoes)  2026-11-17 to 2026-11-23      2 calls\n"
         "\n"
         "1 account, 2 data calls. Nothing was asked.\n"

@@ -1,6 +1,6 @@
 from datetime import date
 
-from collector.console.verify import MOST_ACCOUNTS, MOST_SHOWN, gaps_json, gaps_text, verified_json, verified_text
+from collector.console.verify import MAX_ACCOUNTS, MAX_LINES, as_json, as_text, gaps_json, gaps_text
 from collector.model.days import Days
 from collector.model.findings import AccountFindings, AccountGaps, Break, Difference, Verified
 
@@ -14,7 +14,7 @@ DAMAGED = AccountFindings("wxb", "b", damaged=True)
 
 
 def test_what_differs_is_told_by_account_and_dataset_and_the_next_step_is_named() -> None:
-    assert verified_text(Verified(1200, [DIFFERING, DAMAGED])) == (
+    assert as_text(Verified(1200, [DIFFERING, DAMAGED])) == (
         "State and documents differ:\n"
         "acme-shoes (wxa)\n"
         "  user_summary   lost     2026-10-01 to 2026-10-31     31 days\n"
@@ -30,19 +30,19 @@ def test_what_differs_is_told_by_account_and_dataset_and_the_next_step_is_named(
 
 
 def test_after_a_repair_the_run_that_fetches_what_was_lost_is_named() -> None:
-    assert verified_text(Verified(2, [DIFFERING], repaired=True)).endswith(
+    assert as_text(Verified(2, [DIFFERING], repaired=True)).endswith(
         "\n\n2 accounts verified, 1 repaired. Now run `collector run` to fetch 32 days again."
     )
-    assert verified_text(Verified(1, [DAMAGED], repaired=True)).endswith("\n\n1 account verified, 1 repaired.")
+    assert as_text(Verified(1, [DAMAGED], repaired=True)).endswith("\n\n1 account verified, 1 repaired.")
 
 
 def test_where_nothing_is_found_one_line_says_so() -> None:
-    assert verified_text(Verified(1200, [])) == "1,200 accounts verified: state and documents agree."
+    assert as_text(Verified(1200, [])) == "1,200 accounts verified: state and documents agree."
 
 
 def test_breaks_and_foreign_documents_are_told_and_nothing_is_to_be_repaired() -> None:
     found = AccountFindings("wxa", "acme-shoes", breaks=(BROKEN, Break(date(2026, 11, 4), 7, -5)), foreign=1)
-    assert verified_text(Verified(1, [found], foreign=2)) == (
+    assert as_text(Verified(1, [found], foreign=2)) == (
         "Totals that aren't the day before's plus the net, as WeChat gave them:\n"
         "acme-shoes (wxa)\n"
         "  2026-11-02 to 2026-11-03       1,217,060 found,      1,217,056 expected,         +4\n"
@@ -52,21 +52,21 @@ def test_breaks_and_foreign_documents_are_told_and_nothing_is_to_be_repaired() -
         "\n"
         "1 account verified: state and documents agree."
     )
-    assert "1 document of user_daily isn't" in verified_text(Verified(1, [], foreign=1))
+    assert "1 document of user_daily isn't" in as_text(Verified(1, [], foreign=1))
 
 
 def test_people_are_shown_so_many_breaks_and_accounts_and_how_many_more_there_are() -> None:
-    many = AccountFindings("wxa", "a", breaks=(BROKEN,) * (MOST_SHOWN + 12))
-    lines = verified_text(Verified(1, [many])).splitlines()
-    assert lines[MOST_SHOWN + 2] == "  and 12 more"
-    assert len(lines) == MOST_SHOWN + 5
-    text = verified_text(Verified(99, [DAMAGED] * (MOST_ACCOUNTS + 1)))
+    many = AccountFindings("wxa", "a", breaks=(BROKEN,) * (MAX_LINES + 12))
+    lines = as_text(Verified(1, [many])).splitlines()
+    assert lines[MAX_LINES + 2] == "  and 12 more"
+    assert len(lines) == MAX_LINES + 5
+    text = as_text(Verified(99, [DAMAGED] * (MAX_ACCOUNTS + 1)))
     assert "\nand 1 account more; --json has all\n" in text
-    assert text.count("its state is damaged") == MOST_ACCOUNTS
+    assert text.count("its state is damaged") == MAX_ACCOUNTS
 
 
 def test_a_name_from_a_damaged_state_cannot_move_the_cursor() -> None:
-    assert "\x1b" not in verified_text(Verified(1, [AccountFindings("wx\x1b[2J", "a\nb", damaged=True)]))
+    assert "\x1b" not in as_text(Verified(1, [AccountFindings("wx\x1b[2J", "a\nb", damaged=True)]))
 
 
 def test_only_what_is_to_be_repaired_and_was_not_makes_exit_3() -> None:
@@ -78,7 +78,7 @@ def test_only_what_is_to_be_repaired_and_was_not_makes_exit_3() -> None:
 
 
 def test_the_json_of_verify_holds_everything_found() -> None:
-    broken = AccountFindings("wxc", "c", breaks=(BROKEN,) * (MOST_SHOWN + 1), foreign=1)
+    broken = AccountFindings("wxc", "c", breaks=(BROKEN,) * (MAX_LINES + 1), foreign=1)
     broken_json = {
         "ref_date": "2026-11-03",
         "before": "2026-11-02",
@@ -87,7 +87,7 @@ def test_the_json_of_verify_holds_everything_found() -> None:
         "difference": 4,
     }
     month, day = {"begin": "2026-10-01", "end": "2026-10-31"}, {"begin": "2026-11-03", "end": "2026-11-03"}
-    assert verified_json(Verified(9, [DIFFERING, DAMAGED, broken], foreign=3)) == {
+    assert as_json(Verified(9, [DIFFERING, DAMAGED, broken], foreign=3)) == {
         "exit": 3,
         "repaired": False,
         "accounts": [
@@ -108,7 +108,7 @@ def test_the_json_of_verify_holds_everything_found() -> None:
                 "name": "c",
                 "damaged": False,
                 "datasets": {},
-                "breaks": [broken_json] * (MOST_SHOWN + 1),
+                "breaks": [broken_json] * (MAX_LINES + 1),
                 "foreign": 1,
             },
         ],
@@ -118,7 +118,7 @@ def test_the_json_of_verify_holds_everything_found() -> None:
             "damaged": 1,
             "lost_days": 32,
             "unknown_days": 1,
-            "breaks": MOST_SHOWN + 1,
+            "breaks": MAX_LINES + 1,
             "foreign": 3,
         },
     }
@@ -183,12 +183,12 @@ UNKNOWN = AccountFindings("wxc", "c", {"user_cumulate": Difference(unknown=DAY)}
 
 def test_what_a_run_at_work_explains_is_to_be_looked_at_again_and_what_it_does_not_is_to_be_repaired() -> None:
     again, repair = "verify again when it has ended.", "Repair with `collector verify --repair`"
-    assert verified_text(Verified(3, [UNKNOWN], at_work=True)).endswith(again)
+    assert as_text(Verified(3, [UNKNOWN], at_work=True)).endswith(again)
     for found in (DIFFERING, DAMAGED):
-        assert repair in verified_text(Verified(3, [UNKNOWN, found], at_work=True))
-    assert repair in verified_text(Verified(3, [UNKNOWN]))
+        assert repair in as_text(Verified(3, [UNKNOWN, found], at_work=True))
+    assert repair in as_text(Verified(3, [UNKNOWN]))
 
 
 def test_json_says_so_where_a_run_was_at_work() -> None:
-    assert verified_json(Verified(3, [UNKNOWN], at_work=True))["at_work"] is True
-    assert "at_work" not in verified_json(Verified(3, [UNKNOWN]))
+    assert as_json(Verified(3, [UNKNOWN], at_work=True))["at_work"] is True
+    assert "at_work" not in as_json(Verified(3, [UNKNOWN]))
