@@ -13,7 +13,8 @@ DIFFERING = AccountFindings(
 DAMAGED = AccountFindings("wxb", "b", damaged=True)
 
 
-def test_what_differs_is_told_by_account_and_dataset_and_the_next_step_is_named() -> None:
+def test_text() -> None:
+    """Differences by account and dataset, then the next step."""
     assert as_text(Verified(1200, [DIFFERING, DAMAGED])) == (
         "State and documents differ:\n"
         "acme-shoes (wxa)\n"
@@ -29,18 +30,20 @@ def test_what_differs_is_told_by_account_and_dataset_and_the_next_step_is_named(
     )
 
 
-def test_after_a_repair_the_run_that_fetches_what_was_lost_is_named() -> None:
+def test_text_after_a_repair() -> None:
+    """The next step is the run that fetches the lost days."""
     assert as_text(Verified(2, [DIFFERING], repaired=True)).endswith(
         "\n\n2 accounts verified, 1 repaired. Now run `collector run` to fetch 32 days again."
     )
     assert as_text(Verified(1, [DAMAGED], repaired=True)).endswith("\n\n1 account verified, 1 repaired.")
 
 
-def test_where_nothing_is_found_one_line_says_so() -> None:
+def test_text_without_findings() -> None:
     assert as_text(Verified(1200, [])) == "1,200 accounts verified: state and documents agree."
 
 
-def test_breaks_and_foreign_documents_are_told_and_nothing_is_to_be_repaired() -> None:
+def test_breaks_and_foreign_documents() -> None:
+    """They are listed, and there is nothing to repair."""
     found = AccountFindings("wxa", "acme-shoes", breaks=(BROKEN, Break(date(2026, 11, 4), 7, -5)), foreign=1)
     assert as_text(Verified(1, [found], foreign=2)) == (
         "Totals that aren't the day before's plus the net, as WeChat gave them:\n"
@@ -55,7 +58,8 @@ def test_breaks_and_foreign_documents_are_told_and_nothing_is_to_be_repaired() -
     assert "1 document of user_daily isn't" in as_text(Verified(1, [], foreign=1))
 
 
-def test_people_are_shown_so_many_breaks_and_accounts_and_how_many_more_there_are() -> None:
+def test_text_is_bounded() -> None:
+    """It says how many more breaks and accounts there are."""
     many = AccountFindings("wxa", "a", breaks=(BROKEN,) * (MAX_LINES + 12))
     lines = as_text(Verified(1, [many])).splitlines()
     assert lines[MAX_LINES + 2] == "  and 12 more"
@@ -65,19 +69,12 @@ def test_people_are_shown_so_many_breaks_and_accounts_and_how_many_more_there_ar
     assert text.count("its state is damaged") == MAX_ACCOUNTS
 
 
-def test_a_name_from_a_damaged_state_cannot_move_the_cursor() -> None:
+def test_name_of_a_damaged_state() -> None:
+    """It can't move the cursor."""
     assert "\x1b" not in as_text(Verified(1, [AccountFindings("wx\x1b[2J", "a\nb", damaged=True)]))
 
 
-def test_only_what_is_to_be_repaired_and_was_not_makes_exit_3() -> None:
-    broken = AccountFindings("wxa", "a", breaks=(BROKEN,), foreign=1)
-    assert Verified(1, [broken], foreign=1).exit == 0
-    assert Verified(1, [DIFFERING]).exit == 3
-    assert Verified(1, [DAMAGED]).exit == 3
-    assert Verified(1, [DIFFERING, DAMAGED], repaired=True).exit == 0
-
-
-def test_the_json_of_verify_holds_everything_found() -> None:
+def test_json() -> None:
     broken = AccountFindings("wxc", "c", breaks=(BROKEN,) * (MAX_LINES + 1), foreign=1)
     broken_json = {
         "ref_date": "2026-11-03",
@@ -130,7 +127,8 @@ GAPS = [
 ]
 
 
-def test_gaps_are_told_as_ranges_and_void_days_apart() -> None:
+def test_gaps_text() -> None:
+    """Ranges of missing days, void days apart."""
     assert gaps_text(GAPS) == (
         "Missing:\n"
         "acme-shoes (wxa)\n"
@@ -150,7 +148,7 @@ def test_gaps_are_told_as_ranges_and_void_days_apart() -> None:
     assert gaps_text([]) == ""
 
 
-def test_the_json_of_gaps_is_what_each_account_gets_added() -> None:
+def test_gaps_json() -> None:
     assert gaps_json(GAPS) == {
         "wxa": {
             "missing": {
@@ -181,7 +179,8 @@ def test_the_json_of_gaps_is_what_each_account_gets_added() -> None:
 UNKNOWN = AccountFindings("wxc", "c", {"user_cumulate": Difference(unknown=DAY)})
 
 
-def test_what_a_run_at_work_explains_is_to_be_looked_at_again_and_what_it_does_not_is_to_be_repaired() -> None:
+def test_run_at_work() -> None:
+    """Unknown days may be the run's; lost days and damage are to be repaired."""
     again, repair = "verify again when it has ended.", "Repair with `collector verify --repair`"
     assert as_text(Verified(3, [UNKNOWN], at_work=True)).endswith(again)
     for found in (DIFFERING, DAMAGED):
@@ -189,6 +188,6 @@ def test_what_a_run_at_work_explains_is_to_be_looked_at_again_and_what_it_does_n
     assert repair in as_text(Verified(3, [UNKNOWN]))
 
 
-def test_json_says_so_where_a_run_was_at_work() -> None:
+def test_json_with_a_run_at_work() -> None:
     assert as_json(Verified(3, [UNKNOWN], at_work=True))["at_work"] is True
     assert "at_work" not in as_json(Verified(3, [UNKNOWN]))
