@@ -25,17 +25,7 @@ DAYS = 90
 BROKEN = (40164, 40125, 48001)
 """The errcodes of the accounts that always fail, one each: a refused IP, a reset secret, a right not granted."""
 
-FIELDS = (
-    "account",
-    "ref_date",
-    "name",
-    "new_user",
-    "cancel_user",
-    "net_user",
-    "sources",
-    "cumulate_user",
-    "fetched_at",
-)
+ORDER = ("account", "ref_date", "name", "new_user", "cancel_user", "net_user", "sources", "cumulate_user", "fetched_at")
 """The fields of a document in the order of the documentation."""
 
 Collect = Callable[[Settings, Job, Stop], Awaitable[RunResult]]
@@ -70,7 +60,7 @@ async def demo(stop: Stop, collect: Collect) -> Shown:
                 # A document with several sources, as most real ones have.
                 full = {"cumulate_user": {"$exists": True}, "sources.2": {"$exists": True}}
                 document = await database[USER_DAILY].find_one(full, sort=[("ref_date", -1), ("account", 1)])
-    return Shown(result, document and {key: document[key] for key in FIELDS})
+    return Shown(result, document and {key: document[key] for key in ORDER})
 
 
 def _settings(file: Path, text: str) -> Settings:

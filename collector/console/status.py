@@ -76,18 +76,10 @@ def too_old_text(status: Status, max_age_days: int) -> str:
 
 
 def _account_json(account: AccountStatus) -> dict[str, object]:
-    error = account.last_error
-    return {
-        "account": account.account,
-        "name": account.name,
-        "tags": account.tags,
-        "standing": account.standing,
-        "newest": account.newest,
-        "missing_days": account.missing_days,
-        "born": account.born,
-        "last_success": account.last_success,
-        "last_error": error and {"datasets": list(account.errors), **asdict(error)},
-    }
+    fields = asdict(account)
+    # One error stands for those of all datasets, since they mostly have the same cause.
+    errors, error = fields.pop("errors"), account.last_error
+    return fields | {"last_error": error and {"datasets": list(errors), **asdict(error)}}
 
 
 def _totals(status: Status) -> dict[str, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from datetime import UTC, datetime
 from email.utils import formatdate
@@ -174,7 +174,7 @@ class Sandbox:
         answered = self._token_server.answer(question) or self._wechat(question)
         if self.record:
             self.calls.append(_call(arrived_s, question, answered))
-        date = formatdate(question.seconds, usegmt=True) if self.sends_date else None
+        date = {"Date": formatdate(question.seconds, usegmt=True)} if self.sends_date else {}
         return await _send(request, answered, date)
 
     def _wechat(self, question: Question) -> Answered:
@@ -223,7 +223,7 @@ def _call(arrived_s: float, question: Question, answered: Answered) -> Call:
     )
 
 
-async def _send(request: web.BaseRequest, answered: Answered, date: str | None) -> web.StreamResponse:
+async def _send(request: web.BaseRequest, answered: Answered, date: Mapping[str, str]) -> web.StreamResponse:
     reply = answered.reply
     if reply is None:
         if answered.fault in _HANGING:
@@ -231,35 +231,27 @@ async def _send(request: web.BaseRequest, answered: Answered, date: str | None) 
             await asyncio.get_running_loop().create_future()
         request.protocol.force_close()
         return web.Response()
-    if answered.fault is Fault.CUT_BODY:
-        return await _send_half(request, reply, date)
-    return _Response(reply, reply.body, date)
-
-
-async def _send_half(request: web.BaseRequest, reply: Reply, date: str | None) -> web.StreamResponse:
-    response = _Response(reply, reply.body[: len(reply.body) // 2], date)
-    response.headers["Content-Length"] = str(len(reply.body))
+    headers = {**reply.headers, **date}
+    if answered.fault is not Fault.CUT_BODY:
+        return _Response(status=reply.status, headers=headers, body=reply.body)
+    headers["Content-Length"] = str(len(reply.body))
+    half = _Response(status=reply.status, headers=headers, body=reply.body[: len(reply.body) // 2])
     # Sent here: `force_close` closes the connection at once, before the server would send the response.
-    await response.prepare(request)
-    await response.write_eof()
+    await half.prepare(request)
+    await half.write_eof()
     request.protocol.force_close()
-    return response
+    return half
 
 
 class _Response(web.Response):
-    """A response with exactly this `Date`, or with none."""
-
-    def __init__(self, reply: Reply, body: bytes, date: str | None) -> None:
-        super().__init__(status=reply.status, headers=reply.headers, body=body)
-        self._date = date
+    """A response with the `Date` of its headers, or without one."""
 
     # aiohttp adds the host's time here to a response without a `Date`, and no setting prevents it.
     async def _prepare_headers(self) -> None:
+        has_date = "Date" in self.headers
         await super()._prepare_headers()
-        if self._date is None:
+        if not has_date:
             del self.headers["Date"]
-        else:
-            self.headers["Date"] = self._date
 
 
 def _quoted(text: str) -> str:

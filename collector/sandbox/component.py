@@ -100,34 +100,24 @@ class ComponentApi:
 
     def _authorizer_info(self, question: Question) -> Answer:
         authorisation = self._authorisation(self._of_component(question))
-        is_mini = authorisation.appid not in self._world.account_of
+        appid = authorisation.appid
+        is_mini = appid not in self._world.account_of
+        # A mini program has the type of a subscription account: only `MiniProgramInfo` identifies it.
+        service_type = 0 if is_mini else Dice("service type", appid).below(_ACCOUNT_TYPES)
+        permissions = _MINI_PROGRAM_MANAGEMENT if is_mini else _USER_MANAGEMENT
+        mini = {"MiniProgramInfo": {"network": {}, "categories": [], "visit_status": 0}} if is_mini else {}
         return {
-            "authorizer_info": self._mini_program(authorisation.appid)
-            if is_mini
-            else self._account(authorisation.appid),
-            "authorization_info": {
-                "authorizer_appid": authorisation.appid,
-                "authorizer_refresh_token": authorisation.refresh_token,
-                "func_info": [
-                    {"funcscope_category": {"id": _MINI_PROGRAM_MANAGEMENT if is_mini else _USER_MANAGEMENT}}
-                ],
+            "authorizer_info": {
+                "nick_name": self._world.nick_name(appid),
+                "service_type_info": {"id": service_type},
+                "verify_type_info": {"id": 0},
+                **mini,
             },
-        }
-
-    def _account(self, appid: str) -> Answer:
-        return {
-            "nick_name": self._world.nick_name(appid),
-            "service_type_info": {"id": Dice("service type", appid).below(_ACCOUNT_TYPES)},
-            "verify_type_info": {"id": 0},
-        }
-
-    def _mini_program(self, appid: str) -> Answer:
-        return {
-            "nick_name": self._world.nick_name(appid),
-            # A subscription account's type: only `MiniProgramInfo` identifies a mini program.
-            "service_type_info": {"id": 0},
-            "verify_type_info": {"id": 0},
-            "MiniProgramInfo": {"network": {}, "categories": [], "visit_status": 0},
+            "authorization_info": {
+                "authorizer_appid": appid,
+                "authorizer_refresh_token": authorisation.refresh_token,
+                "func_info": [{"funcscope_category": {"id": permissions}}],
+            },
         }
 
     def _of_component(self, question: Question) -> Answer:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from collector.commands.collect import Job
-from collector.commands.demo import ACCOUNTS, BROKEN, DAYS, FIELDS, Shown, demo
+from collector.commands.demo import ACCOUNTS, BROKEN, DAYS, ORDER, Shown, demo
 from collector.config import Settings
 from collector.model.days import ONE_DAY
 from collector.model.results import ExitCode, Outcome, RunResult
@@ -36,7 +36,7 @@ def test_exit_code(result: RunResult, expected: ExitCode) -> None:
 
 def _document(sources: int) -> dict[str, Any]:
     figures = [{"user_source": source, "new_user": 1, "cancel_user": 0} for source in range(sources)]
-    return dict.fromkeys(FIELDS, 0) | {"account": f"wx{sources}", "ref_date": "2026-11-23", "sources": figures}
+    return dict.fromkeys(ORDER, 0) | {"account": f"wx{sources}", "ref_date": "2026-11-23", "sources": figures}
 
 
 def _files(folder: Path) -> list[Path]:
@@ -61,5 +61,5 @@ async def test_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sources: li
     spans = {job.target.newest - (account.since or date.max) for account in settings.accounts}
     assert spans <= {(DAYS - 1) * ONE_DAY, (DAYS - 2) * ONE_DAY}  # before 08:00 in Beijing the newest is older
     document: Mapping[str, Any] = found.document or {}
-    assert (document.get("account"), list(document)) == (shown, list(FIELDS) if shown else [])
+    assert (document.get("account"), list(document)) == (shown, list(ORDER) if shown else [])
     assert _files(tmp_path) == []
