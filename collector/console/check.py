@@ -10,7 +10,7 @@ from collector.console.summary import notice_text
 from collector.console.table import Cells, Table, in_one_line, problem_text
 from collector.model.findings import AccountCheck, Checks, Verdict
 from collector.model.results import Failure, Outcome
-from collector.text import counted
+from collector.text import counted, paragraphs
 
 _REFUSED: Cells = ("name", "appid", "refused IP")
 
@@ -42,15 +42,15 @@ def as_text(checks: Checks, *, width: int | None = None) -> str:
 
     `width` is the terminal's in cells; without it nothing is cut.
     """
-    parts = [_other_failures(checks), _accounts(checks.accounts, width), _totals_text(checks), refused_text(checks)]
-    return "\n\n".join(part for part in parts if part)
+    return paragraphs(
+        _other_failures(checks), _accounts(checks.accounts, width), _totals_text(checks), refused_text(checks)
+    )
 
 
 def failed_text(checks: Checks, *, width: int | None = None) -> str:
     """Return the failures alone: platforms, the failed accounts' rows and the refused IPs; empty without any."""
     failed = [each for each in checks.accounts if each.outcome is Outcome.FAILED]
-    parts = [_other_failures(checks), _accounts(failed, width), refused_text(checks)]
-    return "\n\n".join(part for part in parts if part)
+    return paragraphs(_other_failures(checks), _accounts(failed, width), refused_text(checks))
 
 
 def refused_text(checks: Checks) -> str:
@@ -145,8 +145,7 @@ def _totals_text(checks: Checks) -> str:
     total = counts.pop("accounts")
     by_rank = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
     calls = counted(checks.result.calls, "data call")
-    lines = [
-        f"{counted(total, 'account')}: {by_rank or 'none'}; the newest published day is {checks.newest_published}",
-        f"{calls} made; nothing was stored",
-    ]
-    return "\n".join(lines)
+    return (
+        f"{counted(total, 'account')}: {by_rank or 'none'}; the newest published day is {checks.newest_published}\n"
+        f"{calls} made; nothing was stored"
+    )

@@ -11,7 +11,7 @@ from collector.console.summary import waits_text
 from collector.model.accounts import Account
 from collector.model.days import Window
 from collector.model.results import Notice
-from collector.text import counted
+from collector.text import counted, paragraphs
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +71,12 @@ def as_text(plans: Sequence[Planned]) -> str:
     if complete := sum(not planned.windows and not planned.notices for planned in plans):
         totals += f"\n{counted(complete, 'other account')}: nothing is missing."
     held = sum(planned.windows_held for planned in plans)
-    parts = [
+    return paragraphs(
         "\n".join(lines),
         totals,
         waits_text([notice for planned in plans for notice in planned.notices]),
         f"History waits with that: {counted(held, 'window')}." if held else "",
-    ]
-    return "\n\n".join(part for part in parts if part)
+    )
 
 
 def _days(planned: Planned) -> str:

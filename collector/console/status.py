@@ -10,7 +10,7 @@ from datetime import date, datetime
 from collector.console.table import Cells, Table, in_one_line, problem_text
 from collector.model.days import BEIJING
 from collector.model.findings import AccountStatus, Former, Standing, Status
-from collector.text import counted
+from collector.text import counted, paragraphs
 
 _RANK = {standing: rank for rank, standing in enumerate(Standing)}
 
@@ -58,14 +58,13 @@ def as_text(status: Status, max_age_days: int | None = None, *, width: int | Non
     header = ("name", *datasets, "missing", "born", "last success", "last error")
     # One table measures all rows, so that the columns of its three parts align.
     table = Table([header, *rows, *silent, *former], width)
-    parts = [
+    return paragraphs(
         table.lines([header, *rows]),
         _totals_text(status),
         _part("Silent, without any figure in the last 14 days; nothing failed. Are they in use?", table.lines(silent)),
         _part("No longer configured; what is stored of them stays:", table.lines(former)),
         "" if max_age_days is None else too_old_text(status, max_age_days),
-    ]
-    return "\n\n".join(part for part in parts if part)
+    )
 
 
 def too_old_text(status: Status, max_age_days: int) -> str:

@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 from collector.model.days import BEIJING
 from collector.model.results import Failure, Notice, Outcome, RunResult, grouped_by_remedy, grouped_by_wait
-from collector.text import counted
+from collector.text import counted, paragraphs
 
 MAX_NAMES = 5
 """The names shown of a group; `-v` shows all."""
@@ -49,14 +49,13 @@ def as_text(result: RunResult, *, verbose: bool = False) -> str:
 
     `verbose` adds WeChat's errcode, message and rid for each failed account.
     """
-    parts = [
+    return paragraphs(
         _totals(result),
         failed_text(result, verbose=verbose),
         waits_text(result.notices),
         _silent(result),
         _next_step(result),
-    ]
-    return "\n\n".join(part for part in parts if part)
+    )
 
 
 def failed_text(result: RunResult, *, verbose: bool = False) -> str:
@@ -84,8 +83,9 @@ def waits_text(notices: Sequence[Notice]) -> str:
     """Return the accounts that wait, by who ordered it, by kind and by end; empty without any."""
     own = [notice for notice in notices if notice.kind in _OWN_LIMITS]
     ordered = [notice for notice in notices if notice.kind not in _OWN_LIMITS]
-    sections = _waits("Waiting, as WeChat ordered:", ordered), _waits("Waiting, as the configuration limits it:", own)
-    return "\n\n".join(filter(None, sections))
+    return paragraphs(
+        _waits("Waiting, as WeChat ordered:", ordered), _waits("Waiting, as the configuration limits it:", own)
+    )
 
 
 def _waits(title: str, notices: Sequence[Notice]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from collector.model.days import Days, Window
 from collector.model.findings import AccountFindings, AccountGaps, Break, Verified
-from collector.text import counted, printable
+from collector.text import counted, paragraphs, printable
 
 MAX_LINES = 20
 """The ranges of a kind, or the breaks, shown of one account; JSON has all."""
@@ -41,13 +41,12 @@ def as_json(verified: Verified) -> dict[str, object]:
 def as_text(verified: Verified) -> str:
     """Return the findings for people; the last lines are the next step."""
     differing = verified.differing
-    parts = [
+    return paragraphs(
         _section("State and documents differ:", [_difference_lines(found) for found in differing]),
         _breaks_section(verified.findings),
         _foreign(verified.foreign),
         _next_step(verified, sum(found.lost_days for found in differing)),
-    ]
-    return "\n\n".join(part for part in parts if part)
+    )
 
 
 def gaps_json(gaps: Iterable[AccountGaps]) -> dict[str, dict[str, object]]:
@@ -67,15 +66,14 @@ def gaps_text(gaps: Sequence[AccountGaps]) -> str:
     """Return the gaps for people; empty without any."""
     lost = sum(found.lost_days for found in gaps)
     are = "is" if lost == 1 else "are"
-    parts = [
+    return paragraphs(
         _section("Missing:", _blocks(gaps, "missing")),
         _section("Void between stored days, WeChat has nothing for them:", _blocks(gaps, "void")),
         _breaks_section(gaps),
         f"{counted(lost, 'missing day')} {are} taken for stored by mistake: repair with `collector verify --repair`."
         if lost
         else "",
-    ]
-    return "\n\n".join(part for part in parts if part)
+    )
 
 
 def _findings_json(found: AccountFindings) -> dict[str, object]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
@@ -190,12 +190,12 @@ class AccountFindings:
     @property
     def lost_days(self) -> int:
         """The days that at least one dataset has lost."""
-        return _days_of(difference.lost for difference in self.differences.values())
+        return len(Days.union(difference.lost for difference in self.differences.values()))
 
     @property
     def unknown_days(self) -> int:
         """The days stored for at least one dataset and unknown to the state."""
-        return _days_of(difference.unknown for difference in self.differences.values())
+        return len(Days.union(difference.unknown for difference in self.differences.values()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +238,3 @@ class AccountGaps:
     void: Mapping[str, Days] = field(default_factory=dict)
     breaks: tuple[Break, ...] = ()
     lost_days: int = 0
-
-
-def _days_of(sets: Iterable[Days]) -> int:
-    return len(Days.union(sets))

@@ -137,8 +137,7 @@ class RunResult:
     @property
     def status(self) -> str:
         """The exit code as a word."""
-        words = {ExitCode.OK: "ok", ExitCode.FAILED: "failed", ExitCode.PARTIAL: "partial", ExitCode.PENDING: "pending"}
-        return words.get(ExitCode(self.exit), "stopped")
+        return "stopped" if self.stopped_by is not None else ExitCode(self.exit).name.lower()
 
 
 def grouped_by_remedy(failures: Iterable[Failure]) -> list[list[Failure]]:
