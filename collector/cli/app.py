@@ -152,7 +152,7 @@ def status(
     if shown.as_json:
         say(pretty(standing.as_json(found, max_age) | ({"gaps": findings.gaps_json(lacking)} if gaps else {})))
     elif not quiet:
-        say("\n\n".join(filter(None, (standing.as_table(found, max_age, width=_width()), findings.gaps_text(lacking)))))
+        say("\n\n".join(filter(None, (standing.as_text(found, max_age, width=_width()), findings.gaps_text(lacking)))))
     elif max_age is not None and (text := standing.too_old_text(found, max_age)):
         say(text)
     raise typer.Exit(3 if max_age is not None and standing.too_old(found, max_age) else 0)
@@ -182,9 +182,9 @@ def verify(
     target = _target(settings)
     verified = run_at_once(compare(settings, selection, target, repair=repair, wait_s=wait))
     if shown.as_json:
-        say(pretty(findings.verified_json(verified)))
+        say(pretty(findings.as_json(verified)))
     elif verified.exit or not quiet:
-        say(findings.verified_text(verified))
+        say(findings.as_text(verified))
     raise typer.Exit(verified.exit)
 
 
@@ -367,7 +367,7 @@ def _print_plans(settings: Settings, selection: Selection, target: Target, shown
         )
         for account, plan in run_at_once(plans(settings, selection, target, Clock()))
     ]
-    say(pretty(planned.as_json(rows)) if shown.as_json else planned.as_table(rows))
+    say(pretty(planned.as_json(rows)) if shown.as_json else planned.as_text(rows))
 
 
 def _print_result(result: RunResult, shown: Shown) -> None:
@@ -378,8 +378,8 @@ def _print_result(result: RunResult, shown: Shown) -> None:
     elif result.error and not result.got_through:
         pass  # what ended the run is all that there is to say
     elif not shown.quiet:
-        say(summary.summary(result, verbose=bool(shown.verbose)))
-    elif text := summary.failed(result):
+        say(summary.as_text(result, verbose=bool(shown.verbose)))
+    elif text := summary.failed_text(result):
         say(text)
     if result.error:
         complain(result.error)

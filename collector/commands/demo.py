@@ -1,4 +1,4 @@
-"""The demo: a pretend WeChat, a mongod of its own, and a real run over them; nothing is left behind."""
+"""The demo: a sandbox, a mongod and a real run over them, in a folder that is removed at the end."""
 
 from __future__ import annotations
 
@@ -23,33 +23,30 @@ from collector.store.local import local_mongod
 ACCOUNTS = 52
 DAYS = 90
 BROKEN = (40164, 40125, 48001)
-"""Errcodes that one account each answers for good: a refused IP, a reset secret, a right not granted."""
+"""The errcodes of the accounts that always fail, one each: a refused IP, a reset secret, a right not granted."""
 
-FIELDS = (
-    *("account", "ref_date", "name", "new_user", "cancel_user", "net_user", "sources"),
-    *("cumulate_user", "fetched_at"),
-)
-"""The fields of a document in the order in which the pages show them."""
+ORDER = ("account", "ref_date", "name", "new_user", "cancel_user", "net_user", "sources", "cumulate_user", "fetched_at")
+"""The fields of a document in the order of the documentation."""
 
 Collect = Callable[[Settings, Job, Stop], Awaitable[RunResult]]
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What the demo has to show: the run's result, and one document as it was stored."""
+    """The output of the demo: the run's result and one stored document."""
 
     result: RunResult
     document: Mapping[str, Any] | None
 
     @property
     def exit(self) -> int:
-        """0 when it went as it should: all failed that were broken on purpose, and no other."""
+        """0 if exactly the accounts of `BROKEN` failed, else the run's own exit code."""
         went_well = self.result.exit == ExitCode.PARTIAL and self.result.outcomes[Outcome.FAILED] == len(BROKEN)
         return ExitCode.OK if went_well else self.result.exit
 
 
 async def demo(stop: Stop, collect: Collect) -> Shown:
-    """Collect `ACCOUNTS` accounts of a sandbox over `DAYS` days, with the accounts of `BROKEN` among them."""
+    """Collect `ACCOUNTS` accounts of a sandbox over `DAYS` days; those of `BROKEN` fail."""
     world = World(size=ACCOUNTS)
     broken = dict(zip((account.appid for account in world.accounts[3:]), BROKEN, strict=False))
     with tempfile.TemporaryDirectory(prefix="collector-demo-") as folder:
@@ -60,13 +57,15 @@ async def demo(stop: Stop, collect: Collect) -> Shown:
             settings = _settings(Path(folder, "accounts.yaml"), sandbox.config_yaml(mongodb_uri=uri, since=_since()))
             result = await collect(settings, Job(target_of(settings, Clock()), command="demo"), stop)
             async with open_database(settings.mongodb.uri, settings.mongodb.database) as database:
+                # A document with several sources, as most real ones have.
                 full = {"cumulate_user": {"$exists": True}, "sources.2": {"$exists": True}}
                 document = await database[USER_DAILY].find_one(full, sort=[("ref_date", -1), ("account", 1)])
-    return Shown(result, document and {key: document[key] for key in FIELDS})
+    return Shown(result, document and {key: document[key] for key in ORDER})
 
 
 def _settings(file: Path, text: str) -> Settings:
-    """The settings of a configuration as a user would write it, read the way a user's is."""
+    """Load a configuration as a user's file is loaded."""
+    # It has secrets in it, so a file that others can read would bring a warning.
     private_file(file).write_text(text)
     return config.load([file], {}, datetime.now(UTC))
 

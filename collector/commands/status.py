@@ -1,6 +1,6 @@
-"""Where each account stands: the state that the runs have left, against the days that are wanted by now.
+"""The status of each account: its stored state against the days wanted by now.
 
-Reads the state alone, in one query; nothing is asked of WeChat, and nothing is written.
+Reads the state in one query. Asks WeChat nothing and writes nothing.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from collector.store.state import load
 
 
 async def status(settings: Settings, selection: Selection, now: datetime) -> Status:
-    """Where the selected accounts stand at the instant `now`, worst first, and what is stored of former accounts.
+    """Return the status of the selected accounts at `now`, worst first, and of former accounts.
 
-    Raises `DatabaseError` when MongoDB is out of reach or a document of the state is damaged.
+    Raises `DatabaseError` when MongoDB is out of reach or a state is damaged.
     """
     async with open_database(settings.mongodb.uri, settings.mongodb.database) as database:
         states = await load(database)
@@ -36,6 +36,7 @@ async def status(settings: Settings, selection: Selection, now: datetime) -> Sta
     return Status(
         newest_published=target.newest,
         accounts=worst_first(_account_status(account, states, target) for account in selection.of(known)),
+        # A state without datasets belongs to an account that a platform has listed and no run has collected.
         no_longer_configured=_former(
             state for appid, state in states.items() if state.datasets and appid not in appids
         ),
@@ -78,24 +79,21 @@ def _standing(state: AccountState, newest: date) -> Standing:
         return Standing.FAILING
     if _last_success(state) is None:
         return Standing.NEVER_COLLECTED
+    # Before `behind`: a silent account lacks the newest day too, and no run can change that.
     if _is_silent(state.dataset(CUMULATE)):
         return Standing.SILENT
     return Standing.BEHIND if _is_behind(state, newest) else Standing.OK
 
 
 def _is_silent(cumulate: DatasetState) -> bool:
-    """Whether there was no row in `SILENT_DAYS` days when the last days were looked at last.
-
-    Days that nobody has asked for speak against the collector, not against the account.
-    """
-    looked, newest = cumulate.refreshed_to, cumulate.covered.newest
-    return looked is not None and (newest is None or (looked - newest).days >= SILENT_DAYS)
+    """Return True if the last lookback ended `SILENT_DAYS` or more after the newest row."""
+    # Compared with the last lookback, not with today: days that no run has asked for prove nothing about the account.
+    lookback_end, newest = cumulate.refreshed_to, cumulate.covered.newest
+    return lookback_end is not None and (newest is None or (lookback_end - newest).days >= SILENT_DAYS)
 
 
 def _is_behind(state: AccountState, newest: date) -> bool:
-    """Whether the newest published day isn't there.
-
-    Summary may lack days that are younger than `QUIET_AGE_DAYS`: where nobody came or went, it leaves them out.
-    """
+    """Return True if the newest published day is missing."""
     total, summary = state.dataset(CUMULATE).covered.newest, state.dataset(SUMMARY).covered.newest
+    # Summary has no row for a quiet day, which is covered only at an age of `QUIET_AGE_DAYS`.
     return total is None or total < newest or summary is None or (newest - summary).days > QUIET_AGE_DAYS

@@ -1,6 +1,6 @@
-"""State against documents: what differs, the integrity of the figures, and the gaps between the days.
+"""State against documents: differences, the integrity of the figures, and gaps between the days.
 
-Documents are never changed, whoever wrote them. One account is in memory at a time.
+No document of `user_daily` is ever changed. One account is in memory at a time.
 """
 
 from __future__ import annotations
@@ -29,11 +29,10 @@ from collector.store.state import read_state, read_states, replace_state
 async def verify(
     settings: Settings, selection: Selection, target: Target, *, repair: bool, wait_s: float = 0.0
 ) -> Verified:
-    """Compare the state of the selected accounts with their documents; with `repair`, make it what the documents say.
+    """Compare the state of the selected accounts with their documents; with `repair`, correct the state.
 
-    Damaged states are found of whatever account, since they keep every run from beginning. `repair` needs the
-    lease, and waits for it `wait_s` seconds. Raises `LeaseHeldError`, or `DatabaseError` when MongoDB is out of reach;
-    what was repaired by then stays so.
+    `repair` takes the lease and waits for it `wait_s` seconds. Raises `LeaseHeldError`, or `DatabaseError` when MongoDB
+    is out of reach; accounts repaired before that stay repaired.
     """
     findings: list[AccountFindings] = []
     lost: list[DatabaseError] = []
@@ -46,21 +45,24 @@ async def verify(
         states, damaged = await read_states(database)
         known = {account.appid: account for account in known_accounts(settings, states)}
         chosen = selection.of(tuple(known.values()))
+        # Damaged states are reported whatever the selection: one of them fails each run.
         appids = dict.fromkeys([*(account.appid for account in chosen), *damaged])
         foreign = await count_ownerless(database)
         for appid in appids:
+            # Without the lease a run may have begun, whose state a repair would overwrite.
             if lost:
                 raise lost[0]
             found = await _verify(database, appid, known.get(appid), target, damaged=appid in damaged, repair=repair)
             foreign += found.foreign
             if found.differs or found.breaks or found.foreign:
                 findings.append(found)
-        at_work = at_work or (not repair and await is_held(database))  # what began meanwhile
+        # Asked again at the end: a run that began meanwhile explains differences too.
+        at_work = at_work or (not repair and await is_held(database))
     return Verified(len(appids), findings, foreign, repaired=repair, at_work=at_work)
 
 
 async def gaps(settings: Settings, selection: Selection, target: Target) -> list[AccountGaps]:
-    """What the stored days of the selected accounts lack of those that `target` wants; who lacks nothing is left out.
+    """Return the gaps of the selected accounts that have any, up to the newest day of `target`.
 
     Raises `DatabaseError` when MongoDB is out of reach.
     """
@@ -68,18 +70,19 @@ async def gaps(settings: Settings, selection: Selection, target: Target) -> list
         states, _ = await read_states(database)
         accounts = selection.of(known_accounts(settings, states))
         found = [await _gaps(database, account, target) for account in accounts]
-    return [lacking for lacking in found if lacking.missing or lacking.void or lacking.breaks]
+    return [each for each in found if each.missing or each.void or each.breaks]
 
 
 async def _verify(
     database: Database, appid: str, account: Account | None, target: Target, *, damaged: bool, repair: bool
 ) -> AccountFindings:
-    # The state is read first: a run that goes on meanwhile stores days before it counts them as covered.
+    # The state is read before the documents. A run at work stores days before it counts them as covered, so in the
+    # other order its newest days would look lost.
     known = await read_state(database, appid)
     documents = await read_documents(database, appid, integrity.FIELDS)
     days, foreign = integrity.read(documents, target.newest)
     found = integrity.covered(days)
-    state = known or _unknown(appid, account, documents)
+    state = known or _state_to_repair(appid, account, documents)
     findings = AccountFindings(
         appid,
         account.name if account else state.name,
@@ -93,11 +96,9 @@ async def _verify(
     return findings
 
 
-def _unknown(appid: str, account: Account | None, documents: Sequence[Document]) -> AccountState:
-    """Return the state of an account whose stored one is missing or damaged, with the name that its documents bear.
-
-    Where that isn't the configured one, the next run renames them.
-    """
+def _state_to_repair(appid: str, account: Account | None, documents: Sequence[Document]) -> AccountState:
+    """Return a state to repair from, for an account whose own is missing or damaged."""
+    # It takes its name from the documents, not from the configuration: the next run renames them if the two differ.
     names = [name for document in documents if isinstance(name := document.get("name"), str)]
     return AccountState(
         appid, names[-1] if names else account.name if account else appid, tags=account.tags if account else ()

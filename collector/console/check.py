@@ -1,4 +1,4 @@
-"""What `check` shows: what each account gets from WeChat, the broken first, then all refused IPs in one table. Pure."""
+"""Text and JSON of `check`: what each account gets from WeChat, failures first, and one table of refused IPs."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from collector.console.summary import notice_text
-from collector.console.table import Cells, Table, in_one_line
+from collector.console.table import Cells, Table, in_one_line, problem_text
 from collector.model.findings import AccountCheck, Checks, Verdict
 from collector.model.results import Failure, Outcome
-from collector.text import counted
+from collector.text import counted, paragraphs
 
 _REFUSED: Cells = ("name", "appid", "refused IP")
 
 
 def broken_first(accounts: Sequence[AccountCheck]) -> tuple[AccountCheck, ...]:
-    """The accounts that failed, those that wait, those whose newest day isn't there yet, and the others; by name."""
+    """Sort by name within failed accounts, waiting ones, those without the newest day, and the others."""
     return tuple(sorted(accounts, key=lambda each: (_rank(each), each.name)))
 
 
 def as_json(checks: Checks) -> dict[str, object]:
-    """What was found out as `--json` prints it; fields are added in later versions, never changed."""
+    """Return the object that `--json` prints; later versions add fields and change none."""
     result = checks.result
     return {
         "newest_published": checks.newest_published,
@@ -38,38 +38,41 @@ def as_json(checks: Checks) -> dict[str, object]:
 
 
 def as_text(checks: Checks, *, width: int | None = None) -> str:
-    """What was found out for people: platforms that failed, accounts, totals, and the refused IPs to send to clients.
+    """Return the report for people: failed platforms, accounts, totals, and the refused IPs to send to clients.
 
-    `width` is that of the terminal in cells; without one nothing is cut.
+    `width` is the terminal's in cells; without it nothing is cut.
     """
-    parts = [_others(checks), _accounts(checks.accounts, width), _totals_text(checks), refused_text(checks)]
-    return "\n\n".join(part for part in parts if part)
+    return paragraphs(
+        _other_failures(checks), _accounts(checks.accounts, width), _totals_text(checks), refused_text(checks)
+    )
 
 
 def failed_text(checks: Checks, *, width: int | None = None) -> str:
-    """What failed, alone: its lines of the table, platforms and the refused IPs; empty when nothing did."""
+    """Return the failures alone: platforms, the failed accounts' rows and the refused IPs; empty without any."""
     failed = [each for each in checks.accounts if each.outcome is Outcome.FAILED]
-    parts = [_others(checks), _accounts(failed, width), refused_text(checks)]
-    return "\n\n".join(part for part in parts if part)
+    return paragraphs(_other_failures(checks), _accounts(failed, width), refused_text(checks))
 
 
 def refused_text(checks: Checks) -> str:
-    """The table of refused IPs, account by account; empty when there is none."""
+    """Return the table of refused IPs, account by account; empty without any."""
     refused = checks.refused
     if not refused:
         return ""
     title = (
         f"Refused IPs of {counted(len(refused), 'account')}. Each client must allow the IPs beside its name in the "
-        "account's console;\nWeChat takes 5 to 10 minutes to heed it."
+        "account's console;\nit takes effect in 5 to 10 minutes."
     )
+    # One check sees one or two addresses of a NAT for each account. A client that allows those alone is refused again.
     ips = sorted({ip for each in refused for ip in each.refused_ips})
     if len(ips) > 1:
         title += f"\nSeen in all: {', '.join(ips)}. If they are those of one NAT, each client should allow them all."
+    # No width: this table is copied into mails, so nothing in it may be cut.
     rows = [_REFUSED, *((in_one_line(each.name), each.account, ", ".join(each.refused_ips)) for each in refused)]
     return f"{title}\n\n{Table(rows, None).lines(rows)}"
 
 
 def _accounts(accounts: Sequence[AccountCheck], width: int | None) -> str:
+    # A failed platform has its line above. Repeated for its accounts it would hide the other problems.
     accounts = [each for each in accounts if not _is_behind_platform(each)]
     if not accounts:
         return ""
@@ -86,45 +89,38 @@ def _cells(each: AccountCheck) -> Cells:
         for cell in (_word(dataset.verdict), "-" if dataset.quota_left is None else f"{dataset.quota_left:,}")
     ]
     host = (each.host or "-").removeprefix("https://")
-    return in_one_line(each.name), _word(each.token), *datasets, host, in_one_line(_problem(each))
+    return in_one_line(each.name), _word(each.token), *datasets, host, _problem(each)
 
 
 def _problem(each: AccountCheck) -> str:
-    """The first failure with its remedy, else what the account waits for."""
-    for failure in each.failures:
-        return _told(failure)
+    """Return the first failure with its remedy, else the first wait."""
+    if each.failures:
+        return problem_text(each.failures[0])
     if each.notices:
-        return notice_text(each.notices[0])
+        return in_one_line(notice_text(each.notices[0]))
     return "the newest published day isn't there yet" if each.late else ""
 
 
 def _is_behind_platform(each: AccountCheck) -> bool:
-    """Whether a platform failed it, which is told once for all its accounts."""
+    """Return True if the account failed because of its platform."""
     return any(failure.account != each.account for failure in each.failures)
 
 
-def _told(failure: Failure) -> str:
-    """The remedy, and what WeChat said."""
-    code = "" if failure.errcode is None else f"{failure.errcode} "
-    said = f"{code}{failure.errmsg}"
-    return failure.hint if failure.errmsg in failure.hint else f"{failure.hint} ({said})" if failure.hint else said
-
-
-def _others(checks: Checks) -> str:
-    """What failed beside the accounts of the table: platforms, once for all, and accounts that couldn't be known."""
+def _other_failures(checks: Checks) -> str:
+    """Return a line for each failed platform and for each authorised account that could not be looked up."""
     accounts = {each.account for each in checks.accounts}
     behind = Counter(failure.account for each in checks.accounts for failure in each.failures)
     failures = [failure for failure in checks.result.failures if failure.account not in accounts]
-    return "\n".join(
-        f"{_whose(failure, behind[failure.account])}: {in_one_line(_told(failure))}" for failure in failures
-    )
+    return "\n".join(f"{_subject(failure, behind[failure.account])}: {problem_text(failure)}" for failure in failures)
 
 
-def _whose(failure: Failure, accounts: int) -> str:
+def _subject(failure: Failure, accounts: int) -> str:
     if accounts:
         return f"The platform {in_one_line(failure.name)} failed, and {counted(accounts, 'account')} with it"
+    # A platform's failure stands for the accounts known to be its own. One that stands for a single account is of an
+    # account that the platform listed, and that isn't in the table since nothing more is known of it.
     if failure.accounts:
-        return f"What {failure.name} is couldn't be asked"
+        return f"Could not look up {failure.name}"
     return f"The platform {in_one_line(failure.name)} failed"
 
 
@@ -147,10 +143,9 @@ def _totals(checks: Checks) -> dict[str, int]:
 def _totals_text(checks: Checks) -> str:
     counts = _totals(checks)
     total = counts.pop("accounts")
-    told = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
+    by_rank = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
     calls = counted(checks.result.calls, "data call")
-    lines = [
-        f"{counted(total, 'account')}: {told or 'none'}; the newest published day is {checks.newest_published}",
-        f"{calls} made; nothing was stored",
-    ]
-    return "\n".join(lines)
+    return (
+        f"{counted(total, 'account')}: {by_rank or 'none'}; the newest published day is {checks.newest_published}\n"
+        f"{calls} made; nothing was stored"
+    )

@@ -1,4 +1,4 @@
-"""What `--dry-run` shows: the windows that a run would ask for, account by account."""
+"""Text and JSON of `--dry-run`: the windows that a run would ask for, account by account."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from dataclasses import dataclass
 
 from rich.cells import cell_len, set_cell_size
 
-from collector.console.summary import waiting
+from collector.console.summary import waits_text
 from collector.model.accounts import Account
 from collector.model.days import Window
 from collector.model.results import Notice
-from collector.text import counted
+from collector.text import counted, paragraphs
 
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """What would be asked for one account: windows, newest first, each with its datasets.
+    """The plan of one account: windows to ask for, newest first, each with its datasets.
 
-    `notices` say why not all that is missing would be, `windows_held` how many windows of history wait with that.
+    `notices` are the waits that keep some windows out of it, `windows_held` counts the windows of history among those.
     """
 
     account: Account
@@ -28,12 +28,12 @@ class Planned:
 
     @property
     def calls(self) -> int:
-        """Data calls, if none has to be repeated."""
+        """The data calls of the plan, without retries."""
         return sum(len(datasets) for _, datasets in self.windows)
 
 
 def as_json(plans: Sequence[Planned]) -> dict[str, object]:
-    """The plans as `run --dry-run --json` prints them; `waits` stand where there are any."""
+    """Return the object that `run --dry-run --json` prints; an account has `waits` only if there are any."""
     accounts = [
         {
             "account": planned.account.appid,
@@ -44,14 +44,21 @@ def as_json(plans: Sequence[Planned]) -> dict[str, object]:
                 for window, datasets in planned.windows
             ],
         }
-        | ({"waits": _waits(planned), "windows_held": planned.windows_held} if planned.notices else {})
+        | (
+            {
+                "waits": [{"kind": notice.kind, "until": notice.until} for notice in planned.notices],
+                "windows_held": planned.windows_held,
+            }
+            if planned.notices
+            else {}
+        )
         for planned in plans
     ]
     return {"calls": sum(planned.calls for planned in plans), "accounts": accounts}
 
 
-def as_table(plans: Sequence[Planned]) -> str:
-    """The plans as lines for people, the totals below."""
+def as_text(plans: Sequence[Planned]) -> str:
+    """Return the plans for people: a line for each account, then the totals."""
     asked = [planned for planned in plans if planned.windows]
     width = max((cell_len(str(planned.account)) for planned in asked), default=0)
     lines = [
@@ -60,20 +67,16 @@ def as_table(plans: Sequence[Planned]) -> str:
     ]
     calls = sum(planned.calls for planned in plans)
     totals = f"{counted(len(asked), 'account')}, {counted(calls, 'data call')}. Nothing was asked."
+    # An account that waits has no windows either, but days of it may well be missing.
     if complete := sum(not planned.windows and not planned.notices for planned in plans):
         totals += f"\n{counted(complete, 'other account')}: nothing is missing."
     held = sum(planned.windows_held for planned in plans)
-    parts = [
+    return paragraphs(
         "\n".join(lines),
         totals,
-        waiting([notice for planned in plans for notice in planned.notices]),
+        waits_text([notice for planned in plans for notice in planned.notices]),
         f"History waits with that: {counted(held, 'window')}." if held else "",
-    ]
-    return "\n\n".join(part for part in parts if part)
-
-
-def _waits(planned: Planned) -> list[dict[str, object]]:
-    return [{"kind": notice.kind, "until": notice.until} for notice in planned.notices]
+    )
 
 
 def _days(planned: Planned) -> str:

@@ -1,4 +1,4 @@
-"""A progress bar, on a terminal alone."""
+"""Progress of a run: a bar on a terminal, nothing elsewhere."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ from collector.model.results import AccountResult, Outcome
 
 
 class Watch:
-    """Hears how a run gets on; this one does nothing about it."""
+    """Progress of a run: this one shows nothing."""
 
     def phase(self, unit: str, total: int) -> None:
-        """A part of the run begins, in which `total` of `unit` (accounts, windows) are to be done."""
+        """Begin a part of the run: `total` of `unit` (accounts, windows) are to be done."""
 
     def account(self, result: AccountResult) -> None:
-        """An account is done with its newest days."""
+        """Count an account whose newest days are done."""
 
     def window(self) -> None:
-        """A window of history is done."""
+        """Count a window of history that is done."""
 
 
 WIDE = 80
-"""Cells of a terminal that has room for a bar beside what is told."""
+"""The cells from which on a terminal has room for a bar beside the counts."""
 
 
 class Bars(Watch):
-    """A bar for each part of the run: how much is done, how fast, how many accounts have failed, the time left."""
+    """A bar for each part of the run: what is done, the rate or the failed accounts, and the time left."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
@@ -48,12 +48,13 @@ class Bars(Watch):
         self._failed = 0
 
     def phase(self, unit: str, total: int) -> None:
-        """Begin a bar of its own."""
-        self._task = self._progress.add_task(unit, total=total, told="")
+        """Begin a new bar."""
+        self._task = self._progress.add_task(unit, total=total, note="")
 
     def account(self, result: AccountResult) -> None:
         """Count an account."""
         self._failed += result.outcome is Outcome.FAILED
+        # A stop skipped it: counted, the bar would end full although nothing was done.
         if result.outcome is Outcome.SKIPPED:
             return
         self._advance(f"{self._failed} failed")
@@ -62,31 +63,29 @@ class Bars(Watch):
         """Count a window."""
         self._advance(None)
 
-    def _advance(self, told: str | None) -> None:
+    def _advance(self, note: str | None) -> None:
         if self._task is not None:
-            self._progress.update(self._task, advance=1, told=told)
+            self._progress.update(self._task, advance=1, note=note)
 
 
-class _Told(ProgressColumn):
-    """The unit, and what is told of it: how many a second there are where there is nothing else to tell.
-
-    It is worked out as often as it is drawn, since it takes as long as a window's other work.
-    """
+class _Note(ProgressColumn):
+    """The unit with a note: the bar's own, or the rate where that is None."""
 
     def render(self, task: Task) -> Text:
-        told = task.fields["told"]
-        if told is None:
-            told = f"{task.speed or 0:.0f}/s"
-        return Text(f"{task.description}, {told}" if told else task.description)
+        note = task.fields["note"]
+        # Computed when the bar is drawn, not at each window: the rate costs as much as the rest of a window's work.
+        if note is None:
+            note = f"{task.speed or 0:.0f}/s"
+        return Text(f"{task.description}, {note}" if note else task.description)
 
 
 @contextmanager
 def progress(console: Console) -> Iterator[Watch]:
-    """Watch a run with bars; where `console` isn't a terminal, without a word."""
+    """Show a run's progress with bars, or nothing where `console` isn't a terminal."""
     columns = (
         *((BarColumn(),) if console.width >= WIDE else ()),
         MofNCompleteColumn(),
-        _Told(),
+        _Note(),
         TimeElapsedColumn(),
         TextColumn("passed,"),
         TimeRemainingColumn(),

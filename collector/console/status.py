@@ -1,4 +1,4 @@
-"""What `status` shows: where each account stands, worst first, as a table for people or one JSON object. Pure."""
+"""Text and JSON of `status`: where each account stands, worst first."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import date, datetime
 
-from collector.console.table import Cells, Table, in_one_line
+from collector.console.table import Cells, Table, in_one_line, problem_text
 from collector.model.days import BEIJING
 from collector.model.findings import AccountStatus, Former, Standing, Status
-from collector.text import counted
+from collector.text import counted, paragraphs
 
 _RANK = {standing: rank for rank, standing in enumerate(Standing)}
 
 
 def worst_first(accounts: Iterable[AccountStatus]) -> tuple[AccountStatus, ...]:
-    """The accounts by their standing, those with the most missing days first, then by name."""
+    """Sort by standing, then by missing days, most first, then by name."""
     return tuple(sorted(accounts, key=lambda account: (_RANK[account.standing], -account.missing_days, account.name)))
 
 
 def too_old(status: Status, max_age_days: int) -> list[AccountStatus]:
-    """The accounts of which a dataset's newest day is more than `max_age_days` behind the newest published one.
+    """Return the accounts with a dataset more than `max_age_days` behind the newest published day.
 
-    A dataset without any day is infinitely old.
+    A dataset without any day counts as infinitely old.
     """
     return [
         account
@@ -33,7 +33,7 @@ def too_old(status: Status, max_age_days: int) -> list[AccountStatus]:
 
 
 def as_json(status: Status, max_age_days: int | None = None) -> dict[str, object]:
-    """The status as `--json` prints it; fields are added in later versions, never changed."""
+    """Return the object that `--json` prints; later versions add fields and change none."""
     old = [] if max_age_days is None else too_old(status, max_age_days)
     return {
         "newest_published": status.newest_published,
@@ -46,47 +46,39 @@ def as_json(status: Status, max_age_days: int | None = None) -> dict[str, object
     }
 
 
-def as_table(status: Status, max_age_days: int | None = None, *, width: int | None = None) -> str:
-    """The status as lines for people: one for each account, then the totals, and apart who is silent or gone.
+def as_text(status: Status, max_age_days: int | None = None, *, width: int | None = None) -> str:
+    """Return the status for people: a line for each account, the totals, then silent and former accounts.
 
-    `width` is that of the terminal in cells; without one nothing is cut.
+    `width` is the terminal's in cells; without it nothing is cut.
     """
     silent = [_cells(account) for account in status.silent]
     rows = [_cells(account) for account in status.accounts if account.standing is not Standing.SILENT]
     former = [_former_cells(former) for former in status.no_longer_configured]
     datasets = (name.removeprefix("user_") for name in status.accounts[0].newest)
     header = ("name", *datasets, "missing", "born", "last success", "last error")
+    # One table measures all rows, so that the columns of its three parts align.
     table = Table([header, *rows, *silent, *former], width)
-    parts = [
+    return paragraphs(
         table.lines([header, *rows]),
         _totals_text(status),
-        _apart("Silent, without any figure in the last 14 days; nothing failed. Are they in use?", table.lines(silent)),
-        _apart("No longer configured; what is stored of them stays:", table.lines(former)),
+        _part("Silent, without any figure in the last 14 days; nothing failed. Are they in use?", table.lines(silent)),
+        _part("No longer configured; what is stored of them stays:", table.lines(former)),
         "" if max_age_days is None else too_old_text(status, max_age_days),
-    ]
-    return "\n\n".join(part for part in parts if part)
+    )
 
 
 def too_old_text(status: Status, max_age_days: int) -> str:
-    """Which accounts are too old, in one paragraph; empty when none is."""
+    """Return one paragraph with the accounts that are too old; empty without any."""
     old = too_old(status, max_age_days)
     names = ", ".join(account.name for account in old)
     return f"Too old, more than {counted(max_age_days, 'day')} behind {status.newest_published}: {names}" if old else ""
 
 
 def _account_json(account: AccountStatus) -> dict[str, object]:
-    error = account.last_error
-    return {
-        "account": account.account,
-        "name": account.name,
-        "tags": account.tags,
-        "standing": account.standing,
-        "newest": account.newest,
-        "missing_days": account.missing_days,
-        "born": account.born,
-        "last_success": account.last_success,
-        "last_error": error and {"datasets": list(account.errors), **asdict(error)},
-    }
+    fields = asdict(account)
+    # One error stands for those of all datasets, since they mostly have the same cause.
+    errors, error = fields.pop("errors"), account.last_error
+    return fields | {"last_error": error and {"datasets": list(errors), **asdict(error)}}
 
 
 def _totals(status: Status) -> dict[str, int]:
@@ -111,7 +103,7 @@ def _totals_text(status: Status) -> str:
     return "\n".join(lines)
 
 
-def _apart(title: str, lines: str) -> str:
+def _part(title: str, lines: str) -> str:
     return f"{title}\n{lines}" if lines else ""
 
 
@@ -132,18 +124,17 @@ def _former_cells(former: Former) -> Cells:
 
 
 def _error_text(account: AccountStatus) -> str:
-    """Since when, the remedy, and what was said; with the dataset where the others don't fail."""
+    """Return since when it fails, the remedy and the message; with the dataset unless all of them fail."""
     error = account.last_error
     if error is None:
         return ""
     where = "" if len(account.errors) == len(account.newest) else f"{', '.join(account.errors)}: "
-    said = where + ("" if error.errcode is None else f"{error.errcode} ") + error.errmsg
-    what = error.hint if error.errmsg in error.hint else f"{error.hint} ({said})" if error.hint else said
-    return in_one_line(f"since {error.since.astimezone(BEIJING):%Y-%m-%d}: {what}")
+    return f"since {error.since.astimezone(BEIJING):%Y-%m-%d}: {problem_text(error, where)}"
 
 
 def _shown(value: date | None) -> str:
-    """A day, or an instant to the minute in Beijing's time."""
+    """Format a day, or an instant to the minute in Beijing time."""
+    # A datetime is a date too, so it comes first.
     if isinstance(value, datetime):
         return f"{value.astimezone(BEIJING):%Y-%m-%d %H:%M}"
     return "-" if value is None else str(value)

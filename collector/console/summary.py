@@ -1,24 +1,20 @@
-"""The closing summary of a run: for people, grouped by what they have to do; for machines, one JSON object."""
+"""Text and JSON of a run's result: for people grouped by what they have to do, for programs one object."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TypeVar
 
 from collector.model.days import BEIJING
-from collector.model.results import Failure, Notice, Outcome, RunResult
-from collector.text import counted
+from collector.model.results import Failure, Notice, Outcome, RunResult, grouped_by_remedy, grouped_by_wait
+from collector.text import counted, paragraphs
 
-T = TypeVar("T", Failure, Notice)
-
-MOST_NAMES = 5
-"""Names shown of a group; `-v` shows all."""
+MAX_NAMES = 5
+"""The names shown of a group; `-v` shows all."""
 
 
 def as_json(result: RunResult) -> dict[str, object]:
-    """The result as `--json` prints it; fields are added in later versions, never changed."""
+    """Return the object that `--json` prints; later versions add fields and change none."""
     return {
         "run": result.run,
         "status": result.status,
@@ -37,28 +33,28 @@ def as_json(result: RunResult) -> dict[str, object]:
     }
 
 
-def summary(result: RunResult, *, verbose: bool = False) -> str:
-    """The result for people: totals, then what failed and what waits, each group under its remedy.
+def as_text(result: RunResult, *, verbose: bool = False) -> str:
+    """Return the result for people: totals, failures by remedy, waits, and what to do next.
 
-    `verbose` adds, for each failed account, WeChat's errcode, message and rid.
+    `verbose` adds WeChat's errcode, message and rid for each failed account.
     """
-    parts = [
+    return paragraphs(
         _totals(result),
-        failed(result, verbose=verbose),
-        waiting(result.notices),
+        failed_text(result, verbose=verbose),
+        waits_text(result.notices),
         _silent(result),
         _next_step(result),
-    ]
-    return "\n\n".join(part for part in parts if part)
+    )
 
 
-def failed(result: RunResult, *, verbose: bool = False) -> str:
-    """What failed, the largest group first; empty when nothing did."""
-    groups = _groups(result.failures, lambda failure: failure.hint or failure.errmsg)
+def failed_text(result: RunResult, *, verbose: bool = False) -> str:
+    """Return the failures by remedy, the largest group first; empty without any."""
+    groups = grouped_by_remedy(result.failures)
     count = result.outcomes[Outcome.FAILED]
+    # A platform can fail before any account of it is known.
     lines = [f"Failed: {count:,}" if count else "Failed:"]
-    for remedy, failures in groups:
-        head, names = _group(str(remedy), failures)
+    for failures in groups:
+        head, names = _group(failures[0].remedy, failures)
         lines += [head, *(f"    {_detail(failure)}" for failure in failures)] if verbose else [head, names]
     return "\n".join(lines) if groups else ""
 
@@ -72,23 +68,24 @@ def _totals(result: RunResult) -> str:
     )
 
 
-def waiting(notices: Sequence[Notice]) -> str:
-    """Who waits, for what and until when, apart by who ordered it; empty when nobody does."""
+def waits_text(notices: Sequence[Notice]) -> str:
+    """Return the accounts that wait, by who ordered it, by kind and by end; empty without any."""
     own = [notice for notice in notices if notice.kind.is_own_limit]
     ordered = [notice for notice in notices if not notice.kind.is_own_limit]
-    sections = _waits("Waiting, as WeChat ordered:", ordered), _waits("Waiting, as the configuration limits it:", own)
-    return "\n\n".join(filter(None, sections))
+    return paragraphs(
+        _waits("Waiting, as WeChat ordered:", ordered), _waits("Waiting, as the configuration limits it:", own)
+    )
 
 
 def _waits(title: str, notices: Sequence[Notice]) -> str:
     lines = [title]
-    for _, together in _groups(notices, lambda notice: (notice.kind, notice.until)):
+    for together in grouped_by_wait(notices):
         lines += _group(notice_text(together[0]), together)
     return "\n".join(lines) if notices else ""
 
 
 def notice_text(notice: Notice) -> str:
-    """What an account waits for, and until when."""
+    """Return the reason of a wait and its end."""
     until = f", until {notice.until.astimezone(BEIJING):%Y-%m-%d %H:%M} Beijing time" if notice.until else ""
     return notice.kind.words + until
 
@@ -114,26 +111,18 @@ def _next_step(result: RunResult) -> str:
     return ""
 
 
-def _groups(items: Iterable[T], key: Callable[[T], Hashable]) -> list[tuple[Hashable, list[T]]]:
-    groups: dict[Hashable, list[T]] = defaultdict(list)
-    for item in items:
-        groups[key(item)].append(item)
-    return sorted(groups.items(), key=lambda group: -len(group[1]))
-
-
 def _group(remedy: str, items: Sequence[Failure | Notice]) -> list[str]:
-    names = list(dict.fromkeys(item.name for item in items))
-    # A platform's failure stands for all its accounts, and for none when it kept the collector from finding any.
-    count = sum(
-        item.accounts if isinstance(item, Failure) else 1 for item in {item.name: item for item in items}.values()
-    )
+    # Two failed datasets are one account. A platform's failure stands for all its accounts, or for none if it failed
+    # before any was found.
+    by_name = {item.name: item for item in items}
+    count = sum(item.accounts if isinstance(item, Failure) else 1 for item in by_name.values())
     who = counted(count, "account") if count else "The platform"
-    return [f"  {who}: {remedy}", f"    {_names(names)}"]
+    return [f"  {who}: {remedy}", f"    {_names(list(by_name))}"]
 
 
 def _names(names: Sequence[str]) -> str:
-    more = f" and {len(names) - MOST_NAMES:,} more" if len(names) > MOST_NAMES else ""
-    return ", ".join(names[:MOST_NAMES]) + more
+    more = f" and {len(names) - MAX_NAMES:,} more" if len(names) > MAX_NAMES else ""
+    return ", ".join(names[:MAX_NAMES]) + more
 
 
 def _detail(failure: Failure) -> str:

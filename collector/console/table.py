@@ -1,4 +1,4 @@
-"""Tables of accounts, as a terminal shows them. Pure."""
+"""Tables of accounts for terminals, and the text of a problem in them."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ from collections.abc import Iterable, Sequence
 
 from rich.cells import cell_len, set_cell_size
 
+from collector.model.results import Failure
+from collector.model.state import Trouble
 from collector.text import printable
 
 Cells = tuple[str, ...]
-"""One row: the name first, what went wrong last."""
+"""One row: the name first, the problem last."""
 
 _NAME_CELLS = 12
-"""However narrow the terminal is, so much is shown of a name."""
+"""The least that is shown of a name, however narrow the terminal is."""
 
 _INDENT = " " * 4
 
@@ -20,11 +22,12 @@ _INDENT = " " * 4
 class Table:
     """Columns as wide as the widest of their cells.
 
-    On a terminal of `width` long names are cut; what went wrong never is: where it has no room beside the other cells
-    it stands in a line of its own.
+    On a terminal of `width` cells long names are cut. The problem never is: without room beside the other cells it
+    goes on a line of its own.
     """
 
     def __init__(self, rows: Sequence[Cells], width: int | None) -> None:
+        # The problem is the last cell and needs no padding, so its width doesn't matter.
         *columns, _ = zip(*rows, strict=True)
         self._widths = [max(map(cell_len, column)) for column in columns]
         self._room: int | None = None
@@ -33,7 +36,7 @@ class Table:
             self._room = width - sum(self._widths) - 2 * len(self._widths)
 
     def lines(self, rows: Iterable[Cells]) -> str:
-        """The rows, one a line."""
+        """Format the rows, one a line."""
         return "\n".join(map(self._line, rows))
 
     def _line(self, row: Cells) -> str:
@@ -50,5 +53,15 @@ def _cut(text: str, cells: int) -> str:
 
 
 def in_one_line(text: str) -> str:
-    """A text without line ends, runs of blanks and what can't be shown."""
+    """Remove line ends, repeated blanks and unprintable characters."""
     return " ".join(printable(text, len(text)).split())
+
+
+def problem_text(problem: Failure | Trouble, where: str = "") -> str:
+    """Return the remedy, then `where`, errcode and message in brackets; the latter alone without a remedy."""
+    code = "" if problem.errcode is None else f"{problem.errcode} "
+    message = f"{where}{code}{problem.errmsg}"
+    # Some remedies, such as those about secrets in files, contain the message already.
+    if problem.errmsg in problem.hint:
+        return in_one_line(problem.hint)
+    return in_one_line(f"{problem.hint} ({message})" if problem.hint else message)

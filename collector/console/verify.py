@@ -1,4 +1,4 @@
-"""What `verify` finds, and what `status --gaps` adds: as lines for people, and as JSON. Pure."""
+"""Text and JSON of `verify`, and the gaps that `status --gaps` adds."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from collector.model.days import Days, Window
 from collector.model.findings import AccountFindings, AccountGaps, Break, Verified
-from collector.text import counted, printable
+from collector.text import counted, paragraphs, printable
 
-MOST_SHOWN = 20
-"""Ranges of a kind, and breaks, that people are shown of one account; JSON holds all."""
+MAX_LINES = 20
+"""The ranges of a kind, or the breaks, shown of one account; JSON has all."""
 
-MOST_ACCOUNTS = 50
-"""Accounts that people are shown of a kind; JSON holds all."""
+MAX_ACCOUNTS = 50
+"""The accounts shown in a section; JSON has all."""
 
 
-def verified_json(verified: Verified) -> dict[str, object]:
-    """What `verify --json` prints: every account with findings; fields are added in later versions, never changed.
+def as_json(verified: Verified) -> dict[str, object]:
+    """Return the object that `verify --json` prints; later versions add fields and change none.
 
-    `at_work` stands there when a run was: what it had stored may not have been known yet.
+    `at_work` is there only if a run was at work: its newest documents may not have been in the state yet.
     """
     differing = verified.differing
     return {
@@ -38,20 +38,19 @@ def verified_json(verified: Verified) -> dict[str, object]:
     }
 
 
-def verified_text(verified: Verified) -> str:
-    """What was found, for people; the last lines say what to do."""
+def as_text(verified: Verified) -> str:
+    """Return the findings for people; the last lines are the next step."""
     differing = verified.differing
-    parts = [
+    return paragraphs(
         _section("State and documents differ:", [_difference_lines(found) for found in differing]),
         _breaks_section(verified.findings),
         _foreign(verified.foreign),
         _next_step(verified, sum(found.lost_days for found in differing)),
-    ]
-    return "\n\n".join(part for part in parts if part)
+    )
 
 
 def gaps_json(gaps: Iterable[AccountGaps]) -> dict[str, dict[str, object]]:
-    """What `status --gaps --json` adds to each account, by appid."""
+    """Return the `gaps` that `status --gaps --json` adds, by appid."""
     return {
         found.account: {
             "missing": {name: _ranges_json(days) for name, days in found.missing.items()},
@@ -64,15 +63,17 @@ def gaps_json(gaps: Iterable[AccountGaps]) -> dict[str, dict[str, object]]:
 
 
 def gaps_text(gaps: Sequence[AccountGaps]) -> str:
-    """What the stored days lack, for people; empty when there is nothing to say."""
+    """Return the gaps for people; empty without any."""
     lost = sum(found.lost_days for found in gaps)
-    parts = [
+    are = "is" if lost == 1 else "are"
+    return paragraphs(
         _section("Missing:", _blocks(gaps, "missing")),
         _section("Void between stored days, WeChat has nothing for them:", _blocks(gaps, "void")),
         _breaks_section(gaps),
-        f"{_has(lost)} taken for stored by mistake: repair with `collector verify --repair`." if lost else "",
-    ]
-    return "\n\n".join(part for part in parts if part)
+        f"{counted(lost, 'missing day')} {are} taken for stored by mistake: repair with `collector verify --repair`."
+        if lost
+        else "",
+    )
 
 
 def _findings_json(found: AccountFindings) -> dict[str, object]:
@@ -114,7 +115,7 @@ def _difference_lines(found: AccountFindings) -> list[str]:
 
 
 def _blocks(gaps: Iterable[AccountGaps], what: str) -> list[list[str]]:
-    """The accounts that have days of a kind, each with its ranges."""
+    """Return the lines of each account that has days of the kind `what`."""
     lines = ((found, _range_lines(getattr(found, what))) for found in gaps)
     return [[_title(found), *ranges] for found, ranges in lines if ranges]
 
@@ -145,15 +146,15 @@ def _span(window: Window) -> str:
 
 
 def _section(title: str, blocks: Sequence[Sequence[str]]) -> str:
-    lines = [line for block in blocks[:MOST_ACCOUNTS] for line in block]
-    if len(blocks) > MOST_ACCOUNTS:
-        lines.append(f"and {counted(len(blocks) - MOST_ACCOUNTS, 'account')} more; --json has all")
+    lines = [line for block in blocks[:MAX_ACCOUNTS] for line in block]
+    if len(blocks) > MAX_ACCOUNTS:
+        lines.append(f"and {counted(len(blocks) - MAX_ACCOUNTS, 'account')} more; --json has all")
     return "\n".join([title, *lines]) if blocks else ""
 
 
 def _bounded(lines: Sequence[str]) -> list[str]:
-    more = len(lines) - MOST_SHOWN
-    return [*lines[:MOST_SHOWN], f"  and {more:,} more"] if more > 0 else [*lines]
+    more = len(lines) - MAX_LINES
+    return [*lines[:MAX_LINES], f"  and {more:,} more"] if more > 0 else [*lines]
 
 
 def _title(found: AccountFindings | AccountGaps) -> str:
@@ -174,14 +175,11 @@ def _next_step(verified: Verified, lost_days: int) -> str:
     fetch = f"run `collector run` to fetch {counted(lost_days, 'day')} again" if lost_days else ""
     if verified.repaired:
         return f"{checked} verified, {differing:,} repaired.{f' Now {fetch}.' if fetch else ''}"
+    # Unknown days are what a run has stored and not yet counted as covered. Lost days and damage have another cause.
     if verified.at_work and not any(found.damaged or found.lost_days for found in verified.differing):
         return (
-            f"{checked} verified, {differing:,} to repair. But a run is at work, and what it stores isn't known at "
-            "once: verify again when it has ended."
+            f"{checked} verified, {differing:,} to repair. But a run is at work and its newest days aren't in the "
+            "state yet: verify again when it has ended."
         )
     then = f", then {fetch}" if fetch else ""
     return f"{checked} verified, {differing:,} to repair. Repair with `collector verify --repair`{then}."
-
-
-def _has(days: int) -> str:
-    return f"{counted(days, 'missing day')} {'is' if days == 1 else 'are'}"

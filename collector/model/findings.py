@@ -1,8 +1,8 @@
-"""What `check`, `status` and `verify` find out about accounts."""
+"""The findings of `check`, `status` and `verify` about accounts."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
@@ -13,7 +13,7 @@ from collector.model.state import Trouble
 
 
 class Verdict(StrEnum):
-    """What came of asking: a figure of the newest published day, an answer without one, an error; or not asked."""
+    """The result of one question: the newest published day's row, an answer without it, an error, or not asked."""
 
     OK = "ok"
     EMPTY = "empty"
@@ -23,7 +23,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DatasetCheck:
-    """What one dataset gave, and how many of its calls WeChat allows for the rest of the day, if it says so."""
+    """The verdict on one dataset, and the calls of it left today; None where WeChat doesn't say."""
 
     verdict: Verdict = Verdict.NOT_ASKED
     quota_left: int | None = None
@@ -31,10 +31,10 @@ class DatasetCheck:
 
 @dataclass(frozen=True, slots=True)
 class AccountCheck:
-    """What one account gets: its token, each dataset, the host that answered, the IPs of ours that were refused.
+    """The check of one account: its token, each dataset, the host that answered, and this host's refused IPs.
 
-    `late` says that the newest published day isn't there yet; summary may lack it although it is, since it leaves out
-    days on which nobody came or went.
+    `late` is True if the newest published day isn't there yet. Summary alone may lack it, since it has no row for a day
+    on which nobody came or went.
     """
 
     account: str
@@ -51,7 +51,7 @@ class AccountCheck:
 
 @dataclass(frozen=True, slots=True)
 class Checks:
-    """What was found out about all accounts; `result` counts them as a run's result does."""
+    """The checks of all accounts; `result` counts them as a run's result does."""
 
     newest_published: date
     result: RunResult
@@ -59,18 +59,18 @@ class Checks:
 
     @property
     def refused(self) -> list[AccountCheck]:
-        """The accounts that refused an IP of ours, by name."""
+        """The accounts that refused this host's IP, by name."""
         return sorted((each for each in self.accounts if each.refused_ips), key=lambda each: each.name)
 
 
 class Standing(StrEnum):
-    """How an account stands, worst first, but silent ones last.
+    """The state of an account in one word, worst first, with silent accounts last.
 
     * `failing`: a dataset has failed since its last success.
-    * `never_collected`: WeChat has answered nothing for it yet.
-    * `behind`: the newest published day isn't there.
-    * `ok`: it is; older days may be missing.
-    * `silent`: WeChat answers, and has had no figure for it in the last 14 days.
+    * `never_collected`: no call has succeeded yet.
+    * `behind`: the newest published day is missing.
+    * `ok`: the newest published day is stored; older days may be missing.
+    * `silent`: WeChat's answers had no row in the last 14 days.
     """
 
     FAILING = "failing"
@@ -81,15 +81,15 @@ class Standing(StrEnum):
 
 
 Newest = Mapping[str, date | None]
-"""The newest covered day of each dataset, None where it has none."""
+"""The newest covered day of each dataset, or None."""
 
 
 @dataclass(frozen=True, slots=True)
 class AccountStatus:
-    """Where one account stands.
+    """The status of one account.
 
-    `missing_days` counts the days wanted that one dataset at least lacks. `last_success` (UTC) is the last of any
-    dataset; `errors` holds, by dataset, the errors that no success has followed.
+    `missing_days` counts the wanted days that at least one dataset lacks. `last_success` (UTC) is the latest of all
+    datasets; `errors` has, by dataset, the errors since the last success.
     """
 
     account: str
@@ -104,13 +104,13 @@ class AccountStatus:
 
     @property
     def last_error(self) -> Trouble | None:
-        """The latest of the errors; of two at once, the first dataset's."""
+        """The latest error; of two at the same time the first dataset's."""
         return max(self.errors.values(), key=lambda error: error.at, default=None)
 
 
 @dataclass(frozen=True, slots=True)
 class Former:
-    """An account that is stored, and isn't configured any more."""
+    """An account with stored days that is no longer configured."""
 
     account: str
     name: str
@@ -120,10 +120,10 @@ class Former:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Where the accounts of the command stand: one at least, in the order in which they are shown.
+    """The status of the selected accounts, at least one, in the order in which they are shown.
 
-    `newest_published` is the day that all of them should have. `disabled` counts the accounts that the configuration
-    disables, which aren't shown.
+    `newest_published` is the day that each of them should have. `disabled` counts accounts that the configuration
+    disables; they aren't shown.
     """
 
     newest_published: date
@@ -139,7 +139,7 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class Break:
-    """A day whose total, `found`, isn't what the day before and the day's net come to, `expected`."""
+    """A day whose total (`found`) differs from the total of the day before plus the day's net (`expected`)."""
 
     day: date
     expected: int
@@ -147,20 +147,20 @@ class Break:
 
     @property
     def before(self) -> date:
-        """The day whose total was expected to go on."""
+        """The day before, whose total was the basis."""
         return self.day - ONE_DAY
 
     @property
     def difference(self) -> int:
-        """How many followers more were found than expected."""
+        """The followers found beyond those expected."""
         return self.found - self.expected
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Where the state of a dataset and the documents differ.
+    """The days in which the state of a dataset and its documents differ.
 
-    `lost` days count as covered, and nothing is stored of them; `unknown` ones are stored, and don't count as covered.
+    `lost` days are covered in the state and not stored; `unknown` days are stored and not covered.
     """
 
     lost: Days = NO_DAYS
@@ -169,10 +169,10 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class AccountFindings:
-    """What was found of one account.
+    """The findings about one account.
 
-    `differences` has the datasets that differ, `foreign` is how many of its documents aren't of the collector's form.
-    `damaged` says that its state was of another version, or couldn't be read as a whole.
+    `differences` has the datasets that differ. `foreign` counts its documents that aren't in the collector's form.
+    `damaged` is True if its state is of another version or could not be read completely.
     """
 
     account: str
@@ -184,26 +184,26 @@ class AccountFindings:
 
     @property
     def differs(self) -> bool:
-        """Whether there is something to repair."""
+        """True if there is something to repair."""
         return self.damaged or bool(self.differences)
 
     @property
     def lost_days(self) -> int:
-        """Days that one dataset at least has lost."""
-        return _days_of(difference.lost for difference in self.differences.values())
+        """The days that at least one dataset has lost."""
+        return len(Days.union(difference.lost for difference in self.differences.values()))
 
     @property
     def unknown_days(self) -> int:
-        """Days of which one dataset at least is stored unknown to the state."""
-        return _days_of(difference.unknown for difference in self.differences.values())
+        """The days stored for at least one dataset and unknown to the state."""
+        return len(Days.union(difference.unknown for difference in self.differences.values()))
 
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What `verify` found in the `checked` accounts: `findings` of those that have any.
+    """The result of `verify` over `checked` accounts, with `findings` for those that have any.
 
-    `foreign` counts the documents of `user_daily` that aren't of the collector's form, of whatever account. `at_work`
-    says that a run was at work meanwhile.
+    `foreign` counts the documents of `user_daily` that aren't in the collector's form, of any account. `at_work` is
+    True if a run was at work at the same time.
     """
 
     checked: int
@@ -219,16 +219,17 @@ class Verified:
 
     @property
     def exit(self) -> ExitCode:
-        """Breaks and foreign documents change nothing: no repair of ours could mend them."""
+        """3 while something is left to repair, else 0."""
+        # Breaks and foreign documents don't count: `--repair` can't change them.
         return ExitCode.PARTIAL if self.differing and not self.repaired else ExitCode.OK
 
 
 @dataclass(frozen=True, slots=True)
 class AccountGaps:
-    """What the stored days of one account lack, by dataset.
+    """The gaps in the stored days of one account, by dataset.
 
-    `missing` days are wanted and not stored; `void` ones lie between stored days, and WeChat has nothing for them.
-    `lost_days` of the missing ones count as covered by mistake, so no run asks for them.
+    `missing` days are wanted and not stored. `void` days lie between stored ones, and WeChat has nothing for them.
+    `lost_days` counts the missing days that are covered by mistake, so no run asks for them.
     """
 
     account: str
@@ -237,7 +238,3 @@ class AccountGaps:
     void: Mapping[str, Days] = field(default_factory=dict)
     breaks: tuple[Break, ...] = ()
     lost_days: int = 0
-
-
-def _days_of(sets: Iterable[Days]) -> int:
-    return len(Days.joined(window for days in sets for window in days.ranges))

@@ -1,18 +1,22 @@
-"""How accounts come out of a run, and the result of the whole run."""
+"""The result of a run: its outcome for each account, its failures and waits, and its exit code."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum, StrEnum
+from typing import TypeVar
 
 from collector.errors import WaitKind
 from collector.model.accounts import Account
 
+_T = TypeVar("_T")
+
 
 class Outcome(StrEnum):
-    """How an account came out of a run."""
+    """The outcome of a run for one account."""
 
     OK = "ok"
     PENDING = "pending"
@@ -22,10 +26,10 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a dataset of an account failed, or, with `dataset` None, the whole account.
+    """The error that failed a dataset of an account or, with `dataset` None, the whole account.
 
-    `windows` is how many windows weren't answered because of it. What failed a third-party platform bears the
-    platform's appid and name, and stands once for all its `accounts`.
+    `windows` counts the windows that stay unanswered because of it. A platform's failure has the platform's appid and
+    name, and stands once for all its `accounts`.
     """
 
     account: str
@@ -38,10 +42,15 @@ class Failure:
     windows: int = 0
     accounts: int = 1
 
+    @property
+    def remedy(self) -> str:
+        """The hint; the message where there is no hint."""
+        return self.hint or self.errmsg
+
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A wait until `until` (UTC), which is None where nobody knows its end: no failure, the days stay pending."""
+    """A wait of an account until `until` (UTC), None where nobody knows its end: no failure, the days stay pending."""
 
     account: str
     name: str
@@ -51,11 +60,11 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class AccountResult:
-    """How one account came out, why, and what the run must know to judge the whole.
+    """The outcome of one account, its reasons, and what the run's own result needs of it.
 
-    `ended` are the datasets that are not to be asked any more in this run. `answered` says whether WeChat gave data
-    for it, `unreachable` whether it failed for want of a connection, `silent` that it has had no row for some time,
-    `windows_left` how many windows wait for a later run.
+    `ended` are the datasets that this run doesn't ask any more. `answered` is True if WeChat gave data for the account,
+    `unreachable` if it failed because no connection could be made, `silent` if it is a silent account. `windows_left`
+    counts the windows that wait for a later run.
     """
 
     account: Account
@@ -70,7 +79,7 @@ class AccountResult:
 
 
 class ExitCode(IntEnum):
-    """What the command's exit code tells whoever started it."""
+    """The exit codes of all commands."""
 
     OK = 0
     FAILED = 1
@@ -85,12 +94,12 @@ class ExitCode(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """What a run did: the counts, everything that failed, and how it ended.
+    """The result of a run: its counts, its failures, and how it ended.
 
-    `calls` are requests sent to the datasets, retries included; `days` are upserts acknowledged.
-    `got_through` is how many accounts had an answer of one dataset at least. `silent` are the names of accounts
-    without any row for some time, `windows_left` the windows of history that wait for a later run. `error` is
-    what ended the run before its time, `stopped_by` the number of the signal that did.
+    `calls` counts requests sent to the datasets, with retries; `days` counts acknowledged upserts. `got_through` counts
+    accounts with an answer of at least one dataset. `silent` has the names of silent accounts, `windows_left` counts
+    the windows of history that wait for a later run. `error` is the message of the error that ended the run early,
+    `stopped_by` the number of the signal that did.
     """
 
     run: str
@@ -110,14 +119,15 @@ class RunResult:
 
     @property
     def total(self) -> int:
-        """All accounts that the run was for."""
+        """The number of accounts in the run."""
         return sum(self.outcomes.values())
 
     @property
     def exit(self) -> int:
-        """The exit code: a signal comes first, then what failed, then what is pending."""
+        """The exit code: a signal comes first, then failures, then pending accounts."""
         if self.stopped_by is not None:
             return 128 + self.stopped_by
+        # A platform can fail without an account, so the failures count too.
         failed = bool(self.outcomes[Outcome.FAILED] or self.failures)
         if self.error is not None or (failed and not self.got_through):
             return ExitCode.FAILED
@@ -128,5 +138,22 @@ class RunResult:
     @property
     def status(self) -> str:
         """The exit code as a word."""
-        words = {ExitCode.OK: "ok", ExitCode.FAILED: "failed", ExitCode.PARTIAL: "partial", ExitCode.PENDING: "pending"}
-        return words.get(ExitCode(self.exit), "stopped")
+        return "stopped" if self.stopped_by is not None else ExitCode(self.exit).name.lower()
+
+
+def grouped_by_remedy(failures: Iterable[Failure]) -> list[list[Failure]]:
+    """Group failures with the same remedy, the largest group first."""
+    return _grouped(failures, lambda failure: failure.remedy)
+
+
+def grouped_by_wait(notices: Iterable[Notice]) -> list[list[Notice]]:
+    """Group waits of the same kind and end, the largest group first."""
+    return _grouped(notices, lambda notice: (notice.kind, notice.until))
+
+
+def _grouped(items: Iterable[_T], key: Callable[[_T], Hashable]) -> list[list[_T]]:
+    groups: dict[Hashable, list[_T]] = defaultdict(list)
+    for item in items:
+        groups[key(item)].append(item)
+    # Sorting is stable: groups of one size stay in the order of their first items.
+    return sorted(groups.values(), key=len, reverse=True)

@@ -1,6 +1,6 @@
-"""A WeChat to try things on: its calls with their rules, accounts whose truth is computable, faults on demand.
+"""A simulated WeChat: its calls and their rules, accounts with computable figures, and faults on demand.
 
-It knows nothing of the collector, so that it can't share its mistakes.
+It imports nothing else of the collector, so that it can't share its mistakes.
 """
 
 from __future__ import annotations

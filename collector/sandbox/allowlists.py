@@ -1,4 +1,4 @@
-"""The IP allow-lists that a caller isn't on."""
+"""IP allow-lists that refuse the caller."""
 
 from __future__ import annotations
 
@@ -9,29 +9,28 @@ from collector.sandbox.question import RefusalError
 
 
 class Allowlists:
-    """Refuses calls by appid, naming the next of the addresses in turn: so a NAT with several of them looks.
-
-    Accounts that are given the same addresses share the turn, as callers behind one NAT do.
-    """
+    """Allow-lists that refuse calls by appid and name addresses in turn, as behind a NAT with several."""
 
     def __init__(self, refused_ips: Mapping[str, Sequence[str]]) -> None:
         pools = {appid: tuple(ips) for appid, ips in refused_ips.items() if ips}
+        # Accounts with the same addresses share one cycle, as callers behind one NAT do.
         turns = {ips: cycle(ips) for ips in pools.values()}
         self._turns = {appid: turns[ips] for appid, ips in pools.items()}
 
     def admit_to_account(self, appid: str) -> None:
-        """Let a call of an account pass.
+        """Check a call of an account.
 
         Raises:
             RefusalError: the caller isn't on the account's list (40164).
         """
         if appid in self._turns:
             ip = next(self._turns[appid])
+            # WeChat names an IPv4 address in both forms, an IPv6 address unchanged.
             mapped = ip if ":" in ip else f"::ffff:{ip}"
             raise RefusalError(40164, f"invalid ip {ip} ipv6 {mapped}, not in whitelist")
 
     def admit_to_component(self, appid: str) -> None:
-        """Let a call of the component pass.
+        """Check a call of the component.
 
         Raises:
             RefusalError: the caller isn't on the component's list (61004).

@@ -1,4 +1,4 @@
-"""The calls of an official account, with their rules. No I/O: a question in, an answer out."""
+"""The calls of an official account and their rules, without I/O."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
 class Api:
-    """The API of one world. It keeps its state, counts calls, and gets the time with each question.
+    """The API of one world, with its tokens and counted calls. Each question brings its own time.
 
-    `authorised` is how many of the accounts have authorised the component at the start (None: all).
+    `authorised` is the number of accounts that have authorised the component at the start (None: all).
     """
 
     def __init__(self, world: World, faults: Faults, limits: Limits, authorised: int | None = None) -> None:
@@ -52,18 +52,18 @@ class Api:
         } | {path: ("POST", call) for path, call in self.component.calls.items()}
 
     def knows(self, path: str) -> bool:
-        """Whether there is such a call."""
+        """Return True if there is such a call."""
         return path in self._calls
 
     def appid_of(self, question: Question) -> str | None:
-        """Whose call this is: the owner of its token, else the appid that it names."""
+        """Return the appid of a call: the owner of its token, else the appid in the query or body."""
         if question.token:
             return self.tokens.owner(question.token)
         named = question.query.get("appid") or question.get("appid") or question.get("component_appid")
         return named if isinstance(named, str) else None
 
     def answer(self, question: Question, fault: Fault | None = None) -> Answer:
-        """Answer a question whose path is known, with `fault` in it if that is one of the API's own.
+        """Answer a question whose path is known, with `fault` if that is one of the API's own.
 
         Raises:
             RefusalError: the answer is an errcode.
@@ -71,6 +71,7 @@ class Api:
         method, call = self._calls[question.path]
         if question.method != method:
             raise RefusalError(43002 if method == "POST" else 43001)
+        # Before the call itself, so that a refused call counts against no quota.
         if fault in _ERRCODES:
             raise RefusalError(_ERRCODES[fault])
         if fault in (Fault.TOKEN_REVOKED, Fault.TOKEN_STUCK):
@@ -122,6 +123,7 @@ class Api:
         yesterday = question.now.astimezone(BEIJING).date() - ONE_DAY
         begin, end = _window(question.require_data(), yesterday)
         published = newest_published(question.now, self._world.published_at)
+        # WeChat doesn't refuse a day that isn't published yet: the list just ends the day before.
         if end > published or self._is_late(appid, question, end):
             end -= ONE_DAY
         shown = _SHOWN[question.path]
@@ -130,6 +132,7 @@ class Api:
 
     def _account_token(self, question: Question) -> Token:
         token = self.tokens.find(question.token, question.seconds)
+        # The component's own token is valid for the calls of the platform alone.
         if token.kind is Kind.COMPONENT:
             raise RefusalError(40001)
         self._allowlists.admit_to_account(token.appid)
@@ -144,7 +147,7 @@ class Api:
             raise RefusalError(45009)
 
     def _is_late(self, appid: str, question: Question, end: date) -> bool:
-        """Whether the fault of a late yesterday keeps back the last day that was asked for."""
+        """Return True if the fault of a late yesterday withholds the last day of the window."""
         local = question.now.astimezone(BEIJING)
         if end != local.date() - ONE_DAY or local.time() >= self._faults.late_until:
             return False
@@ -168,7 +171,7 @@ class Api:
 
 
 def _window(data: Answer, yesterday: date) -> tuple[date, date]:
-    """The days asked for.
+    """Return the first and the last day of the call.
 
     Raises:
         RefusalError: a date is missing or malformed (61500), or the range isn't allowed (61501).
@@ -180,6 +183,7 @@ def _window(data: Answer, yesterday: date) -> tuple[date, date]:
 
 
 def _day(value: object) -> date:
+    # `date.fromisoformat` alone would take 20261124 and 2026-W48-2 as well.
     if not isinstance(value, str) or not _DAY.fullmatch(value):
         raise RefusalError(61500)
     try:

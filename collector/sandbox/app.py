@@ -1,11 +1,11 @@
-"""The sandbox as a server on this machine. The only door to aiohttp.web."""
+"""The sandbox as a local server. The only module that imports aiohttp.web."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from datetime import UTC, datetime
 from email.utils import formatdate
@@ -28,19 +28,19 @@ from collector.sandbox.world import World
 HOST = "127.0.0.1"
 DATA_PATHS = frozenset({SUMMARY, CUMULATE})
 
-_JSON = {"Content-Type": "application/json; encoding=utf-8"}  # so WeChat writes it
+_JSON = {"Content-Type": "application/json; encoding=utf-8"}  # as WeChat writes it
 _PAGE = b"<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
 
 _SHUTDOWN_S = 0.1
-"""How long the end waits for calls in flight, before hanging ones are cut off."""
+"""The time that calls in flight get at the end, before hanging ones are cut off."""
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request as it came and was answered.
+    """One request and its answer.
 
-    `arrived_s` is `time.monotonic()` at its arrival, `status` the HTTP status (None: no answer was meant to come),
-    `errcode` WeChat's (0: none), `fault` what went wrong on purpose.
+    `arrived_s` is `time.monotonic()` at its arrival, `status` the HTTP status (None: a fault withheld the answer),
+    `errcode` WeChat's (0: none), `fault` the fault that was drawn for it.
     """
 
     arrived_s: float
@@ -61,12 +61,15 @@ _NOT_FOUND = Reply(404, {}, b"")
 
 @dataclass(slots=True)
 class Sandbox:
-    """Serves a world and its token server on 127.0.0.1 between `async with` and its end.
+    """A server of a world and its token server on 127.0.0.1, open within `async with`.
 
-    `authorised` is how many of the accounts, from the first one on, have authorised the component at the start (None:
-    all), and so have all mini programs. `clock` gives instants that carry a zone; `latency_s` goes before each answer;
-    `port` 0 takes a free one; `calls` lists every request when `record` is on (switch it off for long runs, since the
-    list only grows). With `sends_date` each answer has the time of `clock` as its `Date`; without, it has none.
+    * `authorised`: the number of accounts, from the first one on, that have authorised the component at the start
+      (None: all). All mini programs have.
+    * `clock`: returns the time, with a zone.
+    * `latency_s`: a delay before each answer.
+    * `port`: 0 takes a free one.
+    * `record`: list each request in `calls`, which only grows: turn it off for long runs.
+    * `sends_date`: send the time of `clock` as the `Date` of each answer; without it answers have no `Date`.
     """
 
     world: World
@@ -105,11 +108,11 @@ class Sandbox:
 
     @property
     def url(self) -> str:
-        """Where it serves: the one entry of `api.hosts`."""
+        """The base URL: the one entry of `api.hosts`."""
         return f"http://{HOST}:{self.port}"
 
     def authorise(self, appid: str) -> None:
-        """Let a client authorise the component, for the first time or again: the refresh token before is refused.
+        """Authorise the component for a client, or authorise it again, which ends the refresh token before.
 
         Raises:
             KeyError: the world has neither an account nor a mini program of that appid.
@@ -117,7 +120,7 @@ class Sandbox:
         self._api.component.authorisations.authorise(appid, int(self.clock().timestamp()))
 
     def withdraw(self, appid: str) -> None:
-        """Let a client withdraw its authorisation: the list is without it, and what asks for it gets 61003.
+        """Withdraw a client's authorisation: it leaves the list, and calls about it get 61003.
 
         Raises:
             KeyError: there is no authorisation of that appid.
@@ -125,7 +128,7 @@ class Sandbox:
         self._api.component.authorisations.withdraw(appid)
 
     def refresh_token(self, appid: str) -> str:
-        """The `authorizer_refresh_token` that is good now.
+        """Return the valid `authorizer_refresh_token`.
 
         Raises:
             KeyError: there is no authorisation of that appid.
@@ -133,17 +136,17 @@ class Sandbox:
         return self._api.component.authorisations[appid].refresh_token
 
     def end_component_token(self) -> None:
-        """End all tokens of the component at once, as if its platform had got a new one."""
+        """End all tokens of the component at once, as if its platform had fetched a new one without a grace."""
         self._api.tokens.end(self.world.component.appid, Kind.COMPONENT, self.clock().timestamp())
 
     def renew_ticket(self) -> None:
-        """Let WeChat push a new `component_verify_ticket`: those before it are stale, so 61005."""
+        """Push a new `component_verify_ticket`: earlier ones get 61005."""
         self._api.component.ticket.renew()
 
     def config_yaml(self, *, mongodb_uri: str | None = None, since: str | None = None) -> str:
-        """The text of an `accounts.yaml` with which a collector collects this sandbox.
+        """Return the text of an `accounts.yaml` for a collector of this sandbox.
 
-        Without `mongodb_uri` the collector stores into a MongoDB of its own; `since` is the first day wanted.
+        Without `mongodb_uri` the collector uses its local MongoDB; `since` is the first day wanted.
         """
         lines = ["mongodb:", f"  uri: {_quoted(mongodb_uri)}"] if mongodb_uri else []
         lines += ["api:", f"  hosts: [{_quoted(self.url)}]"]
@@ -167,10 +170,11 @@ class Sandbox:
         question = Question(
             request.path, request.method, request.query, body, json_object(body), self.clock(), authorization
         )
+        # The token server has paths of its own, so it is asked first and passes on all others.
         answered = self._token_server.answer(question) or self._wechat(question)
         if self.record:
             self.calls.append(_call(arrived_s, question, answered))
-        date = formatdate(question.seconds, usegmt=True) if self.sends_date else None
+        date = {"Date": formatdate(question.seconds, usegmt=True)} if self.sends_date else {}
         return await _send(request, answered, date)
 
     def _wechat(self, question: Question) -> Answered:
@@ -179,13 +183,14 @@ class Sandbox:
         return Answered(appid, fault, self._reply(question, fault))
 
     def _draw_fault(self, appid: str | None, path: str) -> Fault | None:
+        # Faults are drawn by appid and count, so a call without a known appid has none.
         if not self._api.knows(path) or (appid not in self.world.account_of and appid != self.world.component.appid):
             return None
         self._asked[appid, path] += 1
         return self.faults.draw(appid, path, self._asked[appid, path], data_call=path in DATA_PATHS)
 
     def _reply(self, question: Question, fault: Fault | None) -> Reply | None:
-        """What is to be sent; None where nothing is."""
+        """Return the reply; None if nothing is to be sent."""
         if not self._api.knows(question.path):
             return _NOT_FOUND
         if fault in _SILENT:
@@ -218,43 +223,37 @@ def _call(arrived_s: float, question: Question, answered: Answered) -> Call:
     )
 
 
-async def _send(request: web.BaseRequest, answered: Answered, date: str | None) -> web.StreamResponse:
+async def _send(request: web.BaseRequest, answered: Answered, date: Mapping[str, str]) -> web.StreamResponse:
     reply = answered.reply
     if reply is None:
         if answered.fault in _HANGING:
-            await asyncio.get_running_loop().create_future()  # the client's leaving, or the end, cancels it
+            # Cancelled when the client leaves or the sandbox ends.
+            await asyncio.get_running_loop().create_future()
         request.protocol.force_close()
         return web.Response()
-    if answered.fault is Fault.CUT_BODY:
-        return await _send_half(request, reply, date)
-    return _Response(reply, reply.body, date)
-
-
-async def _send_half(request: web.BaseRequest, reply: Reply, date: str | None) -> web.StreamResponse:
-    response = _Response(reply, reply.body[: len(reply.body) // 2], date)
-    response.headers["Content-Length"] = str(len(reply.body))
-    # Sent here, since closing doesn't wait for what the server would send after this.
-    await response.prepare(request)
-    await response.write_eof()
+    headers = {**reply.headers, **date}
+    if answered.fault is not Fault.CUT_BODY:
+        return _Response(status=reply.status, headers=headers, body=reply.body)
+    headers["Content-Length"] = str(len(reply.body))
+    half = _Response(status=reply.status, headers=headers, body=reply.body[: len(reply.body) // 2])
+    # Sent here: `force_close` closes the connection at once, before the server would send the response.
+    await half.prepare(request)
+    await half.write_eof()
     request.protocol.force_close()
-    return response
+    return half
 
 
 class _Response(web.Response):
-    """A response with exactly this `Date`, or with none."""
+    """A response with the `Date` of its headers, or without one."""
 
-    def __init__(self, reply: Reply, body: bytes, date: str | None) -> None:
-        super().__init__(status=reply.status, headers=reply.headers, body=body)
-        self._date = date
-
-    # aiohttp adds the host's time in here, whatever the headers say, and has no setting against it.
+    # aiohttp adds the host's time here to a response without a `Date`, and no setting prevents it.
     async def _prepare_headers(self) -> None:
+        has_date = "Date" in self.headers
         await super()._prepare_headers()
-        del self.headers["Date"]
-        if self._date is not None:
-            self.headers["Date"] = self._date
+        if not has_date:
+            del self.headers["Date"]
 
 
 def _quoted(text: str) -> str:
-    """A text as YAML and JSON both write it."""
+    """Quote a text for YAML, as JSON does."""
     return orjson.dumps(text).decode()

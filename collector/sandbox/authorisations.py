@@ -1,4 +1,4 @@
-"""Who has authorised the component, and with which refresh token."""
+"""The authorisations of the component and their refresh tokens."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collector.sandbox.world import World
 
 _EARLIEST = 1_500_000_000
 _SPAN_S = 100_000_000
-"""Those who have authorised at the start did so within three years from July 2017 on."""
+"""Authorisations at the start date from the three years after July 2017."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +24,14 @@ class Authorisation:
 
 
 class Authorisations:
-    """The authorisations of one component, which come and go; `len` is how many there are.
+    """The authorisations of one component.
 
-    At the start all mini programs have authorised, and the first `accounts` of the world's accounts (None: all).
+    At the start all mini programs have authorised it, and the first `accounts` of the world's accounts (None: all).
     """
 
     def __init__(self, world: World, accounts: int | None = None) -> None:
         self._world = world
+        # Counted beyond a withdrawal too: no refresh token is ever given twice.
         self._times = dict.fromkeys(world.authorizers, 0)
         self._by_appid: dict[str, Authorisation] = {}
         first = {account.appid for account in world.accounts[:accounts]}.union(world.mini_program_appids)
@@ -44,7 +45,7 @@ class Authorisations:
         return self._by_appid[appid]
 
     def authorise(self, appid: str, now: int) -> None:
-        """Authorise, for the first time or again: whoever has authorised keeps its place, and gets a new refresh token.
+        """Authorise, for the first time or again; again gives a new refresh token and keeps the place in the list.
 
         Raises:
             KeyError: the world has neither an account nor a mini program of that appid.
@@ -61,7 +62,7 @@ class Authorisations:
         del self._by_appid[appid]
 
     def require(self, appid: str) -> Authorisation:
-        """The authorisation of `appid`.
+        """Return the authorisation of `appid`.
 
         Raises:
             RefusalError: there is none (61003).
@@ -71,5 +72,5 @@ class Authorisations:
         return self._by_appid[appid]
 
     def page(self, begin: int, end: int) -> list[Authorisation]:
-        """Those from place `begin` up to, but not including, `end`."""
+        """Return the authorisations from place `begin` up to, but not including, `end`."""
         return list(islice(self._by_appid.values(), begin, end))

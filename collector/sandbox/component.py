@@ -1,4 +1,4 @@
-"""The calls of a third-party platform, which gets its accounts' tokens without their secrets."""
+"""The calls of a third-party platform, which gets the tokens of its accounts without their secrets."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from collector.sandbox.ticket import Ticket
 from collector.sandbox.tokens import Kind, Tokens
 from collector.sandbox.world import World
 
-PAGE = 500
-"""The most accounts that one page of the list holds."""
+MAX_PAGE = 500
+"""The largest `count` of one page of the list."""
 
 _USER_MANAGEMENT = 2
 """The permission set that covers both datasets."""
 
 _MINI_PROGRAM_MANAGEMENT = 18
-"""One that mini programs grant."""
+"""A permission set of mini programs, without figures."""
 
 _ACCOUNT_TYPES = 3
-"""0 and 1 are subscription accounts, 2 service accounts; mini programs have 0 as well."""
+"""Types 0 and 1 are subscription accounts, 2 is a service account; mini programs have 0 too."""
 
 Answer = dict[str, Any]
 
 
 class ComponentApi:
-    """The component calls of one world. It keeps its ticket and who has authorised it.
+    """The component calls of one world, with its ticket and its authorisations.
 
-    `authorised` is how many of the accounts have done so at the start (None: all).
+    `authorised` is the number of accounts that have authorised it at the start (None: all).
     """
 
     def __init__(
@@ -81,8 +81,9 @@ class ComponentApi:
     def _authorizer_list(self, question: Question) -> Answer:
         data = self._of_component(question)
         offset, count = data.get("offset"), data.get("count")
-        if not isinstance(offset, int) or not isinstance(count, int) or offset < 0 or not 0 < count <= PAGE:
+        if not isinstance(offset, int) or not isinstance(count, int) or offset < 0 or not 0 < count <= MAX_PAGE:
             raise RefusalError(61451)
+        # `total_count` stays the true one: that is how a client can notice a list that ends early.
         total, ends_at = len(self.authorisations), self._faults.list_ends_at
         end = min(offset + count, total if ends_at is None else ends_at)
         page = [self._entry(authorisation) for authorisation in self.authorisations.page(offset, end)]
@@ -99,37 +100,28 @@ class ComponentApi:
 
     def _authorizer_info(self, question: Question) -> Answer:
         authorisation = self._authorisation(self._of_component(question))
-        is_mini = authorisation.appid not in self._world.account_of
+        appid = authorisation.appid
+        is_mini = appid not in self._world.account_of
+        # A mini program has the type of a subscription account: only `MiniProgramInfo` identifies it.
+        service_type = 0 if is_mini else Dice("service type", appid).below(_ACCOUNT_TYPES)
+        permissions = _MINI_PROGRAM_MANAGEMENT if is_mini else _USER_MANAGEMENT
+        mini = {"MiniProgramInfo": {"network": {}, "categories": [], "visit_status": 0}} if is_mini else {}
         return {
-            "authorizer_info": self._mini_program(authorisation.appid)
-            if is_mini
-            else self._account(authorisation.appid),
+            "authorizer_info": {
+                "nick_name": self._world.nick_name(appid),
+                "service_type_info": {"id": service_type},
+                "verify_type_info": {"id": 0},
+                **mini,
+            },
             "authorization_info": {
-                "authorizer_appid": authorisation.appid,
+                "authorizer_appid": appid,
                 "authorizer_refresh_token": authorisation.refresh_token,
-                "func_info": [
-                    {"funcscope_category": {"id": _MINI_PROGRAM_MANAGEMENT if is_mini else _USER_MANAGEMENT}}
-                ],
+                "func_info": [{"funcscope_category": {"id": permissions}}],
             },
         }
 
-    def _account(self, appid: str) -> Answer:
-        return {
-            "nick_name": self._world.nick_name(appid),
-            "service_type_info": {"id": Dice("service type", appid).below(_ACCOUNT_TYPES)},
-            "verify_type_info": {"id": 0},
-        }
-
-    def _mini_program(self, appid: str) -> Answer:
-        return {
-            "nick_name": self._world.nick_name(appid),
-            "service_type_info": {"id": 0},
-            "verify_type_info": {"id": 0},
-            "MiniProgramInfo": {"network": {}, "categories": [], "visit_status": 0},
-        }
-
     def _of_component(self, question: Question) -> Answer:
-        """The body of a call that carries the component's own token."""
+        """Return the body of a call that is made with the component's own token."""
         self._allowlists.admit_to_component(self._world.component.appid)
         token = self._tokens.find(question.token, question.seconds)
         if token.kind is not Kind.COMPONENT:

@@ -1,4 +1,4 @@
-"""Numbers that look random and follow from a key alone."""
+"""Pseudo-random numbers that depend on a key alone."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ _PRECISION = 1 << 32
 
 
 def _digest(key: tuple[object, ...]) -> bytes:
+    # Neither `hash` nor `random`: a world must be the same in each process and each version of Python.
     return blake2b("\n".join(map(str, key)).encode()).digest()
 
 
 def hex_digits(length: int, *key: object) -> str:
-    """The text of `length` hexadecimal digits, at most 128, that belongs to `key`."""
+    """Return `length` hexadecimal digits, at most 128, for `key`."""
     return _digest(key).hex()[:length]
 
 
 class Dice:
-    """Throws the same numbers in the same order for the same key; good for some fifty throws (512 bits)."""
+    """A sequence of numbers, always the same for the same key; 512 bits, enough for some fifty throws."""
 
     __slots__ = ("_left",)
 
@@ -25,10 +26,10 @@ class Dice:
         self._left = int.from_bytes(_digest(key), "big")
 
     def below(self, sides: int) -> int:
-        """A number from 0 to `sides` - 1."""
+        """Return a number from 0 to `sides` - 1."""
         self._left, thrown = divmod(self._left, sides)
         return thrown
 
     def fraction(self) -> float:
-        """A number from 0 up to, but not including, 1."""
+        """Return a number from 0 up to, but not including, 1."""
         return self.below(_PRECISION) / _PRECISION

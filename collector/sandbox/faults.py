@@ -1,4 +1,4 @@
-"""What goes wrong on demand: by rate and seed, so that the same run has the same troubles."""
+"""Faults on demand, by rate and seed: the same calls meet the same faults."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collector.sandbox.dice import Dice
 
 
 class Fault(StrEnum):
-    """One call that goes wrong; each is the name of its rate in `Faults`."""
+    """A fault of one call; its value is the name of its rate in `Faults`."""
 
     SYSTEM_ERROR = "system_error"
     HTTP_5XX = "http_5xx"
@@ -31,24 +31,27 @@ _DATA_CALLS_ONLY = frozenset(
 )
 
 _ON_TOKEN_CALLS = frozenset({40002, 40013, 40125, 40164, 40243, 41002, 41004, 50002, 50004})
+"""The errcodes about an account itself, which fail its token calls; all others fail its data calls."""
 
 
 class Late(StrEnum):
-    """How a day that isn't there yet is missing: the list stops short of it, or 61503 says it outright."""
+    """The two answers without a day that isn't published yet: a list that ends before it, or 61503."""
 
     SHORT = "short"
     REFUSED = "refused"
 
 
 class Gap(StrEnum):
-    """How an entry of the list of authorised accounts lacks its refresh token."""
+    """The two forms of an entry without a refresh token in the list of authorised accounts."""
 
     ABSENT = "absent"
     EMPTY = "empty"
 
 
-class TokenServerFault(Enum):  # no StrEnum, whose "html" would be equal to that of `Fault`
-    """What is wrong with the token server's answers about one appid."""
+class TokenServerFault(Enum):
+    """A fault of the token server's answers about one appid."""
+
+    # Not a StrEnum: its "html" would equal that of `Fault`, and a set or dict with both would mix them up.
 
     EMPTY = "empty"
     HTML = "html"
@@ -61,7 +64,7 @@ class TokenServerFault(Enum):  # no StrEnum, whose "html" would be equal to that
 
 @dataclass(frozen=True, slots=True)
 class Faults:
-    """The share of calls that go wrong, each from 0 to 1 and 1 at most in all, and the accounts that always do.
+    """The rates of faults, each from 0 to 1 and together at most 1, and the accounts that always fail.
 
     * `system_error`: -1. `http_5xx`: an HTML page with status 502. `html`: one with status 200.
     * `reset`: the connection ends without an answer. `hang`: no answer until the client gives up.
@@ -70,27 +73,27 @@ class Faults:
     On data calls alone:
 
     * `list_null`: `{"list": null}`.
-    * `token_revoked`: the token in use dies, so 40001. `token_stuck`: the same, and the stable call keeps giving it.
+    * `token_revoked`: the token in use ends (40001). `token_stuck`: it ends, and the stable call keeps returning it.
     * `daily_quota`: 45009. `minute_quota`: 45011.
-    * `late_yesterday`: the share of accounts and datasets whose yesterday is there only from `late_until` on,
-      Beijing time: mostly the list stops short, less often 61503.
+    * `late_yesterday`: the share of accounts and datasets whose yesterday is published only at `late_until`,
+      Beijing time: mostly the list ends before it, less often the answer is 61503.
 
-    `broken` gives accounts, by appid, an errcode for good. Codes that concern the account (40125, 40164 and the
-    like) fail its token calls, others its data calls; `broken_data` fails its data calls whatever the code.
+    `broken` has, by appid, the errcode of an account that always fails. Codes about the account itself (40125, 40164
+    and the like) fail its token calls, others its data calls; `broken_data` fails its data calls with any code.
 
-    On the component's side:
+    On calls of the component:
 
-    * `list_gaps`: the share of authorised accounts and mini programs that the list gives without `refresh_token`.
-    * `list_ends_at`: the offset from which on the list is empty, although `total_count` says more.
-    * `stale_ticket`: `api_component_token` answers 61006 whatever comes.
+    * `list_gaps`: the share of authorised accounts and mini programs without `refresh_token` in the list.
+    * `list_ends_at`: the offset from which on the list is empty, although `total_count` is larger.
+    * `stale_ticket`: `api_component_token` always answers 61006.
 
-    `refused_ips` gives appids the addresses that their allow-lists refuse, one or several that take turns: an
-    account's token and data calls answer 40164, all calls of the component, by its appid, 61004.
+    `refused_ips` has, by appid, the addresses that an allow-list refuses, one or several in turn: token and data calls
+    of an account answer 40164, all calls of the component 61004.
 
-    `token_server` spoils the token server's answers about an appid, the component's among them. `EMPTY`: no body.
-    `HTML`: a page to sign in on. `ERROR`: status 500. `LATE`: no answer until the client gives up. `WRONG_PATH`: JSON
-    of another shape. `EXPIRED`: a token at its end, so 42001 and `expires_in` 0. `STUCK`: always the same token, which
-    WeChat refuses, so 40001. The last two concern tokens alone, not the ticket.
+    `token_server` has, by appid, a fault of the token server, the component's appid included. `EMPTY`: no body. `HTML`:
+    a sign-in page. `ERROR`: status 500. `LATE`: no answer until the client gives up. `WRONG_PATH`: JSON of another
+    shape. `EXPIRED`: a token at its end (`expires_in` 0, then 42001). `STUCK`: always the same token, which WeChat
+    refuses (40001). The last two affect tokens alone, not the ticket.
 
     Raises:
         ValueError: the rates add up to more than 1.
@@ -123,21 +126,23 @@ class Faults:
         rates = tuple((fault, getattr(self, fault)) for fault in Fault if getattr(self, fault))
         if sum(rate for _, rate in rates) > 1:
             raise ValueError("the rates of the faults add up to more than 1: lower some of them")
+        # Only the rates in use, computed once: `draw` runs at each call.
         object.__setattr__(self, "rates", rates)
 
     def draw(self, appid: str, path: str, nth: int, *, data_call: bool) -> Fault | None:
-        """What goes wrong with an account's `nth` call of `path`."""
+        """Return the fault of an account's `nth` call of `path`, if any."""
         if not self.rates:
             return None
         point = Dice(self.seed, "fault", appid, path, nth).fraction()
         for fault, rate in self.rates:
             if point < rate:
+                # A fault of data calls drawn for a token call is none: redrawing would change the rates of the others.
                 return fault if data_call or fault not in _DATA_CALLS_ONLY else None
             point -= rate
         return None
 
     def late(self, appid: str, path: str, day: date) -> Late | None:
-        """How `day` of an account and dataset is missing until `late_until` of the day after, if it is."""
+        """Return the answer about `day` until `late_until` of the day after, if it is late."""
         if not self.late_yesterday:
             return None
         dice = Dice(self.seed, "late", appid, path, day)
@@ -146,7 +151,7 @@ class Faults:
         return Late.REFUSED if dice.below(6) == 0 else Late.SHORT
 
     def list_gap(self, appid: str) -> Gap | None:
-        """How the list's entry of an appid lacks its refresh token, if it does."""
+        """Return the form of an appid's entry without a refresh token, if it lacks one."""
         if not self.list_gaps:
             return None
         dice = Dice(self.seed, "list gap", appid)
@@ -155,11 +160,11 @@ class Faults:
         return Gap.EMPTY if dice.below(2) else Gap.ABSENT
 
     def token_errcode(self, appid: str) -> int | None:
-        """The errcode that the account's token calls answer for good."""
+        """Return the errcode of all token calls of the account, if it has one."""
         errcode = self.broken.get(appid)
         return errcode if errcode in _ON_TOKEN_CALLS else None
 
     def data_errcode(self, appid: str) -> int | None:
-        """The errcode that the account's data calls answer for good."""
+        """Return the errcode of all data calls of the account, if it has one."""
         errcode = self.broken.get(appid)
         return self.broken_data.get(appid) or (errcode if errcode not in _ON_TOKEN_CALLS else None)

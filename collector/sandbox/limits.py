@@ -1,4 +1,4 @@
-"""How many calls WeChat lets through, and the counts that it keeps."""
+"""WeChat's quotas, and counters for them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The sandbox's quotas, in calls, and the lives of its tokens, in seconds.
+    """The quotas of the sandbox, in calls, and the lifetimes of its tokens, in seconds.
 
-    `daily` counts one account's calls of one dataset in a Beijing day, `minute` its calls of both in a minute.
-    `token_calls_daily` counts one account's classic calls. A classic token lives `classic_grace_s` longer after
-    the next one came. A token that lives 300 s or less is renewed by every call.
+    `daily` limits an account's calls of one dataset in a Beijing day, `minute` its calls of both in a minute,
+    `token_calls_daily` its classic token calls in a Beijing day. A classic token lives for `classic_grace_s` after the
+    next one was issued. With a `token_life_s` of 300 or less each call gives a new token.
     """
 
     daily: int = 1_000_000
@@ -23,18 +23,19 @@ class Limits:
 
 
 class Meter:
-    """Counts takings by key within a period; a new period begins at nought. It holds one count for each key."""
+    """Counts by key and period; a new period starts at 0."""
 
     def __init__(self) -> None:
+        # One period a key, the latest: memory grows with the accounts, not with time.
         self._counts: dict[Hashable, tuple[int, int]] = {}
 
     def used(self, key: Hashable, period: int) -> int:
-        """How many were taken in `period`."""
+        """Return the count of `period`."""
         counted, used = self._counts.get(key, (period, 0))
         return used if counted == period else 0
 
     def take(self, key: Hashable, period: int, limit: int) -> bool:
-        """Take one more, unless `limit` are taken already; the answer says which."""
+        """Count one more and return True, or return False if `limit` is reached."""
         used = self.used(key, period)
         if used >= limit:
             return False

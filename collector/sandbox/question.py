@@ -1,4 +1,4 @@
-"""A call as it came, and the refusals that answer it."""
+"""A call as it arrived, and the refusals of calls."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ ERRMSGS = {
     61503: "data is not ready",
     76021: "cgi_path not found",
 }
-"""What WeChat says with its errcodes."""
+"""The errmsg of each errcode."""
 
 
 class RefusalError(Exception):
-    """WeChat refuses a call with `errcode`, and says `errmsg` or what it always says."""
+    """A refused call: WeChat answers `errcode` with `errmsg`, by default the errcode's own."""
 
     def __init__(self, errcode: int, errmsg: str | None = None) -> None:
         super().__init__(f"errcode {errcode}")
@@ -57,9 +57,9 @@ class RefusalError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One call: `data` is its body's JSON object, None where the body is none; `now` carries a zone.
+    """One call.
 
-    `authorization` is the header of that name.
+    `data` is the JSON object in its body, or None. `now` has a zone. `authorization` is the header of that name.
     """
 
     path: str
@@ -72,25 +72,25 @@ class Question:
 
     @property
     def token(self) -> str | None:
-        """The token in the address."""
+        """The token in the query."""
         return self.query.get("access_token") or self.query.get("component_access_token")
 
     @property
     def seconds(self) -> float:
-        """The instant as a Unix time."""
+        """The time of the call as a Unix time."""
         return self.now.timestamp()
 
     @property
     def day(self) -> int:
-        """Beijing's day, as an ordinal."""
+        """The day in Beijing, as an ordinal."""
         return self.now.astimezone(BEIJING).toordinal()
 
     def get(self, name: str) -> Any:
-        """A field of the body, or None."""
+        """Return a field of the body, or None."""
         return (self.data or {}).get(name)
 
     def require_data(self) -> dict[str, Any]:
-        """The body's JSON object.
+        """Return the JSON object in the body.
 
         Raises:
             RefusalError: the body is empty (44002), or no JSON object (47001).
@@ -103,7 +103,7 @@ class Question:
 
 
 def json_object(body: bytes) -> dict[str, Any] | None:
-    """The JSON object in `body`, or None."""
+    """Return the JSON object in `body`, or None."""
     try:
         data = orjson.loads(body)
     except orjson.JSONDecodeError:

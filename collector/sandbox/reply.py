@@ -1,4 +1,4 @@
-"""What is sent back, before it is."""
+"""The replies to calls, before they are sent."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """What became of a question: whose it was, what went wrong on purpose, and the reply (None: nothing is sent)."""
+    """The outcome of a call: its appid, its fault, and its reply (None: nothing is sent)."""
 
     appid: str | None
     fault: Fault | TokenServerFault | None

@@ -1,7 +1,7 @@
-"""The rows of one day. Pure.
+"""The rows of one day.
 
-The shapes are those of recorded answers: several sources a day, unknown ones among them, source 0 often
-but not always, keys in any order, and days without movement that summary lists with zeros or leaves out.
+They have the shapes of recorded answers: several sources a day, unknown ones too, source 0 often but not always, keys
+in any order, and days without movement as zeros or without a row.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from datetime import date
 from collector.sandbox.dice import Dice
 
 Row = dict[str, int | str]
-"""A row of an answer, as JSON has it."""
+"""A row of an answer."""
 
 _SOURCES = (1, 3, 10, 11, 17, 30, 35, 39, 43, 51, 57, 75, 78, 100, 149, 161, 200, 201)
-"""The values of `user_source` but 0; 10 and 11 were seen, and WeChat never named them."""
+"""The values of `user_source` except 0; 10 and 11 are in recorded answers and not documented."""
 
 _KEY_ORDERS = (
     ("ref_date", "user_source", "new_user", "cancel_user"),
@@ -26,9 +26,9 @@ _KEY_ORDERS = (
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """What an account's day comes to once WeChat has said its last word on it.
+    """The final figures of an account's day.
 
-    `rows` are those of summary, whose keys may stand in any order; `cumulate_user` is None on a day that has none.
+    `rows` are those of summary, with their keys in any order; `cumulate_user` is None on a day without a total.
     """
 
     rows: tuple[Row, ...]
@@ -36,22 +36,22 @@ class Truth:
 
     @property
     def new_user(self) -> int:
-        """The sum over the sources."""
+        """New followers of all sources."""
         return _total("new_user", self.rows)
 
     @property
     def cancel_user(self) -> int:
-        """The sum over the sources."""
+        """Lost followers of all sources."""
         return _total("cancel_user", self.rows)
 
     @property
     def net_user(self) -> int:
-        """New less cancelled."""
+        """New followers minus lost ones."""
         return self.new_user - self.cancel_user
 
     @property
     def sources(self) -> list[Row]:
-        """The rows without their day, sorted by `user_source`."""
+        """The rows without `ref_date`, sorted by `user_source`."""
         rows = [{key: value for key, value in row.items() if key != "ref_date"} for row in self.rows]
         return sorted(rows, key=lambda row: row["user_source"])
 
@@ -61,17 +61,18 @@ def _total(key: str, rows: tuple[Row, ...]) -> int:
 
 
 def zeros(day: date) -> list[Row]:
-    """The one row of a day without movement, where it has one: source 0 with zeros."""
+    """Return the row of a day without movement: source 0 with zeros."""
     return [_row(day, 0, 0, 0, _KEY_ORDERS[0])]
 
 
 def draw_rows(dice: Dice, day: date, new: int, cancelled: int) -> list[Row]:
-    """Rows of up to five sources that add up to `new` and `cancelled`; source 0 alone is listed without movement."""
+    """Draw rows of up to five sources that add up to `new` and `cancelled`."""
     others = [_SOURCES[dice.below(len(_SOURCES))] for _ in range(dice.below(5))]
     sources = list(dict.fromkeys(others if others and dice.below(8) == 0 else [0, *others]))
     order = _KEY_ORDERS[dice.below(len(_KEY_ORDERS))]
     news = _shares(dice, new, len(sources))
     cancels = _shares(dice, cancelled, len(sources))
+    # WeChat lists a source without movement only if it is source 0.
     figures = zip(sources, news, cancels, strict=True)
     return [_row(day, *figure, order) for figure in figures if figure[0] == 0 or figure[1:] != (0, 0)]
 
@@ -79,6 +80,7 @@ def draw_rows(dice: Dice, day: date, new: int, cancelled: int) -> list[Row]:
 def _shares(dice: Dice, total: int, count: int) -> list[int]:
     weights = [1 + dice.below(8) for _ in range(count)]
     shares = [total * weight // sum(weights) for weight in weights]
+    # Rounding down leaves a rest, which goes to any one of them.
     shares[dice.below(count)] += total - sum(shares)
     return shares
 

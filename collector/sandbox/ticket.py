@@ -7,7 +7,7 @@ from collector.sandbox.world import World
 
 
 class Ticket:
-    """The `component_verify_ticket`: a new one can come at any time, and those before it are stale from then on."""
+    """The current `component_verify_ticket`; renewing it makes all earlier ones stale."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -15,18 +15,18 @@ class Ticket:
 
     @property
     def text(self) -> str:
-        """The current one."""
+        """The current ticket."""
         return self._world.verify_ticket(self._nth)
 
     def renew(self) -> None:
-        """Let the next one be the current one."""
+        """Make the next ticket the current one."""
         self._nth += 1
 
     def check(self, text: object) -> None:
-        """Let the current one pass.
+        """Check that a text is the current ticket.
 
         Raises:
-            RefusalError: it is one before it (61005), or none at all (61006).
+            RefusalError: it is an earlier ticket (61005), or none at all (61006).
         """
         if text != self.text:
             former = [self._world.verify_ticket(nth) for nth in range(1, self._nth)]

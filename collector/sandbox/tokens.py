@@ -1,8 +1,8 @@
-"""The rules of access tokens: how long they live, and which one ends which.
+"""The rules of access tokens: their lifetimes, and which token ends which.
 
-The stable call gives the same token until five minutes before its end; the next one leaves it alive, unless it
-was forced. The token server gives the same one until its end. All other calls give a new token each time, and the
-one before it ends after a grace. Kinds don't touch one another.
+The stable call returns the same token until five minutes before its end. The next token doesn't end it, unless it was
+forced. The token server returns the same token until its end. All other calls return a new token each time and end
+the one before after a grace. Tokens of different kinds don't affect one another.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from collector.sandbox.limits import Limits, Meter
 from collector.sandbox.question import RefusalError
 
 RENEWED_BEFORE_END_S = 300
-FORCED_DAILY = 20
+MAX_FORCED_DAILY = 20
 FORCED_APART_S = 30
-_REMEMBERED = 3
-"""Tokens of an account and kind; older ones are forgotten, and answered with 40001."""
+_MAX_KEPT = 3
+"""The tokens kept of an account and kind. Older ones get 40001, as unknown ones do."""
 
 _WELL_FORMED = re.compile(r"\d+_[\w-]{40,}", re.ASCII)
 
 
 class Kind(StrEnum):
-    """What gave a token: one of WeChat's calls, or the client's token server."""
+    """The origin of a token: one of WeChat's calls, or the client's token server."""
 
     STABLE = "stable"
     CLASSIC = "classic"
@@ -38,7 +38,7 @@ class Kind(StrEnum):
 
 @dataclass(slots=True)
 class Token:
-    """One token. Instants are Unix times; `offered` says whether the stable call still hands it out."""
+    """One token, with Unix times; `offered` is True as long as the stable call may return it."""
 
     text: str = field(repr=False)
     appid: str
@@ -48,7 +48,7 @@ class Token:
     offered: bool = True
 
     def expires_in(self, now: float) -> int:
-        """The whole seconds that it has left."""
+        """Return the whole seconds until its end."""
         return int(self.expires_at - now)
 
 
@@ -64,7 +64,7 @@ class Tokens:
         self._issued = 0
 
     def stable(self, appid: str, now: float, *, force: bool, day: int) -> Token:
-        """The account's stable token.
+        """Return the account's stable token.
 
         Raises:
             RefusalError: forced again within 30 s (45011), or more than 20 times in Beijing's `day` (45009).
@@ -79,30 +79,35 @@ class Tokens:
         return self._issue(appid, Kind.STABLE, now)
 
     def replace(self, appid: str, kind: Kind, now: float) -> Token:
-        """A new token, after which the one before it of its kind has only the grace to live."""
+        """Return a new token; the one before of the same kind ends after the grace."""
         before = self._newest(appid, kind)
         if before:
+            # Never later than before: a third token must not give the first one a longer life.
             before.dead_from = min(before.dead_from, now + self._limits.classic_grace_s)
         return self._issue(appid, kind, now)
 
     def current(self, appid: str, kind: Kind, now: float, *, even_dead: bool = False) -> Token:
-        """The newest token of its kind while it lives, else a new one; with `even_dead` its own time alone counts."""
+        """Return the newest token of its kind while it is valid, else a new one.
+
+        `even_dead` returns a revoked one too, until its own end.
+        """
         newest = self._newest(appid, kind)
         if newest and newest.expires_in(now) > 0 and (even_dead or newest.dead_from > now):
             return newest
         return self._issue(appid, kind, now)
 
     def find(self, text: str | None, now: float) -> Token:
-        """The living token of that text.
+        """Return the valid token of that text.
 
         Raises:
-            RefusalError: there is none (41001), or it is malformed (40014), unknown or dead (40001), too old (42001).
+            RefusalError: it is absent (41001), malformed (40014), unknown or revoked (40001), or expired (42001).
         """
         if not text:
             raise RefusalError(41001)
         token = self._by_text.get(text)
         if token is None:
             raise RefusalError(40001 if _WELL_FORMED.fullmatch(text) else 40014)
+        # A revoked token stays 40001 after its end.
         if token.dead_from <= now:
             raise RefusalError(40001)
         if token.expires_at <= now:
@@ -110,19 +115,19 @@ class Tokens:
         return token
 
     def owner(self, text: str) -> str | None:
-        """The appid that a token was given to, dead or alive."""
+        """Return the appid of a token, valid or not."""
         token = self._by_text.get(text)
         return token.appid if token else None
 
     def revoke(self, text: str | None, now: float, *, still_offered: bool) -> None:
-        """End a token at once; with `still_offered` the stable call hands it out even so, until forced."""
+        """Revoke a token; with `still_offered` the stable call keeps returning it until forced."""
         token = self._by_text.get(text or "")
         if token:
             token.dead_from = now
             token.offered = still_offered
 
     def end(self, appid: str, kind: Kind, now: float) -> None:
-        """End all tokens of a kind at once."""
+        """Revoke all tokens of a kind."""
         for token in self._families.get((appid, kind), ()):
             token.dead_from = min(token.dead_from, now)
 
@@ -137,13 +142,13 @@ class Tokens:
         family = self._families.setdefault((appid, kind), deque())
         family.append(token)
         self._by_text[text] = token
-        if len(family) > _REMEMBERED:
+        if len(family) > _MAX_KEPT:
             del self._by_text[family.popleft().text]
         return token
 
     def _count_force(self, appid: str, now: float, day: int) -> None:
         if now - self._forced_at.get(appid, -math.inf) < FORCED_APART_S:
             raise RefusalError(45011)
-        if not self._forced.take(appid, day, FORCED_DAILY):
+        if not self._forced.take(appid, day, MAX_FORCED_DAILY):
             raise RefusalError(45009)
         self._forced_at[appid] = now

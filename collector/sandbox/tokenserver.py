@@ -1,6 +1,6 @@
-"""A central token server, as clients and agencies run them: it keeps tokens, and hands them to whoever has its key.
+"""A central token server as clients and agencies run them, without I/O.
 
-It isn't WeChat, so it answers with HTTP statuses and JSON of its own. No I/O: a question in, an answer out.
+It isn't WeChat: it answers with HTTP statuses and JSON of its own.
 """
 
 from __future__ import annotations
@@ -41,15 +41,15 @@ _SPOILT = {
     TokenServerFault.ERROR: _problem(500, "internal error"),
     TokenServerFault.LATE: None,
 }
-"""The replies of faults that know no token; None is no reply at all."""
+"""The replies of faults that need no token; None is no reply at all."""
 
 
 class TokenServer:
     """The token server of one world.
 
-    * `/tokens/{appid}`: `{"code": 0, "data": {"access_token": …, "expires_in": …}}`; wants the key.
-    * `/tokens/{appid}/plain`: the same token, and a newline; wants the key.
-    * `/component-token`: `{"code": 0, "data": {"token": …, "expires_in": …}}`, of the token that the platform has.
+    * `/tokens/{appid}`: `{"code": 0, "data": {"access_token": …, "expires_in": …}}`; needs the key.
+    * `/tokens/{appid}/plain`: the same token and a newline; needs the key.
+    * `/component-token`: `{"code": 0, "data": {"token": …, "expires_in": …}}` with the platform's current token.
     * `/component-ticket`: `{"ticket": …}`.
     """
 
@@ -60,7 +60,7 @@ class TokenServer:
         self._ticket = ticket
 
     def answer(self, question: Question) -> Answered | None:
-        """Answer a question; None where it has no such path."""
+        """Answer a question; None for a path of another server."""
         account = _ACCOUNT.fullmatch(question.path)
         if account:
             appid = account[1] if account[1] in self._world.account_of else None
@@ -72,6 +72,7 @@ class TokenServer:
             return Answered(appid, None, _problem(405, "use GET"))
         if account and question.authorization != f"Bearer {self._world.token_server_key}":
             return Answered(appid, None, _problem(401, "unauthorized"))
+        # After the key: without it nobody learns which accounts there are.
         if appid is None:
             return Answered(appid, None, _problem(404, "no such account"))
         fault = self._faults.token_server.get(appid)
@@ -91,7 +92,7 @@ class TokenServer:
         return _json(200, body)
 
     def _token(self, question: Question, appid: str, fault: TokenServerFault | None) -> tuple[str, dict[str, Any]]:
-        """A token's text, and the JSON around it."""
+        """Return a token's text and the JSON around it."""
         kind, name = (Kind.COMPONENT, "token") if question.path == COMPONENT_TOKEN else (Kind.SERVER, "access_token")
         now = question.seconds
         token = self._tokens.current(appid, kind, now, even_dead=fault is TokenServerFault.STUCK)

@@ -1,8 +1,10 @@
-"""The truth: accounts whose every figure follows from the seed, the appid and the day. Pure.
+"""The truth: accounts whose figures depend on the seed, the appid and the day alone.
 
-Cumulate comes first: on a *moving* day it is drawn from the day alone, on a *still* one it stays what
-it was. The net is the step between two days, and the rows of summary are drawn so that they add up to
-it. So any day can be computed without the days before it, but for the still days right behind it.
+Cumulate comes first: on a *moving* day it is drawn from the day alone, on a *still* day it stays the same. The net is
+the step between two days, and the rows of summary are drawn to add up to it. So any day can be computed without the
+days before it, except the still days directly before it.
+
+Stored dumps of sandbox data depend on the order of the throws: a change here makes other worlds of the same seeds.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from collector.sandbox.rows import Row, Truth, draw_rows, zeros
 
 BEIJING = timezone(timedelta(hours=8), "Asia/Shanghai")
 FIRST_DAY = date(2014, 12, 1)
-"""WeChat keeps nothing older."""
+"""The first day of WeChat's figures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,7 @@ class SandboxAccount:
 
 @dataclass(frozen=True, slots=True)
 class Component:
-    """The third-party platform that accounts authorise, with the credentials that it has at the start."""
+    """The third-party platform, with its credentials at the start."""
 
     appid: str
     secret: str = field(repr=False)
@@ -40,9 +42,9 @@ class Component:
 
 class _Day(Enum):
     MOVING = auto()
-    CHURN = auto()  # as many came as went
-    ZEROS = auto()  # source 0 with zeros
-    SPARSE = auto()  # no row of summary at all
+    CHURN = auto()  # as many new followers as lost ones
+    ZEROS = auto()  # a row of source 0 with zeros
+    SPARSE = auto()  # no row in summary
 
 
 _STILL_DAYS = (_Day.SPARSE, _Day.SPARSE, _Day.ZEROS, _Day.CHURN)
@@ -50,7 +52,7 @@ _STILL_DAYS = (_Day.SPARSE, _Day.SPARSE, _Day.ZEROS, _Day.CHURN)
 
 @dataclass(frozen=True, slots=True)
 class _Character:
-    """What makes one account larger, livelier or younger than another. Days are ordinals, percents of 100."""
+    """The size, activity and age of one account. Days are ordinals, percents are of 100."""
 
     base: int
     swing: int
@@ -62,16 +64,16 @@ class _Character:
 
 @dataclass(frozen=True)  # without slots, so that properties can be cached
 class World:
-    """All accounts of a pretend WeChat; two worlds of the same values are the same world.
+    """All accounts of a simulated WeChat; worlds of equal values have equal figures.
 
-    * `births`: the days on which the first accounts begin, in their order; all others are older than `FIRST_DAY`.
-    * `lost_days`: the share of days that are in neither dataset, ever; the first day of an account is none of them.
-    * `published_at`: the time of the next day, in Beijing, from which a day is there.
-    * `revised_for_days`: for how many days after that, at most 7, a day shows fewer new followers than in the end.
-    * `late_summary`: the share of days whose summary comes one to three days after their cumulate.
-    * `sparse`: whether summary leaves out days without movement; else each of them has a row of zeros.
-    * `mini_programs`: how many mini programs can authorise the component as well; they have no figures.
-    * `nick_names`: pairs of an appid and what its owner calls it, where that isn't the name that it has here.
+    * `births`: the first days of the first accounts, in order; all other accounts are older than `FIRST_DAY`.
+    * `lost_days`: the share of days that are never in any dataset; the first day of an account is always there.
+    * `published_at`: the Beijing time at which a day is published, on the next day.
+    * `revised_for_days`: the number of days, at most 7, for which a published day shows too few new followers.
+    * `late_summary`: the share of days whose summary is published one to three days after their cumulate.
+    * `sparse`: summary has no row for some days without movement; if False, each of them has a row of zeros.
+    * `mini_programs`: the number of mini programs, which can authorise the component and have no figures.
+    * `nick_names`: pairs of an appid and its nick name, where that differs from the account's name.
     """
 
     seed: int = 0
@@ -87,7 +89,7 @@ class World:
 
     @cached_property
     def accounts(self) -> tuple[SandboxAccount, ...]:
-        """The accounts, in an order that never changes."""
+        """The accounts, in a fixed order."""
         return tuple(
             SandboxAccount(self._appid(n), hex_digits(32, self.seed, "secret", n), f"client-{n:05d}")
             for n in range(self.size)
@@ -95,23 +97,23 @@ class World:
 
     @cached_property
     def account_of(self) -> dict[str, SandboxAccount]:
-        """The accounts by their appids."""
+        """The accounts by appid."""
         return {account.appid: account for account in self.accounts}
 
     @cached_property
     def mini_program_appids(self) -> tuple[str, ...]:
-        """The mini programs, in an order that never changes."""
+        """The appids of the mini programs, in a fixed order."""
         return tuple(self._appid(f"mini program {n}") for n in range(self.mini_programs))
 
     @cached_property
     def authorizers(self) -> tuple[str, ...]:
-        """The appids of all accounts and mini programs: each in their order, the ones spread among the others."""
+        """The appids of all accounts and mini programs, evenly mixed."""
         accounts = [(n / self.size, account.appid) for n, account in enumerate(self.accounts)]
         minis = [((n + 0.5) / self.mini_programs, appid) for n, appid in enumerate(self.mini_program_appids)]
         return tuple(appid for _, appid in sorted(accounts + minis))
 
     def nick_name(self, appid: str) -> str:
-        """What the owner of an account or a mini program calls it; may be empty, and the same for several."""
+        """Return the nick name of an account or a mini program, which may be empty or not unique."""
         return self._nick_names[appid]
 
     @cached_property
@@ -120,28 +122,28 @@ class World:
         return Component(self._appid("component"), hex_digits(32, self.seed, "component secret"), self.verify_ticket())
 
     def verify_ticket(self, nth: int = 1) -> str:
-        """The `nth` of the tickets that WeChat pushes to the component."""
+        """Return the `nth` ticket that WeChat pushes to the component."""
         return f"ticket@@@{hex_digits(64, self.seed, 'ticket', nth)}"
 
     def refresh_token(self, appid: str, nth: int = 1) -> str:
-        """The `authorizer_refresh_token` of the `nth` time that an account or a mini program authorised."""
+        """Return the `authorizer_refresh_token` of an account's or mini program's `nth` authorisation."""
         return f"refreshtoken@@@{hex_digits(43, self.seed, 'refresh', appid, nth)}"
 
     @cached_property
     def token_server_key(self) -> str:
-        """The key that opens the token server, in hexadecimal."""
+        """The key of the token server, in hexadecimal."""
         return hex_digits(32, self.seed, "token server key")
 
     def truth(self, appid: str, day: date) -> Truth:
-        """What `day` of the account comes to in the end.
+        """Return the final figures of `day`.
 
         Raises:
-            KeyError: the world has no account of that appid. So do the other questions about a day.
+            KeyError: the world has no account of that appid, here and in the other methods about a day.
         """
         return Truth(tuple(self.summary(appid, day)), self.cumulate(appid, day))
 
     def summary(self, appid: str, day: date) -> list[Row]:
-        """The rows of `day` in `getusersummary`: none on a sparse day, nor where cumulate has none."""
+        """Return the final rows of `day` in `getusersummary`: none on a sparse day or without a total."""
         character, ordinal = self._characters[appid], day.toordinal()
         if not self._exists(character, appid, day):
             return []
@@ -153,19 +155,21 @@ class World:
             case _:
                 dice = Dice(self.seed, "rows", appid, ordinal)
                 net = self._level(character, appid, ordinal) - self._level(character, appid, ordinal - 1)
+                # A net loss needs at least that many lost followers, so that no figure is negative.
                 cancelled = max(dice.below(character.swing + 1), -net)
                 rows = draw_rows(dice, day, cancelled + net, cancelled)
+                # Drawn rows can come out empty: no movement, and no source 0 among them.
                 return rows if rows or self.sparse else zeros(day)
 
     def cumulate(self, appid: str, day: date) -> int | None:
-        """The `cumulate_user` of `day`; None before the account began, before `FIRST_DAY` and on a lost day."""
+        """Return the `cumulate_user` of `day`; None before the account's first day and on a lost day."""
         character = self._characters[appid]
         if not self._exists(character, appid, day):
             return None
         return self._level(character, appid, day.toordinal())
 
     def summary_delay(self, appid: str, day: date) -> int:
-        """How many days later than its cumulate the summary of `day` comes."""
+        """Return the days between the publication of `day`'s cumulate and of its summary."""
         if not self.late_summary:
             return 0
         dice = Dice(self.seed, "late summary", appid, day)
@@ -197,9 +201,10 @@ class World:
         return Dice(self.seed, "lost", appid, day).fraction() >= self.lost_days
 
     def _level(self, character: _Character, appid: str, ordinal: int) -> int:
-        """The followers at the end of a day, published or not."""
+        """Return the followers at the end of a day, published or not."""
         if character.born and ordinal < character.begin:
             return 0
+        # A still day has the total of the last moving day. The first day of a young account is always a moving one.
         while self._kind(character, appid, ordinal) is not _Day.MOVING:
             ordinal -= 1
         drawn = Dice(self.seed, "level", appid, ordinal).below(character.swing + 1)
@@ -214,7 +219,7 @@ class World:
 
 
 def _character(dice: Dice, born: date | None) -> _Character:
-    """Draw an account: small or large, quiet or lively, steady or growing."""
+    """Draw the size, activity and growth of an account."""
     base = (64 + dice.below(64)) << dice.below(12)
     return _Character(
         base=base,

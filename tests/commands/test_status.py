@@ -69,7 +69,7 @@ def look(database: Database, mongod: str) -> Look:
     return looked
 
 
-async def test_all_that_is_known_of_an_account_is_told(look: Look) -> None:
+async def test_account_status(look: Look) -> None:
     acme = _account("acme", tags=("retail",), since=_back(29))
     holes = Days.of([_back(3), _back(10)])
     void = Days.of([_back(20)])
@@ -97,7 +97,8 @@ async def test_all_that_is_known_of_an_account_is_told(look: Look) -> None:
     )
 
 
-async def test_an_account_without_a_state_was_never_collected_and_lacks_all_that_is_wanted(look: Look) -> None:
+async def test_account_without_a_state(look: Look) -> None:
+    """It was never collected and lacks all wanted days."""
     nothing = {SUMMARY: None, CUMULATE: None}
     found = await look([_account("new"), _account("old", since=date(2014, 12, 1))])
     assert found.accounts == (
@@ -125,36 +126,38 @@ async def test_an_account_without_a_state_was_never_collected_and_lacks_all_that
         (_dataset(), _dataset(last_error=TROUBLE), Standing.FAILING),
     ],
 )
-async def test_how_an_account_stands(
-    look: Look, summary: DatasetState, cumulate: DatasetState, expected: Standing
-) -> None:
+async def test_standing(look: Look, summary: DatasetState, cumulate: DatasetState, expected: Standing) -> None:
     found = await look([_account("one")], _state("one", summary, cumulate))
     assert [account.standing for account in found.accounts] == [expected]
 
 
-async def test_an_account_that_nobody_has_asked_about_for_weeks_is_behind_and_not_silent(look: Look) -> None:
+async def test_days_never_asked_for(look: Look) -> None:
+    """An account that no run has asked about for weeks is behind, not silent."""
     dataset = _dataset(MONTH, last_success=NOW)
     found = await look([_account("one")], _state("one", dataset, dataset), now=NOW + timedelta(days=30))
     assert (found.newest_published, found.accounts[0].standing) == (_back(-30), Standing.BEHIND)
 
 
-async def test_a_silent_account_stays_silent_until_the_newest_day_has_been_asked_for(look: Look) -> None:
+async def test_silent_account_on_the_next_day(look: Look) -> None:
+    """It stays silent until the newest day has been asked for."""
     asked_yesterday = _state("one", _dataset(), _dataset(Days.of([_back(14)])))
     found = await look([_account("one")], asked_yesterday, now=NOW + ONE_DAY)
     assert found.accounts[0].standing is Standing.SILENT
 
 
-async def test_the_history_that_a_backfill_wants_counts_as_missing(look: Look) -> None:
+async def test_missing_history(look: Look) -> None:
+    """The days of a backfill count as missing."""
     state = _state("one", _dataset(MONTH), _dataset(MONTH), history_since=_back(129))
     assert (await look([_account("one")], state)).accounts[0].missing_days == 100
 
 
-async def test_before_the_hour_of_publication_the_day_before_is_the_newest(look: Look) -> None:
+async def test_before_publication(look: Look) -> None:
+    """The day before is the newest."""
     found = await look([_account("one")], now=NOW - timedelta(hours=3))
     assert found.newest_published == _back(1)
 
 
-async def test_the_worst_account_comes_first(look: Look) -> None:
+async def test_worst_first(look: Look) -> None:
     states = [
         _state("asleep", _dataset(), _dataset()),
         _state("fine", _dataset(MONTH), _dataset(MONTH)),
@@ -165,7 +168,8 @@ async def test_the_worst_account_comes_first(look: Look) -> None:
     assert [account.name for account in found.accounts] == ["refused", "new", "holes", "fine", "asleep"]
 
 
-async def test_accounts_stored_and_configured_nowhere_are_told_apart_and_disabled_ones_counted(look: Look) -> None:
+async def test_former_and_disabled_accounts(look: Look) -> None:
+    """Former accounts are listed apart, disabled ones counted."""
     shop, off, other = _account("shop"), _account("off", enabled=False), _account("other")
     states = [_state(name, _dataset(MONTH), _dataset(MONTH)) for name in ("shop", "off", "other", "gone-b", "gone-a")]
     found = await look([shop, off, other], *states, selected=[shop])
@@ -178,13 +182,15 @@ async def test_accounts_stored_and_configured_nowhere_are_told_apart_and_disable
     )
 
 
-async def test_a_renamed_account_bears_the_name_that_is_configured(look: Look) -> None:
+async def test_renamed_account(look: Look) -> None:
+    """It has the configured name."""
     state = replace(_state("one", _dataset(MONTH), _dataset(MONTH)), name="before")
     found = await look([_account("one")], state)
     assert ([account.name for account in found.accounts], found.no_longer_configured) == (["one"], ())
 
 
-async def test_only_the_state_is_read_once_and_nothing_is_written(look: Look, database: Database) -> None:
+async def test_one_query(look: Look, database: Database) -> None:
+    """The state is read once, and nothing is written."""
     state = _state("one", _dataset(MONTH), _dataset(MONTH))
     await look([_account("one")], state)
     await database.command("profile", 2)
@@ -194,18 +200,19 @@ async def test_only_the_state_is_read_once_and_nothing_is_written(look: Look, da
     assert [(entry["op"], entry["ns"]) async for entry in entries] == [("query", f"{database.name}.{ACCOUNTS}")]
 
 
-async def test_an_empty_database_stays_empty(look: Look, database: Database) -> None:
+async def test_empty_database_stays_empty(look: Look, database: Database) -> None:
     await look([_account("one")])
     assert await database.list_collection_names() == []
 
 
-async def test_a_damaged_state_is_an_error_that_names_the_remedy(look: Look, database: Database) -> None:
+async def test_damaged_state(look: Look, database: Database) -> None:
+    """The error names the remedy."""
     await database[ACCOUNTS].insert_one({"_id": "wx-one", "version": 99})
     with pytest.raises(DatabaseError, match="verify --repair"):
         await look([_account("one")])
 
 
-async def test_what_a_run_leaves_is_told(clock: FakeClock, database: Database, mongod: str, tmp_path: Path) -> None:
+async def test_status_after_a_run(clock: FakeClock, database: Database, mongod: str, tmp_path: Path) -> None:
     world = World(size=4)
     refused = world.accounts[1]
     async with Sandbox(world, clock=clock.now, faults=Faults(broken={refused.appid: 40125})) as sandbox:

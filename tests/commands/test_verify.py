@@ -17,7 +17,7 @@ from collector.commands.collect import target_of
 from collector.commands.verify import gaps, verify
 from collector.completeness.datasets import CUMULATE, SUMMARY
 from collector.config import Selection, Settings
-from collector.console.verify import verified_text
+from collector.console.verify import as_text
 from collector.errors import DatabaseError
 from collector.model.accounts import Account, Rate, Secret
 from collector.model.days import ONE_DAY, Days, Window
@@ -89,20 +89,19 @@ async def _all(collected: Collected) -> list[Any]:
     return [documents, await collected.states.find().sort("_id").to_list(None)]
 
 
-async def test_after_a_run_everything_agrees(collected: Collected) -> None:
+async def test_run_agrees(collected: Collected) -> None:
     assert await collected.verify() == Verified(checked=3, findings=[])
 
 
-async def test_repairing_what_agrees_changes_nothing(collected: Collected) -> None:
+async def test_repair_without_findings(collected: Collected) -> None:
     before = await _all(collected)
     new = replace(collected.accounts[0], appid="wxnew")
     assert await collected.verify(*collected.accounts, new, repair=True) == Verified(4, [], repaired=True)
     assert await _all(collected) == before
 
 
-async def test_an_old_dump_is_found_repaired_and_fetched_again_by_the_next_run(
-    collected: Collected, database: Database
-) -> None:
+async def test_old_dump(collected: Collected, database: Database) -> None:
+    """Its lost days are found, repaired and fetched again by the next run."""
     broken = collected.accounts[1]
     lost = Days.between(NEWEST - 19 * ONE_DAY, NEWEST)
     await collected.lose(broken, lost)
@@ -127,13 +126,15 @@ async def test_an_old_dump_is_found_repaired_and_fetched_again_by_the_next_run(
     assert await collected.verify() == Verified(3, [])
 
 
-async def test_days_that_the_account_wants_anyway_are_no_history(collected: Collected, database: Database) -> None:
+async def test_repair_of_wanted_days(collected: Collected, database: Database) -> None:
+    """Days that the account wants anyway set no `history_since`."""
     await collected.documents.delete_many({})
     await collected.verify(repair=True)
     assert {state.history_since for state in (await load(database)).values()} == {None}
 
 
-async def test_documents_restored_without_their_index_are_read_in_the_order_of_their_days(collected: Collected) -> None:
+async def test_documents_without_an_index(collected: Collected) -> None:
+    """They are read in the order of their days."""
     await collected.documents.drop_indexes()
     assert await collected.verify() == Verified(3, [])
     day = str(NEWEST - 6 * ONE_DAY)  # stored before its neighbour in the older window
@@ -144,9 +145,7 @@ async def test_documents_restored_without_their_index_are_read_in_the_order_of_t
     assert [broken.difference for broken in found.breaks] == [5, -5]
 
 
-async def test_a_figure_that_was_revised_after_the_dump_is_fetched_again_too(
-    collected: Collected, database: Database
-) -> None:
+async def test_revised_figures(collected: Collected, database: Database) -> None:
     """The last days of a dump are as they were before WeChat revised them."""
     broken = collected.accounts[1]
     dumped = NEWEST - 20 * ONE_DAY
@@ -159,9 +158,8 @@ async def test_a_figure_that_was_revised_after_the_dump_is_fetched_again_too(
     assert await stored(database) == truth(WORLD, ALL_DAYS)
 
 
-async def test_all_documents_lost_are_fetched_again_though_nothing_else_asks_for_them(
-    collected: Collected, database: Database
-) -> None:
+async def test_all_documents_lost(collected: Collected, database: Database) -> None:
+    """They are fetched again, although nothing else asks for them."""
     accounts = tuple(replace(account, since=None) for account in collected.accounts)
     collected.settings = replace(collected.settings, accounts=accounts)
     await collected.documents.delete_many({})
@@ -170,7 +168,8 @@ async def test_all_documents_lost_are_fetched_again_though_nothing_else_asks_for
     assert await stored(database) == truth(WORLD, ALL_DAYS)
 
 
-async def test_a_dataset_whose_fields_are_gone_is_lost_and_the_other_is_not(collected: Collected) -> None:
+async def test_lost_dataset(collected: Collected) -> None:
+    """One dataset is lost, the other isn't."""
     broken, day = collected.accounts[1], str(NEWEST - 2 * ONE_DAY)
     await collected.documents.update_one({"account": broken.appid, "ref_date": day}, {"$unset": {"sources": 1}})
     assert (await collected.verify()).findings == [
@@ -178,7 +177,8 @@ async def test_a_dataset_whose_fields_are_gone_is_lost_and_the_other_is_not(coll
     ]
 
 
-async def test_stored_days_that_the_state_does_not_know_are_taken_into_it(collected: Collected) -> None:
+async def test_unknown_days(collected: Collected) -> None:
+    """Repair takes stored days into the state."""
     broken = collected.accounts[1]
     states = await collected.states.find().sort("_id").to_list(None)
     unknown = Days.between(SINCE, SINCE + 6 * ONE_DAY)
@@ -190,22 +190,21 @@ async def test_stored_days_that_the_state_does_not_know_are_taken_into_it(collec
     assert await collected.states.find().sort("_id").to_list(None) == states
 
 
-async def test_while_a_run_is_at_work_what_is_unknown_is_said_to_be_its(
-    collected: Collected, database: Database
-) -> None:
+async def test_run_at_work(collected: Collected, database: Database) -> None:
+    """Unknown days may be the run's."""
     await collected.states.delete_one({"_id": collected.accounts[1].appid})
     async with lease(database, "20261124T023010Z-aaaaaa", "run", on_lost=print):
         verified = await collected.verify()
     assert (verified.exit, verified.at_work) == (ExitCode.PARTIAL, True)
-    assert verified_text(verified).splitlines()[-1] == (
-        "3 accounts verified, 1 to repair. But a run is at work, and what it stores isn't known at once: "
+    assert as_text(verified).splitlines()[-1] == (
+        "3 accounts verified, 1 to repair. But a run is at work and its newest days aren't in the state yet: "
         "verify again when it has ended."
     )
     assert not (await collected.verify()).at_work
 
 
 @pytest.mark.parametrize("ends", [False, True])
-async def test_a_run_that_begins_or_ends_meanwhile_was_at_work_too(
+async def test_run_at_work_for_a_while(
     collected: Collected, database: Database, monkeypatch: pytest.MonkeyPatch, ends: bool
 ) -> None:
     """Once the command has begun, and before it looks at accounts, it counts documents that belong to none."""
@@ -223,9 +222,7 @@ async def test_a_run_that_begins_or_ends_meanwhile_was_at_work_too(
         assert (await collected.verify()).at_work
 
 
-async def test_an_account_without_a_state_gets_one_that_bears_the_name_of_its_documents(
-    collected: Collected, database: Database
-) -> None:
+async def test_lost_state(collected: Collected, database: Database) -> None:
     """So that a run that finds it renamed in the configuration renames them."""
     broken = collected.accounts[1]
     await collected.states.delete_one({"_id": broken.appid})
@@ -251,9 +248,8 @@ DAMAGES: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("damage", DAMAGES, ids=str)
-async def test_a_damaged_state_stops_a_run_without_a_change_and_is_made_anew_by_repair(
-    damage: dict[str, Any], collected: Collected, database: Database
-) -> None:
+async def test_damaged_state(damage: dict[str, Any], collected: Collected, database: Database) -> None:
+    """It stops a run without a change; repair replaces it."""
     broken = collected.accounts[1]
     await collected.states.update_one({"_id": broken.appid}, damage)
     before = await _all(collected)
@@ -290,9 +286,7 @@ async def test_repair_keeps_nothing_of_damage(collected: Collected, database: Da
     )
 
 
-async def test_a_damaged_state_is_found_though_its_account_was_not_selected(
-    collected: Collected, database: Database
-) -> None:
+async def test_damaged_state_of_another_account(collected: Collected, database: Database) -> None:
     """It keeps every run from beginning, so it must be possible to get rid of it."""
     await collected.states.insert_one({"_id": "wxgone", "version": "?"})
     await collected.documents.insert_one(
@@ -305,7 +299,7 @@ async def test_a_damaged_state_is_found_though_its_account_was_not_selected(
     assert (await load(database))["wxgone"].name == "gone"
 
 
-async def test_only_the_accounts_chosen_are_compared_and_repaired(collected: Collected) -> None:
+async def test_selection(collected: Collected) -> None:
     await collected.documents.delete_many({})
     before = await collected.states.find({"_id": {"$ne": collected.accounts[0].appid}}).sort("_id").to_list(None)
     verified = await collected.verify(collected.accounts[0], repair=True)
@@ -315,7 +309,8 @@ async def test_only_the_accounts_chosen_are_compared_and_repaired(collected: Col
     )
 
 
-async def test_documents_of_other_tools_are_counted_and_left_alone(collected: Collected, database: Database) -> None:
+async def test_foreign_documents(collected: Collected, database: Database) -> None:
+    """They are counted and left alone."""
     await database.command("collMod", USER_DAILY, validator={})
     appid = collected.accounts[1].appid
     await collected.documents.insert_many(
@@ -338,7 +333,8 @@ async def test_documents_of_other_tools_are_counted_and_left_alone(collected: Co
     assert await _all(collected) == before
 
 
-async def test_breaks_are_listed_with_their_days_and_the_difference_and_are_no_failure(collected: Collected) -> None:
+async def test_breaks(collected: Collected) -> None:
+    """They are listed with days and difference, and are no failure."""
     broken, day = collected.accounts[1], NEWEST - 10 * ONE_DAY
     await collected.documents.update_one(
         {"account": broken.appid, "ref_date": str(day)}, {"$inc": {"cumulate_user": 5}}
@@ -357,7 +353,8 @@ async def test_breaks_are_listed_with_their_days_and_the_difference_and_are_no_f
     ]
 
 
-async def test_gaps_are_what_is_wanted_and_neither_stored_nor_void(collected: Collected) -> None:
+async def test_gaps(collected: Collected) -> None:
+    """Wanted days that are neither stored nor void."""
     broken, quiet_newest = collected.accounts[2], Days.of([NEWEST])  # summary may still come
     assert await collected.gaps() == [AccountGaps(broken.appid, broken.name, {SUMMARY: quiet_newest})]
     lost = Days.between(NEWEST - 20 * ONE_DAY, NEWEST - 15 * ONE_DAY)
@@ -373,9 +370,10 @@ async def test_gaps_are_what_is_wanted_and_neither_stored_nor_void(collected: Co
     ]
 
 
-async def test_gaps_reach_to_the_newest_day_and_an_account_never_collected_lacks_its_last_week(
+async def test_gaps_of_a_new_account(
     collected: Collected,
 ) -> None:
+    """It lacks the last week, up to the newest day."""
     new = replace(collected.accounts[0], appid="wxnew", name="new", since=None)
     target = target_of(collected.settings, collected.clock)
     week = Days.between(NEWEST - 6 * ONE_DAY, NEWEST)
@@ -384,9 +382,7 @@ async def test_gaps_reach_to_the_newest_day_and_an_account_never_collected_lacks
     ]
 
 
-async def test_a_database_that_is_not_there_is_the_commands_error(
-    collected: Collected, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_database_out_of_reach(collected: Collected, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("collector.store.database.SELECTION_TIMEOUT_MS", 50)
     settings = replace(
         collected.settings,

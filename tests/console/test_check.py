@@ -64,7 +64,8 @@ QUIET = _check("quiet", DatasetCheck(Verdict.EMPTY, 7), DatasetCheck(Verdict.OK,
 MIXED = _checks(_sound("acme"), LATE, QUIET, WAITING, SECRET, RIGHT, _refused("nat", "203.0.113.7"), calls=9)
 
 
-def test_a_line_for_each_account_the_broken_first_then_the_totals_then_the_refused_ips() -> None:
+def test_text() -> None:
+    """A line for each account, failures first, then the totals, then the refused IPs."""
     assert checked.as_text(MIXED) == (
         "name   token   summary  calls left  cumulate  calls left  host                problem\n"
         "half   ok      failed   100         ok        -           api.weixin.qq.com   "
@@ -83,14 +84,15 @@ def test_a_line_for_each_account_the_broken_first_then_the_totals_then_the_refus
         "9 data calls made; nothing was stored\n"
         "\n"
         "Refused IPs of 1 account. Each client must allow the IPs beside its name in the account's console;\n"
-        "WeChat takes 5 to 10 minutes to heed it.\n"
+        "it takes effect in 5 to 10 minutes.\n"
         "\n"
         "name  appid   refused IP\n"
         "nat   wx-nat  203.0.113.7"
     )
 
 
-def test_on_a_terminal_long_names_are_cut_and_problems_without_room_have_a_line_of_their_own() -> None:
+def test_width() -> None:
+    """Long names are cut, and a problem without room goes on a line of its own."""
     long = replace(SECRET, name="a shop with a very long name indeed")
     cut, problem, whole = checked.as_text(_checks(long, _sound("acme")), width=135).splitlines()[1:4]
     assert cut == "a shop with a very long na…  failed  -        -           -         -           api.weixin.qq.com"
@@ -98,18 +100,19 @@ def test_on_a_terminal_long_names_are_cut_and_problems_without_room_have_a_line_
     assert whole == "acme                         ok      ok       999,999     ok        12          api.weixin.qq.com"
 
 
-def test_what_is_sent_to_clients_is_never_cut() -> None:
+def test_refused_ips_are_never_cut() -> None:
     name = "a shop with a very long name indeed"
     account = replace(_refused("nat", "203.0.113.7", "203.0.113.8", "203.0.113.9"), name=name)
     last = checked.as_text(_checks(account), width=40).splitlines()[-1]
     assert last == f"{name}  wx-nat  203.0.113.7, 203.0.113.8, 203.0.113.9"
 
 
-def test_one_table_has_all_refused_ips_by_name_and_those_seen_in_all() -> None:
+def test_refused_ips() -> None:
+    """One table has the IPs of each account by name, and a line above it all of them."""
     accounts = _refused("b", "203.0.113.9", "203.0.113.7"), _sound("a", refused_ips=("203.0.113.8",)), _sound("c")
     assert checked.refused_text(_checks(*accounts)) == (
         "Refused IPs of 2 accounts. Each client must allow the IPs beside its name in the account's console;\n"
-        "WeChat takes 5 to 10 minutes to heed it.\n"
+        "it takes effect in 5 to 10 minutes.\n"
         "Seen in all: 203.0.113.7, 203.0.113.8, 203.0.113.9. "
         "If they are those of one NAT, each client should allow them all.\n"
         "\n"
@@ -119,12 +122,12 @@ def test_one_table_has_all_refused_ips_by_name_and_those_seen_in_all() -> None:
     )
 
 
-def test_where_no_ip_is_refused_there_is_no_table_of_them() -> None:
+def test_no_refused_ips() -> None:
     checks = _checks(_sound("acme"))
     assert (checked.refused_text(checks), checked.failed_text(checks)) == ("", "")
 
 
-def test_a_sound_account_and_a_call_are_counted_in_the_singular() -> None:
+def test_singular_totals() -> None:
     assert checked.as_text(_checks(_sound("acme"), calls=1)).splitlines()[2:] == [
         "",
         "1 account: 1 ok; the newest published day is 2026-11-23",
@@ -132,7 +135,7 @@ def test_a_sound_account_and_a_call_are_counted_in_the_singular() -> None:
     ]
 
 
-def test_many_are_counted_in_the_plural_with_commas() -> None:
+def test_plural_totals() -> None:
     checks = _checks(*(_sound(f"client-{number:04}") for number in range(1200)), calls=2400)
     assert checked.as_text(checks).splitlines()[-2:] == [
         "1,200 accounts: 1,200 ok; the newest published day is 2026-11-23",
@@ -144,7 +147,8 @@ STALE = Failure("wx-agency", "agency", None, "component ticket is invalid", 6100
 
 
 @pytest.mark.parametrize(("count", "accounts"), [(1, "1 account"), (3, "3 accounts")])
-def test_a_platform_is_told_once_with_the_accounts_that_it_failed(count: int, accounts: str) -> None:
+def test_failed_platform(count: int, accounts: str) -> None:
+    """It has one line, with the number of its accounts, and they have none."""
     behind = [_failed(f"client-{number}", STALE) for number in range(count)]
     checks = _checks(*behind, failures=(replace(STALE, accounts=count),))
     checks = replace(checks, result=replace(checks.result, failures=checks.result.failures[:1]))
@@ -156,7 +160,7 @@ def test_a_platform_is_told_once_with_the_accounts_that_it_failed(count: int, ac
     ]
 
 
-def test_a_platform_without_an_account_is_told_too() -> None:
+def test_failed_platform_without_accounts() -> None:
     assert checked.as_text(_checks(failures=(replace(STALE, accounts=0),))) == (
         "The platform agency failed: see the ticket (61006 component ticket is invalid)\n"
         "\n"
@@ -165,14 +169,16 @@ def test_a_platform_without_an_account_is_told_too() -> None:
     )
 
 
-def test_an_account_that_couldnt_be_known_is_told_by_its_appid() -> None:
+def test_failed_lookup() -> None:
+    """An account that could not be looked up is named by its appid."""
     unknown = Failure("wx-new", "wx-new", None, "system error", -1, "r-i-d", "the next run asks again")
     assert checked.as_text(_checks(_sound("acme"), failures=(unknown,))).splitlines()[0] == (
-        "What wx-new is couldn't be asked: the next run asks again (-1 system error)"
+        "Could not look up wx-new: the next run asks again (-1 system error)"
     )
 
 
-def test_failures_alone_are_the_lines_of_failed_accounts_the_platforms_and_the_refused_ips() -> None:
+def test_failed_text() -> None:
+    """With -q: platforms, failed accounts and refused IPs."""
     checks = _checks(
         _sound("acme"), LATE, WAITING, _refused("nat", "203.0.113.7"), failures=(replace(STALE, accounts=0),)
     )
@@ -186,7 +192,7 @@ def test_failures_alone_are_the_lines_of_failed_accounts_the_platforms_and_the_r
     )
 
 
-def test_what_comes_from_outside_stays_in_its_line() -> None:
+def test_foreign_text_stays_in_its_line() -> None:
     odd = Failure("wx-odd", "odd\nname", None, "two\r\n  lines \x1b[31m", 99999)
     account = replace(_failed("odd\nname", odd, refused_ips=("203.0.113.7",)), account="wx-odd")
     lines = checked.as_text(_checks(account)).splitlines()
@@ -195,18 +201,20 @@ def test_what_comes_from_outside_stays_in_its_line() -> None:
     assert lines[-1] == "odd name  wx-odd  203.0.113.7"
 
 
-def test_a_hint_that_says_what_was_said_isnt_followed_by_it() -> None:
+def test_hint_with_the_message() -> None:
+    """A hint that contains the message isn't followed by it."""
     failure = Failure("wx-a", "a", None, "the file x is empty", hint="the file x is empty: write the secret into it")
     line = checked.as_text(_checks(_failed("a", failure))).splitlines()[1]
     assert line.endswith("  the file x is empty: write the secret into it")
 
 
-def test_failed_accounts_come_first_then_those_that_wait_those_that_are_late_and_the_others_by_name() -> None:
+def test_broken_first() -> None:
+    """Failed, waiting, late and other accounts in this order, each by name."""
     names = [account.name for account in MIXED.accounts]
     assert names == ["half", "nat", "shop", "later", "slow", "acme", "quiet"]
 
 
-def test_as_json_has_each_account_the_totals_and_the_refused_ips() -> None:
+def test_json() -> None:
     told = {
         "account": "wx-nat",
         "name": "nat",

@@ -22,23 +22,24 @@ def _shown(*, terminal: bool, width: int = 120) -> str:
     return written.getvalue()
 
 
-def test_a_terminal_sees_how_many_accounts_are_done_and_failed() -> None:
+def test_terminal() -> None:
     shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", _shown(terminal=True))
     assert re.search(r"2/2 accounts, 1 failed", shown)
     assert re.search(r"1/3 windows, \d+/s", shown)
 
 
-def test_a_narrow_terminal_sees_the_counts_whole_and_no_bar() -> None:
+def test_narrow_terminal() -> None:
+    """The counts are complete, and there is no bar."""
     shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", _shown(terminal=True, width=60))
     assert re.search(r"2/2 accounts, 1 failed \d:\d\d:\d\d passed", shown)
     assert "━" not in shown
 
 
-def test_what_is_no_terminal_sees_nothing() -> None:
+def test_no_terminal() -> None:
     assert _shown(terminal=False).strip() == ""
 
 
-def test_a_watch_may_do_nothing() -> None:
+def test_watch_shows_nothing() -> None:
     watch = Watch()
     watch.phase("accounts", 2)
     watch.account(AccountResult(ACCOUNT, Outcome.OK))

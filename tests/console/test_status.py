@@ -9,7 +9,7 @@ import orjson
 import pytest
 from rich.cells import cell_len
 
-from collector.console.status import as_json, as_table, too_old, too_old_text, worst_first
+from collector.console.status import as_json, as_text, too_old, too_old_text, worst_first
 from collector.model.findings import AccountStatus, Former, Newest, Standing, Status
 from collector.model.state import Trouble
 
@@ -64,8 +64,9 @@ GONE = Former("wx00000000000000aa", "old-client", _newest(400, 400), ANSWERED - 
 STATUS = Status(NEWEST, (FAILING, LOST, NEVER, BEHIND, OK, SILENT), (GONE,), disabled=2)
 
 
-def test_the_table_shows_each_account_then_totals_and_apart_who_is_silent_gone_or_too_old() -> None:
-    assert as_table(STATUS, 3).splitlines() == [
+def test_text() -> None:
+    """A line for each account, the totals, then silent, former and too old accounts."""
+    assert as_text(STATUS, 3).splitlines() == [
         "name        summary     cumulate    missing  born        last success      last error",
         "acme-shoes  2026-11-20  2026-11-23        3  2019-03-02  2026-11-24 10:30  since 2026-11-21: " + REMEDY,
         "lost        2026-11-22  2026-11-22        1  -           2026-11-24 10:30  since 2026-11-24: the line broke",
@@ -87,8 +88,8 @@ def test_the_table_shows_each_account_then_totals_and_apart_who_is_silent_gone_o
     ]
 
 
-def test_a_healthy_account_is_told_without_any_part_that_says_nothing() -> None:
-    assert as_table(Status(NEWEST, (OK,)), 0).splitlines() == [
+def test_text_without_empty_parts() -> None:
+    assert as_text(Status(NEWEST, (OK,)), 0).splitlines() == [
         "name    summary     cumulate    missing  born        last success      last error",
         "小店铺  2026-11-23  2026-11-23        0  2015-01-01  2026-11-24 10:30",
         "",
@@ -97,36 +98,39 @@ def test_a_healthy_account_is_told_without_any_part_that_says_nothing() -> None:
     ]
 
 
-def test_on_a_terminal_long_names_are_cut_and_errors_without_room_have_a_line_of_their_own() -> None:
+def test_width() -> None:
+    """Long names are cut, and an error without room goes on a line of its own."""
     long = replace(FAILING, name="广州市天河区的一家卖鞋子的小店铺")
     figures = "2026-11-20  2026-11-23        3  2019-03-02  2026-11-24 10:30"
-    assert as_table(Status(NEWEST, (long,)), width=130).splitlines()[:3] == [
+    assert as_text(Status(NEWEST, (long,)), width=130).splitlines()[:3] == [
         "name                        summary     cumulate    missing  born        last success      last error",
         f"广州市天河区的一家卖鞋子…   {figures}",
         "    since 2026-11-21: ask for the right to read figures (user_summary: 48001 api unauthorized)",
     ]
 
 
-def test_however_narrow_the_terminal_an_account_without_an_error_takes_one_line() -> None:
-    lines = as_table(Status(NEWEST, (OK, OK)), width=40).partition("\n\n")[0].splitlines()
+def test_narrow_terminal() -> None:
+    """An account without an error takes one line, however narrow the terminal is."""
+    lines = as_text(Status(NEWEST, (OK, OK)), width=40).partition("\n\n")[0].splitlines()
     assert len(lines) == len(("header", "its last column", "account", "account"))
     assert all(line.strip() for line in lines)
 
 
 @pytest.mark.parametrize("width", [107, 120, 200])
-def test_no_line_of_an_account_is_longer_than_the_terminal_where_its_error_has_room(width: int) -> None:
-    lines = as_table(Status(NEWEST, (FAILING, LOST, OK)), width=width).partition("\n\n")[0].splitlines()
+def test_line_length(width: int) -> None:
+    """No line is longer than the terminal if the error has room."""
+    lines = as_text(Status(NEWEST, (FAILING, LOST, OK)), width=width).partition("\n\n")[0].splitlines()
     assert max(map(cell_len, lines)) <= width
 
 
-def test_what_others_wrote_stays_in_its_line() -> None:
+def test_foreign_text_stays_in_its_line() -> None:
     odd = replace(OK, errors={"user_summary": replace(BROKEN, errmsg="bad\n\x1b[31m gateway\u2028!")})
     assert (
-        as_table(Status(NEWEST, (odd,))).splitlines()[1].endswith("since 2026-11-24: user_summary: bad [31m gateway !")
+        as_text(Status(NEWEST, (odd,))).splitlines()[1].endswith("since 2026-11-24: user_summary: bad [31m gateway !")
     )
 
 
-def test_json_tells_the_same_facts() -> None:
+def test_json() -> None:
     nothing: dict[str, object] = {"tags": [], "born": None, "last_success": "2026-11-24T02:30:10Z", "last_error": None}
     status = replace(STATUS, accounts=(FAILING, NEVER, SILENT))
     assert orjson.loads(orjson.dumps(as_json(status, 3), option=orjson.OPT_UTC_Z)) == {
@@ -193,12 +197,13 @@ def test_json_tells_the_same_facts() -> None:
     }
 
 
-def test_json_judges_no_age_unless_it_is_asked_to() -> None:
+def test_json_without_max_age() -> None:
     told = as_json(STATUS)
     assert (told["max_age"], told["too_old"]) == (None, [])
 
 
-def test_the_worst_come_first_then_those_with_most_missing_then_by_name() -> None:
+def test_worst_first() -> None:
+    """By standing, then by missing days, then by name."""
     holes, twin = _account("holes", missing_days=9), _account("a-twin", missing_days=9)
     expected = (FAILING, LOST, NEVER, BEHIND, twin, holes, OK, SILENT)
     assert worst_first([SILENT, OK, holes, BEHIND, twin, NEVER, LOST, FAILING]) == expected
@@ -216,23 +221,17 @@ def test_the_worst_come_first_then_those_with_most_missing_then_by_name() -> Non
         (_newest(0, None), 9999, True),
     ],
 )
-def test_an_account_is_as_old_as_the_older_of_its_datasets(newest: Newest, max_age_days: int, expected: bool) -> None:
+def test_too_old(newest: Newest, max_age_days: int, expected: bool) -> None:
+    """The older dataset of an account counts."""
     account = _account("one", newest=newest)
     assert too_old(Status(NEWEST, (account,)), max_age_days) == ([account] if expected else [])
 
 
-def test_an_age_of_no_days_is_an_age() -> None:
+def test_max_age_of_zero() -> None:
     status = Status(NEWEST, (BEHIND,))
     assert as_json(status, 0)["too_old"] == ["late"]
-    assert as_table(status, 0).splitlines()[-1] == "Too old, more than 0 days behind 2026-11-23: late"
+    assert as_text(status, 0).splitlines()[-1] == "Too old, more than 0 days behind 2026-11-23: late"
 
 
-def test_one_day_is_told_in_the_singular() -> None:
+def test_too_old_text_singular() -> None:
     assert too_old_text(Status(NEWEST, (BEHIND,)), 1) == "Too old, more than 1 day behind 2026-11-23: late"
-
-
-def test_the_last_error_is_the_latest_and_the_first_datasets_of_two_at_once() -> None:
-    later = replace(BROKEN, at=ANSWERED + timedelta(seconds=1))
-    assert _account("a", errors={"user_summary": REFUSED, "user_cumulate": later}).last_error == later
-    assert _account("a", errors={"user_summary": REFUSED, "user_cumulate": BROKEN}).last_error == REFUSED
-    assert OK.last_error is None

@@ -1,6 +1,6 @@
 from datetime import date
 
-from collector.console.verify import MOST_ACCOUNTS, MOST_SHOWN, gaps_json, gaps_text, verified_json, verified_text
+from collector.console.verify import MAX_ACCOUNTS, MAX_LINES, as_json, as_text, gaps_json, gaps_text
 from collector.model.days import Days
 from collector.model.findings import AccountFindings, AccountGaps, Break, Difference, Verified
 
@@ -13,8 +13,9 @@ DIFFERING = AccountFindings(
 DAMAGED = AccountFindings("wxb", "b", damaged=True)
 
 
-def test_what_differs_is_told_by_account_and_dataset_and_the_next_step_is_named() -> None:
-    assert verified_text(Verified(1200, [DIFFERING, DAMAGED])) == (
+def test_text() -> None:
+    """Differences by account and dataset, then the next step."""
+    assert as_text(Verified(1200, [DIFFERING, DAMAGED])) == (
         "State and documents differ:\n"
         "acme-shoes (wxa)\n"
         "  user_summary   lost     2026-10-01 to 2026-10-31     31 days\n"
@@ -29,20 +30,22 @@ def test_what_differs_is_told_by_account_and_dataset_and_the_next_step_is_named(
     )
 
 
-def test_after_a_repair_the_run_that_fetches_what_was_lost_is_named() -> None:
-    assert verified_text(Verified(2, [DIFFERING], repaired=True)).endswith(
+def test_text_after_a_repair() -> None:
+    """The next step is the run that fetches the lost days."""
+    assert as_text(Verified(2, [DIFFERING], repaired=True)).endswith(
         "\n\n2 accounts verified, 1 repaired. Now run `collector run` to fetch 32 days again."
     )
-    assert verified_text(Verified(1, [DAMAGED], repaired=True)).endswith("\n\n1 account verified, 1 repaired.")
+    assert as_text(Verified(1, [DAMAGED], repaired=True)).endswith("\n\n1 account verified, 1 repaired.")
 
 
-def test_where_nothing_is_found_one_line_says_so() -> None:
-    assert verified_text(Verified(1200, [])) == "1,200 accounts verified: state and documents agree."
+def test_text_without_findings() -> None:
+    assert as_text(Verified(1200, [])) == "1,200 accounts verified: state and documents agree."
 
 
-def test_breaks_and_foreign_documents_are_told_and_nothing_is_to_be_repaired() -> None:
+def test_breaks_and_foreign_documents() -> None:
+    """They are listed, and there is nothing to repair."""
     found = AccountFindings("wxa", "acme-shoes", breaks=(BROKEN, Break(date(2026, 11, 4), 7, -5)), foreign=1)
-    assert verified_text(Verified(1, [found], foreign=2)) == (
+    assert as_text(Verified(1, [found], foreign=2)) == (
         "Totals that aren't the day before's plus the net, as WeChat gave them:\n"
         "acme-shoes (wxa)\n"
         "  2026-11-02 to 2026-11-03       1,217,060 found,      1,217,056 expected,         +4\n"
@@ -52,33 +55,27 @@ def test_breaks_and_foreign_documents_are_told_and_nothing_is_to_be_repaired() -
         "\n"
         "1 account verified: state and documents agree."
     )
-    assert "1 document of user_daily isn't" in verified_text(Verified(1, [], foreign=1))
+    assert "1 document of user_daily isn't" in as_text(Verified(1, [], foreign=1))
 
 
-def test_people_are_shown_so_many_breaks_and_accounts_and_how_many_more_there_are() -> None:
-    many = AccountFindings("wxa", "a", breaks=(BROKEN,) * (MOST_SHOWN + 12))
-    lines = verified_text(Verified(1, [many])).splitlines()
-    assert lines[MOST_SHOWN + 2] == "  and 12 more"
-    assert len(lines) == MOST_SHOWN + 5
-    text = verified_text(Verified(99, [DAMAGED] * (MOST_ACCOUNTS + 1)))
+def test_text_is_bounded() -> None:
+    """It says how many more breaks and accounts there are."""
+    many = AccountFindings("wxa", "a", breaks=(BROKEN,) * (MAX_LINES + 12))
+    lines = as_text(Verified(1, [many])).splitlines()
+    assert lines[MAX_LINES + 2] == "  and 12 more"
+    assert len(lines) == MAX_LINES + 5
+    text = as_text(Verified(99, [DAMAGED] * (MAX_ACCOUNTS + 1)))
     assert "\nand 1 account more; --json has all\n" in text
-    assert text.count("its state is damaged") == MOST_ACCOUNTS
+    assert text.count("its state is damaged") == MAX_ACCOUNTS
 
 
-def test_a_name_from_a_damaged_state_cannot_move_the_cursor() -> None:
-    assert "\x1b" not in verified_text(Verified(1, [AccountFindings("wx\x1b[2J", "a\nb", damaged=True)]))
+def test_name_of_a_damaged_state() -> None:
+    """It can't move the cursor."""
+    assert "\x1b" not in as_text(Verified(1, [AccountFindings("wx\x1b[2J", "a\nb", damaged=True)]))
 
 
-def test_only_what_is_to_be_repaired_and_was_not_makes_exit_3() -> None:
-    broken = AccountFindings("wxa", "a", breaks=(BROKEN,), foreign=1)
-    assert Verified(1, [broken], foreign=1).exit == 0
-    assert Verified(1, [DIFFERING]).exit == 3
-    assert Verified(1, [DAMAGED]).exit == 3
-    assert Verified(1, [DIFFERING, DAMAGED], repaired=True).exit == 0
-
-
-def test_the_json_of_verify_holds_everything_found() -> None:
-    broken = AccountFindings("wxc", "c", breaks=(BROKEN,) * (MOST_SHOWN + 1), foreign=1)
+def test_json() -> None:
+    broken = AccountFindings("wxc", "c", breaks=(BROKEN,) * (MAX_LINES + 1), foreign=1)
     broken_json = {
         "ref_date": "2026-11-03",
         "before": "2026-11-02",
@@ -87,7 +84,7 @@ def test_the_json_of_verify_holds_everything_found() -> None:
         "difference": 4,
     }
     month, day = {"begin": "2026-10-01", "end": "2026-10-31"}, {"begin": "2026-11-03", "end": "2026-11-03"}
-    assert verified_json(Verified(9, [DIFFERING, DAMAGED, broken], foreign=3)) == {
+    assert as_json(Verified(9, [DIFFERING, DAMAGED, broken], foreign=3)) == {
         "exit": 3,
         "repaired": False,
         "accounts": [
@@ -108,7 +105,7 @@ def test_the_json_of_verify_holds_everything_found() -> None:
                 "name": "c",
                 "damaged": False,
                 "datasets": {},
-                "breaks": [broken_json] * (MOST_SHOWN + 1),
+                "breaks": [broken_json] * (MAX_LINES + 1),
                 "foreign": 1,
             },
         ],
@@ -118,7 +115,7 @@ def test_the_json_of_verify_holds_everything_found() -> None:
             "damaged": 1,
             "lost_days": 32,
             "unknown_days": 1,
-            "breaks": MOST_SHOWN + 1,
+            "breaks": MAX_LINES + 1,
             "foreign": 3,
         },
     }
@@ -130,7 +127,8 @@ GAPS = [
 ]
 
 
-def test_gaps_are_told_as_ranges_and_void_days_apart() -> None:
+def test_gaps_text() -> None:
+    """Ranges of missing days, void days apart."""
     assert gaps_text(GAPS) == (
         "Missing:\n"
         "acme-shoes (wxa)\n"
@@ -150,7 +148,7 @@ def test_gaps_are_told_as_ranges_and_void_days_apart() -> None:
     assert gaps_text([]) == ""
 
 
-def test_the_json_of_gaps_is_what_each_account_gets_added() -> None:
+def test_gaps_json() -> None:
     assert gaps_json(GAPS) == {
         "wxa": {
             "missing": {
@@ -181,14 +179,15 @@ def test_the_json_of_gaps_is_what_each_account_gets_added() -> None:
 UNKNOWN = AccountFindings("wxc", "c", {"user_cumulate": Difference(unknown=DAY)})
 
 
-def test_what_a_run_at_work_explains_is_to_be_looked_at_again_and_what_it_does_not_is_to_be_repaired() -> None:
+def test_run_at_work() -> None:
+    """Unknown days may be the run's; lost days and damage are to be repaired."""
     again, repair = "verify again when it has ended.", "Repair with `collector verify --repair`"
-    assert verified_text(Verified(3, [UNKNOWN], at_work=True)).endswith(again)
+    assert as_text(Verified(3, [UNKNOWN], at_work=True)).endswith(again)
     for found in (DIFFERING, DAMAGED):
-        assert repair in verified_text(Verified(3, [UNKNOWN, found], at_work=True))
-    assert repair in verified_text(Verified(3, [UNKNOWN]))
+        assert repair in as_text(Verified(3, [UNKNOWN, found], at_work=True))
+    assert repair in as_text(Verified(3, [UNKNOWN]))
 
 
-def test_json_says_so_where_a_run_was_at_work() -> None:
-    assert verified_json(Verified(3, [UNKNOWN], at_work=True))["at_work"] is True
-    assert "at_work" not in verified_json(Verified(3, [UNKNOWN]))
+def test_json_with_a_run_at_work() -> None:
+    assert as_json(Verified(3, [UNKNOWN], at_work=True))["at_work"] is True
+    assert "at_work" not in as_json(Verified(3, [UNKNOWN]))

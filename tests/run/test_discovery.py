@@ -24,7 +24,7 @@ from collector.commands.collect import Job, collect, plans, target_of
 from collector.commands.status import status
 from collector.commands.verify import gaps, verify
 from collector.config import ApiSettings, MongoSettings, RunSettings, Selection, Settings
-from collector.console.summary import failed
+from collector.console.summary import failed_text
 from collector.errors import UsageError
 from collector.model.accounts import Account, Component, FromComponent, Rate, Secret
 from collector.model.days import ONE_DAY, Window
@@ -423,7 +423,7 @@ async def test_a_list_that_ends_early_forgets_nobody_and_is_a_failure(
     )
     assert await _platforms(database) == {account.appid: "agency" for account in world.accounts}
     assert await stored(database) == truth(world, Window(LAST_WEEK.begin, NEWEST + ONE_DAY))
-    assert failed(result) == (
+    assert failed_text(result) == (
         "Failed:\n"
         "  The platform: the list of authorised accounts ended early, so new ones may be missing: run again\n"
         "    agency"
@@ -472,7 +472,7 @@ async def test_when_the_platform_is_stale_its_remembered_accounts_fail_together(
         3,
     )
     assert (result.exit, result.outcomes[Outcome.FAILED], result.outcomes[Outcome.OK]) == (expected, 3, others)
-    assert failed(result).splitlines()[:2] == ["Failed: 3", f"  3 accounts: {failure.hint}"]
+    assert failed_text(result).splitlines()[:2] == ["Failed: 3", f"  3 accounts: {failure.hint}"]
     assert set((await _platforms(database)).values()) == {"agency"} | ({None} if others else set())
 
 

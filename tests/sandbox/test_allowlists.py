@@ -12,33 +12,34 @@ NAT = ("203.0.113.7", "203.0.113.8", "203.0.113.9")
 RECORDED = "invalid ip {0} ipv6 ::ffff:{0}, not in whitelist"
 
 
-async def test_both_token_calls_name_the_address() -> None:
+async def test_token_calls_name_the_address() -> None:
     async with serve(faults=Faults(refused_ips={REFUSED: ["203.0.113.30"]})) as caller:
         refused = [refusal(await caller.stable()), refusal(await caller.classic())]
         assert await caller.errcode(SUMMARY, await caller.token(WORLD.accounts[1])) == 0
     assert refused == [(40164, RECORDED.format("203.0.113.30"))] * 2
 
 
-async def test_several_addresses_take_turns() -> None:
+async def test_addresses_take_turns() -> None:
     async with serve(faults=Faults(refused_ips={REFUSED: NAT})) as caller:
         refused = [refusal(await caller.stable())[1] for _ in range(4)]
     assert refused == [RECORDED.format(ip) for ip in (*NAT, NAT[0])]
 
 
-async def test_accounts_behind_the_same_addresses_share_the_turn() -> None:
+async def test_accounts_share_the_turn() -> None:
+    """Accounts with the same addresses are behind one NAT."""
     refused_ips = {account.appid: list(NAT) for account in WORLD.accounts[:3]}
     async with serve(faults=Faults(refused_ips=refused_ips)) as caller:
         refused = [refusal(await caller.stable(account))[1] for account in WORLD.accounts[:3]]
     assert refused == [RECORDED.format(ip) for ip in NAT]
 
 
-async def test_an_ipv6_address_is_named_as_it_is() -> None:
+async def test_ipv6_address() -> None:
     async with serve(faults=Faults(refused_ips={REFUSED: ["2001:db8::7"]})) as caller:
         text = "invalid ip 2001:db8::7 ipv6 2001:db8::7, not in whitelist"
         assert refusal(await caller.stable()) == (40164, text)
 
 
-async def test_no_addresses_refuse_nobody() -> None:
+async def test_no_addresses() -> None:
     async with serve(faults=Faults(refused_ips={REFUSED: []})) as caller:
         assert await caller.errcode(SUMMARY, await caller.token()) == 0
 
@@ -54,16 +55,17 @@ async def of_server(caller: Caller) -> str:
 
 
 @pytest.mark.parametrize("token_of", [of_component, of_server])
-async def test_who_makes_no_token_calls_is_refused_at_the_data_calls(
+async def test_data_calls(
     token_of: Callable[[Caller], Awaitable[str]],
 ) -> None:
+    """Tokens of other sources are refused at the data calls."""
     async with serve(faults=Faults(refused_ips={REFUSED: NAT})) as caller:
         token = await token_of(caller)
         refused = [refusal(await caller.data(path, token)) for path in (SUMMARY, CUMULATE)]
     assert refused == [(40164, RECORDED.format(ip)) for ip in NAT[:2]]
 
 
-async def test_the_components_list_refuses_all_its_calls() -> None:
+async def test_component_calls() -> None:
     async with serve(faults=Faults(refused_ips={WORLD.component.appid: NAT})) as caller:
         answers = [
             await caller.log_in(),

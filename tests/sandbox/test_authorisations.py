@@ -20,7 +20,8 @@ async def listed(caller: Caller) -> list[str]:
     return [row["authorizer_appid"] for row in page["list"]]
 
 
-async def test_a_new_authorisation_changes_the_refresh_token_and_ends_the_old_one(clock: FakeClock) -> None:
+async def test_new_refresh_token(clock: FakeClock) -> None:
+    """A new authorisation ends the old refresh token."""
     async with serve(clock=clock.now) as caller:
         old = caller.sandbox.refresh_token(APPID)
         caller.sandbox.authorise(APPID)
@@ -36,14 +37,14 @@ async def test_a_new_authorisation_changes_the_refresh_token_and_ends_the_old_on
     assert info["authorization_info"]["authorizer_refresh_token"] == new
 
 
-async def test_a_new_authorisation_leaves_tokens_as_they_are() -> None:
+async def test_authorising_again_keeps_tokens() -> None:
     async with serve() as caller:
         token = (await caller.authorizer(await caller.component_token(), APPID))["authorizer_access_token"]
         caller.sandbox.authorise(APPID)
         assert await caller.errcode(SUMMARY, token) == 0
 
 
-async def test_a_new_authorisation_concerns_that_account_alone() -> None:
+async def test_authorising_changes_one_account() -> None:
     async with serve() as caller:
         before = {appid: caller.sandbox.refresh_token(appid) for appid in WORLD.account_of}
         caller.sandbox.authorise(APPID)
@@ -51,7 +52,8 @@ async def test_a_new_authorisation_concerns_that_account_alone() -> None:
     assert {appid for appid in before if before[appid] != after[appid]} == {APPID}
 
 
-async def test_who_withdraws_is_out_of_the_list_and_refused() -> None:
+async def test_withdrawal() -> None:
+    """The account leaves the list and is refused."""
     async with serve() as caller:
         token, refresh_token = await caller.component_token(), caller.sandbox.refresh_token(APPID)
         of_account = (await caller.authorizer(token, APPID))["authorizer_access_token"]
@@ -62,13 +64,14 @@ async def test_who_withdraws_is_out_of_the_list_and_refused() -> None:
         assert await caller.errcode(SUMMARY, of_account) == 61003
 
 
-async def test_who_withdraws_is_still_open_to_its_own_secret() -> None:
+async def test_withdrawal_keeps_the_secret() -> None:
     async with serve() as caller:
         caller.sandbox.withdraw(caller.account.appid)
         assert await caller.errcode(SUMMARY, await caller.token()) == 0
 
 
-async def test_who_comes_back_has_a_refresh_token_that_never_was() -> None:
+async def test_return_after_a_withdrawal() -> None:
+    """It gives a refresh token that was never given before."""
     async with serve() as caller:
         before = caller.sandbox.refresh_token(APPID)
         caller.sandbox.withdraw(APPID)
@@ -78,15 +81,14 @@ async def test_who_comes_back_has_a_refresh_token_that_never_was() -> None:
 
 
 @pytest.mark.parametrize(("authorised", "count"), [(None, 4), (4, 4), (2, 2), (0, 0)])
-async def test_the_first_accounts_alone_can_have_authorised_and_all_mini_programs(
-    authorised: int | None, count: int
-) -> None:
+async def test_authorised_at_the_start(authorised: int | None, count: int) -> None:
+    """Only the first accounts, and all mini programs."""
     world = World(seed=7, size=4, mini_programs=3)
     async with serve(world, authorised=authorised) as caller:
         assert sorted(await listed(caller)) == sorted([*list(world.account_of)[:count], *world.mini_program_appids])
 
 
-async def test_who_has_not_authorised_yet_can() -> None:
+async def test_later_authorisation() -> None:
     async with serve(authorised=1) as caller:
         answer = await caller.info(await caller.component_token(), APPID)
         caller.sandbox.authorise(APPID)
@@ -94,7 +96,7 @@ async def test_who_has_not_authorised_yet_can() -> None:
         assert await listed(caller) == [WORLD.accounts[0].appid, APPID]
 
 
-def test_a_mini_program_authorises_and_withdraws_as_accounts_do() -> None:
+def test_mini_program() -> None:
     world = World(mini_programs=1)
     sandbox = Sandbox(world)
     (mini,) = world.mini_program_appids
@@ -105,7 +107,7 @@ def test_a_mini_program_authorises_and_withdraws_as_accounts_do() -> None:
         sandbox.refresh_token(mini)
 
 
-def test_an_appid_that_is_none_is_a_key_error() -> None:
+def test_unknown_appid() -> None:
     sandbox = Sandbox(WORLD, authorised=1)
     with pytest.raises(KeyError):
         sandbox.authorise(UNKNOWN)
@@ -115,7 +117,7 @@ def test_an_appid_that_is_none_is_a_key_error() -> None:
         sandbox.refresh_token(APPID)
 
 
-def test_two_worlds_of_the_same_values_authorise_at_the_same_times() -> None:
+def test_auth_times_follow_from_the_world() -> None:
     first, second = (Authorisations(World(seed=3, size=9, mini_programs=4)).page(0, 99) for _ in range(2))
     assert first == second
 
@@ -127,9 +129,10 @@ def test_two_worlds_of_the_same_values_authorise_at_the_same_times() -> None:
     count=st.integers(1, 7),
     events=st.lists(st.tuples(st.booleans(), st.integers(0, 17)), max_size=20),
 )
-def test_the_pages_together_give_each_authorised_appid_exactly_once(
+def test_pages(
     size: int, mini_programs: int, authorised: int | None, count: int, events: list[tuple[bool, int]]
 ) -> None:
+    """Together they have each authorised appid exactly once."""
     world = World(size=size, mini_programs=mini_programs)
     authorisations = Authorisations(world, authorised)
     expected = {*list(world.account_of)[:authorised], *world.mini_program_appids}

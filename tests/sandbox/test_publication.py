@@ -27,13 +27,13 @@ def net(rows: list[dict[str, int | str]]) -> int:
         ("2026-11-24T15:59:59", "2026-11-23"),
     ],
 )
-def test_yesterday_is_there_from_the_hour_on(utc: str, newest: str) -> None:
+def test_newest_published(utc: str, newest: str) -> None:
     now = datetime.fromisoformat(utc).replace(tzinfo=UTC)
     assert newest_published(now, time(8)) == date.fromisoformat(newest)
 
 
 @given(SEEDS, AGES)
-def test_a_plain_world_shows_the_truth_at_once(seed: int, age: int) -> None:
+def test_plain_world_shows_the_truth(seed: int, age: int) -> None:
     world, day = World(seed=seed, size=1), NEWEST - ONE_DAY * age
     appid = world.accounts[0].appid
     assert shown_summary(world, appid, day, NEWEST) == world.summary(appid, day)
@@ -43,14 +43,15 @@ def test_a_plain_world_shows_the_truth_at_once(seed: int, age: int) -> None:
 
 
 @given(SEEDS, st.integers(-40, -1))
-def test_nothing_newer_than_the_newest_day_is_shown(seed: int, age: int) -> None:
+def test_nothing_newer_than_newest(seed: int, age: int) -> None:
     world, day = World(seed=seed, size=1), NEWEST - ONE_DAY * age
     appid = world.accounts[0].appid
     assert shown_summary(world, appid, day, NEWEST) == shown_cumulate(world, appid, day, NEWEST) == []
 
 
 @given(SEEDS, REVISED, AGES)
-def test_revised_figures_add_up_and_become_the_truth(seed: int, revised: int, age: int) -> None:
+def test_revised_figures(seed: int, revised: int, age: int) -> None:
+    """They add up on each day and become the truth."""
     world, day = World(seed=seed, size=1, revised_for_days=revised), NEWEST - ONE_DAY * age
     appid = world.accounts[0].appid
     rows = shown_summary(world, appid, day, NEWEST)
@@ -65,14 +66,16 @@ def test_revised_figures_add_up_and_become_the_truth(seed: int, revised: int, ag
 
 
 @given(SEEDS, REVISED, st.integers(0, 7))
-def test_a_newborn_accounts_provisional_figures_are_never_negative(seed: int, revised: int, age: int) -> None:
+def test_figures_of_a_new_account(seed: int, revised: int, age: int) -> None:
+    """Provisional figures are never negative."""
     world = World(seed=seed, size=1, revised_for_days=revised, births=(NEWEST - ONE_DAY * age,))
     for n in range(age + 1):
         (row,) = shown_cumulate(world, world.accounts[0].appid, NEWEST - ONE_DAY * n, NEWEST)
         assert int(row["cumulate_user"]) >= 0
 
 
-def test_provisional_figures_are_smaller_where_anybody_came() -> None:
+def test_provisional_figures() -> None:
+    """They are smaller on a day with new followers."""
     world = World(size=20, revised_for_days=1)
     for account in world.accounts:
         truth = world.truth(account.appid, NEWEST)
@@ -80,7 +83,8 @@ def test_provisional_figures_are_smaller_where_anybody_came() -> None:
         assert shown < truth.new_user or shown == truth.new_user == 0
 
 
-def test_a_late_summary_comes_one_to_three_days_after_its_cumulate() -> None:
+def test_late_summary() -> None:
+    """It comes one to three days after its cumulate."""
     world, delays = World(size=40, late_summary=0.5), set()
     for account in world.accounts:
         day, rows = NEWEST, world.summary(account.appid, NEWEST)
@@ -92,7 +96,7 @@ def test_a_late_summary_comes_one_to_three_days_after_its_cumulate() -> None:
     assert delays == {0, 1, 2, 3}
 
 
-def test_lost_days_are_never_shown() -> None:
+def test_lost_days() -> None:
     world = World(size=1, lost_days=1.0)
     appid = world.accounts[0].appid
     assert shown_summary(world, appid, NEWEST, NEWEST) == shown_cumulate(world, appid, NEWEST, NEWEST) == []

@@ -80,9 +80,7 @@ def expected(world: World, appid: str) -> tuple[Any, Any]:
     return [row for truth in truths for row in truth.rows], [truth.cumulate_user for truth in truths]
 
 
-async def test_wechatpy_gets_a_token_and_both_datasets(
-    wechatpy: Any, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_token_and_datasets(wechatpy: Any, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
     async with serve(clock=clock.now) as caller:
         aim(wechatpy, caller.sandbox.url, monkeypatch)
         token, (summary, cumulate) = await asyncio.to_thread(fetch, wechatpy)
@@ -92,9 +90,7 @@ async def test_wechatpy_gets_a_token_and_both_datasets(
     assert paths == [("/cgi-bin/token", 0), ("/datacube/getusersummary", 0), ("/datacube/getusercumulate", 0)]
 
 
-async def test_wechatpy_walks_from_the_components_secret_to_an_accounts_datasets(
-    wechatpy: Any, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_component_to_datasets(wechatpy: Any, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(size=1200)
     async with serve(world, clock=clock.now) as caller:
         aim(wechatpy, caller.sandbox.url, monkeypatch)

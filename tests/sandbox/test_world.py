@@ -30,7 +30,8 @@ def test_accounts_follow_from_the_seed(seed: int, other: int) -> None:
 
 
 @given(SEEDS, st.integers(1, 40))
-def test_credentials_have_wechats_form_and_are_unique(seed: int, size: int) -> None:
+def test_credentials(seed: int, size: int) -> None:
+    """They have WeChat's form and are unique."""
     accounts = World(seed=seed, size=size).accounts
     assert all(
         account.appid[:2] == "wx" and len(bytes.fromhex(account.appid[2:])) == 8 and len(account.secret) == 32
@@ -40,7 +41,7 @@ def test_credentials_have_wechats_form_and_are_unique(seed: int, size: int) -> N
 
 
 @given(SEEDS, st.integers(0, 20), st.integers(0, 20))
-def test_mini_programs_stand_among_the_accounts_and_change_none(seed: int, size: int, minis: int) -> None:
+def test_mini_programs_change_no_account(seed: int, size: int, minis: int) -> None:
     world = World(seed=seed, size=size, mini_programs=minis)
     appids = [account.appid for account in world.accounts]
     assert world.accounts == World(seed=seed, size=size).accounts
@@ -56,13 +57,13 @@ def test_mini_programs_follow_from_the_seed(seed: int, minis: int) -> None:
     assert all(appid[:2] == "wx" and len(bytes.fromhex(appid[2:])) == 8 for appid in more)
 
 
-def test_a_mini_program_has_no_figures() -> None:
+def test_mini_program_has_no_figures() -> None:
     world = World(mini_programs=1)
     with pytest.raises(KeyError):
         world.truth(world.mini_program_appids[0], date(2025, 1, 1))
 
 
-def test_nick_names_are_the_names_but_where_they_are_said_to_differ() -> None:
+def test_nick_names() -> None:
     plain = World(size=2, mini_programs=1)
     first, second = (account.appid for account in plain.accounts)
     (mini,) = plain.mini_program_appids
@@ -73,13 +74,13 @@ def test_nick_names_are_the_names_but_where_they_are_said_to_differ() -> None:
 
 
 @given(SEEDS, SEEDS)
-def test_the_token_servers_key_follows_from_the_seed(seed: int, other: int) -> None:
+def test_token_server_key(seed: int, other: int) -> None:
     assert len(bytes.fromhex(World(seed=seed).token_server_key)) == 16
     assert (World(seed=seed).token_server_key == World(seed=other).token_server_key) == (seed == other)
 
 
 @given(SEEDS, DAYS, st.randoms())
-def test_a_day_is_the_same_however_it_is_come_to(seed: int, day: date, random: object) -> None:
+def test_day_is_the_same_in_any_order(seed: int, day: date, random: object) -> None:
     """No figure depends on what was asked before."""
     fresh, used = World(seed=seed, size=1), World(seed=seed, size=1)
     appid = fresh.accounts[0].appid
@@ -89,7 +90,7 @@ def test_a_day_is_the_same_however_it_is_come_to(seed: int, day: date, random: o
 
 
 @given(SEEDS, DAYS.filter(lambda day: day > FIRST_DAY))
-def test_cumulate_is_the_day_before_plus_the_net(seed: int, day: date) -> None:
+def test_cumulate_adds_up(seed: int, day: date) -> None:
     world = World(seed=seed, size=3)
     for account in world.accounts:
         truth, before = world.truth(account.appid, day), world.cumulate(account.appid, day - ONE_DAY)
@@ -98,7 +99,8 @@ def test_cumulate_is_the_day_before_plus_the_net(seed: int, day: date) -> None:
 
 
 @given(SEEDS, DAYS)
-def test_rows_have_one_row_a_source_and_no_negative_figure(seed: int, day: date) -> None:
+def test_rows(seed: int, day: date) -> None:
+    """One row a source, and no negative figure."""
     world = World(seed=seed, size=3)
     for account in world.accounts:
         rows = world.summary(account.appid, day)
@@ -110,12 +112,13 @@ def test_rows_have_one_row_a_source_and_no_negative_figure(seed: int, day: date)
 
 
 @given(SEEDS, st.dates(date(2000, 1, 1), FIRST_DAY - ONE_DAY))
-def test_nothing_is_older_than_december_2014(seed: int, day: date) -> None:
+def test_nothing_before_december_2014(seed: int, day: date) -> None:
     world = World(seed=seed, size=1)
     assert world.truth(world.accounts[0].appid, day) == Truth((), None)
 
 
-def test_days_take_all_the_shapes_that_were_recorded() -> None:
+def test_shapes_of_days() -> None:
+    """The days have all recorded shapes."""
     shapes = set()
     for _, _, truth in year(World(size=8)):
         sources = [row["user_source"] for row in truth.rows]
@@ -137,12 +140,13 @@ def test_days_take_all_the_shapes_that_were_recorded() -> None:
     assert shapes == {"sparse", "zeros", "churn", "without source 0", "unknown source", "several sources", "one source"}
 
 
-def test_the_keys_of_a_row_come_in_varying_order() -> None:
+def test_key_order() -> None:
     assert len({tuple(row) for _, _, truth in year(World(size=2)) for row in truth.rows}) == 3
 
 
 @given(SEEDS, DAYS, st.integers(1, 400), st.sampled_from([0.0, 0.9]))
-def test_an_account_begins_on_its_birthday_with_its_net(seed: int, birth: date, later: int, lost_days: float) -> None:
+def test_birth(seed: int, birth: date, later: int, lost_days: float) -> None:
+    """The first total is the net of that day."""
     world = World(seed=seed, size=2, births=(birth,), lost_days=lost_days)
     young, old = (account.appid for account in world.accounts)
     first, before = (world.truth(young, birth + ONE_DAY * n) for n in (0, -1))
@@ -152,14 +156,15 @@ def test_an_account_begins_on_its_birthday_with_its_net(seed: int, birth: date, 
 
 
 @given(SEEDS, DAYS)
-def test_a_birth_is_followed_by_days_that_add_up(seed: int, birth: date) -> None:
+def test_days_after_a_birth_add_up(seed: int, birth: date) -> None:
     world = World(seed=seed, size=1, births=(birth, FIRST_DAY))
     appid = world.accounts[0].appid
     total = sum(world.truth(appid, birth + ONE_DAY * n).net_user for n in range(30))
     assert world.cumulate(appid, birth + ONE_DAY * 29) == total
 
 
-def test_lost_days_are_in_neither_dataset_and_change_no_other_day() -> None:
+def test_lost_days() -> None:
+    """They are in no dataset and change no other day."""
     plain, holed = World(size=3), World(size=3, lost_days=0.1)
     lost = 0
     for appid, day, truth in year(plain):
@@ -169,7 +174,7 @@ def test_lost_days_are_in_neither_dataset_and_change_no_other_day() -> None:
     assert lost == pytest.approx(0.1 * 3 * 365, rel=0.3)
 
 
-def test_the_truth_sums_its_rows_and_sorts_its_sources() -> None:
+def test_truth() -> None:
     rows: list[dict[str, int | str]] = [
         {"user_source": 30, "ref_date": "2026-11-23", "cancel_user": 0, "new_user": 15},
         {"ref_date": "2026-11-23", "user_source": 0, "new_user": 3, "cancel_user": 5},
@@ -182,7 +187,7 @@ def test_the_truth_sums_its_rows_and_sorts_its_sources() -> None:
     ]
 
 
-def test_an_unknown_appid_is_a_key_error() -> None:
+def test_unknown_appid() -> None:
     with pytest.raises(KeyError):
         World(size=1).truth("wx0000000000000000", date(2025, 1, 1))
 

@@ -13,7 +13,8 @@ def later(clock: FakeClock, seconds: float) -> None:
     clock.instant += timedelta(seconds=seconds)
 
 
-async def test_the_stable_call_gives_the_same_token_with_the_rest_of_its_life(clock: FakeClock) -> None:
+async def test_stable_token(clock: FakeClock) -> None:
+    """The same token, with the rest of its lifetime."""
     async with serve(clock=clock.now) as caller:
         first = await caller.stable()
         later(clock, 6899)
@@ -22,7 +23,8 @@ async def test_the_stable_call_gives_the_same_token_with_the_rest_of_its_life(cl
     assert second["expires_in"] == 301
 
 
-async def test_the_stable_call_renews_five_minutes_before_the_end_and_both_live(clock: FakeClock) -> None:
+async def test_stable_renewal(clock: FakeClock) -> None:
+    """Five minutes before the end there is a new token, and both are valid."""
     async with serve(clock=clock.now) as caller:
         first = await caller.token()
         later(clock, 6900)
@@ -34,7 +36,7 @@ async def test_the_stable_call_renews_five_minutes_before_the_end_and_both_live(
         assert [await caller.errcode(SUMMARY, token) for token in (first, second)] == [42001, 0]
 
 
-async def test_a_forced_token_ends_the_one_before_it_at_once(clock: FakeClock) -> None:
+async def test_forced_token(clock: FakeClock) -> None:
     async with serve(clock=clock.now) as caller:
         first = await caller.token()
         second = (await caller.stable(force_refresh=True))["access_token"]
@@ -42,7 +44,7 @@ async def test_a_forced_token_ends_the_one_before_it_at_once(clock: FakeClock) -
         assert await caller.token() == second
 
 
-async def test_forcing_is_refused_within_30_seconds(clock: FakeClock) -> None:
+async def test_forcing_within_30_seconds(clock: FakeClock) -> None:
     async with serve(clock=clock.now) as caller:
         await caller.stable(force_refresh=True)
         later(clock, 29)
@@ -53,7 +55,7 @@ async def test_forcing_is_refused_within_30_seconds(clock: FakeClock) -> None:
     assert again["expires_in"] == 7200
 
 
-async def test_forcing_is_refused_after_20_times_a_beijing_day(clock: FakeClock) -> None:
+async def test_forcing_20_times_a_day(clock: FakeClock) -> None:
     async with serve(clock=clock.now) as caller:
         for _ in range(20):
             assert "access_token" in await caller.stable(force_refresh=True)
@@ -63,9 +65,10 @@ async def test_forcing_is_refused_after_20_times_a_beijing_day(clock: FakeClock)
         assert "access_token" in await caller.stable(force_refresh=True)
 
 
-async def test_a_classic_token_ends_the_classic_one_before_it_after_the_grace_and_no_stable_one(
+async def test_classic_grace(
     clock: FakeClock,
 ) -> None:
+    """The next token ends the one before after a grace, and no stable one."""
     async with serve(clock=clock.now) as caller:
         stable = await caller.token()
         first, second = [(await caller.classic())["access_token"] for _ in range(2)]
@@ -75,13 +78,14 @@ async def test_a_classic_token_ends_the_classic_one_before_it_after_the_grace_an
         assert [await caller.errcode(SUMMARY, token) for token in (stable, first, second)] == [0, 40001, 0]
 
 
-async def test_without_a_grace_a_classic_token_ends_the_one_before_it_at_once(clock: FakeClock) -> None:
+async def test_no_classic_grace(clock: FakeClock) -> None:
     async with serve(clock=clock.now, limits=Limits(classic_grace_s=0)) as caller:
         first, second = [(await caller.classic())["access_token"] for _ in range(2)]
         assert [await caller.errcode(SUMMARY, token) for token in (first, second)] == [40001, 0]
 
 
-async def test_a_third_classic_token_gives_the_first_no_longer_life(clock: FakeClock) -> None:
+async def test_third_classic_token(clock: FakeClock) -> None:
+    """It gives the first one no longer life."""
     async with serve(clock=clock.now) as caller:
         first = (await caller.classic())["access_token"]
         await caller.classic()
@@ -91,7 +95,7 @@ async def test_a_third_classic_token_gives_the_first_no_longer_life(clock: FakeC
         assert await caller.errcode(SUMMARY, first) == 40001
 
 
-def test_a_revoked_token_is_not_revived_by_the_grace() -> None:
+def test_grace_after_a_revocation() -> None:
     tokens = Tokens(Limits())
     first = tokens.replace("wx", Kind.CLASSIC, 0)
     tokens.revoke(first.text, 1, still_offered=False)
@@ -101,13 +105,13 @@ def test_a_revoked_token_is_not_revived_by_the_grace() -> None:
         tokens.find(first.text, 3)
 
 
-async def test_tokens_long_replaced_are_forgotten(clock: FakeClock) -> None:
+async def test_old_tokens_are_forgotten(clock: FakeClock) -> None:
     async with serve(clock=clock.now) as caller:
         tokens = [(await caller.classic())["access_token"] for _ in range(4)]
         assert [await caller.errcode(SUMMARY, token) for token in tokens] == [40001, 0, 0, 0]
 
 
-async def test_classic_calls_have_a_daily_limit(clock: FakeClock) -> None:
+async def test_classic_daily_limit(clock: FakeClock) -> None:
     async with serve(clock=clock.now, limits=Limits(token_calls_daily=2)) as caller:
         answers = [await caller.classic() for _ in range(3)]
         later(clock, 14 * 3600)
@@ -116,7 +120,7 @@ async def test_classic_calls_have_a_daily_limit(clock: FakeClock) -> None:
     assert [answer.get("expires_in") for answer in (*answers[:2], tomorrow)] == [7200] * 3
 
 
-async def test_a_tokens_life_can_be_set(clock: FakeClock) -> None:
+async def test_token_life(clock: FakeClock) -> None:
     async with serve(clock=clock.now, limits=Limits(token_life_s=345)) as caller:
         token = await caller.stable()
         later(clock, 345)
@@ -135,19 +139,19 @@ async def test_a_tokens_life_can_be_set(clock: FakeClock) -> None:
         ({"secret": WORLD.accounts[1].secret}, 40125),
     ],
 )
-async def test_wrong_credentials_are_refused_by_both_calls(fields: dict[str, str], errcode: int) -> None:
+async def test_wrong_credentials(fields: dict[str, str], errcode: int) -> None:
     async with serve() as caller:
         answers = await caller.stable(**fields), await caller.classic(**fields)
     assert [refusal(answer)[0] for answer in answers] == [errcode, errcode]
 
 
-async def test_token_calls_have_one_method_each() -> None:
+async def test_methods() -> None:
     async with serve() as caller:
         answers = await caller.get("/cgi-bin/stable_token"), await caller.post("/cgi-bin/token")
     assert [refusal(answer) for answer in answers] == [(43002, "require POST method"), (43001, "require GET method")]
 
 
 @pytest.mark.parametrize(("body", "errcode"), [(b"", 44002), (b"{", 47001), (b"[]", 47001)])
-async def test_the_stable_call_wants_a_json_object(body: bytes, errcode: int) -> None:
+async def test_stable_body(body: bytes, errcode: int) -> None:
     async with serve() as caller:
         assert refusal(await caller.post("/cgi-bin/stable_token", body))[0] == errcode

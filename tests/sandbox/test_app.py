@@ -14,7 +14,7 @@ APPID = WORLD.accounts[0].appid
 CREDENTIALS = {"grant_type": "client_credential", "appid": APPID, "secret": WORLD.accounts[0].secret}
 
 
-async def test_every_request_is_recorded() -> None:
+async def test_calls() -> None:
     faults = Faults(broken_data={APPID: 48001})
     began = time.monotonic()
     async with serve(faults=faults) as caller:
@@ -32,7 +32,7 @@ async def test_every_request_is_recorded() -> None:
     ]
 
 
-async def test_a_fault_is_recorded_with_the_status_that_it_had() -> None:
+async def test_recorded_fault() -> None:
     async with (
         serve(faults=Faults(http_5xx=1.0)) as caller,
         caller.session.post("/cgi-bin/stable_token", json=CREDENTIALS),
@@ -41,13 +41,14 @@ async def test_a_fault_is_recorded_with_the_status_that_it_had() -> None:
     assert (call.appid, call.status, call.errcode, call.fault) == (APPID, 502, 0, Fault.HTTP_5XX)
 
 
-async def test_recording_can_be_off() -> None:
+async def test_record_off() -> None:
     async with serve(record=False) as caller:
         await caller.token()
         assert caller.sandbox.calls == []
 
 
-async def test_an_unknown_path_is_an_empty_404_even_when_everything_fails() -> None:
+async def test_unknown_path() -> None:
+    """An empty 404, whatever the faults."""
     async with (
         serve(faults=Faults(system_error=1.0)) as caller,
         caller.session.post(f"/cgi-bin{SUMMARY}", json=CREDENTIALS) as response,
@@ -56,20 +57,20 @@ async def test_an_unknown_path_is_an_empty_404_even_when_everything_fails() -> N
         assert caller.sandbox.calls[0].fault is None
 
 
-async def test_answers_name_wechats_content_type() -> None:
+async def test_content_type() -> None:
     async with serve() as caller, caller.session.get("/cgi-bin/token") as response:
         assert response.headers["Content-Type"] == "application/json; encoding=utf-8"
 
 
 @pytest.mark.parametrize("faults", [Faults(), Faults(http_5xx=1.0), Faults(cut_body=1.0)], ids=["ok", "502", "cut"])
-async def test_answers_have_its_clocks_date(faults: Faults) -> None:
+async def test_date_is_the_clocks(faults: Faults) -> None:
     now = datetime(2026, 11, 24, 1, 2, 3, 999_999, tzinfo=UTC)
     async with Sandbox(WORLD, faults=faults, clock=lambda: now) as sandbox:
         assert await _dates(sandbox) == ["Date: Tue, 24 Nov 2026 01:02:03 GMT"]
 
 
 @pytest.mark.parametrize("faults", [Faults(), Faults(http_5xx=1.0), Faults(cut_body=1.0)], ids=["ok", "502", "cut"])
-async def test_the_date_can_be_left_out(faults: Faults) -> None:
+async def test_no_date(faults: Faults) -> None:
     async with Sandbox(WORLD, faults=faults, sends_date=False) as sandbox:
         assert await _dates(sandbox) == []
 
@@ -86,14 +87,14 @@ async def _dates(sandbox: Sandbox) -> list[str]:
     return [line for line in head.split("\r\n") if line.lower().startswith("date:")]
 
 
-async def test_an_answer_takes_its_latency() -> None:
+async def test_latency() -> None:
     async with serve(latency_s=0.05) as caller:
         began = time.monotonic()
         await caller.token()
         assert time.monotonic() - began >= 0.05
 
 
-async def test_hanging_calls_do_not_hold_up_the_end() -> None:
+async def test_hanging_calls_end_with_the_sandbox() -> None:
     async with aiohttp.ClientSession() as session, asyncio.TaskGroup() as group:
 
         async def hang(url: str) -> None:
@@ -109,20 +110,20 @@ async def test_hanging_calls_do_not_hold_up_the_end() -> None:
         await asyncio.wait_for(hanging, 2)
 
 
-async def test_it_serves_on_the_port_that_was_asked_for() -> None:
+async def test_port() -> None:
     async with Sandbox(WORLD) as first:
         port = first.port
     async with Sandbox(WORLD, port=port) as second:
         assert second.url == f"http://127.0.0.1:{port}"
 
 
-async def test_a_port_in_use_is_an_error() -> None:
+async def test_port_in_use() -> None:
     async with Sandbox(WORLD) as sandbox:
         with pytest.raises(OSError, match="address already in use"):
             await Sandbox(WORLD, port=sandbox.port).__aenter__()
 
 
-async def test_its_configuration_names_its_host_and_its_accounts() -> None:
+async def test_config_yaml() -> None:
     world = World(size=2)
     async with Sandbox(world) as sandbox:
         text = sandbox.config_yaml()
@@ -135,7 +136,7 @@ async def test_its_configuration_names_its_host_and_its_accounts() -> None:
     }
 
 
-async def test_its_configuration_can_name_a_database_and_a_first_day() -> None:
+async def test_config_yaml_options() -> None:
     async with Sandbox(World(size=1)) as sandbox:
         config = yaml.safe_load(sandbox.config_yaml(mongodb_uri="mongodb://localhost/?a=b", since="2026-01-01"))
     assert config["mongodb"] == {"uri": "mongodb://localhost/?a=b"}

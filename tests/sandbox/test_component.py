@@ -15,7 +15,7 @@ MIXED = World(seed=7, size=6, mini_programs=2)
 MINI = MIXED.mini_program_appids[0]
 
 
-async def test_an_authorizer_token_opens_the_datasets() -> None:
+async def test_authorizer_token() -> None:
     async with serve() as caller:
         assert (await caller.log_in())["expires_in"] == 7200
         answer = await caller.authorizer(await caller.component_token(), ACCOUNT.appid)
@@ -25,7 +25,7 @@ async def test_an_authorizer_token_opens_the_datasets() -> None:
         assert caller.sandbox.calls[-1].appid == ACCOUNT.appid
 
 
-async def test_an_authorizer_token_needs_no_secret_of_the_account() -> None:
+async def test_authorizer_token_without_a_secret() -> None:
     async with serve(faults=Faults(broken={ACCOUNT.appid: 40243})) as caller:
         answer = await caller.authorizer(await caller.component_token(), ACCOUNT.appid)
         assert await caller.errcode(SUMMARY, answer["authorizer_access_token"]) == 0
@@ -35,12 +35,12 @@ async def test_an_authorizer_token_needs_no_secret_of_the_account() -> None:
     ("field", "errcode"),
     [("component_appid", 61011), ("component_appsecret", 40125), ("component_verify_ticket", 61006)],
 )
-async def test_the_component_token_wants_all_its_credentials(field: str, errcode: int) -> None:
+async def test_wrong_credentials(field: str, errcode: int) -> None:
     async with serve() as caller:
         assert refusal(await caller.log_in(**{field: "x"}))[0] == errcode
 
 
-async def test_the_list_comes_in_pages() -> None:
+async def test_list_pages() -> None:
     world = World(seed=7, size=5)
     async with serve(world) as caller:
         token = await caller.component_token()
@@ -56,7 +56,7 @@ async def test_the_list_comes_in_pages() -> None:
     assert entry == {"authorizer_appid": ACCOUNT.appid, "refresh_token": WORLD.refresh_token(ACCOUNT.appid)}
 
 
-async def test_the_list_mixes_mini_programs_with_accounts() -> None:
+async def test_list_with_mini_programs() -> None:
     async with serve(MIXED) as caller:
         page = await caller.listed(await caller.component_token())
     appids = [row["authorizer_appid"] for row in page["list"]]
@@ -64,7 +64,8 @@ async def test_the_list_mixes_mini_programs_with_accounts() -> None:
     assert [appid in MIXED.mini_program_appids for appid in appids] == [*[False] * 2, True, *[False] * 3, True, False]
 
 
-async def test_1200_authorised_accounts_are_three_pages_and_each_is_there_once() -> None:
+async def test_list_of_1200_accounts() -> None:
+    """Three pages, with each account once."""
     world = World(seed=7, size=900, mini_programs=300)
     async with serve(world) as caller:
         token = await caller.component_token()
@@ -75,14 +76,15 @@ async def test_1200_authorised_accounts_are_three_pages_and_each_is_there_once()
 
 
 @pytest.mark.parametrize(("offset", "count"), [(0, 501), (0, 0), (-1, 1), (0, None), ("0", 1)])
-async def test_a_page_has_1_to_500_accounts(offset: object, count: object) -> None:
+async def test_page_size(offset: object, count: object) -> None:
+    """A page has 1 to 500 accounts."""
     async with serve() as caller:
         token = await caller.component_token()
         answer = await caller.component("api_get_authorizer_list", token, offset=offset, count=count)
     assert refusal(answer)[0] == 61451
 
 
-async def test_the_one_account_says_what_was_granted() -> None:
+async def test_account_info() -> None:
     async with serve() as caller:
         answer = await caller.info(await caller.component_token(), ACCOUNT.appid)
     assert answer["authorizer_info"].pop("service_type_info")["id"] in (0, 1, 2)
@@ -96,7 +98,7 @@ async def test_the_one_account_says_what_was_granted() -> None:
     }
 
 
-async def test_the_one_mini_program_says_that_it_is_one() -> None:
+async def test_mini_program_info() -> None:
     async with serve(MIXED) as caller:
         answer = await caller.info(await caller.component_token(), MINI)
     assert answer == {
@@ -114,7 +116,8 @@ async def test_the_one_mini_program_says_that_it_is_one() -> None:
     }
 
 
-async def test_a_service_type_does_not_tell_accounts_from_mini_programs() -> None:
+async def test_service_types() -> None:
+    """They don't distinguish accounts from mini programs."""
     world = World(size=20)
     async with serve(world) as caller:
         token = await caller.component_token()
@@ -122,7 +125,7 @@ async def test_a_service_type_does_not_tell_accounts_from_mini_programs() -> Non
     assert {info["service_type_info"]["id"] for info in infos} == {0, 1, 2}
 
 
-async def test_nick_names_are_what_the_owners_say() -> None:
+async def test_nick_names() -> None:
     """Two accounts can have the same, and one none."""
     first, second, third, fourth = (account.appid for account in WORLD.accounts)
     world = World(seed=7, size=4, nick_names=((first, "花店"), (second, "花店"), (third, "")))
@@ -132,7 +135,7 @@ async def test_nick_names_are_what_the_owners_say() -> None:
     assert [info["authorizer_info"]["nick_name"] for info in infos] == ["花店", "花店", "", "client-00003"]
 
 
-async def test_a_mini_programs_token_opens_no_dataset() -> None:
+async def test_mini_program_has_no_datasets() -> None:
     async with serve(MIXED) as caller:
         answer = await caller.authorizer(await caller.component_token(), MINI)
         token = answer["authorizer_access_token"]
@@ -148,14 +151,14 @@ async def test_a_mini_programs_token_opens_no_dataset() -> None:
         ({"component_appid": "x"}, 61011),
     ],
 )
-async def test_a_wrong_authorization_is_refused(fields: dict[str, str], errcode: int) -> None:
+async def test_wrong_authorisation(fields: dict[str, str], errcode: int) -> None:
     right = {"authorizer_appid": ACCOUNT.appid, "authorizer_refresh_token": WORLD.refresh_token(ACCOUNT.appid)}
     async with serve() as caller:
         answer = await caller.component("api_authorizer_token", await caller.component_token(), **{**right, **fields})
     assert refusal(answer)[0] == errcode
 
 
-async def test_component_and_account_tokens_do_not_open_each_others_calls() -> None:
+async def test_tokens_of_the_other_kind() -> None:
     async with serve() as caller:
         account, component = await caller.token(), await caller.component_token()
         refused = await caller.authorizer(account, ACCOUNT.appid)
@@ -163,7 +166,7 @@ async def test_component_and_account_tokens_do_not_open_each_others_calls() -> N
         assert await caller.errcode(SUMMARY, component) == 40001
 
 
-async def test_a_component_token_replaces_the_one_before_it(clock: FakeClock) -> None:
+async def test_new_component_token(clock: FakeClock) -> None:
     async with serve(clock=clock.now) as caller:
         first, second = await caller.component_token(), await caller.component_token()
         clock.instant += timedelta(seconds=300)
@@ -172,7 +175,8 @@ async def test_a_component_token_replaces_the_one_before_it(clock: FakeClock) ->
     assert "authorizer_access_token" in answers[1]
 
 
-async def test_the_list_can_lack_refresh_tokens_that_the_one_account_has() -> None:
+async def test_list_gaps() -> None:
+    """The list lacks refresh tokens that the info call has."""
     world, faults = World(size=40, mini_programs=10), Faults(list_gaps=0.5)
     async with serve(world, faults=faults) as caller:
         token = await caller.component_token()
@@ -189,13 +193,15 @@ async def test_the_list_can_lack_refresh_tokens_that_the_one_account_has() -> No
 
 
 @given(st.integers(0, 2**32), st.text())
-def test_a_share_of_gaps_of_one_is_all_and_of_nought_none(seed: int, appid: str) -> None:
+def test_list_gap_rates(seed: int, appid: str) -> None:
+    """1 is all entries, 0 none."""
     assert Faults(seed=seed, list_gaps=1.0).list_gap(appid) is not None
     assert Faults(seed=seed).list_gap(appid) is None
 
 
 @pytest.mark.parametrize(("ends_at", "sizes"), [(0, [0, 0, 0]), (2, [2, 0, 0]), (3, [2, 1, 0]), (9, [2, 2, 1])])
-async def test_the_list_can_end_early_although_more_are_counted(ends_at: int, sizes: list[int]) -> None:
+async def test_list_ends_at(ends_at: int, sizes: list[int]) -> None:
+    """The list ends early although the total is larger."""
     async with serve(World(size=5), faults=Faults(list_ends_at=ends_at)) as caller:
         token = await caller.component_token()
         pages = [await caller.listed(token, offset, 2) for offset in (0, 2, 4)]
@@ -204,12 +210,12 @@ async def test_the_list_can_end_early_although_more_are_counted(ends_at: int, si
 
 
 @pytest.mark.parametrize("fields", [{}, {"component_appid": "x"}, {"component_verify_ticket": None}])
-async def test_a_stale_ticket_gets_no_component_token_whatever_comes(fields: dict[str, object]) -> None:
+async def test_stale_ticket(fields: dict[str, object]) -> None:
     async with serve(faults=Faults(stale_ticket=True)) as caller:
         assert refusal(await caller.log_in(**fields)) == (61006, "component ticket is invalid")
 
 
-async def test_a_renewed_ticket_makes_the_one_before_it_stale() -> None:
+async def test_renewed_ticket() -> None:
     async with serve() as caller:
         caller.sandbox.renew_ticket()
         stale = await caller.log_in()
@@ -218,7 +224,7 @@ async def test_a_renewed_ticket_makes_the_one_before_it_stale() -> None:
     assert current["expires_in"] == 7200
 
 
-async def test_component_tokens_can_end_all_at_once() -> None:
+async def test_end_component_token() -> None:
     async with serve() as caller:
         tokens = [await caller.component_token() for _ in range(2)]
         account = (await caller.authorizer(tokens[1], ACCOUNT.appid))["authorizer_access_token"]

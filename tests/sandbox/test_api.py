@@ -9,7 +9,7 @@ from collector.sandbox import Limits, World
 TODAY, YESTERDAY, BEFORE = "2026-11-24", "2026-11-23", "2026-11-22"
 
 
-async def test_both_datasets_are_the_truth(clock: FakeClock) -> None:
+async def test_datasets_are_the_truth(clock: FakeClock) -> None:
     async with serve(clock=clock.now) as caller:
         for account in WORLD.accounts:
             token = await caller.token(account)
@@ -27,9 +27,8 @@ async def test_both_datasets_are_the_truth(clock: FakeClock) -> None:
 
 
 @pytest.mark.parametrize(("hour_utc", "newest"), [(-1, BEFORE), (0, YESTERDAY)])
-async def test_yesterday_is_missing_without_an_error_until_eight_in_beijing(
-    clock: FakeClock, hour_utc: int, newest: str
-) -> None:
+async def test_yesterday_before_publication(clock: FakeClock, hour_utc: int, newest: str) -> None:
+    """It is missing without an error until 08:00 in Beijing."""
     clock.instant = datetime(2026, 11, 24, tzinfo=UTC) + timedelta(hours=hour_utc)
     async with serve(clock=clock.now) as caller:
         token = await caller.token()
@@ -37,13 +36,14 @@ async def test_yesterday_is_missing_without_an_error_until_eight_in_beijing(
     assert answer["list"][-1]["ref_date"] == newest
 
 
-async def test_yesterday_alone_is_an_empty_list_before_it_is_there(clock: FakeClock) -> None:
+async def test_yesterday_alone(clock: FakeClock) -> None:
+    """The list is empty before yesterday is published."""
     clock.instant = datetime(2026, 11, 23, 23, 59, tzinfo=UTC)
     async with serve(clock=clock.now) as caller:
         assert await caller.data(SUMMARY, await caller.token(), (YESTERDAY, YESTERDAY)) == {"list": []}
 
 
-async def test_nothing_is_listed_before_december_2014() -> None:
+async def test_before_december_2014() -> None:
     async with serve() as caller:
         answer = await caller.data(CUMULATE, await caller.token(), ("2014-11-28", "2014-12-02"))
     assert [row["ref_date"] for row in answer["list"]] == ["2014-12-01", "2014-12-02"]
@@ -63,7 +63,7 @@ async def test_nothing_is_listed_before_december_2014() -> None:
         ("", YESTERDAY, 61500),
     ],
 )
-async def test_a_range_of_days_is_checked(clock: FakeClock, begin: str, end: str, errcode: int) -> None:
+async def test_range_is_checked(clock: FakeClock, begin: str, end: str, errcode: int) -> None:
     async with serve(clock=clock.now) as caller:
         token = await caller.token()
         assert await caller.errcode(SUMMARY, token, (begin, end)) == errcode
@@ -84,24 +84,25 @@ async def test_yesterday_is_beijings(clock: FakeClock) -> None:
         (f"12_{'a' * 128}", (40001, "invalid credential, access_token is invalid or not latest")),
     ],
 )
-async def test_a_token_that_is_none_is_refused(token: str, refused: tuple[int, str]) -> None:
+async def test_invalid_tokens(token: str, refused: tuple[int, str]) -> None:
     async with serve() as caller:
         assert refusal(await caller.data(SUMMARY, token)) == refused
 
 
 @pytest.mark.parametrize(("body", "errcode"), [(b"", 44002), (b"{", 47001), (b"null", 47001), (b"{}", 61500)])
-async def test_the_body_is_a_json_object(body: bytes, errcode: int) -> None:
+async def test_body_is_an_object(body: bytes, errcode: int) -> None:
     async with serve() as caller:
         answer = await caller.post(SUMMARY, body, access_token=await caller.token())
     assert refusal(answer)[0] == errcode
 
 
-async def test_only_post_is_answered() -> None:
+async def test_only_post() -> None:
     async with serve() as caller:
         assert refusal(await caller.get(SUMMARY, access_token=await caller.token()))[0] == 43002
 
 
-async def test_the_daily_limit_counts_each_dataset_of_each_account_in_a_beijing_day(clock: FakeClock) -> None:
+async def test_daily_limit(clock: FakeClock) -> None:
+    """It counts by account, dataset and Beijing day."""
     async with serve(clock=clock.now, limits=Limits(daily=2)) as caller:
         mine, other = [await caller.token(account) for account in WORLD.accounts[:2]]
         assert [await caller.errcode(SUMMARY, mine) for _ in range(3)] == [0, 0, 45009]
@@ -110,7 +111,8 @@ async def test_the_daily_limit_counts_each_dataset_of_each_account_in_a_beijing_
         assert await caller.errcode(SUMMARY, await caller.token()) == 0
 
 
-async def test_the_minute_limit_counts_both_datasets_of_an_account_in_a_minute(clock: FakeClock) -> None:
+async def test_minute_limit(clock: FakeClock) -> None:
+    """It counts both datasets of an account together."""
     async with serve(clock=clock.now, limits=Limits(minute=2)) as caller:
         mine, other = [await caller.token(account) for account in WORLD.accounts[:2]]
         assert [await caller.errcode(path, mine) for path in (SUMMARY, CUMULATE, SUMMARY)] == [0, 0, 45011]
@@ -119,7 +121,7 @@ async def test_the_minute_limit_counts_both_datasets_of_an_account_in_a_minute(c
         assert await caller.errcode(SUMMARY, mine) == 0
 
 
-async def test_the_quota_says_what_is_used() -> None:
+async def test_quota() -> None:
     async with serve(limits=Limits(daily=10, minute=5)) as caller:
         token = await caller.token()
         await caller.data(SUMMARY, token)
@@ -136,7 +138,7 @@ async def test_the_quota_says_what_is_used() -> None:
     assert refusal(answers[1]) == (76021, "cgi_path not found")
 
 
-async def test_revised_days_are_shown_as_they_stand(clock: FakeClock) -> None:
+async def test_revised_days(clock: FakeClock) -> None:
     world = World(seed=7, size=1, revised_for_days=2)
     appid = world.accounts[0].appid
     async with serve(world, clock=clock.now) as caller:

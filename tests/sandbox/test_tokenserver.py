@@ -36,7 +36,7 @@ async def plain(caller: Caller) -> str:
     return body.decode()
 
 
-async def test_a_token_of_the_server_opens_the_datasets(clock: FakeClock) -> None:
+async def test_token(clock: FakeClock) -> None:
     async with serve(clock=clock.now) as caller:
         answer = await served(caller, PATH)
         token = answer["data"].pop("access_token")
@@ -45,12 +45,12 @@ async def test_a_token_of_the_server_opens_the_datasets(clock: FakeClock) -> Non
         assert caller.sandbox.calls[-1].appid == APPID
 
 
-async def test_the_plain_token_is_the_same_one_and_a_newline() -> None:
+async def test_plain_token() -> None:
     async with serve() as caller:
         assert await plain(caller) == (await served(caller, PATH))["data"]["access_token"] + "\n"
 
 
-async def test_the_server_gives_the_same_token_until_its_end(clock: FakeClock) -> None:
+async def test_same_token_until_its_end(clock: FakeClock) -> None:
     async with serve(clock=clock.now) as caller:
         first = (await served(caller, PATH))["data"]
         clock.instant += timedelta(seconds=7199)
@@ -62,7 +62,7 @@ async def test_the_server_gives_the_same_token_until_its_end(clock: FakeClock) -
     assert renewed["expires_in"] == 7200
 
 
-async def test_each_account_has_a_token_of_its_own_and_of_its_own_kind() -> None:
+async def test_tokens_by_account() -> None:
     async with serve() as caller:
         paths = [f"/tokens/{account.appid}" for account in WORLD.accounts]
         tokens = {(await served(caller, path))["data"]["access_token"] for path in paths}
@@ -70,7 +70,7 @@ async def test_each_account_has_a_token_of_its_own_and_of_its_own_kind() -> None
     assert len(tokens | others) == 2 * len(WORLD.accounts)
 
 
-async def test_no_other_kind_of_token_ends_the_servers(clock: FakeClock) -> None:
+async def test_other_kinds_dont_end_it(clock: FakeClock) -> None:
     async with serve(clock=clock.now, limits=Limits(classic_grace_s=0)) as caller:
         token = (await served(caller, PATH))["data"]["access_token"]
         await caller.classic()
@@ -79,7 +79,7 @@ async def test_no_other_kind_of_token_ends_the_servers(clock: FakeClock) -> None
         assert await caller.errcode(SUMMARY, token) == 0
 
 
-async def test_the_server_has_a_new_token_after_a_revocation() -> None:
+async def test_revocation() -> None:
     async with serve(faults=Faults(token_revoked=1.0)) as caller:
         first = (await served(caller, PATH))["data"]["access_token"]
         assert await caller.errcode(SUMMARY, first) == 40001
@@ -87,7 +87,7 @@ async def test_the_server_has_a_new_token_after_a_revocation() -> None:
 
 
 @pytest.mark.parametrize("path", [PATH, f"{PATH}/plain", "/tokens/wx0000000000000000"])
-async def test_accounts_tokens_want_the_key(path: str) -> None:
+async def test_key_for_accounts(path: str) -> None:
     """And who hasn't the key learns nothing about which accounts there are."""
     async with serve() as caller:
         wrong = await caller.serve_token(path, "0" * 32)
@@ -96,13 +96,14 @@ async def test_accounts_tokens_want_the_key(path: str) -> None:
     assert wrong == without == (401, b'{"code":401,"message":"unauthorized"}')
 
 
-async def test_the_components_answers_want_no_key() -> None:
+async def test_no_key_for_the_component() -> None:
     async with serve() as caller:
         assert (await caller.get("/component-token"))["code"] == 0
         assert (await caller.get("/component-ticket")).keys() == {"ticket"}
 
 
-async def test_an_unknown_account_is_not_found_and_nor_is_a_mini_program() -> None:
+async def test_unknown_account() -> None:
+    """A mini program is unknown too."""
     world = World(mini_programs=1)
     async with serve(world) as caller:
         for appid in ("wx0000000000000000", *world.mini_program_appids):
@@ -111,18 +112,18 @@ async def test_an_unknown_account_is_not_found_and_nor_is_a_mini_program() -> No
 
 
 @pytest.mark.parametrize("path", PATHS)
-async def test_the_server_is_asked_by_get_alone(path: str) -> None:
+async def test_only_get(path: str) -> None:
     async with serve() as caller:
         assert await caller.serve_token(path, method="POST") == (405, b'{"code":405,"message":"use GET"}')
 
 
 @pytest.mark.parametrize("path", ["/tokens", "/tokens/", f"{PATH}/", f"{PATH}/other", "/component-token/"])
-async def test_other_paths_are_not_found(path: str) -> None:
+async def test_other_paths(path: str) -> None:
     async with serve() as caller:
         assert await caller.serve_token(path) == (404, b"")
 
 
-async def test_asking_for_the_components_token_never_replaces_it(clock: FakeClock) -> None:
+async def test_component_token_is_kept(clock: FakeClock) -> None:
     async with serve(clock=clock.now) as caller:
         first, second = [await served(caller, "/component-token") for _ in range(2)]
         assert first == second
@@ -131,13 +132,13 @@ async def test_asking_for_the_components_token_never_replaces_it(clock: FakeCloc
         assert (await caller.listed(first["data"]["token"]))["total_count"] == 4
 
 
-async def test_the_components_token_is_the_one_that_was_got_last() -> None:
+async def test_component_token_is_the_latest() -> None:
     async with serve() as caller:
         token = await caller.component_token()
         assert (await served(caller, "/component-token"))["data"]["token"] == token
 
 
-async def test_the_component_has_a_new_token_once_its_old_one_ended() -> None:
+async def test_component_token_after_its_end() -> None:
     async with serve() as caller:
         old = (await served(caller, "/component-token"))["data"]["token"]
         caller.sandbox.end_component_token()
@@ -147,13 +148,13 @@ async def test_the_component_has_a_new_token_once_its_old_one_ended() -> None:
     assert answers[1]["total_count"] == 4
 
 
-async def test_the_components_token_is_there_with_a_stale_ticket_too() -> None:
+async def test_component_token_with_a_stale_ticket() -> None:
     async with serve(faults=Faults(stale_ticket=True)) as caller:
         token = (await served(caller, "/component-token"))["data"]["token"]
         assert (await caller.listed(token))["total_count"] == 4
 
 
-async def test_the_ticket_is_the_current_one() -> None:
+async def test_ticket() -> None:
     async with serve() as caller:
         first = await served(caller, "/component-ticket")
         caller.sandbox.renew_ticket()
@@ -163,14 +164,14 @@ async def test_the_ticket_is_the_current_one() -> None:
 
 
 @pytest.mark.parametrize("path", PATHS)
-async def test_the_server_can_answer_nothing(path: str) -> None:
+async def test_empty(path: str) -> None:
     faults = Faults(token_server=dict.fromkeys((APPID, COMPONENT), TokenServerFault.EMPTY))
     async with serve(faults=faults) as caller:
         assert await caller.serve_token(path) == (200, b"")
 
 
 @pytest.mark.parametrize("path", PATHS)
-async def test_the_server_can_show_a_page_to_sign_in_on(path: str) -> None:
+async def test_html(path: str) -> None:
     faults = Faults(token_server=dict.fromkeys((APPID, COMPONENT), TokenServerFault.HTML))
     async with serve(faults=faults) as caller:
         status, body = await caller.serve_token(path)
@@ -178,13 +179,13 @@ async def test_the_server_can_show_a_page_to_sign_in_on(path: str) -> None:
 
 
 @pytest.mark.parametrize("path", PATHS)
-async def test_the_server_can_break(path: str) -> None:
+async def test_error(path: str) -> None:
     faults = Faults(token_server=dict.fromkeys((APPID, COMPONENT), TokenServerFault.ERROR))
     async with serve(faults=faults) as caller:
         assert await caller.serve_token(path) == (500, b'{"code":500,"message":"internal error"}')
 
 
-async def test_the_server_can_be_late_until_the_client_gives_up() -> None:
+async def test_late() -> None:
     async with serve(faults=spoilt(TokenServerFault.LATE)) as caller:
         headers = {"Authorization": f"Bearer {WORLD.token_server_key}"}
         with pytest.raises(TimeoutError):
@@ -194,7 +195,7 @@ async def test_the_server_can_be_late_until_the_client_gives_up() -> None:
     assert (call.appid, call.status, call.fault) == (APPID, None, TokenServerFault.LATE)
 
 
-async def test_the_server_can_give_json_of_another_shape() -> None:
+async def test_wrong_path() -> None:
     async with serve(faults=spoilt(TokenServerFault.WRONG_PATH)) as caller:
         answer = await served(caller, PATH)
         assert answer.keys() == {"code", "result"}
@@ -202,7 +203,7 @@ async def test_the_server_can_give_json_of_another_shape() -> None:
         assert orjson.loads(await plain(caller)) == answer
 
 
-async def test_the_server_can_give_an_expired_token() -> None:
+async def test_expired() -> None:
     async with serve(faults=spoilt(TokenServerFault.EXPIRED)) as caller:
         data = (await served(caller, PATH))["data"]
         assert data["expires_in"] == 0
@@ -210,7 +211,7 @@ async def test_the_server_can_give_an_expired_token() -> None:
         assert await caller.errcode(SUMMARY, (await plain(caller)).strip()) == 42001
 
 
-async def test_the_server_can_be_stuck_on_a_token_that_is_refused() -> None:
+async def test_stuck() -> None:
     async with serve(faults=spoilt(TokenServerFault.STUCK)) as caller:
         first = (await served(caller, PATH))["data"]
         assert await caller.errcode(SUMMARY, first["access_token"]) == 40001
@@ -219,7 +220,7 @@ async def test_the_server_can_be_stuck_on_a_token_that_is_refused() -> None:
     assert min(first["expires_in"], second["expires_in"]) > 7000
 
 
-async def test_the_components_token_can_be_stuck_too() -> None:
+async def test_stuck_component_token() -> None:
     async with serve(faults=spoilt(TokenServerFault.STUCK, COMPONENT)) as caller:
         tokens = [(await served(caller, "/component-token"))["data"]["token"] for _ in range(2)]
         assert refusal(await caller.listed(tokens[0]))[0] == 40001
@@ -227,24 +228,25 @@ async def test_the_components_token_can_be_stuck_too() -> None:
 
 
 @pytest.mark.parametrize("fault", TokenServerFault)
-async def test_a_fault_of_the_server_concerns_its_appid_alone(fault: TokenServerFault) -> None:
+async def test_fault_of_one_appid(fault: TokenServerFault) -> None:
     async with serve(faults=spoilt(fault, WORLD.accounts[1].appid)) as caller:
         token = (await served(caller, PATH))["data"]["access_token"]
         assert await caller.errcode(SUMMARY, token) == 0
         assert await caller.errcode(SUMMARY, await caller.token(WORLD.accounts[1])) == 0
 
 
-def test_a_fault_of_the_server_is_none_of_wechats_even_by_the_same_name() -> None:
+def test_fault_names() -> None:
+    """A fault of the server isn't WeChat's fault of the same name."""
     faults: list[object] = [*TokenServerFault]
     assert [fault for fault in faults if fault in list(Fault)] == []
 
 
-async def test_wechats_faults_are_not_the_servers() -> None:
+async def test_no_faults_of_wechat() -> None:
     async with serve(faults=Faults(html=1.0)) as caller:
         assert (await served(caller, PATH))["code"] == 0
 
 
-async def test_requests_to_the_server_are_recorded() -> None:
+async def test_calls() -> None:
     async with serve(faults=spoilt(TokenServerFault.ERROR)) as caller:
         for path in (*PATHS, "/tokens/wx0000000000000000"):
             await caller.serve_token(path)

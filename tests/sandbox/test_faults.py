@@ -30,32 +30,33 @@ async def raw(caller: Caller) -> tuple[int, str, bytes]:
         return response.status, response.headers["Content-Type"], await response.read()
 
 
-async def test_a_system_error_is_minus_one() -> None:
+async def test_system_error() -> None:
     async with serve(faults=only("system_error")) as caller:
         assert refusal(await caller.stable()) == (-1, "system error")
 
 
 @pytest.mark.parametrize(("fault", "status"), [("http_5xx", 502), ("html", 200)])
-async def test_a_gateway_answers_with_a_page(fault: str, status: int) -> None:
+async def test_gateway_page(fault: str, status: int) -> None:
     async with serve(faults=only(fault)) as caller:
         seen, content_type, body = await raw(caller)
     assert (seen, content_type) == (status, "text/html")
     assert body.startswith(b"<html>")
 
 
-async def test_a_reset_ends_the_connection_without_an_answer() -> None:
+async def test_reset() -> None:
     async with serve(faults=only("reset")) as caller:
         with pytest.raises((aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)):
             await raw(caller)
 
 
-async def test_a_cut_body_ends_in_the_middle() -> None:
+async def test_cut_body() -> None:
     async with serve(faults=only("cut_body")) as caller:
         with pytest.raises(aiohttp.ClientPayloadError):
             await raw(caller)
 
 
-async def test_a_hanging_call_ends_when_the_client_gives_up() -> None:
+async def test_hang() -> None:
+    """The call ends when the client gives up."""
     async with serve(faults=only("hang")) as caller:
         idle = len(asyncio.all_tasks())
         with pytest.raises(TimeoutError):
@@ -68,24 +69,26 @@ async def test_a_hanging_call_ends_when_the_client_gives_up() -> None:
 
 
 @pytest.mark.parametrize(("fault", "errcode"), [("daily_quota", 45009), ("minute_quota", 45011)])
-async def test_a_quota_can_be_reached_at_any_data_call(fault: str, errcode: int) -> None:
+async def test_quotas(fault: str, errcode: int) -> None:
     async with serve(faults=only(fault)) as caller:
         assert await caller.errcode(SUMMARY, await caller.token()) == errcode
 
 
-async def test_a_list_can_be_null() -> None:
+async def test_list_null() -> None:
     async with serve(faults=only("list_null")) as caller:
         assert await caller.data(SUMMARY, await caller.token()) == {"list": None}
 
 
-async def test_a_revoked_token_is_dead_and_the_stable_call_gives_another() -> None:
+async def test_token_revoked() -> None:
+    """The stable call returns another token."""
     async with serve(faults=only("token_revoked")) as caller:
         first = await caller.token()
         assert await caller.errcode(SUMMARY, first) == 40001
         assert await caller.token() != first
 
 
-async def test_a_stuck_token_is_dead_and_given_until_forced() -> None:
+async def test_token_stuck() -> None:
+    """The stable call returns the dead token until forced."""
     async with serve(faults=only("token_stuck")) as caller:
         first = await caller.token()
         assert await caller.errcode(SUMMARY, first) == 40001
@@ -95,26 +98,26 @@ async def test_a_stuck_token_is_dead_and_given_until_forced() -> None:
         assert await caller.token() == forced
 
 
-async def test_without_a_token_there_is_none_to_revoke() -> None:
+async def test_no_token_to_revoke() -> None:
     async with serve(faults=only("token_revoked")) as caller:
         assert refusal(await caller.post(SUMMARY, {"appid": APPID}))[0] == 41001
 
 
-async def test_a_call_without_a_known_account_has_no_fault() -> None:
+async def test_call_without_an_account() -> None:
     async with serve(faults=only("system_error")) as caller:
         refused = await caller.stable(appid="wx0000000000000000")
     assert refusal(refused)[0] == 40013
 
 
 @given(st.integers(0, 2**32), st.sampled_from(Fault), st.integers(1, 1000))
-def test_a_rate_of_one_is_always_and_none_never(seed: int, fault: Fault, nth: int) -> None:
+def test_rates_of_one_and_zero(seed: int, fault: Fault, nth: int) -> None:
     always = Faults(seed=seed, **{fault.value: 1.0})  # type: ignore[arg-type] # the name of a rate
     assert always.draw(APPID, SUMMARY, nth, data_call=True) is fault
     assert always.draw(APPID, TOKEN_CALL, nth, data_call=False) is (None if fault in DATA_FAULTS else fault)
     assert Faults(seed=seed).draw(APPID, SUMMARY, nth, data_call=True) is None
 
 
-def test_faults_come_at_their_rates() -> None:
+def test_rates() -> None:
     faults = Faults(reset=0.1, html=0.2)
     drawn = Counter(faults.draw(APPID, SUMMARY, nth, data_call=True) for nth in range(5000))
     shares = {fault: count / 5000 for fault, count in drawn.items()}
@@ -122,7 +125,9 @@ def test_faults_come_at_their_rates() -> None:
 
 
 @pytest.mark.parametrize("other", [{"seed": 1}, {"appid": WORLD.accounts[1].appid}, {"path": CUMULATE}])
-def test_faults_follow_from_seed_account_path_and_count(other: dict[str, Any]) -> None:
+def test_faults_follow_from_their_key(other: dict[str, Any]) -> None:
+    """The key is seed, account, path and count."""
+
     def sequence(seed: int = 0, appid: str = APPID, path: str = SUMMARY) -> list[Fault | None]:
         faults = Faults(seed=seed, reset=0.3, html=0.3)
         return [faults.draw(appid, path, nth, data_call=True) for nth in range(50)]
@@ -131,7 +136,7 @@ def test_faults_follow_from_seed_account_path_and_count(other: dict[str, Any]) -
     assert sequence() != sequence(**other)
 
 
-async def test_the_same_calls_meet_the_same_faults() -> None:
+async def test_same_calls_same_faults() -> None:
     async def met() -> list[Any]:
         async with serve(faults=Faults(seed=5, list_null=0.3, daily_quota=0.3)) as caller:
             token = await caller.token()
@@ -144,13 +149,13 @@ async def test_the_same_calls_meet_the_same_faults() -> None:
     assert set(first) == {None, Fault.LIST_NULL, Fault.DAILY_QUOTA}
 
 
-def test_rates_beyond_one_are_an_error() -> None:
+def test_rates_above_one() -> None:
     with pytest.raises(ValueError, match="more than 1"):
         Faults(reset=0.6, html=0.6)
 
 
 @pytest.mark.parametrize("errcode", [40164, 40125, 40243])
-async def test_a_broken_account_fails_at_its_token_calls(errcode: int) -> None:
+async def test_broken_token_calls(errcode: int) -> None:
     async with serve(faults=Faults(broken={APPID: errcode})) as caller:
         broken = await caller.stable(), await caller.classic()
         healthy = await caller.token(WORLD.accounts[1])
@@ -158,14 +163,14 @@ async def test_a_broken_account_fails_at_its_token_calls(errcode: int) -> None:
     assert [refusal(answer)[0] for answer in broken] == [errcode, errcode]
 
 
-async def test_a_refused_ip_is_named() -> None:
+async def test_refused_ip() -> None:
     async with serve(faults=Faults(broken={APPID: 40164})) as caller:
         text = "invalid ip 203.0.113.7 ipv6 ::ffff:203.0.113.7, not in whitelist"
         assert refusal(await caller.stable()) == (40164, text)
 
 
 @pytest.mark.parametrize("faults", [Faults(broken={APPID: 48001}), Faults(broken_data={APPID: 40164})])
-async def test_a_broken_account_can_fail_at_its_data_calls_alone(faults: Faults) -> None:
+async def test_broken_data_calls(faults: Faults) -> None:
     (errcode,) = (*faults.broken.values(), *faults.broken_data.values())
     async with serve(faults=faults) as caller:
         mine, other = [await caller.token(account) for account in WORLD.accounts[:2]]
@@ -173,12 +178,12 @@ async def test_a_broken_account_can_fail_at_its_data_calls_alone(faults: Faults)
         assert await caller.errcode(SUMMARY, other) == 0
 
 
-async def test_an_errcode_without_a_known_text_is_answered_too() -> None:
+async def test_errcode_without_a_text() -> None:
     async with serve(faults=Faults(broken={APPID: 99999})) as caller:
         assert refusal(await caller.data(SUMMARY, await caller.token())) == (99999, "error")
 
 
-async def test_a_late_yesterday_is_there_from_its_hour_on(clock: FakeClock) -> None:
+async def test_late_yesterday(clock: FakeClock) -> None:
     """The list stops short, or 61503 says so; older days aren't touched."""
     world = World(size=30)
     async with serve(world, clock=clock.now, faults=Faults(late_yesterday=1.0, late_until=time(11))) as caller:
@@ -199,7 +204,7 @@ async def test_only_yesterday_is_late(clock: FakeClock) -> None:
     assert [answer["list"][-1]["ref_date"] for answer in answers] == ["2026-10-07", "2026-11-22"]
 
 
-def test_each_account_and_dataset_is_late_on_its_own() -> None:
+def test_late_by_account_and_dataset() -> None:
     faults, yesterday = Faults(late_yesterday=0.5), date(2026, 11, 23)
     late = {
         tuple(faults.late(account.appid, path, yesterday) is None for path in (SUMMARY, CUMULATE))
@@ -208,7 +213,7 @@ def test_each_account_and_dataset_is_late_on_its_own() -> None:
     assert late == {(True, True), (True, False), (False, True), (False, False)}
 
 
-async def test_a_day_is_as_late_when_it_is_asked_for_again(clock: FakeClock) -> None:
+async def test_late_day_asked_again(clock: FakeClock) -> None:
     async with serve(World(size=20), clock=clock.now, faults=Faults(late_yesterday=0.5)) as caller:
         tokens = [await caller.token(account) for account in caller.sandbox.world.accounts]
         first, second = [[await caller.errcode(CUMULATE, token, WINDOW) for token in tokens] for _ in range(2)]

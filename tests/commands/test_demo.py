@@ -1,0 +1,65 @@
+import tempfile
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from collector.commands.collect import Job
+from collector.commands.demo import ACCOUNTS, BROKEN, DAYS, ORDER, Shown, demo
+from collector.config import Settings
+from collector.model.days import ONE_DAY
+from collector.model.results import ExitCode, Outcome, RunResult
+from collector.runtime import Stop
+from collector.store.database import USER_DAILY, open_database
+
+
+def _result(failed: int, error: str | None = None) -> RunResult:
+    outcomes = dict.fromkeys(Outcome, 0) | {Outcome.OK: ACCOUNTS - failed, Outcome.FAILED: failed}
+    return RunResult("r1", 1.0, outcomes, ACCOUNTS - failed, error=error)
+
+
+@pytest.mark.parametrize(
+    ("result", "expected"),
+    [
+        (_result(len(BROKEN)), ExitCode.OK),
+        (_result(len(BROKEN) - 1), ExitCode.PARTIAL),
+        (_result(len(BROKEN) + 1), ExitCode.PARTIAL),
+        (_result(len(BROKEN), "MongoDB is gone"), ExitCode.FAILED),
+    ],
+)
+def test_exit_code(result: RunResult, expected: ExitCode) -> None:
+    """0 if exactly the broken accounts failed, else the run's own."""
+    assert Shown(result, None).exit == expected
+
+
+def _document(sources: int) -> dict[str, Any]:
+    figures = [{"user_source": source, "new_user": 1, "cancel_user": 0} for source in range(sources)]
+    return dict.fromkeys(ORDER, 0) | {"account": f"wx{sources}", "ref_date": "2026-11-23", "sources": figures}
+
+
+def _files(folder: Path) -> list[Path]:
+    return list(folder.iterdir())
+
+
+@pytest.mark.parametrize(("sources", "shown"), [([1, 3], "wx3"), ([1, 2], None)])
+async def test_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sources: list[int], shown: str | None) -> None:
+    """It runs over a database of its own, shows a document with several sources, and leaves no file."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    seen: list[tuple[Settings, Job]] = []
+
+    async def collect(settings: Settings, job: Job, stop: Stop) -> RunResult:
+        seen.append((settings, job))
+        async with open_database(settings.mongodb.uri, settings.mongodb.database) as database:
+            await database[USER_DAILY].insert_many(_document(count) for count in sources)
+        return _result(len(BROKEN))
+
+    found = await demo(Stop(), collect)
+    ((settings, job),) = seen
+    assert (len(settings.accounts), job.command) == (ACCOUNTS, "demo")
+    spans = {job.target.newest - (account.since or date.max) for account in settings.accounts}
+    assert spans <= {(DAYS - 1) * ONE_DAY, (DAYS - 2) * ONE_DAY}  # before 08:00 in Beijing the newest is older
+    document: Mapping[str, Any] = found.document or {}
+    assert (document.get("account"), list(document)) == (shown, list(ORDER) if shown else [])
+    assert _files(tmp_path) == []
