@@ -216,7 +216,7 @@ async def test_sandbox_prints_a_configuration_that_run_takes(tmp_path: Path, mon
 async def test_sandbox_on_a_port_that_is_taken_says_so(tmp_path: Path, sandbox: Sandbox) -> None:
     ended = await collector("sandbox", "--port", str(sandbox.port), cwd=tmp_path)
     assert (ended.code, ended.out) == (2, "")
-    assert ended.err.startswith(f"collector: port {sandbox.port} can't be had (")
+    assert ended.err.startswith(f"collector: port {sandbox.port} is not available (")
 
 
 async def test_a_reader_that_leaves_early_changes_nothing(folder: Path, database: Database) -> None:

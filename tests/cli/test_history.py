@@ -62,7 +62,7 @@ async def test_backfill_fills_history_status_shows_it_and_verify_agrees(
         (["--since", str(TODAY + timedelta(days=2))], "lies in the future: name a day that has passed"),
         (["--since", "2026-02-01", "--until", "2026-01-01"], "lies after --until 2026-01-01: swap them"),
         (["--since", "yesterday"], "Invalid value for '--since'"),
-        (["--since", "2026-02-30"], "'2026-02-30' is no day: write it as 2026-01-31"),
+        (["--since", "2026-02-30"], "'2026-02-30' is not a day: write it as 2026-01-31"),
         ([], "Missing option '--since'"),
     ],
 )
