@@ -307,12 +307,10 @@ def test_this_machine_is_known_by_its_names_and_ips(host: str, is_here: bool) ->
 
 
 def _open_way(server: str) -> str:
-    return f"secrets and tokens go unencrypted to {server}, so whoever is on the way can read them; write https://"
+    return f"secrets and tokens go unencrypted to {server}, so anyone on the way can read them; write https://"
 
 
-PROXY = (
-    "the password of `proxy` goes unencrypted to http://p:3128, so whoever is on the way can read it; write https://"
-)
+PROXY = "the password of `proxy` goes unencrypted to http://p:3128, so anyone on the way can read it; write https://"
 AGENCY = "name: agency, appid: wx00000000000000c0"
 WAYS = [
     ("api: {hosts: [https://a, http://b]}", _open_way("http://b")),
@@ -507,7 +505,7 @@ def test_a_configuration_that_everybody_can_change_is_told(
     mode: int, is_told: bool, loaded: Callable[..., Settings], tmp_path: Path
 ) -> None:
     path = tmp_path / "accounts.yaml"
-    advice = f"{path}: everybody can change this file, and so what the collector runs; run chmod o-w {path}"
+    advice = f"{path}: everybody can change this file, and with it what the collector runs; run chmod o-w {path}"
     assert loaded(ACCOUNT, mode=mode).warnings == ((advice,) if is_told else ())
 
 

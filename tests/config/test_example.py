@@ -153,7 +153,7 @@ def test_no_file_is_written_over(write: Callable[..., Path]) -> None:
     with pytest.raises(ConfigError) as caught:
         generate(path)
     assert caught.value.faults == (
-        Fault("accounts.yaml", "the file is there already", "Name another one, or remove it."),
+        Fault("accounts.yaml", "the file exists already", "Name another one, or remove it."),
     )
     assert path.read_text() == "mine"
 
@@ -161,5 +161,5 @@ def test_no_file_is_written_over(write: Callable[..., Path]) -> None:
 def test_where_no_file_can_be_written_the_reason_is_told(write: Callable[..., Path]) -> None:
     with pytest.raises(ConfigError) as caught:
         generate(write("") / "below.yaml")
-    message = "the file can't be written: Not a directory"
-    assert caught.value.faults == (Fault("accounts.yaml/below.yaml", message, "Name a place where you may write."),)
+    message = "could not write the file: Not a directory"
+    assert caught.value.faults == (Fault("accounts.yaml/below.yaml", message, "Name a folder where you may write."),)

@@ -30,7 +30,7 @@ SINCE = "Write a day as YYYY-MM-DD that isn't in the future, such as 2025-01-01.
 INCLUDE = "Write one pattern of file names, such as accounts.d/*.yaml, or leave the key out."
 TOKEN_WAYS = "{component: NAME}, {url: ADDRESS} or {command: [PROGRAM, ARGUMENT]}"
 TOKEN = f"Write stable or classic, or where the token is: {TOKEN_WAYS}."
-KNOWN_DEFAULTS = "Take it out; known here: rate_limit, token, since, daily_calls."
+KNOWN_DEFAULTS = "Remove it; known here: rate_limit, token, since, daily_calls."
 WRONG = "isn't of the right form"
 
 SETTINGS = [
@@ -89,7 +89,7 @@ SETTINGS = [
     (
         "bogus: 1",
         "`bogus` isn't known here",
-        "Take it out; known here: accounts, mongodb, api, run, defaults, components, include.",
+        "Remove it; known here: accounts, mongodb, api, run, defaults, components, include.",
     ),
     ("run: {<<: {workers: 1}}", "the merge key `<<` isn't supported", "Put what accounts share under `defaults:`."),
     ("run: {[a]: 1}", "a key is not plain text", "Quote a value that begins with `{` or `[`."),
@@ -156,7 +156,7 @@ FILES = [
     ("- a\n", "1", "the file holds a list, not keys such as `accounts:`", BEGIN),
     ("\nhello\n", "2", "the file holds a text, not keys such as `accounts:`", BEGIN),
     (b"a: 1\nb: \xff\n", "2", "the file isn't UTF-8 text", "Save it with the encoding UTF-8."),
-    ("a: 1\nb: \x07\n", "2", "the file holds a control character", "Take it out."),
+    ("a: 1\nb: \x07\n", "2", "the file holds a control character", "Remove it."),
     ("a: 1\n---\nb: 2\n", "2", "a second document begins", "Put it into a file of its own."),
     ("run:\n\tworkers: 1\n", "2", "this isn't YAML: found character that cannot start any token", BROKEN_YAML),
     ("run:\n  lookback: 1\n  workers 1\napi:\n", "3", "this isn't YAML: could not find expected ':'", BROKEN_YAML),
@@ -208,7 +208,11 @@ def test_files_that_cannot_be_read_are_faults_without_a_line(write: Callable[...
     with pytest.raises(ConfigError) as caught:
         load(paths, {}, datetime.now(UTC))
     assert caught.value.faults == (
-        Fault("accounts.yaml/below", "the file can't be read: Not a directory", "Let the collector's user read it."),
+        Fault(
+            "accounts.yaml/below",
+            "could not read the file: Not a directory",
+            "Make it readable for the collector's user.",
+        ),
         Fault("folder", "this is a directory", "Name the files in it, or `include: DIRECTORY/*.yaml`."),
         Fault("missing.yaml", "there is no such file", f"Correct the path. {BEGIN}"),
     )
@@ -249,7 +253,7 @@ def test_a_missing_field_is_a_fault_at_the_line_where_its_account_begins(
 def test_unset_variables_are_faults_and_hide_no_others(faults: Callable[..., tuple[Fault, ...]]) -> None:
     content = "mongodb:\n  uri: mongodb://${U}:${P}@h\naccounts:\n  - name: ${N}\n    appid: ${\n    bogus: ${N}\n"
     known = (
-        "Take it out; known here: rate_limit, token, since, daily_calls, name, appid, secret, "
+        "Remove it; known here: rate_limit, token, since, daily_calls, name, appid, secret, "
         "authorizer_refresh_token, proxy, hosts, tags, enabled."
     )
     assert faults(content) == (
@@ -267,8 +271,8 @@ def test_unset_variables_are_faults_and_hide_no_others(faults: Callable[..., tup
 
 def test_a_yaml_key_that_stands_twice_is_a_fault(faults: Callable[..., tuple[Fault, ...]]) -> None:
     assert faults(GOOD + "run:\n  workers: 1\n  workers: 1\nrun:\n") == (
-        Fault("accounts.yaml:4", "`workers` stands twice, first in line 3", "Keep one of the two."),
-        Fault("accounts.yaml:5", "`run` stands twice, first in line 2", "Keep one of the two."),
+        Fault("accounts.yaml:4", "`workers` appears twice, first in line 3", "Keep one of the two."),
+        Fault("accounts.yaml:5", "`run` appears twice, first in line 2", "Keep one of the two."),
     )
 
 
@@ -305,7 +309,7 @@ def test_faults_of_all_files_come_at_once_in_the_order_of_files_and_lines(write:
         "more/z.yaml:2",
     ]
     assert caught.value.faults[-1] == Fault(
-        "more/z.yaml:2", "`mongodb` isn't known here", "Take it out; known here: accounts."
+        "more/z.yaml:2", "`mongodb` isn't known here", "Remove it; known here: accounts."
     )
 
 

@@ -170,7 +170,7 @@ def test_an_include_without_a_match_is_a_warning(loaded: Callable[..., Settings]
 
 def test_a_variable_without_its_braces_is_a_warning_that_doesnt_show_it(loaded: Callable[..., Settings]) -> None:
     assert loaded(ONE.replace("secret: s", "secret: $ACME_SECRET")).warnings == (
-        "accounts.yaml:1: `secret` is a $ and a word, taken as it stands; a variable is written ${ACME_SECRET}",
+        "accounts.yaml:1: `secret` is a $ and a word, taken literally; a variable is written ${ACME_SECRET}",
     )
     for secret in ("5$x", "$x"):
         assert loaded(VARIABLE, {"S": secret}).warnings == ()
@@ -228,8 +228,8 @@ def test_a_since_before_wechats_first_day_is_moved_there_with_a_warning(loaded: 
 
 
 CLASSIC = (
-    "token by the classic call, which ends the token that any other system "
-    "of the account works with; write `token: stable` unless that is wanted"
+    "token by the classic call, which invalidates the token of any other "
+    "system of the account; write `token: stable` unless that is wanted"
 )
 
 

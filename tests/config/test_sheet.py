@@ -98,8 +98,8 @@ def test_a_file_that_says_something_else_is_a_fault_and_stays(write: Callable[..
     other = write("mine", "accounts.d/wx0000000000000002.yaml")
     with pytest.raises(ConfigError) as caught:
         imported(write(SHEET, "sheet.csv"), INTO)
-    message = "accounts.d/wx0000000000000002.yaml is there already and says something else"
-    assert caught.value.faults == (Fault("sheet.csv:3", message, "Remove that file, or take the row out."),)
+    message = "accounts.d/wx0000000000000002.yaml exists already with another content"
+    assert caught.value.faults == (Fault("sheet.csv:3", message, "Remove the file or the row."),)
     assert list(INTO.iterdir()) == [other]
     assert other.read_text() == "mine"
 
@@ -132,7 +132,7 @@ def test_all_bad_rows_are_told_at_once_and_nothing_is_written(write: Callable[..
     )
     with pytest.raises(ConfigError) as caught:
         imported(sheet, INTO)
-    surplus = "Quote a cell that holds the delimiter, or take out what is too many."
+    surplus = "Quote a cell that holds the delimiter, or remove the surplus cells."
     assert caught.value.faults == (
         Fault("sheet.csv:3", "`name` is empty", NAME),
         Fault("sheet.csv:4", "`appid` is empty", APPID),
@@ -150,18 +150,18 @@ def test_all_bad_rows_are_told_at_once_and_nothing_is_written(write: Callable[..
 
 
 BEGIN = "Begin with a line of names: name, appid, secret, tags."
-KNOWN = "Take it out; known here: name, appid, secret, tags."
+KNOWN = "Remove it; known here: name, appid, secret, tags."
 
 SHEETS = [
-    ("", [("sheet.csv", "the sheet holds no account", "Add a line for each account, below the columns' names.")]),
+    ("", [("sheet.csv", "the sheet holds no account", "Add a line for each account below the line of names.")]),
     (
         "name,appid\n",
-        [("sheet.csv", "the sheet holds no account", "Add a line for each account, below the columns' names.")],
+        [("sheet.csv", "the sheet holds no account", "Add a line for each account below the line of names.")],
     ),
     ("name,secret\na,s\n", [("sheet.csv:1", "no column is called appid", BEGIN)]),
     ("name,appid,secert\n", [("sheet.csv:1", "column 3 isn't known here", "Write secret.")]),
     ("name;appid;notes\n", [("sheet.csv:1", "column 3 isn't known here", KNOWN)]),
-    ("name,appid,Name\n", [("sheet.csv:1", "column 3 is name once more", "Keep one of the two.")]),
+    ("name,appid,Name\n", [("sheet.csv:1", "column 3 repeats the column name", "Keep one of the two.")]),
     (
         "\nglobex,wx0000000000000001,l3ak\n",
         [
@@ -196,12 +196,12 @@ def test_a_sheet_of_another_form_is_told_with_its_remedy(
 def test_what_cannot_be_read_or_written_is_a_fault(write: Callable[..., Path]) -> None:
     with pytest.raises(ConfigError) as caught:
         imported(Path("missing.csv"), INTO)
-    message = "the sheet can't be read: No such file or directory"
+    message = "could not read the sheet: No such file or directory"
     assert caught.value.faults == (Fault("missing.csv", message, "Correct the path."),)
     sheet = write(SHEET, "sheet.csv")
     with pytest.raises(ConfigError) as caught:
         imported(sheet, sheet)
-    message = "the files can't be written: File exists"
+    message = "could not write the files: File exists"
     assert caught.value.faults == (Fault("sheet.csv", message, "Name a folder in which you may write."),)
 
 
@@ -214,7 +214,7 @@ def test_a_file_that_cannot_be_written_whole_is_not_there(write: Callable[..., P
             imported(sheet, INTO)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    message = "the files can't be written: File too large"
+    message = "could not write the files: File too large"
     assert caught.value.faults == (Fault("accounts.d", message, "Name a folder in which you may write."),)
     assert list(INTO.iterdir()) == []
 

@@ -43,8 +43,8 @@ SECRET_FORM = (
 )
 FILE = "Write the path of a file, absolute or relative to this file's folder."
 CREDENTIAL = "Write the name of a credential, such as acme-secret, without a path."
-IN_TOKEN = "Take the braces out; {appid} alone is filled in, with the account's appid."
-NOT_HERE = "Take the braces out; {appid} is filled in where an account's `token` is, and nowhere else."
+IN_TOKEN = "Remove the braces; {appid} alone is filled in, with the account's appid."
+NOT_HERE = "Remove the braces; {appid} is filled in within an account's `token`, and nowhere else."
 BRACES = "holds a word in braces that isn't filled in"
 WRONG = "isn't of the right form"
 
@@ -60,15 +60,15 @@ FORMS = [
         "token",
         "{url: 'http://t', command: [x]}",
         "`command` isn't known here",
-        "Take it out; known here: url, headers, json, expires_json.",
+        "Remove it; known here: url, headers, json, expires_json.",
     ),
-    ("token", "{component: agency, json: x}", "`json` isn't known here", "Take it out; known here: component."),
+    ("token", "{component: agency, json: x}", "`json` isn't known here", "Remove it; known here: component."),
     ("token", "{component: ''}", "`component` is empty", "Write the `name` of one of `components:`."),
-    ("token", "{component: agncy}", "`component` is the name of no component", "Write `agency`."),
+    ("token", "{component: agncy}", "`component` names an unknown component", "Write `agency`."),
     (
         "token",
         "{component: other}",
-        "`component` is the name of no component",
+        "`component` names an unknown component",
         "Add it under `components:`, or write the name of one.",
     ),
     ("token", "{url: ''}", "`url` is empty", ADDRESS),
@@ -86,7 +86,7 @@ FORMS = [
     (
         "token",
         "{url: 'http://t', expires_json: b}",
-        "`expires_json` stands without `json`",
+        "`expires_json` needs `json`",
         "Add `json`: the keys that lead to the token, such as data.access_token.",
     ),
     ("token", "{url: 'http://t', headers: [x]}", f"`headers` {WRONG}", HEADERS),
@@ -108,7 +108,7 @@ FORMS = [
         "token",
         "{command: [x], headers: {}}",
         "`headers` isn't known here",
-        "Take it out; known here: command, json, expires_json.",
+        "Remove it; known here: command, json, expires_json.",
     ),
     ("secret", "{}", "`secret` is empty", SECRET_FORM),
     ("secret", "{url: 'http://t'}", "`url` isn't known here", SECRET_FORM),
@@ -117,7 +117,7 @@ FORMS = [
     ("secret", '{file: "a\\0b"}', f"`file` {WRONG}", FILE),
     ("secret", "{credential: ''}", "`credential` is empty", CREDENTIAL),
     *(("secret", f"{{credential: {name}}}", f"`credential` {WRONG}", CREDENTIAL) for name in (".", "..", "a/b", "/a")),
-    ("secret", "{command: [x], json: a}", "`json` isn't known here", "Take it out; known here: command."),
+    ("secret", "{command: [x], json: a}", "`json` isn't known here", "Remove it; known here: command."),
     ("secret", "{command: [x, '{appid}']}", f"`command` {BRACES}", NOT_HERE),
 ]
 
@@ -155,7 +155,7 @@ accounts:
         ("accounts.yaml:4", "`urll` isn't known here"),
         ("accounts.yaml:9", f"`url` {BRACES}"),
         ("accounts.yaml:12", "`fil` isn't known here"),
-        ("accounts.yaml:13", "`expires_json` stands without `json`"),
+        ("accounts.yaml:13", "`expires_json` needs `json`"),
         ("accounts.yaml:14", "`jsn` isn't known here"),
         ("accounts.yaml:18", "`command` is empty"),
     ]
@@ -185,7 +185,7 @@ COMPONENTS = [
     (["name: agency", "access_token: {command: [x, '{appid}']}"], f"`command` {BRACES}", NOT_HERE),
     (
         ["name: agency", "access_token: {command: [x], expires_json: a}"],
-        "`expires_json` stands without `json`",
+        "`expires_json` needs `json`",
         "Add `json`: the keys that lead to the token, such as data.access_token.",
     ),
     (
@@ -195,14 +195,14 @@ COMPONENTS = [
     ),
     (["name: agency", "secret: s"], "`verify_ticket` is missing", f"Add `verify_ticket`: {TICKET}"),
     (["name: agency", "verify_ticket: t"], "`secret` is missing", f"Add `secret`: {COMPONENT_SECRET}"),
-    (["name: agency", URL, "secret: s"], "`secret` stands beside `access_token`", KEEP),
-    (["name: agency", URL, "verify_ticket: s"], "`verify_ticket` stands beside `access_token`", KEEP),
+    (["name: agency", URL, "secret: s"], "`secret` contradicts `access_token`", KEEP),
+    (["name: agency", URL, "verify_ticket: s"], "`verify_ticket` contradicts `access_token`", KEEP),
     (["name: agency", "secret: a b", "verify_ticket: s"], f"`secret` {WRONG}", f"Write {COMPONENT_SECRET}"),
     (["name: agency", "secret: s", "verify_ticket: [s]"], f"`verify_ticket` {WRONG}", f"Write {TICKET}"),
     (
         ["name: agency", "secret: s", "verify_ticket: {url: 'http://t', expires_json: x}"],
         "`expires_json` isn't known here",
-        "Take it out; known here: url, headers, json.",
+        "Remove it; known here: url, headers, json.",
     ),
     (["name: agency", URL, "discover: maybe"], "`discover` can't be 'maybe'", DISCOVER),
     (
@@ -213,7 +213,7 @@ COMPONENTS = [
     (
         ["name: agency", URL, "tags: [x]"],
         "`tags` isn't known here",
-        "Take it out; known here: name, appid, access_token, secret, verify_ticket, discover, exclude.",
+        "Remove it; known here: name, appid, access_token, secret, verify_ticket, discover, exclude.",
     ),
 ]
 

@@ -42,7 +42,7 @@ def test_alias_of_itself(faults: Faults) -> None:
 
 
 def test_anchor_twice(faults: Faults) -> None:
-    fault = Fault("accounts.yaml:2", "an anchor (`&`) stands twice", "Give each anchor a name of its own.")
+    fault = Fault("accounts.yaml:2", "an anchor (`&`) appears twice", "Give each anchor a name of its own.")
     assert faults("a: &x 1\nb: &x 2\nc: *x") == (fault,)
 
 
