@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -15,7 +16,18 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from collector.cli.config_commands import app as config_commands
-from collector.cli.options import Common, DryRun, LogForm, Quiet, Verbose, Wait, day, output_of, with_common_options
+from collector.cli.options import (
+    Common,
+    DryRun,
+    LogForm,
+    Quiet,
+    Verbose,
+    Wait,
+    day,
+    fill_in_seconds,
+    output_of,
+    with_common_options,
+)
 from collector.cli.printing import print_plans, print_result, width
 from collector.cli.terminal import LogFormat, complain, pretty, run_at_once, run_to_the_end, say
 
@@ -52,11 +64,7 @@ def _collector(
 
 @app.command()
 @with_common_options
-def run(
-    common: Common,
-    wait: Wait = 0.0,
-    dry_run: DryRun = False,
-) -> None:
+def run(common: Common, wait: Wait = 0.0, dry_run: DryRun = False) -> None:
     """Collect missing days, and the last days again: the daily job."""
     from collector.commands.collect import Job
 
@@ -113,6 +121,7 @@ def status(
         say("\n\n".join(filter(None, (console.as_table(found, max_age, width=width()), gaps_text(pending)))))
     elif max_age is not None and (text := console.too_old_text(found, max_age)):
         say(text)
+    # Exit 3 lets a monitor call this command without reading its output.
     raise typer.Exit(3 if max_age is not None and console.too_old(found, max_age) else 0)
 
 
@@ -134,7 +143,7 @@ def verify(
     verified = run_at_once(command.verify(settings, selection, _target(settings), repair=repair, wait_s=wait))
     if output.as_json:
         say(pretty(verified_json(verified)))
-    elif verified.exit or not output.quiet:
+    elif verified.exit or not output.quiet:  # -q still prints what was found
         say(verified_text(verified))
     raise typer.Exit(verified.exit)
 
@@ -170,7 +179,7 @@ def demo(verbose: Verbose = 0, quiet: Quiet = False, log_format: LogForm = LogFo
     output = output_of(False, verbose, quiet, log_format)
     done = run_to_the_end(lambda stop: demonstrate(stop, partial(_collect, quiet=quiet)))
     print_result(done.result, output)
-    if done.document and done.result.stopped_by is None:
+    if done.document and done.result.stopped_by is None:  # after a signal nobody waits for more output
         say(f"\nOne of the documents, as it is in MongoDB:\n\n{pretty(done.document)}")
     raise typer.Exit(done.exit)
 
@@ -197,7 +206,7 @@ def sandbox(
 
     try:
         asyncio.run(serve())
-    except KeyboardInterrupt:
+    except KeyboardInterrupt:  # the usual end of a server
         pass
     except OSError as error:
         raise UsageError(f"port {port} is not available ({error.strerror}): choose another with --port") from None
@@ -208,8 +217,9 @@ def main() -> NoReturn:
     from collector.errors import CollectorError, ConfigError, LeaseHeldError, UsageError
 
     try:
-        app(_with_seconds(sys.argv[1:]))
+        app(fill_in_seconds(sys.argv[1:]))
     except ConfigError as error:
+        # A single fault needs no heading; a list without one would not say what it is about.
         many = [f"{len(error.faults)} faults in the configuration:"] if len(error.faults) > 1 else []
         complain(*many, *error.faults)
         sys.exit(78)
@@ -217,16 +227,6 @@ def main() -> NoReturn:
         complain(error)
         sys.exit({UsageError: 2, LeaseHeldError: 11}.get(type(error), 1))
     sys.exit(0)
-
-
-def _with_seconds(arguments: list[str]) -> list[str]:
-    """Fill in the seconds of a `--wait` without any: typer knows no optional value."""
-    filled = []
-    for argument, following in zip(arguments, [*arguments[1:], ""], strict=False):
-        filled.append(argument)
-        if argument == "--wait" and not following.replace(".", "", 1).isdecimal():
-            filled.append("600")
-    return filled
 
 
 def _history(since: date, until: date | None) -> dict[str, Any]:
@@ -240,14 +240,12 @@ def _history(since: date, until: date | None) -> dict[str, Any]:
         raise UsageError(f"--since {since} lies in the future: name a day that has passed")
     if until and until < since:
         raise UsageError(f"--since {since} lies after --until {until}: swap them")
-    if since < FIRST_DAY:
+    if since < FIRST_DAY:  # "everything" is a sensible wish, so it is no usage error
         structlog.get_logger().warning(f"--since {since} is moved to {FIRST_DAY}, the oldest day that WeChat keeps")
     return {"since": max(since, FIRST_DAY), "until": until}
 
 
 def _target(settings: Settings, **history: Any) -> Target:
-    from dataclasses import replace
-
     from collector.commands.collect import target_of
     from collector.runtime import Clock
 

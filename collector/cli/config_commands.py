@@ -47,7 +47,7 @@ def validate(files: Config = None) -> None:
 
     settings = loaded(files)
     for warning in settings.warnings:
-        complain(warning)
+        complain(warning)  # on stderr, but no log: this command has no options for logging
     enabled = sum(account.enabled for account in settings.accounts)
     disabled = len(settings.accounts) - enabled
     counts = [counted(enabled, "account")]
@@ -75,7 +75,7 @@ def schema() -> None:
     say(pretty(config.json_schema()))
 
 
-@app.command("import")
+@app.command("import")  # a keyword, so the function needs another name
 def import_(
     sheet: Annotated[Path, typer.Argument(metavar="FILE.csv", help="A sheet with name, appid, secret and tags.")],
     into: Annotated[Path, typer.Option("--into", metavar="DIRECTORY", help="Their folder.")] = Path("accounts.d"),

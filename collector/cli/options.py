@@ -22,7 +22,7 @@ Config = Annotated[
         "-c",
         "--config",
         metavar="FILE",
-        readable=False,  # the configuration's own faults say more than typer's check
+        readable=False,  # our own faults say more than typer's check
         help="A configuration file; may be repeated, the later wins. Default: $COLLECTOR_CONFIG, ./accounts.yaml, "
         "$XDG_CONFIG_HOME/collector/accounts.yaml or /etc/collector/accounts.yaml.",
     ),
@@ -58,6 +58,16 @@ def day(text: str) -> date:
         return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).date()
     except ValueError:
         raise typer.BadParameter(f"{text!r} is not a day: write it as 2026-01-31") from None
+
+
+def fill_in_seconds(arguments: list[str]) -> list[str]:
+    """Add 600 after each `--wait` without seconds: typer knows no option with an optional value."""
+    filled = []
+    for argument, following in zip(arguments, [*arguments[1:], ""], strict=False):
+        filled.append(argument)
+        if argument == "--wait" and not following.replace(".", "", 1).isdecimal():
+            filled.append("600")
+    return filled
 
 
 class Output(NamedTuple):

@@ -31,6 +31,7 @@ def generate(path: Path) -> None:
         ConfigError: the file exists already, or could not be written.
     """
     try:
+        # O_EXCL also refuses a symbolic link, and the mode is right from the first moment on.
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
             file.write(sample())
     except FileExistsError:
@@ -54,7 +55,7 @@ class _Generator(GenerateJsonSchema):
         """Adapt pydantic's schema of one part of the models to what an editor needs."""
         if schema["type"] == "nullable" or (schema["type"] == "default" and _is_blank(schema.get("default"))):
             return self.generate_inner(schema["schema"])
-        if schema["type"] == "time":
+        if schema["type"] == "time":  # JSON Schema's own time has seconds and a zone
             return _or_variable({"type": "string", "pattern": "^[0-9]{2}:[0-9]{2}$"})
         made = super().generate_inner(schema)
         if r"\p" in made.get("pattern", "").lower():

@@ -48,6 +48,7 @@ TEXT = "<text>"
 _JsonPath = Annotated[str, written(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")]
 _Argv = Annotated[tuple[Annotated[str, written(r"[^\x00\ud800-\udfff]+")], ...], Field(min_length=1)]
 _HeaderName = Annotated[str, written("[!#$%&'*+.^_`|~0-9A-Za-z-]+")]
+# No control characters, or a value could add a header of its own.
 _HEADER_VALUE = written(r"(?=.*\S)[^\x00-\x1f\x7f\ud800-\udfff]+")
 _WORD = written(f"[^{UNFIT}]+")
 
@@ -71,6 +72,7 @@ class BlankAs:
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Return the schema with which pydantic validates the value."""
+        # A key with nothing after it is an empty text, as every scalar is a text here.
         return core_schema.no_info_before_validator_function(
             lambda value: self.empty() if value == "" else value, handler(source)
         )
@@ -104,7 +106,7 @@ class Forms:
             tag_of(form): core_schema.no_info_after_validator_function(form.made, handler.generate_schema(form))
             for form in self.mappings
         }
-        if self.text:
+        if self.text:  # a platform's token has no text form: it lives for two hours only
             choices[TEXT] = handler.generate_schema(self.text)
         known = dict.fromkeys(key for form in self.mappings for key in form.known())
         return core_schema.tagged_union_schema(
@@ -116,6 +118,7 @@ class Forms:
         )
 
     def _tag(self, value: object) -> str | None:
+        # None makes pydantic report UNKNOWN_FORM, which validation.py turns into words.
         if isinstance(value, dict):
             return next((tag_of(form) for form in self.mappings if form.key in value), None)
         return TEXT if isinstance(value, str | Secret) else None
@@ -127,6 +130,7 @@ def tag_of(form: type[Form]) -> str:
 
 
 def _absolute(path: Path, info: ValidationInfo) -> Path:
+    # Relative to the file, not to the working directory, which differs between cron and a shell.
     folder: Path = (info.context or {}).get("folder", Path())
     return folder.joinpath(path).absolute()
 
@@ -148,6 +152,7 @@ class CredentialForm(Form):
     """A file in systemd's `$CREDENTIALS_DIRECTORY`."""
 
     key = "credential"
+    # A single file name: with a path in it, any file could be read.
     credential: Annotated[str, written(r"(?!\.{1,2}$)[^/\x00-\x1f\x7f\ud800-\udfff]{1,255}")] = Field(
         description="the name of a credential, such as acme-secret, without a path"
     )

@@ -31,6 +31,7 @@ _Hosts = Annotated[
 ]
 _Secret = Annotated[Origin, secret_forms()]
 _Proxy = Annotated[Origin, secret_forms(BeforeValidator(host_address))]
+# YAML's core schema; pydantic alone would accept yes, on, 1 and more.
 _Bool = Annotated[bool, written("true|True|TRUE|false|False|FALSE")]
 
 _HOSTS = "a list of addresses without a path, such as [https://api.weixin.qq.com]"
@@ -48,6 +49,7 @@ class MongoSettings(Section):
             f"percent-encoded, or where it is: {_ELSEWHERE}, or leave the key out"
         ),
     )
+    # MongoDB's own rules depend on the server's platform; this is valid on all of them.
     database: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,63}$")] = Field(
         default="wechat", description="a name of up to 63 letters, digits, `_` and `-`, such as wechat"
     )
@@ -60,6 +62,7 @@ class ApiSettings(Section):
         default=("https://api.weixin.qq.com", "https://api2.weixin.qq.com"),
         description=_HOSTS,
     )
+    # Without a bound a typing error could make one call last for days.
     timeout: Annotated[float, Field(gt=0, le=600), written(r"[0-9]+(\.[0-9]+)?")] = Field(
         default=10.0, description="a number of seconds above 0 and up to 600, such as 10"
     )
@@ -79,6 +82,7 @@ class RunSettings(Section):
     lookback: Annotated[int, Field(ge=1, le=3650), written("[0-9]+")] = Field(
         default=7, description="a whole number of days from 1 to 3650, such as 7"
     )
+    # Two digits each: pydantic would accept a number of seconds too.
     published_at: Annotated[time, written("[0-9]{2}:[0-9]{2}")] = Field(
         default=time(8), description='a time of day from "00:00" to "23:59", such as "08:00"'
     )

@@ -24,6 +24,7 @@ _TEXTS = ("name", "appid", "secret")
 _COLUMNS = (*_TEXTS, "tags")
 _REQUIRED = ("name", "appid")
 _DELIMITERS = ",;\t"
+# Chinese punctuation too, as input methods write it.
 _BETWEEN_TAGS = re.compile(r"[;,、；，\s]+")
 
 
@@ -70,7 +71,7 @@ def imported(csv_path: Path, into: Path) -> list[Path]:
             faults += duplicates(key, ((row.where, row.cells[key]) for row in rows), "account")
         if faults:
             raise ConfigError(in_order(faults))
-        private_folder(into)
+        private_folder(into)  # not before all rows are valid
         return [_write(path, row.content) for row in rows if not (path := row.path(into)).exists()]
     except OSError as error:
         remedy = "Name a folder in which you may write."
@@ -81,11 +82,12 @@ def _faults(row: _Row, into: Path) -> Iterator[Fault]:
     if row.surplus:
         remedy = "Quote a cell that holds the delimiter, or remove the surplus cells."
         yield Fault(row.where, "the row has more cells than there are columns", remedy)
-    words = complaints(row.account)
-    for message, remedy in words:
+    problems = complaints(row.account)
+    for message, remedy in problems:
         yield Fault(row.where, message, remedy)
     path = row.path(into)
-    if not words and path.exists() and path.read_bytes() != row.content.encode():
+    # A malformed appid could lead to a path anywhere.
+    if not problems and path.exists() and path.read_bytes() != row.content.encode():
         message = f"{path} exists already with another content"
         yield Fault(row.where, message, "Remove the file or the row.")
 
@@ -116,7 +118,7 @@ def _rows(path: Path) -> list[_Row]:
                 columns = _columns(f"{path}:{line}", stripped)
             elif any(stripped):
                 rows.append(_row(f"{path}:{line}", columns, stripped))
-            line = reader.line_num + 1
+            line = reader.line_num + 1  # where the next row begins: a quoted cell may hold line breaks
     except csv.Error:
         raise _broken(f"{path}:{line}", "the quotes don't match", 'Write " as "" within a quoted cell.') from None
     if not rows:
@@ -163,6 +165,7 @@ def _text(path: Path) -> str:
         raw = path.read_bytes()
     except OSError as error:
         raise _broken(str(path), f"could not read the sheet: {error.strerror}", "Correct the path.") from None
+    # UTF-8 first: it is hardly ever valid by chance, while GB18030 accepts most bytes.
     for encoding in ("utf-8-sig", "gb18030"):
         with suppress(UnicodeDecodeError):
             return raw.decode(encoding)

@@ -77,7 +77,7 @@ def _value(value: object) -> Any:
             return str(value)
         case time():
             return f"{value:%H:%M}"
-        case float() if value.is_integer():
+        case float() if value.is_integer():  # 10, as in the file, and not 10.0
             return int(value)
         case tuple():
             return list(value)
@@ -94,6 +94,7 @@ def _reference(origin: FromFile | FromCredential | FromComponent | FromCommand |
         case FromComponent(name):
             return {"component": name}
         case FromCommand(argv):
+            # People pass passwords as arguments.
             return {"command": [argv[0], *(MASK for _ in argv[1:])], **_json_paths(origin)}
         case FromUrl(url, headers):
             named = {"headers": _plain(dict(headers))} if headers else {}
@@ -109,7 +110,7 @@ def _address(origin: object) -> Any:
     if not isinstance(origin, Secret):
         return _value(origin)
     parts = _ADDRESS.fullmatch(origin.get_secret_value())
-    if not parts:
+    if not parts:  # unknown forms are masked as a whole
         return MASK
     user, rest = parts["user"] and f"{MASK}@", parts["rest"]
     return f"{parts['scheme']}{user or ''}{parts['hosts']}{rest if rest in ('', '/') else f'/{MASK}'}"

@@ -101,6 +101,7 @@ def _words(place: _Place, error: ErrorDetails, written: object = None) -> tuple[
     """Return message and remedy; the message may repeat a value that is `written` as a text."""
     if error["type"] == "missing":
         return f"`{place.key}` is missing", f"Add `{place.key}`: {place.form}."
+    # A value is repeated only where no secret can be: never an input that a variable filled in.
     if error["input"] in ("", [], {}):
         complaint = "is empty"
     elif place.key in _SHOWN and isinstance(written, str):

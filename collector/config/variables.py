@@ -31,11 +31,12 @@ def interpolate(text: str, environ: Mapping[str, str]) -> str:
         name, default = match["name"], match["default"]
         if match[0] == "$${":
             return "${"
-        if name is None:
+        if name is None:  # the pattern matches a lone `${` too, so that no malformed one passes silently
             problems.append(("a `${` names no variable", "Write ${NAME} or ${NAME:-default}, or $${ for a plain ${."))
             return ""
         if default is None and name not in environ:
             problems.append((f"the variable {name} isn't set", f"Set {name} in the environment."))
+        # `or`, not a default of `get`: an empty variable has the default too.
         return environ.get(name) or (default or "")[len(":-") :]
 
     filled = _VARIABLE.sub(fill, text) if "${" in text else text

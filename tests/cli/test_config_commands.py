@@ -54,7 +54,7 @@ def test_validate(text: str, counts: str) -> None:
 def test_validate_prints_warnings() -> None:
     write(TWO + "include: d/*.yaml")
     ended = invoke("validate")
-    warning = "accounts.yaml:2: no file matches the pattern of `include`, d/*.yaml: correct it"
+    warning = f"{Path.cwd()}/accounts.yaml:2: no file matches the pattern of `include`, d/*.yaml: correct it"
     assert (ended.exit_code, ended.stderr) == (0, f"collector: {warning}\n")
 
 
