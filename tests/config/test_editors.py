@@ -132,12 +132,12 @@ def test_lines_of_the_example(whole_sample: str) -> None:
     """A commented-out setting that isn't taken for one would go untested."""
     words = [line.strip() for line in whole_sample.splitlines() if line.strip().startswith("#")]
     assert words == [
-        "# Save this as accounts.yaml, let nobody else read it (chmod 600 accounts.yaml), and fill in your accounts.",
+        "# Save this as accounts.yaml, make it private (chmod 600 accounts.yaml), and fill in your accounts.",
         "#",
         "# ${VAR} stands for an environment variable, ${VAR:-default} for one that may be unset, $${ for a plain ${.",
-        "# What is commented out shows a default or an example; take the `# ` away to use it.",
-        "# Secrets from where they live; this holds for every secret, `uri` and `proxy` too.",
-        "# Tokens without the account's secret; {appid} stands for the account's.",
+        "# Commented lines show a default or an example; remove the `# ` to use one.",
+        "# Secrets can stay where they live: any secret, and `uri` and `proxy` too.",
+        "# Tokens without the account's secret; {appid} becomes the account's.",
     ]
 
 
