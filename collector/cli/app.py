@@ -150,9 +150,7 @@ def verify(
 
 @app.command()
 @with_common_options
-def check(
-    common: Common,
-) -> None:
+def check(common: Common) -> None:
     """Try each account, and list the refused IPs.
 
     It asks for the token, each dataset and the remaining quota: two or three data calls an account. Nothing is
