@@ -1,15 +1,15 @@
-"""Text as it can be logged, stored and shown."""
+"""Text that is safe and pleasant to log, store and show."""
 
 from __future__ import annotations
 
 
-def printable(text: object, most: int = 500) -> str:
-    """A text from outside as it can be logged, stored and shown: no control characters, no halves of characters."""
-    return "".join(letter if letter.isprintable() else " " for letter in str(text)[:most])
+def printable(text: object, max_letters: int = 500) -> str:
+    """Make a text from outside safe to log, store and show: no control characters, no lone surrogates."""
+    return "".join(letter if letter.isprintable() else " " for letter in str(text)[:max_letters])
 
 
 def counted(count: int, noun: str) -> str:
-    """A number and its noun: `1 account`, `1,200 accounts`; `1 retry`, `2 retries`."""
+    """Return a number and its noun: `1 account`, `1,200 accounts`; `1 retry`, `2 retries`."""
     plural = f"{noun[:-1]}ies" if noun.endswith("ry") else f"{noun}s"
     return f"{count:,} {noun if count == 1 else plural}"
 

@@ -1,4 +1,4 @@
-"""The commands about the configuration itself: `collector config …`."""
+"""The commands for the configuration itself: `collector config …`."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ app = typer.Typer(
 @app.command()
 def generate(
     file: Annotated[
-        Path | None, typer.Argument(metavar="[FILE]", help="Where to write it; without it, the sample is printed.")
+        Path | None, typer.Argument(metavar="[FILE]", help="File to write. Default: print the sample.")
     ] = None,
 ) -> None:
     """Write a commented sample to begin with.
 
-    A FILE is made for you alone (mode 0600), and never written over.
+    FILE gets mode 0600. An existing file is never overwritten.
     """
     from collector import config
 
@@ -34,7 +34,7 @@ def generate(
         say(config.sample().rstrip())
     else:
         config.generate(file)
-        say(f"{file} is written: fill in your accounts, then run `collector config validate -c {file}`")
+        say(f"wrote {file}: fill in your accounts, then run `collector config validate -c {file}`")
 
 
 @app.command()
@@ -47,17 +47,20 @@ def validate(files: Config = None) -> None:
 
     settings = loaded(files)
     for warning in settings.warnings:
-        complain(warning)
+        complain(warning)  # on stderr, but no log: this command has no options for logging
     enabled = sum(account.enabled for account in settings.accounts)
     disabled = len(settings.accounts) - enabled
-    told = [counted(enabled, "account"), f"{disabled:,} disabled" if disabled else ""]
-    told += [counted(len(settings.components), "platform") if settings.components else ""]
-    say(f"the configuration is sound: {', '.join(filter(None, told))}")
+    counts = [counted(enabled, "account")]
+    if disabled:
+        counts.append(f"{disabled:,} disabled")
+    if settings.components:
+        counts.append(counted(len(settings.components), "platform"))
+    say(f"the configuration is valid: {', '.join(counts)}")
 
 
 @app.command()
 def show(files: Config = None, as_json: Json = False) -> None:
-    """Show the settings that apply, secrets masked."""
+    """Show the settings in effect, with secrets masked."""
     from collector import config
 
     settings = loaded(files)
@@ -72,15 +75,15 @@ def schema() -> None:
     say(pretty(config.json_schema()))
 
 
-@app.command("import")
+@app.command("import")  # a keyword, so the function needs another name
 def import_(
     sheet: Annotated[Path, typer.Argument(metavar="FILE.csv", help="A sheet with name, appid, secret and tags.")],
-    into: Annotated[Path, typer.Option("--into", metavar="DIRECTORY", help="Where the files go.")] = Path("accounts.d"),
+    into: Annotated[Path, typer.Option("--into", metavar="DIRECTORY", help="Their folder.")] = Path("accounts.d"),
 ) -> None:
     """Turn a CSV sheet into a file for each account.
 
-    Only you can read the files (mode 0600). The sheet's first line names the columns: name and appid, and if you
-    like secret and tags. Nothing is written unless all lines are sound, and no file is written over.
+    The files get mode 0600. The sheet's first line names the columns: name and appid, and optionally secret and
+    tags. Nothing is written unless all lines are valid, and no existing file is overwritten.
     """
     from collector import config
     from collector.text import counted

@@ -1,11 +1,13 @@
-"""The options that commands share, and what they come to: settings, selected accounts, the form of the result."""
+"""The options that commands share, and their values: settings, selected accounts, the form of the result."""
 
 from __future__ import annotations
 
+import inspect
 import os
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Concatenate, NamedTuple
 
 import typer
 
@@ -20,7 +22,7 @@ Config = Annotated[
         "-c",
         "--config",
         metavar="FILE",
-        readable=False,  # the configuration's own faults say more than typer's check
+        readable=False,  # our own faults say more than typer's check
         help="A configuration file; may be repeated, the later wins. Default: $COLLECTOR_CONFIG, ./accounts.yaml, "
         "$XDG_CONFIG_HOME/collector/accounts.yaml or /etc/collector/accounts.yaml.",
     ),
@@ -29,45 +31,94 @@ Names = Annotated[
     list[str] | None, typer.Option("--account", metavar="NAME", help="Only this account, by name or appid; repeatable.")
 ]
 Tags = Annotated[
-    list[str] | None, typer.Option("--tag", metavar="TAG", help="Only accounts of this tag; repeatable, any of them.")
+    list[str] | None, typer.Option("--tag", metavar="TAG", help="Only accounts with this tag; repeatable, any of them.")
 ]
 Verbose = Annotated[
-    int, typer.Option("-v", "--verbose", count=True, show_default=False, help="Say more; twice for every retry.")
+    int, typer.Option("-v", "--verbose", count=True, show_default=False, help="Log more; -vv logs every retry.")
 ]
-Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print failures alone.")]
-LogForm = Annotated[LogFormat, typer.Option("--log-format", help="The form of the log on stderr.")]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print only failures.")]
+LogForm = Annotated[LogFormat, typer.Option("--log-format", help="Form of the log on stderr.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be asked, and ask nothing.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the planned calls without making any.")]
 Wait = Annotated[
     float,
-    typer.Option("--wait", min=0, metavar="[SECONDS]", show_default=False, help="Wait for another run to end: 600 s."),
+    typer.Option(
+        "--wait",
+        min=0,
+        metavar="[SECONDS]",
+        show_default=False,
+        help="Wait for another run to end; without SECONDS, up to 600.",
+    ),
 ]
 
 
 def day(text: str) -> date:
-    """The day of a `--since` or `--until`. Raises `typer.BadParameter` for what is none."""
+    """Parse the day of a `--since` or `--until`. Raises `typer.BadParameter` where `text` is none."""
     try:
         return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).date()
     except ValueError:
-        raise typer.BadParameter(f"{text!r} is no day: write it as 2026-01-31") from None
+        raise typer.BadParameter(f"{text!r} is not a day: write it as 2026-01-31") from None
 
 
-class Shown(NamedTuple):
-    """How a command shows its result."""
+def fill_in_seconds(arguments: list[str]) -> list[str]:
+    """Add 600 after each `--wait` without seconds: typer knows no option with an optional value."""
+    filled = []
+    for argument, following in zip(arguments, [*arguments[1:], ""], strict=False):
+        filled.append(argument)
+        if argument == "--wait" and not following.replace(".", "", 1).isdecimal():
+            filled.append("600")
+    return filled
+
+
+class Output(NamedTuple):
+    """The form in which a command prints its result."""
 
     as_json: bool
     verbose: int
     quiet: bool
 
 
-def shown_as(as_json: bool, verbose: int, quiet: bool, log_format: LogFormat) -> Shown:
-    """How the result is to be shown; logging is configured on the way."""
+class Common(NamedTuple):
+    """The values of the options that all commands about accounts share."""
+
+    settings: Settings
+    selection: Selection
+    output: Output
+
+
+def with_common_options(command: Callable[Concatenate[Common, ...], None]) -> Callable[..., None]:
+    """Add the options that all commands about accounts share; `command` gets their values as its first argument."""
+
+    def with_options(
+        config: Config = None,
+        account: Names = None,
+        tag: Tags = None,
+        as_json: Json = False,
+        verbose: Verbose = 0,
+        quiet: Quiet = False,
+        log_format: LogForm = LogFormat.TEXT,
+        **own: Any,
+    ) -> None:
+        output = output_of(as_json, verbose, quiet, log_format)
+        command(Common(*_settings_and_selection(config, account, tag), output), **own)
+
+    # Typer reads the signature: the command's own options come first in its help.
+    _, *own = inspect.signature(command, eval_str=True).parameters.values()
+    *shared, _ = inspect.signature(with_options, eval_str=True).parameters.values()
+    vars(with_options)["__signature__"] = inspect.Signature([*own, *shared])
+    with_options.__name__, with_options.__doc__ = command.__name__, command.__doc__
+    return with_options
+
+
+def output_of(as_json: bool, verbose: int, quiet: bool, log_format: LogFormat) -> Output:
+    """Configure logging, and return the form of the result."""
     configure_logging(verbose, log_format, quiet=quiet)
-    return Shown(as_json, verbose, quiet)
+    return Output(as_json, verbose, quiet)
 
 
-def chosen(files: list[Path] | None, names: list[str] | None, tags: list[str] | None) -> tuple[Settings, Selection]:
-    """The settings, and which accounts the command is for."""
+def _settings_and_selection(
+    files: list[Path] | None, names: list[str] | None, tags: list[str] | None
+) -> tuple[Settings, Selection]:
     import structlog
 
     from collector import config
@@ -79,7 +130,7 @@ def chosen(files: list[Path] | None, names: list[str] | None, tags: list[str] | 
 
 
 def loaded(files: list[Path] | None) -> Settings:
-    """The settings of the files named, or found."""
+    """Load the settings from the files named, or found."""
     from collector import config
 
     return config.load(config.find(files or [], os.environ, Path.cwd()), os.environ, datetime.now(UTC))

@@ -1,14 +1,12 @@
-"""What the commands share with the terminal: printing, logging, and a loop that signals stop.
+"""Printing, logging, and event loops that signals stop.
 
-With `cli.py` the only place that prints. It imports what it needs when it is asked, so that `--help`
-answers at once.
+Nothing heavy is imported at the top, so that `--help` answers at once.
 """
 
 from __future__ import annotations
 
 import asyncio
 import gc
-import io
 import os
 import signal
 import sys
@@ -21,56 +19,46 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-GARBAGE = 20_000
-"""Objects more than before, until Python looks for cycles among the young ones: a megabyte."""
+GC_THRESHOLD = 20_000
+"""New objects, about a megabyte, before Python looks for cycles among them."""
 
-TOGETHER_S = 0.05
-"""Seconds within which signals count as one: `timeout` sends its own to the command and to the command's group."""
+SIGNALS_APART_S = 0.05
+"""Signals closer together count as one: `timeout` signals the command, and then the group that it is in."""
 
-MOST_LINES = 100
-"""Faults shown of a configuration; who mends so many asks again."""
+MAX_FAULTS = 100
+"""Faults of a configuration that are printed at once."""
 
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class LogFormat(StrEnum):
-    """The forms of the log on stderr."""
+    """Forms of the log on stderr."""
 
     TEXT = "text"
     JSON = "json"
 
 
 def say(text: object) -> None:
-    """Print a result on stdout; a reader that has left early (`| head`) changes nothing else."""
+    """Print a result on stdout; a reader that has left early (`| head`) changes neither work nor exit code."""
     try:
-        _put(text)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        complain(f"the result can't be printed: {error.strerror}")
-
-
-def _put(text: object) -> None:
-    """Print all of a text, though stdout be unbuffered: then Python forgets what a pipe didn't take at once."""
-    if not isinstance(getattr(sys.stdout, "buffer", None), io.RawIOBase):
         print(text, flush=True)
-        return
-    out = sys.stdout
-    with open(out.fileno(), "w", encoding=out.encoding, errors=out.errors, closefd=False) as whole:
-        print(text, file=whole)
+    except OSError as error:
+        # Python flushes stdout once more at exit, and would fail there again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            complain(f"could not print the result: {error.strerror}")
 
 
 def complain(first: object, *more: object) -> None:
-    """Print on stderr what is wrong, or worth knowing."""
-    lines = [f"collector: {first}", *map(str, more[:MOST_LINES])]
-    if len(more) > MOST_LINES:
-        lines.append(f"and {len(more) - MOST_LINES} more")
+    """Print an error or a remark on stderr."""
+    lines = [f"collector: {first}", *map(str, more[:MAX_FAULTS])]
+    if len(more) > MAX_FAULTS:
+        lines.append(f"and {len(more) - MAX_FAULTS} more")
     print(*lines, sep="\n", file=sys.stderr)
 
 
 def pretty(value: object) -> str:
-    """A value as JSON, as people like to read it."""
+    """Format a value as indented JSON."""
     import orjson
 
     options = orjson.OPT_INDENT_2 | orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z | orjson.OPT_OMIT_MICROSECONDS
@@ -87,19 +75,15 @@ def run_to_the_end(main: Callable[[Stop], Coroutine[Any, Any, T]]) -> T:
             asyncio.get_running_loop().add_signal_handler(number, _on_first_signal, stop, number)
         return await main(stop)
 
-    _collect_less_garbage()
+    # A run makes few cycles, and looking for them took a fifth of its time.
+    gc.freeze()
+    gc.set_threshold(GC_THRESHOLD)
     with asyncio.Runner(loop_factory=_event_loop) as runner:
         return runner.run(stoppable())
 
 
-def _collect_less_garbage() -> None:
-    """Look for cycles rarely, and not among what is there already: a run makes few, and looking took a fifth of it."""
-    gc.freeze()
-    gc.set_threshold(GARBAGE)
-
-
 def run_at_once(work: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine that has nothing to drain: a signal ends it where it stands, with exit 130 or 143."""
+    """Run a coroutine that has nothing to drain: a signal ends it at once, with exit 130 or 143."""
 
     async def stoppable() -> T:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, sys.exit, 128 + signal.SIGTERM)
@@ -119,7 +103,8 @@ def configure_logging(verbose: int, log_format: LogFormat, *, quiet: bool) -> No
     import stamina.instrumentation
     import structlog
 
-    stamina.instrumentation.set_on_retry_hooks([])  # the client logs its own retries, without their arguments
+    # The client logs retries itself: stamina would log their arguments, which may be secrets.
+    stamina.instrumentation.set_on_retry_hooks([])
     level = logging.ERROR if quiet else (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
     colors = sys.stderr.isatty() and "NO_COLOR" not in os.environ
     plain = structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)
@@ -131,16 +116,17 @@ def configure_logging(verbose: int, log_format: LogFormat, *, quiet: bool) -> No
             structlog.processors.JSONRenderer() if log_format is LogFormat.JSON else plain,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),  # as it is then: a progress bar takes it over
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),  # looked up late: a progress bar replaces it
         cache_logger_on_first_use=False,
     )
 
 
 def end_now(number: signal.Signals) -> None:
-    """End this process by a signal, and the commands that it has started."""
+    """End this process by a signal, and the helper commands that it has started."""
     from collector.secrets.commands import kill_all
 
     kill_all()
+    # The default action gives the exit status that shells and systemd expect of a signal.
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
 
@@ -156,7 +142,8 @@ def _event_loop() -> asyncio.AbstractEventLoop:
 def _on_first_signal(stop: Stop, number: signal.Signals) -> None:
     if not stop.is_set:
         stop.set(number)
-        asyncio.get_running_loop().call_later(TOGETHER_S, _await_second_signal)
+        # Until then the handler stays as it is, and the second of two signals that belong together does nothing.
+        asyncio.get_running_loop().call_later(SIGNALS_APART_S, _await_second_signal)
 
 
 def _await_second_signal() -> None:

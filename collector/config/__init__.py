@@ -1,9 +1,9 @@
-"""The configuration: YAML, environment and secrets to `Settings`; the only reader of YAML.
+"""The configuration: YAML and environment variables to `Settings`; the only reader of YAML.
 
-`find` names the files, `load` reads and validates them, `Selection` picks the accounts of a command.
-`show_yaml` and `shown` give settings without their secrets, `sample` and `generate` a file to begin with,
-`json_schema` what editors check it by, and `imported` turns a sheet of accounts into files.
-Nothing here logs or prints: faults are raised all at once, warnings come back with the settings.
+`find` returns the files to read, `load` reads and validates them, `Selection` picks the accounts of a command.
+`show_yaml` and `shown` format settings without their secrets. `sample` and `generate` write a file to begin with,
+`json_schema` describes it to editors, and `imported` turns a sheet of accounts into files.
+Nothing here logs or prints: faults are raised all at once, warnings are a field of the settings.
 """
 
 from collector.config.editors import generate, json_schema, sample

@@ -1,4 +1,4 @@
-"""What a configuration may say, but had better not: one sentence each, with file and line."""
+"""Warnings about valid settings that are probably a mistake or a risk, each with file and line."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ File = tuple[Document, AccountsFile]
 
 _SECRETS = frozenset({"secret", "authorizer_refresh_token", "verify_ticket"})
 _ADDRESSES = frozenset({"uri", "proxy", "url"})
-_WAYS = _ADDRESSES | {"hosts"}
+_ROUTES = _ADDRESSES | {"hosts"}
 _HEADER = "a header"
 _PLAIN_HEADERS = frozenset({"accept", "user-agent"})
-_NAME = re.compile(r"\$[A-Za-z_]\w*", re.ASCII)
+_SHELL_VARIABLE = re.compile(r"\$[A-Za-z_]\w*", re.ASCII)
 _PASSWORD = re.compile(r"://[^/@]*:[^/@]+@")
 
 
-def on(files: Sequence[File], accounts: Sequence[Account]) -> Iterator[str]:
-    """Warnings on `files` and the `accounts` that they gave, in the same order."""
+def warnings(files: Sequence[File], accounts: Sequence[Account]) -> Iterator[str]:
+    """Iterate over the warnings about `files` and their `accounts`, which are in the same order."""
     yield from _readable_secrets(files)
-    yield from _changeable(files)
-    yield from _open_ways(files)
+    yield from _writable_by_others(files)
+    yield from _unencrypted_routes(files)
     yield from _early_days(files)
     yield from _classic_tokens(files, accounts)
-    yield from _names_for_secrets(files)
+    yield from _shell_variables(files)
 
 
 def _readable_secrets(files: Sequence[File]) -> Iterator[str]:
     for document, _ in files:
-        if not document.mode & stat.S_IROTH:
+        if not document.mode & stat.S_IROTH:  # a group may read it: that is how deploy/ installs it
             continue
         path, texts = document.path, _texts(Node(1, document.entries), "")
         line = next((line for line, key, text in texts if _is_literal(text, key)), None)
@@ -49,7 +49,7 @@ def _readable_secrets(files: Sequence[File]) -> Iterator[str]:
 
 
 def _texts(node: Node, key: str) -> Iterator[tuple[int, str, str]]:
-    """Line, key and text of all that is written at `node`, to which `key` leads; headers have `_HEADER` for a key."""
+    """Iterate over line, key and text of everything below `node`, whose key is `key`; that of a header is `_HEADER`."""
     match node.value:
         case str(text):
             yield node.line, key, text
@@ -67,42 +67,40 @@ def _is_literal(text: str, key: str) -> bool:
         return bool(without_variables(text))
     if key in _ADDRESSES:
         return bool(_PASSWORD.search(without_variables(text)))
-    return key == _HEADER and without_variables(text) == text  # beside a variable stands a word such as Bearer
+    return key == _HEADER and without_variables(text) == text  # text beside a variable is a word such as Bearer
 
 
-def _changeable(files: Sequence[File]) -> Iterator[str]:
+def _writable_by_others(files: Sequence[File]) -> Iterator[str]:
     for document, _ in files:
+        # Windows reports every file as writable by all.
         if document.mode & stat.S_IWOTH and sys.platform != "win32":
             path = document.path
-            yield f"{path}: everybody can change this file, and so what the collector runs; run chmod o-w {path}"
+            yield f"{path}: everybody can change this file, and with it what the collector runs; run chmod o-w {path}"
 
 
-def _open_ways(files: Sequence[File]) -> Iterator[str]:
-    """Addresses off this machine whose way isn't encrypted, or not checked: a sentence for each server, at its first.
-
-    A proxy without a password gets nothing but what is encrypted, unless the host's own address says otherwise.
-    """
-    told: set[str] = set()
+def _unencrypted_routes(files: Sequence[File]) -> Iterator[str]:
+    """Warn of addresses on other machines without encryption or without its check, once for each server."""
+    warned: set[str] = set()
     for document, _ in files:
         for line, key, address in _addresses(Node(1, document.entries), document.values, ""):
             advice = _on_mongodb(address) if key == "uri" else _on_http(key, address)
-            if advice and advice not in told:
-                told.add(advice)
+            if advice and advice not in warned:
+                warned.add(advice)
                 yield f"{document.path}:{line}: {advice}"
 
 
 def _addresses(node: Node, value: Any, key: str) -> Iterator[tuple[int, str, str]]:
-    """Line, key and filled-in text of each address that the file itself holds."""
+    """Iterate over line, key and filled-in text of each address in the file."""
     match node.value:
         case str():
-            if key in _WAYS:
+            if key in _ROUTES:
                 yield node.line, key, value
         case list(items):
             for item, filled in zip(items, value, strict=True):
                 yield from _addresses(item, filled, key)
         case entries:
             for name, entry in entries.items():
-                if name != "headers":  # whose names are the user's own
+                if name != "headers":  # the user chooses their names
                     yield from _addresses(entry, value[name], name)
 
 
@@ -113,11 +111,12 @@ def _on_mongodb(address: str) -> str | None:
 
 def _on_http(key: str, address: str) -> str | None:
     parts = urlsplit(address)
+    # A proxy without a password sees encrypted traffic only, unless the host's own address is unencrypted too.
     if parts.scheme != "http" or is_loopback(parts.hostname or "") or (key == "proxy" and not parts.password):
         return None
     what, them = ("the password of `proxy` goes", "it") if key == "proxy" else ("secrets and tokens go", "them")
     server = f"http://{parts.netloc.rpartition('@')[2]}"
-    return f"{what} unencrypted to {server}, so whoever is on the way can read {them}; write https://"
+    return f"{what} unencrypted to {server}, so anyone on the way can read {them}; write https://"
 
 
 def _early_days(files: Sequence[File]) -> Iterator[str]:
@@ -143,15 +142,15 @@ def _classic_tokens(files: Sequence[File], accounts: Sequence[Account]) -> Itera
     if classic:
         count = "1 account fetches its" if len(classic) == 1 else f"{len(classic)} accounts fetch their"
         yield (
-            f"{classic[0]}: {count} token by the classic call, which ends the token that any other system "
-            "of the account works with; write `token: stable` unless that is wanted"
+            f"{classic[0]}: {count} token by the classic call, which invalidates the token of any other "
+            "system of the account; write `token: stable` unless that is wanted"
         )
 
 
-def _names_for_secrets(files: Sequence[File]) -> Iterator[str]:
-    """A shell would fill in `$ACME_SECRET`; here it would be the secret itself. It isn't shown: it might be one."""
+def _shell_variables(files: Sequence[File]) -> Iterator[str]:
+    """Warn of `$ACME_SECRET`, which is taken literally here. It isn't repeated: it might be a real secret."""
     for document, _ in files:
         for line, key, text in _texts(Node(1, document.entries), ""):
-            if key in _SECRETS and _NAME.fullmatch(text):
-                what = "is a $ and a word, taken as it stands; a variable is written ${ACME_SECRET}"
+            if key in _SECRETS and _SHELL_VARIABLE.fullmatch(text):
+                what = "is a $ and a word, taken literally; a variable is written ${ACME_SECRET}"
                 yield f"{document.path}:{line}: `{key}` {what}"

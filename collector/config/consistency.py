@@ -1,6 +1,6 @@
-"""The rules that join values with one another, over all files: unique names, and what refers to what.
+"""Rules that relate values to one another, over all files: unique names, and references that exist.
 
-They look at what is written, valid or not, so that one fault hides no other.
+They are checked on the values as written, valid or not, so that one fault hides no other.
 """
 
 from __future__ import annotations
@@ -10,20 +10,20 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from collector.config.schema import SECRET_WAYS, SECTIONS, TOKEN_WAYS
+from collector.config.schema import SECRET_FORM, SECTIONS, TOKEN_FORMS
 from collector.config.validation import close_to
 from collector.config.yamlfile import Document, Location
 from collector.errors import Fault
 from collector.model.accounts import TokenKind
 
 Entry = tuple[Document, Location, dict[str, Any]]
-"""A mapping of a file, and where it stands."""
+"""A mapping of a file, and its location there."""
 
-_PLACEHOLDER = re.compile(r"(?<!\$)\{[A-Za-z_][\w-]*\}", re.ASCII)  # ${word} is a shell's own
+_PLACEHOLDER = re.compile(r"(?<!\$)\{[A-Za-z_][\w-]*\}", re.ASCII)  # a command may hold a shell's ${word}
 
 
 def faults(documents: Sequence[Document], *, complete: bool) -> Iterator[Fault]:
-    """Everything that doesn't fit together. Where `documents` aren't `complete`, what is missing may be elsewhere."""
+    """Iterate over contradictions; where `documents` aren't `complete`, what is missing may be in the others."""
     accounts, components = _listed(documents, "accounts"), _listed(documents, "components")
     sections = [(document, *entry) for document in documents for entry in document.sections()]
     sources = [*_sources([*sections, *accounts, *components])]
@@ -32,7 +32,7 @@ def faults(documents: Sequence[Document], *, complete: bool) -> Iterator[Fault]:
     for component in components:
         yield from _credentials(component)
     for source in sources:
-        yield from _lonely_lifetime(source)
+        yield from _lifetime_without_json(source)
         yield from _placeholders(source)
     if complete:
         yield from _missing_secrets(sections, accounts)
@@ -40,7 +40,7 @@ def faults(documents: Sequence[Document], *, complete: bool) -> Iterator[Fault]:
 
 
 def duplicates(key: str, values: Iterable[tuple[str, object]], what: str) -> Iterator[Fault]:
-    """Values of `key` that two of a kind have; each comes with its `FILE:LINE`. An empty one is a fault of its own."""
+    """Iterate over `values` of `key`, each with its `FILE:LINE`, that appear twice; empty ones have their own fault."""
     first: dict[str, str] = {}
     for where, value in values:
         if isinstance(value, str) and value:
@@ -51,7 +51,7 @@ def duplicates(key: str, values: Iterable[tuple[str, object]], what: str) -> Ite
 
 
 def discovers(documents: Sequence[Document]) -> bool:
-    """Whether one of the components is to find accounts of its own."""
+    """Return True where a component discovers accounts."""
     switches = (entry.get("discover", "false") for _, _, entry in _listed(documents, "components"))
     return any(str(switch).lower() != "false" for switch in switches)
 
@@ -61,7 +61,7 @@ def _listed(documents: Sequence[Document], section: str) -> list[Entry]:
 
 
 def _sources(entries: Sequence[Entry]) -> Iterator[Entry]:
-    """Every mapping in the place of a text: where a secret, a token or a header is."""
+    """Iterate over the mappings that say where a secret, a token or a header is."""
     for document, location, entry in entries:
         for key, value in entry.items():
             if isinstance(value, dict):
@@ -76,7 +76,7 @@ def _duplicates(entries: Sequence[Entry], what: str) -> Iterator[Fault]:
     for key in ("name", "appid"):
         written = [(entry, value) for entry in entries if isinstance(value := entry[2].get(key), str)]
         count = Counter(value for _, value in written)
-        # a place costs a walk through the file, so those of duplicates alone are looked up
+        # A location costs a walk through the file, so only those of duplicates are looked up.
         values = [
             (document.where((*location, key)), value) for (document, location, _), value in written if count[value] > 1
         ]
@@ -84,13 +84,13 @@ def _duplicates(entries: Sequence[Entry], what: str) -> Iterator[Fault]:
 
 
 def _credentials(component: Entry) -> Iterator[Fault]:
-    """A component has its token from somewhere, or asks for it itself, and not both."""
+    """Require `access_token`, or `secret` and `verify_ticket`, and not both."""
     document, location, entry = component
     own = [key for key in ("secret", "verify_ticket") if key in entry]
     if "access_token" in entry:
         for key in own:
             remedy = "Keep `access_token` alone, or `secret` and `verify_ticket`."
-            yield Fault(document.where((*location, key)), f"`{key}` stands beside `access_token`", remedy)
+            yield Fault(document.where((*location, key)), f"`{key}` contradicts `access_token`", remedy)
     elif len(own) < len(("secret", "verify_ticket")):
         missing = "access_token" if not own else "secret" if own == ["verify_ticket"] else "verify_ticket"
         form = SECTIONS["components"].known()[missing].description
@@ -99,13 +99,13 @@ def _credentials(component: Entry) -> Iterator[Fault]:
 
 
 def _missing_secrets(sections: Sequence[Entry], accounts: Sequence[Entry]) -> Iterator[Fault]:
-    usual: object = TokenKind.STABLE
+    default: object = TokenKind.STABLE
     for _, location, section in sections:
         if location == ("defaults",):
-            usual = section.get("token", usual)
+            default = section.get("token", default)  # of several files the later wins
     for document, location, entry in accounts:
-        if "secret" not in entry and entry.get("token", usual) in tuple(TokenKind):
-            remedy = f"Add `secret`: {SECRET_WAYS}. Or say with `token` where the account's token is: {TOKEN_WAYS}."
+        if "secret" not in entry and entry.get("token", default) in tuple(TokenKind):
+            remedy = f"Add `secret`: {SECRET_FORM}. Or say with `token` where the account's token is: {TOKEN_FORMS}."
             yield Fault(document.where(location), "`secret` is missing", remedy)
 
 
@@ -121,18 +121,18 @@ def _unknown_components(sources: Sequence[Entry], components: Sequence[Entry]) -
             close = close_to(name, written)
             remedy = f"Write `{written[close]}`." if close else "Add it under `components:`, or write the name of one."
             where = document.where((*location, "component"))
-            yield Fault(where, "`component` is the name of no component", remedy)
+            yield Fault(where, "`component` names an unknown component", remedy)
 
 
-def _lonely_lifetime(source: Entry) -> Iterator[Fault]:
+def _lifetime_without_json(source: Entry) -> Iterator[Fault]:
     document, location, values = source
     if "expires_json" in values and "json" not in values and (_is_token(location) or location[-1] == "access_token"):
         remedy = "Add `json`: the keys that lead to the token, such as data.access_token."
-        yield Fault(document.where((*location, "expires_json")), "`expires_json` stands without `json`", remedy)
+        yield Fault(document.where((*location, "expires_json")), "`expires_json` needs `json`", remedy)
 
 
 def _placeholders(source: Entry) -> Iterator[Fault]:
-    """In an account's token `{appid}` is filled in, and nothing else is anywhere."""
+    """Refuse braces that are not filled in: all but `{appid}` in an account's token."""
     document, location, values = source
     for key in ("url", "command"):
         value = values.get(key)
@@ -140,12 +140,12 @@ def _placeholders(source: Entry) -> Iterator[Fault]:
         found = {word for text in texts if isinstance(text, str) for word in _PLACEHOLDER.findall(text)}
         if found - {"{appid}"} or (found and not _is_token(location)):
             only = "alone is filled in, with the account's appid"
-            nowhere = "is filled in where an account's `token` is, and nowhere else"
-            remedy = f"Take the braces out; {{appid}} {only if _is_token(location) else nowhere}."
+            nowhere = "is filled in within an account's `token`, and nowhere else"
+            remedy = f"Remove the braces; {{appid}} {only if _is_token(location) else nowhere}."
             where = document.where((*location, key))
             yield Fault(where, f"`{key}` holds a word in braces that isn't filled in", remedy)
 
 
 def _is_token(location: Location) -> bool:
-    """Whether it is an account's `token`, or that of the defaults; a header may bear that name."""
+    """Return True for the `token` of an account or of the defaults, but not for a header of that name."""
     return location[-1] == "token" and "headers" not in location

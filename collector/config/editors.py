@@ -1,4 +1,4 @@
-"""What helps to write a configuration: a sample to begin with, and a JSON Schema by which editors check the file."""
+"""Help for writing a configuration: a sample to begin with, and a JSON Schema for editors."""
 
 from __future__ import annotations
 
@@ -20,55 +20,56 @@ _NOT_ANY_TEXT = frozenset({"int", "float", "bool", "date", "enum"})
 
 
 def sample() -> str:
-    """A configuration with comments that shows everything there is; `accounts.example.yaml` is the same."""
+    """Return a commented configuration with every key; `accounts.example.yaml` is the same."""
     return files(__package__).joinpath("sample.yaml").read_text(encoding="utf-8")
 
 
 def generate(path: Path) -> None:
-    """Write the sample into a new file that its owner alone can read.
+    """Write the sample into a new file that only its owner can read.
 
     Raises:
-        ConfigError: there is a file already, or none can be written there.
+        ConfigError: the file exists already, or could not be written.
     """
     try:
+        # O_EXCL also refuses a symbolic link, and the mode is right from the first moment on.
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
             file.write(sample())
     except FileExistsError:
-        fault = Fault(str(path), "the file is there already", "Name another one, or remove it.")
+        fault = Fault(str(path), "the file exists already", "Name another one, or remove it.")
         raise ConfigError((fault,)) from None
     except OSError as error:
-        fault = Fault(str(path), f"the file can't be written: {error.strerror}", "Name a place where you may write.")
+        fault = Fault(str(path), f"could not write the file: {error.strerror}", "Name a folder where you may write.")
         raise ConfigError((fault,)) from None
 
 
 def json_schema() -> dict[str, Any]:
-    """The JSON Schema (2020-12) of a configuration file; a file that is included may hold `accounts` alone."""
+    """Return the JSON Schema (2020-12) of a configuration file; an included file may hold only `accounts`."""
     schema = ConfigFile.model_json_schema(schema_generator=_Generator)
     return {"$schema": _Generator.schema_dialect, **schema, "title": "Configuration of wechat-collector"}
 
 
 class _Generator(GenerateJsonSchema):
-    """Numbers, switches, days and patterns may be variables too; a key that is unset is left out, and never null."""
+    """Generator of a schema in which any value may be a variable, and an unset key is left out, never null."""
 
     def generate_inner(self, schema: Any) -> JsonSchemaValue:
-        """What pydantic makes of one part of the models, as an editor needs it."""
-        if schema["type"] == "nullable" or (schema["type"] == "default" and _says_nothing(schema.get("default"))):
+        """Adapt pydantic's schema of one part of the models to what an editor needs."""
+        if schema["type"] == "nullable" or (schema["type"] == "default" and _is_blank(schema.get("default"))):
             return self.generate_inner(schema["schema"])
-        if schema["type"] == "time":
+        if schema["type"] == "time":  # JSON Schema's own time has seconds and a zone
             return _or_variable({"type": "string", "pattern": "^[0-9]{2}:[0-9]{2}$"})
         made = super().generate_inner(schema)
         if r"\p" in made.get("pattern", "").lower():
-            made = made | {"pattern": r"\S"}  # not every editor knows Unicode's classes of characters
+            made = made | {"pattern": r"\S"}  # not every editor knows Unicode's character classes
         return _or_variable(made) if schema["type"] in _NOT_ANY_TEXT or "pattern" in made else made
 
     def encode_default(self, dft: Any) -> Any:
-        """A default as it would be written."""
+        """Return a default as it is written in YAML."""
         if isinstance(dft, time):
             return f"{dft:%H:%M}"
         return str(dft) if isinstance(dft, Rate) else super().encode_default(dft)
 
 
-def _says_nothing(default: object) -> bool:
+def _is_blank(default: object) -> bool:
     return default in (None, (), frozenset()) or isinstance(default, Section)
 
 

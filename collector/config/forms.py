@@ -1,7 +1,7 @@
-"""The forms in which a secret, a token or a ticket may be written: as a text, or as a mapping that says where it is.
+"""Forms of a secret, a token or a ticket: a text, or a mapping that says where it is.
 
-A mapping is known by the one key that no other form has: `{file: …}`, `{url: …, json: …}`. That key picks the form,
-so that a fault is told of the form that was meant, and of it alone.
+One key picks the form of a mapping, since no other form has it: `{file: …}`, `{url: …, json: …}`. So faults are
+reported for the form that was meant, and for no other.
 """
 
 from __future__ import annotations
@@ -41,52 +41,54 @@ from collector.model.accounts import (
 Name = Annotated[str, StringConstraints(max_length=100, pattern=r"^\P{Cc}*[^\s\p{Cc}]\P{Cc}*$")]
 
 UNKNOWN_FORM = "unknown form"
-"""The type of the error where a value is of none of its forms; its context has their keys, and all that are known."""
+"""The type of the error for a value in none of its forms; its context has the keys that pick one, and all keys."""
 
 TEXT = "<text>"
 
 _JsonPath = Annotated[str, written(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")]
 _Argv = Annotated[tuple[Annotated[str, written(r"[^\x00\ud800-\udfff]+")], ...], Field(min_length=1)]
 _HeaderName = Annotated[str, written("[!#$%&'*+.^_`|~0-9A-Za-z-]+")]
+# No control characters, or a value could add a header of its own.
 _HEADER_VALUE = written(r"(?=.*\S)[^\x00-\x1f\x7f\ud800-\udfff]+")
 _WORD = written(f"[^{UNFIT}]+")
 
 
 class Section(BaseModel):
-    """A mapping of the file; keys that it doesn't know are faults."""
+    """A mapping of the file; unknown keys are faults."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     @classmethod
     def known(cls) -> dict[str, FieldInfo]:
-        """The fields by the keys that the file has for them."""
+        """Return the fields by their keys in the file."""
         return {field.alias or name: field for name, field in cls.model_fields.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class BlankAs:
-    """Marks a value whose lines may all be commented out: it counts as left out."""
+    """Marks a value that counts as left out where all its lines are commented out."""
 
     empty: Callable[[], object]
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """What pydantic validates the value with."""
+        """Return the schema with which pydantic validates the value."""
+        # A key with nothing after it is an empty text, as every scalar is a text here.
         return core_schema.no_info_before_validator_function(
             lambda value: self.empty() if value == "" else value, handler(source)
         )
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        """What an editor validates it with, to which a blank is null."""
+        """Return the schema for editors, to which a blank is null."""
         return {"anyOf": [handler(schema), {"type": "null"}]}
 
 
 class Form(Section):
-    """A mapping in the place of a text."""
+    """A mapping in place of a text."""
 
     key: ClassVar[str]
 
     def made(self) -> object:
-        """The value of the model that it stands for."""
+        """Return the model's value for it."""
         raise NotImplementedError
 
 
@@ -98,13 +100,13 @@ class Forms:
     mappings: tuple[type[Form], ...]
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """What pydantic validates the value with: what may be written, not `source`, which it becomes."""
+        """Return the schema with which pydantic validates the value: of its forms, not of `source`, their result."""
         del source
         choices: dict[Any, CoreSchema] = {
             tag_of(form): core_schema.no_info_after_validator_function(form.made, handler.generate_schema(form))
             for form in self.mappings
         }
-        if self.text:
+        if self.text:  # a platform's token has no text form: it lives for two hours only
             choices[TEXT] = handler.generate_schema(self.text)
         known = dict.fromkeys(key for form in self.mappings for key in form.known())
         return core_schema.tagged_union_schema(
@@ -116,17 +118,19 @@ class Forms:
         )
 
     def _tag(self, value: object) -> str | None:
+        # None makes pydantic report UNKNOWN_FORM, which validation.py turns into words.
         if isinstance(value, dict):
             return next((tag_of(form) for form in self.mappings if form.key in value), None)
         return TEXT if isinstance(value, str | Secret) else None
 
 
 def tag_of(form: type[Form]) -> str:
-    """How pydantic's errors name the form in their location."""
+    """Return the name of the form in the locations of pydantic's errors."""
     return f"<{form.__name__}>"
 
 
 def _absolute(path: Path, info: ValidationInfo) -> Path:
+    # Relative to the file, not to the working directory, which differs between cron and a shell.
     folder: Path = (info.context or {}).get("folder", Path())
     return folder.joinpath(path).absolute()
 
@@ -140,20 +144,21 @@ class FileForm(Form):
     )
 
     def made(self) -> FromFile:
-        """The file, by its absolute path."""
+        """Return the file, by its absolute path."""
         return FromFile(self.file)
 
 
 class CredentialForm(Form):
-    """A file that systemd puts into `$CREDENTIALS_DIRECTORY`."""
+    """A file in systemd's `$CREDENTIALS_DIRECTORY`."""
 
     key = "credential"
+    # A single file name: with a path in it, any file could be read.
     credential: Annotated[str, written(r"(?!\.{1,2}$)[^/\x00-\x1f\x7f\ud800-\udfff]{1,255}")] = Field(
         description="the name of a credential, such as acme-secret, without a path"
     )
 
     def made(self) -> FromCredential:
-        """The credential."""
+        """Return the credential."""
         return FromCredential(self.credential)
 
 
@@ -164,12 +169,12 @@ class CommandForm(Form):
     command: _Argv = Field(description="a list of a program and its arguments, such as [get-secret, acme]")
 
     def made(self) -> FromCommand:
-        """The command."""
+        """Return the command."""
         return FromCommand(self.command)
 
 
 def secret_forms(text: Any = _WORD) -> Forms:
-    """A secret: `text` is what it must look like where the file, or a variable in it, holds it."""
+    """Return the forms of a secret; `text` validates one that the file, or a variable in it, holds."""
     return Forms(Annotated[Secret, text], (FileForm, CredentialForm, CommandForm))
 
 
@@ -200,7 +205,7 @@ class CommandTokenForm(CommandJsonForm):
     expires_json: _JsonPath | None = _EXPIRES_JSON
 
     def made(self) -> FromCommand:
-        """The command and the ways to token and lifetime."""
+        """Return the command, and the paths to token and lifetime."""
         return FromCommand(self.command, self.json_, self.expires_json)
 
 
@@ -223,7 +228,7 @@ class UrlJsonForm(Form):
     json_: _JsonPath | None = _JSON
 
     def made(self) -> FromUrl:
-        """The server and the way to the value."""
+        """Return the server, and the path to the value."""
         return FromUrl(self.url, tuple(self.headers.items()), self.json_)
 
 
@@ -233,7 +238,7 @@ class UrlTokenForm(UrlJsonForm):
     expires_json: _JsonPath | None = _EXPIRES_JSON
 
     def made(self) -> FromUrl:
-        """The server and the ways to token and lifetime."""
+        """Return the server, and the paths to token and lifetime."""
         return FromUrl(self.url, tuple(self.headers.items()), self.json_, self.expires_json)
 
 
@@ -244,7 +249,7 @@ class ComponentForm(Form):
     component: Name = Field(description="the `name` of one of `components:`")
 
     def made(self) -> FromComponent:
-        """The component, by its name."""
+        """Return the component, by its name."""
         return FromComponent(self.component)
 
 
@@ -255,4 +260,4 @@ TICKET = Forms(Annotated[Secret, _WORD], (FileForm, CredentialForm, UrlJsonForm,
 FORMS: dict[str, type[Form]] = {
     tag_of(form): form for kind in (TOKEN, COMPONENT_TOKEN, TICKET, secret_forms()) for form in kind.mappings
 }
-"""Every form by the name that it has in the locations of errors."""
+"""All forms by their names in the locations of errors."""

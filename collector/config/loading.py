@@ -24,7 +24,7 @@ _SectionT = TypeVar("_SectionT", bound=Section)
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """All that the configuration says. `accounts` holds the disabled ones too, in the order of the files.
+    """The whole configuration. `accounts` holds the disabled ones too, in the order of the files.
 
     `defaults` are the fields of an account that sets nothing itself. `warnings` are sentences for the user, each with
     file and line.
@@ -39,14 +39,14 @@ class Settings:
     defaults: Mapping[str, Any] = field(default_factory=lambda: dict(Defaults()))
 
     def account_of(self, appid: str, name: str, component: str) -> Account:
-        """The account that a component of that name discovered: `defaults` apply, and its token is the component's."""
+        """Return an account that a component discovered: `defaults` apply, and its token is the component's."""
         return _account(self.defaults, {"name": name, "appid": appid, "token": FromComponent(component)})
 
 
 def find(given: Sequence[Path], environ: Mapping[str, str], cwd: Path) -> tuple[Path, ...]:
-    """The files to read: those given, else the one that `$COLLECTOR_CONFIG` names, else the first at a usual place.
+    """Return the files to read: those given, else `$COLLECTOR_CONFIG`, else the first at a usual place.
 
-    A file that was named is never passed over: `load` says what is wrong with it.
+    A file that was named is returned even where it is missing: `load` raises its fault.
 
     Raises:
         ConfigError: nothing was named, and no usual place has a file.
@@ -57,7 +57,7 @@ def find(given: Sequence[Path], environ: Mapping[str, str], cwd: Path) -> tuple[
         return (Path(named),)
     places = _usual_places(environ, cwd)
     for place in places:
-        if os.path.exists(place):  # noqa: PTH110 (Path.exists raises where a folder on the way is closed to us)
+        if os.path.exists(place):  # noqa: PTH110 (Path.exists raises where a parent folder is forbidden)
             return (place,)
     message = f"no configuration was found; looked for {', '.join(map(str, places))}"
     remedy = "Write one with collector config generate accounts.yaml, or name a file with --config."
@@ -71,22 +71,23 @@ def _usual_places(environ: Mapping[str, str], cwd: Path) -> list[Path]:
 
 
 def load(paths: Sequence[Path], environ: Mapping[str, str], now: datetime) -> Settings:
-    """Read `paths` and what they include; of what several files set, the later one wins, and accounts add up.
+    """Read `paths` and the files that they include. Later files win key by key, and accounts add up.
 
-    `now` says which `since` lies in the future.
+    A `since` after `now` is a fault.
 
     Raises:
-        ConfigError: with all the faults of all the files, in the order of files and lines.
+        ConfigError: all faults of all files, in the order of files and lines.
     """
     reading = _Reading(environ, beijing_day(now))
     for path in paths:
         reading.add(path, ConfigFile)
+    # An unread file may define what another one refers to. An included file defines nothing of that kind.
     complete = ConfigFile not in reading.unread
     faults = {*reading.faults, *consistency.faults(reading.documents, complete=complete)}
     if not reading.unread and not _any_account(reading.documents):
         remedy = "Add one under `accounts:`, or name more files with `include:`."
         faults.add(Fault(str(paths[0]), "no account is configured", remedy))
-        faults.update(reading.unmatched)  # which is why, most likely
+        faults.update(reading.unmatched)  # the likely reason
     if faults:
         raise ConfigError(in_order(faults))
     return _settings(reading.files, [f"{fault.where}: {fault.message}: correct it" for fault in reading.unmatched])
@@ -97,7 +98,7 @@ def _any_account(documents: Sequence[Document]) -> bool:
 
 
 def in_order(faults: Iterable[Fault]) -> tuple[Fault, ...]:
-    """The faults by files and lines."""
+    """Sort faults by files and lines."""
     return tuple(sorted(faults, key=_place))
 
 
@@ -107,9 +108,9 @@ def _place(fault: Fault) -> tuple[str, int, str]:
 
 
 class _Reading:
-    """The files read so far, each once, and what was seen on the way.
+    """The files read so far, each once, and their faults.
 
-    `documents` are all that are YAML, `files` those of them that are valid, `unread` the kinds of the files that are
+    `documents` are all that are YAML, `files` the valid ones among them, `unread` the kinds of those that are
     neither. `unmatched` are the patterns of `include` that no file matches: faults where no account is left.
     """
 
@@ -124,8 +125,8 @@ class _Reading:
         self._seen: set[str] = set()
 
     def add(self, path: Path, kind: type[AccountsFile]) -> None:
-        """Read `path` as a `kind`, and what it includes."""
-        real = os.path.realpath(path)
+        """Read `path` as a `kind`, and the files that it includes."""
+        real = os.path.realpath(path)  # a file may be included under several names, or include itself
         if real in self._seen:
             return
         self._seen.add(real)
@@ -151,7 +152,7 @@ class _Reading:
         if not isinstance(pattern, str) or not pattern or "\0" in pattern:
             return
         folder = document.path.parent
-        # Path.glob refuses absolute patterns and takes hidden files, such as an editor's.
+        # Path.glob refuses absolute patterns and matches hidden files, such as those of an editor.
         names = sorted(glob.glob(pattern, root_dir=folder, recursive=True))  # noqa: PTH207 (see above)
         for name in names:
             self.add(folder / name, AccountsFile)
@@ -169,7 +170,7 @@ def _settings(files: list[tuple[Document, AccountsFile]], warnings: list[str]) -
         api=_merged([file.api for file in tops]),
         run=_merged([file.run for file in tops]),
         accounts=accounts,
-        warnings=(*warnings, *advice.on(files, accounts)),
+        warnings=(*warnings, *advice.warnings(files, accounts)),
         components=tuple(Component(**dict(entry)) for file in tops for entry in file.components),
         defaults=defaults,
     )

@@ -1,4 +1,4 @@
-"""What a configuration file may hold: the fields, their forms and their defaults.
+"""The fields of a configuration file, their forms and their defaults.
 
 Values are texts as they come from YAML; pydantic converts them, each from one written form only.
 A field's description completes the sentence "Write …": it is the remedy of every fault of that field.
@@ -17,13 +17,13 @@ from collector.model.accounts import FromCommand, FromUrl, Origin, Rate, TokenKi
 
 _NAME_AND_HOSTS = rf"(?:[^{UNFIT}@/?]*@)?[^{UNFIT}@/?]+"
 _MONGODB_URI = rf"mongodb(?:\+srv)?://{_NAME_AND_HOSTS}(?:[/?][^{UNFIT}@]*)?"
-"""An @ or / in a password that isn't percent-encoded would make PyMongo take a part of it for the host."""
+"""With an unencoded @ or / in a password, PyMongo would take a part of it for the host."""
 
 _ELSEWHERE = "{file: PATH}, {credential: NAME} or {command: [PROGRAM, ARGUMENT]}"
 _FROM_ACCOUNT = "the AppSecret from the account's console, best as a variable such as ${ACME_SECRET}"
 _FROM_PLATFORM = "the AppSecret from the platform's console, best as a variable such as ${AGENCY_SECRET}"
-SECRET_WAYS = f"{_FROM_ACCOUNT}, or where it is: {_ELSEWHERE}"
-TOKEN_WAYS = "{component: NAME}, {url: ADDRESS} or {command: [PROGRAM, ARGUMENT]}"  # noqa: S105 (words for people)
+SECRET_FORM = f"{_FROM_ACCOUNT}, or where it is: {_ELSEWHERE}"
+TOKEN_FORMS = "{component: NAME}, {url: ADDRESS} or {command: [PROGRAM, ARGUMENT]}"  # noqa: S105 (words for people)
 
 _Appid = Annotated[str, StringConstraints(pattern="^wx[0-9a-f]{16}$")]
 _Hosts = Annotated[
@@ -31,6 +31,7 @@ _Hosts = Annotated[
 ]
 _Secret = Annotated[Origin, secret_forms()]
 _Proxy = Annotated[Origin, secret_forms(BeforeValidator(host_address))]
+# YAML's core schema; pydantic alone would accept yes, on, 1 and more.
 _Bool = Annotated[bool, written("true|True|TRUE|false|False|FALSE")]
 
 _HOSTS = "a list of addresses without a path, such as [https://api.weixin.qq.com]"
@@ -39,7 +40,7 @@ _NAME = "a name of up to 100 characters, such as acme-shoes"
 
 
 class MongoSettings(Section):
-    """Where the figures are stored. Without `uri`, a local mongod is started."""
+    """The database of the figures. Without `uri`, a local mongod is started."""
 
     uri: Annotated[Origin, secret_forms(written(_MONGODB_URI))] | None = Field(
         default=None,
@@ -48,18 +49,20 @@ class MongoSettings(Section):
             f"percent-encoded, or where it is: {_ELSEWHERE}, or leave the key out"
         ),
     )
+    # MongoDB's own rules depend on the server's platform; this is valid on all of them.
     database: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,63}$")] = Field(
         default="wechat", description="a name of up to 63 letters, digits, `_` and `-`, such as wechat"
     )
 
 
 class ApiSettings(Section):
-    """How WeChat is reached: hosts in the order in which they are tried, `timeout` in seconds for one call."""
+    """The connection to WeChat: hosts in the order in which they are tried, `timeout` in seconds for one call."""
 
     hosts: _Hosts = Field(
         default=("https://api.weixin.qq.com", "https://api2.weixin.qq.com"),
         description=_HOSTS,
     )
+    # Without a bound a typing error could make one call last for days.
     timeout: Annotated[float, Field(gt=0, le=600), written(r"[0-9]+(\.[0-9]+)?")] = Field(
         default=10.0, description="a number of seconds above 0 and up to 600, such as 10"
     )
@@ -71,7 +74,7 @@ class ApiSettings(Section):
 
 
 class RunSettings(Section):
-    """How a run works: how many workers, days fetched again, the hour in Beijing when a day is there."""
+    """The settings of a run: number of workers, days of lookback, Beijing hour of publication."""
 
     workers: Annotated[int, Field(ge=1, le=1000), written("[0-9]+")] = Field(
         default=64, description="a whole number from 1 to 1000, such as 64"
@@ -79,6 +82,7 @@ class RunSettings(Section):
     lookback: Annotated[int, Field(ge=1, le=3650), written("[0-9]+")] = Field(
         default=7, description="a whole number of days from 1 to 3650, such as 7"
     )
+    # Two digits each: pydantic would accept a number of seconds too.
     published_at: Annotated[time, written("[0-9]{2}:[0-9]{2}")] = Field(
         default=time(8), description='a time of day from "00:00" to "23:59", such as "08:00"'
     )
@@ -105,13 +109,13 @@ class ComponentEntry(Section):
 
 
 class Defaults(Section):
-    """What any account may set, for all that don't."""
+    """Defaults for all accounts, each of which may set its own."""
 
     rate_limit: Annotated[Rate, PlainValidator(parse_rate, Annotated[str, Field(pattern=f"^{RATE}$")])] = Field(
         default=Rate(5, 1), description="a number of calls from 1 up, a second or a minute, such as 5/s or 30/min"
     )
     token: Annotated[TokenOrigin, TOKEN] = Field(
-        default=TokenKind.STABLE, description=f"stable or classic, or where the token is: {TOKEN_WAYS}"
+        default=TokenKind.STABLE, description=f"stable or classic, or where the token is: {TOKEN_FORMS}"
     )
     since: Annotated[date, written("[0-9]{4}-[0-9]{2}-[0-9]{2}"), AfterValidator(up_to_today)] | None = Field(
         default=None, description="a day as YYYY-MM-DD that isn't in the future, such as 2025-01-01"
@@ -122,11 +126,11 @@ class Defaults(Section):
 
 
 class AccountEntry(Defaults):
-    """One account as it is written: only the fields that were set count, `defaults` gives the others."""
+    """One account as it is written: only the fields that were set count, `defaults` has the others."""
 
     name: Name = Field(description=_NAME)
     appid: _Appid = Field(description="the AppID from the account's console: wx and 16 digits of 0-9 and a-f")
-    secret: _Secret | None = Field(default=None, description=SECRET_WAYS)
+    secret: _Secret | None = Field(default=None, description=SECRET_FORM)
     authorizer_refresh_token: _Secret | None = Field(
         default=None, description=f"the account's authorizer_refresh_token, or where it is: {_ELSEWHERE}"
     )
@@ -147,7 +151,7 @@ class AccountsFile(Section):
 
 
 class ConfigFile(AccountsFile):
-    """A file that is named on the command line, or found."""
+    """A file that was named on the command line, or found at a usual place."""
 
     mongodb: Annotated[MongoSettings, BlankAs(dict)] = Field(
         default=MongoSettings(), description="the keys `uri` and `database` below it"
@@ -178,4 +182,4 @@ SECTIONS: dict[str, type[Section]] = {
     "components": ComponentEntry,
     "accounts": AccountEntry,
 }
-"""What stands below each key of a file, or in the list there."""
+"""Sections by the key that they, or the list of them, have in a file."""

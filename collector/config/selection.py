@@ -1,4 +1,4 @@
-"""Pick the accounts of one command, by name, appid and tag. Pure."""
+"""Pick the accounts of one command, by name, appid and tag."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from collector.model.accounts import Account
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The accounts of one command: those of any of `tags`, within those of `names` (names or appids)."""
+    """The accounts of one command: those with any of `tags`, among those of `names` (names or appids)."""
 
     names: Sequence[str] = ()
     tags: Sequence[str] = ()
 
     def of(self, accounts: Sequence[Account]) -> tuple[Account, ...]:
-        """The enabled ones of `accounts` that are selected; all enabled ones where nothing was named.
+        """Return the enabled ones of `accounts` that are selected; all enabled ones where nothing was named.
 
         Raises:
             UsageError: a name matches nothing or a disabled account, or no account is left.
@@ -38,7 +38,8 @@ class Selection:
         return chosen
 
     def reaches_beyond(self, accounts: Sequence[Account]) -> bool:
-        """Whether it may select others than `accounts`; those that a platform discovers have no tags."""
+        """Return True where accounts that are not in `accounts` may be selected."""
+        # Accounts that a platform discovers have no tags.
         known = {key for account in accounts for key in (account.appid, account.name)}
         return not known.issuperset(self.names) if self.names else not self.tags
 
@@ -53,7 +54,7 @@ def _complaint(name: str, known: dict[str, Account]) -> str | None:
 
 def _nothing_left(accounts: Sequence[Account], names: Sequence[str], tags: Sequence[str]) -> str:
     if not accounts:
-        return "no account is known yet: `collector run` reads who has authorised the platforms"
+        return "no account is known yet: `collector run` reads which accounts authorised the platforms"
     if not tags:
         return "all accounts are disabled; set `enabled: true` for one in the configuration"
     known = {tag for account in accounts for tag in account.tags}

@@ -1,4 +1,4 @@
-"""Turn a sheet of accounts, as a spreadsheet exports it, into configuration files: one an account."""
+"""Turn a sheet of accounts, as a spreadsheet exports it, into one configuration file for each account."""
 
 from __future__ import annotations
 
@@ -22,28 +22,29 @@ from collector.secrets.files import private_folder
 
 _TEXTS = ("name", "appid", "secret")
 _COLUMNS = (*_TEXTS, "tags")
-_NEEDED = ("name", "appid")
+_REQUIRED = ("name", "appid")
 _DELIMITERS = ",;\t"
+# Chinese punctuation too, as input methods write it.
 _BETWEEN_TAGS = re.compile(r"[;,、；，\s]+")
 
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """One account of the sheet, by columns, and the `FILE:LINE` where it begins; `surplus` cells are of no column."""
+    """One account of the sheet, and the `FILE:LINE` where it begins; `surplus` with more cells than columns."""
 
     where: str
     cells: dict[str, str] = field(repr=False)
     surplus: bool
 
     def path(self, folder: Path) -> Path:
-        """The file of the account in `folder`."""
+        """Return the path of the account's file in `folder`."""
         return folder / f"{self.cells['appid']}.yaml"
 
     @property
     def account(self) -> dict[str, str]:
-        """The texts of the account. An empty cell sets nothing, but where one is needed."""
+        """The texts of the account. An empty cell sets nothing, unless its column is required."""
         texts = {key: self.cells.get(key, "") for key in _TEXTS}
-        return {key: text for key, text in texts.items() if text or key in _NEEDED}
+        return {key: text for key, text in texts.items() if text or key in _REQUIRED}
 
     @property
     def content(self) -> str:
@@ -55,44 +56,44 @@ class _Row:
 
 
 def imported(csv_path: Path, into: Path) -> list[Path]:
-    """Write `APPID.yaml` with mode 0600 into the folder `into` for each row of a sheet; the files written come back.
+    """Write `APPID.yaml` with mode 0600 into the folder `into` for each row of a sheet; return the new files.
 
     The sheet is UTF-8 or GB18030, with commas, semicolons or tabs. Its first line names the columns: `name`, `appid`,
-    and, where they are wanted, `secret` and `tags`. Cells are taken literally. A file that says the same already is
-    left as it is.
+    and optionally `secret` and `tags`. Cells are taken literally. A file with the same content is left as it is.
 
     Raises:
-        ConfigError: with all the faults of all the rows, before anything is written; or a file can't be written.
+        ConfigError: all faults of all rows, before anything is written; or a file could not be written.
     """
     rows = _rows(csv_path)
     try:
         faults = [fault for row in rows for fault in _faults(row, into)]
-        for key in _NEEDED:
+        for key in _REQUIRED:
             faults += duplicates(key, ((row.where, row.cells[key]) for row in rows), "account")
         if faults:
             raise ConfigError(in_order(faults))
-        private_folder(into)
+        private_folder(into)  # not before all rows are valid
         return [_write(path, row.content) for row in rows if not (path := row.path(into)).exists()]
     except OSError as error:
         remedy = "Name a folder in which you may write."
-        raise _broken(str(into), f"the files can't be written: {error.strerror}", remedy) from None
+        raise _broken(str(into), f"could not write the files: {error.strerror}", remedy) from None
 
 
 def _faults(row: _Row, into: Path) -> Iterator[Fault]:
     if row.surplus:
-        remedy = "Quote a cell that holds the delimiter, or take out what is too many."
+        remedy = "Quote a cell that holds the delimiter, or remove the surplus cells."
         yield Fault(row.where, "the row has more cells than there are columns", remedy)
-    words = complaints(row.account)
-    for message, remedy in words:
+    problems = complaints(row.account)
+    for message, remedy in problems:
         yield Fault(row.where, message, remedy)
     path = row.path(into)
-    if not words and path.exists() and path.read_bytes() != row.content.encode():
-        message = f"{path} is there already and says something else"
-        yield Fault(row.where, message, "Remove that file, or take the row out.")
+    # A malformed appid could lead to a path anywhere.
+    if not problems and path.exists() and path.read_bytes() != row.content.encode():
+        message = f"{path} exists already with another content"
+        yield Fault(row.where, message, "Remove the file or the row.")
 
 
 def _write(path: Path, content: str) -> Path:
-    """Write the file whole or not at all; it is never open to others."""
+    """Write the whole file or nothing; others can never read it."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")  # with mode 0600
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
@@ -117,11 +118,11 @@ def _rows(path: Path) -> list[_Row]:
                 columns = _columns(f"{path}:{line}", stripped)
             elif any(stripped):
                 rows.append(_row(f"{path}:{line}", columns, stripped))
-            line = reader.line_num + 1
+            line = reader.line_num + 1  # where the next row begins: a quoted cell may hold line breaks
     except csv.Error:
         raise _broken(f"{path}:{line}", "the quotes don't match", 'Write " as "" within a quoted cell.') from None
     if not rows:
-        raise _broken(str(path), "the sheet holds no account", "Add a line for each account, below the columns' names.")
+        raise _broken(str(path), "the sheet holds no account", "Add a line for each account below the line of names.")
     return rows
 
 
@@ -133,25 +134,25 @@ def _row(where: str, columns: list[str], cells: list[str]) -> _Row:
 
 
 def _delimiter(line: str) -> str:
-    """The delimiter by which `line` names the most columns."""
+    """Return the delimiter with which `line` names the most columns."""
     names = {mark: {cell.strip(' "').lower() for cell in line.split(mark)} for mark in _DELIMITERS}
     return max(_DELIMITERS, key=lambda mark: len(names[mark].intersection(_COLUMNS)))
 
 
 def _columns(where: str, cells: list[str]) -> list[str]:
-    """The names of the columns, empty where a column has none. What else stands there isn't told: it may be data."""
+    """Return the names of the columns. Unknown ones are not repeated in faults: they may be data, such as a secret."""
     columns = [cell.lower() for cell in cells]
     faults = []
     for place, column in enumerate(columns):
         if column and column not in _COLUMNS:
             close = close_to(column, _COLUMNS)
-            remedy = f"Write {close}." if close else f"Take it out; known here: {', '.join(_COLUMNS)}."
+            remedy = f"Write {close}." if close else f"Remove it; known here: {', '.join(_COLUMNS)}."
             faults.append(Fault(where, f"column {place + 1} isn't known here", remedy))
         elif column and column in columns[:place]:
-            faults.append(Fault(where, f"column {place + 1} is {column} once more", "Keep one of the two."))
+            faults.append(Fault(where, f"column {place + 1} repeats the column {column}", "Keep one of the two."))
     faults += [
         Fault(where, f"no column is called {column}", f"Begin with a line of names: {', '.join(_COLUMNS)}.")
-        for column in _NEEDED
+        for column in _REQUIRED
         if column not in columns
     ]
     if faults:
@@ -163,7 +164,8 @@ def _text(path: Path) -> str:
     try:
         raw = path.read_bytes()
     except OSError as error:
-        raise _broken(str(path), f"the sheet can't be read: {error.strerror}", "Correct the path.") from None
+        raise _broken(str(path), f"could not read the sheet: {error.strerror}", "Correct the path.") from None
+    # UTF-8 first: it is hardly ever valid by chance, while GB18030 accepts most bytes.
     for encoding in ("utf-8-sig", "gb18030"):
         with suppress(UnicodeDecodeError):
             return raw.decode(encoding)

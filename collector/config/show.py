@@ -1,4 +1,4 @@
-"""Settings as they can be shown: everything in effect, in the forms of the file, and no secret."""
+"""Show the settings in effect, in the forms of the file, with secrets masked."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ _ADDRESS = re.compile(r"(?P<scheme>[a-z+]+://)(?P<user>[^/?]*@)?(?P<hosts>[^/?@]
 
 
 def shown(settings: Settings) -> dict[str, Any]:
-    """The effective settings in plain values, in the order of the file; what isn't set is left out.
+    """Return the settings in effect as plain values, in the order of the file, without unset keys.
 
-    Secrets are masked; of an address its hosts are left, of a command the program. Where a secret lives is told.
+    Secrets are masked. An address keeps its scheme and hosts, a command its program. References to secrets stay.
     """
     mongodb, api = settings.mongodb, settings.api
     return {
@@ -43,7 +43,7 @@ def shown(settings: Settings) -> dict[str, Any]:
 
 
 def show_yaml(settings: Settings) -> str:
-    """What `shown` gives as YAML, a configuration again but for the masks."""
+    """Return `shown` as YAML, a configuration again except for the masks."""
     return yamlfile.dumped(shown(settings))
 
 
@@ -77,7 +77,7 @@ def _value(value: object) -> Any:
             return str(value)
         case time():
             return f"{value:%H:%M}"
-        case float() if value.is_integer():
+        case float() if value.is_integer():  # 10, as in the file, and not 10.0
             return int(value)
         case tuple():
             return list(value)
@@ -94,22 +94,23 @@ def _reference(origin: FromFile | FromCredential | FromComponent | FromCommand |
         case FromComponent(name):
             return {"component": name}
         case FromCommand(argv):
-            return {"command": [argv[0], *(MASK for _ in argv[1:])], **_ways(origin)}
+            # People pass passwords as arguments.
+            return {"command": [argv[0], *(MASK for _ in argv[1:])], **_json_paths(origin)}
         case FromUrl(url, headers):
             named = {"headers": _plain(dict(headers))} if headers else {}
-            return {"url": _address(url), **named, **_ways(origin)}
+            return {"url": _address(url), **named, **_json_paths(origin)}
 
 
-def _ways(origin: FromUrl | FromCommand) -> dict[str, Any]:
+def _json_paths(origin: FromUrl | FromCommand) -> dict[str, Any]:
     return _without_unset({"json": origin.json, "expires_json": origin.expires_json})
 
 
 def _address(origin: object) -> Any:
-    """Where it is; of one that is given, nothing but scheme and hosts."""
+    """Return a reference as it is; of a literal address only scheme and hosts, since the rest may hold a token."""
     if not isinstance(origin, Secret):
         return _value(origin)
     parts = _ADDRESS.fullmatch(origin.get_secret_value())
-    if not parts:
+    if not parts:  # unknown forms are masked as a whole
         return MASK
     user, rest = parts["user"] and f"{MASK}@", parts["rest"]
     return f"{parts['scheme']}{user or ''}{parts['hosts']}{rest if rest in ('', '/') else f'/{MASK}'}"

@@ -1,4 +1,4 @@
-"""What single texts must look like, where pydantic alone would take too much. Pure."""
+"""Forms of single texts, where pydantic alone would accept too much."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, ValidationInfo
 from collector.model.accounts import Rate
 
 UNFIT = r"\s\x00-\x1f\x7f\ud800-\udfff"
-"""What no secret or address holds. Bytes of the environment that aren't UTF-8 come as lone surrogates."""
+"""Characters that no secret or address holds. Bytes of the environment that aren't UTF-8 become lone surrogates."""
 
 RATE = "([1-9][0-9]{0,8})/(s|min)"
 
@@ -20,7 +20,7 @@ _ADDRESS = re.compile(rf"https?://[^{UNFIT}/?#\\]+(?:[/?][^{UNFIT}#]*)?")
 
 
 def written(pattern: str) -> BeforeValidator:
-    """Refuse texts of other forms, which pydantic alone would take: `1_000`, `yes`, a Unix time for a day."""
+    """Refuse texts of other forms, which pydantic would accept: `1_000`, `yes`, a Unix time for a day."""
     matches = re.compile(pattern).fullmatch
 
     def check(value: object) -> object:
@@ -32,7 +32,7 @@ def written(pattern: str) -> BeforeValidator:
 
 
 def parse_rate(value: object) -> Rate:
-    """Read `5/s` or `30/min`; a `Rate` stays what it is.
+    """Parse `5/s` or `30/min`; a `Rate` is returned as it is.
 
     Raises:
         ValueError: the text is of another form, or the number is 0.
@@ -46,10 +46,10 @@ def parse_rate(value: object) -> Rate:
 
 
 def up_to_today(day: date, info: ValidationInfo) -> date:
-    """A day that isn't after the `today` of the context.
+    """Refuse a day after the `today` of the context.
 
     Raises:
-        ValueError: it is.
+        ValueError: the day is in the future.
     """
     if info.context and "today" in info.context and day > info.context["today"]:
         raise ValueError("in the future")
@@ -57,7 +57,7 @@ def up_to_today(day: date, info: ValidationInfo) -> date:
 
 
 def host_address(value: object) -> object:
-    """`http(s)://[USER:PASSWORD@]HOST[:PORT]` without a slash at its end.
+    """Check `http(s)://[USER:PASSWORD@]HOST[:PORT]`, and remove a slash at its end.
 
     Raises:
         ValueError: the text is of another form.
@@ -71,7 +71,7 @@ def host_address(value: object) -> object:
 
 
 def server_address(value: object) -> object:
-    """An address that can be asked, `{appid}` in any part of it.
+    """Check the address of a server, which may hold `{appid}` anywhere.
 
     Raises:
         ValueError: the text is of another form.
@@ -85,6 +85,6 @@ def server_address(value: object) -> object:
 
 
 def _check_host(parts: SplitResult) -> None:
-    if not parts.hostname or parts.port == 0:  # asking for the port checks it
-        raise ValueError("no host, or a port that can't be")
-    parts.hostname.encode("idna")  # a name that DNS can't take is a ValueError too
+    if not parts.hostname or parts.port == 0:  # reading `port` checks its range
+        raise ValueError("no host, or an impossible port")
+    parts.hostname.encode("idna")  # raises a ValueError where DNS can't hold the name

@@ -1,4 +1,4 @@
-"""Validate a document, and say in plain words what is wrong with it."""
+"""Validate a document, and turn pydantic's errors into faults with a remedy."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ _SHOWN = frozenset(
         "discover",
     }
 )
-"""Fields whose values a message repeats. Into the others a secret may stray: an AppSecret written as `appid`."""
+"""Fields whose values a message repeats. Others may hold a misplaced secret, such as an AppSecret as `appid`."""
 
 
 class _Place(NamedTuple):
-    """Where an error's location leads: a section, the last key on the way that is a field, and what to write there."""
+    """The place of an error: its section, the last key on the path that is a field, and the form of that field."""
 
     section: type[Section]
     key: str
@@ -43,17 +43,17 @@ class _Place(NamedTuple):
 
 
 def validate(kind: type[AccountsFile], document: Document, today: date) -> AccountsFile | tuple[Fault, ...]:
-    """The document as a `kind`, or all its faults. `today` is Beijing's: no `since` may be after it."""
+    """Return the document as a `kind`, or all its faults. `today` is Beijing's: no `since` may be after it."""
     context = {"today": today, "folder": document.path.parent}
     try:
         return kind.model_validate(document.values, context=context)
     except ValidationError as invalid:
         errors = invalid.errors(include_url=False)
-    return tuple(_fault(kind, document, error) for error in errors if not _known(error))
+    return tuple(_fault(kind, document, error) for error in errors if not _is_reported(error))
 
 
 def complaints(account: dict[str, Any]) -> list[tuple[str, str]]:
-    """Message and remedy of everything that is wrong with an account that stands in no YAML file."""
+    """Return message and remedy of each fault of an account that comes from no YAML file."""
     try:
         AccountEntry.model_validate(account)
     except ValidationError as invalid:
@@ -62,30 +62,30 @@ def complaints(account: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def close_to(word: str, known: Iterable[str]) -> str | None:
-    """The one of `known` that was probably meant."""
+    """Return the one of `known` that was probably meant, if any."""
     return next(iter(difflib.get_close_matches(word, known, n=1)), None)
 
 
-def _known(error: ErrorDetails) -> bool:
-    """None stands where a variable couldn't be filled in, and the document has that fault already."""
+def _is_reported(error: ErrorDetails) -> bool:
+    # None replaces a text with an unset variable, and the document has that fault already.
     return error["input"] is None and error["type"] != "extra_forbidden"
 
 
 def _fault(kind: type[AccountsFile], document: Document, error: ErrorDetails) -> Fault:
-    way, location = error["loc"], tuple(step for step in error["loc"] if step not in FORMS and step != TEXT)
+    path, location = error["loc"], tuple(step for step in error["loc"] if step not in FORMS and step != TEXT)
     if error["type"] == "extra_forbidden":
-        section = _place(kind, way[:-1]).section
-        return Fault(document.where(location), *_unknown_key(str(way[-1]), list(section.known())))
-    place = _place(kind, way)
+        section = _place(kind, path[:-1]).section
+        return Fault(document.where(location), *_unknown_key(str(path[-1]), list(section.known())))
+    place = _place(kind, path)
     if error["type"] == UNKNOWN_FORM and (key := _stray_key(error)):
         words = f"{shown_key(key)} isn't known here", _meant(key, error["ctx"]["keys"].split()) or place.form
         return Fault(document.where((*location, key)), words[0], f"Write {words[1]}.")
     return Fault(document.where(location), *_words(place, error, document.at(location).value))
 
 
-def _place(kind: type[Section], way: Location) -> _Place:
+def _place(kind: type[Section], path: Location) -> _Place:
     place = _Place(kind, "", "")
-    steps = iter(way)
+    steps = iter(path)
     for step in steps:
         if form := FORMS.get(str(step)):
             place = place._replace(section=form)
@@ -93,14 +93,15 @@ def _place(kind: type[Section], way: Location) -> _Place:
             key = str(step)
             place = _Place(SECTIONS.get(key, place.section), key, field.description or "")
             if key == "headers":
-                next(steps, None)  # their names are the user's own
+                next(steps, None)  # skip its name, which may equal a key
     return place
 
 
 def _words(place: _Place, error: ErrorDetails, written: object = None) -> tuple[str, str]:
-    """Message and remedy; a value that is `written` as a text may be repeated."""
+    """Return message and remedy; the message may repeat a value that is `written` as a text."""
     if error["type"] == "missing":
         return f"`{place.key}` is missing", f"Add `{place.key}`: {place.form}."
+    # A value is repeated only where no secret can be: never an input that a variable filled in.
     if error["input"] in ("", [], {}):
         complaint = "is empty"
     elif place.key in _SHOWN and isinstance(written, str):
@@ -112,7 +113,7 @@ def _words(place: _Place, error: ErrorDetails, written: object = None) -> tuple[
 
 def _unknown_key(key: str, known: list[str]) -> tuple[str, str]:
     meant = _meant(key, known)
-    remedy = f"Write {meant}." if meant else f"Take it out; known here: {', '.join(known)}."
+    remedy = f"Write {meant}." if meant else f"Remove it; known here: {', '.join(known)}."
     return f"{shown_key(key)} isn't known here", remedy
 
 
@@ -122,6 +123,6 @@ def _meant(key: str, known: Iterable[str]) -> str | None:
 
 
 def _stray_key(error: ErrorDetails) -> str | None:
-    """The first key of a mapping that none of the forms has which are possible there."""
+    """Return the first key of a mapping that none of the possible forms has."""
     known = error["ctx"]["known"].split()
     return next((key for key in error["input"] if key not in known), None) if isinstance(error["input"], dict) else None

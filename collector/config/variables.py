@@ -1,4 +1,4 @@
-"""Fill environment variables into texts. Pure."""
+"""Fill environment variables into texts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _VARIABLE = re.compile(r"\$\$\{|\$\{(?:(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<defau
 
 
 class VariableError(ValueError):
-    """A text can't be filled in; `problems` holds a message and a remedy for each reason."""
+    """A text with unset or malformed variables; `problems` holds a message and a remedy for each."""
 
     def __init__(self, problems: list[tuple[str, str]]) -> None:
         super().__init__("; ".join(message for message, _ in problems))
@@ -19,8 +19,8 @@ class VariableError(ValueError):
 def interpolate(text: str, environ: Mapping[str, str]) -> str:
     """Fill in `${VAR}` and `${VAR:-default}`; `$${` becomes a plain `${`.
 
-    A default stands in for a variable that is unset or empty, as in a shell. What a variable holds is
-    taken as it is, never filled in again.
+    A default replaces a variable that is unset or empty, as in a shell. The value of a variable is
+    taken literally, never filled in again.
 
     Raises:
         VariableError: a variable is unset, or a `${` isn't of these forms.
@@ -31,11 +31,12 @@ def interpolate(text: str, environ: Mapping[str, str]) -> str:
         name, default = match["name"], match["default"]
         if match[0] == "$${":
             return "${"
-        if name is None:
+        if name is None:  # the pattern matches a lone `${` too, so that no malformed one passes silently
             problems.append(("a `${` names no variable", "Write ${NAME} or ${NAME:-default}, or $${ for a plain ${."))
             return ""
         if default is None and name not in environ:
             problems.append((f"the variable {name} isn't set", f"Set {name} in the environment."))
+        # `or`, not a default of `get`: an empty variable has the default too.
         return environ.get(name) or (default or "")[len(":-") :]
 
     filled = _VARIABLE.sub(fill, text) if "${" in text else text
@@ -45,7 +46,7 @@ def interpolate(text: str, environ: Mapping[str, str]) -> str:
 
 
 def without_variables(text: str) -> str:
-    """What `text` holds of itself: each `${VAR}` taken out, defaults left in."""
+    """Remove each `${VAR}` from a text; defaults stay."""
     if "${" not in text:
         return text
     return _VARIABLE.sub(lambda match: "" if match["name"] and match["default"] is None else match[0], text)

@@ -1,8 +1,8 @@
-"""Read a YAML file into texts, lists and mappings that know their lines, with variables filled in; and write one.
+"""Read a YAML file into texts, lists and mappings with line numbers, variables filled in; and write one.
 
-Every scalar is a text: what it means is the schema's business. So an all-digit secret stays as it was
-written, and a name `no` isn't False. An alias may stand for a text or a list of texts: accounts share
-the rest through `defaults`, and no small file can grow without bounds.
+Every scalar is a text, and the schema converts it. So an all-digit secret stays as it was written, and a
+name `no` isn't False. An alias may stand for a text or a list of texts: accounts share the rest through
+`defaults`, and no small file can grow without bounds.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from collector.config.variables import VariableError, interpolate
 from collector.errors import ConfigError, Fault
 
 Location = tuple[int | str, ...]
-"""The way from the top of a file to a value: keys, and places in lists counted from 0."""
+"""The path from the top of a file to a value: keys, and indexes in lists."""
 
 _MAX_DEPTH = 16
-"""Deeper than any configuration, and shallow enough for recursion."""
+"""More levels than any configuration needs, and few enough for recursion."""
 
 _MAX_REPEATED_LETTERS = 5_000_000
 """Letters that all aliases of a file may stand for: more than 10,000 accounts need, and little to a machine."""
 
-_NO_FOLD = 2**31 - 1
-"""The width of a line that no text is broken at."""
+_NO_FOLDING = 2**31 - 1
+"""A line width that no text reaches."""
 
 _SAFE_KEY = re.compile(r"[A-Za-z][A-Za-z_-]{0,29}")
 
@@ -39,14 +39,14 @@ _HOW_TO_BEGIN = "Begin with the sample: collector config generate accounts.yaml"
 _NO_ANCHOR = "an alias (`*`) has no anchor (`&`) before it", "Quote the text if its `*` is meant as such."
 _COMPOSER_FAULTS = {
     "found undefined alias": _NO_ANCHOR,
-    "second occurrence": ("an anchor (`&`) stands twice", "Give each anchor a name of its own."),
+    "second occurrence": ("an anchor (`&`) appears twice", "Give each anchor a name of its own."),
     "but found another document": ("a second document begins", "Put it into a file of its own."),
 }
 """Message and remedy by the problems that PyYAML's composer finds in correct YAML."""
 
 
 class Node(NamedTuple):
-    """A value as it is written, and the line where it, or the key that leads to it, stands (from 1)."""
+    """A value as it is written, and the line of its key, or else its own; lines count from 1."""
 
     line: int
     value: _Value
@@ -57,9 +57,9 @@ _Value = str | list[Node] | dict[str, Node]
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One file: `entries` as written, `values` the same with variables filled in, None where one couldn't be.
+    """One file: `entries` as written, and `values` with variables filled in, None where that failed.
 
-    `faults` are those of its texts and keys; `mode` is the file's, as `os.stat` gives it.
+    `faults` are those of its texts and keys; `mode` is the file's, as `os.stat` returns it.
     """
 
     path: Path
@@ -69,7 +69,7 @@ class Document:
     faults: tuple[Fault, ...]
 
     def at(self, location: Location) -> Node:
-        """The node at `location`, or the nearest one above it where it is missing."""
+        """Return the node at `location`, or the nearest one above it where it is missing."""
         node = Node(1, self.entries)
         for step in location:
             match node.value, step:
@@ -82,17 +82,17 @@ class Document:
         return node
 
     def where(self, location: Location) -> str:
-        """`FILE:LINE` of `location`, for messages."""
+        """Return `FILE:LINE` of `location`, for messages."""
         return f"{self.path}:{self.at(location).line}"
 
     def sections(self) -> Iterator[tuple[Location, dict[str, Any]]]:
-        """The mappings at the top of the file, with their locations."""
+        """Iterate over the mappings at the top of the file, with their locations."""
         for key, value in self.values.items():
             if isinstance(value, dict):
                 yield (key,), value
 
     def mappings(self, key: str) -> Iterator[tuple[Location, dict[str, Any]]]:
-        """The mappings in the list at `key`, with their locations; nothing where there is no list."""
+        """Iterate over the mappings in the list at `key`, with their locations; nothing where there is no list."""
         items = self.values.get(key)
         for place, item in enumerate(items if isinstance(items, list) else ()):
             if isinstance(item, dict):
@@ -100,7 +100,7 @@ class Document:
 
 
 def shown_key(key: str) -> str:
-    """`key` for a message, or, where a slip may have put a secret in its place, words in its stead."""
+    """Return `key` in backquotes for a message, or "a key" where it may be a misplaced secret."""
     return f"`{key}`" if _SAFE_KEY.fullmatch(key) else "a key"
 
 
@@ -108,7 +108,7 @@ def read(path: Path, environ: Mapping[str, str]) -> Document:
     """Read one file whose top is a mapping.
 
     Raises:
-        ConfigError: it can't be read, isn't UTF-8, isn't YAML, or is no mapping at the top.
+        ConfigError: it is unreadable, isn't UTF-8, isn't YAML, or has no mapping at its top.
     """
     raw, mode = _bytes(path)
     text = _text(path, raw)
@@ -122,14 +122,14 @@ def read(path: Path, environ: Mapping[str, str]) -> Document:
 
 
 def dumped(values: dict[str, Any]) -> str:
-    """Texts, numbers, lists and mappings as YAML that `read` understands; what looks like a variable stays a text."""
-    return yaml.dump(_escaped(values), Dumper=yaml.CSafeDumper, allow_unicode=True, sort_keys=False, width=_NO_FOLD)
+    """Write texts, numbers, lists and mappings as YAML for `read`; what looks like a variable stays a text."""
+    return yaml.dump(_escaped(values), Dumper=yaml.CSafeDumper, allow_unicode=True, sort_keys=False, width=_NO_FOLDING)
 
 
 def quoted(text: str) -> str:
-    """A text in double quotes on one line, as `read` understands it, for a file that is written by hand."""
+    """Quote a text on one line for `read`, in YAML that is put together by hand."""
     dumped: str = yaml.dump(
-        _escaped(text), Dumper=yaml.CSafeDumper, allow_unicode=True, default_style='"', width=_NO_FOLD
+        _escaped(text), Dumper=yaml.CSafeDumper, allow_unicode=True, default_style='"', width=_NO_FOLDING
     )
     return dumped.rstrip("\n")
 
@@ -159,7 +159,9 @@ def _bytes(path: Path) -> tuple[bytes, int]:
     except IsADirectoryError:
         fault = Fault(str(path), "this is a directory", "Name the files in it, or `include: DIRECTORY/*.yaml`.")
     except OSError as error:
-        fault = Fault(str(path), f"the file can't be read: {error.strerror}", "Let the collector's user read it.")
+        fault = Fault(
+            str(path), f"could not read the file: {error.strerror}", "Make it readable for the collector's user."
+        )
     raise ConfigError((fault,))
 
 
@@ -169,9 +171,10 @@ def _text(path: Path, raw: bytes) -> str:
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         raise _broken(path, line, "the file isn't UTF-8 text", "Save it with the encoding UTF-8.") from None
+    # The C loader would stop at the first such character, without a line.
     if unprintable := Reader.NON_PRINTABLE.search(text):
         line = text.count("\n", 0, unprintable.start()) + 1
-        raise _broken(path, line, "the file holds a control character", "Take it out.")
+        raise _broken(path, line, "the file holds a control character", "Remove it.")
     return text
 
 
@@ -182,7 +185,7 @@ def _filled(path: Path, node: Node, environ: Mapping[str, str], faults: list[Fau
                 return interpolate(text, environ)
             except VariableError as error:
                 faults.extend(Fault(f"{path}:{node.line}", *problem) for problem in error.problems)
-                return None
+                return None  # validation goes on, so that this fault hides no other
         case list(items):
             return [_filled(path, item, environ, faults) for item in items]
         case entries:
@@ -254,10 +257,10 @@ class _Walk:
             node = self.node(raw_value, line, depth)
             if not isinstance(key, str):
                 self._fault(line, "a key is not plain text", "Quote a value that begins with `{` or `[`.")
-            elif key == "<<":
+            elif key == "<<":  # a merge would bring keys without lines of their own
                 self._fault(line, "the merge key `<<` isn't supported", "Put what accounts share under `defaults:`.")
             elif key in entries:
-                message = f"{shown_key(key)} stands twice, first in line {entries[key].line}"
+                message = f"{shown_key(key)} appears twice, first in line {entries[key].line}"
                 self._fault(line, message, "Keep one of the two.")
             else:
                 entries[key] = node
@@ -270,7 +273,7 @@ class _Walk:
         if isinstance(value, dict) or not all(isinstance(item, str) or isinstance(item.value, str) for item in value):
             message = "an alias (`*`) stands for more than a list of texts"
             raise _broken(self._path, line, message, "Write it out, or put what accounts share under `defaults:`.")
-        # Otherwise a small file could become a huge configuration.
+        # Without a bound a small file could become a huge configuration.
         self._repeated_letters += len(value) + sum(len(item.value) for item in value if isinstance(item, Node))
         if self._repeated_letters > _MAX_REPEATED_LETTERS:
             message = f"the aliases (`*`) up to here stand for more than {_MAX_REPEATED_LETTERS:,} letters"

@@ -1,4 +1,4 @@
-"""The accounts and platforms as the configuration describes them, and where their secrets and tokens live."""
+"""Configured accounts and platforms, and references to their secrets and tokens."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from pathlib import Path
 from pydantic import SecretStr
 
 Secret = SecretStr
-"""A text that can't print: its repr, str and JSON are asterisks; `get_secret_value()` gives it away."""
+"""A text whose repr, str and JSON are asterisks; `get_secret_value()` returns it."""
 
 
 @dataclass(frozen=True, slots=True)
 class FromFile:
-    """A secret that a file holds, which nobody else may read."""
+    """A secret in a file that others may not read."""
 
     path: Path
 
 
 @dataclass(frozen=True, slots=True)
 class FromCredential:
-    """A secret that systemd hands over, by the name of a file in `$CREDENTIALS_DIRECTORY`."""
+    """A secret from systemd, by the name of a file in `$CREDENTIALS_DIRECTORY`."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class FromCommand:
-    """What a command prints: `argv` is a list of arguments that no shell reads.
+    """The output of a command: `argv` is a list of arguments that no shell interprets.
 
     Without `json` the output is the value itself; with it, a dotted path leads to the value in the JSON that the
     command prints, and `expires_json` to a token's lifetime in seconds. In a token's command `{appid}` stands for
@@ -42,12 +42,12 @@ class FromCommand:
 
 
 Origin = Secret | FromFile | FromCredential | FromCommand
-"""Where a secret lives: in the configuration itself, or where it points to. `Secrets` reads it."""
+"""A secret in the configuration itself, or a reference to one. `collector.secrets` reads it."""
 
 
 @dataclass(frozen=True, slots=True)
 class FromUrl:
-    """What a server answers to GET; the rest is as with `FromCommand`. The address may hold a secret itself."""
+    """The answer of a server to GET; the rest is as with `FromCommand`. The address may hold a secret itself."""
 
     url: Secret
     headers: tuple[tuple[str, Origin], ...] = ()
@@ -57,28 +57,28 @@ class FromUrl:
 
 @dataclass(frozen=True, slots=True)
 class FromComponent:
-    """A token that the third-party platform of that name gets, because the account has authorised it."""
+    """A token from the third-party platform of that name, which the account has authorised."""
 
     name: str
 
 
 class TokenKind(StrEnum):
-    """How an account's access_token is had with its secret: by WeChat's stable call, or its classic one."""
+    """WeChat's calls that give an access_token for an account's secret."""
 
     STABLE = "stable"
     CLASSIC = "classic"
 
 
 TokenOrigin = TokenKind | FromComponent | FromUrl | FromCommand
-"""Where an account's access_token comes from."""
+"""The source of an account's access_token."""
 
 
 @dataclass(frozen=True, slots=True)
 class Component:
     """One third-party platform of the agency.
 
-    Its token comes from `access_token`, or is asked for with `secret` and `verify_ticket`. With `discover` all
-    official accounts that authorised it are collected, but for the appids of `exclude`.
+    Its token comes from `access_token`, or is requested with `secret` and `verify_ticket`. With `discover` all
+    official accounts that authorised it are collected, except the appids of `exclude`.
     """
 
     name: str
@@ -102,7 +102,7 @@ class Rate:
 
     @property
     def spacing_s(self) -> float:
-        """Seconds from one call to the next when they are paced evenly."""
+        """Seconds from one call to the next at an even pace."""
         return self.period_s / self.calls
 
     def __str__(self) -> str:
@@ -111,11 +111,11 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One official account, with everything that the defaults gave it filled in.
+    """One official account, with the defaults filled in.
 
-    `daily_calls` is how many data calls of each dataset it may have in a Beijing day, all runs together. `proxy` and
-    `hosts` are its own way to WeChat, where it has one. `authorizer_refresh_token` stands in where the list of a
-    third-party platform doesn't give one.
+    `daily_calls` is its maximum of data calls of each dataset in a Beijing day, all runs together. `proxy` and
+    `hosts` are its own route to WeChat, where it has one. `authorizer_refresh_token` is used where the list of a
+    third-party platform has none.
     """
 
     name: str

@@ -38,7 +38,8 @@ def folder(tmp_path: Path, sandbox: Sandbox, mongod: str, database: Database) ->
     return tmp_path
 
 
-async def test_run_stores_and_sums_up_by_remedy(folder: Path, database: Database) -> None:
+async def test_run(folder: Path, database: Database) -> None:
+    """It stores days, and groups failures by remedy."""
     ended = await collector("run", cwd=folder)
     assert ended.code == 3
     assert ended.err == ""
@@ -47,7 +48,8 @@ async def test_run_stores_and_sums_up_by_remedy(folder: Path, database: Database
     assert len({account for account, _ in await stored(database)}) == 9
 
 
-async def test_json_prints_one_object_and_nothing_else(folder: Path) -> None:
+async def test_json(folder: Path) -> None:
+    """One object is printed, and nothing else."""
     ended = await collector("run", "--json", cwd=folder)
     assert (ended.code, ended.err) == (3, "")
     assert ended.json["accounts"] == {"total": 12, "ok": 9, "pending": 0, "failed": 3, "skipped": 0}
@@ -55,7 +57,8 @@ async def test_json_prints_one_object_and_nothing_else(folder: Path) -> None:
     assert {failure["account"] for failure in ended.json["failures"]} == {IP, SECRET, RIGHT}
 
 
-async def test_quiet_prints_failures_alone(folder: Path) -> None:
+async def test_quiet(folder: Path) -> None:
+    """Only failures are printed."""
     good = WORLD.accounts[5].name
     assert await collector("run", "-q", "--account", good, cwd=folder) == Ended(0, "", "")
     ended = await collector("run", "-q", cwd=folder)
@@ -63,24 +66,27 @@ async def test_quiet_prints_failures_alone(folder: Path) -> None:
     assert ended.out.startswith("Failed: 3\n")
 
 
-async def test_verbose_tells_errcode_message_and_rid(folder: Path) -> None:
+async def test_verbose(folder: Path) -> None:
+    """Errcode, message and rid are printed."""
     ended = await collector("run", "-v", "--account", SECRET, "--account", WORLD.accounts[5].name, cwd=folder)
     assert ended.code == 3
     assert re.search(r"errcode 40125: invalid appsecret \(rid [0-9a-f-]{26}\)", ended.out)
     assert "account.failed" in ended.err
 
 
-async def test_the_log_can_be_json_lines(folder: Path) -> None:
+async def test_log_as_json_lines(folder: Path) -> None:
     ended = await collector("run", "-v", "--log-format", "json", "--account", SECRET, cwd=folder)
     (line,) = [json.loads(line) for line in ended.err.splitlines()]
     assert (line["event"], line["level"], line["errcode"]) == ("account.failed", "info", 40125)
 
 
-async def test_one_account_of_one_that_fails_is_a_failed_run(folder: Path) -> None:
+async def test_only_account_fails(folder: Path) -> None:
+    """A run whose only account fails has failed."""
     assert (await collector("run", "--account", SECRET, cwd=folder)).code == 1
 
 
-async def test_dry_run_prints_the_plan_and_asks_nothing(folder: Path, sandbox: Sandbox, database: Database) -> None:
+async def test_dry_run(folder: Path, sandbox: Sandbox, database: Database) -> None:
+    """The plan is printed, and nothing is asked."""
     ended = await collector("run", "--dry-run", cwd=folder)
     assert (ended.code, ended.err) == (0, "")
     assert ended.out.splitlines()[-1] == "12 accounts, 24 data calls. Nothing was asked."
@@ -90,7 +96,7 @@ async def test_dry_run_prints_the_plan_and_asks_nothing(folder: Path, sandbox: S
     assert await stored(database) == {}
 
 
-async def test_a_signal_drains_and_tells_so(tmp_path: Path, mongod: str, database: Database) -> None:
+async def test_signal_drains(tmp_path: Path, mongod: str, database: Database) -> None:
     async with Sandbox(World(size=40), latency_s=0.2) as sandbox:
         configure(tmp_path, sandbox, mongod, database, extra="")
         (tmp_path / "few.yaml").write_text("run: {workers: 2}\n")
@@ -107,7 +113,7 @@ async def test_a_signal_drains_and_tells_so(tmp_path: Path, mongod: str, databas
     assert len(found) == ended.json["days"] > 0
 
 
-async def test_signals_that_come_together_count_as_one(tmp_path: Path, mongod: str, database: Database) -> None:
+async def test_simultaneous_signals(tmp_path: Path, mongod: str, database: Database) -> None:
     """`timeout` sends its signal to the command, and at once to the group that the command is in."""
     async with Sandbox(World(size=4), latency_s=0.3) as sandbox:
         configure(tmp_path, sandbox, mongod, database)
@@ -121,7 +127,7 @@ async def test_signals_that_come_together_count_as_one(tmp_path: Path, mongod: s
     assert ended.json["status"] == "stopped"
 
 
-async def test_a_second_signal_ends_at_once(tmp_path: Path, mongod: str, database: Database) -> None:
+async def test_second_signal_ends_at_once(tmp_path: Path, mongod: str, database: Database) -> None:
     async with Sandbox(World(size=4), faults=Faults(hang=1.0)) as sandbox:
         configure(tmp_path, sandbox, mongod, database)
         process = await started("run", cwd=tmp_path)
@@ -135,14 +141,16 @@ async def test_a_second_signal_ends_at_once(tmp_path: Path, mongod: str, databas
     assert ended.code == -signal.SIGINT
 
 
-async def test_usage_errors_exit_with_2_and_say_nothing_on_stdout(folder: Path) -> None:
+async def test_usage_errors(folder: Path) -> None:
+    """They exit with 2, and print nothing on stdout."""
     ended = await collector("run", "--json", "--account", "cleint-00005", cwd=folder)
     assert (ended.code, ended.out) == (2, "")
     assert ended.err.startswith("collector: no account has the name or appid 'cleint-00005' (did you mean client-00005")
     assert (await collector("run", "--no-such-option", cwd=folder)).code == 2
 
 
-async def test_faults_of_the_configuration_exit_with_78_each_with_its_line(tmp_path: Path) -> None:
+async def test_faults_of_the_configuration(tmp_path: Path) -> None:
+    """They exit with 78, each with its line."""
     file = tmp_path / "accounts.yaml"
     file.write_text(
         "defaults: {rate_limit: fast}\n"
@@ -157,20 +165,22 @@ async def test_faults_of_the_configuration_exit_with_78_each_with_its_line(tmp_p
         assert f"accounts.yaml:{line}: " in ended.err
 
 
-async def test_one_fault_is_told_without_a_heading(tmp_path: Path) -> None:
+async def test_one_fault_has_no_heading(tmp_path: Path) -> None:
     ended = await collector("run", "-c", "missing.yaml", cwd=tmp_path)
     assert ended.code == 78
     assert ended.err.startswith("collector: missing.yaml: ")
 
 
-async def test_no_mongod_and_no_uri_is_told_with_both_ways_out(folder: Path) -> None:
+async def test_no_mongod_and_no_uri(folder: Path) -> None:
+    """The message names both remedies."""
     (folder / "local.yaml").write_text((folder / "accounts.yaml").read_text().partition("api:")[2].join(["api:", ""]))
     ended = await collector("run", "-c", "local.yaml", cwd=folder, COLLECTOR_MONGOD="/nowhere/mongod")
     assert ended.code == 1
     assert "$COLLECTOR_MONGOD is /nowhere/mongod, which isn't an executable file" in ended.err
 
 
-async def test_a_database_out_of_reach_exits_with_1_within_ten_seconds(folder: Path, sandbox: Sandbox) -> None:
+async def test_unreachable_database(folder: Path, sandbox: Sandbox) -> None:
+    """It exits with 1 within ten seconds."""
     (folder / "wrong.yaml").write_text("mongodb: {uri: 'mongodb://u:pa55word@127.0.0.1:1'}\n")
     async with asyncio.timeout(10):
         ended = await collector("run", "--json", "-c", "accounts.yaml", "-c", "wrong.yaml", cwd=folder)
@@ -181,7 +191,7 @@ async def test_a_database_out_of_reach_exits_with_1_within_ten_seconds(folder: P
     assert sandbox.calls == []
 
 
-async def test_warnings_of_the_configuration_are_logged(folder: Path) -> None:
+async def test_warnings_are_logged(folder: Path) -> None:
     (folder / "classic.yaml").write_text("defaults: {token: classic}\n")
     arguments = ("run", "-c", "accounts.yaml", "-c", "classic.yaml", "--account", WORLD.accounts[5].name)
     ended = await collector(*arguments, cwd=folder)
@@ -196,7 +206,8 @@ async def test_version_and_help(tmp_path: Path) -> None:
     assert "Commands:" in ended.out
 
 
-async def test_sandbox_prints_a_configuration_that_run_takes(tmp_path: Path, mongod: str, database: Database) -> None:
+async def test_sandbox_prints_a_configuration(tmp_path: Path, mongod: str, database: Database) -> None:
+    """`run` accepts it."""
     process = await started("sandbox", "--port", "0", "--accounts", "3", cwd=tmp_path)
     assert process.stderr
     assert process.stdout
@@ -213,20 +224,22 @@ async def test_sandbox_prints_a_configuration_that_run_takes(tmp_path: Path, mon
     assert len(await stored(database)) == 21
 
 
-async def test_sandbox_on_a_port_that_is_taken_says_so(tmp_path: Path, sandbox: Sandbox) -> None:
+async def test_sandbox_on_a_taken_port(tmp_path: Path, sandbox: Sandbox) -> None:
     ended = await collector("sandbox", "--port", str(sandbox.port), cwd=tmp_path)
     assert (ended.code, ended.out) == (2, "")
-    assert ended.err.startswith(f"collector: port {sandbox.port} can't be had (")
+    assert ended.err.startswith(f"collector: port {sandbox.port} is not available (")
 
 
-async def test_a_reader_that_leaves_early_changes_nothing(folder: Path, database: Database) -> None:
+async def test_reader_that_leaves_early(folder: Path, database: Database) -> None:
+    """It changes neither the stored days nor the exit code."""
     command = f"{sys.executable} -m collector run --account {WORLD.accounts[5].name} | true; echo ${{PIPESTATUS[0]}}"
     shell = await asyncio.create_subprocess_exec("bash", "-c", command, stdout=subprocess.PIPE, cwd=folder)
     assert (await shell.communicate())[0] == b"0\n"
     assert len(await stored(database)) == 7
 
 
-async def test_demo_collects_names_the_broken_accounts_and_shows_a_document(tmp_path: Path) -> None:
+async def test_demo(tmp_path: Path) -> None:
+    """It names the broken accounts, and shows a document."""
     ended = await collector("demo", cwd=tmp_path)
     assert ended.code == 0
     assert "52 accounts: 49 ok, 3 failed" in ended.out
@@ -235,15 +248,13 @@ async def test_demo_collects_names_the_broken_accounts_and_shows_a_document(tmp_
     assert '"cumulate_user"' in ended.out
 
 
-async def test_demo_without_a_mongod_says_how_to_get_one(tmp_path: Path) -> None:
+async def test_demo_without_a_mongod(tmp_path: Path) -> None:
     ended = await collector("demo", cwd=tmp_path, COLLECTOR_MONGOD="/nowhere/mongod")
     assert (ended.code, ended.out) == (1, "")
     assert ended.err.startswith("collector: $COLLECTOR_MONGOD is /nowhere/mongod, which isn't an executable file")
 
 
-async def test_no_secret_and_no_token_shows_anywhere(
-    folder: Path, sandbox: Sandbox, mongod: str, database: Database
-) -> None:
+async def test_no_secret_is_printed(folder: Path, sandbox: Sandbox, mongod: str, database: Database) -> None:
     """Whole runs with failures of all kinds: logs, output, tracebacks and stored documents are searched."""
     faults = Faults(
         seed=5, system_error=0.04, reset=0.04, cut_body=0.04, html=0.04, token_revoked=0.1, broken=dict(BROKEN.broken)
@@ -272,9 +283,8 @@ async def test_no_secret_and_no_token_shows_anywhere(
 
 
 @pytest.mark.parametrize(("command", "signals"), [("check", 1), ("run", 2)])
-async def test_no_command_of_a_source_outlives_the_collector(
-    folder: Path, sandbox: Sandbox, command: str, signals: int
-) -> None:
+async def test_helper_commands_end_too(folder: Path, sandbox: Sandbox, command: str, signals: int) -> None:
+    """No helper command outlives the collector."""
     account = WORLD.accounts[5]
     own = f"accounts: [{{name: a, appid: {account.appid}, secret: {{command: [sh, -c, 'echo $$ >pid; sleep 60']}}}}]\n"
     (folder / "own.yaml").write_text(f"api: {{hosts: ['{sandbox.url}']}}\n{own}")
@@ -297,7 +307,7 @@ def _is_gone(pid: int) -> bool:
     return not stat.exists() or stat.read_text().split()[2] == "Z"
 
 
-async def test_without_a_command_the_help_is_shown(tmp_path: Path) -> None:
+async def test_help_without_a_command(tmp_path: Path) -> None:
     ended = await collector(cwd=tmp_path)
     assert (ended.code, "Traceback" in ended.err) == (2, False)
     assert "Usage: " in ended.out + ended.err

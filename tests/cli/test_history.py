@@ -25,9 +25,8 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-async def test_backfill_fills_history_status_shows_it_and_verify_agrees(
-    folder: Path, mongod: str, database: Database
-) -> None:
+async def test_backfill_status_and_verify(folder: Path, mongod: str, database: Database) -> None:
+    """Backfill fills history, status shows it, and verify agrees."""
     async with Sandbox(WORLD, faults=Faults(broken={BROKEN.appid: 40125})) as sandbox:
         configure(folder, sandbox, mongod, database)
         (folder / "fast.yaml").write_text("defaults: {rate_limit: 200/s}\n")
@@ -62,11 +61,11 @@ async def test_backfill_fills_history_status_shows_it_and_verify_agrees(
         (["--since", str(TODAY + timedelta(days=2))], "lies in the future: name a day that has passed"),
         (["--since", "2026-02-01", "--until", "2026-01-01"], "lies after --until 2026-01-01: swap them"),
         (["--since", "yesterday"], "Invalid value for '--since'"),
-        (["--since", "2026-02-30"], "'2026-02-30' is no day: write it as 2026-01-31"),
+        (["--since", "2026-02-30"], "'2026-02-30' is not a day: write it as 2026-01-31"),
         ([], "Missing option '--since'"),
     ],
 )
-async def test_a_backfill_that_can_not_be_meant_is_a_usage_error(
+async def test_impossible_backfill(
     folder: Path, mongod: str, database: Database, options: list[str], said: str
 ) -> None:
     async with Sandbox(WORLD) as sandbox:
@@ -76,9 +75,8 @@ async def test_a_backfill_that_can_not_be_meant_is_a_usage_error(
     assert said in ended.err
 
 
-async def test_a_backfill_from_before_wechat_keeps_anything_begins_where_it_does(
-    folder: Path, mongod: str, database: Database
-) -> None:
+async def test_backfill_before_the_first_day(folder: Path, mongod: str, database: Database) -> None:
+    """It begins on the first day that WeChat keeps."""
     async with Sandbox(WORLD) as sandbox:
         configure(folder, sandbox, mongod, database)
     ended = await collector("backfill", "--since", "2010-01-01", "--dry-run", "--json", cwd=folder)
@@ -86,9 +84,8 @@ async def test_a_backfill_from_before_wechat_keeps_anything_begins_where_it_does
     assert min(window["begin"] for window in ended.json["accounts"][0]["windows"]) == "2014-12-01"
 
 
-async def test_a_quiet_run_says_nothing_of_another_one_since_nothing_failed(
-    folder: Path, mongod: str, database: Database
-) -> None:
+async def test_quiet_run_beside_another(folder: Path, mongod: str, database: Database) -> None:
+    """It prints nothing, since nothing failed."""
     async with Sandbox(WORLD) as sandbox:
         configure(folder, sandbox, mongod, database)
     async with lease(database, "20261124T023010Z-aaaaaa", "backfill", on_lost=print):
@@ -96,7 +93,8 @@ async def test_a_quiet_run_says_nothing_of_another_one_since_nothing_failed(
     assert (ended.code, ended.out, ended.err) == (11, "", "")
 
 
-async def test_a_second_run_says_who_is_at_work_or_waits(folder: Path, mongod: str, database: Database) -> None:
+async def test_second_run(folder: Path, mongod: str, database: Database) -> None:
+    """It waits, or names the run that is at work."""
     async with Sandbox(World(size=4), latency_s=1.5) as sandbox:
         configure(folder, sandbox, mongod, database)
         first = await started("run", cwd=folder)

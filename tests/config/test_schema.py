@@ -1,106 +1,101 @@
-"""The JSON Schema by which editors check a configuration."""
+"""Fields and their defaults."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable
+from datetime import date, time
 from typing import Any
 
 import pytest
-import yaml
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import best_match
+from pydantic import SecretStr
 
-from collector.config import json_schema, sample
+from collector.config import ApiSettings, MongoSettings, RunSettings, Settings
+from collector.model.accounts import Account, Rate, TokenKind
 
-GOOD = "accounts: [{name: a, appid: wx0000000000000001, secret: s}]\n"
-VALIDATOR = Draft202012Validator(json_schema())
+SECRET = SecretStr("s")
 
+ONE = "accounts: [{name: a, appid: wx0000000000000001, secret: s}]\n"
 
-def fault(content: str) -> str | None:
-    """The place of what is wrong. To an editor a day is a text, as to JSON."""
-    document: Any = json.loads(json.dumps(yaml.safe_load(content), default=str))
-    error = best_match(VALIDATOR.iter_errors(document))
-    return str(error.json_path) if error else None
+A = Account("a", "wx0000000000000001", SECRET, Rate(5, 1))
 
 
-def test_the_schema_is_a_valid_one_of_2020_12() -> None:
-    schema = json_schema()
-    Draft202012Validator.check_schema(schema)
-    assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
-    assert json.loads(json.dumps(schema)) == schema
+def entry(name: str, number: int, *more: str) -> str:
+    return "  - {" + ", ".join([f"name: {name}, appid: wx{number:016x}, secret: s", *more]) + "}\n"
 
 
-def test_an_editor_finds_nothing_wrong_with_the_sample(whole_sample: str) -> None:
-    assert fault(sample()) is None
-    assert fault(whole_sample) is None
+def defaults(rate_limit: Rate, since: date) -> dict[str, Any]:
+    return {"rate_limit": rate_limit, "token": TokenKind.STABLE, "since": since, "daily_calls": None}
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        "mongodb:\napi:\nrun:\ndefaults:\ncomponents:\n",
-        "mongodb: {uri: '${U}', database: '${D}'}",
-        "api: {timeout: 2.5, ipv4_only: true, hosts: ['${H}']}",
-        "run: {workers: '${W:-8}', lookback: 14, published_at: '${P}'}",
-        "defaults: {rate_limit: '${R}', token: '${T}', since: '${S}', daily_calls: '${C}'}",
-        "defaults: {since: 2025-01-01, daily_calls: 5}",
-        "components: [{name: '${N}', appid: '${A}', discover: '${D}', exclude: }]",
-    ],
-)
-def test_numbers_days_switches_variables_and_blanks_are_right(content: str) -> None:
-    assert fault(GOOD + content) is None
+def test_defaults(loaded: Callable[..., Settings]) -> None:
+    assert loaded(ONE) == Settings(
+        mongodb=MongoSettings(uri=None, database="wechat"),
+        api=ApiSettings(hosts=("https://api.weixin.qq.com", "https://api2.weixin.qq.com"), timeout=10.0, proxy=None),
+        run=RunSettings(workers=64, lookback=7, published_at=time(8, 0)),
+        accounts=(A,),
+        warnings=(),
+    )
 
 
-@pytest.mark.parametrize(
-    ("content", "place"),
-    [
-        ("bogus: 1", "$"),
-        ("mongodb: {databse: x}", "$.mongodb"),
-        ("mongodb: {uri: {fil: x}}", "$.mongodb.uri"),
-        ("mongodb: {uri: }", "$.mongodb.uri"),
-        ("api: {timeout: 0}", "$.api.timeout"),
-        ("api: {timeout: 601}", "$.api.timeout"),
-        ("api: {ipv4_only: maybe}", "$.api.ipv4_only"),
-        ("run: {workers: 1001}", "$.run.workers"),
-        ("run: {workers: many}", "$.run.workers"),
-        ("run: {published_at: 8}", "$.run.published_at"),
-        ("defaults: {rate_limit: fast}", "$.defaults.rate_limit"),
-        ("defaults: {token: other}", "$.defaults.token"),
-        ("defaults: {token: {url: 'http://t', jsn: x}}", "$.defaults.token"),
-        ("defaults: {token: {command: x}}", "$.defaults.token.command"),
-        ("components: [{name: a}]", "$.components[0]"),
-        ("components: [{name: a, appid: wx1}]", "$.components[0].appid"),
-    ],
-)
-def test_what_is_wrong_is_found_at_its_place(content: str, place: str) -> None:
-    assert fault(GOOD + content) == place
+def test_every_setting(loaded: Callable[..., Settings]) -> None:
+    content = """
+mongodb:
+  uri: mongodb+srv://db.example/?tls=true
+  database: figures
+api:
+  hosts: [http://127.0.0.1:8080/, https://a.example]
+  timeout: 2.5
+  proxy: https://u:p@proxy.example:3128/
+run:
+  workers: 8
+  lookback: 14
+  published_at: 10:00
+defaults:
+  rate_limit: 30/min
+  token: stable
+  since: 2025-01-01
+accounts:
+  - name: "no"
+    appid: wx0123456789abcdef
+    secret: 01234567890123456789012345678901
+    tags: [yes, 1]
+    rate_limit: 2/s
+    since: 2024-02-29
+    enabled: false
+  - {name: 服务号　甲, appid: wx0000000000000002, secret: s}
+"""
+    assert loaded(content) == Settings(
+        mongodb=MongoSettings(uri=SecretStr("mongodb+srv://db.example/?tls=true"), database="figures"),
+        api=ApiSettings(
+            hosts=("http://127.0.0.1:8080", "https://a.example"),
+            timeout=2.5,
+            proxy=SecretStr("https://u:p@proxy.example:3128"),
+        ),
+        run=RunSettings(workers=8, lookback=14, published_at=time(10)),
+        accounts=(
+            Account(
+                "no",
+                "wx0123456789abcdef",
+                SecretStr("01234567890123456789012345678901"),
+                Rate(2, 1),
+                since=date(2024, 2, 29),
+                tags=("yes", "1"),
+                enabled=False,
+            ),
+            Account("服务号　甲", "wx0000000000000002", SECRET, Rate(30, 60), since=date(2025, 1, 1)),
+        ),
+        defaults=defaults(Rate(30, 60), date(2025, 1, 1)),
+    )
 
 
-def test_every_key_is_described() -> None:
-    schema = json_schema()
-    properties = [("", schema["properties"])]
-    properties += [(name, part["properties"]) for name, part in schema["$defs"].items() if "properties" in part]
-    assert [(name, key) for name, keys in properties for key in keys if "description" not in keys[key]] == []
+@pytest.mark.parametrize(("text", "enabled"), [("true", True), ("True", True), ("false", False), ("FALSE", False)])
+def test_enabled(loaded: Callable[..., Settings], text: str, enabled: bool) -> None:
+    """It is true or false as YAML writes them."""
+    accounts = loaded("accounts:\n" + entry("a", 1, f"enabled: {text}")).accounts
+    assert [account.enabled for account in accounts] == [enabled]
 
 
-def test_defaults_are_given_as_they_would_be_written() -> None:
-    parts = json_schema()["$defs"]
-    assert {
-        key: field["default"]
-        for name in ("MongoSettings", "ApiSettings", "RunSettings", "Defaults", "AccountEntry", "ComponentEntry")
-        for key, field in parts[name]["properties"].items()
-        if "default" in field
-    } == {
-        "database": "wechat",
-        "hosts": ["https://api.weixin.qq.com", "https://api2.weixin.qq.com"],
-        "timeout": 10.0,
-        "ipv4_only": False,
-        "check_clock": True,
-        "workers": 64,
-        "lookback": 7,
-        "published_at": "08:00",
-        "rate_limit": "5/s",
-        "token": "stable",
-        "enabled": True,
-        "discover": False,
-    }
+def test_empty_section(loaded: Callable[..., Settings]) -> None:
+    """A section whose lines are all commented out counts as left out."""
+    content = "mongodb:\napi:\nrun:\ndefaults:\n" + ONE.replace("secret: s", "secret: s, tags: ")
+    assert loaded(content) == loaded(ONE)

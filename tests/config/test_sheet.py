@@ -48,7 +48,7 @@ FORMS: list[str | bytes] = [
 
 
 @pytest.mark.parametrize("sheet", FORMS)
-def test_every_row_becomes_a_file_of_its_own(write: Callable[..., Path], sheet: str | bytes) -> None:
+def test_file_for_each_row(write: Callable[..., Path], sheet: str | bytes) -> None:
     files = imported(write(sheet, "sheet.csv"), INTO)
     assert files == [INTO / f"wx000000000000000{n}.yaml" for n in (1, 2, 3)]
     main = write("include: accounts.d/*.yaml\ndefaults: {token: {url: 'http://t'}}")
@@ -56,12 +56,13 @@ def test_every_row_becomes_a_file_of_its_own(write: Callable[..., Path], sheet: 
     assert tuple(replace(account, token=ACME.token) for account in accounts) == ACCOUNTS
 
 
-def test_columns_may_stand_in_any_order(write: Callable[..., Path]) -> None:
+def test_columns_in_any_order(write: Callable[..., Path]) -> None:
     imported(write("secret,appid,name\ns1,wx0000000000000001,acme\n", "sheet.csv"), INTO)
     assert load([INTO / "wx0000000000000001.yaml"], {}, NOW).accounts == (ACME,)
 
 
-def test_a_file_holds_one_account_with_all_texts_quoted(write: Callable[..., Path]) -> None:
+def test_content_of_a_file(write: Callable[..., Path]) -> None:
+    """One account, with all texts quoted."""
     first, *_, last = imported(write(SHEET.replace("acme", "a ${b} \\"), "sheet.csv"), INTO)
     assert first.read_text(encoding="utf-8") == (
         'accounts:\n  - name: "a $${b} \\\\"\n    appid: "wx0000000000000001"\n    secret: "s1"\n'
@@ -71,7 +72,8 @@ def test_a_file_holds_one_account_with_all_texts_quoted(write: Callable[..., Pat
     )
 
 
-def test_files_and_folder_are_their_owners_alone(write: Callable[..., Path]) -> None:
+def test_modes_of_files_and_folder(write: Callable[..., Path]) -> None:
+    """Only their owner can read them."""
     before = os.umask(0)
     try:
         files = imported(write(SHEET, "sheet.csv"), Path("deep/accounts.d"))
@@ -82,7 +84,8 @@ def test_files_and_folder_are_their_owners_alone(write: Callable[..., Path]) -> 
     assert sorted(Path("deep/accounts.d").iterdir()) == files  # nothing else is left there
 
 
-def test_a_file_that_says_the_same_is_left_as_it_is(write: Callable[..., Path]) -> None:
+def test_same_content(write: Callable[..., Path]) -> None:
+    """A file with the same content is left as it is."""
     sheet = write(SHEET, "sheet.csv")
     first = imported(sheet, INTO)[0]
     first.chmod(0o400)
@@ -94,12 +97,13 @@ def test_a_file_that_says_the_same_is_left_as_it_is(write: Callable[..., Path]) 
     ]
 
 
-def test_a_file_that_says_something_else_is_a_fault_and_stays(write: Callable[..., Path]) -> None:
+def test_other_content(write: Callable[..., Path]) -> None:
+    """A file with another content is a fault, and stays."""
     other = write("mine", "accounts.d/wx0000000000000002.yaml")
     with pytest.raises(ConfigError) as caught:
         imported(write(SHEET, "sheet.csv"), INTO)
-    message = "accounts.d/wx0000000000000002.yaml is there already and says something else"
-    assert caught.value.faults == (Fault("sheet.csv:3", message, "Remove that file, or take the row out."),)
+    message = "accounts.d/wx0000000000000002.yaml exists already with another content"
+    assert caught.value.faults == (Fault("sheet.csv:3", message, "Remove the file or the row."),)
     assert list(INTO.iterdir()) == [other]
     assert other.read_text() == "mine"
 
@@ -117,7 +121,8 @@ def taken(key: str, line: int) -> tuple[str, str]:
     return f"`{key}` is taken by the account at sheet.csv:{line}", remedy
 
 
-def test_all_bad_rows_are_told_at_once_and_nothing_is_written(write: Callable[..., Path]) -> None:
+def test_bad_rows(write: Callable[..., Path]) -> None:
+    """All are reported at once, and nothing is written."""
     sheet = write(
         "name,appid,secret,tags\n"
         "good,wx0000000000000001,s,\n"
@@ -132,7 +137,7 @@ def test_all_bad_rows_are_told_at_once_and_nothing_is_written(write: Callable[..
     )
     with pytest.raises(ConfigError) as caught:
         imported(sheet, INTO)
-    surplus = "Quote a cell that holds the delimiter, or take out what is too many."
+    surplus = "Quote a cell that holds the delimiter, or remove the surplus cells."
     assert caught.value.faults == (
         Fault("sheet.csv:3", "`name` is empty", NAME),
         Fault("sheet.csv:4", "`appid` is empty", APPID),
@@ -150,18 +155,18 @@ def test_all_bad_rows_are_told_at_once_and_nothing_is_written(write: Callable[..
 
 
 BEGIN = "Begin with a line of names: name, appid, secret, tags."
-KNOWN = "Take it out; known here: name, appid, secret, tags."
+KNOWN = "Remove it; known here: name, appid, secret, tags."
 
 SHEETS = [
-    ("", [("sheet.csv", "the sheet holds no account", "Add a line for each account, below the columns' names.")]),
+    ("", [("sheet.csv", "the sheet holds no account", "Add a line for each account below the line of names.")]),
     (
         "name,appid\n",
-        [("sheet.csv", "the sheet holds no account", "Add a line for each account, below the columns' names.")],
+        [("sheet.csv", "the sheet holds no account", "Add a line for each account below the line of names.")],
     ),
     ("name,secret\na,s\n", [("sheet.csv:1", "no column is called appid", BEGIN)]),
     ("name,appid,secert\n", [("sheet.csv:1", "column 3 isn't known here", "Write secret.")]),
     ("name;appid;notes\n", [("sheet.csv:1", "column 3 isn't known here", KNOWN)]),
-    ("name,appid,Name\n", [("sheet.csv:1", "column 3 is name once more", "Keep one of the two.")]),
+    ("name,appid,Name\n", [("sheet.csv:1", "column 3 repeats the column name", "Keep one of the two.")]),
     (
         "\nglobex,wx0000000000000001,l3ak\n",
         [
@@ -185,27 +190,26 @@ SHEETS = [
 
 
 @pytest.mark.parametrize(("sheet", "faults"), SHEETS)
-def test_a_sheet_of_another_form_is_told_with_its_remedy(
-    write: Callable[..., Path], sheet: str | bytes, faults: list[tuple[str, str, str]]
-) -> None:
+def test_bad_sheet(write: Callable[..., Path], sheet: str | bytes, faults: list[tuple[str, str, str]]) -> None:
     with pytest.raises(ConfigError) as caught:
         imported(write(sheet, "sheet.csv"), INTO)
     assert caught.value.faults == tuple(Fault(*fault) for fault in faults)
 
 
-def test_what_cannot_be_read_or_written_is_a_fault(write: Callable[..., Path]) -> None:
+def test_unreadable_or_unwritable(write: Callable[..., Path]) -> None:
     with pytest.raises(ConfigError) as caught:
         imported(Path("missing.csv"), INTO)
-    message = "the sheet can't be read: No such file or directory"
+    message = "could not read the sheet: No such file or directory"
     assert caught.value.faults == (Fault("missing.csv", message, "Correct the path."),)
     sheet = write(SHEET, "sheet.csv")
     with pytest.raises(ConfigError) as caught:
         imported(sheet, sheet)
-    message = "the files can't be written: File exists"
+    message = "could not write the files: File exists"
     assert caught.value.faults == (Fault("sheet.csv", message, "Name a folder in which you may write."),)
 
 
-def test_a_file_that_cannot_be_written_whole_is_not_there(write: Callable[..., Path]) -> None:
+def test_full_disk(write: Callable[..., Path]) -> None:
+    """A file that can't be written whole is not there."""
     sheet = write(SHEET, "sheet.csv")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20, before[1]))
@@ -214,7 +218,7 @@ def test_a_file_that_cannot_be_written_whole_is_not_there(write: Callable[..., P
             imported(sheet, INTO)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    message = "the files can't be written: File too large"
+    message = "could not write the files: File too large"
     assert caught.value.faults == (Fault("accounts.d", message, "Name a folder in which you may write."),)
     assert list(INTO.iterdir()) == []
 
@@ -226,7 +230,8 @@ TAGS = st.lists(st.from_regex(r"[^\s;,、；，]+", fullmatch=True).filter(lambd
 
 
 @given(st.lists(st.tuples(NAMES, SECRETS.filter(bool), TAGS), min_size=1, unique_by=lambda row: row[0]), st.data())
-def test_rows_become_the_accounts_that_they_say(rows: list[tuple[str, str, list[str]]], data: st.DataObject) -> None:
+def test_any_rows(rows: list[tuple[str, str, list[str]]], data: st.DataObject) -> None:
+    """Rows become the accounts that they describe."""
     delimiter = data.draw(st.sampled_from(",;\t"))
     encoding = data.draw(st.sampled_from(["utf-8", "utf-8-sig"]))
     text = io.StringIO(newline="")
@@ -247,7 +252,8 @@ def test_rows_become_the_accounts_that_they_say(rows: list[tuple[str, str, list[
     st.binary(max_size=80)
     | st.text(st.sampled_from("name,appid\n\"wx0;\t'")).map(lambda t: f"name,appid\n{t}".encode())
 )
-def test_any_sheet_is_files_or_faults(content: bytes) -> None:
+def test_any_sheet(content: bytes) -> None:
+    """Any sheet is files or faults."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "sheet.csv")
         path.write_bytes(content)

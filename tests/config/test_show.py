@@ -46,7 +46,7 @@ TOKEN = {
 }
 
 
-def test_the_defaults_are_shown_where_nothing_is_set(loaded: Callable[..., Settings]) -> None:
+def test_defaults(loaded: Callable[..., Settings]) -> None:
     assert shown(loaded(SMALL)) == {
         "mongodb": {"database": "wechat"},
         "api": {
@@ -70,7 +70,8 @@ def test_the_defaults_are_shown_where_nothing_is_set(loaded: Callable[..., Setti
     }
 
 
-def test_all_that_is_set_is_shown_and_no_secret(loaded: Callable[..., Settings]) -> None:
+def test_every_setting(loaded: Callable[..., Settings]) -> None:
+    """All settings are shown, and no secret."""
     settings = shown(loaded(LARGE))
     assert settings == {
         "mongodb": {"uri": "mongodb://***@h1:27017,h2/***", "database": "figures"},
@@ -144,19 +145,22 @@ def test_all_that_is_set_is_shown_and_no_secret(loaded: Callable[..., Settings])
     assert json.loads(json.dumps(settings)) == settings
 
 
-def test_an_address_of_no_known_form_is_masked_whole(loaded: Callable[..., Settings]) -> None:
+def test_unknown_form_of_an_address(loaded: Callable[..., Settings]) -> None:
+    """It is masked as a whole."""
     settings = loaded(SMALL)
     odd = replace(settings, mongodb=settings.mongodb.model_copy(update={"uri": SecretStr("l3ak")}))
     assert shown(odd)["mongodb"] == {"uri": "***", "database": "wechat"}
 
 
-def test_keys_stand_in_the_order_of_the_file(loaded: Callable[..., Settings]) -> None:
+def test_order_of_keys(loaded: Callable[..., Settings]) -> None:
+    """Keys have the order of the file."""
     settings = shown(loaded(LARGE))
     assert list(settings) == ["mongodb", "api", "run", "defaults", "components", "accounts"]
     assert list(settings["accounts"][2])[:4] == ["name", "appid", "token", "authorizer_refresh_token"]
 
 
-def test_as_yaml_the_settings_are_a_configuration_again(loaded: Callable[..., Settings]) -> None:
+def test_round_trip(loaded: Callable[..., Settings]) -> None:
+    """The YAML is a configuration again."""
     text = show_yaml(loaded(LARGE))
     assert "l3ak" not in text
     again = loaded(text)
@@ -164,7 +168,7 @@ def test_as_yaml_the_settings_are_a_configuration_again(loaded: Callable[..., Se
     assert show_yaml(again) == text
 
 
-def test_yaml_is_easy_to_read(loaded: Callable[..., Settings]) -> None:
+def test_yaml(loaded: Callable[..., Settings]) -> None:
     assert show_yaml(loaded(SMALL.replace("name: a", "name: 服务号"))).endswith(
         "defaults:\n"
         "  rate_limit: 5/s\n"
@@ -183,7 +187,8 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
 
 
 @given(st.dictionaries(st.sampled_from("abc"), TEXTS | st.lists(TEXTS), min_size=1))
-def test_any_text_is_read_as_it_was_dumped(values: dict[str, str | list[str]]) -> None:
+def test_any_text(values: dict[str, str | list[str]]) -> None:
+    """Any text is read as it was dumped."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "a.yaml")
         path.write_text(dumped(values), encoding="utf-8", newline="")
@@ -194,7 +199,8 @@ NAMES = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_
 
 
 @given(NAMES, TEXTS.filter(str.strip))
-def test_whatever_an_account_is_called_its_settings_are_shown_as_a_configuration(name: str, tag: str) -> None:
+def test_any_name(name: str, tag: str) -> None:
+    """Whatever its name, an account is shown as a configuration."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "a.yaml")
         account = {"name": name, "appid": "wx0000000000000001", "secret": "***", "tags": [tag]}

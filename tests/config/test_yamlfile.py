@@ -1,17 +1,129 @@
-"""YAML as it is written: depth, aliases and lines."""
+"""YAML as it is written: forms of files, depth, aliases and lines."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
-from collector.config import yamlfile
+from collector.config import Settings, load, yamlfile
 from collector.errors import ConfigError, Fault
+from collector.model.accounts import Account, Rate
 
 Write = Callable[..., Path]
 Faults = Callable[..., tuple[Fault, ...]]
+
+
+SECRET = SecretStr("s")
+
+ONE = "accounts: [{name: a, appid: wx0000000000000001, secret: s}]\n"
+
+A = Account("a", "wx0000000000000001", SECRET, Rate(5, 1))
+
+
+def entry(name: str, number: int, *more: str) -> str:
+    return "  - {" + ", ".join([f"name: {name}, appid: wx{number:016x}, secret: s", *more]) + "}\n"
+
+
+def test_byte_order_mark(loaded: Callable[..., Settings]) -> None:
+    assert loaded(b"\xef\xbb\xbf" + ONE.encode()).accounts == (A,)
+
+
+def test_alias(loaded: Callable[..., Settings]) -> None:
+    content = (
+        "accounts:\n"
+        + entry("a", 1, "tags: &t [x, y]", "since: &s 2025-01-01")
+        + entry("b", 2, "tags: *t", "since: *s")
+    )
+    accounts = loaded(content).accounts
+    assert [(account.tags, account.since) for account in accounts] == [(("x", "y"), date(2025, 1, 1))] * 2
+
+
+GOOD = "accounts: [{name: a, appid: wx0000000000000001, secret: s}]\n"
+
+BROKEN_YAML = "Check indentation (no tabs), colons and quotes here."
+
+BEGIN = "Begin with the sample: collector config generate accounts.yaml"
+
+FILES = [
+    ("", "1", "the file holds nothing, not keys such as `accounts:`", BEGIN),
+    ("# only a comment\n", "1", "the file holds nothing, not keys such as `accounts:`", BEGIN),
+    ("- a\n", "1", "the file holds a list, not keys such as `accounts:`", BEGIN),
+    ("\nhello\n", "2", "the file holds a text, not keys such as `accounts:`", BEGIN),
+    (b"a: 1\nb: \xff\n", "2", "the file isn't UTF-8 text", "Save it with the encoding UTF-8."),
+    ("a: 1\nb: \x07\n", "2", "the file holds a control character", "Remove it."),
+    ("a: 1\n---\nb: 2\n", "2", "a second document begins", "Put it into a file of its own."),
+    ("run:\n\tworkers: 1\n", "2", "this isn't YAML: found character that cannot start any token", BROKEN_YAML),
+    ("run:\n  lookback: 1\n  workers 1\napi:\n", "3", "this isn't YAML: could not find expected ':'", BROKEN_YAML),
+    ("a: 1\nb: 'x\n\n", "2", "this isn't YAML: found unexpected end of stream", BROKEN_YAML),
+    ("a: 1\n  b: 2", "2", "this isn't YAML: mapping values are not allowed in this context", BROKEN_YAML),
+    ("accounts:\n - a\n b: 1", "3", "this isn't YAML: did not find expected '-' indicator", BROKEN_YAML),
+    ("a: " + "[" * 5000, "1", "this isn't YAML: exceeded maximum nesting depth", BROKEN_YAML),
+    (
+        "\na: " + "[" * 20 + "]" * 20,
+        "2",
+        "the nesting is too deep",
+        "See the sample for the form: collector config generate",
+    ),
+    (
+        "a: 1\nb: *c",
+        "2",
+        "an alias (`*`) has no anchor (`&`) before it",
+        "Quote the text if its `*` is meant as such.",
+    ),
+    *(
+        (
+            f"a: &a {collection}\nb: *a",
+            "2",
+            "an alias (`*`) stands for more than a list of texts",
+            "Write it out, or put what accounts share under `defaults:`.",
+        )
+        for collection in ("{x: y}", "[[x]]", "[{x: y}]")
+    ),
+    (
+        "a: &a [*a]",
+        "1",
+        "an alias (`*`) has no anchor (`&`) before it",
+        "Quote the text if its `*` is meant as such.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("content", "line", "message", "remedy"), FILES)
+def test_bad_file(
+    faults: Callable[..., tuple[Fault, ...]], content: str | bytes, line: str, message: str, remedy: str
+) -> None:
+    """A file of another form is one fault."""
+    assert faults(content) == (Fault(f"accounts.yaml:{line}", message, remedy),)
+
+
+def test_unreadable_files(write: Callable[..., Path]) -> None:
+    """Their faults have no line."""
+    write(GOOD)
+    Path("folder").mkdir()
+    paths = [Path("missing.yaml"), Path("folder"), Path("accounts.yaml/below")]
+    with pytest.raises(ConfigError) as caught:
+        load(paths, {}, datetime.now(UTC))
+    assert caught.value.faults == (
+        Fault(
+            "accounts.yaml/below",
+            "could not read the file: Not a directory",
+            "Make it readable for the collector's user.",
+        ),
+        Fault("folder", "this is a directory", "Name the files in it, or `include: DIRECTORY/*.yaml`."),
+        Fault("missing.yaml", "there is no such file", f"Correct the path. {BEGIN}"),
+    )
+
+
+def test_key_twice(faults: Callable[..., tuple[Fault, ...]]) -> None:
+    assert faults(GOOD + "run:\n  workers: 1\n  workers: 1\nrun:\n") == (
+        Fault("accounts.yaml:4", "`workers` appears twice, first in line 3", "Keep one of the two."),
+        Fault("accounts.yaml:5", "`run` appears twice, first in line 2", "Keep one of the two."),
+    )
+
 
 TOO_DEEP = "the nesting is too deep"
 TOO_DEEP_FOR_YAML = "this isn't YAML: exceeded maximum nesting depth"
@@ -42,7 +154,7 @@ def test_alias_of_itself(faults: Faults) -> None:
 
 
 def test_anchor_twice(faults: Faults) -> None:
-    fault = Fault("accounts.yaml:2", "an anchor (`&`) stands twice", "Give each anchor a name of its own.")
+    fault = Fault("accounts.yaml:2", "an anchor (`&`) appears twice", "Give each anchor a name of its own.")
     assert faults("a: &x 1\nb: &x 2\nc: *x") == (fault,)
 
 

@@ -88,12 +88,10 @@ def test_loopback_addresses(host: str, is_here: bool) -> None:
 
 
 def _open_way(server: str) -> str:
-    return f"secrets and tokens go unencrypted to {server}, so whoever is on the way can read them; write https://"
+    return f"secrets and tokens go unencrypted to {server}, so anyone on the way can read them; write https://"
 
 
-PROXY = (
-    "the password of `proxy` goes unencrypted to http://p:3128, so whoever is on the way can read it; write https://"
-)
+PROXY = "the password of `proxy` goes unencrypted to http://p:3128, so anyone on the way can read it; write https://"
 AGENCY = "name: agency, appid: wx00000000000000c0"
 WAYS = [
     ("api: {hosts: [https://a, http://b]}", _open_way("http://b")),

@@ -154,5 +154,5 @@ def test_world_writable_configuration(
     mode: int, is_told: bool, loaded: Callable[..., Settings], tmp_path: Path
 ) -> None:
     path = tmp_path / "accounts.yaml"
-    advice = f"{path}: everybody can change this file, and so what the collector runs; run chmod o-w {path}"
+    advice = f"{path}: everybody can change this file, and with it what the collector runs; run chmod o-w {path}"
     assert loaded(ACCOUNT, mode=mode).warnings == ((advice,) if is_told else ())

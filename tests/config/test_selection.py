@@ -32,9 +32,8 @@ ALL = (SHOES, TEA, BANK, OLD)
         (["bank", "bank"], [], (BANK,)),
     ],
 )
-def test_enabled_accounts_of_any_tag_within_those_named(
-    names: list[str], tags: list[str], chosen: tuple[Account, ...]
-) -> None:
+def test_selection(names: list[str], tags: list[str], chosen: tuple[Account, ...]) -> None:
+    """Enabled accounts of any tag, among those named."""
     assert Selection(names, tags).of(ALL) == chosen
 
 
@@ -55,13 +54,14 @@ def test_enabled_accounts_of_any_tag_within_those_named(
         (["bank"], ["food", "north"], "none of the accounts named has the tag 'food' or 'north'"),
     ],
 )
-def test_what_matches_nothing_is_a_usage_error(names: list[str], tags: list[str], message: str) -> None:
+def test_no_match(names: list[str], tags: list[str], message: str) -> None:
+    """A name or tag that matches nothing is a usage error."""
     with pytest.raises(UsageError) as caught:
         Selection(names, tags).of(ALL)
     assert str(caught.value) == message
 
 
-def test_nothing_but_disabled_accounts_is_a_usage_error() -> None:
+def test_only_disabled_accounts() -> None:
     with pytest.raises(UsageError) as caught:
         Selection().of([OLD])
     assert str(caught.value) == "all accounts are disabled; set `enabled: true` for one in the configuration"

@@ -1,0 +1,53 @@
+"""Print the results of runs and plans, in the form that the options ask for."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from collector.cli.options import Output
+from collector.cli.terminal import complain, pretty, say
+
+if TYPE_CHECKING:
+    from collector.completeness.plan import Plan
+    from collector.model.accounts import Account
+    from collector.model.results import RunResult
+
+
+def width() -> int | None:
+    """Return the width of the terminal, or $COLUMNS where that is set; None where stdout is no terminal."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def print_plans(plans: Sequence[tuple[Account, Plan]], output: Output) -> None:
+    """Print which calls a run would make."""
+    from collector.console import plan as console
+
+    rows = [
+        console.Planned(
+            account,
+            [(ask.window, ask.datasets) for ask in (*plan.daily, *plan.history)],
+            plan.notices(account),
+            plan.windows_held,
+        )
+        for account, plan in plans
+    ]
+    say(pretty(console.as_json(rows)) if output.as_json else console.as_text(rows))
+
+
+def print_result(result: RunResult, output: Output) -> None:
+    """Print the result of a run on stdout, and on stderr the error that ended it."""
+    from collector.console import summary
+
+    if output.as_json:
+        say(pretty(summary.as_json(result)))
+    elif result.error and not result.got_through:
+        pass  # a summary would only repeat the error
+    elif not output.quiet:
+        say(summary.as_text(result, verbose=bool(output.verbose)))
+    elif text := summary.failed_text(result):
+        say(text)
+    if result.error:
+        complain(result.error)

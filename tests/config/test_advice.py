@@ -1,0 +1,104 @@
+"""Warnings about valid settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+
+import pytest
+
+from collector.config import Settings
+from collector.model.accounts import TokenKind
+
+ONE = "accounts: [{name: a, appid: wx0000000000000001, secret: s}]\n"
+
+VARIABLE = ONE.replace("secret: s", "secret: '${S}'")
+
+
+def entry(name: str, number: int, *more: str) -> str:
+    return "  - {" + ", ".join([f"name: {name}, appid: wx{number:016x}, secret: s", *more]) + "}\n"
+
+
+def test_variable_without_braces(loaded: Callable[..., Settings]) -> None:
+    """The warning doesn't repeat it."""
+    assert loaded(ONE.replace("secret: s", "secret: $ACME_SECRET")).warnings == (
+        "accounts.yaml:1: `secret` is a $ and a word, taken literally; a variable is written ${ACME_SECRET}",
+    )
+    for secret in ("5$x", "$x"):
+        assert loaded(VARIABLE, {"S": secret}).warnings == ()
+    assert loaded(ONE.replace("name: a", "name: $a")).warnings == ()
+
+
+def test_variable_without_braces_of_a_platform(loaded: Callable[..., Settings]) -> None:
+    platform = "components: [{name: c, appid: wx00000000000000c0, secret: '${S}', verify_ticket: $TICKET}]"
+    (warning,) = loaded(VARIABLE + platform, {"S": "s"}).warnings
+    assert warning.startswith("accounts.yaml:2: `verify_ticket` is a $ and a word")
+
+
+@pytest.mark.parametrize(
+    ("line", "content"),
+    [
+        (1, ONE),
+        (2, ONE.replace("secret: s", "secret: '${S}'") + "mongodb: {uri: 'mongodb://${S}:pw@h'}"),
+        (2, ONE.replace("secret: s", "secret: '${S}'") + "api: {proxy: 'https://u:pw@h'}"),
+        (1, ONE.replace("secret: s", "secret: '${S:-s}'")),
+        (2, VARIABLE + "components: [{name: c, appid: wx00000000000000c0, secret: s, verify_ticket: {file: x}}]"),
+        (2, VARIABLE + "components: [{name: c, appid: wx00000000000000c0, secret: {file: x}, verify_ticket: t}]"),
+        (2, VARIABLE + "defaults: {token: {url: 'https://u:pw@h'}}"),
+        (2, VARIABLE + "defaults: {token: {url: 'https://h', headers: {Accept: a, X-Key: k}}}"),
+        (1, VARIABLE.replace("}]", ", proxy: 'https://u:pw@h'}]")),
+        (1, VARIABLE.replace("}]", ", authorizer_refresh_token: t}]")),
+    ],
+)
+def test_readable_secret(loaded: Callable[..., Settings], line: int, content: str) -> None:
+    """A file with a secret that others can read is a warning."""
+    warning = f"accounts.yaml:{line}: others can read this file and its secrets; run chmod o-r accounts.yaml"
+    assert loaded(content, {"S": "s"}, mode=0o640).warnings == ()  # a group of its own is how deploy/ installs it
+    assert loaded(content, {"S": "s"}, mode=0o604).warnings == (warning,)
+    assert loaded(content, {"S": "s"}, mode=0o600).warnings == ()
+
+
+def test_readable_without_secrets(loaded: Callable[..., Settings]) -> None:
+    """A file whose secrets are variables may be read by others."""
+    content = (
+        ONE.replace("secret: s", "secret: '${S}${S}', proxy: {file: p}, authorizer_refresh_token: {credential: c}")
+        + "mongodb: {uri: 'mongodb://u:${S}@h'}\napi: {proxy: http://h}\ndefaults: {token: {url: 'https://u:${S}@h', "
+        "headers: {Authorization: 'Bearer ${S}', accept: text/plain, X: {command: [get, secret]}}}}"
+    )
+    assert loaded(content, {"S": "s"}, mode=0o644).warnings == ()
+
+
+def test_early_since(loaded: Callable[..., Settings]) -> None:
+    """A day before WeChat's first is moved there, with a warning."""
+    content = "defaults: {since: 2014-11-30}\naccounts:\n" + entry("a", 1) + entry("b", 2, "since: 2000-01-01")
+    settings = loaded(content + entry("c", 3, "since: 2014-12-01"))
+    assert [account.since for account in settings.accounts] == [date(2014, 12, 1)] * 3
+    rest = "but WeChat keeps nothing before 2014-12-01; taken as that day"
+    assert settings.warnings == (
+        f"accounts.yaml:1: `since` is 2014-11-30, {rest}",
+        f"accounts.yaml:4: `since` is 2000-01-01, {rest}",
+    )
+
+
+CLASSIC = (
+    "token by the classic call, which invalidates the token of any other "
+    "system of the account; write `token: stable` unless that is wanted"
+)
+
+
+def test_classic_tokens(loaded: Callable[..., Settings]) -> None:
+    """One warning counts the enabled accounts."""
+    content = (
+        "defaults: {token: classic}\naccounts:\n"
+        + entry("a", 1, "token: stable")
+        + entry("b", 2, "enabled: false")
+        + entry("c", 3)
+    )
+    settings = loaded(content)
+    assert [account.token for account in settings.accounts] == [
+        TokenKind.STABLE,
+        TokenKind.CLASSIC,
+        TokenKind.CLASSIC,
+    ]
+    assert settings.warnings == (f"accounts.yaml:5: 1 account fetches its {CLASSIC}",)
+    assert loaded(content + entry("d", 4)).warnings == (f"accounts.yaml:5: 2 accounts fetch their {CLASSIC}",)
