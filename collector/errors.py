@@ -1,4 +1,4 @@
-"""The errors of the collector, sorted by what the caller does next.
+"""Errors of the collector, sorted by what the caller does next.
 
 ::
 
@@ -16,12 +16,14 @@
         ├── ApiError            WeChat answered with an errcode
         ├── BudgetError         the account's own `daily_calls` are used up
         ├── RowError            a row of an answer isn't of the right shape
-        ├── OriginError         a secret or a token can't be had where it lives
-        │   └── SlowCommandError    the command that should print it takes too long
+        ├── OriginError         a secret or a token is not available from its origin
+        │   └── SlowCommandError    the command that prints it takes too long
         └── ComponentError      a third-party platform failed, and all its accounts with it
 
-Messages name what is wrong, where, and the remedy. None of them holds a secret: addresses of calls
-carry tokens, so errors of the HTTP library are translated where they appear, without their cause.
+`Reaction` is the one table of what follows from a failed call, `WaitKind` that of waits.
+
+Messages name what is wrong, where, and the remedy. None of them holds a secret: URLs of calls carry tokens, so errors
+of the HTTP library are translated where they appear, without their cause.
 """
 
 from __future__ import annotations
@@ -99,11 +101,11 @@ class LeaseHeldError(CollectorError):
 
 
 class UnreachableError(CollectorError):
-    """No host of WeChat could be reached by any account so far; the message names the hosts tried."""
+    """No account could reach any host of WeChat so far; the message names the hosts tried."""
 
 
 class UnwantedError(CollectorError):
-    """While a call waited for its turn, its account or dataset came to an end."""
+    """A call's account or dataset ended while the call waited for its turn."""
 
 
 class StoppedError(CollectorError):
@@ -114,7 +116,7 @@ class StoppedError(CollectorError):
 
 
 class CallKind(StrEnum):
-    """What a call asks for; the same errcode can mean different things on each."""
+    """Kind of a call; the same errcode can mean different things on each."""
 
     TOKEN = "token"  # noqa: S105 - a kind of call, no secret
     COMPONENT = "component"
@@ -123,7 +125,7 @@ class CallKind(StrEnum):
 
 
 class WaitKind(StrEnum):
-    """Why a dataset isn't asked before some instant: the `kind` of a notice, in `--json` too."""
+    """Kind of a wait, before whose end a dataset isn't asked: the `kind` of a notice, in `--json` too."""
 
     words: str
     """The reason, for people."""
@@ -148,17 +150,17 @@ class WaitKind(StrEnum):
 
     @property
     def is_own_limit(self) -> bool:
-        """Whether the configuration limits the calls, and no answer of WeChat's."""
+        """True if the configuration orders the wait, and not WeChat."""
         return self is WaitKind.DAILY_CALLS
 
     @property
     def outlasts_run(self) -> bool:
-        """Whether the plan of a later run would name the wait, too."""
+        """True if the plan of a later run would name the wait, too."""
         return self.is_stored or self in (WaitKind.DAILY_CALLS, WaitKind.NOT_BEFORE)
 
 
 class Scope(StrEnum):
-    """The part of a run that an error ends."""
+    """Part of a run that an error ends."""
 
     WINDOW = "window"
     DATASET = "dataset"
@@ -169,7 +171,7 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Consequences:
-    """The consequences of a call that failed: one row of the table of reactions.
+    """Consequences of a failed call: one row of the table of reactions.
 
     `label` is the name in `docs/errcodes.md`, `scope` what ends, `wait` the wait that is ordered, `hint` the remedy
     where the errcode has none of its own. With `is_failure` the account has failed; else its days stay pending.
@@ -194,7 +196,7 @@ _QUOTA_HINT = "the account's quota is used up; the next Beijing day brings a new
 
 
 class Reaction(Enum):
-    """The reaction to a call that failed, with its consequences."""
+    """Reaction to a failed call, with its consequences."""
 
     RETRY = Consequences("retry", Scope.DATASET, is_shared=True, hint=TROUBLE_HINT)
     """Back off and try again, a few times."""
@@ -237,22 +239,22 @@ class Reaction(Enum):
 
     @property
     def scope(self) -> Scope:
-        """The part of the run that ends."""
+        """Part of the run that ends."""
         return self.value.scope
 
     @property
     def wait(self) -> WaitKind | None:
-        """The kind of wait that is ordered, or None."""
+        """Kind of the wait that is ordered, or None."""
         return self.value.wait
 
     @property
     def is_failure(self) -> bool:
-        """Whether the account has failed; else its days stay pending."""
+        """True if the account has failed; else its days stay pending."""
         return self.value.is_failure
 
     @property
     def after_retries(self) -> Reaction:
-        """The reaction once no retry is left: a call that needs the result mustn't be retried in turn."""
+        """Reaction once no retry is left: a call that needs the result mustn't be retried in turn."""
         return Reaction.ACCOUNT if self is Reaction.RETRY else self
 
 
@@ -289,7 +291,7 @@ class TransientError(CallError):
 class HostError(TransientError):
     """The host gave no whole answer: no connection, a broken one, or time ran out; another host may answer.
 
-    `is_common` says whether that was on the way that most accounts go, or on one account's own.
+    `is_common` is True on the route that most accounts share, False on one account's own.
     """
 
     is_common = True
@@ -311,7 +313,7 @@ class ApiError(CallError):
 
 
 class BudgetError(CallError):
-    """The data calls that the configuration allows a dataset of the account on one Beijing day are used up."""
+    """A dataset's data calls that the configuration allows on one Beijing day are used up."""
 
     reaction = Reaction.BUDGET
 
@@ -323,7 +325,7 @@ class RowError(CallError):
 
 
 class OriginError(CallError):
-    """A secret or a token can't be had where it lives: in a file, from a command, from a server."""
+    """A secret or a token is not available from its origin: a file, a command, a server."""
 
     reaction = Reaction.ACCOUNT
 
@@ -336,13 +338,13 @@ class OriginError(CallError):
 
 
 class SlowCommandError(OriginError):
-    """A command takes too long to print what it is asked for."""
+    """A command takes too long to print a secret or a token."""
 
 
 class ComponentError(CallError):
-    """A third-party platform can't be worked with; `appid` and `name` are the platform's, the rest its trouble's.
+    """A third-party platform has failed; `appid` and `name` are the platform's, the rest is that of its error.
 
-    `unreachable` says whether that was for want of a connection to WeChat.
+    `unreachable` is True if WeChat gave the platform no connection.
     """
 
     reaction = Reaction.COMPONENT

@@ -89,6 +89,7 @@ def _errcode(answer: Mapping[str, Any]) -> tuple[int | None, str]:
     if isinstance(wrapped, dict):
         errmsg = wrapped.get("errmsg", wrapped.get("err_msg"))
         found += [(wrapped[key], errmsg) for key in ("errcode", "ret") if key in wrapped]
+    # A body may hold errcode 0 beside a failed base_resp, so the first success proves nothing.
     for errcode, errmsg in found:
         number = _number(errcode)
         if number != 0:
@@ -114,7 +115,7 @@ def instant_in(date: str | None) -> datetime | None:
 
 
 def is_token(value: object) -> TypeGuard[str]:
-    """Whether a value may be a token: one word of plain letters, which can stand in a URL."""
+    """Return True if a value may be a token: one word of plain letters, which can stand in a URL."""
     return isinstance(value, str) and value.isascii() and value.isprintable() and value.split() == [value]
 
 

@@ -1,4 +1,4 @@
-"""The table of WeChat's errcodes: the reaction to each, and the remedy in plain words.
+"""Table of WeChat's errcodes: the reaction to each, and the remedy in plain words.
 
 A new errcode is one row here and its number in `docs/errcodes.md`; a test compares the two. What a reaction leads to
 is in `errors.Reaction`.
@@ -16,7 +16,7 @@ from collector.errors import ApiError, CallError, CallKind, Reaction
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """The meaning of one errcode: the reaction, and the remedy where it isn't that of the reaction.
+    """Meaning of one errcode: the reaction, and the remedy where it isn't that of the reaction.
 
     `wait_s` is how long a wait lasts whose end the reaction doesn't determine. `refuses_ip` says that the errmsg holds
     an IP of this host that isn't allowed; it stands for `{ip}` in the hint. `newest_missing` says that the window may

@@ -45,6 +45,7 @@ class Session:
         self.in_flight = asyncio.Semaphore(max_in_flight)
         self.clock = clock
         self.stop = stop
+        # Accounts with the same hosts and proxy fail over together.
         self._routes = {(route.hosts, route.proxy): route}
 
     def route_of(self, account: Account) -> Route:
