@@ -1,4 +1,4 @@
-"""HTTP bodies: the JSON object of an answer, or the error that it amounts to."""
+"""HTTP answers: the JSON object of a body, or the error that an answer amounts to."""
 
 from __future__ import annotations
 
@@ -8,17 +8,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from typing import Any, Final, NoReturn, TypeGuard
 
 import orjson
 
-from collector.errors import CallKind, TransientError
+from collector.errors import CallError, CallKind, TransientError
 from collector.text import printable
 from collector.wechat.errcodes import api_error
 
 MAX_ERRCODE = 10**9
 """WeChat's errcodes have up to seven digits; more than nine are no errcode."""
 
+_RETRIED = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
 _DIGITS = re.compile("-?[0-9]{1,10}")
 _SECRET_KEYS = (
     "access_token",
@@ -103,6 +105,19 @@ def _number(errcode: object) -> int | None:
     if not isinstance(errcode, int) or isinstance(errcode, bool) or abs(errcode) > MAX_ERRCODE:
         return None
     return errcode
+
+
+def is_passing(status: int) -> bool:
+    """Return True for an HTTP status that may be another one when the call is retried."""
+    return status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in _RETRIED
+
+
+def refusal(status: int, kind: CallKind) -> CallError:
+    """Return the error of an answer whose HTTP status isn't 200."""
+    message = f"HTTP {status} instead of an answer"
+    if is_passing(status):
+        return TransientError(message, kind=kind)
+    return CallError(message, kind=kind, hint="this isn't WeChat's way to answer: check api.hosts and the proxy")
 
 
 def instant_in(date: str | None) -> datetime | None:

@@ -26,7 +26,7 @@ from collector.model.accounts import Origin, Secret
 from collector.runtime import CircuitBreaker, Stop, in_step
 from collector.secrets.addresses import proxy_url, server_of
 from collector.secrets.reader import Secrets
-from collector.wechat.answers import Request, answer_in, instant_in
+from collector.wechat.answers import Request, answer_in, instant_in, is_passing, refusal
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -154,7 +154,7 @@ class Client:
             trouble = _trouble(error)
         if status == HTTPStatus.OK:
             return body
-        if trouble or (status and _is_passing(status)):
+        if trouble or (status and is_passing(status)):
             what = trouble or f"HTTP {status}"
             remedy = _UNTRUSTED_REMEDY if trouble == _UNTRUSTED else "see that it runs and can be reached from here"
             hint = f"the server {server} gives no answer ({what}): {remedy}"
@@ -197,7 +197,7 @@ class Route:
             self.client.token_calls += 1
         status, body, date = await self._exchange(request, proxy)
         if status != HTTPStatus.OK:
-            raise _refusal(status, request.kind)
+            raise refusal(status, request.kind)
         try:
             answer = answer_in(body, request)
         except ApiError:
@@ -267,20 +267,6 @@ async def _read(response: aiohttp.ClientResponse, kind: CallKind) -> bytes:
     finally:
         response.release()
     return b"".join(chunks)
-
-
-def _is_passing(status: int) -> bool:
-    return status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in (
-        HTTPStatus.REQUEST_TIMEOUT,
-        HTTPStatus.TOO_MANY_REQUESTS,
-    )
-
-
-def _refusal(status: int, kind: CallKind) -> CallError:
-    message = f"HTTP {status} instead of an answer"
-    if _is_passing(status):
-        return TransientError(message, kind=kind)
-    return CallError(message, kind=kind, hint="this isn't WeChat's way to answer: check api.hosts and the proxy")
 
 
 def _trouble(error: BaseException, proxy: str | None = None) -> str:
