@@ -1,4 +1,4 @@
-"""The errors of the collector, sorted by what the caller does next.
+"""Errors of the collector, sorted by what the caller does next.
 
 ::
 
@@ -17,12 +17,14 @@
         ├── ApiError            WeChat answered with an errcode
         ├── BudgetError         the account's own `daily_calls` are used up
         ├── RowError            a row of an answer isn't of the right shape
-        ├── OriginError         a secret or a token can't be had where it lives
-        │   └── SlowCommandError    the command that should print it takes too long
+        ├── OriginError         a secret or a token is not available from its origin
+        │   └── SlowCommandError    the command that prints it takes too long
         └── ComponentError      a third-party platform failed, and all its accounts with it
 
-Messages name what is wrong, where, and the remedy. None of them holds a secret: addresses of calls
-carry tokens, so errors of the HTTP library are translated where they appear, without their cause.
+`Reaction` is the one table of what follows from a failed call, `WaitKind` that of waits.
+
+Messages name what is wrong, where, and the remedy. None of them holds a secret: URLs of calls carry tokens, so errors
+of the HTTP library are translated where they appear, without their cause.
 """
 
 from __future__ import annotations
@@ -92,7 +94,7 @@ class LeaseHeldError(CollectorError):
 
 
 class UnreachableError(CollectorError):
-    """No host of WeChat could be reached by any account so far; the message names the hosts tried."""
+    """No account could reach any host of WeChat so far; the message names the hosts tried."""
 
 
 class ClockError(CollectorError):
@@ -107,7 +109,7 @@ class ClockError(CollectorError):
 
 
 class UnwantedError(CollectorError):
-    """While a call waited for its turn, its account or dataset came to an end."""
+    """A call's account or dataset ended while the call waited for its turn."""
 
 
 class StoppedError(CollectorError):
@@ -118,7 +120,7 @@ class StoppedError(CollectorError):
 
 
 class CallKind(StrEnum):
-    """What a call asks for; the same errcode can mean different things on each."""
+    """Kind of a call; the same errcode can mean different things on each."""
 
     TOKEN = "token"  # noqa: S105 - a kind of call, no secret
     COMPONENT = "component"
@@ -127,17 +129,18 @@ class CallKind(StrEnum):
 
 
 class WaitKind(StrEnum):
-    """Why a dataset isn't asked before some instant: the `kind` of a notice, in `--json` too."""
+    """Kind of a wait, before whose end a dataset isn't asked: the `kind` of a notice, in `--json` too.
+
+    `words` is the reason, for people. With `is_stored`, later runs must keep the wait as well, so its end is stored
+    with the dataset's state.
+    """
 
     words: str
-    """The reason, for people."""
     is_stored: bool
-    """Later runs must keep the wait as well, so its end is stored with the dataset's state."""
 
     QUOTA = "quota", "WeChat's quota of the day is used up", True
     DAILY_CALLS = "daily_calls", "the calls of the day that daily_calls allows are used up"
-    NOT_BEFORE = "not_before", "WeChat has ordered to wait"
-    """A stored wait of an earlier run; its own kind isn't stored."""
+    NOT_BEFORE = "not_before", "WeChat has ordered to wait"  # a stored wait of an earlier run: its kind isn't stored
     RATE = "rate", "WeChat asked for fewer calls a minute: lower rate_limit"
     IP_REFUSED = "ip_refused", "the account's admin refused this host's IP", True
     IP_UNCONFIRMED = "ip_unconfirmed", "the account's admin must confirm this host's IP"
@@ -145,118 +148,101 @@ class WaitKind(StrEnum):
     def __new__(cls, value: str, words: str, is_stored: bool = False) -> Self:  # noqa: FBT001, FBT002 - a row's cell
         """Make a member of a row of the table above."""
         kind = str.__new__(cls, value)
-        kind._value_ = value
-        kind.words = words
-        kind.is_stored = is_stored
+        kind._value_, kind.words, kind.is_stored = value, words, is_stored
         return kind
 
     @property
     def is_own_limit(self) -> bool:
-        """Whether the configuration limits the calls, and no answer of WeChat's."""
+        """True if the configuration orders the wait, and not WeChat."""
         return self is WaitKind.DAILY_CALLS
 
     @property
     def outlasts_run(self) -> bool:
-        """Whether the plan of a later run would name the wait, too."""
+        """True if the plan of a later run would name the wait, too."""
         return self.is_stored or self in (WaitKind.DAILY_CALLS, WaitKind.NOT_BEFORE)
 
 
 class Scope(StrEnum):
-    """The part of a run that an error ends."""
+    """Part of a run that an error ends; `PLATFORM` is a third-party platform with all its accounts."""
 
     WINDOW = "window"
     DATASET = "dataset"
     ACCOUNT = "account"
     PLATFORM = "platform"
-    """A third-party platform with all its accounts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Consequences:
-    """The consequences of a call that failed: one row of the table of reactions.
+    """Consequences of a failed call: one row of the table of reactions.
 
-    `label` is the name in `docs/errcodes.md`, `scope` what ends, `wait` the wait that is ordered, `hint` the remedy
-    where the errcode has none of its own. With `is_failure` the account has failed; else its days stay pending.
+    `label` is the name in `docs/errcodes.md`, `scope` what ends, `hint` the remedy where the errcode has none of its
+    own, `wait` the wait that is ordered. With `is_failure` the account has failed; else its days stay pending.
     `is_shared` says that the next call about another account of the same platform would fail likewise.
     """
 
     label: str
     scope: Scope
+    hint: str = ""
     wait: WaitKind | None = None
     is_failure: bool = True
     is_shared: bool = False
-    hint: str = ""
-
-
-def _waits(label: str, scope: Scope, wait: WaitKind, hint: str) -> Consequences:
-    return Consequences(label, scope, wait, is_failure=False, is_shared=True, hint=hint)
 
 
 TROUBLE_HINT = "WeChat, or a proxy before it, is in trouble: the next run asks again"
-_PENDING_HINT = "not there yet: the next run asks again"
-_QUOTA_HINT = "the account's quota is used up; the next Beijing day brings a new one"
+_STALE = "the third-party platform's own ticket or token is stale"
+_TOO_FAST = "calls came too fast for this account: lower its rate_limit"
+_USED_UP = "the account's quota is used up; the next Beijing day brings a new one"
+_NOT_THERE = "not there yet: the next run asks again"
+_WRONG_SECRET = "check the account's secret: WeChat doesn't take it for this appid"  # noqa: S105 - a remedy, no secret
+_REPORT = "the collector asked wrongly: please report this with the rid"
+_ASK = "an errcode that the collector doesn't know: ask WeChat's support with the rid"
+
+
+def _waits(label: str, scope: Scope, hint: str, wait: WaitKind) -> Consequences:
+    return Consequences(label, scope, hint, wait, is_failure=False, is_shared=True)
 
 
 class Reaction(Enum):
-    """The reaction to a call that failed, with its consequences."""
+    """Reaction to a failed call, with its consequences.
 
-    RETRY = Consequences("retry", Scope.DATASET, is_shared=True, hint=TROUBLE_HINT)
-    """Back off and try again, a few times."""
+    `RETRY`, `REFRESH` (a newer access_token), `COMPONENT` (a newer token of the platform), `LIST_AGAIN` (the platform's
+    list of accounts) and `SLOW` (half the rate) come into force when another attempt was of no use.
+    """
+
+    RETRY = Consequences("retry", Scope.DATASET, TROUBLE_HINT, is_shared=True)
     REFRESH = Consequences("refresh", Scope.ACCOUNT)
-    """Get a newer access_token, once."""
-    COMPONENT = Consequences(
-        "component", Scope.PLATFORM, is_shared=True, hint="the third-party platform's own ticket or token is stale"
-    )
-    """Get a newer token of the third-party platform, once."""
-    LIST_AGAIN = Consequences("list again", Scope.ACCOUNT, hint="the client must authorise the platform again")
-    """Read the platform's list of authorised accounts again."""
-    SLOW = _waits("slow", Scope.ACCOUNT, WaitKind.RATE, "calls came too fast for this account: lower its rate_limit")
-    """Pause the account until the next minute and halve its rate, a few times; then it waits."""
-    STOP_FOR_DAY = _waits("stop for the day", Scope.DATASET, WaitKind.QUOTA, _QUOTA_HINT)
-    """Wait until the next Beijing day."""
-    BUDGET = _waits("budget", Scope.DATASET, WaitKind.DAILY_CALLS, _QUOTA_HINT)
-    """The same, ordered by the configuration."""
-    NOT_YET = Consequences("not yet", Scope.WINDOW, is_failure=False, hint=_PENDING_HINT)
-    """The window's days aren't published yet."""
-    IP_UNCONFIRMED = _waits("ip unconfirmed", Scope.ACCOUNT, WaitKind.IP_UNCONFIRMED, _PENDING_HINT)
-    """The account's admin hasn't confirmed this host's IP yet."""
-    IP_REFUSED = _waits("ip refused", Scope.ACCOUNT, WaitKind.IP_REFUSED, "")
-    """The account's admin refused this host's IP for some time, which the errcode determines."""
-    ACCOUNT = Consequences(
-        "account", Scope.ACCOUNT, hint="check the account's secret: WeChat doesn't take it for this appid"
-    )
-    """Somebody must fix the account's configuration."""
+    COMPONENT = Consequences("component", Scope.PLATFORM, _STALE, is_shared=True)
+    LIST_AGAIN = Consequences("list again", Scope.ACCOUNT, "the client must authorise the platform again")
+    SLOW = _waits("slow", Scope.ACCOUNT, _TOO_FAST, WaitKind.RATE)
+    STOP_FOR_DAY = _waits("stop for the day", Scope.DATASET, _USED_UP, WaitKind.QUOTA)
+    BUDGET = _waits("budget", Scope.DATASET, _USED_UP, WaitKind.DAILY_CALLS)
+    NOT_YET = Consequences("not yet", Scope.WINDOW, _NOT_THERE, is_failure=False)
+    IP_UNCONFIRMED = _waits("ip unconfirmed", Scope.ACCOUNT, _NOT_THERE, WaitKind.IP_UNCONFIRMED)
+    IP_REFUSED = _waits("ip refused", Scope.ACCOUNT, "", WaitKind.IP_REFUSED)  # the errcode says for how long
+    ACCOUNT = Consequences("account", Scope.ACCOUNT, _WRONG_SECRET)
     DATASET = Consequences("dataset", Scope.DATASET)
-    """Somebody must grant the account this dataset."""
     ROW = Consequences("row", Scope.WINDOW)
-    """A row of the answer is malformed."""
-    BUG = Consequences("our bug", Scope.DATASET, hint="the collector asked wrongly: please report this with the rid")
-    """The call itself was wrong."""
-    UNKNOWN = Consequences(
-        "unknown",
-        Scope.DATASET,
-        hint="an errcode that the collector doesn't know: ask WeChat's support with the rid",
-    )
-    """An errcode that no row names."""
+    BUG = Consequences("our bug", Scope.DATASET, _REPORT)
+    UNKNOWN = Consequences("unknown", Scope.DATASET, _ASK)
 
     @property
     def scope(self) -> Scope:
-        """The part of the run that ends."""
+        """Part of the run that ends."""
         return self.value.scope
 
     @property
     def wait(self) -> WaitKind | None:
-        """The kind of wait that is ordered, or None."""
+        """Kind of the wait that is ordered, or None."""
         return self.value.wait
 
     @property
     def is_failure(self) -> bool:
-        """Whether the account has failed; else its days stay pending."""
+        """True if the account has failed; else its days stay pending."""
         return self.value.is_failure
 
     @property
     def after_retries(self) -> Reaction:
-        """The reaction once no retry is left: a call that needs the result mustn't be retried in turn."""
+        """Reaction once no retry is left: a call that needs the result mustn't be retried in turn."""
         return Reaction.ACCOUNT if self is Reaction.RETRY else self
 
 
@@ -293,7 +279,7 @@ class TransientError(CallError):
 class HostError(TransientError):
     """The host gave no whole answer: no connection, a broken one, or time ran out; another host may answer.
 
-    `is_common` says whether that was on the way that most accounts go, or on one account's own.
+    `is_common` is True on the route that most accounts share, False on one account's own.
     """
 
     is_common = True
@@ -315,7 +301,7 @@ class ApiError(CallError):
 
 
 class BudgetError(CallError):
-    """The data calls that the configuration allows a dataset of the account on one Beijing day are used up."""
+    """A dataset's data calls that the configuration allows on one Beijing day are used up."""
 
     reaction = Reaction.BUDGET
 
@@ -327,7 +313,7 @@ class RowError(CallError):
 
 
 class OriginError(CallError):
-    """A secret or a token can't be had where it lives: in a file, from a command, from a server."""
+    """A secret or a token is not available from its origin: a file, a command, a server."""
 
     reaction = Reaction.ACCOUNT
 
@@ -340,13 +326,13 @@ class OriginError(CallError):
 
 
 class SlowCommandError(OriginError):
-    """A command takes too long to print what it is asked for."""
+    """A command takes too long to print a secret or a token."""
 
 
 class ComponentError(CallError):
-    """A third-party platform can't be worked with; `appid` and `name` are the platform's, the rest its trouble's.
+    """A third-party platform has failed; `appid` and `name` are the platform's, the rest is that of its error.
 
-    `unreachable` says whether that was for want of a connection to WeChat.
+    `unreachable` is True if WeChat gave the platform no connection.
     """
 
     reaction = Reaction.COMPONENT

@@ -169,8 +169,8 @@ MAX_FAILURES = 3
 class CircuitBreaker(Generic[E]):
     """Circuit breaker of one server, program or platform: closed at first, open after `max_failures` failures.
 
-    Whoever would call asks `check` before, and notes the result with `failed` or `succeeded`. A success closes the
-    breaker. `error` is the failure noted last, or the one that opened it.
+    A caller uses `check` first, and notes the result with `failed` or `succeeded`. A success closes the breaker.
+    `error` is the failure noted last, or the one that opened it.
     """
 
     def __init__(self, max_failures: int = MAX_FAILURES) -> None:
@@ -180,7 +180,7 @@ class CircuitBreaker(Generic[E]):
 
     @property
     def is_open(self) -> bool:
-        """Whether calls would fail like those before, so that none should be made."""
+        """True if calls would fail like those before, so that none should be made."""
         return self._failures >= self._max_failures
 
     def check(self) -> None:

@@ -1,1 +1,1 @@
-"""Secrets where they live: files, commands, addresses."""
+"""Secrets: files, helper commands, URLs."""

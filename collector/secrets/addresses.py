@@ -17,7 +17,7 @@ _ENCRYPTED = ("tls", "ssl")
 
 
 def is_loopback(host: str) -> bool:
-    """Whether `host`, a name or an IP, is this machine itself."""
+    """Return True if `host`, a name or an IP, is this machine itself."""
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:
@@ -51,7 +51,7 @@ def mongodb_risk(uri: str) -> str | None:
     """
     scheme, _, rest = uri.partition("://")
     places, _, options = rest.partition("?")
-    places = places.rpartition("@")[2]
+    places = places.rpartition("@")[2]  # the password may hold any other separator
     if all(map(_is_here, places.partition("/")[0].split(","))):
         return None
     values = {name.lower(): value.lower() for name, value in parse_qsl(options.replace(";", "&"))}
@@ -67,7 +67,7 @@ def mongodb_risk(uri: str) -> str | None:
 
 
 def _is_here(place: str) -> bool:
-    """Whether one of the hosts in a MongoDB URI is a socket or a port of this machine."""
+    """Return True if one of the hosts in a MongoDB URI is a socket or a port of this machine."""
     host = unquote(place)
     name, _, port = host.rpartition(":")
     return host.startswith("/") or is_loopback(name if name and port.isdecimal() else host)

@@ -50,7 +50,7 @@ class Printed(asyncio.SubprocessProtocol):
 
     @property
     def is_too_long(self) -> bool:
-        """Whether the output is larger than any secret."""
+        """True if the output is larger than any secret."""
         return len(self.output) > MAX_BYTES
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
@@ -108,7 +108,7 @@ async def _start(argv: tuple[str, ...]) -> tuple[asyncio.SubprocessTransport, Pr
         return await asyncio.shield(starting)
     except asyncio.CancelledError:
         with suppress(OSError, ValueError):
-            await _end(*await starting)  # before it has started, not all of it can be ended
+            await _end(*await starting)  # a command that is still starting can't be killed with all it starts
         raise
 
 

@@ -14,6 +14,6 @@ def private_folder(path: Path) -> None:
 
 
 def private_file(path: Path) -> Path:
-    """The path of a file, which is made with mode 0600 if there is none. Raises `OSError`."""
+    """Return the path of a file, which is made with mode 0600 if there is none. Raises `OSError`."""
     path.touch(mode=0o600)
     return path

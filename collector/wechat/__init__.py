@@ -1,1 +1,1 @@
-"""WeChat's side: calls, tokens, limits and what each errcode means."""
+"""Calls to WeChat: client, tokens, limits, errcodes."""

@@ -1,4 +1,4 @@
-"""HTTP bodies: the JSON object of an answer, or the error that it amounts to."""
+"""HTTP answers: the JSON object of a body, or the error that an answer amounts to."""
 
 from __future__ import annotations
 
@@ -8,17 +8,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from typing import Any, Final, NoReturn, TypeGuard
 
 import orjson
 
-from collector.errors import CallKind, TransientError
+from collector.errors import CallError, CallKind, TransientError
 from collector.text import printable
 from collector.wechat.errcodes import api_error
 
 MAX_ERRCODE = 10**9
 """WeChat's errcodes have up to seven digits; more than nine are no errcode."""
 
+_RETRIED = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
 _DIGITS = re.compile("-?[0-9]{1,10}")
 _SECRET_KEYS = (
     "access_token",
@@ -89,6 +91,7 @@ def _errcode(answer: Mapping[str, Any]) -> tuple[int | None, str]:
     if isinstance(wrapped, dict):
         errmsg = wrapped.get("errmsg", wrapped.get("err_msg"))
         found += [(wrapped[key], errmsg) for key in ("errcode", "ret") if key in wrapped]
+    # A body may hold errcode 0 beside a failed base_resp, so the first success proves nothing.
     for errcode, errmsg in found:
         number = _number(errcode)
         if number != 0:
@@ -104,6 +107,19 @@ def _number(errcode: object) -> int | None:
     return errcode
 
 
+def is_passing(status: int) -> bool:
+    """Return True for an HTTP status that may be another one when the call is retried."""
+    return status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in _RETRIED
+
+
+def refusal(status: int, kind: CallKind) -> CallError:
+    """Return the error of an answer whose HTTP status isn't 200."""
+    message = f"HTTP {status} instead of an answer"
+    if is_passing(status):
+        return TransientError(message, kind=kind)
+    return CallError(message, kind=kind, hint="this isn't WeChat's way to answer: check api.hosts and the proxy")
+
+
 def instant_in(date: str | None) -> datetime | None:
     """Return the instant in a `Date` header (UTC); None without one, or for one that can't be read."""
     try:
@@ -114,7 +130,7 @@ def instant_in(date: str | None) -> datetime | None:
 
 
 def is_token(value: object) -> TypeGuard[str]:
-    """Whether a value may be a token: one word of plain letters, which can stand in a URL."""
+    """Return True if a value may be a token: one word of plain letters, which can stand in a URL."""
     return isinstance(value, str) and value.isascii() and value.isprintable() and value.split() == [value]
 
 

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from datetime import datetime
 from http import HTTPStatus
-from typing import Any, NoReturn, Self, TypeVar
+from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -26,7 +26,7 @@ from collector.model.accounts import Origin, Secret
 from collector.runtime import CircuitBreaker, Stop, let_others_catch_up
 from collector.secrets.addresses import proxy_url, server_of
 from collector.secrets.reader import Secrets
-from collector.wechat.answers import Request, answer_in, instant_in
+from collector.wechat.answers import Request, answer_in, instant_in, is_passing, refusal
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -48,7 +48,6 @@ _UNTRUSTED_REMEDY = (
     "see who answers there; if that is right, make this host trust the authority that signed its certificate"
 )
 
-_RETRIED_STATUSES = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS})
 _NO_ANSWER = (aiohttp.ClientError, OSError, ValueError)
 """Errors of a call without a whole answer: time-outs are OSErrors, odd names ValueErrors."""
 
@@ -68,9 +67,7 @@ class Client:
     def __init__(
         self, session: aiohttp.ClientSession, direct: aiohttp.ClientSession, slots: asyncio.Semaphore, *, stop: Stop
     ) -> None:
-        self.calls = 0
-        self.token_calls = 0
-        self.retries = 0
+        self.calls = self.token_calls = self.retries = 0
         self.answered = False
         self.trouble = ""
         self.breakers: dict[str, CircuitBreaker[CallError]] = defaultdict(CircuitBreaker)
@@ -101,8 +98,10 @@ class Client:
                 json_serialize_bytes=orjson.dumps,
             )
 
-        family = socket.AF_INET if ipv4_only else socket.AF_UNSPEC
-        async with session(family) as to_wechat, session(socket.AF_UNSPEC) as direct:
+        async with (
+            session(socket.AF_INET if ipv4_only else socket.AF_UNSPEC) as to_wechat,
+            session(socket.AF_UNSPEC) as direct,
+        ):
             client = cls(to_wechat, direct, asyncio.Semaphore(connections), stop=stop)
             client.on_date = on_date
             yield client
@@ -155,7 +154,7 @@ class Client:
             trouble = _trouble(error)
         if status == HTTPStatus.OK:
             return body
-        if trouble or (status and _is_passing(status)):
+        if trouble or (status and is_passing(status)):
             what = trouble or f"HTTP {status}"
             remedy = _UNTRUSTED_REMEDY if trouble == _UNTRUSTED else "see that it runs and can be reached from here"
             hint = f"the server {server} gives no answer ({what}): {remedy}"
@@ -198,7 +197,7 @@ class Route:
             self.client.token_calls += 1
         status, body, date = await self._exchange(request, proxy)
         if status != HTTPStatus.OK:
-            _raise_for_status(status, request.kind)
+            raise refusal(status, request.kind)
         try:
             answer = answer_in(body, request)
         except ApiError:
@@ -270,17 +269,6 @@ async def _read(response: aiohttp.ClientResponse, kind: CallKind) -> bytes:
     return b"".join(chunks)
 
 
-def _is_passing(status: int) -> bool:
-    return status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in _RETRIED_STATUSES
-
-
-def _raise_for_status(status: int, kind: CallKind) -> NoReturn:
-    message = f"HTTP {status} instead of an answer"
-    if _is_passing(status):
-        raise TransientError(message, kind=kind)
-    raise CallError(message, kind=kind, hint="this isn't WeChat's way to answer: check api.hosts and the proxy")
-
-
 def _trouble(error: BaseException, proxy: str | None = None) -> str:
     """Return in words without any URL why a call got no answer, by `proxy` if there is one."""
     if isinstance(error, TimeoutError):
@@ -301,6 +289,6 @@ def _trouble(error: BaseException, proxy: str | None = None) -> str:
 
 
 def _is_at(error: aiohttp.ClientConnectorError, proxy: str) -> bool:
-    """Whether the connection failed to the proxy itself, and not to the host behind it."""
+    """Return True if the connection failed to the proxy itself, and not to the host behind it."""
     parts = urlsplit(proxy)
     return (error.host, error.port) == (parts.hostname, parts.port or (443 if parts.scheme == "https" else 80))

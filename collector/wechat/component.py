@@ -27,7 +27,7 @@ log = structlog.get_logger()
 T = TypeVar("T")
 
 MAX_LISTED = 100_000
-"""More accounts than any platform has."""
+"""Upper bound for the accounts of a platform: a larger count is a malformed answer."""
 
 MAX_READINGS = 3
 """Times that a list is read which changes while it is read."""
@@ -43,7 +43,7 @@ STALE_HINT = "the platform {} has no valid token: see that its ticket arrives, a
 
 @dataclass(slots=True)
 class Listing:
-    """The accounts that authorised the platform, with their refresh tokens, by appid in the list's order.
+    """Accounts that authorised the platform, with their refresh tokens, by appid in the list's order.
 
     `is_whole` says whether the list came to its end; `total` is WeChat's count of accounts.
     """
@@ -97,7 +97,7 @@ class ComponentApi:
         newer = await self._newer_than(listing)
         again = await self._refresh_token(account, newer)
         if again == refresh_token:
-            raise refusal
+            raise refusal  # WeChat's list has nothing newer, so only the client can help
         return await self._authorizer_token(account, again, newer)
 
     async def _list_for(self, account: Account) -> Listing:
@@ -161,6 +161,7 @@ class ComponentApi:
             page, total = await self._retried(lambda at=offset: self._page(at))  # type: ignore[misc] # bound now
             if offset and total != listing.total:
                 return listing, False
+            # A page without anybody new would be read for ever: WeChat may count more accounts than it lists.
             if total and not page.keys() - listing.refresh_tokens.keys():
                 listing.is_whole = False
                 log.warning("authorizers.cut", component=str(self.component), listed=offset, total=total)
@@ -189,6 +190,7 @@ class ComponentApi:
             "authorizer_refresh_token": refresh_token.get_secret_value(),
         }
         answer = await self._call("api_authorizer_token", "authorizer_access_token", body)
+        # WeChat may replace the refresh token with each use; the old one is refused from then on.
         if is_token(newer := answer.get("authorizer_refresh_token")):
             listing.refresh_tokens[account.appid] = newer
         return granted(answer, "authorizer_access_token")
@@ -254,7 +256,7 @@ class Authorized(Source):
 
 @dataclass(frozen=True, slots=True)
 class _ByTicket(Source):
-    """The platform's token, for its secret and the newest ticket."""
+    """Platform token in exchange for its secret and the newest ticket."""
 
     component: Component
     route: Route

@@ -1,4 +1,4 @@
-"""The table of WeChat's errcodes: the reaction to each, and the remedy in plain words.
+"""Table of WeChat's errcodes: the reaction to each, and the remedy in plain words.
 
 A new errcode is one row here and its number in `docs/errcodes.md`; a test compares the two. What a reaction leads to
 is in `errors.Reaction`.
@@ -16,7 +16,7 @@ from collector.errors import ApiError, CallError, CallKind, Reaction
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """The meaning of one errcode: the reaction, and the remedy where it isn't that of the reaction.
+    """Meaning of one errcode: the reaction, and the remedy where it isn't that of the reaction.
 
     `wait_s` is how long a wait lasts whose end the reaction doesn't determine. `refuses_ip` says that the errmsg holds
     an IP of this host that isn't allowed; it stands for `{ip}` in the hint. `newest_missing` says that the window may
@@ -31,73 +31,44 @@ class Meaning:
 
 
 _ALLOW_IP = "allow {ip} in the account's console; that takes effect in 5 to 10 minutes"
-_LACKS = "the account lacks the permission for this call"
-_RESTRICTED = "the account is restricted: look into its console"
+_REFUSED_IP = "the account's admin refused this IP; WeChat is asked again after "
+_UNVERIFIED = "the account isn't verified, or the permission set for user analysis isn't granted"
+_UNAUTHORISED = "the platform isn't authorised for user analysis: ask the client to grant permission set 2"
+_WRONG_DAYS = "check this host's clock: WeChat doesn't accept the range of days"
+_R = Reaction
 
 ERRCODES: Mapping[int, Meaning] = MappingProxyType(
     {
-        -1: Meaning(Reaction.RETRY),
-        61450: Meaning(Reaction.RETRY),
-        40001: Meaning(Reaction.REFRESH),
-        40014: Meaning(Reaction.REFRESH),
-        42001: Meaning(Reaction.REFRESH),
-        42006: Meaning(Reaction.COMPONENT),
-        61005: Meaning(Reaction.COMPONENT),
-        61006: Meaning(Reaction.COMPONENT),
-        61011: Meaning(Reaction.COMPONENT),
-        42007: Meaning(Reaction.LIST_AGAIN),
-        61023: Meaning(Reaction.LIST_AGAIN),
-        45011: Meaning(Reaction.SLOW),
-        45009: Meaning(Reaction.STOP_FOR_DAY),
-        61503: Meaning(Reaction.NOT_YET, newest_missing=True),
-        89501: Meaning(Reaction.IP_UNCONFIRMED),
-        89502: Meaning(Reaction.IP_UNCONFIRMED),
-        89503: Meaning(Reaction.IP_UNCONFIRMED, "the account's admin must confirm this IP: WeChat has asked for it"),
-        89504: Meaning(Reaction.IP_UNCONFIRMED),
-        89505: Meaning(Reaction.IP_UNCONFIRMED),
-        89506: Meaning(
-            Reaction.IP_REFUSED, "the account's admin refused this IP; WeChat is asked again after a day", 24 * 3600
-        ),
-        89507: Meaning(
-            Reaction.IP_REFUSED, "the account's admin refused this IP; WeChat is asked again after an hour", 3600
-        ),
-        40013: Meaning(Reaction.ACCOUNT, "check the appid: WeChat doesn't know it"),
-        40125: Meaning(Reaction.ACCOUNT, "the secret was reset or mistyped: copy it anew from the account's console"),
-        40164: Meaning(Reaction.ACCOUNT, _ALLOW_IP, refuses_ip=True),
-        40243: Meaning(Reaction.ACCOUNT, "the secret is frozen: unfreeze it in the account's console"),
-        41002: Meaning(Reaction.ACCOUNT, "the appid is missing: check the account's entry"),
-        41004: Meaning(Reaction.ACCOUNT, "the secret is missing: check the account's entry"),
-        45035: Meaning(Reaction.ACCOUNT, _ALLOW_IP, refuses_ip=True),
-        48004: Meaning(Reaction.ACCOUNT, "WeChat has banned this call for the account: look into its console"),
-        50002: Meaning(Reaction.ACCOUNT, _RESTRICTED),
-        50004: Meaning(Reaction.ACCOUNT, _RESTRICTED),
-        61003: Meaning(Reaction.ACCOUNT, "the client withdrew its authorisation: ask it to authorise again"),
+        **dict.fromkeys((-1, 61450), Meaning(_R.RETRY)),
+        **dict.fromkeys((40001, 40014, 42001), Meaning(_R.REFRESH)),
+        **dict.fromkeys((42006, 61005, 61006, 61011), Meaning(_R.COMPONENT)),
+        **dict.fromkeys((42007, 61023), Meaning(_R.LIST_AGAIN)),
+        45011: Meaning(_R.SLOW),
+        45009: Meaning(_R.STOP_FOR_DAY),
+        61503: Meaning(_R.NOT_YET, newest_missing=True),
+        **dict.fromkeys((89501, 89502, 89504, 89505), Meaning(_R.IP_UNCONFIRMED)),
+        89503: Meaning(_R.IP_UNCONFIRMED, "the account's admin must confirm this IP: WeChat has asked for it"),
+        89506: Meaning(_R.IP_REFUSED, _REFUSED_IP + "a day", wait_s=24 * 3600),
+        89507: Meaning(_R.IP_REFUSED, _REFUSED_IP + "an hour", wait_s=3600),
+        40013: Meaning(_R.ACCOUNT, "check the appid: WeChat doesn't know it"),
+        40125: Meaning(_R.ACCOUNT, "the secret was reset or mistyped: copy it anew from the account's console"),
+        **dict.fromkeys((40164, 45035), Meaning(_R.ACCOUNT, _ALLOW_IP, refuses_ip=True)),
+        40243: Meaning(_R.ACCOUNT, "the secret is frozen: unfreeze it in the account's console"),
+        41002: Meaning(_R.ACCOUNT, "the appid is missing: check the account's entry"),
+        41004: Meaning(_R.ACCOUNT, "the secret is missing: check the account's entry"),
+        48004: Meaning(_R.ACCOUNT, "WeChat has banned this call for the account: look into its console"),
+        **dict.fromkeys((50002, 50004), Meaning(_R.ACCOUNT, "the account is restricted: look into its console")),
+        61003: Meaning(_R.ACCOUNT, "the client withdrew its authorisation: ask it to authorise again"),
         # The platform's own allow-list, whoever made the call.
-        61004: Meaning(Reaction.ACCOUNT, _ALLOW_IP.replace("the account's", "the platform's"), refuses_ip=True),
-        47009: Meaning(Reaction.DATASET, "WeChat has taken this call offline"),
-        48001: Meaning(
-            Reaction.DATASET, "the account isn't verified, or the permission set for user analysis isn't granted"
-        ),
-        48009: Meaning(Reaction.DATASET, _LACKS),
-        50001: Meaning(Reaction.DATASET, _LACKS),
-        61007: Meaning(
-            Reaction.DATASET,
-            "the platform isn't authorised for user analysis: ask the client to grant permission set 2",
-        ),
-        61502: Meaning(Reaction.DATASET, "WeChat doesn't know this dataset"),
-        40002: Meaning(Reaction.BUG),
-        41001: Meaning(Reaction.BUG),
-        41018: Meaning(Reaction.BUG),
-        43002: Meaning(Reaction.BUG),
-        43003: Meaning(Reaction.BUG),
-        44002: Meaning(Reaction.BUG),
-        47001: Meaning(Reaction.BUG),
-        61451: Meaning(Reaction.BUG),
-        61500: Meaning(Reaction.BUG),
+        61004: Meaning(_R.ACCOUNT, _ALLOW_IP.replace("the account's", "the platform's"), refuses_ip=True),
+        47009: Meaning(_R.DATASET, "WeChat has taken this call offline"),
+        48001: Meaning(_R.DATASET, _UNVERIFIED),
+        **dict.fromkeys((48009, 50001), Meaning(_R.DATASET, "the account lacks the permission for this call")),
+        61007: Meaning(_R.DATASET, _UNAUTHORISED),
+        61502: Meaning(_R.DATASET, "WeChat doesn't know this dataset"),
+        **dict.fromkeys((40002, 41001, 41018, 43002, 43003, 44002, 47001, 61451, 61500), Meaning(_R.BUG)),
         # Seen for a newest day that isn't published yet; on any other window it is a mistake.
-        61501: Meaning(
-            Reaction.BUG, "check this host's clock: WeChat doesn't accept the range of days", newest_missing=True
-        ),
+        61501: Meaning(_R.BUG, _WRONG_DAYS, newest_missing=True),
     }
 )
 _UNKNOWN = Meaning(Reaction.UNKNOWN)

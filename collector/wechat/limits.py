@@ -27,11 +27,11 @@ _EARLY_S = 0.001
 """Seconds by which a timer of the event loop may be early."""
 
 _ROOM = 0.01
-"""The share of a spacing that a turn comes later than it might, since the network delays some calls and not others."""
+"""Share of a spacing that is added to each, since the network delays some calls and not others."""
 
 
 class Limiter:
-    """Paces the data calls of one account: one call a spacing, and none in a pause that WeChat ordered."""
+    """Limiter of one account's data calls: one call a spacing, and none in a pause that WeChat ordered."""
 
     def __init__(self, rate: Rate, *, stop: Stop, clock: Clock) -> None:
         self._stop = stop
@@ -72,15 +72,15 @@ class Limiter:
         return max(_EARLY_S, self._spacing_s * _ROOM)
 
     def _is_free(self) -> bool:
-        """Whether nobody waits, and a turn is free at once."""
+        """Return True if nobody waits, and a turn is free at once."""
         return not self._paused and not self._lock.locked() and monotonic() - self._turn_s > self._spacing_s
 
     def slow_down(self, slowdowns_then: int) -> bool:
         """Pause until the next minute and halve the rate (45011); False when that was done too often already.
 
-        Several calls in flight can be refused for one and the same excess: those sent before the last
-        slow-down (`slowdowns_then`, as `acquire` gave it) change nothing more.
+        `slowdowns_then` is the number that `acquire` returned for the refused call.
         """
+        # Calls in flight are refused together; only one of them may slow the account down.
         if slowdowns_then < self.slowdowns:
             return True
         if self.slowdowns == MAX_SLOWDOWNS:
@@ -93,7 +93,7 @@ class Limiter:
 
 
 class Budget:
-    """Counts the data calls of one account by path and Beijing day, and ends them at `daily_calls`."""
+    """Count of one account's data calls by path and Beijing day, limited to `daily_calls`."""
 
     def __init__(self, daily_calls: int | None, *, clock: Clock) -> None:
         self._daily_calls = daily_calls
@@ -121,5 +121,5 @@ class Budget:
 
 
 def _throttler(spacing_s: float) -> Throttler:
-    """One call a spacing; polled every 2 % of it, should a turn be asked for too early."""
+    """Return a throttler of one call a spacing; a caller that is too early polls it every 2 % of that."""
     return Throttler(1, spacing_s, min(max(spacing_s * 0.02, 0.005), 0.25))

@@ -41,6 +41,7 @@ class Session:
         }
         self.clock = clock
         self.stop = stop
+        # Accounts with the same hosts and proxy fail over together.
         self._routes = {(route.hosts, route.proxy): route}
 
     def route_of(self, account: Account) -> Route:

@@ -57,7 +57,7 @@ class Source(Protocol):
 
     @property
     def refused_hint(self) -> str:
-        """The remedy when WeChat refuses the source's token."""
+        """Remedy when WeChat refuses the source's token."""
         return ROTATING_HINT
 
     async def grant(self) -> Grant:
@@ -121,7 +121,7 @@ def granted(answer: Mapping[str, Any], key: str) -> Grant:
 
 
 class Tokens:
-    """The token of one account, or of one platform, during one run: fetched by one call at a time.
+    """Token of one account, or of one platform, during one run: fetched by one call at a time.
 
     `token` is the current one; `owner` is the name in the log. The first failure of the source is final: it isn't
     asked again, and every later call raises a copy of the error.
@@ -141,6 +141,7 @@ class Tokens:
 
     async def get(self) -> Token:
         """Return the current token, renewed if its end is near. Raises what the source raises."""
+        # While a refused token is being replaced, the current one is as good as refused.
         if self.token and not self._lock.locked() and not self.is_due(self.token):
             return self.token
         async with self._lock:
@@ -159,6 +160,7 @@ class Tokens:
         a token that never worked, after too many refusals in one run, and when the source has no newer one.
         """
         async with self._lock:
+            # Another call that was refused with the same token has fetched a newer one meanwhile.
             if self.token is not None and self.token is not refused:
                 return self.token
             in_vain = self._refusals == MAX_REFUSALS or (self._refusals and not self._worked)
@@ -184,7 +186,7 @@ class Tokens:
         return await self._fetch(self._source.forced) or grant
 
     def is_due(self, token: Token) -> bool:
-        """Whether a token is so near its end that it should be renewed before it is used."""
+        """Return True if a token is so near its end that it must be renewed before it is used."""
         now = self._clock.now()
         return token.ends_at - now < RENEW_BEFORE and now - token.fetched_at >= RENEW_EVERY
 
@@ -193,6 +195,7 @@ class Tokens:
         try:
             return await self._client.retrying(call, self._owner, "token")
         except CallError as error:
+            # Else the call that needs the token would retry in turn.
             error.reaction = error.reaction.after_retries
             self._breaker.failed(error)
             raise

@@ -119,9 +119,8 @@ def _nicknamed(*nicknames: str, **more: Any) -> World:
     return World(size=plain.size, nick_names=tuple(pairs), **more)
 
 
-async def test_1200_accounts_cost_one_token_and_three_lists_a_run_and_are_asked_about_once(
-    clock: FakeClock, database: Database, configured: Configured
-) -> None:
+async def test_calls_of_1200_accounts(clock: FakeClock, database: Database, configured: Configured) -> None:
+    """1,200 accounts cost one token and three pages a run, and one lookup each, once."""
     world = World(size=1200)
     async with _sandbox(clock, world) as sandbox:
         result = await _run(configured(sandbox, since="2026-11-24"), clock)  # later than all days that are there
@@ -133,7 +132,7 @@ async def test_1200_accounts_cost_one_token_and_three_lists_a_run_and_are_asked_
     assert await stored(database) == truth(world, LAST_WEEK)
 
 
-async def test_a_run_with_nothing_to_ask_reads_the_list_alone(clock: FakeClock, configured: Configured) -> None:
+async def test_run_with_nothing_to_ask(clock: FakeClock, configured: Configured) -> None:
     async with _sandbox(clock, World(size=3)) as sandbox:
         settings = configured(sandbox, since="2026-11-24")
         await _run(settings, clock)
@@ -143,9 +142,8 @@ async def test_a_run_with_nothing_to_ask_reads_the_list_alone(clock: FakeClock, 
     assert (result.exit, result.calls) == (0, 0)
 
 
-async def test_a_client_that_authorises_again_between_two_runs_needs_nobodys_hand(
-    clock: FakeClock, database: Database, configured: Configured
-) -> None:
+async def test_authorised_again_between_runs(clock: FakeClock, database: Database, configured: Configured) -> None:
+    """A client that authorises again between two runs needs nobody's hand."""
     world = World(size=2)
     again, back = (account.appid for account in world.accounts)
     async with _sandbox(clock, world, faults=Faults(list_gaps=0.5)) as sandbox:
@@ -160,9 +158,8 @@ async def test_a_client_that_authorises_again_between_two_runs_needs_nobodys_han
     assert await stored(database) == truth(world, Window(LAST_WEEK.begin, NEWEST + ONE_DAY))
 
 
-async def test_an_account_that_authorises_between_two_runs_is_collected_by_the_second(
-    clock: FakeClock, database: Database, configured: Configured
-) -> None:
+async def test_new_account_between_runs(clock: FakeClock, database: Database, configured: Configured) -> None:
+    """An account that authorises between two runs is collected by the second."""
     world = World(size=3)
     async with _sandbox(clock, world, authorised=2) as sandbox:
         settings = configured(sandbox)
@@ -192,7 +189,7 @@ QUOTA = {"errcode": 45009, "errmsg": "reach max api daily quota limit"}
         (["own-0"], ["own-0 ({0})"]),  # a configured account has that name
     ],
 )
-async def test_an_account_bears_its_nickname_made_readable_and_unique(
+async def test_readable_unique_names(
     clock: FakeClock, database: Database, configured: Configured, nicknames: list[str], expected: list[str]
 ) -> None:
     world = _nicknamed(*nicknames)
@@ -206,9 +203,8 @@ async def test_an_account_bears_its_nickname_made_readable_and_unique(
     }
 
 
-async def test_who_bears_a_nickname_keeps_it_when_another_account_takes_the_same(
-    clock: FakeClock, database: Database, configured: Configured
-) -> None:
+async def test_first_account_keeps_its_name(clock: FakeClock, database: Database, configured: Configured) -> None:
+    """Who bears a nickname keeps it when another account takes the same."""
     world = _nicknamed("Acme", "Acme")
     first, second = (account.appid for account in world.accounts)
     async with _sandbox(clock, world, authorised=1) as sandbox:
@@ -222,9 +218,7 @@ async def test_who_bears_a_nickname_keeps_it_when_another_account_takes_the_same
     assert {appid: state.name for appid, state in (await load(database)).items()} == names
 
 
-async def test_an_entry_in_the_file_renames_what_was_discovered(
-    clock: FakeClock, database: Database, configured: Configured
-) -> None:
+async def test_configured_name_wins(clock: FakeClock, database: Database, configured: Configured) -> None:
     world = _nicknamed("Acme")
     async with _sandbox(clock, world) as sandbox:
         await _run(configured(sandbox), clock)
@@ -248,9 +242,8 @@ def _interposed(sandbox: Sandbox, call: str, answer: Callable[[str], dict[str, A
         yield
 
 
-async def test_a_nickname_with_half_a_character_is_stored_and_shown_without_it(
-    clock: FakeClock, database: Database, configured: Configured
-) -> None:
+async def test_nickname_with_half_a_character(clock: FakeClock, database: Database, configured: Configured) -> None:
+    """A nickname with half a character is stored and shown without it."""
     world = World(size=1)
     async with _sandbox(clock, world) as sandbox:
         with _interposed(sandbox, INFO, lambda _: {"authorizer_info": {"nick_name": "Acme\ud83d"}}):
@@ -259,9 +252,7 @@ async def test_a_nickname_with_half_a_character_is_stored_and_shown_without_it(
     assert await _names(database) == {world.accounts[0].appid: {"Acme"}}
 
 
-async def test_mini_programs_are_left_out_and_asked_about_once(
-    clock: FakeClock, database: Database, configured: Configured
-) -> None:
+async def test_mini_programs_are_left_out(clock: FakeClock, database: Database, configured: Configured) -> None:
     world = World(size=3, mini_programs=4)
     async with _sandbox(clock, world) as sandbox:
         settings = configured(sandbox)
@@ -275,9 +266,8 @@ async def test_mini_programs_are_left_out_and_asked_about_once(
     assert (await stored(database)).keys() == truth(world, Window(LAST_WEEK.begin, NEWEST + ONE_DAY)).keys()
 
 
-async def test_what_the_platform_excludes_is_neither_asked_about_nor_collected(
-    clock: FakeClock, database: Database, configured: Configured
-) -> None:
+async def test_excluded_accounts(clock: FakeClock, database: Database, configured: Configured) -> None:
+    """What the platform excludes is neither asked about nor collected."""
     world = World(size=3)
     excluded = world.accounts[1].appid
     async with _sandbox(clock, world) as sandbox:
@@ -290,9 +280,7 @@ async def test_what_the_platform_excludes_is_neither_asked_about_nor_collected(
     assert await stored(database) == truth(world, LAST_WEEK)
 
 
-async def test_an_entry_in_the_file_overrides_what_would_be_discovered(
-    clock: FakeClock, database: Database, configured: Configured
-) -> None:
+async def test_configured_account_wins(clock: FakeClock, database: Database, configured: Configured) -> None:
     """The one by its own secret and name, the other not at all."""
     world = World(size=3)
     own, off, found = (account.appid for account in world.accounts)
@@ -308,9 +296,8 @@ async def test_an_entry_in_the_file_overrides_what_would_be_discovered(
     assert off not in states
 
 
-async def test_an_entry_that_goes_from_the_file_leaves_the_account_to_the_platform(
-    clock: FakeClock, database: Database, configured: Configured
-) -> None:
+async def test_entry_is_removed(clock: FakeClock, database: Database, configured: Configured) -> None:
+    """An entry that goes from the file leaves the account to the platform."""
     world = World(size=1)
     async with _sandbox(clock, world) as sandbox:
         await _run(configured(sandbox, accounts=(_entry(world, 0),)), clock)
@@ -320,9 +307,7 @@ async def test_an_entry_that_goes_from_the_file_leaves_the_account_to_the_platfo
     assert await stored(database) == truth(world, LAST_WEEK)
 
 
-async def test_the_defaults_apply_to_what_was_discovered(
-    clock: FakeClock, database: Database, configured: Configured
-) -> None:
+async def test_defaults_apply(clock: FakeClock, database: Database, configured: Configured) -> None:
     world = World(size=2)
     since = NEWEST - 13 * ONE_DAY
     async with _sandbox(clock, world) as sandbox:
@@ -344,9 +329,8 @@ async def test_the_defaults_apply_to_what_was_discovered(
     )
 
 
-async def test_an_account_that_withdrew_is_left_out_and_comes_back_when_it_authorises_again(
-    clock: FakeClock, database: Database, configured: Configured
-) -> None:
+async def test_withdrawn_and_back(clock: FakeClock, database: Database, configured: Configured) -> None:
+    """An account that withdrew is left out and comes back when it authorises again."""
     world = World(size=3)
     gone = world.accounts[1]
     async with _sandbox(clock, world) as sandbox:
@@ -372,9 +356,7 @@ async def test_an_account_that_withdrew_is_left_out_and_comes_back_when_it_autho
     assert await stored(database) == truth(world, Window(LAST_WEEK.begin, NEWEST + ONE_DAY))
 
 
-async def test_a_withdrawn_account_stands_in_the_status_as_a_former_one(
-    clock: FakeClock, configured: Configured
-) -> None:
+async def test_withdrawn_in_status(clock: FakeClock, configured: Configured) -> None:
     world = World(size=2)
     async with _sandbox(clock, world) as sandbox:
         settings = configured(sandbox)
@@ -386,9 +368,7 @@ async def test_a_withdrawn_account_stands_in_the_status_as_a_former_one(
     assert [each.name for each in found.no_longer_configured] == ["client-00000"]
 
 
-async def test_who_withdrew_and_came_back_under_another_nickname_is_renamed(
-    clock: FakeClock, database: Database, configured: Configured
-) -> None:
+async def test_back_under_another_name(clock: FakeClock, database: Database, configured: Configured) -> None:
     before, after = _nicknamed("Acme", "Other"), _nicknamed("Acme Shoes", "Other")
     renamed, other = (account.appid for account in before.accounts)
     async with _sandbox(clock, before) as sandbox:
@@ -401,9 +381,7 @@ async def test_who_withdrew_and_came_back_under_another_nickname_is_renamed(
 
 
 @pytest.mark.parametrize("ends_at", [0, 2])
-async def test_a_list_that_ends_early_forgets_nobody_and_is_a_failure(
-    clock: FakeClock, database: Database, configured: Configured, ends_at: int
-) -> None:
+async def test_list_ends_early(clock: FakeClock, database: Database, configured: Configured, ends_at: int) -> None:
     world = World(size=4)
     async with _sandbox(clock, world) as sandbox:
         await _run(configured(sandbox), clock)
@@ -430,9 +408,7 @@ async def test_a_list_that_ends_early_forgets_nobody_and_is_a_failure(
     )
 
 
-async def test_an_empty_list_forgets_nobody_and_is_a_failure(
-    clock: FakeClock, database: Database, configured: Configured
-) -> None:
+async def test_empty_list(clock: FakeClock, database: Database, configured: Configured) -> None:
     world = World(size=2)
     async with _sandbox(clock, world) as sandbox:
         await _run(configured(sandbox), clock)
@@ -453,9 +429,10 @@ async def test_an_empty_list_forgets_nobody_and_is_a_failure(
 
 
 @pytest.mark.parametrize(("others", "expected"), [(0, 1), (1, 3)])
-async def test_when_the_platform_is_stale_its_remembered_accounts_fail_together(
+async def test_stale_platform(
     clock: FakeClock, database: Database, configured: Configured, others: int, expected: int
 ) -> None:
+    """When the platform is stale its remembered accounts fail together."""
     world, own = World(size=3), World(size=4)
     async with _sandbox(clock, own, authorised=3) as sandbox:
         await _run(configured(sandbox), clock)
@@ -476,9 +453,8 @@ async def test_when_the_platform_is_stale_its_remembered_accounts_fail_together(
     assert set((await _platforms(database)).values()) == {"agency"} | ({None} if others else set())
 
 
-async def test_a_list_that_cant_be_read_fails_the_remembered_accounts_together(
-    clock: FakeClock, database: Database, configured: Configured
-) -> None:
+async def test_unreadable_list(clock: FakeClock, database: Database, configured: Configured) -> None:
+    """A list that can't be read fails the remembered accounts together."""
     world = World(size=3)
     async with _sandbox(clock, world) as sandbox:
         await _run(configured(sandbox), clock)
@@ -490,9 +466,7 @@ async def test_a_list_that_cant_be_read_fails_the_remembered_accounts_together(
     assert set((await _platforms(database)).values()) == {"agency"}
 
 
-async def test_a_first_run_with_a_stale_platform_and_nobody_else_has_failed(
-    clock: FakeClock, database: Database, configured: Configured
-) -> None:
+async def test_first_run_with_a_stale_platform(clock: FakeClock, database: Database, configured: Configured) -> None:
     async with _sandbox(clock, World(size=3)) as sandbox:
         settings = configured(sandbox, platform={"verify_ticket": STALE})
         for names in ((), ("client-00001",)):
@@ -504,18 +478,18 @@ async def test_a_first_run_with_a_stale_platform_and_nobody_else_has_failed(
     assert [entry["exit"] async for entry in database["runs"].find()] == [1, 1]
 
 
-async def test_a_platform_that_nobody_has_authorised_is_a_usage_error_that_says_so(
-    clock: FakeClock, configured: Configured
-) -> None:
+async def test_platform_without_accounts(clock: FakeClock, configured: Configured) -> None:
+    """A platform that nobody has authorised is a usage error that says so."""
     async with _sandbox(clock, World(size=3), authorised=0) as sandbox:
         with pytest.raises(UsageError, match="no official account has authorised the platforms yet"):
             await _run(configured(sandbox), clock)
 
 
 @pytest.mark.parametrize(("answer", "most"), [(FAILED, 3), (QUOTA, 1)])
-async def test_a_platform_in_trouble_isnt_asked_about_every_new_account(
+async def test_breaker_of_lookups(
     clock: FakeClock, configured: Configured, monkeypatch: pytest.MonkeyPatch, answer: dict[str, Any], most: int
 ) -> None:
+    """A platform in trouble isn't asked about every new account."""
     monkeypatch.setattr("collector.run.discovery.MAX_LOOKUPS", 1)
     world = World(size=20)
     async with _sandbox(clock, world) as sandbox:
@@ -528,9 +502,8 @@ async def test_a_platform_in_trouble_isnt_asked_about_every_new_account(
     )
 
 
-async def test_when_wechat_says_no_more_of_new_accounts_that_is_a_wait_and_they_are_found_later(
-    clock: FakeClock, database: Database, configured: Configured
-) -> None:
+async def test_quota_of_lookups(clock: FakeClock, database: Database, configured: Configured) -> None:
+    """A used-up quota of lookups is a wait; the accounts are found later."""
     world = World(size=3)
     silent = world.accounts[1].appid
     answers: dict[str, Any] = {
@@ -553,9 +526,7 @@ async def test_when_wechat_says_no_more_of_new_accounts_that_is_a_wait_and_they_
 
 
 @pytest.mark.parametrize("info", [{}, {"nick_name": None}, {"nick_name": 7}])
-async def test_an_answer_without_a_nickname_fails_its_account_alone(
-    clock: FakeClock, configured: Configured, info: dict[str, Any]
-) -> None:
+async def test_answer_without_a_nickname(clock: FakeClock, configured: Configured, info: dict[str, Any]) -> None:
     world = World(size=2)
     answers: dict[str, Any] = {
         account.appid: {"authorizer_info": {"nick_name": account.name}} for account in world.accounts
@@ -570,9 +541,7 @@ async def test_an_answer_without_a_nickname_fails_its_account_alone(
     ]
 
 
-async def test_a_configured_account_by_its_name_reads_no_list(
-    clock: FakeClock, database: Database, configured: Configured
-) -> None:
+async def test_configured_account_by_name(clock: FakeClock, database: Database, configured: Configured) -> None:
     world = World(size=3)
     async with _sandbox(clock, world) as sandbox:
         settings = configured(sandbox, accounts=(_entry(world, 0),))
@@ -582,9 +551,7 @@ async def test_a_configured_account_by_its_name_reads_no_list(
     assert (await load(database)).keys() == {world.accounts[0].appid}
 
 
-async def test_a_discovered_account_by_its_name_or_appid_is_collected_alone(
-    clock: FakeClock, database: Database, configured: Configured
-) -> None:
+async def test_discovered_account_by_name(clock: FakeClock, database: Database, configured: Configured) -> None:
     world = World(size=3)
     one, two = world.accounts[1:]
     async with _sandbox(clock, world) as sandbox:
@@ -594,9 +561,8 @@ async def test_a_discovered_account_by_its_name_or_appid_is_collected_alone(
     assert {appid for appid, _ in await stored(database)} == {account.appid for account in world.accounts}
 
 
-async def test_a_name_that_nobody_has_is_a_usage_error_that_leaves_no_lease_and_no_open_run(
-    clock: FakeClock, database: Database, configured: Configured
-) -> None:
+async def test_unknown_name(clock: FakeClock, database: Database, configured: Configured) -> None:
+    """A name that nobody has is a usage error, which leaves no lease and no open run."""
     world = World(size=2)
     async with _sandbox(clock, world) as sandbox:
         settings = configured(sandbox)
@@ -612,9 +578,8 @@ async def test_a_name_that_nobody_has_is_a_usage_error_that_leaves_no_lease_and_
         assert INFO not in _asked(sandbox)  # what was found out by then is remembered
 
 
-async def test_status_verify_and_a_dry_run_show_what_was_discovered_and_ask_nothing(
-    clock: FakeClock, database: Database, configured: Configured
-) -> None:
+async def test_other_commands_ask_nothing(clock: FakeClock, database: Database, configured: Configured) -> None:
+    """Status, verify and a dry run show the discovered accounts and ask nothing."""
     world = World(size=2, mini_programs=2)
     async with _sandbox(clock, world) as sandbox:
         settings = configured(sandbox)
@@ -638,7 +603,7 @@ async def test_status_verify_and_a_dry_run_show_what_was_discovered_and_ask_noth
     assert {name: await database[name].find().to_list(None) for name in before} == before
 
 
-async def test_before_the_first_run_a_dry_run_knows_nobody(clock: FakeClock, configured: Configured) -> None:
+async def test_dry_run_before_the_first_run(clock: FakeClock, configured: Configured) -> None:
     async with _sandbox(clock, World(size=2)) as sandbox:
         settings = configured(sandbox)
         with pytest.raises(UsageError):
@@ -646,9 +611,7 @@ async def test_before_the_first_run_a_dry_run_knows_nobody(clock: FakeClock, con
         assert sandbox.calls == []
 
 
-async def test_a_platform_that_gets_another_name_takes_its_accounts_along(
-    clock: FakeClock, database: Database, configured: Configured
-) -> None:
+async def test_renamed_platform(clock: FakeClock, database: Database, configured: Configured) -> None:
     world = World(size=2, mini_programs=1)
     async with _sandbox(clock, world) as sandbox:
         await _run(configured(sandbox), clock)
@@ -667,9 +630,8 @@ def _two(settings: Settings, *, west: Mapping[str, Any] | None = None, **east: A
     return replace(settings, components=(replace(one, name="east", **east), other))
 
 
-async def test_an_account_that_two_platforms_list_is_collected_once_by_the_first_for_good(
-    clock: FakeClock, database: Database, configured: Configured
-) -> None:
+async def test_account_of_two_platforms(clock: FakeClock, database: Database, configured: Configured) -> None:
+    """An account that two platforms list is collected once by the first for good."""
     world = World(size=3)
     async with _sandbox(clock, world) as sandbox:
         settings = _two(configured(sandbox))
@@ -685,9 +647,10 @@ async def test_an_account_that_two_platforms_list_is_collected_once_by_the_first
 
 
 @pytest.mark.parametrize("east", [{"verify_ticket": Secret(STALE)}, {"exclude": "all"}], ids=["fails", "excludes it"])
-async def test_an_account_goes_over_to_the_other_platform_that_lists_it_when_its_own(
+async def test_account_changes_platform(
     clock: FakeClock, database: Database, configured: Configured, east: dict[str, Any]
 ) -> None:
+    """An account goes over to the other platform that lists it when its own."""
     world = World(size=3)
     if "exclude" in east:
         east = {"exclude": frozenset(account.appid for account in world.accounts)}
@@ -702,9 +665,7 @@ async def test_an_account_goes_over_to_the_other_platform_that_lists_it_when_its
     assert set((await _platforms(database)).values()) == {"west"}
 
 
-async def test_a_platform_that_discovers_nobody_any_more_keeps_what_is_stored(
-    clock: FakeClock, database: Database, configured: Configured
-) -> None:
+async def test_discover_is_switched_off(clock: FakeClock, database: Database, configured: Configured) -> None:
     world = World(size=2)
     async with _sandbox(clock, world) as sandbox:
         await _run(configured(sandbox), clock)
@@ -718,9 +679,7 @@ async def test_a_platform_that_discovers_nobody_any_more_keeps_what_is_stored(
 
 
 @pytest.mark.parametrize("call", [TOKEN, LIST, INFO])
-async def test_a_stop_signal_ends_the_discovery_with_nothing_half_done(
-    clock: FakeClock, database: Database, configured: Configured, call: str
-) -> None:
+async def test_stop_during_discovery(clock: FakeClock, database: Database, configured: Configured, call: str) -> None:
     """The signal comes while the call is answered; the calls that are due then aren't made any more."""
     stop = Stop()
     world = World(size=60)
@@ -758,7 +717,7 @@ _TEXTS = st.one_of(
     configured_names=st.dictionaries(_APPIDS, _TEXTS, max_size=4),
 )
 @example(found={"wx0000000000010001": "Acme", "wx0000000000020001": "Acme"}, configured_names={})
-def test_names_are_unique_whatever_accounts_are_called(found: dict[str, str], configured_names: dict[str, str]) -> None:
+def test_names_are_unique(found: dict[str, str], configured_names: dict[str, str]) -> None:
     """No name is another account's name or appid, and who stays the same keeps its name."""
     own = [Account(name, appid, Secret("s3cret"), Rate(5, 1)) for appid, name in configured_names.items()]
     distinct = {account.name: account for account in own}

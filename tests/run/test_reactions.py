@@ -1,4 +1,4 @@
-"""What follows from an error: a failure, a wait, or that WeChat is unreachable."""
+"""Consequences of errors: waits, scopes, failures."""
 
 from __future__ import annotations
 
@@ -12,66 +12,118 @@ from collector.errors import (
     CallKind,
     ComponentError,
     HostError,
+    OriginError,
+    Reaction,
     RowError,
+    Scope,
     TransientError,
     WaitKind,
 )
 from collector.model.accounts import Account, Rate, Secret
 from collector.model.results import Failure
-from collector.run.reactions import failure_of, is_unreachable, wait_ordered_by
+from collector.run.reactions import failure_of, is_unreachable, scope_of, wait_ordered_by
 from collector.wechat.errcodes import api_error
 
-NOW = datetime(2026, 11, 24, 2, 30, 10, 500, tzinfo=UTC)
+NOW = datetime(2026, 11, 24, 3, 7, 30, tzinfo=UTC)
 MIDNIGHT = datetime(2026, 11, 24, 16, tzinfo=UTC)
-ACCOUNT = Account("acme", "wx1", Secret("s3cret"), Rate(5, 1))
+ACCOUNT = Account("acme", "wx1", Secret("s"), Rate(5, 1))
 
 
-def _refusal(errcode: int) -> CallError:
-    return api_error(errcode, "no rid: 5f422231-52120df7-13fcb545", CallKind.DATA)
-
-
-def _platform(trouble: CallError) -> ComponentError:
-    return ComponentError("wxc0", "agency", trouble)
-
-
-def test_failure_has_the_error_and_its_remedy() -> None:
-    error = _refusal(48001)
-    rid = "5f422231-52120df7-13fcb545"
-    assert failure_of(ACCOUNT, "user_summary", error, 3) == Failure(
-        "wx1", "acme", "user_summary", "no", 48001, rid, error.hint, 3
-    )
-    assert failure_of(ACCOUNT, None, RowError("odd")) == Failure("wx1", "acme", None, "odd")
-
-
-def test_platforms_failure_has_its_name() -> None:
-    error = _platform(TransientError("no list", hint="wait"))
-    assert failure_of(ACCOUNT, None, error) == Failure("wxc0", "agency", None, "no list", hint="wait")
+def error_of(errcode: int, kind: CallKind = CallKind.DATA) -> CallError:
+    return api_error(errcode, "x", kind)
 
 
 @pytest.mark.parametrize(
-    ("error", "wait"),
+    ("error", "kind", "until"),
     [
-        (_refusal(45009), (WaitKind.QUOTA, MIDNIGHT)),
-        (BudgetError("used up"), (WaitKind.DAILY_CALLS, MIDNIGHT)),
-        (_refusal(89506), (WaitKind.IP_REFUSED, NOW + timedelta(hours=24))),
-        (_refusal(89507), (WaitKind.IP_REFUSED, NOW + timedelta(hours=1))),
-        (_refusal(45011), (WaitKind.RATE, datetime(2026, 11, 24, 2, 31, tzinfo=UTC))),
-        (_refusal(89503), (WaitKind.IP_UNCONFIRMED, None)),
-        (_refusal(48001), None),
-        (_refusal(40164), None),
-        (_refusal(99999), None),
-        (TransientError("reset"), None),
+        (error_of(45009), WaitKind.QUOTA, MIDNIGHT),
+        (BudgetError("used up"), WaitKind.DAILY_CALLS, MIDNIGHT),
+        (error_of(45011), WaitKind.RATE, NOW.replace(minute=8, second=0)),
+        (error_of(89503), WaitKind.IP_UNCONFIRMED, None),
+        (error_of(89506), WaitKind.IP_REFUSED, NOW + timedelta(days=1)),
+        (error_of(89507), WaitKind.IP_REFUSED, NOW + timedelta(hours=1)),
     ],
-    ids=str,
 )
-def test_ordered_waits(error: CallError, wait: tuple[str, datetime | None] | None) -> None:
-    """Kind and end of a wait; None where the error is a failure."""
-    assert wait_ordered_by(error, NOW) == wait
+def test_waits(error: CallError, kind: WaitKind, until: datetime | None) -> None:
+    assert wait_ordered_by(error, NOW) == (kind, until)
 
 
-def test_unreachable_by_the_common_route() -> None:
-    """An account's own proxy or host that is gone doesn't mean that WeChat is unreachable."""
-    own = HostError("no connection")
+@pytest.mark.parametrize("errcode", [-1, 40001, 40013, 42006, 42007, 48001, 40002, 61503, 99999])
+def test_no_wait(errcode: int) -> None:
+    assert wait_ordered_by(error_of(errcode), NOW) is None
+
+
+@pytest.mark.parametrize(
+    ("error", "scope"),
+    [
+        (error_of(61503), Scope.WINDOW),
+        (error_of(61503, CallKind.TOKEN), Scope.WINDOW),
+        (RowError("no date"), Scope.WINDOW),
+        (error_of(-1), Scope.DATASET),
+        (error_of(48001), Scope.DATASET),
+        (error_of(61501), Scope.DATASET),
+        (error_of(99999), Scope.DATASET),
+        (error_of(45009), Scope.DATASET),
+        (BudgetError("used up"), Scope.DATASET),
+        (error_of(45009, CallKind.TOKEN), Scope.ACCOUNT),
+        (error_of(99999, CallKind.COMPONENT), Scope.ACCOUNT),
+        (TransientError("HTTP 502", kind=CallKind.TOKEN), Scope.ACCOUNT),
+        (OriginError("the file is gone", "bring it back"), Scope.ACCOUNT),
+        (error_of(40001), Scope.ACCOUNT),
+        (error_of(40013), Scope.ACCOUNT),
+        (error_of(42007), Scope.ACCOUNT),
+        (error_of(45011), Scope.ACCOUNT),
+        (error_of(89503), Scope.ACCOUNT),
+        (error_of(89506), Scope.ACCOUNT),
+        (ComponentError("wxp", "agency", error_of(61005)), Scope.PLATFORM),
+    ],
+)
+def test_scope(error: CallError, scope: Scope) -> None:
+    assert scope_of(error) is scope
+
+
+def test_what_is_no_failure() -> None:
+    """Days stay pending without a failure for waits and for days that aren't published yet."""
+    harmless = {reaction for reaction in Reaction if not reaction.is_failure}
+    assert harmless == {reaction for reaction in Reaction if reaction.wait} | {Reaction.NOT_YET}
+
+
+def test_reactions_are_distinct() -> None:
+    """Two rows of the same value would be one member of the enum."""
+    assert len({reaction.value.label for reaction in Reaction}) == len(Reaction) == 15
+
+
+def test_wait_kinds() -> None:
+    """The values are those of `--json`; they never change."""
+    assert [str(kind) for kind in WaitKind] == [
+        "quota",
+        "daily_calls",
+        "not_before",
+        "rate",
+        "ip_refused",
+        "ip_unconfirmed",
+    ]
+    assert {kind for kind in WaitKind if kind.is_stored} == {WaitKind.QUOTA, WaitKind.IP_REFUSED}
+    assert {kind for kind in WaitKind if kind.is_own_limit} == {WaitKind.DAILY_CALLS}
+    assert {kind for kind in WaitKind if not kind.outlasts_run} == {WaitKind.RATE, WaitKind.IP_UNCONFIRMED}
+
+
+def test_failure_of_an_account() -> None:
+    error = api_error(48001, "api unauthorized rid: 6724b89c-1cea5696-76c26805", CallKind.DATA)
+    assert failure_of(ACCOUNT, "user_summary", error, 3) == Failure(
+        "wx1", "acme", "user_summary", "api unauthorized", 48001, "6724b89c-1cea5696-76c26805", error.hint, 3
+    )
+
+
+def test_failure_of_a_platform() -> None:
+    error = ComponentError("wxp", "agency", error_of(61005, CallKind.COMPONENT))
+    assert failure_of(ACCOUNT, None, error) == Failure("wxp", "agency", None, "x", 61005, None, error.hint)
+
+
+def test_unreachable() -> None:
+    """A host counts only on the route that most accounts take, for a platform's calls as well."""
+    common, own = HostError("no answer"), HostError("no answer")
     own.is_common = False
-    cases = [HostError("no connection"), own, _platform(HostError("none")), _platform(own), _refusal(-1), None]
-    assert [is_unreachable(error) for error in cases] == [True, False, True, False, False, False]
+    errors = [common, own, *(ComponentError("wxp", "agency", error) for error in (common, own))]
+    assert [is_unreachable(error) for error in errors] == [True, False, True, False]
+    assert not any(map(is_unreachable, (None, TransientError("HTTP 502"), error_of(-1))))

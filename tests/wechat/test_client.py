@@ -30,14 +30,14 @@ def route(client: Client, secrets: Secrets) -> Route:
     return Route(client, [ONE, TWO], None, secrets)
 
 
-async def test_an_answer_is_an_object_with_the_expected_key(web: Any, client: Client, route: Route) -> None:
+async def test_answer(web: Any, client: Client, route: Route) -> None:
     web.post(URL, payload={"list": []}, headers={"Content-Type": "text/plain"})
     assert await route.request(REQUEST) == {"list": []}
     assert (client.calls, client.token_calls, client.answered) == (1, 0, True)
 
 
 @pytest.mark.parametrize("errcode", [0, "0"])
-async def test_errcode_zero_is_success(web: Any, route: Route, errcode: object) -> None:
+async def test_errcode_zero(web: Any, route: Route, errcode: object) -> None:
     web.post(URL, payload={"errcode": errcode, "errmsg": "ok", "list": [1]})
     assert (await route.request(REQUEST))["list"] == [1]
 
@@ -54,7 +54,7 @@ async def test_errcode_zero_is_success(web: Any, route: Route, errcode: object) 
         {"errcode": 0, "base_resp": {"errcode": 48001, "errmsg": "api unauthorized"}, "list": []},
     ],
 )
-async def test_an_errcode_is_an_error_however_it_is_wrapped(web: Any, route: Route, answer: object) -> None:
+async def test_wrapped_errcode(web: Any, route: Route, answer: object) -> None:
     web.post(URL, payload=answer)
     with pytest.raises(ApiError) as failed:
         await route.request(REQUEST)
@@ -82,18 +82,18 @@ async def test_an_errcode_is_an_error_however_it_is_wrapped(web: Any, route: Rou
         b"[" * 5000,
     ],
 )
-async def test_a_body_that_is_no_answer_is_a_passing_trouble(web: Any, route: Route, body: bytes) -> None:
+async def test_malformed_body(web: Any, route: Route, body: bytes) -> None:
     web.post(URL, body=body)
     with pytest.raises(TransientError):
         await route.request(REQUEST)
 
 
-async def test_control_characters_inside_strings_are_tolerated(web: Any, route: Route) -> None:
+async def test_control_characters(web: Any, route: Route) -> None:
     web.post(URL, body=b'{"list": ["a\x01\nb"]}')
     assert await route.request(REQUEST) == {"list": ["a\x01\nb"]}
 
 
-async def test_a_body_without_end_is_refused(web: Any, route: Route, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_endless_body(web: Any, route: Route, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_BODY_BYTES", 100)
     web.post(URL, body=b'{"list": ["' + b"x" * 100 + b'"]}')
     with pytest.raises(TransientError, match="a body of more than 100 bytes"):
@@ -101,14 +101,14 @@ async def test_a_body_without_end_is_refused(web: Any, route: Route, monkeypatch
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 408, 429])
-async def test_these_http_statuses_pass(web: Any, route: Route, status: int) -> None:
+async def test_passing_statuses(web: Any, route: Route, status: int) -> None:
     web.post(URL, status=status, body="<html>")
     with pytest.raises(TransientError, match=f"HTTP {status} instead of an answer"):
         await route.request(REQUEST)
 
 
 @pytest.mark.parametrize("status", [404, 403, 302, 204])
-async def test_other_http_statuses_are_not_tried_again(web: Any, client: Client, route: Route, status: int) -> None:
+async def test_other_statuses(web: Any, client: Client, route: Route, status: int) -> None:
     web.post(URL, status=status, repeat=True)
     with pytest.raises(CallError, match=f"HTTP {status}") as failed:
         await client.retrying(lambda: route.request(REQUEST))
@@ -116,7 +116,7 @@ async def test_other_http_statuses_are_not_tried_again(web: Any, client: Client,
     assert (client.calls, client.retries) == (1, 0)
 
 
-async def test_a_passing_trouble_is_tried_again(web: Any, client: Client, route: Route) -> None:
+async def test_retry(web: Any, client: Client, route: Route) -> None:
     web.post(URL, status=502)
     web.post(URL, payload={"errcode": -1, "errmsg": "system error"})
     web.post(URL, payload={"list": []})
@@ -124,7 +124,7 @@ async def test_a_passing_trouble_is_tried_again(web: Any, client: Client, route:
     assert (client.calls, client.retries) == (3, 2)
 
 
-async def test_a_trouble_that_stays_ends_after_some_tries(web: Any, client: Client, route: Route) -> None:
+async def test_retries_end(web: Any, client: Client, route: Route) -> None:
     web.post(URL, payload={"errcode": -1, "errmsg": "system error"}, repeat=True)
     with pytest.raises(CallError) as failed:
         await client.retrying(lambda: route.request(REQUEST))
@@ -132,7 +132,7 @@ async def test_a_trouble_that_stays_ends_after_some_tries(web: Any, client: Clie
     assert (client.calls, client.retries) == (MAX_TRIES, MAX_TRIES - 1)
 
 
-async def test_a_stop_ends_the_wait_before_another_try(web: Any, client: Client, stop: Stop) -> None:
+async def test_stop_ends_a_backoff(web: Any, client: Client, stop: Stop) -> None:
     async def call() -> None:
         stop.set(signal.SIGTERM)
         raise TransientError("no")
@@ -161,7 +161,7 @@ FAULTS = [
 
 
 @pytest.mark.parametrize(("fault", "said"), FAULTS)
-async def test_a_connection_fault_is_translated_and_holds_no_token(
+async def test_connection_errors_hold_no_token(
     web: Any, client: Client, route: Route, fault: Exception, said: str
 ) -> None:
     web.post(URL, exception=fault)
@@ -173,9 +173,8 @@ async def test_a_connection_fault_is_translated_and_holds_no_token(
     assert not client.answered
 
 
-async def test_after_a_connection_fault_the_next_host_is_asked_for_the_rest_of_the_run(
-    web: Any, client: Client, route: Route
-) -> None:
+async def test_failover(web: Any, client: Client, route: Route) -> None:
+    """After a connection error the next host is asked for the rest of the run."""
     web.post(URL, exception=ConnectionResetError())
     web.post(URL_TWO, payload={"list": [2]}, repeat=True)
     for _ in range(2):
@@ -183,7 +182,7 @@ async def test_after_a_connection_fault_the_next_host_is_asked_for_the_rest_of_t
     assert (client.calls, client.retries) == (3, 1)
 
 
-async def test_calls_that_fail_together_leave_a_host_once(web: Any, client: Client, route: Route) -> None:
+async def test_calls_failing_together(web: Any, client: Client, route: Route) -> None:
     together = asyncio.Barrier(4)
 
     async def wait_for_the_others(url: object, **kwargs: object) -> None:
@@ -199,7 +198,7 @@ async def test_calls_that_fail_together_leave_a_host_once(web: Any, client: Clie
 @pytest.mark.parametrize(
     "errmsg", [f"invalid credential {TOKEN} rid: 5f422231-52120df7-13fcb545", f"{TOKEN}{TOKEN}", f"x={TOKEN}&y"]
 )
-async def test_a_token_that_wechat_repeats_is_masked(web: Any, route: Route, errmsg: str) -> None:
+async def test_repeated_token_is_masked(web: Any, route: Route, errmsg: str) -> None:
     web.post(URL, payload={"errcode": 40001, "errmsg": errmsg})
     with pytest.raises(ApiError) as failed:
         await route.request(REQUEST)
@@ -207,7 +206,7 @@ async def test_a_token_that_wechat_repeats_is_masked(web: Any, route: Route, err
     assert "***" in failed.value.errmsg
 
 
-async def test_a_long_token_that_wechat_repeats_is_masked_whole(web: Any, route: Route) -> None:
+async def test_repeated_long_token_is_masked(web: Any, route: Route) -> None:
     token = "T" * 510
     web.post(f"{ONE}{PATH}?access_token={token}", payload={"errcode": 40001, "errmsg": f"invalid {token}"})
     with pytest.raises(ApiError) as failed:
@@ -215,14 +214,13 @@ async def test_a_long_token_that_wechat_repeats_is_masked_whole(web: Any, route:
     assert failed.value.errmsg == "invalid ***"
 
 
-def test_a_request_does_not_show_its_token_or_secret() -> None:
+def test_repr_of_a_request() -> None:
     assert TOKEN not in repr(REQUEST)
     assert "s3cret" not in repr(replace(REQUEST, body={"secret": "s3cret"}))
 
 
-async def test_a_redirect_is_not_followed_and_the_proxy_and_time_out_are_those_given(
-    web: Any, stop: Stop, secrets: Secrets
-) -> None:
+async def test_request_options(web: Any, stop: Stop, secrets: Secrets) -> None:
+    """No redirect is followed; proxy and time-out are those given."""
     web.post(URL, payload={"list": []})
     async with Client.opened(timeout_s=3, connections=4, stop=stop) as client:
         await Route(client, [ONE], Secret("http://p:1"), secrets).request(REQUEST)
@@ -233,21 +231,21 @@ async def test_a_redirect_is_not_followed_and_the_proxy_and_time_out_are_those_g
     assert (sent.kwargs["proxy"], sent.kwargs["allow_redirects"]) == ("http://p:1", False)
 
 
-async def test_after_the_last_host_the_first_is_asked_again(web: Any, client: Client, route: Route) -> None:
+async def test_failover_wraps_around(web: Any, client: Client, route: Route) -> None:
     web.post(URL, exception=ConnectionResetError())
     web.post(URL_TWO, exception=ConnectionResetError())
     web.post(URL, payload={"list": [1]})
     assert (await client.retrying(lambda: route.request(REQUEST)))["list"] == [1]
 
 
-async def test_after_the_stop_no_call_begins(web: Any, client: Client, route: Route, stop: Stop) -> None:
+async def test_no_call_after_the_stop(web: Any, client: Client, route: Route, stop: Stop) -> None:
     stop.set(signal.SIGTERM)
     with pytest.raises(StoppedError):
         await client.retrying(lambda: route.request(REQUEST))
     assert client.calls == 0
 
 
-async def test_token_calls_are_counted_apart(web: Any, client: Client, route: Route) -> None:
+async def test_token_calls_are_counted(web: Any, client: Client, route: Route) -> None:
     web.post(f"{ONE}/cgi-bin/stable_token", payload={"access_token": "T"})
     await route.request(Request(CallKind.TOKEN, "POST", "/cgi-bin/stable_token", "access_token", {}, {"secret": "s"}))
     assert (client.calls, client.token_calls) == (0, 1)

@@ -165,9 +165,8 @@ def the_one(found: Sequence[str | BaseException]) -> ComponentError:
 # Once for all accounts
 
 
-async def test_fifty_accounts_at_once_need_one_component_token_and_one_list(
-    platform: Platform, api: ComponentApi, route: Route, clock: FakeClock
-) -> None:
+async def test_one_list_for_all_accounts(platform: Platform, api: ComponentApi, route: Route, clock: FakeClock) -> None:
+    """Fifty accounts at once need one platform token and one list."""
     assert await log_in(api, route, clock, map(account_of, range(50))) == access(*range(50))
     assert platform.asked == {TOKEN: 1, LIST: 1, ACCOUNT_TOKEN: 50}
     assert platform.bodies(TOKEN) == [{"component_appsecret": "secret-7", "component_verify_ticket": "ticket-7"}]
@@ -180,7 +179,7 @@ async def test_fifty_accounts_at_once_need_one_component_token_and_one_list(
 
 
 @pytest.mark.parametrize(("size", "offsets"), [(0, [0]), (1, [0]), (500, [0]), (501, [0, 500]), (1200, [0, 500, 1000])])
-async def test_the_list_is_read_500_at_a_time(
+async def test_pages_of_500(
     web: Any, route: Route, secrets: Secrets, clock: FakeClock, size: int, offsets: list[int]
 ) -> None:
     platform = Platform(web, size)
@@ -192,9 +191,10 @@ async def test_the_list_is_read_500_at_a_time(
     assert platform.bodies(LIST) == [{"offset": offset, "count": 500} for offset in offsets]
 
 
-async def test_a_token_of_an_account_is_asked_for_anew_after_its_refusal_and_the_list_isnt(
+async def test_refused_token_of_an_account(
     platform: Platform, api: ComponentApi, route: Route, clock: FakeClock
 ) -> None:
+    """A refused token of an account is fetched again, without reading the list again."""
     tokens = Tokens(Authorized(account_of(3), api), route.client, clock=clock, owner="x")
     platform.scripted[ACCOUNT_TOKEN] = [{"authorizer_access_token": "first", "expires_in": 7200}]
     refusal = api_error(40001, "invalid credential", CallKind.DATA)
@@ -208,9 +208,8 @@ async def test_a_token_of_an_account_is_asked_for_anew_after_its_refusal_and_the
 # Refresh tokens
 
 
-async def test_an_account_that_the_list_gives_without_a_refresh_token_is_asked_for_alone(
-    platform: Platform, api: ComponentApi, route: Route, clock: FakeClock
-) -> None:
+async def test_gap_in_the_list(platform: Platform, api: ComponentApi, route: Route, clock: FakeClock) -> None:
+    """An account without a refresh token in the list is looked up alone."""
     platform.listed[appid_of(2)] = None
     platform.listed[appid_of(4)] = ""
     assert await log_in(api, route, clock, map(account_of, range(6))) == access(*range(6))
@@ -218,18 +217,16 @@ async def test_an_account_that_the_list_gives_without_a_refresh_token_is_asked_f
     assert platform.bodies(ONE) == [{"authorizer_appid": appid_of(2)}, {"authorizer_appid": appid_of(4)}]
 
 
-async def test_an_account_that_was_asked_for_alone_isnt_asked_for_again_when_its_token_is_tried_again(
-    platform: Platform, api: ComponentApi, route: Route
-) -> None:
+async def test_lookup_isnt_repeated(platform: Platform, api: ComponentApi, route: Route) -> None:
+    """An account that was looked up isn't looked up again when its token call is retried."""
     platform.listed[appid_of(2)] = None
     platform.scripted[ACCOUNT_TOKEN] = [FAILED]
     await route.client.retrying(lambda: api.grant(account_of(2)))
     assert platform.asked == {TOKEN: 1, LIST: 1, ONE: 1, ACCOUNT_TOKEN: 2}
 
 
-async def test_a_refresh_token_that_comes_with_a_token_is_the_one_from_then_on(
-    platform: Platform, api: ComponentApi
-) -> None:
+async def test_newer_refresh_token(platform: Platform, api: ComponentApi) -> None:
+    """A refresh token that comes with a token replaces the one before."""
     newer = {"authorizer_access_token": "A", "expires_in": 7200, "authorizer_refresh_token": "refresh-newer"}
     platform.scripted[ACCOUNT_TOKEN] = [newer]
     platform.taken[appid_of(3)] = "refresh-newer"
@@ -241,9 +238,7 @@ async def test_a_refresh_token_that_comes_with_a_token_is_the_one_from_then_on(
     ]
 
 
-async def test_the_list_comes_before_the_refresh_token_of_the_configuration(
-    platform: Platform, api: ComponentApi, tmp_path: Path
-) -> None:
+async def test_list_before_configuration(platform: Platform, api: ComponentApi, tmp_path: Path) -> None:
     await api.grant(account_of(3, FromFile(tmp_path / "never-read")))
     assert platform.bodies(ACCOUNT_TOKEN)[0]["authorizer_refresh_token"] == "refresh-3"
 
@@ -257,26 +252,25 @@ def in_file(tmp_path: Path) -> FromFile:
     return FromFile(path)
 
 
-async def test_who_isnt_in_the_list_goes_by_the_refresh_token_of_the_configuration(
-    platform: Platform, api: ComponentApi, in_file: FromFile
-) -> None:
+async def test_configured_token_without_entry(platform: Platform, api: ComponentApi, in_file: FromFile) -> None:
+    """An account that isn't in the list uses its configured refresh token."""
     platform.taken[appid_of(99)] = "refresh-99"
     assert (await api.grant(account_of(99, in_file))).value == Secret(f"access-{appid_of(99)}")
     assert platform.asked == {TOKEN: 1, LIST: 1, ACCOUNT_TOKEN: 1}
 
 
-async def test_who_is_in_the_list_without_one_that_wechat_tells_goes_by_that_of_the_configuration(
-    platform: Platform, api: ComponentApi, in_file: FromFile
-) -> None:
+async def test_configured_token_for_a_gap(platform: Platform, api: ComponentApi, in_file: FromFile) -> None:
+    """An account for which WeChat has no refresh token uses its configured one."""
     platform.listed[appid_of(99)] = None
     platform.taken[appid_of(99)] = "refresh-99"
     platform.scripted[ONE] = [{"authorizer_info": {}, "authorization_info": {"authorizer_refresh_token": ""}}]
     assert (await api.grant(account_of(99, in_file))).value == Secret(f"access-{appid_of(99)}")
 
 
-async def test_without_a_list_those_with_a_refresh_token_of_their_own_go_on(
+async def test_configured_token_without_list(
     platform: Platform, api: ComponentApi, route: Route, clock: FakeClock, in_file: FromFile
 ) -> None:
+    """Without a list, accounts with a configured refresh token still get their tokens."""
     platform.scripted[LIST] = [{"errcode": 48001, "errmsg": "api unauthorized"}]
     platform.taken[appid_of(99)] = "refresh-99"
     accounts = [account_of(1), account_of(99, in_file), account_of(2)]
@@ -287,7 +281,7 @@ async def test_without_a_list_those_with_a_refresh_token_of_their_own_go_on(
     assert platform.asked == {TOKEN: 1, LIST: 1, ACCOUNT_TOKEN: 1}
 
 
-async def test_who_isnt_in_the_list_is_told_so_without_another_call(platform: Platform, api: ComponentApi) -> None:
+async def test_account_not_in_the_list(platform: Platform, api: ComponentApi) -> None:
     with pytest.raises(OriginError) as failed:
         await api.grant(account_of(99))
     assert str(failed.value) == (
@@ -299,9 +293,8 @@ async def test_who_isnt_in_the_list_is_told_so_without_another_call(platform: Pl
 # Refresh tokens that WeChat doesn't take
 
 
-async def test_a_client_that_authorised_again_is_found_in_the_list_read_once_more(
-    platform: Platform, api: ComponentApi
-) -> None:
+async def test_authorised_again(platform: Platform, api: ComponentApi) -> None:
+    """An account that authorised again is found when the list is read once more."""
     await api.authorizers()
     platform.listed[appid_of(3)] = platform.taken[appid_of(3)] = "refresh-newer"
     assert (await api.grant(account_of(3))).value == Secret(f"access-{appid_of(3)}")
@@ -312,9 +305,7 @@ async def test_a_client_that_authorised_again_is_found_in_the_list_read_once_mor
     assert platform.asked == {TOKEN: 1, LIST: 2, ACCOUNT_TOKEN: 2}
 
 
-async def test_the_same_refresh_token_again_isnt_tried_again(
-    platform: Platform, api: ComponentApi, route: Route
-) -> None:
+async def test_same_refresh_token_again(platform: Platform, api: ComponentApi, route: Route) -> None:
     platform.taken[appid_of(3)] = "unknown"
     with pytest.raises(ApiError) as failed:
         await route.client.retrying(lambda: api.grant(account_of(3)))
@@ -323,7 +314,7 @@ async def test_the_same_refresh_token_again_isnt_tried_again(
     assert platform.asked == {TOKEN: 1, LIST: 2, ACCOUNT_TOKEN: 1}
 
 
-async def test_a_newer_refresh_token_that_isnt_taken_either_is_the_end(platform: Platform, api: ComponentApi) -> None:
+async def test_newer_refresh_token_refused(platform: Platform, api: ComponentApi) -> None:
     await api.authorizers()
     platform.listed[appid_of(3)], platform.taken[appid_of(3)] = "refresh-newer", "unknown"
     with pytest.raises(ApiError) as failed:
@@ -332,16 +323,14 @@ async def test_a_newer_refresh_token_that_isnt_taken_either_is_the_end(platform:
     assert platform.asked == {TOKEN: 1, LIST: 2, ACCOUNT_TOKEN: 2}
 
 
-async def test_who_has_left_the_list_when_it_is_read_once_more_is_told_so(
-    platform: Platform, api: ComponentApi
-) -> None:
+async def test_account_has_left_the_list(platform: Platform, api: ComponentApi) -> None:
     await api.authorizers()
     del platform.listed[appid_of(3)], platform.taken[appid_of(3)]
     with pytest.raises(OriginError, match="isn't among those that authorised the platform agency"):
         await api.grant(account_of(3))
 
 
-async def test_many_refused_at_once_share_one_list_read_once_more(
+async def test_many_refused_share_a_reading(
     platform: Platform, api: ComponentApi, route: Route, clock: FakeClock
 ) -> None:
     await api.authorizers()
@@ -354,9 +343,8 @@ async def test_many_refused_at_once_share_one_list_read_once_more(
     assert platform.asked == {TOKEN: 1, LIST: 2, ACCOUNT_TOKEN: 50 + 25}
 
 
-async def test_a_list_that_was_read_again_is_read_once_more_after_a_minute(
-    platform: Platform, api: ComponentApi, clock: FakeClock
-) -> None:
+async def test_list_is_new_for_a_minute(platform: Platform, api: ComponentApi, clock: FakeClock) -> None:
+    """A list that was read again is read once more only after a minute."""
     for number, asked in ((0, 2), (1, 2), (2, 3)):
         platform.listed[appid_of(number)] = "refresh-newer"  # the one that WeChat takes is older
         platform.taken[appid_of(number)] = "unknown"
@@ -366,9 +354,8 @@ async def test_a_list_that_was_read_again_is_read_once_more_after_a_minute(
         await clock.sleep(30)
 
 
-async def test_a_list_that_others_have_read_again_meanwhile_serves_whoever_was_slow(
-    platform: Platform, api: ComponentApi, clock: FakeClock
-) -> None:
+async def test_list_read_again_meanwhile(platform: Platform, api: ComponentApi, clock: FakeClock) -> None:
+    """A list that another account has read again meanwhile isn't read once more."""
     refused = asyncio.Event()
 
     async def late() -> object:
@@ -387,9 +374,8 @@ async def test_a_list_that_others_have_read_again_meanwhile_serves_whoever_was_s
     assert platform.asked == {TOKEN: 1, LIST: 2, ACCOUNT_TOKEN: 4}
 
 
-async def test_a_list_that_cant_be_read_once_more_is_tried_by_one_and_told_to_all_who_need_it(
-    platform: Platform, api: ComponentApi, route: Route, clock: FakeClock
-) -> None:
+async def test_failed_second_reading(platform: Platform, api: ComponentApi, route: Route, clock: FakeClock) -> None:
+    """A failed second reading is tried by one account, and fails all that need it."""
     await api.authorizers()
     platform.taken |= {appid_of(number): "unknown" for number in range(10)}
     platform.scripted[LIST] = [FAILED] * 100
@@ -402,9 +388,8 @@ async def test_a_list_that_cant_be_read_once_more_is_tried_by_one_and_told_to_al
 # Lists in trouble
 
 
-async def test_a_list_that_ends_early_isnt_whole_and_the_missing_are_asked_for_alone(
-    platform: Platform, api: ComponentApi, route: Route, clock: FakeClock
-) -> None:
+async def test_list_ends_early(platform: Platform, api: ComponentApi, route: Route, clock: FakeClock) -> None:
+    """Accounts missing from a list that ends early are looked up alone."""
     del platform.listed[appid_of(5)]
     platform.total = 50
     with capture_logs() as logs:
@@ -426,7 +411,7 @@ async def test_a_list_that_ends_early_isnt_whole_and_the_missing_are_asked_for_a
     ]
 
 
-async def test_a_list_that_repeats_itself_for_ever_is_cut(platform: Platform, api: ComponentApi) -> None:
+async def test_list_repeats_itself(platform: Platform, api: ComponentApi) -> None:
     row = {"authorizer_appid": appid_of(0), "refresh_token": "refresh-0"}
     platform.scripted[LIST] = [{"total_count": 10**5, "list": [row]}] * 100
     listing = await api.authorizers()
@@ -434,7 +419,7 @@ async def test_a_list_that_repeats_itself_for_ever_is_cut(platform: Platform, ap
     assert platform.asked[LIST] == 2
 
 
-async def test_a_page_in_trouble_is_tried_again_alone(web: Any, route: Route, secrets: Secrets, clock: Any) -> None:
+async def test_page_is_retried_alone(web: Any, route: Route, secrets: Secrets, clock: Any) -> None:
     platform = Platform(web, 501)
     first = platform._api_get_authorizer_list({"offset": 0, "count": 500})
     platform.scripted[LIST] = [first, FAILED, CallbackResult(status=502), {"total_count": 501}]
@@ -457,7 +442,7 @@ async def test_a_page_in_trouble_is_tried_again_alone(web: Any, route: Route, se
         {"list": []},
     ],
 )
-async def test_a_list_of_another_form_is_tried_again_and_then_told_to_all(
+async def test_malformed_list(
     platform: Platform, api: ComponentApi, route: Route, clock: FakeClock, answer: object
 ) -> None:
     platform.scripted[LIST] = [answer] * 100
@@ -470,7 +455,7 @@ async def test_a_list_of_another_form_is_tried_again_and_then_told_to_all(
 
 
 @pytest.mark.parametrize("errcode", [40001, 40014, 42001, 42006, 61005, 61006, 61011])
-async def test_a_component_token_that_is_refused_is_asked_for_once_more(
+async def test_refused_platform_token(
     platform: Platform, api: ComponentApi, route: Route, clock: FakeClock, errcode: int
 ) -> None:
     platform.scripted[LIST] = [{"errcode": errcode, "errmsg": "refused"}]
@@ -481,9 +466,10 @@ async def test_a_component_token_that_is_refused_is_asked_for_once_more(
 
 
 @pytest.mark.parametrize("errcode", [40001, 40014, 42001, 42006, 61005, 61006, 61011])
-async def test_a_component_token_that_is_refused_again_fails_all_accounts_without_another_call(
+async def test_platform_token_refused_again(
     platform: Platform, api: ComponentApi, route: Route, clock: FakeClock, errcode: int
 ) -> None:
+    """A platform token that is refused again fails all accounts without another call."""
     platform.scripted[LIST] = [{"errcode": errcode, "errmsg": "refused"}] * 100
     with_its_own = account_of(1, FromFile(Path("/nowhere/never-read")))
     error = the_one(await log_in(api, route, clock, [account_of(0), with_its_own]))
@@ -495,18 +481,17 @@ async def test_a_component_token_that_is_refused_again_fails_all_accounts_withou
     assert platform.asked == {TOKEN: 2, LIST: 2}
 
 
-async def test_a_component_token_that_worked_may_be_refused_again_in_one_run(
-    platform: Platform, api: ComponentApi
-) -> None:
+async def test_platform_token_refused_later(platform: Platform, api: ComponentApi) -> None:
     for number in range(3):
         platform.valid = f"component-token-{number + 1}"
         await api.grant(account_of(number))
     assert platform.asked == {TOKEN: 3, LIST: 1, ACCOUNT_TOKEN: 5}
 
 
-async def test_a_component_token_refused_to_many_at_once_is_asked_for_once_more(
+async def test_platform_token_refused_to_many(
     platform: Platform, api: ComponentApi, route: Route, clock: FakeClock
 ) -> None:
+    """A component token refused to many at once is asked for once more."""
     await api.authorizers()
     platform.valid = "component-token-2"
     assert await log_in(api, route, clock, map(account_of, range(50))) == access(*range(50))
@@ -514,9 +499,8 @@ async def test_a_component_token_refused_to_many_at_once_is_asked_for_once_more(
     assert route.client.retries == 50
 
 
-async def test_a_component_token_refused_again_to_many_at_once_fails_them_all_the_same(
-    platform: Platform, api: ComponentApi, route: Route, clock: FakeClock
-) -> None:
+async def test_platform_token_fails_many(platform: Platform, api: ComponentApi, route: Route, clock: FakeClock) -> None:
+    """A component token refused again to many at once fails them all the same."""
     await api.authorizers()
     platform.valid = "unknown"
     error = the_one(await log_in(api, route, clock, map(account_of, range(50))))
@@ -525,9 +509,10 @@ async def test_a_component_token_refused_again_to_many_at_once_fails_them_all_th
 
 
 @pytest.mark.parametrize("errcode", [40125, 40013, 40164, 61004, 61005, 61006, 61011])
-async def test_a_component_token_that_isnt_given_is_asked_for_once_and_told_to_all(
+async def test_no_platform_token(
     platform: Platform, api: ComponentApi, route: Route, clock: FakeClock, errcode: int
 ) -> None:
+    """A component token that isn't given is asked for once and told to all."""
     platform.scripted[TOKEN] = [{"errcode": errcode, "errmsg": "refused"}] * 100
     for _ in range(2):
         error = the_one(await log_in(api, route, clock, map(account_of, range(25))))
@@ -535,7 +520,7 @@ async def test_a_component_token_that_isnt_given_is_asked_for_once_and_told_to_a
     assert platform.asked == {TOKEN: 1}
 
 
-async def test_a_component_token_call_in_trouble_is_tried_by_one_for_all(
+async def test_platform_token_is_retried_once(
     platform: Platform, api: ComponentApi, route: Route, clock: FakeClock
 ) -> None:
     platform.scripted[TOKEN] = [CallbackResult(status=502)] * 100
@@ -545,9 +530,8 @@ async def test_a_component_token_call_in_trouble_is_tried_by_one_for_all(
     assert platform.asked == {TOKEN: MAX_TRIES}
 
 
-async def test_when_wechat_is_out_of_reach_the_accounts_of_a_platform_count_as_unreachable(
-    web: Any, route: Route, secrets: Secrets, clock: FakeClock
-) -> None:
+async def test_unreachable_wechat(web: Any, route: Route, secrets: Secrets, clock: FakeClock) -> None:
+    """When WeChat is out of reach the accounts of a platform count as unreachable."""
     web.post(f"{HOST}/cgi-bin/component/{TOKEN}", exception=ConnectionResetError(), repeat=True)
     api = ComponentApi(COMPONENT, route, secrets, clock=clock)
     for accounts in ([account_of(0), account_of(1)], [account_of(2, Secret("refresh-2"))]):
@@ -556,9 +540,10 @@ async def test_when_wechat_is_out_of_reach_the_accounts_of_a_platform_count_as_u
     assert route.client.token_calls == MAX_TRIES
 
 
-async def test_an_ip_that_is_refused_fails_one_account_since_others_may_go_out_by_another(
+async def test_refused_ip_fails_one_account(
     platform: Platform, api: ComponentApi, route: Route, clock: FakeClock
 ) -> None:
+    """A refused IP fails one account only, since others may use another IP."""
     await api.authorizers()
     refused = {"errcode": 61004, "errmsg": "access clientip is not registered requestIP: 203.0.113.7"}
     platform.scripted[ACCOUNT_TOKEN] = [refused]
@@ -568,9 +553,7 @@ async def test_an_ip_that_is_refused_fails_one_account_since_others_may_go_out_b
     assert others == access(1, 2, 3, 4)
 
 
-async def test_a_list_that_changes_while_it_is_read_is_read_anew(
-    web: Any, route: Route, secrets: Secrets, clock: FakeClock
-) -> None:
+async def test_list_changes_meanwhile(web: Any, route: Route, secrets: Secrets, clock: FakeClock) -> None:
     platform = Platform(web, 1200)
     api = ComponentApi(COMPONENT, route, secrets, clock=clock)
 
@@ -584,9 +567,7 @@ async def test_a_list_that_changes_while_it_is_read_is_read_anew(
     assert (list(listing.refresh_tokens), listing.is_whole) == (list(platform.listed), True)
 
 
-async def test_a_list_that_never_stands_still_isnt_whole(
-    web: Any, route: Route, secrets: Secrets, clock: FakeClock
-) -> None:
+async def test_list_always_changes(web: Any, route: Route, secrets: Secrets, clock: FakeClock) -> None:
     platform = Platform(web, 1200)
     api = ComponentApi(COMPONENT, route, secrets, clock=clock)
     platform.scripted[LIST] = [
@@ -597,9 +578,8 @@ async def test_a_list_that_never_stands_still_isnt_whole(
 
 
 @pytest.mark.parametrize("call", [TOKEN, LIST])
-async def test_a_wait_that_wechat_orders_the_platform_is_each_accounts_own_and_no_failure(
-    platform: Platform, api: ComponentApi, call: str
-) -> None:
+async def test_wait_of_a_platform(platform: Platform, api: ComponentApi, call: str) -> None:
+    """A wait that WeChat orders the platform is each account's own wait, and no failure."""
     platform.scripted[call] = [{"errcode": 45009, "errmsg": "reach max api daily quota limit"}]
     for number in range(2):
         with pytest.raises(ApiError) as caught:
@@ -608,9 +588,7 @@ async def test_a_wait_that_wechat_orders_the_platform_is_each_accounts_own_and_n
     assert platform.asked[call] == 1
 
 
-async def test_what_an_account_is_refused_is_its_own_trouble(
-    platform: Platform, api: ComponentApi, route: Route, clock: FakeClock
-) -> None:
+async def test_refusal_of_one_account(platform: Platform, api: ComponentApi, route: Route, clock: FakeClock) -> None:
     await api.authorizers()
     platform.scripted[ACCOUNT_TOKEN] = [{"errcode": 61003, "errmsg": "not authorized"}, FAILED]
     first, *others = await log_in(api, route, clock, map(account_of, range(5)))
@@ -619,9 +597,7 @@ async def test_what_an_account_is_refused_is_its_own_trouble(
     assert others == access(1, 2, 3, 4)
 
 
-async def test_a_component_token_near_its_end_is_renewed(
-    platform: Platform, api: ComponentApi, clock: FakeClock
-) -> None:
+async def test_platform_token_is_renewed(platform: Platform, api: ComponentApi, clock: FakeClock) -> None:
     await api.grant(account_of(0))
     await clock.sleep(7200 - 59)
     platform.valid = "component-token-2"
@@ -632,9 +608,10 @@ async def test_a_component_token_near_its_end_is_renewed(
 # Where the platform's token and its ticket come from
 
 
-async def test_a_platforms_own_token_is_taken_from_its_server_and_none_is_asked_for(
+async def test_platform_token_of_a_server(
     web: Any, platform: Platform, route: Route, secrets: Secrets, clock: FakeClock
 ) -> None:
+    """A platform token that a server gives isn't fetched from WeChat."""
     origin = FromUrl(Secret("http://tokens.internal/{appid}"), json="token", expires_json="left")
     web.get(f"http://tokens.internal/{COMPONENT.appid}", payload={"token": "component-token-1", "left": 600})
     component = Component("agency", COMPONENT.appid, access_token=origin)
@@ -643,9 +620,10 @@ async def test_a_platforms_own_token_is_taken_from_its_server_and_none_is_asked_
     assert platform.asked == {LIST: 1, ACCOUNT_TOKEN: 5}
 
 
-async def test_a_platforms_server_that_goes_on_giving_a_refused_token_is_asked_twice(
+async def test_server_repeats_a_refused_token(
     platform: Platform, route: Route, secrets: Secrets, clock: FakeClock, tmp_path: Path
 ) -> None:
+    """A platforms server that goes on giving a refused token is asked twice."""
     command = FromCommand(("sh", "-c", f"echo >>{tmp_path}/count; echo component-token-0"))
     api = ComponentApi(Component("agency", COMPONENT.appid, access_token=command), route, secrets, clock=clock)
     error = the_one(await log_in(api, route, clock, map(account_of, range(50))))
@@ -653,7 +631,7 @@ async def test_a_platforms_server_that_goes_on_giving_a_refused_token_is_asked_t
     assert ((tmp_path / "count").read_text(), platform.asked) == ("\n\n", {LIST: 1})
 
 
-async def test_a_platforms_server_in_trouble_is_told_once_for_all(
+async def test_unresponsive_platform_server(
     web: Any, platform: Platform, route: Route, secrets: Secrets, clock: FakeClock
 ) -> None:
     web.get("http://tokens.internal/", status=503, repeat=True)
@@ -665,9 +643,10 @@ async def test_a_platforms_server_in_trouble_is_told_once_for_all(
     assert (route.client.token_calls, platform.calls) == (MAX_TRIES, [])
 
 
-async def test_the_ticket_is_read_anew_for_each_component_token_and_the_secret_once(
+async def test_ticket_is_read_each_time(
     platform: Platform, route: Route, secrets: Secrets, clock: FakeClock, tmp_path: Path
 ) -> None:
+    """The ticket is read again for each platform token, the secret once."""
     ticket, secret = tmp_path / "ticket", tmp_path / "secret"
     for path in (ticket, secret):
         path.write_text("first")
@@ -694,7 +673,7 @@ TICKETS_FROM = [
 
 
 @pytest.mark.parametrize("origin", TICKETS_FROM)
-async def test_a_ticket_comes_from_a_server_or_a_command_with_the_platforms_appid(
+async def test_ticket_by_server_or_command(
     web: Any,
     platform: Platform,
     route: Route,
@@ -702,6 +681,7 @@ async def test_a_ticket_comes_from_a_server_or_a_command_with_the_platforms_appi
     clock: FakeClock,
     origin: FromUrl | FromCommand,
 ) -> None:
+    """A ticket comes from a server or a command with the platforms appid."""
     ticket = f"ticket-of-{COMPONENT.appid}"
     web.get(TICKETS.replace("{appid}", COMPONENT.appid), body=f"{ticket}\n")
     web.get(f"{TICKETS}/json".replace("{appid}", COMPONENT.appid), payload={"data": {"ticket": ticket}})
@@ -711,7 +691,7 @@ async def test_a_ticket_comes_from_a_server_or_a_command_with_the_platforms_appi
 
 
 @pytest.mark.parametrize("component", [replace(COMPONENT, secret=None), replace(COMPONENT, verify_ticket=None)])
-async def test_a_platform_without_a_way_to_its_token_is_told_so(
+async def test_platform_without_credentials(
     platform: Platform, route: Route, secrets: Secrets, clock: FakeClock, component: Component
 ) -> None:
     api = ComponentApi(component, route, secrets, clock=clock)
@@ -722,9 +702,7 @@ async def test_a_platform_without_a_way_to_its_token_is_told_so(
     assert platform.calls == []
 
 
-async def test_a_ticket_that_cant_be_had_is_told_to_all_accounts(
-    platform: Platform, route: Route, secrets: Secrets, clock: FakeClock, tmp_path: Path
-) -> None:
+async def test_no_ticket(platform: Platform, route: Route, secrets: Secrets, clock: FakeClock, tmp_path: Path) -> None:
     component = replace(COMPONENT, verify_ticket=FromFile(tmp_path / "gone"))
     api = ComponentApi(component, route, secrets, clock=clock)
     error = the_one(await log_in(api, route, clock, map(account_of, range(5))))
@@ -735,9 +713,8 @@ async def test_a_ticket_that_cant_be_had_is_told_to_all_accounts(
 # What an account is
 
 
-async def test_an_official_account_is_known_by_its_nickname_and_a_mini_program_by_what_only_it_has(
-    platform: Platform, api: ComponentApi
-) -> None:
+async def test_authorizer(platform: Platform, api: ComponentApi) -> None:
+    """A mini program is recognised by a key that only its answer has."""
     platform.scripted[ONE] = [
         {"authorizer_info": {"nick_name": "Acme 鞋", "service_type_info": {"id": 2}}},
         {"authorizer_info": {"nick_name": "Acme 小程序", "MiniProgramInfo": {"network": {}}}},
@@ -749,9 +726,7 @@ async def test_an_official_account_is_known_by_its_nickname_and_a_mini_program_b
 
 
 @pytest.mark.parametrize("info", [[], "x", {}, {"nick_name": None}, {"nick_name": 5}])
-async def test_an_answer_about_an_account_that_doesnt_name_it_fails_plainly(
-    platform: Platform, api: ComponentApi, info: object
-) -> None:
+async def test_authorizer_without_a_name(platform: Platform, api: ComponentApi, info: object) -> None:
     platform.scripted[ONE] = [{"authorizer_info": info}]
     with pytest.raises(CallError) as failed:
         await api.authorizer(appid_of(0))
@@ -760,9 +735,7 @@ async def test_an_answer_about_an_account_that_doesnt_name_it_fails_plainly(
 
 
 @pytest.mark.parametrize("about", [None, [], "x", {}, {"authorizer_refresh_token": 5}])
-async def test_an_answer_about_an_account_without_a_refresh_token_has_none(
-    platform: Platform, api: ComponentApi, about: object
-) -> None:
+async def test_lookup_without_refresh_token(platform: Platform, api: ComponentApi, about: object) -> None:
     platform.listed[appid_of(0)] = None
     platform.scripted[ONE] = [{"authorizer_info": {}, "authorization_info": about}]
     with pytest.raises(OriginError, match="isn't among those that authorised"):
@@ -779,7 +752,7 @@ async def test_an_answer_about_an_account_without_a_refresh_token_has_none(
         {"expires_in": 7200},
     ],
 )
-async def test_an_answer_that_is_no_token_fails_the_account_alone(
+async def test_malformed_token_of_an_account(
     platform: Platform, api: ComponentApi, route: Route, clock: FakeClock, answer: object
 ) -> None:
     await api.authorizers()
@@ -790,9 +763,7 @@ async def test_an_answer_that_is_no_token_fails_the_account_alone(
 
 
 @pytest.mark.parametrize("newer", [None, "", 5, ["x"]])
-async def test_an_answer_without_a_newer_refresh_token_leaves_the_one_in_hand(
-    platform: Platform, api: ComponentApi, newer: object
-) -> None:
+async def test_no_newer_refresh_token(platform: Platform, api: ComponentApi, newer: object) -> None:
     answer = {"authorizer_access_token": "A", "expires_in": 7200, "authorizer_refresh_token": newer}
     platform.scripted[ACCOUNT_TOKEN] = [answer]
     assert await api.grant(account_of(3)) == Grant(Secret("A"), 7200)
@@ -803,9 +774,7 @@ async def test_an_answer_without_a_newer_refresh_token_leaves_the_one_in_hand(
 
 
 @pytest.mark.parametrize("name", [TOKEN, LIST, ONE, ACCOUNT_TOKEN])
-async def test_no_error_shows_a_secret_even_if_wechat_repeats_it(
-    platform: Platform, api: ComponentApi, client: Client, name: str
-) -> None:
+async def test_errors_show_no_secret(platform: Platform, api: ComponentApi, client: Client, name: str) -> None:
     sent = {
         TOKEN: ("secret-7", "ticket-7"),
         LIST: ("component-token-1",),
@@ -821,11 +790,11 @@ async def test_no_error_shows_a_secret_even_if_wechat_repeats_it(
     assert not [secret for secret in sent if secret in shown(failed.value)]
 
 
-async def test_a_listing_shows_no_refresh_token(api: ComponentApi) -> None:
+async def test_repr_of_a_listing(api: ComponentApi) -> None:
     assert "refresh-" not in repr(await api.authorizers())
 
 
-async def test_a_cancelled_account_leaves_the_list_to_the_next(
+async def test_cancelled_account_leaves_the_list(
     platform: Platform, api: ComponentApi, route: Route, clock: FakeClock
 ) -> None:
     first = asyncio.create_task(api.grant(account_of(0)))

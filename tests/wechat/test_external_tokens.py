@@ -55,7 +55,8 @@ def body_of(token: object, **rest: object) -> bytes:
 
 @pytest.mark.parametrize("origin", [PLAIN, COMMAND])
 @pytest.mark.parametrize("body", [b"TOKEN", b" \r\nTOKEN\r\n", b"\xef\xbb\xbfTOKEN\n"])
-def test_without_json_the_body_is_the_token_and_lives_two_hours(origin: FromUrl | FromCommand, body: bytes) -> None:
+def test_plain_body_is_the_token(origin: FromUrl | FromCommand, body: bytes) -> None:
+    """Without json the body is the token and lives two hours."""
     assert grant_in(body, origin) == Grant(Secret("TOKEN"), 7200)
 
 
@@ -64,17 +65,15 @@ def test_without_json_the_body_is_the_token_and_lives_two_hours(origin: FromUrl 
     ("life", "seconds"),
     [(345, 345), ("345", 345), (345.9, 345), (1, 1), (7200, 7200), (10 * LIFE_S, 72000), ("72000", 72000)],
 )
-def test_token_and_lifetime_stand_at_their_dotted_paths(
-    origin: FromUrl | FromCommand, life: object, seconds: int
-) -> None:
+def test_dotted_paths(origin: FromUrl | FromCommand, life: object, seconds: int) -> None:
     assert grant_in(body_of("TOKEN", left=life), origin) == Grant(Secret("TOKEN"), seconds)
 
 
-def test_a_json_body_without_a_lifetime_lives_two_hours() -> None:
+def test_json_without_lifetime() -> None:
     assert grant_in(body_of("TOKEN", left=5), replace(JSON, expires_json=None)) == Grant(Secret("TOKEN"), 7200)
 
 
-def test_a_path_may_be_of_one_key() -> None:
+def test_path_of_one_key() -> None:
     assert grant_in(b'{"token": "TOKEN"}', replace(JSON, json="token", expires_json=None)).value == Secret("TOKEN")
 
 
@@ -139,7 +138,7 @@ ORIGINS = [(PLAIN, JSON, SERVER), (COMMAND, COMMAND_JSON, "the command get-token
 
 @pytest.mark.parametrize(("plain", "_", "who"), ORIGINS)
 @pytest.mark.parametrize(("body", "message"), REFUSED_PLAIN)
-def test_a_body_that_isnt_the_token_alone_is_told_and_not_shown(
+def test_malformed_body_isnt_shown(
     plain: FromUrl | FromCommand, _: object, who: str, body: bytes, message: str
 ) -> None:
     with pytest.raises(OriginError) as failed:
@@ -150,7 +149,7 @@ def test_a_body_that_isnt_the_token_alone_is_told_and_not_shown(
 
 @pytest.mark.parametrize(("_", "with_json", "who"), ORIGINS)
 @pytest.mark.parametrize(("body", "message"), REFUSED_JSON)
-def test_json_without_token_or_lifetime_is_told_and_not_shown(
+def test_incomplete_json_isnt_shown(
     _: object, with_json: FromUrl | FromCommand, who: str, body: bytes, message: str
 ) -> None:
     with pytest.raises(OriginError) as failed:
@@ -168,7 +167,7 @@ _NEARLY = st.fixed_dictionaries({"data": st.fixed_dictionaries({"token": _VALUES
 
 
 @given(body=st.binary() | (_VALUES | _NEARLY).map(orjson.dumps), origin=st.sampled_from([PLAIN, JSON, COMMAND_JSON]))
-def test_any_body_gives_one_word_of_it_or_a_plain_error(body: bytes, origin: FromUrl | FromCommand) -> None:
+def test_any_body(body: bytes, origin: FromUrl | FromCommand) -> None:
     try:
         grant = grant_in(body, origin)
     except OriginError:
@@ -183,9 +182,8 @@ def test_any_body_gives_one_word_of_it_or_a_plain_error(body: bytes, origin: Fro
 # Who is asked, and how
 
 
-async def test_a_server_is_asked_by_get_with_the_appid_in_its_address_and_the_headers_from_where_they_live(
-    web: Any, source: Sourced, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_request_to_a_server(web: Any, source: Sourced, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server is asked by GET, with the appid in its URL and the headers read from their origins."""
     sent = []
 
     def answer(url: object, **kwargs: Any) -> CallbackResult:
@@ -218,29 +216,28 @@ async def test_a_server_is_asked_by_get_with_the_appid_in_its_address_and_the_he
     ]
 
 
-async def test_a_header_that_cant_be_had_is_told_and_the_server_isnt_asked(
-    client: Client, source: Sourced, tmp_path: Path
-) -> None:
+async def test_header_without_a_value(client: Client, source: Sourced, tmp_path: Path) -> None:
+    """Without the value of a header the server isn't asked."""
     origin = replace(PLAIN, headers=(("Authorization", FromFile(tmp_path / "gone")),))
     with pytest.raises(OriginError, match="gone can't be read"):
         await source(origin).grant()
     assert client.token_calls == 0
 
 
-async def test_a_command_gets_the_appid_in_its_arguments(source: Sourced) -> None:
+async def test_appid_in_arguments(source: Sourced) -> None:
     assert await source(FromCommand(("echo", "token-of-{appid}"))).grant() == Grant(Secret(f"token-of-{APPID}"), 7200)
     script = 'echo "{\\"data\\": {\\"token\\": \\"$0\\", \\"left\\": $1}}"'
     origin = FromCommand(("sh", "-c", script, "{appid}", "345"), json="data.token", expires_json="data.left")
     assert await source(origin).grant() == Grant(Secret(APPID), 345)
 
 
-async def test_a_command_that_fails_is_asked_once(client: Client, source: Sourced) -> None:
+async def test_failed_command_runs_once(client: Client, source: Sourced) -> None:
     with pytest.raises(OriginError, match="the command sh failed with exit code 1: run it by hand"):
         await client.retrying(source(FromCommand(("sh", "-c", "echo sealed >&2; exit 1"))).grant)
     assert client.retries == 0
 
 
-async def test_a_server_has_no_call_that_forces_another_token(source: Sourced) -> None:
+async def test_no_forced_token(source: Sourced) -> None:
     assert await source(PLAIN).forced() is None
 
 
@@ -248,9 +245,7 @@ async def test_a_server_has_no_call_that_forces_another_token(source: Sourced) -
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 408, 429])
-async def test_a_server_in_trouble_is_asked_some_times_then_told(
-    web: Any, client: Client, source: Sourced, status: int
-) -> None:
+async def test_server_error_is_retried(web: Any, client: Client, source: Sourced, status: int) -> None:
     web.get(ASKED, status=status, body="body-7", repeat=True)
     with pytest.raises(TransientError) as failed:
         await client.retrying(source(PLAIN).grant)
@@ -263,9 +258,8 @@ async def test_a_server_in_trouble_is_asked_some_times_then_told(
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 400, 204, 301, 302, 307])
-async def test_a_server_that_refuses_is_told_at_once_and_no_redirect_is_followed(
-    web: Any, client: Client, source: Sourced, status: int
-) -> None:
+async def test_refusal_isnt_retried(web: Any, client: Client, source: Sourced, status: int) -> None:
+    """A server that refuses fails at once, and no redirect is followed."""
     web.get(ASKED, status=status, body="body-7", headers={"Location": "http://elsewhere.internal/"}, repeat=True)
     web.get("http://elsewhere.internal/", body="TOKEN", repeat=True)
     with pytest.raises(OriginError) as failed:
@@ -283,9 +277,8 @@ async def test_a_server_that_refuses_is_told_at_once_and_no_redirect_is_followed
         (ConnectionResetError(), "the connection broke"),
     ],
 )
-async def test_a_server_out_of_reach_is_told_and_isnt_taken_for_wechat(
-    web: Any, client: Client, source: Sourced, fault: Exception, said: str
-) -> None:
+async def test_unreachable_server(web: Any, client: Client, source: Sourced, fault: Exception, said: str) -> None:
+    """An unreachable token server isn't taken for WeChat."""
     web.get(ASKED, exception=fault, repeat=True)
     with pytest.raises(TransientError) as failed:
         await client.retrying(source(PLAIN).grant)
@@ -295,7 +288,7 @@ async def test_a_server_out_of_reach_is_told_and_isnt_taken_for_wechat(
     assert (failed.value.__cause__, failed.value.__context__) == (None, None)
 
 
-async def test_an_address_that_cant_be_asked_is_told_at_once(client: Client, source: Sourced) -> None:
+async def test_impossible_request(client: Client, source: Sourced) -> None:
     origin = replace(PLAIN, url=Secret("http://user-7:password-7@localhost:1/"), headers=(("Authorization", KEY),))
     with pytest.raises(OriginError) as failed:
         await client.retrying(source(origin).grant)
@@ -303,7 +296,7 @@ async def test_an_address_that_cant_be_asked_is_told_at_once(client: Client, sou
     assert not [leak for leak in LEAKS if leak in shown(failed.value)]
 
 
-async def test_a_server_that_recovers_is_good(web: Any, client: Client, source: Sourced) -> None:
+async def test_server_recovers(web: Any, client: Client, source: Sourced) -> None:
     web.get(ASKED, status=502)
     web.get(ASKED, body="TOKEN")
     assert await client.retrying(source(PLAIN).grant) == Grant(Secret("TOKEN"), 7200)
@@ -311,7 +304,7 @@ async def test_a_server_that_recovers_is_good(web: Any, client: Client, source: 
 
 
 @pytest.mark.parametrize("status", [500, 401])
-async def test_user_password_path_query_and_headers_are_never_shown(web: Any, source: Sourced, status: int) -> None:
+async def test_url_and_headers_arent_shown(web: Any, source: Sourced, status: int) -> None:
     origin = FromUrl(
         Secret("https://user-7:password-7@tokens.internal/path-7/?key=query-7"),
         (("X-Key", Secret("header-7")),),
@@ -332,7 +325,7 @@ async def test_user_password_path_query_and_headers_are_never_shown(web: Any, so
         ("http://u@v:p@h.internal/x@y", "http://h.internal"),
     ],
 )
-def test_a_server_is_told_by_scheme_host_and_port(url: str, server: str) -> None:
+def test_server_of_a_url(url: str, server: str) -> None:
     assert server_of(Secret(url)) == server
     assert name_of(FromUrl(Secret(url))) == f"the server {server}"
 
@@ -344,9 +337,8 @@ def _refusal() -> ApiError:
     return api_error(40001, "invalid credential", CallKind.DATA)
 
 
-async def test_a_refused_token_is_asked_for_once_more_and_when_it_is_the_same_the_server_is_to_blame(
-    web: Any, client: Client, source: Sourced, clock: Any
-) -> None:
+async def test_refused_token_of_a_server(web: Any, client: Client, source: Sourced, clock: Any) -> None:
+    """A refused token is fetched once more; if it is the same, the remedy names the server."""
     web.get(ASKED, body="TOKEN", repeat=True)
     tokens = Tokens(source(PLAIN), client, clock=clock, owner="x")
     token = await tokens.get()
@@ -359,9 +351,8 @@ async def test_a_refused_token_is_asked_for_once_more_and_when_it_is_the_same_th
     assert client.token_calls == 2
 
 
-async def test_a_server_that_gave_several_accounts_no_answer_isnt_asked_for_the_others(
-    web: Any, client: Client, source: Sourced, clock: Any
-) -> None:
+async def test_breaker_of_a_server(web: Any, client: Client, source: Sourced, clock: Any) -> None:
+    """A server that gave several accounts no answer isn't asked for the others."""
     web.get(ASKED, status=500, repeat=True)
     hints = set()
     for _ in range(MAX_FAILURES + 5):

@@ -19,7 +19,7 @@ def limiter(stop: Stop, clock: FakeClock) -> Limiter:
     return Limiter(FAST, stop=stop, clock=clock)
 
 
-async def test_calls_are_paced_never_released_in_a_burst(limiter: Limiter) -> None:
+async def test_calls_are_paced(limiter: Limiter) -> None:
     async def call() -> float:
         await limiter.acquire()
         return time.monotonic()
@@ -29,7 +29,7 @@ async def test_calls_are_paced_never_released_in_a_burst(limiter: Limiter) -> No
     assert min(gaps) >= FAST.spacing_s * 0.99
 
 
-async def test_a_turn_is_waited_for_in_one_sleep(stop: Stop, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_one_sleep_for_a_turn(stop: Stop, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
     """The throttler alone would be polled fifty times a spacing."""
     limiter, sleeps, sleep = Limiter(Rate(20, 1), stop=stop, clock=clock), [], asyncio.sleep
 
@@ -45,13 +45,11 @@ async def test_a_turn_is_waited_for_in_one_sleep(stop: Stop, clock: FakeClock, m
 
 
 @pytest.mark.parametrize(("rate", "room_s"), [(Rate(1000, 1), 0.001), (Rate(5, 1), 0.002), (Rate(1, 60), 0.6)])
-def test_a_turn_comes_a_hundredth_of_the_spacing_late_and_never_early(
-    rate: Rate, room_s: float, stop: Stop, clock: FakeClock
-) -> None:
+def test_turn_is_never_early(rate: Rate, room_s: float, stop: Stop, clock: FakeClock) -> None:
     assert Limiter(rate, stop=stop, clock=clock)._room_s == pytest.approx(room_s)
 
 
-async def test_45011_pauses_until_the_next_minute_and_halves_the_rate(limiter: Limiter, clock: FakeClock) -> None:
+async def test_slow_down(limiter: Limiter, clock: FakeClock) -> None:
     before = await limiter.acquire()
     assert limiter.slow_down(before)
     assert await limiter.acquire() == 1
@@ -59,7 +57,7 @@ async def test_45011_pauses_until_the_next_minute_and_halves_the_rate(limiter: L
     assert limiter._spacing_s == FAST.spacing_s * 2
 
 
-async def test_45011_pauses_a_call_that_would_need_no_wait(stop: Stop, clock: FakeClock) -> None:
+async def test_slow_down_pauses_the_next_call(stop: Stop, clock: FakeClock) -> None:
     limiter = Limiter(Rate(1_000_000, 1), stop=stop, clock=clock)
     limiter.slow_down(await limiter.acquire())
     await asyncio.sleep(0.001)  # by the rate alone the turn has come long ago
@@ -67,13 +65,13 @@ async def test_45011_pauses_a_call_that_would_need_no_wait(stop: Stop, clock: Fa
     assert clock.slept == [50]
 
 
-async def test_calls_sent_before_the_last_slow_down_change_nothing_more(limiter: Limiter) -> None:
+async def test_calls_refused_together_slow_once(limiter: Limiter) -> None:
     before = await limiter.acquire()
     assert [limiter.slow_down(before) for _ in range(4)] == [True] * 4
     assert limiter.slowdowns == 1
 
 
-async def test_a_call_whose_turn_was_near_keeps_the_pause_as_well(stop: Stop, clock: FakeClock) -> None:
+async def test_waiting_call_keeps_the_pause(stop: Stop, clock: FakeClock) -> None:
     limiter = Limiter(Rate(4, 1), stop=stop, clock=clock)
     before = await limiter.acquire()
     waiter = asyncio.create_task(limiter.acquire())
@@ -83,17 +81,17 @@ async def test_a_call_whose_turn_was_near_keeps_the_pause_as_well(stop: Stop, cl
     assert clock.slept == [50]
 
 
-async def test_the_fourth_45011_is_one_too_many(limiter: Limiter) -> None:
+async def test_fourth_slow_down_is_refused(limiter: Limiter) -> None:
     assert [limiter.slow_down(await limiter.acquire()) for _ in range(4)] == [True, True, True, False]
 
 
-async def test_the_rate_never_falls_below_one_a_minute(stop: Stop, clock: FakeClock) -> None:
+async def test_slowest_rate(stop: Stop, clock: FakeClock) -> None:
     limiter = Limiter(Rate(1, 60), stop=stop, clock=clock)
     limiter.slow_down(await limiter.acquire())
     assert limiter._spacing_s == 60
 
 
-async def test_a_stop_ends_the_wait_for_a_turn(stop: Stop, clock: FakeClock) -> None:
+async def test_stop_ends_a_turn(stop: Stop, clock: FakeClock) -> None:
     limiter = Limiter(Rate(1, 60), stop=stop, clock=clock)
     await limiter.acquire()
     waiters = [asyncio.create_task(limiter.acquire()) for _ in range(3)]
@@ -104,12 +102,12 @@ async def test_a_stop_ends_the_wait_for_a_turn(stop: Stop, clock: FakeClock) -> 
 
 
 @pytest.mark.parametrize(("spacing_s", "poll_s"), [(0.001, 0.005), (0.2, 0.005), (2.0, 0.04), (60.0, 0.25)])
-def test_polling_takes_two_percent_of_the_spacing_within_bounds(spacing_s: float, poll_s: float) -> None:
+def test_polling_interval(spacing_s: float, poll_s: float) -> None:
     throttler = _throttler(spacing_s)
     assert throttler.retry_interval == pytest.approx(poll_s)
     assert (throttler.rate_limit, throttler.period) == (1, spacing_s)
 
 
 @pytest.mark.parametrize(("rate", "text", "spacing_s"), [(Rate(5, 1), "5/s", 0.2), (Rate(30, 60), "30/min", 2.0)])
-def test_a_rate_is_written_as_in_the_configuration(rate: Rate, text: str, spacing_s: float) -> None:
+def test_text_of_a_rate(rate: Rate, text: str, spacing_s: float) -> None:
     assert (str(rate), rate.spacing_s) == (text, spacing_s)

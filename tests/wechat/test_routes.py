@@ -39,9 +39,8 @@ def host(name: str) -> str:
     return f"{name}{PATH}?access_token=T"
 
 
-async def test_a_host_that_fails_is_left_for_the_rest_of_the_run_and_logged_once(
-    web: Any, client: Client, secrets: Secrets
-) -> None:
+async def test_failed_host_is_logged_once(web: Any, client: Client, secrets: Secrets) -> None:
+    """A host that fails is left for the rest of the run and logged once."""
     web.post(host(ONE), exception=ConnectionResetError(), repeat=True)
     web.post(host(TWO), exception=TimeoutError())
     web.post(host(TWO), payload={"list": [2]}, repeat=True)
@@ -59,9 +58,7 @@ async def test_a_host_that_fails_is_left_for_the_rest_of_the_run_and_logged_once
     assert (client.calls, client.retries, route.answered_by) == (6, 3, TWO)
 
 
-async def test_a_call_that_fails_late_doesnt_bring_a_host_back_that_was_left(
-    web: Any, client: Client, secrets: Secrets
-) -> None:
+async def test_late_failure_keeps_the_host(web: Any, client: Client, secrets: Secrets) -> None:
     asked, fails = asyncio.Event(), asyncio.Event()
 
     async def late(url: object, **kwargs: object) -> None:
@@ -80,7 +77,7 @@ async def test_a_call_that_fails_late_doesnt_bring_a_host_back_that_was_left(
     assert (await slow, client.calls) == ({"list": [3]}, 5)
 
 
-async def test_a_route_leaves_its_hosts_by_itself(web: Any, client: Client, secrets: Secrets) -> None:
+async def test_routes_fail_over_separately(web: Any, client: Client, secrets: Secrets) -> None:
     web.post(host(ONE), exception=ConnectionResetError())
     web.post(host(ONE), payload={"list": [1]})
     web.post(host(TWO), payload={"list": [2]}, repeat=True)
@@ -90,7 +87,7 @@ async def test_a_route_leaves_its_hosts_by_itself(web: Any, client: Client, secr
     assert (common.answered_by, own.answered_by) == (TWO, ONE)
 
 
-async def test_an_http_error_is_an_answer_of_its_host(web: Any, client: Client, secrets: Secrets) -> None:
+async def test_http_error_keeps_the_host(web: Any, client: Client, secrets: Secrets) -> None:
     web.post(host(ONE), status=502)
     route = Route(client, [ONE, TWO], None, secrets)
     with pytest.raises(CallError, match="HTTP 502"):
@@ -99,9 +96,7 @@ async def test_an_http_error_is_an_answer_of_its_host(web: Any, client: Client, 
 
 
 @pytest.mark.parametrize(("ipv4_only", "family"), [(True, socket.AF_INET), (False, socket.AF_UNSPEC)])
-async def test_hosts_whose_lists_know_ipv4_alone_are_asked_by_it(
-    stop: Stop, ipv4_only: bool, family: socket.AddressFamily
-) -> None:
+async def test_ipv4_only(stop: Stop, ipv4_only: bool, family: socket.AddressFamily) -> None:
     async with Client.opened(timeout_s=5, connections=4, stop=stop, ipv4_only=ipv4_only) as client:
         connector: Any = client.session.connector
         assert connector.family is family
@@ -148,7 +143,7 @@ def address_in_file(tmp_path: Path) -> Callable[[str], FromFile]:
     return write
 
 
-async def test_a_proxy_gets_the_call_and_its_own_credentials(
+async def test_proxy_credentials(
     client: Client, secrets: Secrets, proxy: Proxy, address_in_file: Callable[[str], FromFile]
 ) -> None:
     origin = address_in_file(f"http://agency:{PASSWORD}@127.0.0.1:{proxy.port}")
@@ -157,7 +152,7 @@ async def test_a_proxy_gets_the_call_and_its_own_credentials(
     assert proxy.asked == [(f"POST http://wechat.test{PATH}?access_token=T HTTP/1.1", OPENS)]
 
 
-async def test_each_route_goes_by_its_own_proxy_over_one_client(client: Client, secrets: Secrets, proxy: Proxy) -> None:
+async def test_proxy_of_each_route(client: Client, secrets: Secrets, proxy: Proxy) -> None:
     other = Proxy()
     async with await asyncio.start_server(other.serve, "127.0.0.1", 0) as server:
         other.port = server.sockets[0].getsockname()[1]
@@ -167,9 +162,8 @@ async def test_each_route_goes_by_its_own_proxy_over_one_client(client: Client, 
     assert (len(proxy.asked), len(other.asked)) == (1, 1)
 
 
-async def test_https_hosts_are_reached_by_connect_and_a_refusal_shows_no_password(
-    client: Client, secrets: Secrets, proxy: Proxy
-) -> None:
+async def test_proxy_refuses_connect(client: Client, secrets: Secrets, proxy: Proxy) -> None:
+    """HTTPS hosts are reached by CONNECT; a refusal shows no password."""
     wrong = Secret(f"http://agency:{PASSWORD}-old@127.0.0.1:{proxy.port}")
     with pytest.raises(HostError) as failed, capture_logs() as logs:
         await Route(client, [ONE, TWO], wrong, secrets).request(REQUEST)
@@ -181,9 +175,7 @@ async def test_https_hosts_are_reached_by_connect_and_a_refusal_shows_no_passwor
     assert authorization not in shown(failed.value) + repr(logs)
 
 
-async def test_a_proxy_that_refuses_a_plain_host_is_no_answer_of_wechats(
-    client: Client, secrets: Secrets, proxy: Proxy
-) -> None:
+async def test_proxy_refuses_a_plain_host(client: Client, secrets: Secrets, proxy: Proxy) -> None:
     route = Route(client, ["http://wechat.test"], Secret(f"http://127.0.0.1:{proxy.port}"), secrets)
     with pytest.raises(CallError) as failed:
         await client.retrying(lambda: route.request(REQUEST))
@@ -191,7 +183,7 @@ async def test_a_proxy_that_refuses_a_plain_host_is_no_answer_of_wechats(
     assert failed.value.hint == "this isn't WeChat's way to answer: check api.hosts and the proxy"
 
 
-async def test_a_proxy_out_of_reach_is_told_without_its_address(client: Client, secrets: Secrets) -> None:
+async def test_unreachable_proxy(client: Client, secrets: Secrets) -> None:
     with pytest.raises(HostError) as failed, capture_logs() as logs:
         await Route(client, [ONE, TWO], Secret(f"http://agency:{PASSWORD}@127.0.0.1:1"), secrets).request(REQUEST)
     assert str(failed.value) == f"{ONE} gave no answer (the proxy can't be reached)"
@@ -201,7 +193,7 @@ async def test_a_proxy_out_of_reach_is_told_without_its_address(client: Client, 
 
 
 @pytest.mark.parametrize(("proxy_of", "whose"), [(Secret("http://egress:3128"), "the proxy's"), (None, "its")])
-async def test_behind_a_proxy_the_name_that_isnt_known_is_the_proxys(
+async def test_unknown_name_of_a_proxy(
     web: Any, client: Client, secrets: Secrets, proxy_of: Secret | None, whose: str
 ) -> None:
     unknown = aiohttp.ClientConnectorDNSError(Mock(ssl=True, host="h", port=1), OSError(1, PASSWORD))
@@ -225,7 +217,7 @@ async def test_behind_a_proxy_the_name_that_isnt_known_is_the_proxys(
         f"http://agency:{PASSWORD}@egress\u2100:3128",
     ],
 )
-async def test_a_proxy_that_isnt_an_address_is_told_and_nothing_is_asked(
+async def test_malformed_proxy(
     client: Client, secrets: Secrets, address: str, address_in_file: Callable[[str], FromFile]
 ) -> None:
     route = Route(client, [ONE], address_in_file(address), secrets)
@@ -238,9 +230,7 @@ async def test_a_proxy_that_isnt_an_address_is_told_and_nothing_is_asked(
     assert PASSWORD not in shown(failed.value)
 
 
-async def test_a_proxy_whose_file_is_gone_is_told_and_nothing_is_asked(
-    client: Client, secrets: Secrets, tmp_path: Path
-) -> None:
+async def test_proxy_file_is_gone(client: Client, secrets: Secrets, tmp_path: Path) -> None:
     route = Route(client, [ONE], FromFile(tmp_path / "gone"), secrets)
     with pytest.raises(OriginError, match="gone can't be read"):
         await route.request(REQUEST)

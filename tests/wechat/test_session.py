@@ -31,11 +31,11 @@ def access(client: Client, secrets: Secrets, clock: Clock, stop: Stop) -> Sessio
     return Session(route, secrets, COMPONENTS, clock=clock, stop=stop)
 
 
-def test_an_account_without_a_way_of_its_own_takes_the_common_one(access: Session, account: Account) -> None:
+def test_common_route(access: Session, account: Account) -> None:
     assert access.route_of(account) is access.route
 
 
-def test_an_account_that_names_the_common_way_takes_it_as_well(access: Session, account: Account) -> None:
+def test_common_route_by_name(access: Session, account: Account) -> None:
     same = replace(account, hosts=("https://wechat.test",), proxy=Secret("http://u:p@egress:3128"))
     assert access.route_of(same) is access.route
 
@@ -49,9 +49,7 @@ WAYS: list[Callable[[Account], Account]] = [
 
 
 @pytest.mark.parametrize("own", WAYS)
-def test_accounts_with_the_same_way_of_their_own_share_it(
-    own: Callable[[Account], Account], access: Session, account: Account
-) -> None:
+def test_own_route_is_shared(own: Callable[[Account], Account], access: Session, account: Account) -> None:
     one, two = own(account), own(replace(account, name="beta", appid="wx0000000000000002"))
     route = access.route_of(one)
     assert access.route_of(two) is route
@@ -59,14 +57,14 @@ def test_accounts_with_the_same_way_of_their_own_share_it(
     assert (route.hosts, route.proxy) == (one.hosts or access.route.hosts, one.proxy or access.route.proxy)
 
 
-def test_ways_that_differ_are_told_apart(access: Session, account: Account) -> None:
+def test_different_routes(access: Session, account: Account) -> None:
     assert len({access.route_of(own(account)) for own in WAYS}) == len(WAYS)
 
 
 URL, COMMAND = FromUrl(Secret("http://tokens.internal/")), FromCommand(("get-token",))
 
 
-def test_an_accounts_token_comes_from_where_its_entry_says(access: Session, account: Account) -> None:
+def test_source_of_a_token(access: Session, account: Account) -> None:
     def source(token: TokenKind | FromComponent | FromUrl | FromCommand) -> Source:
         return access.source_of(replace(account, token=token), access.route)
 

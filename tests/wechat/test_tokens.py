@@ -42,7 +42,7 @@ def _refusal() -> ApiError:
     return api_error(40001, "invalid credential", CallKind.DATA)
 
 
-async def test_many_calls_at_once_ask_for_one_token(web: Any, client: Client, tokens: Tokens) -> None:
+async def test_one_token_for_many_calls(web: Any, client: Client, tokens: Tokens) -> None:
     call = StableCall("T1")
     web.post(STABLE, callback=call, repeat=True)
     got = await asyncio.gather(*(tokens.get() for _ in range(10)))
@@ -51,7 +51,8 @@ async def test_many_calls_at_once_ask_for_one_token(web: Any, client: Client, to
     assert client.token_calls == 1
 
 
-async def test_whoever_asks_while_a_refused_token_is_replaced_gets_the_newer_one(web: Any, tokens: Tokens) -> None:
+async def test_get_during_a_replacement(web: Any, tokens: Tokens) -> None:
+    """A call for the token while a refused one is being replaced gets the newer one."""
     call = StableCall("T1", "T2")
 
     async def slowly(url: object, **kwargs: Any) -> CallbackResult:
@@ -66,18 +67,15 @@ async def test_whoever_asks_while_a_refused_token_is_replaced_gets_the_newer_one
     await replacing
 
 
-async def test_the_classic_call_is_a_get_with_the_secret_in_its_query(
-    web: Any, account: Account, route: Route, secrets: Secrets
-) -> None:
+async def test_classic_call(web: Any, account: Account, route: Route, secrets: Secrets) -> None:
     query = f"appid={account.appid}&grant_type=client_credential&secret=s3cret-of-acme"
     web.get(f"{HOST}/cgi-bin/token?{query}", payload={"access_token": "C1", "expires_in": 7200})
     grant = await Classic(account, route, secrets).grant()
     assert (grant.value.get_secret_value(), grant.expires_in_s) == ("C1", 7200)
 
 
-async def test_a_token_near_its_end_is_renewed_but_at_most_every_ten_seconds(
-    web: Any, tokens: Tokens, clock: FakeClock
-) -> None:
+async def test_renewal(web: Any, tokens: Tokens, clock: FakeClock) -> None:
+    """A token near its end is renewed, at most every ten seconds."""
     call = StableCall("T1", "T2", "T3", expires_in=345)
     web.post(STABLE, callback=call, repeat=True)
     await tokens.get()
@@ -93,7 +91,7 @@ async def test_a_token_near_its_end_is_renewed_but_at_most_every_ten_seconds(
     assert call.asked == [False] * 3
 
 
-async def test_calls_refused_together_ask_the_source_once(web: Any, tokens: Tokens) -> None:
+async def test_calls_refused_together(web: Any, tokens: Tokens) -> None:
     call = StableCall("T1", "T2")
     web.post(STABLE, callback=call, repeat=True)
     first = await tokens.get()
@@ -102,7 +100,7 @@ async def test_calls_refused_together_ask_the_source_once(web: Any, tokens: Toke
     assert call.asked == [False, False]
 
 
-async def test_the_refused_token_given_again_is_forced_once(web: Any, tokens: Tokens) -> None:
+async def test_forced_once(web: Any, tokens: Tokens) -> None:
     call = StableCall("T1", "T1", "T2")
     web.post(STABLE, callback=call, repeat=True)
     newer = await tokens.after_refusal(await tokens.get(), _refusal())
@@ -110,7 +108,7 @@ async def test_the_refused_token_given_again_is_forced_once(web: Any, tokens: To
     assert call.asked == [False, False, True]
 
 
-async def test_a_new_token_refused_at_once_fails_the_account(web: Any, tokens: Tokens) -> None:
+async def test_new_token_refused(web: Any, tokens: Tokens) -> None:
     call = StableCall("T1", "T2")
     web.post(STABLE, callback=call, repeat=True)
     first = await tokens.get()
@@ -124,7 +122,7 @@ async def test_a_new_token_refused_at_once_fails_the_account(web: Any, tokens: T
     assert call.asked == [False, False]
 
 
-async def test_a_token_that_worked_may_be_refused_three_times_a_run(web: Any, tokens: Tokens) -> None:
+async def test_refused_three_times(web: Any, tokens: Tokens) -> None:
     call = StableCall("T1", "T2", "T3", "T4", "T5")
     web.post(STABLE, callback=call, repeat=True)
     token = await tokens.get()
@@ -146,14 +144,14 @@ async def test_a_token_that_worked_may_be_refused_three_times_a_run(web: Any, to
         {"access_token": "T"},
     ],
 )
-async def test_an_answer_that_is_no_token_fails_plainly(web: Any, tokens: Tokens, answer: dict[str, object]) -> None:
+async def test_malformed_answer(web: Any, tokens: Tokens, answer: dict[str, object]) -> None:
     web.post(STABLE, payload=answer, repeat=True)
     with pytest.raises(CallError, match="lacks access_token or expires_in") as failed:
         await tokens.get()
     assert failed.value.kind is CallKind.TOKEN
 
 
-async def test_a_wrong_secret_is_asked_once_and_no_more(web: Any, client: Client, tokens: Tokens) -> None:
+async def test_wrong_secret_is_sent_once(web: Any, client: Client, tokens: Tokens) -> None:
     web.post(STABLE, payload=REFUSAL, repeat=True)
     with pytest.raises(ApiError) as failed:
         await tokens.get()
@@ -161,25 +159,22 @@ async def test_a_wrong_secret_is_asked_once_and_no_more(web: Any, client: Client
     assert client.token_calls == 1
 
 
-async def test_a_source_that_fails_is_asked_by_one_call_for_all(web: Any, client: Client, tokens: Tokens) -> None:
+async def test_failed_source_is_asked_once(web: Any, client: Client, tokens: Tokens) -> None:
     web.post(STABLE, status=502, repeat=True)
     failed = await asyncio.gather(*(tokens.get() for _ in range(10)), return_exceptions=True)
     assert {str(error) for error in failed} == {"HTTP 502 instead of an answer"}
     assert client.token_calls == MAX_TRIES
 
 
-async def test_a_call_that_needs_a_token_isnt_tried_again_for_want_of_it(
-    web: Any, client: Client, tokens: Tokens
-) -> None:
+async def test_no_retry_without_a_token(web: Any, client: Client, tokens: Tokens) -> None:
     web.post(STABLE, status=502, repeat=True)
     with pytest.raises(TransientError, match="HTTP 502"):
         await client.retrying(tokens.get)
     assert (client.token_calls, client.retries) == (MAX_TRIES, MAX_TRIES - 1)
 
 
-async def test_after_a_refusal_a_source_in_trouble_is_told_to_all_and_nobody_is_blamed_for_rotating(
-    web: Any, client: Client, tokens: Tokens
-) -> None:
+async def test_source_fails_after_a_refusal(web: Any, client: Client, tokens: Tokens) -> None:
+    """If the source fails after a refusal, its error is raised and not the hint about a rotated token."""
     web.post(STABLE, payload={"access_token": "T1", "expires_in": 7200})
     web.post(STABLE, status=502, repeat=True)
     first = await tokens.get()
@@ -190,9 +185,7 @@ async def test_after_a_refusal_a_source_in_trouble_is_told_to_all_and_nobody_is_
 
 
 @pytest.mark.parametrize("way", [Stable, Classic])
-async def test_an_account_without_a_secret_is_told_so(
-    way: Any, client: Client, account: Account, route: Route, secrets: Secrets
-) -> None:
+async def test_no_secret(way: Any, client: Client, account: Account, route: Route, secrets: Secrets) -> None:
     source: Source = way(replace(account, secret=None), route, secrets)
     with pytest.raises(OriginError) as failed:
         await source.grant()
@@ -200,7 +193,7 @@ async def test_an_account_without_a_secret_is_told_so(
     assert client.token_calls == 0
 
 
-async def test_a_secret_is_read_where_it_lives_when_it_is_needed(
+async def test_secret_is_read_when_needed(
     web: Any, account: Account, route: Route, secrets: Secrets, tmp_path: Path
 ) -> None:
     sent = []
