@@ -1,4 +1,4 @@
-"""More work than the machine or MongoDB can take: what is left of it waits, and nothing fails or grows for it."""
+"""More work than the machine or MongoDB can take: the rest waits, and nothing fails or grows."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from collector.store import writer
 writer.MOST_QUEUED = 16
 main()
 """
-"""The command with limits of open files, soft and hard; its queue is short, so that what it holds is no matter."""
+"""The command with limits of open files, soft and hard; its queue is short, so that it adds no memory."""
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="/proc tells what a process has")
 
@@ -85,9 +85,8 @@ class Process:
 
 
 @linux
-async def test_many_workers_with_few_open_files_do_all_with_what_they_get(
-    database: Database, mongod: str, tmp_path: Path
-) -> None:
+async def test_many_workers_with_few_open_files(database: Database, mongod: str, tmp_path: Path) -> None:
+    """All is collected with the connections that the limit allows, and the limit to raise is named."""
     async with Sandbox(World(size=MANY), record=False) as sandbox:
         seen = await Process.run(tmp_path / "accounts.yaml", database.name, mongod, sandbox, files="256 256")
     assert seen.result["failures"] == []
@@ -103,7 +102,7 @@ async def test_many_workers_with_few_open_files_do_all_with_what_they_get(
 
 
 @linux
-async def test_a_soft_limit_is_raised_by_the_run_itself(database: Database, mongod: str, tmp_path: Path) -> None:
+async def test_soft_limit_is_raised(database: Database, mongod: str, tmp_path: Path) -> None:
     async with Sandbox(World(size=100), record=False) as sandbox:
         seen = await Process.run(tmp_path / "accounts.yaml", database.name, mongod, sandbox, files="64 4096")
     assert (seen.result["failures"], seen.result["retries"]) == ([], 0)
@@ -112,17 +111,15 @@ async def test_a_soft_limit_is_raised_by_the_run_itself(database: Database, mong
 
 
 @linux
-async def test_a_limit_below_all_needs_is_borne_too(database: Database, mongod: str, tmp_path: Path) -> None:
+async def test_very_low_limit(database: Database, mongod: str, tmp_path: Path) -> None:
     async with Sandbox(World(size=100), record=False) as sandbox:
         seen = await Process.run(tmp_path / "accounts.yaml", database.name, mongod, sandbox, files="48 48")
     assert (seen.result["failures"], seen.result["accounts"]["failed"]) == ([], 0)
     assert "open_files=48" in seen.log
 
 
-async def test_the_wait_for_a_connection_is_no_fault_of_the_host(
-    clock: FakeClock, configured: Configured, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """160 calls of 100 ms over 20 connections take 0.8 s, and none of them the 0.6 s that it may take."""
+async def test_wait_for_a_connection(clock: FakeClock, configured: Configured, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call's wait for a connection doesn't count as a host without an answer."""
     monkeypatch.setattr(resource, "getrlimit", lambda kind: (120, 120))
     monkeypatch.setattr(resource, "setrlimit", lambda kind, limits: None)
     assert connect.OTHER_FILES == 100
@@ -136,7 +133,7 @@ async def test_the_wait_for_a_connection_is_no_fault_of_the_host(
     assert result.calls + result.token_calls == arrived == 3 * 80
 
 
-async def test_the_connections_to_mongodb_leave_room_among_the_other_files(database: Database) -> None:
+async def test_connections_to_mongodb_are_few(database: Database) -> None:
     """Its pool fills where a host has many processors: motor runs five threads for each."""
     assert database.client.delegate.options.pool_options.max_pool_size <= connect.OTHER_FILES // 2
 
@@ -164,7 +161,7 @@ async def _standing_still(counted: Callable[[], int]) -> int:
     return before
 
 
-async def test_calls_stop_while_mongodb_stands_still_and_go_on_afterwards(
+async def test_calls_pause_while_mongodb_hangs(
     clock: FakeClock, database: Database, configured: Configured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A queue of 16 windows, 8 accounts with 4 windows in flight each: what is in hand is finished, and no more."""
@@ -198,7 +195,7 @@ async def test_calls_stop_while_mongodb_stands_still_and_go_on_afterwards(
 
 
 @linux
-async def test_memory_does_not_grow_with_history(database: Database, mongod: str, tmp_path: Path) -> None:
+async def test_memory_is_independent_of_history(database: Database, mongod: str, tmp_path: Path) -> None:
     """Seven years need hardly more than one; kept in memory, their days alone would take 4 MB."""
     memory = []
     async with Sandbox(World(size=1), record=False) as sandbox:

@@ -8,7 +8,7 @@ from collector.errors import StoppedError
 from collector.runtime import Clock, Stop
 
 
-async def test_a_stop_ends_a_wait(stop: Stop) -> None:
+async def test_stop_ends_a_wait(stop: Stop) -> None:
     async def wait() -> None:
         async with stop.ends():
             await asyncio.Event().wait()
@@ -21,7 +21,7 @@ async def test_a_stop_ends_a_wait(stop: Stop) -> None:
     assert stop.signal == signal.SIGTERM
 
 
-async def test_after_the_stop_no_wait_begins(stop: Stop) -> None:
+async def test_no_wait_begins_after_the_stop(stop: Stop) -> None:
     stop.set(signal.SIGINT)
     with pytest.raises(StoppedError):
         async with stop.ends():
@@ -30,26 +30,26 @@ async def test_after_the_stop_no_wait_begins(stop: Stop) -> None:
         stop.check()
 
 
-async def test_without_a_stop_the_body_runs_and_leaves_nothing_behind(stop: Stop) -> None:
+async def test_body_runs_without_a_stop(stop: Stop) -> None:
     async with stop.ends():
         await asyncio.sleep(0)
     stop.check()
     assert not stop._waits
 
 
-async def test_a_grace_lets_the_body_go_on(stop: Stop) -> None:
+async def test_grace_lets_the_body_continue(stop: Stop) -> None:
     async with stop.ends(grace_s=60):
         stop.set(signal.SIGTERM)
         await asyncio.sleep(0)
 
 
-async def test_a_time_out_of_the_body_stays_a_time_out(stop: Stop) -> None:
+async def test_timeout_of_the_body_stays_a_timeout(stop: Stop) -> None:
     with pytest.raises(TimeoutError):
         async with stop.ends():
             raise TimeoutError
 
 
-async def test_the_real_clock_tells_utc_and_sleeps() -> None:
+async def test_real_clock() -> None:
     clock = Clock()
     before = clock.now()
     await clock.sleep(0)

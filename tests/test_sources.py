@@ -203,31 +203,32 @@ def ran(mongod: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
         yield runner.run(_run(tmp_path_factory.mktemp("sources"), mongod))
 
 
-def test_the_truth_is_stored_for_all_accounts_that_can_be_asked(ran: Ran) -> None:
+def test_sound_accounts_are_collected(ran: Ran) -> None:
     failed = [account.appid for place, account in enumerate(WORLD.accounts) if place not in SOUND]
     assert ran.documents == truth(WORLD, ran.days, without=failed)
     assert (ran.code, ran.result["accounts"]["failed"]) == (3, len(failed))
 
 
 @pytest.mark.parametrize("place", WHY)
-def test_each_account_fails_for_its_own_reason_with_a_plain_remedy(ran: Ran, place: int) -> None:
+def test_each_failure_has_its_remedy(ran: Ran, place: int) -> None:
     appid = WORLD.accounts[place].appid
     (failure,) = [each for each in ran.result["failures"] if each["account"] == appid]
     assert (failure["dataset"], failure["hint"]) == (None, WHY[place].format(**ran.words))
 
 
-def test_a_stale_platform_is_told_once_for_all_its_accounts(ran: Ran) -> None:
+def test_stale_platform_is_reported_once(ran: Ran) -> None:
     (failure,) = [each for each in ran.result["failures"] if each["name"] == "stale"]
     assert (failure["accounts"], failure["windows"], failure["errcode"]) == (2, 2, 61011)
     assert len(ran.result["failures"]) == len(WHY) + 1
 
 
-def test_an_account_goes_to_wechat_by_its_own_proxy_and_others_dont(ran: Ran) -> None:
+def test_account_uses_its_own_proxy(ran: Ran) -> None:
     assert set(ran.proxied) == {"/cgi-bin/stable_token", "/datacube/getusersummary", "/datacube/getusercumulate"}
     assert ran.proxied.count("/cgi-bin/stable_token") == 1
 
 
-def test_no_secret_of_any_source_and_no_token_is_logged_printed_or_stored(ran: Ran) -> None:
+def test_no_secret_leaks(ran: Ran) -> None:
+    """No secret of any source and no token is logged, printed or stored."""
     everything = "\n".join([ran.log, str(ran.result), ran.state, str(ran.documents)])
     assert "account.failed" in ran.log
     assert "Traceback" not in everything
