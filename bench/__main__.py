@@ -1,4 +1,4 @@
-"""`make bench`: measure the scenarios, print the ratios beside what they should be, and keep everything as JSON."""
+"""`make bench`: measure the scenarios, print the ratios beside their targets, and keep everything as JSON."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ HERE = Path(__file__).parent
 RESULTS = HERE.parent / "build" / "bench.json"
 RECORDED = HERE / "recorded.json"
 GUARDED = ("history", "daily", "latency", "rate", "years")
-"""The scenarios that have ratios: what is measured in seconds or bytes differs between machines."""
+"""The scenarios with ratios; seconds and bytes differ between machines."""
 
 
 def measure(names: Sequence[str], scale: Scale) -> Iterator[tuple[str, Outcome]]:
-    """Let the scenarios run one after the other, over one mongod."""
+    """Run the scenarios one after the other, over one mongod."""
     with opened() as site:
         bench = Bench(site, scale, world.newest_day())
         for name in names:
@@ -35,7 +35,7 @@ def measure(names: Sequence[str], scale: Scale) -> Iterator[tuple[str, Outcome]]
 
 
 def keep(name: str, outcome: Outcome) -> None:
-    """Put the outcome in the place of what is kept of the same scenario."""
+    """Replace what is kept of the same scenario by the outcome."""
     kept = orjson.loads(RESULTS.read_bytes()) if RESULTS.exists() else {"scenarios": {}}
     kept["machine"] = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
     kept["scenarios"][name] = asdict(outcome)
@@ -44,7 +44,7 @@ def keep(name: str, outcome: Outcome) -> None:
 
 
 def tables() -> list[list[tuple[str, ...]]]:
-    """The ratios of what is kept, and what they come from."""
+    """Print the kept ratios, and the measurements behind them."""
     scenarios = orjson.loads(RESULTS.read_bytes())["scenarios"]
     measured = {name: values for each in scenarios.values() for name, values in each["figures"].items()}
     contests = {name: each["runs"] for name, each in scenarios.items() if name in ("history", "daily")}
@@ -52,7 +52,7 @@ def tables() -> list[list[tuple[str, ...]]]:
 
 
 def guard(*, record: bool) -> int:
-    """Measure the short form; 1 when a ratio is beyond all noise worse than the one recorded."""
+    """Measure the short form; return 1 when a ratio is far worse than the recorded one."""
     measured = {name: values for _, outcome in measure(GUARDED, SHORT) for name, values in outcome.figures.items()}
     print(figures.aligned(figures.rows(measured)))
     if record:
@@ -67,7 +67,7 @@ def guard(*, record: bool) -> int:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Do what the arguments say."""
+    """Run the bench by its arguments."""
     if arguments.guard or arguments.record:
         return guard(record=arguments.record)
     if arguments.table:

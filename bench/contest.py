@@ -1,4 +1,4 @@
-"""The contestants, and a contest between them: interleaved, repeated, each run in a process of its own, and checked."""
+"""Contestants, and a contest between them: interleaved, repeated, each run in a process of its own, and checked."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def _collector(site: Site, job: Job, run: Run) -> list[str]:
     return python("collector", *command, "--json", "--config", site.configuration(job, run))
 
 
-MOST_OF_A_CORE = 0.9
-"""With more of it the server may be what keeps the contestants from being faster."""
+MAX_SHARE_OF_CORE = 0.9
+"""With a larger share of a core the server itself may slow the contestants down."""
 
 FLOOR, WECHATPY, COLLECTOR, COLLECTOR_64 = "floor", "wechatpy", "collector", "collector, 64 workers"
 CONTESTANTS: Mapping[str, Command] = {
@@ -44,7 +44,7 @@ CONTESTANTS: Mapping[str, Command] = {
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One run of one contestant, whole: what it cost, what the server saw, what it says of itself (the collector)."""
+    """One run of one contestant: its cost, what the server saw, and the collector's own result."""
 
     cost: Cost
     seen: Mapping[str, Any]
@@ -52,19 +52,19 @@ class Measured:
 
     @property
     def calls_per_s(self) -> float:
-        """Data calls a second, from the first to the last as the server saw them."""
+        """Return the data calls a second, from the first to the last as the server saw them."""
         seconds = self.seen["last_s"] - self.seen["first_s"]
         return float(self.seen["calls"] / seconds) if seconds else 0.0
 
     def as_json(self) -> dict[str, Any]:
-        """What is kept of it."""
+        """Return what is kept of the run."""
         cost = {name: value for name, value in asdict(self.cost).items() if name not in ("stdout", "exit", "began_s")}
         seen = {name: value for name, value in self.seen.items() if name not in ("first_s", "last_s")}
         return cost | {"server": seen, "calls_per_s": self.calls_per_s}
 
 
 def run(site: Site, server: Server, contestant: str, job: Job, how: Run = USUAL) -> Measured:
-    """Let one contestant do the job, whose database stands. Raises `BenchError` when it isn't done in full."""
+    """Run one contestant on the job, whose database exists. Raises `BenchError` unless the job is done in full."""
     command = CONTESTANTS[contestant](site, job, how)
     server.taken()
     cost = measured(command)
@@ -78,35 +78,35 @@ def run(site: Site, server: Server, contestant: str, job: Job, how: Run = USUAL)
     site.check(job)
     done = Measured(cost, seen, said)
     tell(f"{contestant}: {job.calls} calls, {cost.wall_s:.1f} s, {cost.cpu_s:.1f} s of CPU, {cost.peak_mib:.0f} MiB")
-    if (share := seen["cpu_s"] / cost.wall_s) > MOST_OF_A_CORE:
+    if (share := seen["cpu_s"] / cost.wall_s) > MAX_SHARE_OF_CORE:
         tell(f"the server used {share:.0%} of a core: it is what was measured")
     return done
 
 
 @dataclass(frozen=True, slots=True)
 class Contest:
-    """The runs of each contestant, and as many of a single account and window: their CPU is that of the start."""
+    """The runs of each contestant, and as many of a single account and window, whose CPU is that of the start."""
 
     full: Mapping[str, Sequence[Measured]]
     least: Mapping[str, Sequence[Measured]]
 
     def cpu_us(self, contestant: str) -> list[float]:
-        """Microseconds of client CPU that a data call took, round by round; the CPU of the start is left out."""
+        """Return the microseconds of client CPU of a data call, by round, without the CPU of the start."""
         start_s = median(each.cost.cpu_s for each in self.least[contestant])
         calls = self.least[contestant][0].seen["calls"]
         return [(each.cost.cpu_s - start_s) / (each.seen["calls"] - calls) * 1e6 for each in self.full[contestant]]
 
     def cpu_ratios(self, contestant: str, other: str) -> list[float]:
-        """How many times the CPU of another one it took, round by round."""
+        """Return the CPU of one contestant in multiples of another's, by round."""
         return [ours / theirs for ours, theirs in zip(self.cpu_us(contestant), self.cpu_us(other), strict=True)]
 
     def pace_ratios(self, contestant: str, other: str) -> list[float]:
-        """How many times the calls a second of another one it made, round by round."""
+        """Return the calls a second of one contestant in multiples of another's, by round."""
         pairs = zip(self.full[contestant], self.full[other], strict=True)
         return [ours.calls_per_s / theirs.calls_per_s for ours, theirs in pairs]
 
     def as_json(self) -> dict[str, list[dict[str, Any]]]:
-        """What is kept of it, by contestant and round."""
+        """Return what is kept of the contest, by contestant and round."""
         return {
             name: [
                 {"cpu_us": cpu_us, "start_cpu_s": least.cost.cpu_s, "full": full.as_json()}
@@ -125,7 +125,7 @@ def contest(
     rounds: int,
     seed: str | None = None,
 ) -> Contest:
-    """Let the contestants, with so many workers each, take turns, so that what drifts on the machine drifts for all.
+    """Run the contestants, with so many workers each, in turns, so that the machine's drift is the same for all.
 
     No account of the collector's waits for its pace, since the others keep none. Each run has a database of its own;
     those of the whole job begin as `seed`.
@@ -143,11 +143,11 @@ def contest(
 def alone(
     site: Site, server: Server, contestant: str, job: Job, *, how: Run = USUAL, seed: str | None = None
 ) -> Measured:
-    """One run into a database of its own, which begins as `seed`."""
+    """Run once into a database of its own, which starts as a copy of `seed`."""
     with site.database(seed) as name:
         return run(site, server, contestant, replace(job, database=name), how)
 
 
 def _least(job: Job) -> Job:
-    """The first account of a job, and its newest window."""
+    """Return the job of the first account and its newest window."""
     return replace(job, size=1, since=job.windows[0].begin)

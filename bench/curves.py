@@ -1,4 +1,4 @@
-"""How cost grows: with accounts, history, workers and latency; `python -m bench.curves` measures and draws it.
+"""Growth of cost with accounts, history, workers and latency; `python -m bench.curves` measures and draws it.
 
 Each point is kept in build/curves.json as soon as it is measured.
 """
@@ -25,14 +25,14 @@ ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "build" / "curves.json"
 PICTURE = ROOT / "docs" / "images" / "curves.svg"
 ENOUGH_CALLS = 4_000
-"""A point with fewer calls is measured again, so that the noise of a process's start doesn't show."""
+"""A point with fewer calls is measured again, to hide the noise of a process's start."""
 
-MOST_ROUNDS = 5
+MAX_ROUNDS = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One place on a curve: `x` is the value of what grows, the rest is the work."""
+    """One point of a curve: `x` is the value that grows, the rest is the work."""
 
     curve: str
     x: float
@@ -43,7 +43,7 @@ class Point:
 
 
 def points() -> Iterator[Point]:
-    """All places, curve by curve."""
+    """Return all points, curve by curve."""
     for accounts in (100, 300, 1_000, 3_000, 10_000):
         yield Point("accounts", accounts, accounts, 4)
     for weeks in (1, 4, 13, 52, 156, ALL_YEARS):
@@ -55,12 +55,12 @@ def points() -> Iterator[Point]:
 
 
 def measure(site: Site, point: Point) -> dict[str, Any]:
-    """What the collector costs at a point, and what the floor does."""
+    """Measure the collector and the floor at a point."""
     newest = world.newest_day()
     with server(point.latency_s) as listening:
         since = world.since(point.weeks, newest)
         job = Job(listening.url, site.uri, "", point.accounts, str(since), str(newest), point.workers)
-        rounds = max(1, min(MOST_ROUNDS, ENOUGH_CALLS // job.calls))
+        rounds = max(1, min(MAX_ROUNDS, ENOUGH_CALLS // job.calls))
         done = contest(site, listening, job, dict.fromkeys((FLOOR, COLLECTOR), job.workers), rounds=rounds)
     full = done.full[COLLECTOR]
     found = {
@@ -77,7 +77,7 @@ def measure(site: Site, point: Point) -> dict[str, Any]:
 
 
 def keep(found: dict[str, Any]) -> None:
-    """Put what was found in the place of what is kept of the same point."""
+    """Replace what is kept of the same point by what was measured."""
     kept = orjson.loads(RESULTS.read_bytes()) if RESULTS.exists() else []
     others = [each for each in kept if (each["curve"], each["x"]) != (found["curve"], found["x"])]
     RESULTS.parent.mkdir(exist_ok=True)
@@ -85,7 +85,7 @@ def keep(found: dict[str, Any]) -> None:
 
 
 def draw() -> None:
-    """Draw what is kept."""
+    """Draw the kept points."""
     places = [(point.curve, point.x) for point in points()]
     kept = {(each["curve"], each["x"]): each for each in orjson.loads(RESULTS.read_bytes())}
     PICTURE.parent.mkdir(exist_ok=True)
@@ -94,7 +94,7 @@ def draw() -> None:
 
 
 def main(curves: Sequence[str]) -> None:
-    """Measure these curves, keep what was found, and draw all that is kept."""
+    """Measure these curves, keep the points, and draw all that are kept."""
     with opened() as site:
         for point in points():
             if point.curve.split()[0] in curves:

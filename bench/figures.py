@@ -1,4 +1,4 @@
-"""The figures that the bench is for, what each should be, and how they are shown. Pure."""
+"""Figures of the bench, their targets, and the tables that show them."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from statistics import median
 from typing import Any
 
 GROSS = 2.0
-"""A ratio that is this many times worse than the one recorded is no noise."""
+"""A ratio that is this many times worse than the recorded one is no noise."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A figure: its scenario, what it says, the form in which it is written, and the bound that it should keep.
+    """A figure: its scenario, its meaning, its format, and its bound.
 
     `at_most` says on which side of the bound it should lie; `is_ratio` whether it means the same on every machine.
     """
@@ -26,20 +26,20 @@ class Target:
     is_ratio: bool = True
 
     def is_met(self, value: float) -> bool:
-        """Whether the bound is kept."""
+        """Return whether the bound is kept."""
         return value <= self.bound if self.at_most else value >= self.bound
 
     def is_gross(self, value: float, recorded: float) -> bool:
-        """Whether the value is worse than what was recorded, beyond all noise."""
+        """Return whether the value is far worse than the recorded one."""
         return value > GROSS * recorded if self.at_most else value < recorded / GROSS
 
     def written(self, value: float) -> str:
-        """A value with its unit."""
+        """Return a value with its unit."""
         return self.form.format(value)
 
     @property
     def bound_written(self) -> str:
-        """The bound in words."""
+        """Return the bound in words."""
         return f"{'at most' if self.at_most else 'at least'} {self.written(self.bound)}"
 
 
@@ -59,14 +59,14 @@ TARGETS: Mapping[str, Target] = {
 }
 
 Figures = Mapping[str, Sequence[float]]
-"""The values measured, by the names of `TARGETS`."""
+"""The measured values, by the names of `TARGETS`."""
 
 _COST_HEADINGS = ("scenario", "contestant", "CPU a call", "calls a second", "peak memory", "server's share of a core")
 _HEADINGS = ("scenario", "figure", "target", "measured", "from … to", "met")
 
 
 def rows(figures: Figures) -> list[tuple[str, ...]]:
-    """A line for each figure that was measured, the headings first."""
+    """Return a line for each measured figure, the headings first."""
     return [_HEADINGS, *(_row(TARGETS[name], figures[name]) for name in TARGETS if name in figures)]
 
 
@@ -78,12 +78,12 @@ def _row(target: Target, values: Sequence[float]) -> tuple[str, ...]:
 
 
 def ratios(figures: Figures) -> dict[str, float]:
-    """The medians of those figures that mean the same on every machine."""
+    """Return the medians of the figures that mean the same on every machine."""
     return {name: round(median(figures[name]), 3) for name in TARGETS if name in figures and TARGETS[name].is_ratio}
 
 
 def regressions(figures: Figures, recorded: Mapping[str, float]) -> list[str]:
-    """A sentence for each ratio that is beyond all noise worse than the one recorded."""
+    """Return a sentence for each ratio that is far worse than the recorded one."""
     return [
         f"{target.scenario}: {target.what} is {target.written(value)}, and was {target.written(recorded[name])}"
         for name, value in ratios(figures).items()
@@ -92,7 +92,7 @@ def regressions(figures: Figures, recorded: Mapping[str, float]) -> list[str]:
 
 
 def cost_rows(scenarios: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    """A line for each contestant of each scenario, medians over its rounds, the headings first."""
+    """Return a line for each contestant of each scenario, medians over its rounds, the headings first."""
     found: list[tuple[str, ...]] = [_COST_HEADINGS]
     for scenario, contestants in scenarios.items():
         for contestant, runs in contestants.items():
@@ -112,13 +112,13 @@ def _costs(runs: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
 
 
 def aligned(lines: Sequence[Sequence[str]]) -> str:
-    """A table for the terminal."""
+    """Return a table for the terminal."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
 
 
 def markdown(lines: Sequence[Sequence[str]]) -> str:
-    """The same table for a page."""
+    """Return the same table for a page."""
     heading, *others = (_piped(line) for line in lines)
     return "\n".join((heading, _piped("---" for _ in lines[0]), *others))
 

@@ -1,4 +1,4 @@
-"""The floor: the least that aiohttp, orjson and motor need for the same calls and the same documents.
+"""The floor: the least work with aiohttp, orjson and motor for the same calls and the same documents.
 
 No pace, no retries, no state, no checks: nothing that a collector must have beyond that.
 """
@@ -17,12 +17,12 @@ import uvloop
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import UpdateOne
 
-from bench.job import COLLECTION, MOST_IN_BATCH, Job
+from bench.job import COLLECTION, MAX_BATCH, Job
 from bench.world import CUMULATE, SUMMARY, Account, Window
 
 
 class Floor:
-    """The bare loop: workers that take accounts, and documents that gather until they fill a bulk write."""
+    """The bare loop: workers that take accounts, and documents that are gathered until they fill a bulk write."""
 
     def __init__(self, job: Job, session: aiohttp.ClientSession, collection: Any) -> None:
         self._job = job
@@ -48,7 +48,7 @@ class Floor:
                 summary = await self._post(SUMMARY, asked, token)
                 cumulate = await self._post(CUMULATE, asked, token)
                 self._gathered += documents(account, summary["list"], cumulate["list"])
-                if len(self._gathered) >= MOST_IN_BATCH:
+                if len(self._gathered) >= MAX_BATCH:
                     full, self._gathered = self._gathered, []
                     await self._write(full)
 
@@ -62,7 +62,7 @@ class Floor:
 
 
 def documents(account: Account, summary: list[dict[str, Any]], cumulate: list[dict[str, Any]]) -> Iterator[UpdateOne]:
-    """The upserts of a window's days, with the fields that the collector writes."""
+    """Return the upserts of a window's days, with the fields that the collector writes."""
     sources = defaultdict(list)
     for row in summary:
         sources[row.pop("ref_date")].append(row)

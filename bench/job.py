@@ -1,4 +1,4 @@
-"""What a contestant is asked to do: the same for all, as JSON in its last argument."""
+"""A contestant's job: the same for all, as JSON in the last argument."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import orjson
 from bench.world import Account, Window, accounts, rows, windows
 
 COLLECTION = "user_daily"
-MOST_IN_BATCH = 1_000
-"""Documents of one bulk write, as the collector has it."""
+MAX_BATCH = 1_000
+"""Documents of one bulk write, as in the collector."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,29 +30,29 @@ class Job:
 
     @classmethod
     def told(cls, arguments: Sequence[str] = sys.argv) -> Job:
-        """The job that the last argument tells."""
+        """Return the job in the last argument."""
         return cls(**orjson.loads(arguments[-1]))
 
     def as_argument(self) -> str:
-        """The job as an argument."""
+        """Return the job as an argument."""
         return orjson.dumps(asdict(self)).decode()
 
     @property
     def accounts(self) -> list[Account]:
-        """The accounts to ask."""
+        """Return the accounts to ask."""
         return list(accounts(self.size))
 
     @property
     def windows(self) -> list[Window]:
-        """The windows to ask for, newest first."""
+        """Return the windows to ask for, newest first."""
         return windows(date.fromisoformat(self.since), date.fromisoformat(self.newest))
 
     @property
     def calls(self) -> int:
-        """How many data calls that takes."""
+        """Return the number of data calls."""
         return 2 * self.size * len(self.windows)
 
     @property
     def days(self) -> int:
-        """How many documents that makes."""
+        """Return the number of documents."""
         return self.size * sum(len(rows("", window)) for window in self.windows)

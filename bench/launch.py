@@ -1,4 +1,4 @@
-"""Run a command and write what it cost: `launch.py FILE COMMAND...`.
+"""Run a command and write its cost: `launch.py FILE COMMAND...`.
 
 A small process between the bench and what it measures: the kernel counts a child's peak of memory from what its
 parent has at the start.

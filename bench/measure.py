@@ -1,4 +1,4 @@
-"""Running a command in a process of its own, and what it cost."""
+"""Commands in processes of their own, and their cost."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ LAUNCHER = Path(__file__).with_name("launch.py")
 
 
 class BenchError(Exception):
-    """What was to be measured didn't do its work, so that its figures mean nothing."""
+    """The measured command didn't do its work, so its figures mean nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a process cost: CPU of user and system, wall time, its peak of memory; `began_s` is monotonic."""
+    """Cost of a process: CPU (user and system), wall time, peak memory; `began_s` is monotonic."""
 
     cpu_s: float
     wall_s: float
@@ -31,22 +31,22 @@ class Cost:
 
     @property
     def peak_mib(self) -> float:
-        """The peak of memory, in MiB."""
+        """Return the peak memory, in MiB."""
         return self.peak_bytes / 2**20
 
 
 def python(module: str, *arguments: str) -> list[str]:
-    """The command that runs a module with this Python."""
+    """Return the command that runs a module with this Python."""
     return [sys.executable, "-m", module, *arguments]
 
 
 def script(name: str, *arguments: str) -> list[str]:
-    """The command of a script that is installed beside this Python."""
+    """Return the command of a script that is installed beside this Python."""
     return [str(Path(sys.executable).with_name(name)), *arguments]
 
 
 def measured(command: list[str]) -> Cost:
-    """Run `command` to its end. Raises `BenchError` when it ends with another code than 0."""
+    """Run `command` to its end. Raises `BenchError` unless its exit code is 0."""
     with tempfile.TemporaryDirectory(prefix="collector-bench-") as folder:
         file = Path(folder, "cost.json")
         done = subprocess.run(
@@ -62,5 +62,5 @@ def measured(command: list[str]) -> Cost:
 
 
 def tell(line: str) -> None:
-    """Say on stderr how it gets on."""
+    """Print progress on stderr."""
     print(f"  {line}", file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""The curves as an SVG picture: small panels, CPU above and memory below, each with its axis from 0. Pure."""
+"""Curves as an SVG picture: small panels, CPU above and memory below, each with its axis from 0."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 Points = Sequence[Mapping[str, Any]]
 
 WIDTH, HEIGHT = 210, 150
-"""Of a panel's field, in pixels."""
+"""Size of a panel's plot area, in pixels."""
 
 LEFT, TOP, GAP_X, GAP_Y = 52, 46, 48, 66
-MOST_TICKS = 4
+MAX_TICKS = 4
 _ROUND = (1, 2, 2.5, 5, 10)
 _STYLE = (
     "text{font:11px system-ui,sans-serif;fill:#444}.title{font-weight:600;fill:#222}.axis{stroke:#bbb}"
@@ -37,7 +37,7 @@ ROWS = (
 
 
 def picture(points: Points) -> str:
-    """The panels of all curves, in the order in which they come."""
+    """Draw the panels of all curves, in their order."""
     curves: dict[str, list[Mapping[str, Any]]] = {}
     for point in points:
         curves.setdefault(point["curve"], []).append(point)
@@ -64,7 +64,7 @@ class _Panel:
     ticks: Sequence[float]
 
     def drawn(self, title: str, curve: str) -> str:
-        """The panel, its upper left corner at the origin."""
+        """Draw the panel, its upper left corner at the origin."""
         parts = [f'<text class="title" x="-40" y="-10">{title}</text>'] if title else []
         parts += [self._level(tick) for tick in self.ticks]
         place = self._scale_x()
@@ -91,7 +91,7 @@ class _Panel:
         return HEIGHT * (1 - value / self.ticks[-1])
 
     def _scale_x(self) -> Callable[[float], float]:
-        """Logarithmic, unless it begins with 0."""
+        """Scale a value: logarithmic, unless the axis begins with 0."""
         values = [point["x"] for point in self.points]
         way = math.log if min(values) > 0 else float
         first, last = way(min(values)), way(max(values))
@@ -99,8 +99,8 @@ class _Panel:
 
 
 def _ticks(highest: float) -> list[float]:
-    """Round values from 0 to `highest` or a little above."""
-    rough = highest / MOST_TICKS
+    """Return round values from 0 to `highest` or a little above."""
+    rough = highest / MAX_TICKS
     power = 10 ** math.floor(math.log10(rough))
     step = next(step * power for step in _ROUND if step * power >= rough)
     return [step * n for n in range(math.ceil(highest / step) + 1)]

@@ -1,4 +1,4 @@
-"""How much is measured: everything, or the short form of the guard."""
+"""Amounts of work: everything, or the short form of the guard."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Amount:
-    """So many accounts of so many weeks, so many times."""
+    """Accounts, weeks of each, and repetitions."""
 
     accounts: int
     weeks: int = 1
@@ -28,7 +28,7 @@ class Scale:
 
 
 ALL_YEARS = 5_000
-"""More weeks than WeChat keeps: then everything is asked for."""
+"""More weeks than WeChat keeps, so that everything is asked for."""
 
 FULL = Scale(
     history=Amount(100, 104, rounds=3),

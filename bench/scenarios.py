@@ -1,4 +1,4 @@
-"""The scenarios: what each lets the contestants do, and the figures that come of it."""
+"""Scenarios: the jobs of the contestants, and the figures that result."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from bench.site import NOT_YET, USUAL, Run, Site, server
 WORKERS = 64
 WEEKS_OF_A_YEAR = 52
 IN_FLIGHT = 4
-"""Calls of one account that the collector has in flight at most."""
+"""Maximum of calls in flight of one account of the collector."""
 EVEN = {FLOOR: WORKERS, COLLECTOR: WORKERS // IN_FLIGHT}
-"""Workers with whom both have as many calls in flight at most: each costs what it keeps from the caches."""
+"""Workers with which both have as many calls in flight at most: each call in flight costs cache misses."""
 THREADS = 32
-"""Those of wechatpy, each with one call in flight."""
+"""Threads of wechatpy, each with one call in flight."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a scenario gave: its figures, and the runs behind them by contestant."""
+    """Outcome of a scenario: its figures, and the runs behind them by contestant."""
 
     figures: Figures
     runs: Mapping[str, Sequence[Any]] = field(default_factory=dict)
@@ -36,20 +36,20 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """Where and how much is measured, and up to which day."""
+    """Place and amounts of a measurement, and its newest day."""
 
     site: Site
     scale: Scale
     newest: date
 
     def job(self, url: str, amount: Amount, *, workers: int = WORKERS, newest: date | None = None) -> Job:
-        """A job of that amount, without a database yet."""
+        """Return a job of that amount, without a database yet."""
         end = newest or self.newest
         return Job(url, self.site.uri, "", amount.accounts, str(world.since(amount.weeks, end)), str(end), workers)
 
     @contextmanager
     def yesterday(self, job: Job, amount: Amount) -> Iterator[str]:
-        """The database that yesterday's run of the collector has left."""
+        """Return the database that yesterday's run of the collector has left."""
         before = self.job(job.url, amount, newest=self.newest - timedelta(days=1))
         with self.site.database() as name, server() as other:
             before = replace(before, url=other.url, database=name)
@@ -58,7 +58,7 @@ class Bench:
 
 
 def history(bench: Bench) -> Outcome:
-    """All fill the past of the same accounts, two years of it in full; the collector also with its usual workers."""
+    """Backfill two years of the same accounts with all contestants; the collector also with its usual workers."""
     amount = bench.scale.history
     contestants = {**EVEN, WECHATPY: THREADS, COLLECTOR_64: WORKERS}
     with server() as listening:
@@ -73,7 +73,7 @@ def history(bench: Bench) -> Outcome:
 
 
 def daily(bench: Bench) -> Outcome:
-    """The floor and the collector do the daily pass, on what yesterday's has left."""
+    """Run the daily pass with the floor and the collector, on the database that yesterday's run has left."""
     amount = bench.scale.daily
     with server() as listening:
         job = bench.job(listening.url, amount)
@@ -83,7 +83,7 @@ def daily(bench: Bench) -> Outcome:
 
 
 def latency(bench: Bench) -> Outcome:
-    """16 workers and answers that take 100 ms: how many calls of those that could be in flight are."""
+    """Measure the share of possible calls in flight with 16 workers and answers that take 100 ms."""
     workers, latency_s = 16, 0.1
     with server(latency_s) as listening:
         job = bench.job(listening.url, bench.scale.latency, workers=workers)
@@ -93,18 +93,18 @@ def latency(bench: Bench) -> Outcome:
 
 
 def rate(bench: Bench) -> Outcome:
-    """All accounts at work at once at 5/s each, as the server sees them."""
+    """Run all accounts at once at 5/s each, and measure their rates at the server."""
     with server() as listening:
         job = bench.job(listening.url, bench.scale.rate, workers=bench.scale.rate.accounts)
         done = alone(bench.site, listening, COLLECTOR, job, how=Run(rate="5/s"))
     return Outcome(
-        {"rate.share": [done.seen["slowest_rate"] / 5], "rate.most": [done.seen["most_in_a_second"]]},
+        {"rate.share": [done.seen["slowest_rate"] / 5], "rate.most": [done.seen["max_in_a_second"]]},
         {COLLECTOR: [done.as_json()]},
     )
 
 
 def many(bench: Bench) -> Outcome:
-    """The daily pass of ten thousand accounts: what it takes to plan it, and the memory of the whole."""
+    """Measure the planning and the memory of a daily pass of ten thousand accounts."""
     amount = bench.scale.many
     with server() as listening:
         job = bench.job(listening.url, amount)
@@ -118,7 +118,7 @@ def many(bench: Bench) -> Outcome:
 
 
 def years(bench: Bench) -> Outcome:
-    """The memory of all history that WeChat keeps, beside that of a year."""
+    """Measure the memory of a backfill of all history, beside that of a year."""
     amount = bench.scale.years
     year = replace(amount, weeks=WEEKS_OF_A_YEAR)
     with server() as listening:
@@ -133,7 +133,7 @@ def years(bench: Bench) -> Outcome:
 
 
 def start(bench: Bench) -> Outcome:
-    """How long the commands take that ask nothing."""
+    """Measure the commands that ask nothing."""
     job = bench.job("http://127.0.0.1", bench.scale.many)
     config = bench.site.configuration(replace(job, database="none"), USUAL)
     shown = [measured(script("collector", "--help")) for _ in range(bench.scale.starts)]

@@ -1,8 +1,8 @@
-"""The WeChat of the bench: a process that answers from memory, so that it isn't what is measured.
+"""The bench's WeChat: a process that answers from memory, so that its own cost doesn't count.
 
-It speaks as much HTTP as clients of ours need, on uvloop, without a framework: an answer costs it some 20 µs. Bodies
-are made once for each dataset and window. It notes when each account's data calls arrive; `GET /bench/taken`
-gives what it saw since the last time, as JSON, and forgets it.
+It implements as much HTTP as these clients need, on uvloop, without a framework: an answer costs it some 20 µs. Bodies
+are made once for each dataset and window. It records when each account's data calls arrive; `GET
+/bench/taken` returns the record since the last time, as JSON, and clears it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _LENGTH = b"content-length:"
 
 
 class Wechat:
-    """What the server answers, and what it saw: `latency_s` is how long an answer takes."""
+    """Answers of the server, and a record of the calls: `latency_s` is the time of an answer."""
 
     def __init__(self, latency_s: float) -> None:
         self.latency_s = latency_s
@@ -45,7 +45,7 @@ class Wechat:
         self._connections += 1
 
     def answer(self, target: bytes, body: bytes) -> tuple[bytes, float]:
-        """The whole HTTP answer to a call, and the seconds until it is due."""
+        """Return the HTTP answer to a call, and the seconds until it is due."""
         path, _, query = target.partition(b"?")
         if path.startswith(b"/datacube/"):
             token = query.partition(b"access_token=")[2]
@@ -64,7 +64,7 @@ class Wechat:
         return made
 
     def _taken(self) -> dict[str, Any]:
-        """What was seen since the last time. Rates are calls of one account a second; instants are monotonic."""
+        """Return the record since the last time. Rates are calls of one account a second; instants are monotonic."""
         times = list(self._arrivals.values())
         every = [instant for arrivals in times for instant in arrivals]
         seen = {
@@ -75,7 +75,7 @@ class Wechat:
             "first_s": min(every, default=0.0),
             "last_s": max(every, default=0.0),
             "slowest_rate": min(map(_rate, times), default=0.0),
-            "most_in_a_second": max(map(_most_in_a_second, times), default=0),
+            "max_in_a_second": max(map(_max_in_a_second, times), default=0),
         }
         self._begin()
         return seen
@@ -116,7 +116,7 @@ class Conversation(asyncio.Protocol):
 
 
 def _http(body: bytes) -> bytes:
-    """An answer with the headers that WeChat sends."""
+    """Return an answer with the headers that WeChat sends."""
     head = (
         "HTTP/1.1 200 OK\r\nConnection: keep-alive\r\nContent-Type: application/json; encoding=utf-8\r\n"
         f"Date: Tue, 24 Nov 2026 00:30:00 GMT\r\nContent-Length: {len(body)}\r\n\r\n"
@@ -134,7 +134,7 @@ def _rate(times: list[float]) -> float:
     return (len(times) - 1) / (times[-1] - times[0]) if times[-1] > times[0] else 0.0
 
 
-def _most_in_a_second(times: list[float]) -> int:
+def _max_in_a_second(times: list[float]) -> int:
     return max(bisect_left(times, first + 1) - place for place, first in enumerate(times))
 
 
@@ -144,7 +144,7 @@ def _cpu_s() -> float:
 
 
 async def main(latency_s: float, *, ends_with_stdin: bool) -> None:
-    """Serve on a free port of this machine, which is printed, until the process is ended."""
+    """Serve on a free local port, which is printed, until the process is ended."""
     wechat, loop, end = Wechat(latency_s), asyncio.get_running_loop(), asyncio.Event()
     if ends_with_stdin:
         loop.add_reader(sys.stdin.fileno(), end.set)

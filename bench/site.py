@@ -1,4 +1,4 @@
-"""Where the contestants meet: a server that plays WeChat, a real mongod, and configurations for the collector."""
+"""The contestants' site: a server in the place of WeChat, a real mongod, and configurations for the collector."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ from collector.store.local import local_mongod
 
 STATES = "accounts"
 ALL_DAY = "00:00"
-"""From when on WeChat's newest day counts as published: at once."""
+"""Hour of publication at which the newest day is published already."""
 
 NOT_YET = "23:59"
-"""As good as never: the newest day is the one before, so a run leaves what yesterday's would have left."""
+"""Hour of publication that is never reached: a run leaves what yesterday's would have left."""
 
 
 class Server:
-    """The server while it runs."""
+    """The running server."""
 
     def __init__(self, url: str) -> None:
         self.url = url
 
     def taken(self) -> dict[str, Any]:
-        """What it saw since the last time."""
+        """Return its record since the last time."""
         connection = HTTPConnection(self.url.removeprefix("http://"))
         with closing(connection):
             connection.request("GET", "/bench/taken")
@@ -49,7 +49,7 @@ class Server:
 
 @contextmanager
 def server(latency_s: float = 0.0) -> Iterator[Server]:
-    """Start a server of its own process, which takes `latency_s` for each answer."""
+    """Start a server in a process of its own, which takes `latency_s` for each answer."""
     command = python("bench.server", "--latency-s", str(latency_s), "--ends-with-stdin")
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
@@ -58,7 +58,7 @@ def server(latency_s: float = 0.0) -> Iterator[Server]:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """How the collector is configured: the pace of an account, and from when on the newest day is there."""
+    """Settings of the collector: the rate of an account, and the hour of publication."""
 
     rate: str = "1000/s"
     published_at: str = ALL_DAY
@@ -66,12 +66,12 @@ class Run:
 
 USUAL = Run()
 UNPACED = Run(rate="100000/s")
-"""At this pace no account ever waits for its turn."""
+"""At this rate no account ever waits for its turn."""
 
 
 @contextmanager
 def opened() -> Iterator[Site]:
-    """A site for as long as the context lasts. SIGTERM ends it as Ctrl-C does: nothing stays behind."""
+    """Open a site for as long as the context lasts. SIGTERM ends it like Ctrl-C: nothing stays behind."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     with tempfile.TemporaryDirectory(prefix="collector-bench-") as name, asyncio.Runner() as runner:
         folder, stack = Path(name), AsyncExitStack()
@@ -83,7 +83,7 @@ def opened() -> Iterator[Site]:
 
 
 class Site:
-    """A folder and a mongod; databases are made for one run each."""
+    """A folder and a mongod; each run gets a database of its own."""
 
     def __init__(self, folder: Path, uri: str) -> None:
         self.folder = folder
@@ -93,7 +93,7 @@ class Site:
 
     @contextmanager
     def database(self, seed: str | None = None) -> Iterator[str]:
-        """The name of a database as the collector makes it, with a copy of what the database `seed` has; it is dropped.
+        """Create a database as the collector does, with a copy of the database `seed`; it is dropped at the end.
 
         All contestants write to the same: validator, indexes and what is stored before.
         """
@@ -110,7 +110,7 @@ class Site:
             self.client.drop_database(name)
 
     def configuration(self, job: Job, run: Run) -> str:
-        """The path of the collector's configuration for a job."""
+        """Write the collector's configuration for a job; return its path."""
         file = self.folder / f"accounts-{next(self._numbers)}.yaml"
         file.touch(mode=0o600)
         with file.open("w") as out:
@@ -126,7 +126,7 @@ class Site:
         return str(file)
 
     def check(self, job: Job) -> None:
-        """Raise `BenchError` unless exactly the days of the job are stored, with the figures that the server gave."""
+        """Raise `BenchError` unless exactly the job's days are stored, with the figures that the server gave."""
         found = next(self.client[job.database][COLLECTION].aggregate(_digest(job)), None)
         wanted = _expected(job)
         if found != wanted:
@@ -134,7 +134,7 @@ class Site:
 
 
 def _digest(job: Job) -> list[dict[str, Any]]:
-    """What the documents of the job's days add up to, all fields but the instants."""
+    """Return the sums of the documents of the job's days, all fields except the instants."""
     sums = {name: {"$sum": f"${name}"} for name in ("new_user", "cancel_user", "net_user", "cumulate_user")}
     sources = {"$sum": {"$size": "$sources"}}
     return [

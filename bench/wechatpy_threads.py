@@ -1,4 +1,4 @@
-"""What a user would write instead: wechatpy in a pool of threads, and PyMongo."""
+"""The script that a user would write instead: wechatpy in a pool of threads, and PyMongo."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Documents = Collection[dict[str, Any]]
 
 
 class Client(WeChatClient):  # type: ignore[misc] # it carries no types
-    """wechatpy's client, but for the address of its token call, which stands in its code."""
+    """wechatpy's client with another address of the token call, which is fixed in its code."""
 
     def fetch_access_token(self) -> Any:
         """Ask for a token."""
@@ -37,7 +37,7 @@ class Client(WeChatClient):  # type: ignore[misc] # it carries no types
 
 
 def collect(account: Account, job: Job, collection: Documents) -> None:
-    """Both datasets of one account, window by window, a bulk write for each."""
+    """Collect both datasets of one account, window by window, with a bulk write for each."""
     client = Client(account.appid, account.secret)
     for window in job.windows:
         summary = client.datacube.get_user_summary(window.begin, window.end)
@@ -46,7 +46,7 @@ def collect(account: Account, job: Job, collection: Documents) -> None:
 
 
 def documents(account: Account, summary: list[dict[str, Any]], cumulate: list[dict[str, Any]]) -> list[UpdateOne]:
-    """The upserts of a window's days."""
+    """Return the upserts of a window's days."""
     days: dict[str, dict[str, Any]] = defaultdict(
         lambda: {"name": account.name, "new_user": 0, "cancel_user": 0, "net_user": 0, "sources": []}
     )
@@ -70,7 +70,7 @@ def documents(account: Account, summary: list[dict[str, Any]], cumulate: list[di
 
 
 def main(job: Job) -> None:
-    """Let the threads take the accounts."""
+    """Collect the accounts with a pool of threads."""
     warnings.simplefilter("ignore", DeprecationWarning)  # wechatpy calls methods of its own that it has given up
     WeChatClient.API_BASE_URL = f"{job.url}/cgi-bin/"
     WeChatDataCube.API_BASE_URL = f"{job.url}/datacube/"

@@ -1,4 +1,4 @@
-"""The pretend WeChat of the bench: its accounts, and what each day comes to. Pure.
+"""The bench's pretend data: accounts, and the figures of each day.
 
 All accounts have the same figures, which follow from the day alone: several sources a day, new and cancelled
 followers on all of them, and totals that add up.
@@ -18,7 +18,7 @@ FIRST_DAY = date(2014, 12, 1)
 
 BEIJING = timezone(timedelta(hours=8))
 TOKEN_LENGTH = 157
-"""As long as WeChat's tokens mostly are."""
+"""Length of most of WeChat's tokens."""
 
 SUMMARY, CUMULATE = "/datacube/getusersummary", "/datacube/getusercumulate"
 
@@ -38,30 +38,30 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The days from `begin` to `end`, both counted."""
+    """The days from `begin` to `end`, both included."""
 
     begin: str
     end: str
 
 
 def accounts(count: int) -> Iterator[Account]:
-    """The first `count` accounts."""
+    """Return the first `count` accounts."""
     for n in range(count):
         yield Account(f"wx{n:016x}", f"{n:032x}", f"client-{n:05d}")
 
 
 def newest_day() -> date:
-    """Beijing's yesterday."""
+    """Return Beijing's yesterday."""
     return datetime.now(UTC).astimezone(BEIJING).date() - _ONE_DAY
 
 
 def since(weeks: int, newest: date) -> date:
-    """The first day of the `weeks` that end with `newest`, but none that WeChat doesn't keep."""
+    """Return the first day of the `weeks` that end with `newest`, but none that WeChat doesn't keep."""
     return max(newest - _ONE_DAY * (SPAN_DAYS * weeks - 1), FIRST_DAY)
 
 
 def windows(begin: date, newest: date) -> list[Window]:
-    """The fewest windows from `begin` to `newest`, newest first; the last one reaches back further, if it may."""
+    """Return the fewest windows from `begin` to `newest`, newest first; the last one may reach back further."""
     found = []
     end = newest
     while end >= begin:
@@ -72,7 +72,7 @@ def windows(begin: date, newest: date) -> list[Window]:
 
 
 def days(window: Window) -> Iterator[date]:
-    """The days of a window, oldest first."""
+    """Return the days of a window, oldest first."""
     day, end = date.fromisoformat(window.begin), date.fromisoformat(window.end)
     while day <= end:
         yield day
@@ -80,7 +80,7 @@ def days(window: Window) -> Iterator[date]:
 
 
 def rows(path: str, window: Window) -> list[dict[str, Any]]:
-    """The `list` of the answer to a call."""
+    """Return the `list` of the answer to a call."""
     if path == SUMMARY:
         return [row for day in days(window) for row in summary(day)]
     return [{"ref_date": str(day), "user_source": 0, "cumulate_user": cumulate(day)} for day in days(window)]
@@ -88,7 +88,7 @@ def rows(path: str, window: Window) -> list[dict[str, Any]]:
 
 @cache
 def summary(day: date) -> list[dict[str, Any]]:
-    """The rows of a day, two to five of them."""
+    """Return the rows of a day, two to five of them."""
     ordinal = day.toordinal()
     net = cumulate(day) - cumulate(day - _ONE_DAY)
     cancelled = _drawn(ordinal, 40) + max(0, -net)
@@ -101,27 +101,27 @@ def summary(day: date) -> list[dict[str, Any]]:
 
 
 def cumulate(day: date) -> int:
-    """The followers at the end of a day; they change every day."""
+    """Return the followers at the end of a day; they change every day."""
     ordinal = day.toordinal()
     return 400_000 + 11 * ordinal + _drawn(ordinal, 10)
 
 
 def token_of(appid: str) -> str:
-    """The token of an account, which its appid begins, so that the server needs no memory."""
+    """Return an account's token, which begins with its appid, so that the server needs no memory."""
     return appid + "T" * (TOKEN_LENGTH - _APPID_LENGTH)
 
 
 def appid_in(token: bytes) -> bytes:
-    """The appid that a token begins with."""
+    """Return the appid that a token begins with."""
     return token[:_APPID_LENGTH]
 
 
 def _shares(total: int, count: int) -> list[int]:
-    """`count` numbers that add up to `total`, larger ones first."""
+    """Return `count` numbers that add up to `total`, larger ones first."""
     share = total // count
     return [total - share * (count - 1), *[share] * (count - 1)]
 
 
 def _drawn(ordinal: int, below: int) -> int:
-    """A number that looks drawn, always the same for an ordinal."""
+    """Return a number that looks random, always the same for an ordinal."""
     return (ordinal * 2_654_435_761 >> 7) % below

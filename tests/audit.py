@@ -1,7 +1,7 @@
 """`make audit`: ask pip-audit for known vulnerabilities in all that `constraints.txt` pins.
 
-Ends with 1 where there are any, with 2 where the audit itself failed, else with 0; where the database can't be
-reached, too, with a word that says so.
+Ends with 1 where there are any, with 2 where the audit itself failed, and with 0 otherwise. An unreachable database is
+reported, and ends with 0 too.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ from pathlib import Path
 Pin = tuple[str, str]
 
 CONSTRAINTS = Path(__file__).parents[1] / "constraints.txt"
-OUT_OF_REACH = "The audit is skipped: the database of known vulnerabilities can't be reached from here."
+UNREACHABLE = "Skipped the audit: could not reach the database of known vulnerabilities."
 
 _FAILED = 2
 _NO_DATABASE = re.compile("ConnectionError|ServiceError|Timeout|[Cc]ould not connect")
 
 
 def pins(constraints: str) -> list[Pin]:
-    """Name and version of each line."""
+    """Return the name and version of each line."""
     return [(name, version) for name, _, version in (line.partition("==") for line in constraints.split())]
 
 
 def verdict(printed: str, said: str) -> tuple[str, int]:
-    """What pip-audit's JSON and its stderr come to: words, and an exit code."""
+    """Return a message and the exit code for pip-audit's JSON and its stderr."""
     if not printed.strip():
-        last = (said.strip().splitlines() or ["not a word was said"])[-1]
-        return (OUT_OF_REACH, 0) if _NO_DATABASE.search(said) else (f"The audit failed: {last}", _FAILED)
+        last = (said.strip().splitlines() or ["no output"])[-1]
+        return (UNREACHABLE, 0) if _NO_DATABASE.search(said) else (f"The audit failed: {last}", _FAILED)
     packages = json.loads(printed)["dependencies"]
     known = [package for package in packages if "vulns" in package]
     if not known:  # a mirror of the index that has no such database
-        return OUT_OF_REACH, 0
+        return UNREACHABLE, 0
     unknown = ", ".join(package["name"] for package in packages if "vulns" not in package)
     holes = [f"{package['name']} {package['version']}: {_told(hole)}" for package in known for hole in package["vulns"]]
     count = f"{len(holes)} known vulnerabilit{'y' if len(holes) == 1 else 'ies'}" if holes else "no known vulnerability"
@@ -46,12 +46,12 @@ def verdict(printed: str, said: str) -> tuple[str, int]:
 
 def _told(hole: dict[str, object]) -> str:
     versions = hole["fix_versions"]
-    mended = f" (mended in {', '.join(versions)})" if isinstance(versions, list) and versions else ""
-    return f"{hole['id']}{mended}"
+    fixed = f" (fixed in {', '.join(versions)})" if isinstance(versions, list) and versions else ""
+    return f"{hole['id']}{fixed}"
 
 
 def ask(wanted: Iterable[Pin]) -> tuple[str, int]:
-    """What pip-audit says of these packages, and of these alone."""
+    """Run pip-audit on these packages alone."""
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as requirements:
         requirements.writelines(f"{name}=={version}\n" for name, version in wanted)
         requirements.flush()
@@ -66,10 +66,10 @@ def ask(wanted: Iterable[Pin]) -> tuple[str, int]:
 
 
 def main() -> int:
-    """Print the verdict; the exit code comes back. One package goes first: a database out of reach is asked once."""
+    """Print the verdict and return the exit code."""
     wanted = pins(CONSTRAINTS.read_text())
-    words, code = ask(wanted[:1])
-    if code < _FAILED and words != OUT_OF_REACH:
+    words, code = ask(wanted[:1])  # one package first, so that an unreachable database is asked once
+    if code < _FAILED and words != UNREACHABLE:
         words, code = ask(wanted)
     sys.stdout.write(f"{words}\n")
     return code

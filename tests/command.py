@@ -1,4 +1,4 @@
-"""The command `collector` as a user runs it: in a process of its own."""
+"""The command `collector` as a user runs it, in a process of its own."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from collector.store.database import Database
 
 @dataclass(frozen=True)
 class Ended:
-    """How a command ended, and what it wrote."""
+    """Exit code and output of a command."""
 
     code: int
     out: str

@@ -1,4 +1,4 @@
-"""A small HTTP proxy on this machine, which wants a user and a password."""
+"""A small local HTTP proxy that requires a user and a password."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 @dataclass
 class Proxy:
-    """Passes requests on to where they are meant for, one a connection; `asked` are their paths."""
+    """Proxy that forwards requests, one for each connection; `asked` are their paths."""
 
     user: str
     password: str
@@ -45,11 +45,11 @@ class Proxy:
                 b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
             )
         else:
-            writer.write(await self._passed_on(line, rest, body))
+            writer.write(await self._forward(line, rest, body))
         await writer.drain()
         writer.close()
 
-    async def _passed_on(self, line: str, rest: str, body: bytes) -> bytes:
+    async def _forward(self, line: str, rest: str, body: bytes) -> bytes:
         method, url, version = line.split()
         parts = urlsplit(url)
         self.asked.append(parts.path)

@@ -197,7 +197,7 @@ async def test_calls_stop_while_mongodb_is_halted(
 
 
 @linux
-async def test_memory_does_not_grow_with_history(database: Database, mongod: str, tmp_path: Path) -> None:
+async def test_memory_is_independent_of_history(database: Database, mongod: str, tmp_path: Path) -> None:
     """Seven years need hardly more than one; kept in memory, their days alone would take 4 MB."""
     memory = []
     async with Sandbox(World(size=1), record=False) as sandbox:

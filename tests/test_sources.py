@@ -203,32 +203,32 @@ def ran(mongod: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
         yield runner.run(_run(tmp_path_factory.mktemp("sources"), mongod))
 
 
-def test_truth_is_stored(ran: Ran) -> None:
+def test_sound_accounts_are_collected(ran: Ran) -> None:
     failed = [account.appid for place, account in enumerate(WORLD.accounts) if place not in SOUND]
     assert ran.documents == truth(WORLD, ran.days, without=failed)
     assert (ran.code, ran.result["accounts"]["failed"]) == (3, len(failed))
 
 
 @pytest.mark.parametrize("place", WHY)
-def test_hint_of_each_failure(ran: Ran, place: int) -> None:
+def test_each_failure_has_its_remedy(ran: Ran, place: int) -> None:
     appid = WORLD.accounts[place].appid
     (failure,) = [each for each in ran.result["failures"] if each["account"] == appid]
     assert (failure["dataset"], failure["hint"]) == (None, WHY[place].format(**ran.words))
 
 
-def test_stale_platform(ran: Ran) -> None:
+def test_stale_platform_is_reported_once(ran: Ran) -> None:
     (failure,) = [each for each in ran.result["failures"] if each["name"] == "stale"]
     assert (failure["accounts"], failure["windows"], failure["errcode"]) == (2, 2, 61011)
     assert len(ran.result["failures"]) == len(WHY) + 1
 
 
-def test_own_proxy(ran: Ran) -> None:
+def test_account_uses_its_own_proxy(ran: Ran) -> None:
     assert set(ran.proxied) == {"/cgi-bin/stable_token", "/datacube/getusersummary", "/datacube/getusercumulate"}
     assert ran.proxied.count("/cgi-bin/stable_token") == 1
 
 
-def test_no_secret_is_shown_or_stored(ran: Ran) -> None:
-    """No secret of any source and no token is logged printed or stored."""
+def test_no_secret_leaks(ran: Ran) -> None:
+    """No secret of any source and no token is logged, printed or stored."""
     everything = "\n".join([ran.log, str(ran.result), ran.state, str(ran.documents)])
     assert "account.failed" in ran.log
     assert "Traceback" not in everything

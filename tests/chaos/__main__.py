@@ -1,4 +1,4 @@
-"""`make chaos`: many storms, one after the other, until one of them leaves something wrong."""
+"""`make chaos`: run storms one after the other, until one of them leaves something wrong."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from chaos.storm import Outcome, storm
 
 from collector.cli.terminal import say
 
-MOST_TOLD = 20
+MAX_PRINTED = 20
 
 
 async def storms(plans: Iterable[Plan], keep: Path | None = None) -> AsyncIterator[Outcome]:
-    """Let the storms rage one after the other over one replica set.
+    """Run the storms one after the other over one replica set.
 
-    What the collectors of a storm printed is copied to `keep` if anything is wrong after it.
+    The output of a storm's collectors is copied to `keep` if anything is wrong after it.
     """
     with tempfile.TemporaryDirectory(prefix="collector-storms-") as name:
         folder = Path(name)
@@ -45,7 +45,7 @@ async def storms(plans: Iterable[Plan], keep: Path | None = None) -> AsyncIterat
 
 
 async def main(first_seed: int, number: int, keep: Path | None) -> int:
-    """Print a line for each storm and the table of all; 1 at the first that leaves something wrong."""
+    """Print a line for each storm and the table of all; return 1 at the first that leaves something wrong."""
     _end_at_signals()
     outcomes = []
     async for outcome in storms(map(draw, range(first_seed, first_seed + number)), keep):
@@ -56,7 +56,7 @@ async def main(first_seed: int, number: int, keep: Path | None) -> int:
     say(f"\n{table(outcomes)}")
     if not (wrong := outcomes[-1].wrong):
         return 0
-    say("\n".join(["", *wrong[:MOST_TOLD], f"\nAgain: make chaos STORMS=1 SEED={outcomes[-1].seed}"]))
+    say("\n".join(["", *wrong[:MAX_PRINTED], f"\nAgain: make chaos STORMS=1 SEED={outcomes[-1].seed}"]))
     return 1
 
 

@@ -1,4 +1,4 @@
-"""What must hold once a storm is over: the documents are the truth, the state agrees, and no secret got out."""
+"""Checks after a storm: the documents are the truth, the state agrees, and no secret has leaked."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from collector.store.runs import RUNS
 from collector.store.state import ACCOUNTS
 
 REACH_DAYS = 27
-"""So far back there may be days that nobody wants: a window reaches over 6 of them, and those of a backfill that count
-as covered then may need a window of their own, and so on."""
+"""Unwanted days may be stored as far back as this: a window reaches over 6 of them, and where a backfill counts those
+as covered they may need a window of their own, and so on."""
 
 _FORMS = {
     "ticket": re.compile("ticket@@@"),
     "refresh token": re.compile("refreshtoken@@@"),
     "token": re.compile(r"\b\d+_[\w-]{24,}"),
 }
-"""What the sandbox's secrets look like."""
+"""Forms of the sandbox's secrets."""
 
 _SECOND_SIGNAL = re.compile(r"Exception ignored in[^\n]*\nTraceback.*?KeyboardInterrupt", re.DOTALL)
-"""What Python prints where the second signal of two comes after the end, while it waits for PyMongo's threads."""
+"""Python's output when the second of two signals comes after the end, while it waits for PyMongo's threads."""
 
 _CRASHES = ("Traceback (most recent call last)", "account.crashed", "mistake of the collector")
 
 
 def differences(found: Documents, world: World, since: date, newest: date) -> list[str]:
-    """Where the documents `found` aren't the truth of the days from `since` to `newest`; one line for each.
+    """Return a line for each document `found` that isn't the truth of the days from `since` to `newest`.
 
     All that is true of these days must be there, and nothing else; but days that a window brought from before them
     may be there too, in part, and show that the first one is quiet.
@@ -47,7 +47,7 @@ def differences(found: Documents, world: World, since: date, newest: date) -> li
 
 
 def _wrong(there: Mapping[str, Any], least: Mapping[str, Any], most: Mapping[str, Any]) -> str:
-    """What of a document isn't as it should be, field by field."""
+    """Return the wrong fields of a document, in words."""
     if not there:
         return "missing"
     if not most:
@@ -57,19 +57,19 @@ def _wrong(there: Mapping[str, Any], least: Mapping[str, Any], most: Mapping[str
 
 
 async def loose_ends(database: Database) -> list[str]:
-    """What a run that ended well must not leave behind: its lease, and entries of the ledger that are open."""
+    """Return what a finished run must not leave behind: its lease, and open runs in the ledger."""
     leases = [f"a lease is left: {lease}" async for lease in database[LEASES].find()]
     open_runs = database[RUNS].find({"$or": [{"ended": {"$exists": False}}, {"status": "running"}]})
     return leases + [f"a run is open in the ledger: {run['_id']}" async for run in open_runs]
 
 
 async def everything_stored(database: Database) -> str:
-    """All that the collector's own collections hold, as text."""
+    """Return the content of the collector's own collections, as text."""
     return "\n".join([str(each) for name in (ACCOUNTS, RUNS, LEASES) async for each in database[name].find()])
 
 
 def secrets_of(world: World) -> dict[str, str]:
-    """All secrets of a world, by what they are."""
+    """Return all secrets of a world, by their kind."""
     named = {f"secret of {account.name}": account.secret for account in world.accounts}
     named |= {f"refresh token of {appid}": world.refresh_token(appid) for appid in world.authorizers}
     component = world.component
@@ -78,7 +78,7 @@ def secrets_of(world: World) -> dict[str, str]:
 
 
 def leaks(texts: Mapping[str, str], secrets: Mapping[str, str]) -> list[str]:
-    """Which of the `secrets`, by their names, and what kinds of secrets that nobody could name stand in which text."""
+    """Return which of the `secrets`, and which other strings of a secret's form, are in which text."""
     named = [
         f"the {what} is in {name}" for what, secret in secrets.items() for name, text in texts.items() if secret in text
     ]
@@ -88,6 +88,6 @@ def leaks(texts: Mapping[str, str], secrets: Mapping[str, str]) -> list[str]:
 
 
 def crashes(log: str) -> list[str]:
-    """The signs of mistakes of the collector's own in a log."""
+    """Return the signs of crashes in a log."""
     told = _SECOND_SIGNAL.sub("", log)
     return [f"the log has {sign!r}" for sign in _CRASHES if sign in told]

@@ -1,4 +1,4 @@
-"""The configuration that the accounts of a storm are collected by."""
+"""Configuration of a storm's collectors."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from chaos.plan import Plan, Way
 from collector.sandbox import SandboxAccount
 
 TIMEOUT_S = 5
-"""Seconds until a call to WeChat is given up, as the collector's hurried loop counts them."""
+"""Time-out of a call to WeChat, in seconds of the collector's hurried loop."""
 
 AGENCY = "agency"
 
 
 def configuration(plan: Plan, hosts: Sequence[str], uri: str, database: str) -> bytes:
-    """The text of an `accounts.yaml` for WeChat at `hosts`; the token server is at the first of them."""
+    """Return the text of an `accounts.yaml` for WeChat at `hosts`; the token server is at the first of them."""
     world, component = plan.world, plan.world.component
     defaults: dict[str, Any] = {"rate_limit": plan.rate_limit}
     if not plan.backfill:

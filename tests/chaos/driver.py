@@ -1,4 +1,4 @@
-"""The rage of a storm: collectors are started again and again while its events befall them."""
+"""The driver of a storm: starts collectors again and again while the storm's events happen."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from chaos.site import Site, may_end_with
 from collector.sandbox import Sandbox
 
 STOPPING_S = 6.0
-"""Seconds after SIGTERM until a collector is killed: a minute, as its loop counts."""
+"""Seconds after SIGTERM until a collector is killed: a minute of its hurried loop."""
 
 SLOW_S = 0.02
-"""Seconds for each chunk of a link that is slow."""
+"""Seconds for each chunk of a slow link."""
 
 
 class Driver:
-    """Does what `plan` has, to a site, its WeChat behind `link`, and its replica set.
+    """Driver that applies `plan` to a site, its WeChat behind `link`, and its replica set.
 
-    `faults` counts what was done; `wrong` are the exits that no trouble excuses.
+    `faults` counts the events that happened; `wrong` are exits that no fault excuses.
     """
 
     def __init__(self, plan: Plan, site: Site, sandbox: Sandbox, link: Link, replicas: ReplicaSet) -> None:
@@ -42,21 +42,21 @@ class Driver:
         self._collector: Collector | None = None
         self._over = asyncio.Event()
 
-    async def rage(self) -> None:
-        """Let everything go wrong; at the end no collector is at work."""
+    async def run(self) -> None:
+        """Run the storm; at the end no collector is left."""
         now = asyncio.get_running_loop().time
         began = now()
         async with asyncio.TaskGroup() as lasting:
             lasting.create_task(self._keep_collecting())
             for event in self._plan.events:
                 await asyncio.sleep(began + event.at_s - now())
-                lasting.create_task(self._befall(event))
+                lasting.create_task(self._apply(event))
             await asyncio.sleep(began + LENGTH_S - now())
             self._over.set()
             await self._stop()
 
     async def _keep_collecting(self) -> None:
-        """Start a collector whenever there is none, each some time after the one before it."""
+        """Start a collector whenever there is none, some time after the previous one."""
         pauses = cycle(self._plan.pauses)
         while not self._over.is_set():
             self._collector = await self._site.start(hurried=True)
@@ -78,8 +78,8 @@ class Driver:
                 await asyncio.wait_for(asyncio.shield(self._collector.ended), STOPPING_S)
             self._collector.signal(signal.SIGKILL)
 
-    async def _befall(self, event: Event) -> None:
-        """Do what an event is, and undo it where it lasts; what found nothing to befall doesn't count."""
+    async def _apply(self, event: Event) -> None:
+        """Apply an event, and undo it where it lasts; an event without a target doesn't count."""
         what = event.what
         if what in _SIGNALS:
             done = await self._signal(event, *_SIGNALS[what])
@@ -100,7 +100,7 @@ class Driver:
         return True
 
     async def _calls(self, number: int) -> None:
-        """Wait for so many more calls, when a collector is in the midst of its work, or for a while."""
+        """Wait for so many more calls, so that a collector is at work, or for a while."""
         until = len(self._sandbox.calls) + number
         with suppress(TimeoutError):
             async with asyncio.timeout(WAITED_S):
@@ -150,7 +150,7 @@ class Driver:
             self._collector.signal(signal.SIGUSR1)
 
     def _renew_platform(self) -> None:
-        """Everything that the third-party platform and its clients can renew."""
+        """Renew all credentials of the third-party platform and its clients."""
         self._sandbox.end_component_token()
         self._sandbox.renew_ticket()
         for appid in self._plan.world.authorizers[::3]:

@@ -1,4 +1,4 @@
-"""The host on which a storm's collectors run, one at a time, and the clock that the storm moves."""
+"""Host of a storm's collectors, which run one at a time, and the clock that the storm moves."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from chaos import processes
 from chaos.launcher import OFFSET
 
 TESTS = Path(__file__).parent.parent
-LONGEST_S = 90.0
-"""Seconds that a collector gets to end by itself; one of those waits counts for ten."""
+MAX_S = 90.0
+"""Seconds in which a collector must end by itself; in a hurry it counts them as ten times as many."""
 
 
 class HungError(Exception):
-    """A collector didn't end by itself; where it stood is in its log."""
+    """A collector didn't end by itself; its log has the stack."""
 
 
 class MovedClock:
-    """WeChat's clock, which jumps as the storm wants; the host's, in `file`, may be off by some seconds from it."""
+    """WeChat's clock, which the storm moves; the host's, in `file`, may be off by some seconds."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
@@ -34,11 +34,11 @@ class MovedClock:
         self._write()
 
     def now(self) -> datetime:
-        """The instant, in UTC."""
+        """Return the instant, in UTC."""
         return datetime.now(UTC) + self._offset
 
     def set(self, instant: datetime) -> None:
-        """Let it be `instant` now, and let the host's clock be right."""
+        """Set both clocks to `instant`."""
         self._offset, self._skew = instant - datetime.now(UTC), timedelta(0)
         self._write()
 
@@ -59,7 +59,7 @@ class MovedClock:
 
 
 class Collector:
-    """A collector at work: a process that gets signals; `ended` gives its exit code."""
+    """Process of a collector, which can be signalled; `ended` gives its exit code."""
 
     def __init__(self, pid: int, ended: asyncio.Task[int], output: Path, log: Path) -> None:
         self.pid = pid
@@ -77,26 +77,26 @@ class Collector:
         return False
 
     async def exit(self) -> int:
-        """The exit code, as soon as there is one. Raises `HungError` when that takes too long."""
+        """Wait for the exit code. Raises `HungError` when that takes too long."""
         try:
-            return await asyncio.wait_for(asyncio.shield(self.ended), LONGEST_S)
+            return await asyncio.wait_for(asyncio.shield(self.ended), MAX_S)
         except TimeoutError:
             self.signal(signal.SIGUSR2)
             await asyncio.sleep(1)
             self.signal(signal.SIGKILL)
             await self.ended
-            raise HungError(f"a collector didn't end within {LONGEST_S:g} s: see {self._log}") from None
+            raise HungError(f"a collector didn't end within {MAX_S:g} s: see {self._log}") from None
 
 
 class Host:
-    """Starts collectors by way of `launcher.py`."""
+    """Host that starts collectors through `launcher.py`."""
 
     def __init__(self, launcher: asyncio.subprocess.Process, clock: MovedClock) -> None:
         self.clock = clock
         self._launcher = launcher
 
     async def start(self, arguments: Sequence[str], output: Path, log: Path, *, hurried: bool) -> Collector:
-        """Start a collector, in a hurry or not, when the one before it has ended."""
+        """Start a collector, in a hurry or not, once the previous one has ended."""
         assert self._launcher.stdin is not None
         request = {"arguments": arguments, "output": str(output), "log": str(log), "hurried": hurried}
         self._launcher.stdin.write(orjson.dumps(request) + b"\n")
@@ -111,7 +111,7 @@ class Host:
 
 @asynccontextmanager
 async def host(clock: MovedClock) -> AsyncIterator[Host]:
-    """A host whose clock is `clock`; what runs on it at the end is killed."""
+    """Open a host whose clock is `clock`; its processes are killed at the end."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
     pipe = asyncio.subprocess.PIPE
     launcher = await processes.start(

@@ -1,13 +1,12 @@
 """Runs collectors one after the other, each as a process forked from this one, which has imported everything.
 
-A command starts at once that way, where the imports alone would take half a second. The host of these collectors is
-peculiar in two things:
+A command starts at once that way; its imports alone would take half a second. These collectors differ in two things:
 
-* its clock is off by the seconds in the file `CLOCK`; at SIGUSR1 a collector looks there again;
-* a collector may live in a hurry, ten times as fast: its waits, its time-outs and the renewal of its lease take a
-  tenth of their seconds, as if an election of a second lasted ten.
+* their clock is off by the seconds in the file `CLOCK`; at SIGUSR1 a collector reads it again;
+* a collector may be in a hurry, ten times as fast: its waits, its time-outs and the renewal of its lease take a tenth
+  of their seconds, as if an election of a second lasted ten.
 
-It says when it is ready. Each line of stdin is a JSON object, `{"arguments": [...], "output": PATH, "log": PATH,
+It prints when it is ready. Each line of stdin is a JSON object, `{"arguments": [...], "output": PATH, "log": PATH,
 "hurried": false}`. It is answered on stdout with the process id and, when that process has ended, with its exit code,
 negative for a signal.
 """
@@ -38,10 +37,10 @@ from collector.store import database
 
 HURRY = 10
 OFFSET = struct.Struct("d")
-"""How a file holds the seconds by which a clock is off."""
+"""Format of the file with a clock's offset in seconds."""
 
 _BOOTED = time.time() - time.monotonic()
-"""The instant from which the monotonic clock counts, which no travel in time moves."""
+"""Origin of the monotonic clock, which time_machine doesn't move."""
 
 _IMPORTED = (
     *("collector.commands.collect", "collector.run.connect", "collector.commands.verify", "collector.runtime"),
@@ -55,24 +54,24 @@ class _HurriedSelector(selectors.DefaultSelector):
 
 
 class HurriedLoop(asyncio.SelectorEventLoop):
-    """An event loop whose seconds are tenths of seconds."""
+    """Event loop that counts each second as ten."""
 
     def __init__(self) -> None:
         super().__init__(_HurriedSelector())
 
     def time(self) -> float:
-        """The loop's own seconds."""
+        """Return the loop's own seconds."""
         return HURRY * super().time()
 
 
 def moved_now(clock: Path) -> datetime:
-    """The instant by a clock that is off."""
+    """Return the instant by a clock that is off."""
     (offset_s,) = OFFSET.unpack(clock.read_bytes())
     return datetime.fromtimestamp(_BOOTED + time.monotonic() + offset_s, UTC)
 
 
 def main(clock: Path) -> None:
-    """Serve stdin until its end; in a forked process, be the collector that a line asked for."""
+    """Serve stdin until its end; in a forked process, run the collector that a line asks for."""
     answers = os.dup(sys.stdout.fileno())
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # a child is ready for it before it can come
     for name in _IMPORTED:
@@ -90,7 +89,7 @@ def main(clock: Path) -> None:
 
 
 def _hurry() -> None:
-    """Make all that goes by seconds quicker, MongoDB's driver included; rates of calls alone stay what they are."""
+    """Speed up all waits, those of MongoDB's driver too; rates of calls stay as they are."""
     # The collector takes its loop from uvloop where there is one.
     sys.modules["uvloop"] = types.SimpleNamespace(new_event_loop=HurriedLoop)  # type: ignore[assignment]
     database.SELECTION_TIMEOUT_MS //= HURRY
@@ -101,7 +100,7 @@ def _hurry() -> None:
 
 
 def _collect(request: dict[str, Any], clock: Path) -> NoReturn:
-    """Be a collector: its files, its clock, its command line."""
+    """Run a collector: its files, its clock, its command line."""
     end_with_parent()
     _redirect(os.devnull, 0, os.O_RDONLY)
     _redirect(request["output"], 1, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)

@@ -1,4 +1,4 @@
-"""A TCP proxy on this machine, before one server, that can be made to misbehave."""
+"""A local TCP proxy before one server, which can be made to misbehave."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from typing import Self
 HOST = "127.0.0.1"
 CHUNK_BYTES = 65_536
 TRICKLE_BYTES = 512
-"""What passes at once of a link that is slow."""
+"""Size of a chunk on a slow link."""
 
 _NO_LINGER = struct.pack("ii", 1, 0)
 
 
 class Link:
-    """Passes connections on to the port `target`, between `async with` and its end.
+    """Proxy to the port `target`, between `async with` and its end.
 
-    `cut` happens at once; `refuse`, `slow` and `hold` last as long as they are told to, and may overlap.
+    `cut` happens at once; `refuse`, `slow` and `hold` last for a given time, and may overlap.
     """
 
     def __init__(self, target: int) -> None:
@@ -51,28 +51,28 @@ class Link:
 
     @property
     def connections(self) -> int:
-        """How many connections pass through it now."""
+        """Return the number of connections that are open."""
         return len(self._writers) // 2
 
     def cut(self) -> None:
-        """Reset all connections, on both sides; what was on its way is lost."""
+        """Reset all connections, on both sides; data in flight is lost."""
         for writer in self._writers:
             _reset(writer)
 
     async def refuse(self, for_s: float) -> None:
-        """Be gone for some time: no connection stays, and each new one is reset."""
+        """Reset all connections, and each new one for some time."""
         with self._in_trouble("refuse"):
             self.cut()
             await asyncio.sleep(for_s)
 
     async def slow(self, for_s: float, delay_s: float) -> None:
-        """Pass on little for some time, `TRICKLE_BYTES` each `delay_s`."""
+        """Forward little for some time: `TRICKLE_BYTES` each `delay_s`."""
         self._delay_s = delay_s
         with self._in_trouble("slow"):
             await asyncio.sleep(for_s)
 
     async def hold(self, for_s: float) -> None:
-        """Pass on nothing for some time, though connections stay and new ones are taken."""
+        """Forward nothing for some time, though connections stay open and new ones are accepted."""
         self._let_go.clear()
         with self._in_trouble("hold"):
             await asyncio.sleep(for_s)
@@ -117,7 +117,7 @@ class Link:
             there_writer.transport.abort()
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Pass on what one side says until it ends; then the other side ends too, once it has got everything."""
+        """Forward one side's data until its end; then end the other side too, once it has everything."""
         while data := await reader.read(TRICKLE_BYTES if self._troubles["slow"] else CHUNK_BYTES):
             if await self._delayed() and reader.at_eof():
                 break  # it was on its way when its sender went: a process that was killed says nothing any more
@@ -127,7 +127,7 @@ class Link:
         await writer.wait_closed()
 
     async def _delayed(self) -> bool:
-        """Wait as long as the troubles want; returns whether there were any."""
+        """Wait as long as the troubles last; return whether there were any."""
         slow, held = self._troubles["slow"], self._troubles["hold"]
         if slow:
             await asyncio.sleep(self._delay_s)
@@ -137,7 +137,7 @@ class Link:
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:
-    """End a connection with RST instead of FIN: it is lost, and not over."""
+    """End a connection with RST instead of FIN, as if it were lost."""
     with suppress(OSError):
         writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
     writer.transport.abort()

@@ -1,4 +1,4 @@
-"""What a storm will be: drawn from its seed before anything runs, as pure data."""
+"""Plan of a storm: drawn from its seed before anything runs, as pure data."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from collector.model.days import BEIJING, ONE_DAY
 from collector.sandbox import Fault, Faults, Limits, TokenServerFault, World
 
 BORDERS = (time(23, 59, 57), time(7, 59, 57), time(11, 59, 57))
-"""Three seconds before Beijing's midnight, before a day is published, and before it is there where it is late."""
+"""Three seconds before Beijing's midnight, before the hour of publication, and before a late day appears."""
 
 LENGTH_S = 4.0
 WAITED_S = 1.0
-"""Seconds until a signal is sent though the calls that it waits for don't come."""
+"""Seconds after which a signal is sent even without the calls that it waits for."""
 
 LASTING_S = (0.3, 0.6, 1.2, 1.2, 3.0)
-"""The most seconds for which something lasts; a collector in a hurry takes them for ten times as many."""
+"""Maximal seconds for which a fault lasts; a collector in a hurry counts them as ten times as many."""
 
 ALONE_S = 0.9
-"""The most seconds for which a primary is without the others: after one it gives up by itself."""
+"""Maximal seconds for which a primary is without the others: after one it steps down by itself."""
 
 OUTAGE_S = 7.0
-"""The most seconds for which all of MongoDB may be out of reach, which is longer than a collector waits for it."""
+"""Maximal seconds for which all of MongoDB is unreachable: longer than a collector waits for it."""
 
 RATES: Mapping[Fault, float] = {
     Fault.SYSTEM_ERROR: 0.05,
@@ -41,11 +41,11 @@ RATES: Mapping[Fault, float] = {
     Fault.MINUTE_QUOTA: 0.01,
 }
 ERRCODES = (40125, 40164, 40243, 48001, 50002, 61007, 89503, 89506, 89507, 47009, 12345)
-"""What some accounts answer until the storm is over."""
+"""Errcodes of broken accounts until the storm is over."""
 
 
 class Way(StrEnum):
-    """How an account gets its tokens."""
+    """Source of an account's tokens."""
 
     STABLE = "stable"
     CLASSIC = "classic"
@@ -55,7 +55,7 @@ class Way(StrEnum):
 
 
 class What(StrEnum):
-    """What the storm does, besides the faults of WeChat's own."""
+    """Kinds of events, besides the faults of WeChat itself."""
 
     KILL = "collector killed"
     STOP = "collector stopped"
@@ -78,7 +78,7 @@ class What(StrEnum):
 
 
 SIGNALS = frozenset({What.KILL, What.STOP, What.STOP_TWICE, What.FREEZE})
-"""What befalls a collector itself; it comes early enough that there is one."""
+"""Events of a collector itself; they come early enough that there is one."""
 
 _WEIGHTS: Mapping[What, float] = dict.fromkeys(What, 1.0) | {What.KILL: 5.0, What.JUMP: 2.0, What.STEP_DOWN: 1.5}
 _LEAPS = (timedelta(seconds=61), timedelta(minutes=10), timedelta(hours=2), timedelta(hours=9), ONE_DAY)
@@ -86,9 +86,9 @@ _LEAPS = (timedelta(seconds=61), timedelta(minutes=10), timedelta(hours=2), time
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that the storm does `at_s` seconds after its beginning, to a `member` of the set (None: to all).
+    """One event of a storm, `at_s` seconds after its beginning, to a `member` of the set (None: to all).
 
-    What lasts does so `for_s` seconds; `by` is how far a clock moves; a signal waits for so many more `calls`.
+    `for_s` is its duration in seconds, `by` the offset of a clock; a signal waits for so many more `calls`.
     """
 
     at_s: float
@@ -125,7 +125,7 @@ class Plan:
 
 
 def draw(seed: int) -> Plan:
-    """The storm of that seed, always the same."""
+    """Return the storm of a seed, always the same."""
     dice = random.Random(f"{seed} plan")
     begins = _begins(random.Random(f"{seed} begins"))
     since = begins.astimezone(BEIJING).date() - ONE_DAY * dice.randint(14, 140)
@@ -150,7 +150,7 @@ def draw(seed: int) -> Plan:
 
 
 def _begins(dice: random.Random) -> datetime:
-    """Half of the storms begin shortly before something changes."""
+    """Return a beginning; half of them are shortly before something changes."""
     day = date(2026, 1, 1) + ONE_DAY * dice.randrange(700)
     clock = dice.choice(BORDERS) if dice.random() < 0.5 else time(dice.randrange(24), dice.randrange(60))
     return datetime.combine(day, clock, BEIJING).astimezone(UTC)

@@ -14,7 +14,7 @@ _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None  # loaded before 
 
 
 def end_with_parent() -> None:
-    """Let the kernel kill this process when its parent ends; elsewhere than on Linux nobody does."""
+    """Let the kernel kill this process when its parent ends (on Linux alone)."""
     if _LIBC:
         _LIBC.prctl(_DEATH_SIGNAL, signal.SIGKILL)
 
@@ -25,7 +25,7 @@ async def start(command: Sequence[str], **options: Any) -> asyncio.subprocess.Pr
 
 
 async def kill(process: asyncio.subprocess.Process) -> None:
-    """SIGKILL a process, if it is still there, and see it gone."""
+    """SIGKILL a process, if it is still there, and wait for its end."""
     if process.returncode is None:
         process.kill()
     await process.wait()

@@ -26,7 +26,7 @@ NAME = "chaos"
 PORTS = range(20_000, 32_000)
 READY_S = 120.0
 PATIENCE_S = 6.0
-MOST_LETTERS = 2_000
+MAX_LETTERS = 2_000
 POLL_S = 0.02
 QUICK = {"electionTimeoutMillis": 1000, "heartbeatIntervalMillis": 250, "heartbeatTimeoutSecs": 1}
 """The set's settings: a primary that is gone is missed after a second."""
@@ -36,7 +36,7 @@ _STANDING_BY = ("isWritablePrimary", "secondary")
 
 @dataclass
 class Member:
-    """One mongod. `port` is its own; the rest of the set, and whoever uses it, come by its `link`."""
+    """One mongod. `port` is its own; the rest of the set and all clients use its `link`."""
 
     number: int
     folder: Path
@@ -45,7 +45,7 @@ class Member:
     process: asyncio.subprocess.Process | None = None
     admin: AsyncIOMotorClient[dict[str, Any]] = field(init=False)
     _turn: asyncio.Lock = field(init=False, default_factory=asyncio.Lock)
-    """Several troubles may start and kill it at once."""
+    """Several events may start and kill it at once."""
 
     def __post_init__(self) -> None:
         address = f"mongodb://{HOST}:{self.port}/?directConnection=true"
@@ -53,11 +53,11 @@ class Member:
 
     @property
     def address(self) -> str:
-        """Where the others find it: its link."""
+        """Return its address for the others: its link."""
         return f"{HOST}:{self.link.port}"
 
     async def start(self) -> None:
-        """Start it, if it isn't up; it takes a second until it answers."""
+        """Start it, if it isn't running; it answers after a second."""
         async with self._turn:
             if self.process is None:
                 self.folder.mkdir(exist_ok=True)
@@ -65,19 +65,19 @@ class Member:
                 self.process = await processes.start(self._command(), stdin=devnull, stdout=devnull, stderr=devnull)
 
     async def kill(self) -> None:
-        """SIGKILL it, if it is up."""
+        """SIGKILL it, if it is running."""
         async with self._turn:
             if self.process is not None:
                 await processes.kill(self.process)
                 self.process = None
 
     def signal(self, number: signal.Signals) -> None:
-        """Send it a signal, if it is up."""
+        """Send it a signal, if it is running."""
         if self.process is not None and self.process.returncode is None:
             self.process.send_signal(number)
 
     async def hello(self) -> Mapping[str, Any]:
-        """What it says of itself; nothing while it doesn't answer."""
+        """Return its answer to `hello`; nothing while it doesn't answer."""
         try:
             async with asyncio.timeout(1):
                 return await self.admin.admin.command("hello")
@@ -85,8 +85,8 @@ class Member:
             return {}
 
     def last_words(self) -> str:
-        """The end of its log."""
-        return self._log.read_text(errors="replace")[-MOST_LETTERS:]
+        """Return the end of its log."""
+        return self._log.read_text(errors="replace")[-MAX_LETTERS:]
 
     @property
     def _log(self) -> Path:
@@ -104,42 +104,42 @@ class Member:
 
 @dataclass(frozen=True)
 class ReplicaSet:
-    """The three members. `uri` goes by the links."""
+    """The three members. `uri` uses the links."""
 
     members: tuple[Member, ...]
 
     @property
     def uri(self) -> str:
-        """The MongoDB URI of the set."""
+        """Return the MongoDB URI of the set."""
         return f"mongodb://{','.join(member.address for member in self.members)}/?replicaSet={NAME}"
 
     async def find_primary(self) -> Member | None:
-        """The member that takes writes, if there is one now."""
+        """Return the primary, if there is one now."""
         for member in self.members:
             if (await member.hello()).get("isWritablePrimary"):
                 return member
         return None
 
     async def primary(self) -> Member:
-        """The member that takes writes, as soon as there is one. Raises `TimeoutError`."""
+        """Wait for a primary. Raises `TimeoutError`."""
         async with asyncio.timeout(READY_S):
             while not (found := await self.find_primary()):  # noqa: ASYNC110 - other processes set no event
                 await asyncio.sleep(POLL_S)
             return found
 
     async def database(self, name: str) -> AsyncIOMotorDatabase[dict[str, Any]]:
-        """A database at the primary, by no link: whoever serves the links can't wait for them."""
+        """Return a database of the primary, by no link: the event loop that serves the links can't wait for them."""
         return (await self.primary()).admin[name]
 
     async def step_down(self) -> None:
-        """Let the primary give up its place for a second, at once."""
+        """Let the primary step down for a second."""
         command = {"replSetStepDown": 1, "secondaryCatchUpPeriodSecs": 0, "force": True}
         if primary := await self.find_primary():
             with suppress(PyMongoError):  # it may have lost its place by now
                 await primary.admin.admin.command(command)
 
     async def behead(self, after_s: float) -> None:
-        """Kill the primary once it has been alone for a while: what nobody else has is rolled back when it returns."""
+        """Kill the primary once it was alone for a while: its unreplicated writes are rolled back when it returns."""
         if not (primary := await self.find_primary()):
             return
         others = [member for member in self.members if member is not primary]
@@ -158,9 +158,9 @@ class ReplicaSet:
         await primary.start()
 
     async def recover(self) -> None:
-        """Start whoever is down, and wait until there is a primary and all others follow it.
+        """Start all members that are down, and wait until there is a primary and all others follow it.
 
-        Raises `TimeoutError`, which says what the members logged last.
+        Raises `TimeoutError` with the end of the members' logs.
         """
         try:
             async with asyncio.timeout(READY_S):
@@ -172,9 +172,9 @@ class ReplicaSet:
             raise TimeoutError("\n".join(member.last_words() for member in self.members)) from None
 
     async def _follows(self, member: Member, patience_s: float) -> bool:
-        """Whether a member has its place in the set within `patience_s`; else it is started anew.
+        """Return whether a member joins the set within `patience_s`; else it is killed, to be started anew.
 
-        One that couldn't reach its own link as it started believes for long that it isn't in the set.
+        A member that couldn't reach its own link at its start believes for long that it isn't in the set.
         """
         await member.start()
         try:
@@ -187,7 +187,7 @@ class ReplicaSet:
         return True
 
     async def initiate(self) -> None:
-        """Make a set of mongods that have just been started."""
+        """Initiate a set of mongods that have just been started."""
         async with asyncio.timeout(READY_S):
             for member in self.members:
                 while not await member.hello():  # noqa: ASYNC110 - as above
@@ -200,7 +200,7 @@ class ReplicaSet:
 
 @asynccontextmanager
 async def replica_set() -> AsyncIterator[ReplicaSet]:
-    """A set with a primary, all of it in a temporary folder; nothing of it is left at the end."""
+    """Open a set with a primary in a temporary folder; nothing of it is left at the end."""
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="collector-chaos-")))
         ports = _free_ports(SIZE)
@@ -220,9 +220,9 @@ def _stands_by(said: Mapping[str, Any]) -> bool:
 
 
 def _free_ports(count: int) -> list[int]:
-    """Ports that nobody uses now, nor will by chance while a member is down: the kernel gives higher ones to clients.
+    """Return ports that are free now and stay free while a member is down: the kernel gives higher ones to clients.
 
-    A client that asks for the port of nobody in its own range may even get that, and be connected to itself.
+    A client that connects to an unused port in the clients' range may even get that port, and be connected to itself.
     """
     free: set[int] = set()
     while len(free) < count:

@@ -1,4 +1,4 @@
-"""What storms came to, in figures."""
+"""Figures of storms, as text."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from chaos.storm import Outcome
 
 
 def line(outcome: Outcome) -> str:
-    """One storm."""
+    """Return the line of one storm."""
     verdict = f"{len(outcome.wrong)} WRONG" if outcome.wrong else "ok"
     return (
         f"storm {outcome.seed:<6} {outcome.faults.total():>5} faults {outcome.runs:>4} runs {outcome.calls:>6} calls "
@@ -18,7 +18,7 @@ def line(outcome: Outcome) -> str:
 
 
 def table(outcomes: Sequence[Outcome]) -> str:
-    """All storms together."""
+    """Return the table of all storms together."""
     faults: Counter[str] = sum((outcome.faults for outcome in outcomes), Counter())
     rows = [
         ("storms", f"{len(outcomes):,}"),

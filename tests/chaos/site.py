@@ -1,4 +1,4 @@
-"""Where the collectors of one storm work: their configuration, their database, what they print."""
+"""Site of one storm's collectors: their configuration, their database, their output."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from collector.model.results import ExitCode
 from collector.store.leases import LEASES
 
 ONE = WriteConcern(1)
-"""The acknowledgement that needs no majority, which may be out of reach."""
+"""Write concern without a majority, which may be unreachable."""
 
 _FORMS = (("-vv",), ("-vv", "--log-format", "json"), ("-v",), ())
 
 
 class Site:
-    """Starts the commands of a storm, one after the other, in `folder`; `printed` is all that they have said."""
+    """Site that starts the commands of a storm, one after the other, in `folder`; `printed` is all their output."""
 
     def __init__(self, plan: Plan, host: Host, replicas: ReplicaSet, folder: Path, hosts: Sequence[str]) -> None:
         self.replicas = replicas
@@ -40,7 +40,7 @@ class Site:
         self._numbers = count(1)
 
     async def start(self, *command: str, hurried: bool = False) -> Collector:
-        """Start `command`, or the one that the storm is about, with one of the ways to log."""
+        """Start `command`, or the storm's own, with the next of the ways to log."""
         number = next(self._numbers)
         self.runs += 1
         arguments = (*(command or self._wanted()), "--json", "-c", str(self._config), *_FORMS[number % len(_FORMS)])
@@ -48,12 +48,12 @@ class Site:
         return await self.host.start(arguments, output, log, hurried=hurried)
 
     def printed(self) -> dict[str, str]:
-        """The outputs and the logs, by their names."""
+        """Return the outputs and the logs, by file name."""
         files = (*self._folder.glob("*.out"), *self._folder.glob("*.log"))
         return {file.name: file.read_text(errors="replace") for file in files}
 
     async def end_lease(self) -> None:
-        """Let the lease of a collector that is no more run out at once, as it would in a minute."""
+        """Expire the lease of a collector that has gone, as it would in a minute."""
         expired = {"$set": {"expires": datetime(1970, 1, 1, tzinfo=UTC)}}
         for member in self.replicas.members:
             with suppress(PyMongoError):  # it is down, or no primary
@@ -64,5 +64,5 @@ class Site:
 
 
 def may_end_with(exit_code: int) -> bool:
-    """Whether a collector may end like that while everything goes wrong; below 0 it was killed."""
+    """Return whether a collector may end like that during a storm; a code below 0 is a signal."""
     return exit_code < 0 or exit_code in frozenset(ExitCode) - {ExitCode.USAGE, ExitCode.CONFIG}

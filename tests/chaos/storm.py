@@ -1,4 +1,4 @@
-"""One storm: everything goes wrong at once, then nothing any more; and in the end all is as if it had never been."""
+"""One storm: many faults at once, then none, and in the end the stored data are the truth."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ from collector.model.results import ExitCode
 from collector.sandbox import Sandbox, TokenServerFault, World
 
 NOON = time_of_day(12, 30)
-LEAST_DAYS = 2
+MIN_DAYS = 2
 """Days without a row count as void after answers on two Beijing days."""
 
-MOST_DAYS = 40
-MOST_RUNS_A_DAY = 4
+MAX_DAYS = 40
+MAX_RUNS_A_DAY = 4
 
 
 class UnfinishedError(Exception):
-    """The runs after a storm don't come to an end that is good."""
+    """The runs after a storm didn't complete the data."""
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of a storm; one line for each thing that is wrong.
+    """Outcome of a storm, with a line for each thing that is wrong.
 
-    `differences` are those of documents, state and exits from what they have to be, `leaks` secrets that were told.
+    `differences` are wrong documents, states and exits, `leaks` are secrets in outputs, logs and the database.
     """
 
     seed: int
@@ -58,12 +58,12 @@ class Outcome:
 
     @property
     def wrong(self) -> list[str]:
-        """All that mustn't be."""
+        """Return all that is wrong."""
         return self.differences + self.leaks
 
 
 async def storm(plan: Plan, replicas: ReplicaSet, host: Host, folder: Path) -> Outcome:
-    """Let the storm rage and pass, and compare what is left with the truth; logs are kept in `folder`."""
+    """Run the storm and the runs after it, and compare the documents with the truth; logs are kept in `folder`."""
     began = time.monotonic()
     outcome = Outcome(plan.seed)
     host.clock.set(plan.begins)
@@ -76,7 +76,7 @@ async def storm(plan: Plan, replicas: ReplicaSet, host: Host, folder: Path) -> O
         stack.push_async_callback(_drop, site)
         driver = Driver(plan, site, sandbox, link, replicas)
         try:
-            await driver.rage()
+            await driver.run()
             await replicas.recover()
             calm = await stack.enter_async_context(_calm(plan, host, link))
             await _to_the_end(site, plan.world)
@@ -101,7 +101,7 @@ async def _drop(site: Site) -> None:
 
 @asynccontextmanager
 async def _calm(plan: Plan, host: Host, link: Link) -> AsyncIterator[Sandbox]:
-    """The same WeChat without a fault, where nothing comes late or is revised any more."""
+    """Serve the same WeChat without faults, late days and revisions."""
     world = replace(plan.world, late_summary=0.0, revised_for_days=0)
     async with Sandbox(world, clock=host.clock.now) as sandbox:
         link.target = sandbox.port
@@ -110,18 +110,18 @@ async def _calm(plan: Plan, host: Host, link: Link) -> AsyncIterator[Sandbox]:
 
 
 async def _to_the_end(site: Site, world: World) -> None:
-    """Collect day after day until a run ends with 0 and leaves nothing for a later one. Raises `UnfinishedError`."""
-    for day in range(1, MOST_DAYS + 1):
+    """Collect day after day until a run ends with 0 and leaves nothing for later. Raises `UnfinishedError`."""
+    for day in range(1, MAX_DAYS + 1):
         site.host.clock.set(_next_noon(site.host.clock.now(), world))
         result = await _run_until_done(site)
-        if day >= LEAST_DAYS and not result["exit"] and not result["windows_left"] and not result["notices"]:
+        if day >= MIN_DAYS and not result["exit"] and not result["windows_left"] and not result["notices"]:
             return
-    raise UnfinishedError(f"after {MOST_DAYS} days there is still something left: {result}")
+    raise UnfinishedError(f"after {MAX_DAYS} days there is still something left: {result}")
 
 
 async def _run_until_done(site: Site) -> dict[str, Any]:
-    """What the first run says that leaves nothing to another of the same day, each begun when the lease is free."""
-    for _ in range(MOST_RUNS_A_DAY):
+    """Run until nothing is left for the same day, and return the last result."""
+    for _ in range(MAX_RUNS_A_DAY):
         await site.end_lease()
         collector = await site.start()
         exit_code = await collector.exit()
@@ -130,11 +130,11 @@ async def _run_until_done(site: Site) -> dict[str, Any]:
             result: dict[str, Any] = orjson.loads(said)
             if exit_code == ExitCode.OK or result["notices"]:  # a wait that WeChat ordered may last until tomorrow
                 return result
-    raise UnfinishedError(f"{MOST_RUNS_A_DAY} runs without any fault, and the last ends with {exit_code}: {said}")
+    raise UnfinishedError(f"{MAX_RUNS_A_DAY} runs without any fault, and the last ends with {exit_code}: {said}")
 
 
 def _next_noon(now: datetime, world: World) -> datetime:
-    """The first noon in Beijing, from tomorrow on, for which no account lacks the newest published day."""
+    """Return the first noon in Beijing, from tomorrow on, at which every account has the newest published day."""
     today = beijing_day(now)
     days = (today + ONE_DAY * n for n in count(1))
     day = next(day for day in days if all(world.cumulate(each.appid, day - ONE_DAY) for each in world.accounts))
@@ -142,7 +142,7 @@ def _next_noon(now: datetime, world: World) -> datetime:
 
 
 async def _compared(site: Site, plan: Plan, outcome: Outcome) -> list[str]:
-    """Where the documents aren't the truth, and where the state isn't that of the documents."""
+    """Compare the documents with the truth, and the state with the documents."""
     database = await site.replicas.database(site.database)
     found = await stored(database)
     newest: date = beijing_day(site.host.clock.now()) - ONE_DAY
@@ -157,19 +157,19 @@ async def _compared(site: Site, plan: Plan, outcome: Outcome) -> list[str]:
 
 
 def _crashes(site: Site) -> list[str]:
-    """What the collectors printed that only mistakes of their own can be the reason for."""
+    """Return the signs of crashes in all outputs and logs."""
     return [f"{name}: {sign}" for name, text in site.printed().items() for sign in compare.crashes(text)]
 
 
 async def _leaks(site: Site, world: World) -> list[str]:
-    """What the outputs, the logs and the database tell that they shouldn't."""
+    """Return the secrets in the outputs, the logs and the database."""
     database = await site.replicas.database(site.database)
     texts = {**site.printed(), "the database": await compare.everything_stored(database)}
     return compare.leaks(texts, compare.secrets_of(world))
 
 
 def _faults(sandbox: Sandbox, plan: Plan) -> Counter[str]:
-    """The faults of WeChat's that calls met."""
+    """Count the faults of WeChat that calls met."""
     counted: Counter[str] = Counter()
     for call in sandbox.calls:
         if call.fault:

@@ -1,4 +1,4 @@
-"""The comparison notices a missing, an extra and a changed document, and the search finds a secret that got out."""
+"""The comparison notices a missing, an extra and a changed document, and the search finds a leaked secret."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SECRETS = secrets_of(WORLD)
 
 @pytest.fixture
 def documents() -> Documents:
-    """What is stored when nothing was lost."""
+    """The documents of a storm that lost nothing."""
     return truth(WORLD, Window(SINCE, NEWEST))
 
 
@@ -41,7 +41,7 @@ def test_missing_document(documents: Documents) -> None:
 
 @pytest.mark.parametrize("day", ["2026-11-24", "2026-08-01"])
 def test_extra_document(documents: Documents, day: str) -> None:
-    """Of a day that isn't published yet, or long before the days that anybody wanted; though its figures be right."""
+    """A day that isn't published yet, or long before the wanted ones, is wrong even with the right figures."""
     document = truth(WORLD, [date.fromisoformat(day)])[APPID, day]
     documents[APPID, day] = document
     assert _told(documents) == [f"{APPID} {day}: extra: {document}"]

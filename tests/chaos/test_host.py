@@ -1,4 +1,4 @@
-"""Collectors run by a clock that moves, as processes that can be killed, and none of them outlives the host."""
+"""Collectors run by a moving clock, as processes that can be killed, and none of them outlives the host."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ async def _start(machine: Host, folder: Path, *arguments: str, hurried: bool = F
 
 
 async def _serving(machine: Host, folder: Path) -> tuple[Collector, str]:
-    """A collector that stays: a sandbox, and its address."""
+    """Start a process that stays: a sandbox, with its address."""
     (folder / "out").touch()
     collector = await _start(machine, folder, "sandbox", "--port", "0", "--accounts", "1")
     while not (address := re.search(r"http://127[\d.:]+", (folder / "out").read_text())):  # noqa: ASYNC110
@@ -49,7 +49,7 @@ async def _serving(machine: Host, folder: Path) -> tuple[Collector, str]:
 
 
 async def _now(url: str) -> datetime:
-    """The clock of a sandbox, by the rid of a refusal."""
+    """Return the clock of a sandbox, by the rid of a refusal."""
     async with aiohttp.ClientSession() as session, session.post(f"{url}/cgi-bin/stable_token") as response:
         rid = re.search(r"rid: ([0-9a-f]{8})", await response.text())
     assert rid

@@ -13,7 +13,7 @@ Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 @pytest.fixture
 async def link() -> AsyncIterator[Link]:
-    """A link to a server that says everything again."""
+    """A link to a server that echoes everything."""
 
     async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(100_000):

@@ -1,4 +1,4 @@
-"""A storm follows from its seed alone, and is known before anything runs."""
+"""A storm depends on its seed alone, and is known before anything runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The replica set is a real one: it gets over a primary that is gone, and leaves nothing behind."""
+"""The replica set is a real one: it replaces a lost primary, and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def started() -> AsyncIterator[ReplicaSet]:
-    """One set for all tests of the module, in the loop that they share."""
+    """One set for all tests of the module, in their common loop."""
     async with replica_set() as replicas:
         yield replicas
 
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def replicas(started: ReplicaSet) -> ReplicaSet:
-    """The set as it is when nothing goes wrong, without any data."""
+    """The recovered set, without any data."""
     await started.recover()
     await (await started.primary()).admin.drop_database("test")
     return started
@@ -58,7 +58,7 @@ async def test_step_down(replicas: ReplicaSet) -> None:
 
 
 async def test_unreplicated_write_is_rolled_back(replicas: ReplicaSet) -> None:
-    """So a majority's acknowledgement is what counts."""
+    """A write counts only with the acknowledgement of a majority."""
     await _insert(replicas, 1)
     alone = (await replicas.database("test")).get_collection("values", write_concern=WriteConcern(1))
     beheading = asyncio.create_task(replicas.behead(0.5))

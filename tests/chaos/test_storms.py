@@ -1,4 +1,4 @@
-"""A few storms with fixed seeds, the short form of `make chaos`: in the end all is as if they had never been."""
+"""A few storms with fixed seeds, the short form of `make chaos`: in the end the stored data are the truth."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ SEEDS = (77, 139, 142, 362)
 
 @pytest.fixture(scope="module")
 def outcomes() -> list[Outcome]:
-    async def rage() -> list[Outcome]:
+    async def run() -> list[Outcome]:
         return [outcome async for outcome in storms(map(draw, SEEDS))]
 
-    return asyncio.run(rage())
+    return asyncio.run(run())
 
 
 def test_documents_and_state_are_the_truth(outcomes: list[Outcome]) -> None:

@@ -25,7 +25,7 @@ async def client(stop: Stop) -> Any:
 
 @pytest.fixture
 def loaded(tmp_path: Path) -> Callable[..., Settings]:
-    """The settings of one file."""
+    """Load the settings of one file."""
 
     def load_file(text: str, environ: Mapping[str, str] | None = None, mode: int = 0o600) -> Settings:
         path = tmp_path / "accounts.yaml"

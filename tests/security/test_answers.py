@@ -1,4 +1,4 @@
-"""Nothing that a server answers becomes a file, a command, a query, a field's path, or a terminal's order."""
+"""No answer of a server becomes a file, a command, a query, a field's path, or a terminal's control sequence."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ async def test_special_field_names_are_plain_names(
 
 
 async def test_field_path_is_stored_as_text(database: Database) -> None:
-    """Wherever it comes from, also where an update is a pipeline, which takes `$name` for a field."""
+    """Even where an update is a pipeline, in which `$name` would be a field."""
     odd = {"new_user": "$account", "sources": [{"a": "$$ROOT", "$add": [1, 2]}]}
     days = [
         Day("$name", "$account", DAY, {CUMULATE: {"cumulate_user": "$name"}}, NOW, {SUMMARY: odd}),
@@ -141,10 +141,10 @@ async def test_token_is_quoted_in_addresses(stop: Stop) -> None:
 # Terminals
 
 RING = "\x1b]0;pwned\x07\x1b[2J\x1b[8m\x9b31m\r\b\x7f"
-"""A title, a blank screen, hidden letters, a colour, and how to write over what stands there."""
+"""A title, a blank screen, hidden letters, a colour, and ways to overwrite a line."""
 
 OURS = re.compile("\x1b\\[[0-9;]*m|\x1b\\[[0-9]*[AK]|\x1b\\[\\?25[lh]|\r")
-"""What bars and colours are made of."""
+"""Control sequences of our own bars and colours."""
 
 NICK = f"../../etc/[bold]x[/bold] {RING}\u202egnp.exe\u2066\u200b\n0 accounts: all ok $name"
 ERRMSG = f"[red]no[/red] {RING}\u202eyes\n1 account: 1 ok rid: 5f422231-52120df7-13fcb545"
@@ -158,7 +158,7 @@ def _days(asked: Asked) -> list[str]:
 
 
 def _hostile(asked: Asked) -> bytes:
-    """A platform whose accounts have hostile names; the last one's data are refused with a hostile text."""
+    """Answer as a platform whose accounts have hostile names; the last one's data are refused with a hostile text."""
     call = asked.path.rpartition("/")[2]
     known: dict[str, dict[str, Any]] = {
         "api_get_authorizer_list": {
@@ -178,12 +178,12 @@ def _hostile(asked: Asked) -> bytes:
 
 @dataclass
 class Site:
-    """A folder with the configuration of somebody whose platform is hostile."""
+    """A folder with the configuration of a user whose platform is hostile."""
 
     folder: Path
 
     async def collector(self, command: str) -> str:
-        """All that a command prints."""
+        """Run a command; return all that it prints."""
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "collector", *command.split()),
             cwd=self.folder,
@@ -193,7 +193,7 @@ class Site:
         return (await process.communicate())[0].decode()
 
     async def on_a_terminal(self, command: str) -> str:
-        """All that a command shows on a terminal."""
+        """Run a command on a terminal; return all that it shows."""
         ours, theirs = pty.openpty()
         environ = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "200"}
         process = await asyncio.create_subprocess_exec(
@@ -248,7 +248,7 @@ def _configure(site: Site, address: str, uri: str, database: str) -> None:
 
 
 def _is_harmless(text: str) -> bool:
-    """Whether a text is letters and line ends alone, and none of the letters changes the order of others."""
+    """Return whether a text has no control characters but line ends, and none that changes the direction of writing."""
     return all(letter == "\n" or unicodedata.category(letter) not in ("Cc", "Cf", "Cs") for letter in text)
 
 

@@ -20,9 +20,9 @@ def _audited(*packages: Mapping[str, object]) -> str:
 SOUND = {"name": "aiohttp", "version": "3.14.5", "vulns": []}
 HOLE = {"id": "PYSEC-2026-1", "fix_versions": ["2.0", "2.1"], "aliases": [], "description": "bad"}
 KNOWN = {"name": "motor", "version": "1.0", "vulns": [HOLE, HOLE | {"id": "PYSEC-2026-2", "fix_versions": []}]}
-HOLES = "motor 1.0: PYSEC-2026-1 (mended in 2.0, 2.1)\nmotor 1.0: PYSEC-2026-2\n"
+HOLES = "motor 1.0: PYSEC-2026-1 (fixed in 2.0, 2.1)\nmotor 1.0: PYSEC-2026-2\n"
 UNKNOWN = {"name": "other", "skip_reason": "Dependency not found"}
-OUT_OF_REACH = "The audit is skipped: the database of known vulnerabilities can't be reached from here."
+UNREACHABLE = "Skipped the audit: could not reach the database of known vulnerabilities."
 
 
 @pytest.mark.parametrize(
@@ -36,11 +36,11 @@ OUT_OF_REACH = "The audit is skipped: the database of known vulnerabilities can'
             HOLES + "2 packages audited: 2 known vulnerabilities.",
             1,
         ),
-        (_audited(UNKNOWN), "", OUT_OF_REACH, 0),
-        ("", "requests.exceptions.ConnectionError: Max retries exceeded", OUT_OF_REACH, 0),
-        ("", "ERROR:pip_audit._cli:Could not connect to the vulnerability feed", OUT_OF_REACH, 0),
+        (_audited(UNKNOWN), "", UNREACHABLE, 0),
+        ("", "requests.exceptions.ConnectionError: Max retries exceeded", UNREACHABLE, 0),
+        ("", "ERROR:pip_audit._cli:Could not connect to the vulnerability feed", UNREACHABLE, 0),
         ("", "Traceback\nKeyError: 'x'", "The audit failed: KeyError: 'x'", 2),
-        ("", "", "The audit failed: not a word was said", 2),
+        ("", "", "The audit failed: no output", 2),
     ],
 )
 def test_audit_verdict(printed: str, said: str, words: str, code: int) -> None:

@@ -1,4 +1,4 @@
-"""Certificates are checked, and nothing disables that; whoever has an untrusted one receives nothing."""
+"""Certificates are checked, nothing disables that, and a server with an untrusted one receives nothing."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ except CallError as error:
 
 
 async def _probed(address: str, environ: Mapping[str, str]) -> str:
-    """What a process with this environment gets from `address`, or says of it."""
+    """Return the output of a process with this environment that asks `address`."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", PROBE, address),
         env={**os.environ, **environ},
@@ -116,7 +116,7 @@ async def test_untrusted_wechat(client: Client, tmp_path: Path, request_: Reques
                 failed.value.hint
                 == f"the certificate of {server.url} isn't trusted, so nothing was sent to it: {REMEDY}"
             )
-    assert (server.heard, len(tunnel.opened)) == (b"", 1)
+    assert (server.received, len(tunnel.opened)) == (b"", 1)
 
 
 async def test_run_with_untrusted_wechat_names_the_cause(
@@ -131,7 +131,7 @@ async def test_run_with_untrusted_wechat_names_the_cause(
         f"WeChat can't be reached: 1 account tried {server.url} and none had an answer (its certificate isn't "
         "trusted). Check this host's network, the proxy and api.hosts"
     )
-    assert server.heard == b""
+    assert server.received == b""
 
 
 async def test_untrusted_proxy(client: Client, tmp_path: Path) -> None:
@@ -143,7 +143,7 @@ async def test_untrusted_proxy(client: Client, tmp_path: Path) -> None:
     assert failed.value.hint == (
         f"the proxy's certificate isn't trusted ({server.url}): check `proxy`, and that it runs"
     )
-    assert server.heard == b""
+    assert server.received == b""
 
 
 async def test_untrusted_token_server(client: Client, tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ async def test_untrusted_token_server(client: Client, tmp_path: Path) -> None:
         with pytest.raises(CallError) as failed:
             await External(origin, "wx1", client, Secrets()).grant()
     assert failed.value.hint == (f"the server {server.url} gives no answer (its certificate isn't trusted): {REMEDY}")
-    assert server.heard == b""
+    assert server.received == b""
 
 
 async def test_untrusted_mongodb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,28 +162,28 @@ async def test_untrusted_mongodb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         with pytest.raises(DatabaseError, match="certificate verify failed") as failed:
             async with open_database(Secret(uri), "x"):
                 pass
-        assert server.heard == b""
+        assert server.received == b""
         with pytest.raises(DatabaseError):
             async with open_database(Secret(f"{uri}&tlsInsecure=true"), "x"):
                 pass
-    assert server.heard != b""  # that was all that kept it from being told
+    assert server.received != b""  # the check of the certificate was all that protected the password
     assert "password-7" not in str(failed.value)
 
 
 async def test_environment_cannot_disable_checks(tmp_path: Path) -> None:
     """The environment can name an authority, and disable nothing."""
     pem = pem_file(tmp_path)
-    proxy = "http://127.0.0.1:1"  # the environment's proxies aren't heeded either
+    proxy = "http://127.0.0.1:1"  # proxies of the environment are ignored too
     hostile = HOSTILE | {"https_proxy": proxy, "HTTPS_PROXY": proxy, "ALL_PROXY": proxy}
     trusted = hostile | {"SSL_CERT_FILE": str(pem)}
     async with TlsServer(pem, b'{"access_token": "T"}').serving() as server:
-        by_ip = server.url.replace("localhost", "127.0.0.1")  # which the certificate isn't for
+        by_ip = server.url.replace("localhost", "127.0.0.1")  # not in the certificate
         for address, environ in ((server.url, hostile), (by_ip, trusted)):
             said = await _probed(address, environ)
             assert said == f"{address} gave no answer (its certificate isn't trusted)\n"
-        assert server.heard == b""
+        assert server.received == b""
         assert await _probed(server.url, trusted) == "{'access_token': 'T'}\n"
-    assert SECRET.encode() in server.heard
+    assert SECRET.encode() in server.received
 
 
 @pytest.mark.parametrize("status", ["301 Moved", "302 Found", "303 See Other", "307 Temporary", "308 Permanent"])

@@ -23,7 +23,7 @@ ACCOUNT = "accounts: [{name: a, appid: wx0000000000000001, secret: s}]\n"
 
 @pytest.fixture
 def warned(loaded: Callable[..., Settings], tmp_path: Path) -> Callable[..., list[str]]:
-    """The warnings of one file, each from its line number on."""
+    """Return the warnings of one file, each from its line number on."""
     return lambda *given, **more: [
         warning.removeprefix(f"{tmp_path}/accounts.yaml:") for warning in loaded(*given, **more).warnings
     ]

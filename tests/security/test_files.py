@@ -21,7 +21,7 @@ ACCOUNT = "accounts: [{name: a, appid: wx0000000000000001, secret: s}]\n"
 
 @contextmanager
 def open_umask() -> Iterator[None]:
-    """Whatever is made may be read and written by everybody, unless whoever makes it says otherwise."""
+    """Let everybody read and write new files, unless their creator sets a mode."""
     before = os.umask(0)
     try:
         yield
@@ -55,7 +55,7 @@ def _laughs(levels: int) -> str:
 
 
 def _accounts_of(tags: str, count: int) -> str:
-    """Accounts whose `tags` are all those of the first."""
+    """Return accounts that share the `tags` of the first two."""
     entry = "  - {{name: a{0}, appid: wx{0:016x}, secret: s, tags: {1}}}\n"
     return "accounts:\n" + "".join(entry.format(n, f"*t{n % 2}" if n > 1 else f"&t{n} {tags}") for n in range(count))
 

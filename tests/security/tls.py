@@ -1,4 +1,4 @@
-"""A server on this machine with a certificate that nobody vouches for, and a proxy that leads to it."""
+"""A local server with an untrusted certificate, and a proxy that leads to it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-# For `localhost`, signed by itself. Its key keeps nothing: it was made for these tests.
+# Self-signed, for `localhost`. Its key was made for these tests and protects nothing.
 PEM = """\
 -----BEGIN PRIVATE KEY-----
 MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgdWzqr3OXkJU5NzZl
@@ -32,7 +32,7 @@ AgKEMAoGCCqGSM49BAMCA0gAMEUCIQCUF3x6smGfS+UadMMRXG5r0cyrE6ygObHz
 
 
 def pem_file(folder: Path) -> Path:
-    """Key and certificate in a file."""
+    """Write key and certificate to a file."""
     path = folder / "localhost.pem"
     path.write_text(PEM)
     return path
@@ -40,12 +40,12 @@ def pem_file(folder: Path) -> Path:
 
 @dataclass
 class TlsServer:
-    """Answers every request with `body`. `heard` is all that it was told, once TLS stood."""
+    """Server that answers every request with `body`. `received` is all that came over TLS."""
 
     pem: Path
     body: bytes = b"{}"
     port: int = 0
-    heard: bytes = field(default=b"")
+    received: bytes = field(default=b"")
 
     @property
     def url(self) -> str:
@@ -62,7 +62,7 @@ class TlsServer:
         request = b""
         while not _is_whole(request) and (data := await reader.read(65_536)):
             request += data
-            self.heard += data
+            self.received += data
         head = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(self.body)
         writer.write(head + self.body)
         await writer.drain()
@@ -70,7 +70,7 @@ class TlsServer:
 
 @dataclass
 class Tunnel:
-    """A proxy for HTTPS: passes on what comes through, and counts the tunnels in `opened`."""
+    """Proxy for HTTPS; `opened` are the targets of its tunnels."""
 
     port: int = 0
     opened: list[str] = field(default_factory=list)
@@ -98,7 +98,7 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 def _is_whole(request: bytes) -> bool:
-    """Whether a request has come to its end."""
+    """Return whether a request is complete."""
     head, end, body = request.partition(b"\r\n\r\n")
     length = re.search(rb"(?i)content-length: *([0-9]+)", head)
     return bool(end) and len(body) >= (int(length[1]) if length else 0)
@@ -109,7 +109,7 @@ async def _served(
     accept: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
     context: ssl.SSLContext | None = None,
 ) -> AsyncIterator[int]:
-    """A port whose connections are all closed at the end."""
+    """Serve on a port whose connections are all closed at the end."""
     at_work: set[asyncio.Task[None]] = set()
 
     async def work(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -1,26 +1,23 @@
-"""Databases of older versions: they are read as they were left, and healthy runs bring all that is true."""
+"""Databases of older versions: their states are read unchanged, and healthy runs complete their documents."""
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from chaos.compare import REACH_DAYS
-from support import Documents, FakeClock, run, stored, truth
+from support import Configured, Documents, FakeClock, run, stored, truth
 from upgrades import world_5aa28a5 as pretend
 from upgrades.dump import read, restore
 from upgrades.world_5aa28a5 import FINAL_WORLD, FOUND_ROLES, LAST_INSTANT, LATER, WORLD, Role
 
-from collector import config
 from collector.commands.collect import target_of
 from collector.commands.verify import verify
-from collector.config import Selection, Settings
-from collector.model.accounts import Secret
+from collector.config import Selection
 from collector.model.days import ONE_DAY, Window
 from collector.model.state import AccountState
 from collector.sandbox import Sandbox
@@ -28,7 +25,7 @@ from collector.sandbox.publication import newest_published
 from collector.store.database import USER_DAILY, Database
 from collector.store.leases import LEASES
 from collector.store.runs import RUNS
-from collector.store.state import ACCOUNTS, load
+from collector.store.state import ACCOUNTS, load, replacement
 
 FOLDER = Path(__file__).parent / "5aa28a5"
 
@@ -48,10 +45,10 @@ KINDS = {
     "backfilled": 20,
     "born": 8,
 }
-"""How many accounts of the dump are of which kind; one may be of several."""
+"""Numbers of accounts in the dump by kind; an account may be of several."""
 
 RUNS_LEFT = {"ok": 1, "pending": 1, "partial": 7, "stopped": 1, "crashed": 1, "running": 1}
-"""How many runs ended in which way; the one that still seems to be running was killed."""
+"""Numbers of runs in the dump by status; the one that still seems to be running was killed."""
 
 
 @pytest.fixture
@@ -62,9 +59,17 @@ async def restored(database: Database) -> Database:
 
 
 async def test_every_state_is_read(restored: Database) -> None:
+    """Each account's state is written as it was read: no field of the old documents is lost."""
+    before = await _accounts(restored)
     states = await load(restored)
-    assert states.keys() == {document["_id"] for document in read(FOLDER, ACCOUNTS)}
+    await restored[ACCOUNTS].bulk_write([replacement(state) for state in states.values()])
+    assert await _accounts(restored) == before
+    assert before.keys() == states.keys() == {document["_id"] for document in read(FOLDER, ACCOUNTS)}
     assert Counter(kind for state in states.values() for kind in _kinds(state)) == KINDS
+
+
+async def _accounts(database: Database) -> dict[str, Any]:
+    return {document["_id"]: document async for document in database[ACCOUNTS].find()}
 
 
 async def test_dump_has_quiet_days_and_runs(restored: Database) -> None:
@@ -72,14 +77,14 @@ async def test_dump_has_quiet_days_and_runs(restored: Database) -> None:
     assert Counter([entry["status"] async for entry in restored[RUNS].find()]) == RUNS_LEFT
 
 
-async def test_healthy_runs_bring_the_truth(restored: Database, mongod: str, tmp_path: Path) -> None:
+async def test_healthy_runs_bring_the_truth(restored: Database, configured: Configured) -> None:
     clock = FakeClock(LATER.astimezone(UTC))
     # The killed run's lease has run out, even where the host's clock is behind that of the dump's host.
     await restored[LEASES].update_many({}, {"$set": {"expires": datetime(1970, 1, 1, tzinfo=UTC)}})
     async with Sandbox(FINAL_WORLD, clock=clock.now, authorised=0) as sandbox:
         for appid in pretend.appids(*FOUND_ROLES):
             sandbox.authorise(appid)
-        settings = _settings(sandbox, restored, mongod, tmp_path)
+        settings = configured(pretend.configuration(sandbox.url))
         # A quiet day that follows one whose stored total is provisional may stay pending until the second run.
         results = [await run(settings, clock), await run(settings, clock)]
     for result in results:
@@ -91,7 +96,7 @@ async def test_healthy_runs_bring_the_truth(restored: Database, mongod: str, tmp
 
 
 def _kinds(state: AccountState) -> Iterator[str]:
-    """The kinds that an account is of, as its state says."""
+    """Return the kinds of an account, by its state."""
     datasets = state.datasets.values()
     for kind in ("covered", "void", "empty", "looked"):
         if any(getattr(dataset, kind) for dataset in datasets):
@@ -107,34 +112,25 @@ def _kinds(state: AccountState) -> Iterator[str]:
         yield "born"
 
 
-def _settings(sandbox: Sandbox, database: Database, uri: str, folder: Path) -> Settings:
-    """The settings of an agency that collects all accounts, written and read as a user's are."""
-    file = folder / "accounts.yaml"
-    file.touch(mode=0o600)
-    file.write_text(json.dumps(pretend.configuration(sandbox.url)))  # JSON is YAML
-    settings = config.load([file], {}, LATER)
-    mongodb = settings.mongodb.model_copy(update={"uri": Secret(uri), "database": database.name})
-    return replace(settings, mongodb=mongodb)
-
-
 def _untrue(found: Documents) -> Iterator[str]:
-    """The documents that lack something, or hold what isn't true.
-
-    All that is true since the first day wanted must be there; what a window brought from before it may be.
-    """
+    """Return a line for each document that lacks something, or holds what isn't true."""
     newest = newest_published(LATER, FINAL_WORLD.published_at)
-    by_first_day: dict[date, set[str]] = {}
-    for role in Role:
-        by_first_day.setdefault(pretend.BACKFILLED.get(role, pretend.SINCE), set()).update(pretend.appids(role))
-    for since, appids in by_first_day.items():
+    for since, appids in _appids_by_first_day().items():
         others = WORLD.account_of.keys() - appids
-        least = truth(FINAL_WORLD, Window(since, newest), without=others)
-        most = truth(FINAL_WORLD, Window(since - ONE_DAY * (REACH_DAYS + 1), newest), without=others)
+        # Everything since the first wanted day must be there; what a window brought from before it may be, in part.
+        required = truth(FINAL_WORLD, Window(since, newest), without=others)
+        allowed = truth(FINAL_WORLD, Window(since - ONE_DAY * (REACH_DAYS + 1), newest), without=others)
         mine = {key: document for key, document in found.items() if key[0] in appids}
-        for account, day in sorted(least.keys() | mine.keys()):
-            there, allowed = mine.get((account, day), {}), dict(most.get((account, day), {}))
-            if allowed:
-                allowed["name"] = WORLD.nick_name(account)
-            wanted = least.get((account, day), {}).keys()
-            if not wanted <= there.keys() or not there.items() <= allowed.items():
-                yield f"{account} {day}: {there} instead of {allowed}"
+        for key in sorted(required.keys() | mine.keys()):
+            document, whole = mine.get(key, {}), allowed.get(key, {})
+            if whole:
+                whole = whole | {"name": WORLD.nick_name(key[0])}  # discovered accounts are named by their platform
+            if not required.get(key, {}).keys() <= document.keys() or not document.items() <= whole.items():
+                yield f"{key[0]} {key[1]}: {document} instead of {whole}"
+
+
+def _appids_by_first_day() -> Mapping[date, set[str]]:
+    found: dict[date, set[str]] = {}
+    for role in Role:
+        found.setdefault(pretend.BACKFILLED.get(role, pretend.SINCE), set()).update(pretend.appids(role))
+    return found
