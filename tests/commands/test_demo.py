@@ -29,7 +29,7 @@ def _result(failed: int, error: str | None = None) -> RunResult:
         (_result(len(BROKEN), "MongoDB is gone"), ExitCode.FAILED),
     ],
 )
-def test_exit_code(result: RunResult, expected: ExitCode) -> None:
+def test_exit_code_of_the_demo(result: RunResult, expected: ExitCode) -> None:
     """0 if exactly the broken accounts failed, else the run's own."""
     assert Shown(result, None).exit == expected
 
@@ -44,7 +44,9 @@ def _files(folder: Path) -> list[Path]:
 
 
 @pytest.mark.parametrize(("sources", "shown"), [([1, 3], "wx3"), ([1, 2], None)])
-async def test_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sources: list[int], shown: str | None) -> None:
+async def test_demo_leaves_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sources: list[int], shown: str | None
+) -> None:
     """It runs over a database of its own, shows a document with several sources, and leaves no file."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     seen: list[tuple[Settings, Job]] = []

@@ -1,4 +1,4 @@
-"""Where accounts stand by the state that a real MongoDB holds, and by what real runs leave there."""
+"""The status of accounts by the state in a real MongoDB, and by that of real runs."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def look(database: Database, mongod: str) -> Look:
     return looked
 
 
-async def test_account_status(look: Look) -> None:
+async def test_status_of_an_account(look: Look) -> None:
     acme = _account("acme", tags=("retail",), since=_back(29))
     holes = Days.of([_back(3), _back(10)])
     void = Days.of([_back(20)])
@@ -126,7 +126,9 @@ async def test_account_without_a_state(look: Look) -> None:
         (_dataset(), _dataset(last_error=TROUBLE), Standing.FAILING),
     ],
 )
-async def test_standing(look: Look, summary: DatasetState, cumulate: DatasetState, expected: Standing) -> None:
+async def test_standing_of_an_account(
+    look: Look, summary: DatasetState, cumulate: DatasetState, expected: Standing
+) -> None:
     found = await look([_account("one")], _state("one", summary, cumulate))
     assert [account.standing for account in found.accounts] == [expected]
 
@@ -145,19 +147,19 @@ async def test_silent_account_on_the_next_day(look: Look) -> None:
     assert found.accounts[0].standing is Standing.SILENT
 
 
-async def test_missing_history(look: Look) -> None:
+async def test_history_counts_as_missing(look: Look) -> None:
     """The days of a backfill count as missing."""
     state = _state("one", _dataset(MONTH), _dataset(MONTH), history_since=_back(129))
     assert (await look([_account("one")], state)).accounts[0].missing_days == 100
 
 
-async def test_before_publication(look: Look) -> None:
+async def test_newest_day_before_publication(look: Look) -> None:
     """The day before is the newest."""
     found = await look([_account("one")], now=NOW - timedelta(hours=3))
     assert found.newest_published == _back(1)
 
 
-async def test_worst_first(look: Look) -> None:
+async def test_worst_account_comes_first(look: Look) -> None:
     states = [
         _state("asleep", _dataset(), _dataset()),
         _state("fine", _dataset(MONTH), _dataset(MONTH)),
@@ -182,14 +184,14 @@ async def test_former_and_disabled_accounts(look: Look) -> None:
     )
 
 
-async def test_renamed_account(look: Look) -> None:
+async def test_renamed_account_has_its_new_name(look: Look) -> None:
     """It has the configured name."""
     state = replace(_state("one", _dataset(MONTH), _dataset(MONTH)), name="before")
     found = await look([_account("one")], state)
     assert ([account.name for account in found.accounts], found.no_longer_configured) == (["one"], ())
 
 
-async def test_one_query(look: Look, database: Database) -> None:
+async def test_state_is_read_in_one_query(look: Look, database: Database) -> None:
     """The state is read once, and nothing is written."""
     state = _state("one", _dataset(MONTH), _dataset(MONTH))
     await look([_account("one")], state)
@@ -205,7 +207,7 @@ async def test_empty_database_stays_empty(look: Look, database: Database) -> Non
     assert await database.list_collection_names() == []
 
 
-async def test_damaged_state(look: Look, database: Database) -> None:
+async def test_damaged_state_is_an_error(look: Look, database: Database) -> None:
     """The error names the remedy."""
     await database[ACCOUNTS].insert_one({"_id": "wx-one", "version": 99})
     with pytest.raises(DatabaseError, match="verify --repair"):

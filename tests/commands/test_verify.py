@@ -89,7 +89,7 @@ async def _all(collected: Collected) -> list[Any]:
     return [documents, await collected.states.find().sort("_id").to_list(None)]
 
 
-async def test_run_agrees(collected: Collected) -> None:
+async def test_state_after_a_run_agrees(collected: Collected) -> None:
     assert await collected.verify() == Verified(checked=3, findings=[])
 
 
@@ -100,7 +100,7 @@ async def test_repair_without_findings(collected: Collected) -> None:
     assert await _all(collected) == before
 
 
-async def test_old_dump(collected: Collected, database: Database) -> None:
+async def test_old_dump_is_fetched_again(collected: Collected, database: Database) -> None:
     """Its lost days are found, repaired and fetched again by the next run."""
     broken = collected.accounts[1]
     lost = Days.between(NEWEST - 19 * ONE_DAY, NEWEST)
@@ -145,7 +145,7 @@ async def test_documents_without_an_index(collected: Collected) -> None:
     assert [broken.difference for broken in found.breaks] == [5, -5]
 
 
-async def test_revised_figures(collected: Collected, database: Database) -> None:
+async def test_revised_figures_are_fetched_again(collected: Collected, database: Database) -> None:
     """The last days of a dump are as they were before WeChat revised them."""
     broken = collected.accounts[1]
     dumped = NEWEST - 20 * ONE_DAY
@@ -168,7 +168,7 @@ async def test_all_documents_lost(collected: Collected, database: Database) -> N
     assert await stored(database) == truth(WORLD, ALL_DAYS)
 
 
-async def test_lost_dataset(collected: Collected) -> None:
+async def test_one_dataset_is_lost(collected: Collected) -> None:
     """One dataset is lost, the other isn't."""
     broken, day = collected.accounts[1], str(NEWEST - 2 * ONE_DAY)
     await collected.documents.update_one({"account": broken.appid, "ref_date": day}, {"$unset": {"sources": 1}})
@@ -177,7 +177,7 @@ async def test_lost_dataset(collected: Collected) -> None:
     ]
 
 
-async def test_unknown_days(collected: Collected) -> None:
+async def test_unknown_days_become_covered(collected: Collected) -> None:
     """Repair takes stored days into the state."""
     broken = collected.accounts[1]
     states = await collected.states.find().sort("_id").to_list(None)
@@ -190,7 +190,7 @@ async def test_unknown_days(collected: Collected) -> None:
     assert await collected.states.find().sort("_id").to_list(None) == states
 
 
-async def test_run_at_work(collected: Collected, database: Database) -> None:
+async def test_run_at_work_explains_unknown_days(collected: Collected, database: Database) -> None:
     """Unknown days may be the run's."""
     await collected.states.delete_one({"_id": collected.accounts[1].appid})
     async with lease(database, "20261124T023010Z-aaaaaa", "run", on_lost=print):
@@ -222,7 +222,7 @@ async def test_run_at_work_for_a_while(
         assert (await collected.verify()).at_work
 
 
-async def test_lost_state(collected: Collected, database: Database) -> None:
+async def test_lost_state_is_replaced(collected: Collected, database: Database) -> None:
     """So that a run that finds it renamed in the configuration renames them."""
     broken = collected.accounts[1]
     await collected.states.delete_one({"_id": broken.appid})
@@ -248,7 +248,7 @@ DAMAGES: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("damage", DAMAGES, ids=str)
-async def test_damaged_state(damage: dict[str, Any], collected: Collected, database: Database) -> None:
+async def test_damaged_state_is_replaced(damage: dict[str, Any], collected: Collected, database: Database) -> None:
     """It stops a run without a change; repair replaces it."""
     broken = collected.accounts[1]
     await collected.states.update_one({"_id": broken.appid}, damage)
@@ -299,7 +299,7 @@ async def test_damaged_state_of_another_account(collected: Collected, database: 
     assert (await load(database))["wxgone"].name == "gone"
 
 
-async def test_selection(collected: Collected) -> None:
+async def test_only_selected_accounts(collected: Collected) -> None:
     await collected.documents.delete_many({})
     before = await collected.states.find({"_id": {"$ne": collected.accounts[0].appid}}).sort("_id").to_list(None)
     verified = await collected.verify(collected.accounts[0], repair=True)
@@ -309,7 +309,7 @@ async def test_selection(collected: Collected) -> None:
     )
 
 
-async def test_foreign_documents(collected: Collected, database: Database) -> None:
+async def test_foreign_documents_are_counted(collected: Collected, database: Database) -> None:
     """They are counted and left alone."""
     await database.command("collMod", USER_DAILY, validator={})
     appid = collected.accounts[1].appid
@@ -333,7 +333,7 @@ async def test_foreign_documents(collected: Collected, database: Database) -> No
     assert await _all(collected) == before
 
 
-async def test_breaks(collected: Collected) -> None:
+async def test_breaks_are_no_failure(collected: Collected) -> None:
     """They are listed with days and difference, and are no failure."""
     broken, day = collected.accounts[1], NEWEST - 10 * ONE_DAY
     await collected.documents.update_one(
@@ -353,7 +353,7 @@ async def test_breaks(collected: Collected) -> None:
     ]
 
 
-async def test_gaps(collected: Collected) -> None:
+async def test_gaps_of_stored_days(collected: Collected) -> None:
     """Wanted days that are neither stored nor void."""
     broken, quiet_newest = collected.accounts[2], Days.of([NEWEST])  # summary may still come
     assert await collected.gaps() == [AccountGaps(broken.appid, broken.name, {SUMMARY: quiet_newest})]

@@ -64,7 +64,7 @@ QUIET = _check("quiet", DatasetCheck(Verdict.EMPTY, 7), DatasetCheck(Verdict.OK,
 MIXED = _checks(_sound("acme"), LATE, QUIET, WAITING, SECRET, RIGHT, _refused("nat", "203.0.113.7"), calls=9)
 
 
-def test_text() -> None:
+def test_text_lists_failures_first() -> None:
     """A line for each account, failures first, then the totals, then the refused IPs."""
     assert checked.as_text(MIXED) == (
         "name   token   summary  calls left  cumulate  calls left  host                problem\n"
@@ -91,7 +91,7 @@ def test_text() -> None:
     )
 
 
-def test_width() -> None:
+def test_width_cuts_names() -> None:
     """Long names are cut, and a problem without room goes on a line of its own."""
     long = replace(SECRET, name="a shop with a very long name indeed")
     cut, problem, whole = checked.as_text(_checks(long, _sound("acme")), width=135).splitlines()[1:4]
@@ -107,7 +107,7 @@ def test_refused_ips_are_never_cut() -> None:
     assert last == f"{name}  wx-nat  203.0.113.7, 203.0.113.8, 203.0.113.9"
 
 
-def test_refused_ips() -> None:
+def test_refused_ips_of_all_accounts() -> None:
     """One table has the IPs of each account by name, and a line above it all of them."""
     accounts = _refused("b", "203.0.113.9", "203.0.113.7"), _sound("a", refused_ips=("203.0.113.8",)), _sound("c")
     assert checked.refused_text(_checks(*accounts)) == (
@@ -122,7 +122,7 @@ def test_refused_ips() -> None:
     )
 
 
-def test_no_refused_ips() -> None:
+def test_no_refused_ips_no_table() -> None:
     checks = _checks(_sound("acme"))
     assert (checked.refused_text(checks), checked.failed_text(checks)) == ("", "")
 
@@ -147,7 +147,7 @@ STALE = Failure("wx-agency", "agency", None, "component ticket is invalid", 6100
 
 
 @pytest.mark.parametrize(("count", "accounts"), [(1, "1 account"), (3, "3 accounts")])
-def test_failed_platform(count: int, accounts: str) -> None:
+def test_failed_platform_has_one_line(count: int, accounts: str) -> None:
     """It has one line, with the number of its accounts, and they have none."""
     behind = [_failed(f"client-{number}", STALE) for number in range(count)]
     checks = _checks(*behind, failures=(replace(STALE, accounts=count),))
@@ -169,7 +169,7 @@ def test_failed_platform_without_accounts() -> None:
     )
 
 
-def test_failed_lookup() -> None:
+def test_failed_lookup_names_the_appid() -> None:
     """An account that could not be looked up is named by its appid."""
     unknown = Failure("wx-new", "wx-new", None, "system error", -1, "r-i-d", "the next run asks again")
     assert checked.as_text(_checks(_sound("acme"), failures=(unknown,))).splitlines()[0] == (
@@ -177,7 +177,7 @@ def test_failed_lookup() -> None:
     )
 
 
-def test_failed_text() -> None:
+def test_failed_text_has_failures_only() -> None:
     """With -q: platforms, failed accounts and refused IPs."""
     checks = _checks(
         _sound("acme"), LATE, WAITING, _refused("nat", "203.0.113.7"), failures=(replace(STALE, accounts=0),)
@@ -208,13 +208,13 @@ def test_hint_with_the_message() -> None:
     assert line.endswith("  the file x is empty: write the secret into it")
 
 
-def test_broken_first() -> None:
+def test_accounts_are_sorted() -> None:
     """Failed, waiting, late and other accounts in this order, each by name."""
     names = [account.name for account in MIXED.accounts]
     assert names == ["half", "nat", "shop", "later", "slow", "acme", "quiet"]
 
 
-def test_json() -> None:
+def test_json_has_the_whole_check() -> None:
     told = {
         "account": "wx-nat",
         "name": "nat",

@@ -15,7 +15,7 @@ PLANS = [
 ]
 
 
-def test_text() -> None:
+def test_text_has_a_line_an_account() -> None:
     """A line for each account with calls, then the totals."""
     assert as_text(PLANS) == (
         "acme-shoes (wxacme-shoes)  2026-11-17 to 2026-11-23      2 calls\n"
@@ -29,7 +29,7 @@ MIDNIGHT = datetime(2026, 11, 24, 16, tzinfo=UTC)
 WAITING = Planned(ACCOUNTS[1], [], [Notice("wxb", "b", WaitKind.DAILY_CALLS, MIDNIGHT)], 11)
 
 
-def test_text_with_waits() -> None:
+def test_text_names_who_waits() -> None:
     """An account that waits isn't counted as complete."""
     assert as_text([PLANS[0], WAITING]) == (
         "acme-shoes (wxacme-shoes)  2026-11-17 to 2026-11-23      2 calls\n"
@@ -46,7 +46,7 @@ def test_text_with_waits() -> None:
     assert (accounts[1]["windows_held"], [wait["kind"] for wait in accounts[1]["waits"]]) == (11, ["daily_calls"])
 
 
-def test_json() -> None:
+def test_json_names_every_window() -> None:
     assert as_json(PLANS) == {
         "calls": 2,
         "accounts": [

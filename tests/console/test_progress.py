@@ -22,20 +22,20 @@ def _shown(*, terminal: bool, width: int = 120) -> str:
     return written.getvalue()
 
 
-def test_terminal() -> None:
+def test_terminal_shows_counts() -> None:
     shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", _shown(terminal=True))
     assert re.search(r"2/2 accounts, 1 failed", shown)
     assert re.search(r"1/3 windows, \d+/s", shown)
 
 
-def test_narrow_terminal() -> None:
+def test_narrow_terminal_has_no_bar() -> None:
     """The counts are complete, and there is no bar."""
     shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", _shown(terminal=True, width=60))
     assert re.search(r"2/2 accounts, 1 failed \d:\d\d:\d\d passed", shown)
     assert "━" not in shown
 
 
-def test_no_terminal() -> None:
+def test_no_terminal_shows_nothing() -> None:
     assert _shown(terminal=False).strip() == ""
 
 

@@ -1,4 +1,4 @@
-"""What `status` shows of any accounts: whole tables and objects."""
+"""The text and JSON of any accounts, compared whole."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ GONE = Former("wx00000000000000aa", "old-client", _newest(400, 400), ANSWERED - 
 STATUS = Status(NEWEST, (FAILING, LOST, NEVER, BEHIND, OK, SILENT), (GONE,), disabled=2)
 
 
-def test_text() -> None:
+def test_text_has_all_accounts() -> None:
     """A line for each account, the totals, then silent, former and too old accounts."""
     assert as_text(STATUS, 3).splitlines() == [
         "name        summary     cumulate    missing  born        last success      last error",
@@ -98,7 +98,7 @@ def test_text_without_empty_parts() -> None:
     ]
 
 
-def test_width() -> None:
+def test_width_cuts_names() -> None:
     """Long names are cut, and an error without room goes on a line of its own."""
     long = replace(FAILING, name="广州市天河区的一家卖鞋子的小店铺")
     figures = "2026-11-20  2026-11-23        3  2019-03-02  2026-11-24 10:30"
@@ -109,7 +109,7 @@ def test_width() -> None:
     ]
 
 
-def test_narrow_terminal() -> None:
+def test_narrow_terminal_one_line() -> None:
     """An account without an error takes one line, however narrow the terminal is."""
     lines = as_text(Status(NEWEST, (OK, OK)), width=40).partition("\n\n")[0].splitlines()
     assert len(lines) == len(("header", "its last column", "account", "account"))
@@ -117,7 +117,7 @@ def test_narrow_terminal() -> None:
 
 
 @pytest.mark.parametrize("width", [107, 120, 200])
-def test_line_length(width: int) -> None:
+def test_lines_fit_the_terminal(width: int) -> None:
     """No line is longer than the terminal if the error has room."""
     lines = as_text(Status(NEWEST, (FAILING, LOST, OK)), width=width).partition("\n\n")[0].splitlines()
     assert max(map(cell_len, lines)) <= width
@@ -130,7 +130,7 @@ def test_foreign_text_stays_in_its_line() -> None:
     )
 
 
-def test_json() -> None:
+def test_json_has_the_same_facts() -> None:
     nothing: dict[str, object] = {"tags": [], "born": None, "last_success": "2026-11-24T02:30:10Z", "last_error": None}
     status = replace(STATUS, accounts=(FAILING, NEVER, SILENT))
     assert orjson.loads(orjson.dumps(as_json(status, 3), option=orjson.OPT_UTC_Z)) == {
@@ -202,7 +202,7 @@ def test_json_without_max_age() -> None:
     assert (told["max_age"], told["too_old"]) == (None, [])
 
 
-def test_worst_first() -> None:
+def test_worst_account_comes_first() -> None:
     """By standing, then by missing days, then by name."""
     holes, twin = _account("holes", missing_days=9), _account("a-twin", missing_days=9)
     expected = (FAILING, LOST, NEVER, BEHIND, twin, holes, OK, SILENT)
@@ -221,13 +221,13 @@ def test_worst_first() -> None:
         (_newest(0, None), 9999, True),
     ],
 )
-def test_too_old(newest: Newest, max_age_days: int, expected: bool) -> None:
+def test_older_dataset_counts(newest: Newest, max_age_days: int, expected: bool) -> None:
     """The older dataset of an account counts."""
     account = _account("one", newest=newest)
     assert too_old(Status(NEWEST, (account,)), max_age_days) == ([account] if expected else [])
 
 
-def test_max_age_of_zero() -> None:
+def test_max_age_can_be_zero() -> None:
     status = Status(NEWEST, (BEHIND,))
     assert as_json(status, 0)["too_old"] == ["late"]
     assert as_text(status, 0).splitlines()[-1] == "Too old, more than 0 days behind 2026-11-23: late"

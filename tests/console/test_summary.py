@@ -47,7 +47,7 @@ def test_account_is_named_once() -> None:
     assert summary.failed_text(_result(failed=1, failures=both)) == "Failed: 1\n  1 account: ask\n    broken"
 
 
-def test_verbose() -> None:
+def test_verbose_adds_wechats_message() -> None:
     """Each failure has WeChat's errcode, message and rid."""
     text = summary.failed_text(_result(failed=1, failures=_failures(1)), verbose=True)
     assert text.splitlines()[-1] == (
@@ -65,7 +65,7 @@ def test_failure_without_a_remedy() -> None:
     assert "1 account: something odd" in summary.failed_text(_result(failed=1, failures=failures))
 
 
-def test_waits() -> None:
+def test_waits_end_in_beijing_time() -> None:
     """Each has its end in Beijing time."""
     until = datetime(2026, 11, 24, 16, tzinfo=UTC)
     notices = (
@@ -101,7 +101,7 @@ def test_waits_of_the_configuration() -> None:
     )
 
 
-def test_next_step() -> None:
+def test_next_step_is_named() -> None:
     assert summary.as_text(_result(ok=1, pending=2)).endswith(
         "Pending: 2 accounts without the newest day; run again later."
     )
@@ -120,11 +120,11 @@ def test_silent_accounts_and_history() -> None:
     )
 
 
-def test_no_failed_text() -> None:
+def test_nothing_without_failures() -> None:
     assert summary.failed_text(_result(ok=3, pending=1)) == ""
 
 
-def test_json() -> None:
+def test_json_has_the_contracts_fields() -> None:
     until = datetime(2026, 11, 24, 16, tzinfo=UTC)
     result = _result(
         ok=1, failed=1, failures=_failures(1), notices=(Notice("wxa", "a", WaitKind.QUOTA, until),), calls=4

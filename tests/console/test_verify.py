@@ -13,7 +13,7 @@ DIFFERING = AccountFindings(
 DAMAGED = AccountFindings("wxb", "b", damaged=True)
 
 
-def test_text() -> None:
+def test_text_ends_with_the_next_step() -> None:
     """Differences by account and dataset, then the next step."""
     assert as_text(Verified(1200, [DIFFERING, DAMAGED])) == (
         "State and documents differ:\n"
@@ -58,7 +58,7 @@ def test_breaks_and_foreign_documents() -> None:
     assert "1 document of user_daily isn't" in as_text(Verified(1, [], foreign=1))
 
 
-def test_text_is_bounded() -> None:
+def test_text_has_a_maximum_length() -> None:
     """It says how many more breaks and accounts there are."""
     many = AccountFindings("wxa", "a", breaks=(BROKEN,) * (MAX_LINES + 12))
     lines = as_text(Verified(1, [many])).splitlines()
@@ -74,7 +74,7 @@ def test_name_of_a_damaged_state() -> None:
     assert "\x1b" not in as_text(Verified(1, [AccountFindings("wx\x1b[2J", "a\nb", damaged=True)]))
 
 
-def test_json() -> None:
+def test_json_has_all_findings() -> None:
     broken = AccountFindings("wxc", "c", breaks=(BROKEN,) * (MAX_LINES + 1), foreign=1)
     broken_json = {
         "ref_date": "2026-11-03",
@@ -127,7 +127,7 @@ GAPS = [
 ]
 
 
-def test_gaps_text() -> None:
+def test_gaps_are_ranges() -> None:
     """Ranges of missing days, void days apart."""
     assert gaps_text(GAPS) == (
         "Missing:\n"
@@ -148,7 +148,7 @@ def test_gaps_text() -> None:
     assert gaps_text([]) == ""
 
 
-def test_gaps_json() -> None:
+def test_gaps_json_is_by_appid() -> None:
     assert gaps_json(GAPS) == {
         "wxa": {
             "missing": {
@@ -179,7 +179,7 @@ def test_gaps_json() -> None:
 UNKNOWN = AccountFindings("wxc", "c", {"user_cumulate": Difference(unknown=DAY)})
 
 
-def test_run_at_work() -> None:
+def test_run_at_work_explains_unknown_days() -> None:
     """Unknown days may be the run's; lost days and damage are to be repaired."""
     again, repair = "verify again when it has ended.", "Repair with `collector verify --repair`"
     assert as_text(Verified(3, [UNKNOWN], at_work=True)).endswith(again)

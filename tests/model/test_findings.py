@@ -25,7 +25,7 @@ def _status(name: str, standing: Standing, **errors: Trouble) -> AccountStatus:
     return AccountStatus(f"wx-{name}", name, (), standing, {}, 0, errors=errors)
 
 
-def test_last_error() -> None:
+def test_last_error_is_the_latest() -> None:
     """The latest one; of two at the same time the first dataset's."""
     later = replace(BROKEN, at=AT + timedelta(seconds=1))
     assert _status("a", Standing.FAILING, user_summary=REFUSED, user_cumulate=later).last_error == later
@@ -38,7 +38,7 @@ def test_silent_accounts() -> None:
     assert Status(DAY, (ok, silent)).silent == [silent]
 
 
-def test_break() -> None:
+def test_break_and_its_difference() -> None:
     broken = Break(DAY, expected=7, found=-5)
     assert (broken.before, broken.difference) == (date(2026, 11, 2), -12)
 

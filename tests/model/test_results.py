@@ -44,7 +44,7 @@ def _exit(**counts: Any) -> tuple[int, str]:
     return result.exit, result.status
 
 
-def test_exit_code() -> None:
+def test_exit_code_by_precedence() -> None:
     """A signal comes first, then failures, then pending accounts."""
     assert _exit(ok=1) == (0, "ok")
     assert _exit() == (0, "ok")

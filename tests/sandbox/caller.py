@@ -1,4 +1,4 @@
-"""Calls a sandbox over HTTP, as a client would."""
+"""A client of a sandbox over HTTP."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Caller:
             return orjson.loads(await response.read())
 
     async def serve_token(self, path: str, key: str | None = None, method: str = "GET") -> tuple[int, bytes]:
-        """Status and body of a token server's answer; without `key` with the one that opens it."""
+        """Return the status and body of a token server's answer; without `key` with the right one."""
         headers = {"Authorization": f"Bearer {key or self.sandbox.world.token_server_key}"}
         async with self.session.request(method, path, headers=headers) as response:
             return response.status, await response.read()
@@ -79,11 +79,11 @@ class Caller:
         return await self.component("api_get_authorizer_list", token, offset=offset, count=count)
 
     async def info(self, token: str, appid: str) -> Any:
-        """What is to know of an authorised account."""
+        """Return the info of an authorised account."""
         return await self.component("api_get_authorizer_info", token, authorizer_appid=appid)
 
     async def authorizer(self, token: str, appid: str, refresh_token: str | None = None) -> Any:
-        """The answer to the call for an account's token; without `refresh_token` with the one that is good now."""
+        """The answer to the call for an account's token; without `refresh_token` with the valid one."""
         refresh_token = refresh_token or self.sandbox.refresh_token(appid)
         fields = {"authorizer_appid": appid, "authorizer_refresh_token": refresh_token}
         return await self.component("api_authorizer_token", token, **fields)
@@ -105,7 +105,7 @@ async def serve(world: World = WORLD, **options: Any) -> AsyncIterator[Caller]:
 
 
 def refusal(answer: dict[str, Any]) -> tuple[int, str]:
-    """The errcode and the text of a refusal, whose form is checked."""
+    """Return the errcode and the text of a refusal, and check its form."""
     assert answer.keys() == {"errcode", "errmsg"}
     match = _ERRMSG.fullmatch(answer["errmsg"])
     assert match

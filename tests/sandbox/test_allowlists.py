@@ -33,13 +33,13 @@ async def test_accounts_share_the_turn() -> None:
     assert refused == [RECORDED.format(ip) for ip in NAT]
 
 
-async def test_ipv6_address() -> None:
+async def test_ipv6_address_is_unchanged() -> None:
     async with serve(faults=Faults(refused_ips={REFUSED: ["2001:db8::7"]})) as caller:
         text = "invalid ip 2001:db8::7 ipv6 2001:db8::7, not in whitelist"
         assert refusal(await caller.stable()) == (40164, text)
 
 
-async def test_no_addresses() -> None:
+async def test_no_addresses_refuse_nobody() -> None:
     async with serve(faults=Faults(refused_ips={REFUSED: []})) as caller:
         assert await caller.errcode(SUMMARY, await caller.token()) == 0
 
@@ -55,7 +55,7 @@ async def of_server(caller: Caller) -> str:
 
 
 @pytest.mark.parametrize("token_of", [of_component, of_server])
-async def test_data_calls(
+async def test_data_calls_are_refused(
     token_of: Callable[[Caller], Awaitable[str]],
 ) -> None:
     """Tokens of other sources are refused at the data calls."""
@@ -65,7 +65,7 @@ async def test_data_calls(
     assert refused == [(40164, RECORDED.format(ip)) for ip in NAT[:2]]
 
 
-async def test_component_calls() -> None:
+async def test_component_calls_are_refused() -> None:
     async with serve(faults=Faults(refused_ips={WORLD.component.appid: NAT})) as caller:
         answers = [
             await caller.log_in(),

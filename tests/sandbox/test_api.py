@@ -43,7 +43,7 @@ async def test_yesterday_alone(clock: FakeClock) -> None:
         assert await caller.data(SUMMARY, await caller.token(), (YESTERDAY, YESTERDAY)) == {"list": []}
 
 
-async def test_before_december_2014() -> None:
+async def test_nothing_before_december_2014() -> None:
     async with serve() as caller:
         answer = await caller.data(CUMULATE, await caller.token(), ("2014-11-28", "2014-12-02"))
     assert [row["ref_date"] for row in answer["list"]] == ["2014-12-01", "2014-12-02"]
@@ -63,7 +63,7 @@ async def test_before_december_2014() -> None:
         ("", YESTERDAY, 61500),
     ],
 )
-async def test_range_is_checked(clock: FakeClock, begin: str, end: str, errcode: int) -> None:
+async def test_range_of_days_is_checked(clock: FakeClock, begin: str, end: str, errcode: int) -> None:
     async with serve(clock=clock.now) as caller:
         token = await caller.token()
         assert await caller.errcode(SUMMARY, token, (begin, end)) == errcode
@@ -84,24 +84,24 @@ async def test_yesterday_is_beijings(clock: FakeClock) -> None:
         (f"12_{'a' * 128}", (40001, "invalid credential, access_token is invalid or not latest")),
     ],
 )
-async def test_invalid_tokens(token: str, refused: tuple[int, str]) -> None:
+async def test_invalid_tokens_are_refused(token: str, refused: tuple[int, str]) -> None:
     async with serve() as caller:
         assert refusal(await caller.data(SUMMARY, token)) == refused
 
 
 @pytest.mark.parametrize(("body", "errcode"), [(b"", 44002), (b"{", 47001), (b"null", 47001), (b"{}", 61500)])
-async def test_body_is_an_object(body: bytes, errcode: int) -> None:
+async def test_body_must_be_an_object(body: bytes, errcode: int) -> None:
     async with serve() as caller:
         answer = await caller.post(SUMMARY, body, access_token=await caller.token())
     assert refusal(answer)[0] == errcode
 
 
-async def test_only_post() -> None:
+async def test_only_post_is_answered() -> None:
     async with serve() as caller:
         assert refusal(await caller.get(SUMMARY, access_token=await caller.token()))[0] == 43002
 
 
-async def test_daily_limit(clock: FakeClock) -> None:
+async def test_daily_limit_is_by_dataset(clock: FakeClock) -> None:
     """It counts by account, dataset and Beijing day."""
     async with serve(clock=clock.now, limits=Limits(daily=2)) as caller:
         mine, other = [await caller.token(account) for account in WORLD.accounts[:2]]
@@ -111,7 +111,7 @@ async def test_daily_limit(clock: FakeClock) -> None:
         assert await caller.errcode(SUMMARY, await caller.token()) == 0
 
 
-async def test_minute_limit(clock: FakeClock) -> None:
+async def test_minute_limit_is_by_account(clock: FakeClock) -> None:
     """It counts both datasets of an account together."""
     async with serve(clock=clock.now, limits=Limits(minute=2)) as caller:
         mine, other = [await caller.token(account) for account in WORLD.accounts[:2]]
@@ -121,7 +121,7 @@ async def test_minute_limit(clock: FakeClock) -> None:
         assert await caller.errcode(SUMMARY, mine) == 0
 
 
-async def test_quota() -> None:
+async def test_quota_counts_calls() -> None:
     async with serve(limits=Limits(daily=10, minute=5)) as caller:
         token = await caller.token()
         await caller.data(SUMMARY, token)
@@ -138,7 +138,7 @@ async def test_quota() -> None:
     assert refusal(answers[1]) == (76021, "cgi_path not found")
 
 
-async def test_revised_days(clock: FakeClock) -> None:
+async def test_revised_days_are_provisional(clock: FakeClock) -> None:
     world = World(seed=7, size=1, revised_for_days=2)
     appid = world.accounts[0].appid
     async with serve(world, clock=clock.now) as caller:

@@ -14,7 +14,7 @@ APPID = WORLD.accounts[0].appid
 CREDENTIALS = {"grant_type": "client_credential", "appid": APPID, "secret": WORLD.accounts[0].secret}
 
 
-async def test_calls() -> None:
+async def test_requests_are_recorded() -> None:
     faults = Faults(broken_data={APPID: 48001})
     began = time.monotonic()
     async with serve(faults=faults) as caller:
@@ -32,7 +32,7 @@ async def test_calls() -> None:
     ]
 
 
-async def test_recorded_fault() -> None:
+async def test_fault_and_status_are_recorded() -> None:
     async with (
         serve(faults=Faults(http_5xx=1.0)) as caller,
         caller.session.post("/cgi-bin/stable_token", json=CREDENTIALS),
@@ -41,13 +41,13 @@ async def test_recorded_fault() -> None:
     assert (call.appid, call.status, call.errcode, call.fault) == (APPID, 502, 0, Fault.HTTP_5XX)
 
 
-async def test_record_off() -> None:
+async def test_recording_can_be_off() -> None:
     async with serve(record=False) as caller:
         await caller.token()
         assert caller.sandbox.calls == []
 
 
-async def test_unknown_path() -> None:
+async def test_unknown_path_is_a_404() -> None:
     """An empty 404, whatever the faults."""
     async with (
         serve(faults=Faults(system_error=1.0)) as caller,
@@ -57,7 +57,7 @@ async def test_unknown_path() -> None:
         assert caller.sandbox.calls[0].fault is None
 
 
-async def test_content_type() -> None:
+async def test_content_type_is_wechats() -> None:
     async with serve() as caller, caller.session.get("/cgi-bin/token") as response:
         assert response.headers["Content-Type"] == "application/json; encoding=utf-8"
 
@@ -70,7 +70,7 @@ async def test_date_is_the_clocks(faults: Faults) -> None:
 
 
 @pytest.mark.parametrize("faults", [Faults(), Faults(http_5xx=1.0), Faults(cut_body=1.0)], ids=["ok", "502", "cut"])
-async def test_no_date(faults: Faults) -> None:
+async def test_date_can_be_left_out(faults: Faults) -> None:
     async with Sandbox(WORLD, faults=faults, sends_date=False) as sandbox:
         assert await _dates(sandbox) == []
 
@@ -87,7 +87,7 @@ async def _dates(sandbox: Sandbox) -> list[str]:
     return [line for line in head.split("\r\n") if line.lower().startswith("date:")]
 
 
-async def test_latency() -> None:
+async def test_latency_delays_an_answer() -> None:
     async with serve(latency_s=0.05) as caller:
         began = time.monotonic()
         await caller.token()
@@ -110,20 +110,20 @@ async def test_hanging_calls_end_with_the_sandbox() -> None:
         await asyncio.wait_for(hanging, 2)
 
 
-async def test_port() -> None:
+async def test_port_can_be_chosen() -> None:
     async with Sandbox(WORLD) as first:
         port = first.port
     async with Sandbox(WORLD, port=port) as second:
         assert second.url == f"http://127.0.0.1:{port}"
 
 
-async def test_port_in_use() -> None:
+async def test_port_in_use_is_an_error() -> None:
     async with Sandbox(WORLD) as sandbox:
         with pytest.raises(OSError, match="address already in use"):
             await Sandbox(WORLD, port=sandbox.port).__aenter__()
 
 
-async def test_config_yaml() -> None:
+async def test_configuration() -> None:
     world = World(size=2)
     async with Sandbox(world) as sandbox:
         text = sandbox.config_yaml()
@@ -136,7 +136,7 @@ async def test_config_yaml() -> None:
     }
 
 
-async def test_config_yaml_options() -> None:
+async def test_configuration_options() -> None:
     async with Sandbox(World(size=1)) as sandbox:
         config = yaml.safe_load(sandbox.config_yaml(mongodb_uri="mongodb://localhost/?a=b", since="2026-01-01"))
     assert config["mongodb"] == {"uri": "mongodb://localhost/?a=b"}

@@ -20,7 +20,7 @@ async def listed(caller: Caller) -> list[str]:
     return [row["authorizer_appid"] for row in page["list"]]
 
 
-async def test_new_refresh_token(clock: FakeClock) -> None:
+async def test_authorising_again_ends_the_token(clock: FakeClock) -> None:
     """A new authorisation ends the old refresh token."""
     async with serve(clock=clock.now) as caller:
         old = caller.sandbox.refresh_token(APPID)
@@ -52,7 +52,7 @@ async def test_authorising_changes_one_account() -> None:
     assert {appid for appid in before if before[appid] != after[appid]} == {APPID}
 
 
-async def test_withdrawal() -> None:
+async def test_withdrawal_is_refused() -> None:
     """The account leaves the list and is refused."""
     async with serve() as caller:
         token, refresh_token = await caller.component_token(), caller.sandbox.refresh_token(APPID)
@@ -70,7 +70,7 @@ async def test_withdrawal_keeps_the_secret() -> None:
         assert await caller.errcode(SUMMARY, await caller.token()) == 0
 
 
-async def test_return_after_a_withdrawal() -> None:
+async def test_return_gives_a_new_refresh_token() -> None:
     """It gives a refresh token that was never given before."""
     async with serve() as caller:
         before = caller.sandbox.refresh_token(APPID)
@@ -88,7 +88,7 @@ async def test_authorised_at_the_start(authorised: int | None, count: int) -> No
         assert sorted(await listed(caller)) == sorted([*list(world.account_of)[:count], *world.mini_program_appids])
 
 
-async def test_later_authorisation() -> None:
+async def test_authorisation_can_come_later() -> None:
     async with serve(authorised=1) as caller:
         answer = await caller.info(await caller.component_token(), APPID)
         caller.sandbox.authorise(APPID)
@@ -96,7 +96,7 @@ async def test_later_authorisation() -> None:
         assert await listed(caller) == [WORLD.accounts[0].appid, APPID]
 
 
-def test_mini_program() -> None:
+def test_mini_program_authorises_too() -> None:
     world = World(mini_programs=1)
     sandbox = Sandbox(world)
     (mini,) = world.mini_program_appids
@@ -107,7 +107,7 @@ def test_mini_program() -> None:
         sandbox.refresh_token(mini)
 
 
-def test_unknown_appid() -> None:
+def test_unknown_appid_is_a_key_error() -> None:
     sandbox = Sandbox(WORLD, authorised=1)
     with pytest.raises(KeyError):
         sandbox.authorise(UNKNOWN)
@@ -129,7 +129,7 @@ def test_auth_times_follow_from_the_world() -> None:
     count=st.integers(1, 7),
     events=st.lists(st.tuples(st.booleans(), st.integers(0, 17)), max_size=20),
 )
-def test_pages(
+def test_pages_have_each_appid_once(
     size: int, mini_programs: int, authorised: int | None, count: int, events: list[tuple[bool, int]]
 ) -> None:
     """Together they have each authorised appid exactly once."""

@@ -15,7 +15,7 @@ MIXED = World(seed=7, size=6, mini_programs=2)
 MINI = MIXED.mini_program_appids[0]
 
 
-async def test_authorizer_token() -> None:
+async def test_authorizer_token_opens_datasets() -> None:
     async with serve() as caller:
         assert (await caller.log_in())["expires_in"] == 7200
         answer = await caller.authorizer(await caller.component_token(), ACCOUNT.appid)
@@ -35,12 +35,12 @@ async def test_authorizer_token_without_a_secret() -> None:
     ("field", "errcode"),
     [("component_appid", 61011), ("component_appsecret", 40125), ("component_verify_ticket", 61006)],
 )
-async def test_wrong_credentials(field: str, errcode: int) -> None:
+async def test_wrong_credentials_are_refused(field: str, errcode: int) -> None:
     async with serve() as caller:
         assert refusal(await caller.log_in(**{field: "x"}))[0] == errcode
 
 
-async def test_list_pages() -> None:
+async def test_list_comes_in_pages() -> None:
     world = World(seed=7, size=5)
     async with serve(world) as caller:
         token = await caller.component_token()
@@ -76,7 +76,7 @@ async def test_list_of_1200_accounts() -> None:
 
 
 @pytest.mark.parametrize(("offset", "count"), [(0, 501), (0, 0), (-1, 1), (0, None), ("0", 1)])
-async def test_page_size(offset: object, count: object) -> None:
+async def test_page_has_1_to_500_accounts(offset: object, count: object) -> None:
     """A page has 1 to 500 accounts."""
     async with serve() as caller:
         token = await caller.component_token()
@@ -84,7 +84,7 @@ async def test_page_size(offset: object, count: object) -> None:
     assert refusal(answer)[0] == 61451
 
 
-async def test_account_info() -> None:
+async def test_info_of_an_account() -> None:
     async with serve() as caller:
         answer = await caller.info(await caller.component_token(), ACCOUNT.appid)
     assert answer["authorizer_info"].pop("service_type_info")["id"] in (0, 1, 2)
@@ -98,7 +98,7 @@ async def test_account_info() -> None:
     }
 
 
-async def test_mini_program_info() -> None:
+async def test_info_of_a_mini_program() -> None:
     async with serve(MIXED) as caller:
         answer = await caller.info(await caller.component_token(), MINI)
     assert answer == {
@@ -116,7 +116,7 @@ async def test_mini_program_info() -> None:
     }
 
 
-async def test_service_types() -> None:
+async def test_service_types_dont_distinguish() -> None:
     """They don't distinguish accounts from mini programs."""
     world = World(size=20)
     async with serve(world) as caller:
@@ -125,7 +125,7 @@ async def test_service_types() -> None:
     assert {info["service_type_info"]["id"] for info in infos} == {0, 1, 2}
 
 
-async def test_nick_names() -> None:
+async def test_nick_names_are_the_owners() -> None:
     """Two accounts can have the same, and one none."""
     first, second, third, fourth = (account.appid for account in WORLD.accounts)
     world = World(seed=7, size=4, nick_names=((first, "花店"), (second, "花店"), (third, "")))
@@ -151,7 +151,7 @@ async def test_mini_program_has_no_datasets() -> None:
         ({"component_appid": "x"}, 61011),
     ],
 )
-async def test_wrong_authorisation(fields: dict[str, str], errcode: int) -> None:
+async def test_wrong_authorisation_is_refused(fields: dict[str, str], errcode: int) -> None:
     right = {"authorizer_appid": ACCOUNT.appid, "authorizer_refresh_token": WORLD.refresh_token(ACCOUNT.appid)}
     async with serve() as caller:
         answer = await caller.component("api_authorizer_token", await caller.component_token(), **{**right, **fields})
@@ -166,7 +166,7 @@ async def test_tokens_of_the_other_kind() -> None:
         assert await caller.errcode(SUMMARY, component) == 40001
 
 
-async def test_new_component_token(clock: FakeClock) -> None:
+async def test_component_token_is_replaced(clock: FakeClock) -> None:
     async with serve(clock=clock.now) as caller:
         first, second = await caller.component_token(), await caller.component_token()
         clock.instant += timedelta(seconds=300)
@@ -175,7 +175,7 @@ async def test_new_component_token(clock: FakeClock) -> None:
     assert "authorizer_access_token" in answers[1]
 
 
-async def test_list_gaps() -> None:
+async def test_list_without_refresh_tokens() -> None:
     """The list lacks refresh tokens that the info call has."""
     world, faults = World(size=40, mini_programs=10), Faults(list_gaps=0.5)
     async with serve(world, faults=faults) as caller:
@@ -200,7 +200,7 @@ def test_list_gap_rates(seed: int, appid: str) -> None:
 
 
 @pytest.mark.parametrize(("ends_at", "sizes"), [(0, [0, 0, 0]), (2, [2, 0, 0]), (3, [2, 1, 0]), (9, [2, 2, 1])])
-async def test_list_ends_at(ends_at: int, sizes: list[int]) -> None:
+async def test_list_can_end_early(ends_at: int, sizes: list[int]) -> None:
     """The list ends early although the total is larger."""
     async with serve(World(size=5), faults=Faults(list_ends_at=ends_at)) as caller:
         token = await caller.component_token()
@@ -210,12 +210,12 @@ async def test_list_ends_at(ends_at: int, sizes: list[int]) -> None:
 
 
 @pytest.mark.parametrize("fields", [{}, {"component_appid": "x"}, {"component_verify_ticket": None}])
-async def test_stale_ticket(fields: dict[str, object]) -> None:
+async def test_stale_ticket_gets_no_token(fields: dict[str, object]) -> None:
     async with serve(faults=Faults(stale_ticket=True)) as caller:
         assert refusal(await caller.log_in(**fields)) == (61006, "component ticket is invalid")
 
 
-async def test_renewed_ticket() -> None:
+async def test_renewed_ticket_ends_the_last_one() -> None:
     async with serve() as caller:
         caller.sandbox.renew_ticket()
         stale = await caller.log_in()
@@ -224,7 +224,7 @@ async def test_renewed_ticket() -> None:
     assert current["expires_in"] == 7200
 
 
-async def test_end_component_token() -> None:
+async def test_component_tokens_end_at_once() -> None:
     async with serve() as caller:
         tokens = [await caller.component_token() for _ in range(2)]
         account = (await caller.authorizer(tokens[1], ACCOUNT.appid))["authorizer_access_token"]

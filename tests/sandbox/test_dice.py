@@ -15,7 +15,7 @@ def test_throws_follow_from_the_key(key: tuple[int, str], sides: int) -> None:
 
 
 @given(KEYS)
-def test_fraction(key: tuple[int, str]) -> None:
+def test_fraction_is_below_one(key: tuple[int, str]) -> None:
     assert 0 <= Dice(*key).fraction() < 1
 
 

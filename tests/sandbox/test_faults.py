@@ -23,39 +23,39 @@ def only(fault: str, rate: float = 1.0) -> Faults:
 
 
 async def raw(caller: Caller) -> tuple[int, str, bytes]:
-    """What a token call gives: status, content type, body."""
+    """Return the status, content type and body of a token call."""
     account = caller.account
     body = {"grant_type": "client_credential", "appid": account.appid, "secret": account.secret}
     async with caller.session.post(TOKEN_CALL, json=body) as response:
         return response.status, response.headers["Content-Type"], await response.read()
 
 
-async def test_system_error() -> None:
+async def test_system_error_is_minus_one() -> None:
     async with serve(faults=only("system_error")) as caller:
         assert refusal(await caller.stable()) == (-1, "system error")
 
 
 @pytest.mark.parametrize(("fault", "status"), [("http_5xx", 502), ("html", 200)])
-async def test_gateway_page(fault: str, status: int) -> None:
+async def test_gateway_answers_with_a_page(fault: str, status: int) -> None:
     async with serve(faults=only(fault)) as caller:
         seen, content_type, body = await raw(caller)
     assert (seen, content_type) == (status, "text/html")
     assert body.startswith(b"<html>")
 
 
-async def test_reset() -> None:
+async def test_reset_ends_without_an_answer() -> None:
     async with serve(faults=only("reset")) as caller:
         with pytest.raises((aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)):
             await raw(caller)
 
 
-async def test_cut_body() -> None:
+async def test_cut_body_ends_in_the_middle() -> None:
     async with serve(faults=only("cut_body")) as caller:
         with pytest.raises(aiohttp.ClientPayloadError):
             await raw(caller)
 
 
-async def test_hang() -> None:
+async def test_hanging_call() -> None:
     """The call ends when the client gives up."""
     async with serve(faults=only("hang")) as caller:
         idle = len(asyncio.all_tasks())
@@ -69,12 +69,12 @@ async def test_hang() -> None:
 
 
 @pytest.mark.parametrize(("fault", "errcode"), [("daily_quota", 45009), ("minute_quota", 45011)])
-async def test_quotas(fault: str, errcode: int) -> None:
+async def test_quotas_at_any_data_call(fault: str, errcode: int) -> None:
     async with serve(faults=only(fault)) as caller:
         assert await caller.errcode(SUMMARY, await caller.token()) == errcode
 
 
-async def test_list_null() -> None:
+async def test_list_can_be_null() -> None:
     async with serve(faults=only("list_null")) as caller:
         assert await caller.data(SUMMARY, await caller.token()) == {"list": None}
 
@@ -103,7 +103,7 @@ async def test_no_token_to_revoke() -> None:
         assert refusal(await caller.post(SUMMARY, {"appid": APPID}))[0] == 41001
 
 
-async def test_call_without_an_account() -> None:
+async def test_no_fault_without_an_account() -> None:
     async with serve(faults=only("system_error")) as caller:
         refused = await caller.stable(appid="wx0000000000000000")
     assert refusal(refused)[0] == 40013
@@ -117,7 +117,7 @@ def test_rates_of_one_and_zero(seed: int, fault: Fault, nth: int) -> None:
     assert Faults(seed=seed).draw(APPID, SUMMARY, nth, data_call=True) is None
 
 
-def test_rates() -> None:
+def test_faults_come_at_their_rates() -> None:
     faults = Faults(reset=0.1, html=0.2)
     drawn = Counter(faults.draw(APPID, SUMMARY, nth, data_call=True) for nth in range(5000))
     shares = {fault: count / 5000 for fault, count in drawn.items()}
@@ -149,13 +149,13 @@ async def test_same_calls_same_faults() -> None:
     assert set(first) == {None, Fault.LIST_NULL, Fault.DAILY_QUOTA}
 
 
-def test_rates_above_one() -> None:
+def test_rates_above_one_are_an_error() -> None:
     with pytest.raises(ValueError, match="more than 1"):
         Faults(reset=0.6, html=0.6)
 
 
 @pytest.mark.parametrize("errcode", [40164, 40125, 40243])
-async def test_broken_token_calls(errcode: int) -> None:
+async def test_broken_account_at_token_calls(errcode: int) -> None:
     async with serve(faults=Faults(broken={APPID: errcode})) as caller:
         broken = await caller.stable(), await caller.classic()
         healthy = await caller.token(WORLD.accounts[1])
@@ -163,14 +163,14 @@ async def test_broken_token_calls(errcode: int) -> None:
     assert [refusal(answer)[0] for answer in broken] == [errcode, errcode]
 
 
-async def test_refused_ip() -> None:
+async def test_refused_ip_is_named() -> None:
     async with serve(faults=Faults(broken={APPID: 40164})) as caller:
         text = "invalid ip 203.0.113.7 ipv6 ::ffff:203.0.113.7, not in whitelist"
         assert refusal(await caller.stable()) == (40164, text)
 
 
 @pytest.mark.parametrize("faults", [Faults(broken={APPID: 48001}), Faults(broken_data={APPID: 40164})])
-async def test_broken_data_calls(faults: Faults) -> None:
+async def test_broken_account_at_data_calls(faults: Faults) -> None:
     (errcode,) = (*faults.broken.values(), *faults.broken_data.values())
     async with serve(faults=faults) as caller:
         mine, other = [await caller.token(account) for account in WORLD.accounts[:2]]

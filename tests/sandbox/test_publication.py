@@ -50,7 +50,7 @@ def test_nothing_newer_than_newest(seed: int, age: int) -> None:
 
 
 @given(SEEDS, REVISED, AGES)
-def test_revised_figures(seed: int, revised: int, age: int) -> None:
+def test_revised_figures_become_the_truth(seed: int, revised: int, age: int) -> None:
     """They add up on each day and become the truth."""
     world, day = World(seed=seed, size=1, revised_for_days=revised), NEWEST - ONE_DAY * age
     appid = world.accounts[0].appid
@@ -66,7 +66,7 @@ def test_revised_figures(seed: int, revised: int, age: int) -> None:
 
 
 @given(SEEDS, REVISED, st.integers(0, 7))
-def test_figures_of_a_new_account(seed: int, revised: int, age: int) -> None:
+def test_new_account_is_never_negative(seed: int, revised: int, age: int) -> None:
     """Provisional figures are never negative."""
     world = World(seed=seed, size=1, revised_for_days=revised, births=(NEWEST - ONE_DAY * age,))
     for n in range(age + 1):
@@ -74,7 +74,7 @@ def test_figures_of_a_new_account(seed: int, revised: int, age: int) -> None:
         assert int(row["cumulate_user"]) >= 0
 
 
-def test_provisional_figures() -> None:
+def test_provisional_figures_are_smaller() -> None:
     """They are smaller on a day with new followers."""
     world = World(size=20, revised_for_days=1)
     for account in world.accounts:
@@ -83,7 +83,7 @@ def test_provisional_figures() -> None:
         assert shown < truth.new_user or shown == truth.new_user == 0
 
 
-def test_late_summary() -> None:
+def test_late_summary_follows_its_cumulate() -> None:
     """It comes one to three days after its cumulate."""
     world, delays = World(size=40, late_summary=0.5), set()
     for account in world.accounts:
@@ -96,7 +96,7 @@ def test_late_summary() -> None:
     assert delays == {0, 1, 2, 3}
 
 
-def test_lost_days() -> None:
+def test_lost_days_are_never_shown() -> None:
     world = World(size=1, lost_days=1.0)
     appid = world.accounts[0].appid
     assert shown_summary(world, appid, NEWEST, NEWEST) == shown_cumulate(world, appid, NEWEST, NEWEST) == []

@@ -20,5 +20,5 @@ def test_rows_add_up(key: int, new: int, cancelled: int) -> None:
     assert all(row["new_user"] or row["cancel_user"] or row["user_source"] == 0 for row in rows)
 
 
-def test_zeros() -> None:
+def test_zeros_are_one_row() -> None:
     assert zeros(DAY) == [{"ref_date": "2026-11-23", "user_source": 0, "new_user": 0, "cancel_user": 0}]

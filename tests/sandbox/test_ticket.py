@@ -7,7 +7,7 @@ from collector.sandbox.ticket import Ticket
 WORLD = World()
 
 
-def test_current_ticket() -> None:
+def test_current_ticket_passes() -> None:
     ticket = Ticket(WORLD)
     first = ticket.text
     ticket.check(first)
@@ -17,7 +17,7 @@ def test_current_ticket() -> None:
 
 
 @pytest.mark.parametrize(("text", "errcode"), [(WORLD.verify_ticket(1), 61005), ("x", 61006), (None, 61006)])
-def test_other_tickets(text: str | None, errcode: int) -> None:
+def test_other_tickets_are_refused(text: str | None, errcode: int) -> None:
     """An earlier ticket is expired, any other text is invalid, the next ticket included."""
     ticket = Ticket(WORLD)
     ticket.renew()

@@ -13,7 +13,7 @@ def later(clock: FakeClock, seconds: float) -> None:
     clock.instant += timedelta(seconds=seconds)
 
 
-async def test_stable_token(clock: FakeClock) -> None:
+async def test_stable_token_is_the_same(clock: FakeClock) -> None:
     """The same token, with the rest of its lifetime."""
     async with serve(clock=clock.now) as caller:
         first = await caller.stable()
@@ -36,7 +36,7 @@ async def test_stable_renewal(clock: FakeClock) -> None:
         assert [await caller.errcode(SUMMARY, token) for token in (first, second)] == [42001, 0]
 
 
-async def test_forced_token(clock: FakeClock) -> None:
+async def test_forced_token_ends_the_last_one(clock: FakeClock) -> None:
     async with serve(clock=clock.now) as caller:
         first = await caller.token()
         second = (await caller.stable(force_refresh=True))["access_token"]
@@ -65,7 +65,7 @@ async def test_forcing_20_times_a_day(clock: FakeClock) -> None:
         assert "access_token" in await caller.stable(force_refresh=True)
 
 
-async def test_classic_grace(
+async def test_classic_token_ends_after_a_grace(
     clock: FakeClock,
 ) -> None:
     """The next token ends the one before after a grace, and no stable one."""
@@ -78,7 +78,7 @@ async def test_classic_grace(
         assert [await caller.errcode(SUMMARY, token) for token in (stable, first, second)] == [0, 40001, 0]
 
 
-async def test_no_classic_grace(clock: FakeClock) -> None:
+async def test_classic_token_without_a_grace(clock: FakeClock) -> None:
     async with serve(clock=clock.now, limits=Limits(classic_grace_s=0)) as caller:
         first, second = [(await caller.classic())["access_token"] for _ in range(2)]
         assert [await caller.errcode(SUMMARY, token) for token in (first, second)] == [40001, 0]
@@ -120,7 +120,7 @@ async def test_classic_daily_limit(clock: FakeClock) -> None:
     assert [answer.get("expires_in") for answer in (*answers[:2], tomorrow)] == [7200] * 3
 
 
-async def test_token_life(clock: FakeClock) -> None:
+async def test_token_life_can_be_set(clock: FakeClock) -> None:
     async with serve(clock=clock.now, limits=Limits(token_life_s=345)) as caller:
         token = await caller.stable()
         later(clock, 345)
@@ -139,19 +139,19 @@ async def test_token_life(clock: FakeClock) -> None:
         ({"secret": WORLD.accounts[1].secret}, 40125),
     ],
 )
-async def test_wrong_credentials(fields: dict[str, str], errcode: int) -> None:
+async def test_wrong_credentials_are_refused(fields: dict[str, str], errcode: int) -> None:
     async with serve() as caller:
         answers = await caller.stable(**fields), await caller.classic(**fields)
     assert [refusal(answer)[0] for answer in answers] == [errcode, errcode]
 
 
-async def test_methods() -> None:
+async def test_each_call_has_one_method() -> None:
     async with serve() as caller:
         answers = await caller.get("/cgi-bin/stable_token"), await caller.post("/cgi-bin/token")
     assert [refusal(answer) for answer in answers] == [(43002, "require POST method"), (43001, "require GET method")]
 
 
 @pytest.mark.parametrize(("body", "errcode"), [(b"", 44002), (b"{", 47001), (b"[]", 47001)])
-async def test_stable_body(body: bytes, errcode: int) -> None:
+async def test_stable_call_needs_an_object(body: bytes, errcode: int) -> None:
     async with serve() as caller:
         assert refusal(await caller.post("/cgi-bin/stable_token", body))[0] == errcode

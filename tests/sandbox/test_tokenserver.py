@@ -36,7 +36,7 @@ async def plain(caller: Caller) -> str:
     return body.decode()
 
 
-async def test_token(clock: FakeClock) -> None:
+async def test_token_opens_the_datasets(clock: FakeClock) -> None:
     async with serve(clock=clock.now) as caller:
         answer = await served(caller, PATH)
         token = answer["data"].pop("access_token")
@@ -45,7 +45,7 @@ async def test_token(clock: FakeClock) -> None:
         assert caller.sandbox.calls[-1].appid == APPID
 
 
-async def test_plain_token() -> None:
+async def test_plain_token_and_a_newline() -> None:
     async with serve() as caller:
         assert await plain(caller) == (await served(caller, PATH))["data"]["access_token"] + "\n"
 
@@ -79,7 +79,7 @@ async def test_other_kinds_dont_end_it(clock: FakeClock) -> None:
         assert await caller.errcode(SUMMARY, token) == 0
 
 
-async def test_revocation() -> None:
+async def test_new_token_after_a_revocation() -> None:
     async with serve(faults=Faults(token_revoked=1.0)) as caller:
         first = (await served(caller, PATH))["data"]["access_token"]
         assert await caller.errcode(SUMMARY, first) == 40001
@@ -102,7 +102,7 @@ async def test_no_key_for_the_component() -> None:
         assert (await caller.get("/component-ticket")).keys() == {"ticket"}
 
 
-async def test_unknown_account() -> None:
+async def test_unknown_account_is_a_404() -> None:
     """A mini program is unknown too."""
     world = World(mini_programs=1)
     async with serve(world) as caller:
@@ -112,13 +112,13 @@ async def test_unknown_account() -> None:
 
 
 @pytest.mark.parametrize("path", PATHS)
-async def test_only_get(path: str) -> None:
+async def test_only_get_is_answered(path: str) -> None:
     async with serve() as caller:
         assert await caller.serve_token(path, method="POST") == (405, b'{"code":405,"message":"use GET"}')
 
 
 @pytest.mark.parametrize("path", ["/tokens", "/tokens/", f"{PATH}/", f"{PATH}/other", "/component-token/"])
-async def test_other_paths(path: str) -> None:
+async def test_other_paths_are_not_found(path: str) -> None:
     async with serve() as caller:
         assert await caller.serve_token(path) == (404, b"")
 
@@ -154,7 +154,7 @@ async def test_component_token_with_a_stale_ticket() -> None:
         assert (await caller.listed(token))["total_count"] == 4
 
 
-async def test_ticket() -> None:
+async def test_ticket_is_the_current_one() -> None:
     async with serve() as caller:
         first = await served(caller, "/component-ticket")
         caller.sandbox.renew_ticket()
@@ -164,14 +164,14 @@ async def test_ticket() -> None:
 
 
 @pytest.mark.parametrize("path", PATHS)
-async def test_empty(path: str) -> None:
+async def test_fault_without_a_body(path: str) -> None:
     faults = Faults(token_server=dict.fromkeys((APPID, COMPONENT), TokenServerFault.EMPTY))
     async with serve(faults=faults) as caller:
         assert await caller.serve_token(path) == (200, b"")
 
 
 @pytest.mark.parametrize("path", PATHS)
-async def test_html(path: str) -> None:
+async def test_fault_with_a_sign_in_page(path: str) -> None:
     faults = Faults(token_server=dict.fromkeys((APPID, COMPONENT), TokenServerFault.HTML))
     async with serve(faults=faults) as caller:
         status, body = await caller.serve_token(path)
@@ -179,13 +179,13 @@ async def test_html(path: str) -> None:
 
 
 @pytest.mark.parametrize("path", PATHS)
-async def test_error(path: str) -> None:
+async def test_fault_with_status_500(path: str) -> None:
     faults = Faults(token_server=dict.fromkeys((APPID, COMPONENT), TokenServerFault.ERROR))
     async with serve(faults=faults) as caller:
         assert await caller.serve_token(path) == (500, b'{"code":500,"message":"internal error"}')
 
 
-async def test_late() -> None:
+async def test_fault_without_an_answer() -> None:
     async with serve(faults=spoilt(TokenServerFault.LATE)) as caller:
         headers = {"Authorization": f"Bearer {WORLD.token_server_key}"}
         with pytest.raises(TimeoutError):
@@ -195,7 +195,7 @@ async def test_late() -> None:
     assert (call.appid, call.status, call.fault) == (APPID, None, TokenServerFault.LATE)
 
 
-async def test_wrong_path() -> None:
+async def test_fault_of_another_shape() -> None:
     async with serve(faults=spoilt(TokenServerFault.WRONG_PATH)) as caller:
         answer = await served(caller, PATH)
         assert answer.keys() == {"code", "result"}
@@ -203,7 +203,7 @@ async def test_wrong_path() -> None:
         assert orjson.loads(await plain(caller)) == answer
 
 
-async def test_expired() -> None:
+async def test_fault_of_an_expired_token() -> None:
     async with serve(faults=spoilt(TokenServerFault.EXPIRED)) as caller:
         data = (await served(caller, PATH))["data"]
         assert data["expires_in"] == 0
@@ -211,7 +211,7 @@ async def test_expired() -> None:
         assert await caller.errcode(SUMMARY, (await plain(caller)).strip()) == 42001
 
 
-async def test_stuck() -> None:
+async def test_fault_of_a_stuck_token() -> None:
     async with serve(faults=spoilt(TokenServerFault.STUCK)) as caller:
         first = (await served(caller, PATH))["data"]
         assert await caller.errcode(SUMMARY, first["access_token"]) == 40001
@@ -220,7 +220,7 @@ async def test_stuck() -> None:
     assert min(first["expires_in"], second["expires_in"]) > 7000
 
 
-async def test_stuck_component_token() -> None:
+async def test_fault_of_a_stuck_component_token() -> None:
     async with serve(faults=spoilt(TokenServerFault.STUCK, COMPONENT)) as caller:
         tokens = [(await served(caller, "/component-token"))["data"]["token"] for _ in range(2)]
         assert refusal(await caller.listed(tokens[0]))[0] == 40001
@@ -228,7 +228,7 @@ async def test_stuck_component_token() -> None:
 
 
 @pytest.mark.parametrize("fault", TokenServerFault)
-async def test_fault_of_one_appid(fault: TokenServerFault) -> None:
+async def test_fault_concerns_one_appid(fault: TokenServerFault) -> None:
     async with serve(faults=spoilt(fault, WORLD.accounts[1].appid)) as caller:
         token = (await served(caller, PATH))["data"]["access_token"]
         assert await caller.errcode(SUMMARY, token) == 0
@@ -246,7 +246,7 @@ async def test_no_faults_of_wechat() -> None:
         assert (await served(caller, PATH))["code"] == 0
 
 
-async def test_calls() -> None:
+async def test_requests_are_recorded() -> None:
     async with serve(faults=spoilt(TokenServerFault.ERROR)) as caller:
         for path in (*PATHS, "/tokens/wx0000000000000000"):
             await caller.serve_token(path)

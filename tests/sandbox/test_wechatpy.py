@@ -47,7 +47,7 @@ def datasets(client: Any) -> tuple[Any, Any]:
 
 
 def fetch(wechatpy: Any) -> tuple[Any, Any]:
-    """What wechatpy gets with an account's secret: the answer to its token call, and both datasets."""
+    """Return the token call's answer and both datasets, as wechatpy gets them with an account's secret."""
 
     class Client(wechatpy.WeChatClient):  # type: ignore[misc] # it carries no types
         def fetch_access_token(self) -> Any:
@@ -60,7 +60,7 @@ def fetch(wechatpy: Any) -> tuple[Any, Any]:
 
 
 def walk(wechatpy: Any, world: World) -> tuple[list[str], tuple[Any, Any]]:
-    """What wechatpy gets with the component's secret: the appids of the list, and the datasets of the last."""
+    """Return the appids of the list and the last one's datasets, as wechatpy gets them with the component's secret."""
     secrets = world.component
     component = wechatpy.component.WeChatComponent(secrets.appid, secrets.secret, "", "", auto_retry=False)
     component._http.trust_env = False
@@ -80,7 +80,7 @@ def expected(world: World, appid: str) -> tuple[Any, Any]:
     return [row for truth in truths for row in truth.rows], [truth.cumulate_user for truth in truths]
 
 
-async def test_token_and_datasets(wechatpy: Any, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_wechatpy_with_a_secret(wechatpy: Any, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
     async with serve(clock=clock.now) as caller:
         aim(wechatpy, caller.sandbox.url, monkeypatch)
         token, (summary, cumulate) = await asyncio.to_thread(fetch, wechatpy)
@@ -90,7 +90,7 @@ async def test_token_and_datasets(wechatpy: Any, clock: FakeClock, monkeypatch: 
     assert paths == [("/cgi-bin/token", 0), ("/datacube/getusersummary", 0), ("/datacube/getusercumulate", 0)]
 
 
-async def test_component_to_datasets(wechatpy: Any, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_wechatpy_with_a_component(wechatpy: Any, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(size=1200)
     async with serve(world, clock=clock.now) as caller:
         aim(wechatpy, caller.sandbox.url, monkeypatch)

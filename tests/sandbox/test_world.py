@@ -30,7 +30,7 @@ def test_accounts_follow_from_the_seed(seed: int, other: int) -> None:
 
 
 @given(SEEDS, st.integers(1, 40))
-def test_credentials(seed: int, size: int) -> None:
+def test_credentials_have_wechats_form(seed: int, size: int) -> None:
     """They have WeChat's form and are unique."""
     accounts = World(seed=seed, size=size).accounts
     assert all(
@@ -63,7 +63,7 @@ def test_mini_program_has_no_figures() -> None:
         world.truth(world.mini_program_appids[0], date(2025, 1, 1))
 
 
-def test_nick_names() -> None:
+def test_nick_names_default_to_names() -> None:
     plain = World(size=2, mini_programs=1)
     first, second = (account.appid for account in plain.accounts)
     (mini,) = plain.mini_program_appids
@@ -74,7 +74,7 @@ def test_nick_names() -> None:
 
 
 @given(SEEDS, SEEDS)
-def test_token_server_key(seed: int, other: int) -> None:
+def test_token_server_key_follows_the_seed(seed: int, other: int) -> None:
     assert len(bytes.fromhex(World(seed=seed).token_server_key)) == 16
     assert (World(seed=seed).token_server_key == World(seed=other).token_server_key) == (seed == other)
 
@@ -99,7 +99,7 @@ def test_cumulate_adds_up(seed: int, day: date) -> None:
 
 
 @given(SEEDS, DAYS)
-def test_rows(seed: int, day: date) -> None:
+def test_rows_by_source(seed: int, day: date) -> None:
     """One row a source, and no negative figure."""
     world = World(seed=seed, size=3)
     for account in world.accounts:
@@ -117,7 +117,7 @@ def test_nothing_before_december_2014(seed: int, day: date) -> None:
     assert world.truth(world.accounts[0].appid, day) == Truth((), None)
 
 
-def test_shapes_of_days() -> None:
+def test_days_have_all_recorded_shapes() -> None:
     """The days have all recorded shapes."""
     shapes = set()
     for _, _, truth in year(World(size=8)):
@@ -140,12 +140,12 @@ def test_shapes_of_days() -> None:
     assert shapes == {"sparse", "zeros", "churn", "without source 0", "unknown source", "several sources", "one source"}
 
 
-def test_key_order() -> None:
+def test_keys_come_in_any_order() -> None:
     assert len({tuple(row) for _, _, truth in year(World(size=2)) for row in truth.rows}) == 3
 
 
 @given(SEEDS, DAYS, st.integers(1, 400), st.sampled_from([0.0, 0.9]))
-def test_birth(seed: int, birth: date, later: int, lost_days: float) -> None:
+def test_birth_begins_with_its_net(seed: int, birth: date, later: int, lost_days: float) -> None:
     """The first total is the net of that day."""
     world = World(seed=seed, size=2, births=(birth,), lost_days=lost_days)
     young, old = (account.appid for account in world.accounts)
@@ -163,7 +163,7 @@ def test_days_after_a_birth_add_up(seed: int, birth: date) -> None:
     assert world.cumulate(appid, birth + ONE_DAY * 29) == total
 
 
-def test_lost_days() -> None:
+def test_lost_days_change_no_other_day() -> None:
     """They are in no dataset and change no other day."""
     plain, holed = World(size=3), World(size=3, lost_days=0.1)
     lost = 0
@@ -174,7 +174,7 @@ def test_lost_days() -> None:
     assert lost == pytest.approx(0.1 * 3 * 365, rel=0.3)
 
 
-def test_truth() -> None:
+def test_truth_sums_and_sorts() -> None:
     rows: list[dict[str, int | str]] = [
         {"user_source": 30, "ref_date": "2026-11-23", "cancel_user": 0, "new_user": 15},
         {"ref_date": "2026-11-23", "user_source": 0, "new_user": 3, "cancel_user": 5},
@@ -187,7 +187,7 @@ def test_truth() -> None:
     ]
 
 
-def test_unknown_appid() -> None:
+def test_unknown_appid_is_a_key_error() -> None:
     with pytest.raises(KeyError):
         World(size=1).truth("wx0000000000000000", date(2025, 1, 1))
 
