@@ -37,7 +37,7 @@ LIMITED = """
 import resource, sys
 soft, hard = int(sys.argv.pop(1)), int(sys.argv.pop(1))
 resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-from collector.cli import main
+from collector.cli.app import main
 from collector.store import writer
 writer.MOST_QUEUED = 16
 main()
