@@ -175,13 +175,13 @@ class CircuitBreaker(Generic[E]):
 
     def __init__(self, max_failures: int = MAX_FAILURES) -> None:
         self._max_failures = max_failures
-        self._failures = 0
+        self.failures = 0
         self.error: E | None = None
 
     @property
     def is_open(self) -> bool:
         """True if calls would fail like those before, so that none should be made."""
-        return self._failures >= self._max_failures
+        return self.failures >= self._max_failures
 
     def check(self) -> None:
         """Raise a copy of the failure that opened the breaker, if it is open."""
@@ -192,10 +192,10 @@ class CircuitBreaker(Generic[E]):
         """Note a failure; `at_once` opens the breaker whatever the number of failures."""
         if self.is_open:
             return  # calls that were in flight when it opened add nothing
-        self._failures = self._max_failures if at_once else self._failures + 1
+        self.failures = self._max_failures if at_once else self.failures + 1
         self.error = error.copy()
 
     def succeeded(self) -> None:
         """Close the breaker."""
-        self._failures = 0
+        self.failures = 0
         self.error = None

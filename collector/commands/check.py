@@ -63,17 +63,17 @@ async def check(settings: Settings, selection: Selection, *, clock: Clock, watch
     clock = WechatClock(clock)
     async with open_database(settings.mongodb.uri, settings.mongodb.database) as database:
         states = await load(database)
-    tally, newest = Tally(watch or Watch()), target_of(settings, clock).newest
-    async with connect(settings, clock=clock, stop=Stop()) as access:
-        tally.count(access.client)
+    tally, newest = Tally(watch or Watch(), settings.run.workers), target_of(settings, clock).newest
+    async with connect(settings, clock=clock, stop=Stop()) as session:
+        tally.count(session.client)
         if any(each.discover for each in settings.components) and selection.reaches_beyond(settings.accounts):
-            found = await discover(settings, states, access)
+            found = await discover(settings, states, session)
             accounts, states = take_discovered(found, selection, settings, tally), dict(found.states)
         else:
             accounts = selection.of(settings.accounts)
             tally.expect(accounts)
         tally.watch.phase("accounts", len(accounts))
-        checking = _Checking(states, newest, access, tally, settings.run.workers)
+        checking = _Checking(states, newest, session, tally)
         with first_of_group():
             async with asyncio.TaskGroup() as workers:
                 waiting = iter(accounts)
@@ -89,15 +89,14 @@ class _Checking:
 
     states: dict[str, AccountState]
     newest: date
-    access: Session
+    session: Session
     tally: Tally
-    workers: int
     done: list[AccountCheck] = field(default_factory=list)
 
     async def work(self, accounts: Iterator[Account]) -> None:
         """Check accounts until there are no more."""
         for account in accounts:
-            trial = _Trial(account, self.newest, self.access)
+            trial = _Trial(account, self.newest, self.session)
             try:
                 await trial.run(self.states.get(account.appid) or AccountState(account.appid, account.name))
             except ClockError:
@@ -106,18 +105,18 @@ class _Checking:
                 log.exception("account.crashed", account=str(account))
                 trial.crash(error)
             self.done.append(trial.check())
-            self.tally.add(trial.result())
-            self.tally.give_up_if_unreachable(self.access, self.workers)
+            self.tally.add(result := trial.result())
+            self.tally.give_up_if_unreachable(result, self.session)
 
 
 class _Trial:
     """Check of one account."""
 
-    def __init__(self, account: Account, newest: date, access: Session) -> None:
+    def __init__(self, account: Account, newest: date, session: Session) -> None:
         self._account = account
         self._window = Window(newest - ONE_DAY * (SPAN_DAYS - 1), newest)
-        self._access = access
-        self._api = AccountApi(account, access)
+        self._session = session
+        self._api = AccountApi(account, session)
         self._calls_left = MAX_CALLS
         self._must_wait = False
         self._token = Verdict.NOT_ASKED
@@ -178,7 +177,7 @@ class _Trial:
 
     def _not_waiting(self, state: AccountState) -> list[Dataset]:
         """The datasets that may be asked now; a wait of the others is noted, as a run would."""
-        held = waits(self._account, state, self._access.clock.now())
+        held = waits(self._account, state, self._session.clock.now())
         self._notices |= {wait.kind: self._notice(wait.kind, wait.until) for wait in held.values()}
         for name, dataset in DATASETS.items():
             known = state.dataset(name)
@@ -196,7 +195,7 @@ class _Trial:
             days = fold(dataset, rows, self._window).days
         except UnwantedError:
             what = f"no answer in {counted(left - self._calls_left, 'call')}"
-            trouble = TransientError if self._access.client.answered else HostError
+            trouble = TransientError if self._session.client.answered else HostError
             return self._blame(dataset.name, trouble(what, hint=_NO_ANSWER_HINT))
         except ApiError as error:
             return Verdict.EMPTY if error.newest_missing else self._blame(dataset.name, error)
@@ -223,7 +222,7 @@ class _Trial:
         """Note a failure, or a wait that WeChat ordered."""
         self._note_ip(error)
         self._unreachable = self._unreachable or is_unreachable(error)
-        if wait := wait_ordered_by(error, self._access.clock.now()):
+        if wait := wait_ordered_by(error, self._session.clock.now()):
             self._notices[wait[0]] = self._notice(*wait)
             self._must_wait = self._must_wait or error.reaction.scope is not Scope.DATASET
             return Verdict.NOT_ASKED

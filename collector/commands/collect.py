@@ -86,7 +86,7 @@ async def collect(settings: Settings, job: Job, *, clock: Clock, stop: Stop, wat
     host's; once WeChat has answered, the run's time is WeChat's.
     """
     clock = WechatClock(clock)
-    run, tally = runs.new_run_id(clock.now()), Tally(watch or Watch())
+    run, tally = runs.new_run_id(clock.now()), Tally(watch or Watch(), settings.run.workers)
     # With discovery the accounts are known only once the platforms' lists are read.
     accounts = () if _discovers(settings, job) else job.selection.of(settings.accounts)
     tally.expect(accounts)
@@ -162,15 +162,15 @@ async def _collect(  # noqa: PLR0913 - everything that a run opens, by its names
     stop: Stop,
 ) -> None:
     states = await load(writer.database)
-    async with connect(settings, clock=clock, stop=stop) as access, writer:
-        tally.count(access.client, writer)
+    async with connect(settings, clock=clock, stop=stop) as session, writer:
+        tally.count(session.client, writer)
         if _discovers(settings, job):
             async with stop.ends(grace_s=DRAIN_S):
-                found = await discover(settings, states, access)
+                found = await discover(settings, states, session)
             for state in found.changed:
                 await writer.put(Update((), state))
             accounts, states = take_discovered(found, job.selection, settings, tally), dict(found.states)
-        pool = Pool(settings.run.workers, tally, Shared(access, writer))
+        pool = Pool(settings.run.workers, tally, Shared(session, writer))
         try:
             with first_of_group():
                 async with stop.ends(grace_s=DRAIN_S):

@@ -38,7 +38,7 @@ log = structlog.get_logger()
 class Shared:
     """The session with WeChat and the writer, which all accounts of a run share."""
 
-    access: Session
+    session: Session
     writer: Writer
 
 
@@ -77,7 +77,7 @@ class AccountRun:
         self._still_asked = Days.joined(ask.window for ask in asks if CUMULATE in ask.datasets)
         self._handed_over: AccountState | None = None
         self._shared = shared
-        self._clock = shared.access.clock
+        self._clock = shared.session.clock
         self._goes_on = goes_on
         self._on_window = on_window or (lambda: None)
         self._writing = asyncio.Lock()

@@ -85,10 +85,10 @@ class NewestDays:
 
     def begin(self, account: Account) -> AccountRun:
         """Plan an account, and ask for its newest days alone."""
-        access, state = self._shared.access, self._states[account.appid]
-        planned = self._planned[account.appid] = plan(account, state, self._target, access.clock.now())
+        session, state = self._shared.session, self._states[account.appid]
+        planned = self._planned[account.appid] = plan(account, state, self._target, session.clock.now())
         settling = Settling(state, planned, self._target)
-        api = AccountApi(account, access)
+        api = AccountApi(account, session)
         work = AccountRun(api, planned.daily, settling, self._shared, goes_on=bool(planned.history))
         for dataset, wait in planned.waits.items():
             work.wait(dataset, wait.kind, wait.until)
@@ -131,7 +131,7 @@ class History:
     def begin(self, account: Account) -> AccountRun | None:
         """Plan the days before those asked so far, of the datasets that haven't ended in this run."""
         kept = self._kept.pop(account.appid)
-        state, now = kept.settling.state, self._shared.access.clock.now()
+        state, now = kept.settling.state, self._shared.session.clock.now()
         planned = plan(account, state, self._target, now, before=kept.oldest_asked)
         if planned.windows_held:
             self._tally.hold(account, planned)
@@ -167,7 +167,7 @@ class Pool:
         `UnreachableError` when no account gets through.
         """
         await self._begin(accounts, target, states)
-        if self._shared.access.stop.is_set:
+        if self._shared.session.stop.is_set:
             return
         newest_days = NewestDays(accounts, target, states, self._tally, self._shared)
         await self._take(newest_days)
@@ -192,11 +192,12 @@ class Pool:
     async def _worker(self, waiting: Iterator[Account], round_: Pass) -> None:
         for account in waiting:
             await let_others_catch_up()
-            if self._shared.access.stop.is_set:
+            if self._shared.session.stop.is_set:
                 return
             if work := round_.begin(account):
-                round_.end(work, await self._isolated(work))
-                self._tally.give_up_if_unreachable(self._shared.access, self._size)
+                result = await self._isolated(work)
+                round_.end(work, result)
+                self._tally.give_up_if_unreachable(result, self._shared.session)
 
     async def _isolated(self, work: AccountRun) -> AccountResult:
         """Return one account's result; even a mistake of ours stops that account alone."""

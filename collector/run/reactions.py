@@ -45,7 +45,7 @@ def scope_of(error: CallError) -> Scope:
 
 
 def is_unreachable(error: CallError | None) -> bool:
-    """Whether an error says that WeChat can't be reached on the route that most accounts take."""
+    """Return True where an error says that WeChat is unreachable on the route that most accounts take."""
     if isinstance(error, HostError):
         return error.is_common
     return isinstance(error, ComponentError) and error.unreachable

@@ -15,6 +15,7 @@ from collector.console.progress import Watch
 from collector.errors import UnreachableError, WaitKind
 from collector.model.accounts import Account
 from collector.model.results import AccountResult, Failure, Notice, Outcome, RunResult
+from collector.runtime import CircuitBreaker
 from collector.store.database import FAILED_VALIDATION
 from collector.store.writer import Writer
 from collector.text import counted
@@ -34,9 +35,9 @@ SOUND = (Outcome.OK, Outcome.PENDING)
 class Tally:
     """The outcome of each account, what failed, what waits, and the counts of the client and the writer."""
 
-    def __init__(self, watch: Watch) -> None:
+    def __init__(self, watch: Watch, workers: int) -> None:
         self.watch = watch
-        self._unreachable = 0
+        self._max_unreachable = 2 * workers
         self._began = time.monotonic()
         self._names: dict[str, str] = {}
         self._outcomes: dict[str, Outcome] = {}
@@ -54,6 +55,8 @@ class Tally:
         """Expect results of `accounts`: without one, an account counts as skipped."""
         self._names = {account.appid: account.name for account in accounts}
         self._outcomes = dict.fromkeys(self._names, Outcome.SKIPPED)
+        # Of few accounts all must have failed.
+        self._unreachable = CircuitBreaker[UnreachableError](min(self._max_unreachable, len(accounts)))
 
     def count(self, client: Client, writer: Writer | None = None) -> None:
         """Take the counts of `client` and `writer` into the result, as they stand when it is made."""
@@ -101,7 +104,6 @@ class Tally:
         if result.answered:
             self._answered.add(appid)
         self._notices |= {(appid, notice.kind): notice for notice in result.notices}
-        self._unreachable += result.unreachable
         for failure in result.failures:
             self.fail(failure, of=appid)
 
@@ -122,15 +124,21 @@ class Tally:
         """Note a wait, which is no failure."""
         self._notices[notice.account, notice.kind] = notice
 
-    def give_up_if_unreachable(self, access: Session, workers: int) -> None:
-        """Raise `UnreachableError` when no account had an answer, and twice as many as `workers` no connection."""
-        enough = min(2 * workers, len(self._names))
-        if not access.client.answered and self._unreachable >= enough:
-            raise UnreachableError(
-                f"WeChat can't be reached: {counted(self._unreachable, 'account')} tried "
-                f"{', '.join(access.route.hosts)} and none had an answer ({access.client.trouble}). "
-                "Check this host's network, the proxy and api.hosts"
+    def give_up_if_unreachable(self, result: AccountResult, session: Session) -> None:
+        """Raise `UnreachableError` when no account had an answer, and twice as many as there are workers no connection.
+
+        Hours of waiting for each of thousands of accounts would help nobody.
+        """
+        if result.unreachable:
+            hosts, trouble = ", ".join(session.route.hosts), session.client.trouble
+            self._unreachable.failed(
+                UnreachableError(
+                    f"Could not reach WeChat: {counted(self._unreachable.failures + 1, 'account')} tried {hosts} and "
+                    f"none had an answer ({trouble}). Check this host's network, the proxy and api.hosts"
+                )
             )
+        if not session.client.answered:
+            self._unreachable.check()
 
     def result(self, run: str, *, error: str | None, stopped_by: int | None) -> RunResult:
         """Return the run's result as far as it came. Accounts with a document that MongoDB refused have failed."""

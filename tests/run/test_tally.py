@@ -21,7 +21,7 @@ HELD = Plan((), (), {}, {"user_summary": Wait(WaitKind.NOT_BEFORE, MIDNIGHT)}, 9
 
 @pytest.fixture
 def tally() -> Tally:
-    found = Tally(Watch())
+    found = Tally(Watch(), 4)
     found.expect([ACCOUNT])
     found.add(AccountResult(ACCOUNT, Outcome.OK))
     return found

@@ -128,7 +128,7 @@ async def test_run_with_untrusted_wechat_names_the_cause(
         )
         result = await run(settings, FakeClock(NOW))
     assert result.error == (
-        f"WeChat can't be reached: 1 account tried {server.url} and none had an answer (its certificate isn't "
+        f"Could not reach WeChat: 1 account tried {server.url} and none had an answer (its certificate isn't "
         "trusted). Check this host's network, the proxy and api.hosts"
     )
     assert server.received == b""
