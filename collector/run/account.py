@@ -19,7 +19,7 @@ import structlog
 from collector.completeness.datasets import CUMULATE, DATASETS, Dataset, fold
 from collector.completeness.plan import Ask
 from collector.completeness.settle import Answer, Settling
-from collector.errors import ApiError, CallError, RowError, Scope, StoppedError, UnwantedError, WaitKind
+from collector.errors import ApiError, CallError, Scope, StoppedError, UnwantedError, WaitKind
 from collector.model.accounts import Account
 from collector.model.days import ONE_DAY, Days, Window
 from collector.model.results import AccountResult, Failure, Notice, Outcome
@@ -83,7 +83,7 @@ class AccountRun:
         self._writing = asyncio.Lock()
         self._ended: dict[str | None, CallError | None] = {}
         self._notices: dict[str, Notice] = {}
-        self._rejected: dict[str, RowError] = {}
+        self._rejected: dict[str | None, CallError] = {}
         self._stopped = False
         self._broken = False
 
@@ -151,10 +151,6 @@ class AccountRun:
             self._stopped = True
             return None
         except UnwantedError:
-            return None
-        except RowError as error:
-            # This window has failed, the next one may be sound.
-            self._rejected.setdefault(dataset.name, error)
             return None
         except CallError as error:
             self._end(dataset.name, error)
@@ -227,7 +223,10 @@ class AccountRun:
         """Choose what ends with this error: the window, its dataset or the account; as a failure or with a notice."""
         ends = scope_of(error)
         if ends is Scope.WINDOW:
-            return  # it stays pending
+            # Its days stay pending. A window that failed says nothing of the next one, which may be sound.
+            if error.reaction.is_failure and dataset:
+                self._rejected.setdefault(dataset, error)
+            return
         scope = dataset if ends is Scope.DATASET else None
         wait = wait_ordered_by(error, self._clock.now())
         if wait is None:
