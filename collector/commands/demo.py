@@ -40,9 +40,9 @@ class Shown:
 
     @property
     def exit(self) -> int:
-        """0 if exactly the accounts of `BROKEN` failed, else the run's own exit code."""
+        """0 if exactly the accounts of `BROKEN` failed, else the run's own exit code, and 1 for one of 0."""
         went_well = self.result.exit == ExitCode.PARTIAL and self.result.outcomes[Outcome.FAILED] == len(BROKEN)
-        return ExitCode.OK if went_well else self.result.exit
+        return ExitCode.OK if went_well else self.result.exit or ExitCode.FAILED
 
 
 async def demo(stop: Stop, collect: Collect) -> Shown:

@@ -21,7 +21,7 @@ from collector.errors import (
 )
 from collector.model.accounts import Account, Rate, Secret
 from collector.model.results import Failure
-from collector.run.reactions import failure_of, is_unreachable, scope_of, wait_ordered_by
+from collector.run.reactions import crash_of, failure_of, is_unreachable, scope_of, wait_ordered_by
 from collector.wechat.errcodes import api_error
 
 NOW = datetime(2026, 11, 24, 3, 7, 30, tzinfo=UTC)
@@ -127,3 +127,16 @@ def test_unreachable() -> None:
     errors = [common, own, *(ComponentError("wxp", "agency", error) for error in (common, own))]
     assert [is_unreachable(error) for error in errors] == [True, False, True, False]
     assert not any(map(is_unreachable, (None, TransientError("HTTP 502"), error_of(-1))))
+
+
+def test_crash_of_an_account() -> None:
+    """The message names the kind of the error alone: its text may hold a secret."""
+    assert crash_of(ACCOUNT, KeyError("s3cret"), windows=3) == Failure(
+        "wx1",
+        "acme",
+        None,
+        "the collector failed on this account (KeyError)",
+        hint="this is a mistake of the collector: please report it with the log",
+        windows=3,
+    )
+    assert crash_of(ACCOUNT, KeyError()).windows == 0
