@@ -26,11 +26,12 @@ def _result(failed: int, error: str | None = None) -> RunResult:
         (_result(len(BROKEN)), ExitCode.OK),
         (_result(len(BROKEN) - 1), ExitCode.PARTIAL),
         (_result(len(BROKEN) + 1), ExitCode.PARTIAL),
+        (_result(0), ExitCode.FAILED),
         (_result(len(BROKEN), "MongoDB is gone"), ExitCode.FAILED),
     ],
 )
 def test_exit_code_of_the_demo(result: RunResult, expected: ExitCode) -> None:
-    """0 if exactly the broken accounts failed, else the run's own."""
+    """0 if exactly the broken accounts failed; a run in which nothing failed is a failure of the demo."""
     assert Shown(result, None).exit == expected
 
 
