@@ -8,15 +8,11 @@ Nothing here logs or prints: faults are raised all at once, warnings are a field
 
 from collector.config.editors import generate, json_schema, sample
 from collector.config.loading import Settings, find, load
-from collector.config.schema import ApiSettings, MongoSettings, RunSettings
 from collector.config.selection import Selection
 from collector.config.sheet import imported
 from collector.config.show import show_yaml, shown
 
 __all__ = [
-    "ApiSettings",
-    "MongoSettings",
-    "RunSettings",
     "Selection",
     "Settings",
     "find",

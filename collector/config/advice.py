@@ -10,14 +10,11 @@ from datetime import date
 from typing import Any
 from urllib.parse import urlsplit
 
-from collector.config.schema import AccountsFile, ConfigFile
 from collector.config.variables import without_variables
-from collector.config.yamlfile import Document, Location, Node
+from collector.config.yamlfile import Document, Node
 from collector.model.accounts import Account, TokenKind
 from collector.model.days import FIRST_DAY
 from collector.secrets.addresses import is_loopback, mongodb_risk
-
-File = tuple[Document, AccountsFile]
 
 _SECRETS = frozenset({"secret", "authorizer_refresh_token", "verify_ticket"})
 _ADDRESSES = frozenset({"uri", "proxy", "url"})
@@ -28,38 +25,43 @@ _SHELL_VARIABLE = re.compile(r"\$[A-Za-z_]\w*", re.ASCII)
 _PASSWORD = re.compile(r"://[^/@]*:[^/@]+@")
 
 
-def warnings(files: Sequence[File], accounts: Sequence[Account]) -> Iterator[str]:
-    """Iterate over the warnings about `files` and their `accounts`, which are in the same order."""
-    yield from _readable_secrets(files)
-    yield from _writable_by_others(files)
-    yield from _unencrypted_routes(files)
-    yield from _early_days(files)
-    yield from _classic_tokens(files, accounts)
-    yield from _shell_variables(files)
+def warnings(documents: Sequence[Document], accounts: Sequence[Account]) -> Iterator[str]:
+    """Iterate over the warnings about `documents` and their `accounts`, which are in the same order."""
+    yield from _readable_secrets(documents)
+    yield from _writable_by_others(documents)
+    yield from _unencrypted_routes(documents)
+    yield from _early_days(documents)
+    yield from _classic_tokens(documents, accounts)
+    yield from _shell_variables(documents)
 
 
-def _readable_secrets(files: Sequence[File]) -> Iterator[str]:
-    for document, _ in files:
+def _readable_secrets(documents: Sequence[Document]) -> Iterator[str]:
+    for document in documents:
         if not document.mode & stat.S_IROTH:  # a group may read it: that is how deploy/ installs it
             continue
-        path, texts = document.path, _texts(Node(1, document.entries), "")
-        line = next((line for line, key, text in texts if _is_literal(text, key)), None)
+        path, texts = document.path, _texts(document)
+        line = next((line for line, key, text, _ in texts if _is_literal(text, key)), None)
         if line:
             yield f"{path}:{line}: others can read this file and its secrets; run chmod o-r {path}"
 
 
-def _texts(node: Node, key: str) -> Iterator[tuple[int, str, str]]:
-    """Iterate over line, key and text of everything below `node`, whose key is `key`; that of a header is `_HEADER`."""
+def _texts(document: Document) -> Iterator[tuple[int, str, str, str]]:
+    """Iterate over line, key, text and filled-in text of every text in the file; the key of a header is `_HEADER`."""
+    yield from _texts_below(Node(1, document.entries), document.values, "")
+
+
+def _texts_below(node: Node, filled: Any, key: str) -> Iterator[tuple[int, str, str, str]]:
     match node.value:
         case str(text):
-            yield node.line, key, text
+            yield node.line, key, text, filled
         case list(items):
-            for item in items:
-                yield from _texts(item, "")
+            for item, value in zip(items, filled, strict=True):
+                yield from _texts_below(item, value, key)
         case entries:
             for name, entry in entries.items():
+                # The user chooses the names of headers: one may equal a key.
                 is_header = key == "headers" and name.lower() not in _PLAIN_HEADERS
-                yield from _texts(entry, _HEADER if is_header else name)
+                yield from _texts_below(entry, filled[name], _HEADER if is_header else name)
 
 
 def _is_literal(text: str, key: str) -> bool:
@@ -70,46 +72,29 @@ def _is_literal(text: str, key: str) -> bool:
     return key == _HEADER and without_variables(text) == text  # text beside a variable is a word such as Bearer
 
 
-def _writable_by_others(files: Sequence[File]) -> Iterator[str]:
-    for document, _ in files:
+def _writable_by_others(documents: Sequence[Document]) -> Iterator[str]:
+    for document in documents:
         # Windows reports every file as writable by all.
         if document.mode & stat.S_IWOTH and sys.platform != "win32":
             path = document.path
             yield f"{path}: everybody can change this file, and with it what the collector runs; run chmod o-w {path}"
 
 
-def _unencrypted_routes(files: Sequence[File]) -> Iterator[str]:
+def _unencrypted_routes(documents: Sequence[Document]) -> Iterator[str]:
     """Warn of addresses on other machines without encryption or without its check, once for each server."""
     warned: set[str] = set()
-    for document, _ in files:
-        for line, key, address in _addresses(Node(1, document.entries), document.values, ""):
-            advice = _on_mongodb(address) if key == "uri" else _on_http(key, address)
+    for document in documents:
+        for line, key, _, address in _texts(document):
+            advice = _risk(key, address) if key in _ROUTES else None
             if advice and advice not in warned:
                 warned.add(advice)
                 yield f"{document.path}:{line}: {advice}"
 
 
-def _addresses(node: Node, value: Any, key: str) -> Iterator[tuple[int, str, str]]:
-    """Iterate over line, key and filled-in text of each address in the file."""
-    match node.value:
-        case str():
-            if key in _ROUTES:
-                yield node.line, key, value
-        case list(items):
-            for item, filled in zip(items, value, strict=True):
-                yield from _addresses(item, filled, key)
-        case entries:
-            for name, entry in entries.items():
-                if name != "headers":  # the user chooses their names
-                    yield from _addresses(entry, value[name], name)
-
-
-def _on_mongodb(address: str) -> str | None:
-    risk = mongodb_risk(address)
-    return risk and f"in `uri` {risk}"
-
-
-def _on_http(key: str, address: str) -> str | None:
+def _risk(key: str, address: str) -> str | None:
+    if key == "uri":
+        risk = mongodb_risk(address)
+        return risk and f"in `uri` {risk}"
     parts = urlsplit(address)
     # A proxy without a password sees encrypted traffic only, unless the host's own address is unencrypted too.
     if parts.scheme != "http" or is_loopback(parts.hostname or "") or (key == "proxy" and not parts.password):
@@ -119,21 +104,16 @@ def _on_http(key: str, address: str) -> str | None:
     return f"{what} unencrypted to {server}, so anyone on the way can read {them}; write https://"
 
 
-def _early_days(files: Sequence[File]) -> Iterator[str]:
-    for document, file in files:
-        days: list[tuple[Location, date | None]] = [
-            (("accounts", place, "since"), entry.since) for place, entry in enumerate(file.accounts)
-        ]
-        if isinstance(file, ConfigFile):
-            days.insert(0, (("defaults", "since"), file.defaults.since))
-        for location, since in days:
-            if since and since < FIRST_DAY:
-                where = document.where(location)
+def _early_days(documents: Sequence[Document]) -> Iterator[str]:
+    for document in documents:
+        for line, key, _, since in _texts(document):
+            if key == "since" and date.fromisoformat(since) < FIRST_DAY:
+                where = f"{document.path}:{line}"
                 yield f"{where}: `since` is {since}, but WeChat keeps nothing before {FIRST_DAY}; taken as that day"
 
 
-def _classic_tokens(files: Sequence[File], accounts: Sequence[Account]) -> Iterator[str]:
-    places = [(document, ("accounts", place)) for document, file in files for place, _ in enumerate(file.accounts)]
+def _classic_tokens(documents: Sequence[Document], accounts: Sequence[Account]) -> Iterator[str]:
+    places = [(document, location) for document in documents for location, _ in document.mappings("accounts")]
     classic = [
         document.where((*location, "token"))
         for account, (document, location) in zip(accounts, places, strict=True)
@@ -147,10 +127,10 @@ def _classic_tokens(files: Sequence[File], accounts: Sequence[Account]) -> Itera
         )
 
 
-def _shell_variables(files: Sequence[File]) -> Iterator[str]:
+def _shell_variables(documents: Sequence[Document]) -> Iterator[str]:
     """Warn of `$ACME_SECRET`, which is taken literally here. It isn't repeated: it might be a real secret."""
-    for document, _ in files:
-        for line, key, text in _texts(Node(1, document.entries), ""):
+    for document in documents:
+        for line, key, text, _ in _texts(document):
             if key in _SECRETS and _SHELL_VARIABLE.fullmatch(text):
                 what = "is a $ and a word, taken literally; a variable is written ${ACME_SECRET}"
                 yield f"{document.path}:{line}: `{key}` {what}"

@@ -6,8 +6,8 @@ They are checked on the values as written, valid or not, so that one fault hides
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from collector.config.schema import SECRET_FORM, SECTIONS, TOKEN_FORMS
@@ -39,21 +39,26 @@ def faults(documents: Sequence[Document], *, complete: bool) -> Iterator[Fault]:
         yield from _unknown_components(sources, components)
 
 
-def duplicates(key: str, values: Iterable[tuple[str, object]], what: str) -> Iterator[Fault]:
-    """Iterate over `values` of `key`, each with its `FILE:LINE`, that appear twice; empty ones have their own fault."""
-    first: dict[str, str] = {}
+def duplicates(key: str, values: Iterable[tuple[Callable[[], str], object]], what: str) -> Iterator[Fault]:
+    """Iterate over `values` of `key` that appear twice; each comes with a function that returns its `FILE:LINE`.
+
+    Empty values have their own fault.
+    """
+    first: dict[str, Callable[[], str]] = {}
     for where, value in values:
         if isinstance(value, str) and value:
             taken = first.setdefault(value, where)
             if taken is not where:
                 remedy = f"Give each {what} its own `{key}`, or remove one of the two."
-                yield Fault(where, f"`{key}` is taken by the {what} at {taken}", remedy)
+                yield Fault(where(), f"`{key}` is taken by the {what} at {taken()}", remedy)
 
 
-def discovers(documents: Sequence[Document]) -> bool:
-    """Return True where a component discovers accounts."""
+def any_account(documents: Sequence[Document]) -> bool:
+    """Return True where an account is listed, or a component discovers some."""
     switches = (entry.get("discover", "false") for _, _, entry in _listed(documents, "components"))
-    return any(str(switch).lower() != "false" for switch in switches)
+    return any(document.values.get("accounts") for document in documents) or any(
+        str(switch).lower() != "false" for switch in switches
+    )
 
 
 def _listed(documents: Sequence[Document], section: str) -> list[Entry]:
@@ -74,12 +79,8 @@ def _sources(entries: Sequence[Entry]) -> Iterator[Entry]:
 
 def _duplicates(entries: Sequence[Entry], what: str) -> Iterator[Fault]:
     for key in ("name", "appid"):
-        written = [(entry, value) for entry in entries if isinstance(value := entry[2].get(key), str)]
-        count = Counter(value for _, value in written)
         # A location costs a walk through the file, so only those of duplicates are looked up.
-        values = [
-            (document.where((*location, key)), value) for (document, location, _), value in written if count[value] > 1
-        ]
+        values = [(partial(document.where, (*location, key)), entry.get(key)) for document, location, entry in entries]
         yield from duplicates(key, values, what)
 
 

@@ -12,7 +12,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
 from collector.config.forms import Section
 from collector.config.schema import ConfigFile
-from collector.errors import ConfigError, Fault
+from collector.config.yamlfile import single_fault
 from collector.model.accounts import Rate
 
 _VARIABLE = {"type": "string", "pattern": r"\$\{"}
@@ -35,11 +35,10 @@ def generate(path: Path) -> None:
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
             file.write(sample())
     except FileExistsError:
-        fault = Fault(str(path), "the file exists already", "Name another one, or remove it.")
-        raise ConfigError((fault,)) from None
+        raise single_fault(path, "the file exists already", "Name another one, or remove it.") from None
     except OSError as error:
-        fault = Fault(str(path), f"could not write the file: {error.strerror}", "Name a folder where you may write.")
-        raise ConfigError((fault,)) from None
+        message = f"could not write the file: {error.strerror}"
+        raise single_fault(path, message, "Name a folder where you may write.") from None
 
 
 def json_schema() -> dict[str, Any]:

@@ -85,11 +85,17 @@ class BlankAs:
 class Form(Section):
     """A mapping in place of a text."""
 
-    key: ClassVar[str]
+    origin: ClassVar[Callable[..., object]]
+
+    @classmethod
+    def key(cls) -> str:
+        """Return the key that picks this form: its first field."""
+        return next(iter(cls.model_fields))
 
     def made(self) -> object:
-        """Return the model's value for it."""
-        raise NotImplementedError
+        """Return the model's value for it, which takes the fields in their order, and mappings as pairs."""
+        values = (tuple(value.items()) if isinstance(value, dict) else value for _, value in self)
+        return self.origin(*values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,13 +120,13 @@ class Forms:
             self._tag,
             custom_error_type=UNKNOWN_FORM,
             custom_error_message=UNKNOWN_FORM,
-            custom_error_context={"keys": " ".join(form.key for form in self.mappings), "known": " ".join(known)},
+            custom_error_context={"keys": " ".join(form.key() for form in self.mappings), "known": " ".join(known)},
         )
 
     def _tag(self, value: object) -> str | None:
         # None makes pydantic report UNKNOWN_FORM, which validation.py turns into words.
         if isinstance(value, dict):
-            return next((tag_of(form) for form in self.mappings if form.key in value), None)
+            return next((tag_of(form) for form in self.mappings if form.key() in value), None)
         return TEXT if isinstance(value, str | Secret) else None
 
 
@@ -138,39 +144,27 @@ def _absolute(path: Path, info: ValidationInfo) -> Path:
 class FileForm(Form):
     """A file that holds the secret."""
 
-    key = "file"
+    origin = FromFile
     file: Annotated[Path, written(r"[^\x00\ud800-\udfff]+"), AfterValidator(_absolute)] = Field(
         description="the path of a file, absolute or relative to this file's folder"
     )
-
-    def made(self) -> FromFile:
-        """Return the file, by its absolute path."""
-        return FromFile(self.file)
 
 
 class CredentialForm(Form):
     """A file in systemd's `$CREDENTIALS_DIRECTORY`."""
 
-    key = "credential"
+    origin = FromCredential
     # A single file name: with a path in it, any file could be read.
     credential: Annotated[str, written(r"(?!\.{1,2}$)[^/\x00-\x1f\x7f\ud800-\udfff]{1,255}")] = Field(
         description="the name of a credential, such as acme-secret, without a path"
     )
 
-    def made(self) -> FromCredential:
-        """Return the credential."""
-        return FromCredential(self.credential)
-
 
 class CommandForm(Form):
     """A command that prints the value."""
 
-    key = "command"
+    origin = FromCommand
     command: _Argv = Field(description="a list of a program and its arguments, such as [get-secret, acme]")
-
-    def made(self) -> FromCommand:
-        """Return the command."""
-        return FromCommand(self.command)
 
 
 def secret_forms(text: Any = _WORD) -> Forms:
@@ -194,25 +188,17 @@ class CommandJsonForm(CommandForm):
 
     json_: _JsonPath | None = _JSON
 
-    def made(self) -> FromCommand:
-        """The command and the way to the value."""
-        return FromCommand(self.command, self.json_)
-
 
 class CommandTokenForm(CommandJsonForm):
     """A command that prints a token, or JSON that holds it and its lifetime."""
 
     expires_json: _JsonPath | None = _EXPIRES_JSON
 
-    def made(self) -> FromCommand:
-        """Return the command, and the paths to token and lifetime."""
-        return FromCommand(self.command, self.json_, self.expires_json)
-
 
 class UrlJsonForm(Form):
     """A server that answers with the value, or with JSON that holds it."""
 
-    key = "url"
+    origin = FromUrl
     url: Annotated[Secret, BeforeValidator(server_address)] = Field(
         description=(
             "the address of a server, such as https://tokens.internal/, with @ : / ? # % of a password percent-encoded"
@@ -227,30 +213,18 @@ class UrlJsonForm(Form):
     )
     json_: _JsonPath | None = _JSON
 
-    def made(self) -> FromUrl:
-        """Return the server, and the path to the value."""
-        return FromUrl(self.url, tuple(self.headers.items()), self.json_)
-
 
 class UrlTokenForm(UrlJsonForm):
     """A server that answers with a token, or with JSON that holds it and its lifetime."""
 
     expires_json: _JsonPath | None = _EXPIRES_JSON
 
-    def made(self) -> FromUrl:
-        """Return the server, and the paths to token and lifetime."""
-        return FromUrl(self.url, tuple(self.headers.items()), self.json_, self.expires_json)
-
 
 class ComponentForm(Form):
     """One of `components:`, which the account has authorised."""
 
-    key = "component"
+    origin = FromComponent
     component: Name = Field(description="the `name` of one of `components:`")
-
-    def made(self) -> FromComponent:
-        """Return the component, by its name."""
-        return FromComponent(self.component)
 
 
 TOKEN = Forms(TokenKind, (ComponentForm, UrlTokenForm, CommandTokenForm))

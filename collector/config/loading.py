@@ -14,7 +14,7 @@ from collector.config import advice, consistency, yamlfile
 from collector.config.forms import Section
 from collector.config.schema import AccountsFile, ApiSettings, ConfigFile, Defaults, MongoSettings, RunSettings
 from collector.config.validation import validate
-from collector.config.yamlfile import Document
+from collector.config.yamlfile import Document, single_fault
 from collector.errors import ConfigError, Fault
 from collector.model.accounts import Account, Component, FromComponent
 from collector.model.days import FIRST_DAY, beijing_day
@@ -61,7 +61,7 @@ def find(given: Sequence[Path], environ: Mapping[str, str], cwd: Path) -> tuple[
             return (place,)
     message = f"no configuration was found; looked for {', '.join(map(str, places))}"
     remedy = "Write one with collector config generate accounts.yaml, or name a file with --config."
-    raise ConfigError((Fault("accounts.yaml", message, remedy),))
+    raise single_fault("accounts.yaml", message, remedy)
 
 
 def _usual_places(environ: Mapping[str, str], cwd: Path) -> list[Path]:
@@ -84,17 +84,13 @@ def load(paths: Sequence[Path], environ: Mapping[str, str], now: datetime) -> Se
     # An unread file may define what another one refers to. An included file defines nothing of that kind.
     complete = ConfigFile not in reading.unread
     faults = {*reading.faults, *consistency.faults(reading.documents, complete=complete)}
-    if not reading.unread and not _any_account(reading.documents):
+    if not reading.unread and not consistency.any_account(reading.documents):
         remedy = "Add one under `accounts:`, or name more files with `include:`."
         faults.add(Fault(str(paths[0]), "no account is configured", remedy))
         faults.update(reading.unmatched)  # the likely reason
     if faults:
         raise ConfigError(in_order(faults))
     return _settings(reading.files, [f"{fault.where}: {fault.message}: correct it" for fault in reading.unmatched])
-
-
-def _any_account(documents: Sequence[Document]) -> bool:
-    return any(document.values.get("accounts") for document in documents) or consistency.discovers(documents)
 
 
 def in_order(faults: Iterable[Fault]) -> tuple[Fault, ...]:
@@ -170,7 +166,7 @@ def _settings(files: list[tuple[Document, AccountsFile]], warnings: list[str]) -
         api=_merged([file.api for file in tops]),
         run=_merged([file.run for file in tops]),
         accounts=accounts,
-        warnings=(*warnings, *advice.warnings(files, accounts)),
+        warnings=(*warnings, *advice.warnings([document for document, _ in files], accounts)),
         components=tuple(Component(**dict(entry)) for file in tops for entry in file.components),
         defaults=defaults,
     )

@@ -7,7 +7,7 @@ A field's description completes the sentence "Write …": it is the remedy of ev
 from __future__ import annotations
 
 from datetime import date, time
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, StringConstraints
 
@@ -58,10 +58,7 @@ class MongoSettings(Section):
 class ApiSettings(Section):
     """The connection to WeChat: hosts in the order in which they are tried, `timeout` in seconds for one call."""
 
-    hosts: _Hosts = Field(
-        default=("https://api.weixin.qq.com", "https://api2.weixin.qq.com"),
-        description=_HOSTS,
-    )
+    hosts: _Hosts = Field(default=("https://api.weixin.qq.com", "https://api2.weixin.qq.com"), description=_HOSTS)
     # Without a bound a typing error could make one call last for days.
     timeout: Annotated[float, Field(gt=0, le=600), written(r"[0-9]+(\.[0-9]+)?")] = Field(
         default=10.0, description="a number of seconds above 0 and up to 600, such as 10"
@@ -150,22 +147,18 @@ class AccountsFile(Section):
     )
 
 
+def _section(default: Section) -> Any:
+    *keys, last = (f"`{key}`" for key in default.known())
+    return Field(default=default, description=f"the keys {', '.join(keys)} and {last} below it")
+
+
 class ConfigFile(AccountsFile):
     """A file that was named on the command line, or found at a usual place."""
 
-    mongodb: Annotated[MongoSettings, BlankAs(dict)] = Field(
-        default=MongoSettings(), description="the keys `uri` and `database` below it"
-    )
-    api: Annotated[ApiSettings, BlankAs(dict)] = Field(
-        default=ApiSettings(),
-        description="the keys `hosts`, `timeout`, `proxy`, `ipv4_only` and `check_clock` below it",
-    )
-    run: Annotated[RunSettings, BlankAs(dict)] = Field(
-        default=RunSettings(), description="the keys `workers`, `lookback` and `published_at` below it"
-    )
-    defaults: Annotated[Defaults, BlankAs(dict)] = Field(
-        default=Defaults(), description="the keys `rate_limit`, `token`, `since` and `daily_calls` below it"
-    )
+    mongodb: Annotated[MongoSettings, BlankAs(dict)] = _section(MongoSettings())
+    api: Annotated[ApiSettings, BlankAs(dict)] = _section(ApiSettings())
+    run: Annotated[RunSettings, BlankAs(dict)] = _section(RunSettings())
+    defaults: Annotated[Defaults, BlankAs(dict)] = _section(Defaults())
     components: Annotated[tuple[ComponentEntry, ...], BlankAs(tuple)] = Field(
         default=(), description="a list of third-party platforms, each with `name`, `appid` and `access_token`"
     )

@@ -10,13 +10,14 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import zip_longest
 from pathlib import Path
 
-from collector.config import yamlfile
 from collector.config.consistency import duplicates
 from collector.config.loading import in_order
 from collector.config.validation import close_to, complaints
+from collector.config.yamlfile import quoted, single_fault
 from collector.errors import ConfigError, Fault
 from collector.secrets.files import private_folder
 
@@ -49,8 +50,8 @@ class _Row:
     @property
     def content(self) -> str:
         """The configuration file of the account."""
-        lines = [f"{key}: {yamlfile.quoted(text)}" for key, text in self.account.items()]
-        if tags := [yamlfile.quoted(tag) for tag in _BETWEEN_TAGS.split(self.cells.get("tags", "")) if tag]:
+        lines = [f"{key}: {quoted(text)}" for key, text in self.account.items()]
+        if tags := [quoted(tag) for tag in _BETWEEN_TAGS.split(self.cells.get("tags", "")) if tag]:
             lines.append(f"tags: [{', '.join(tags)}]")
         return "accounts:\n  - " + "\n    ".join(lines) + "\n"
 
@@ -68,14 +69,14 @@ def imported(csv_path: Path, into: Path) -> list[Path]:
     try:
         faults = [fault for row in rows for fault in _faults(row, into)]
         for key in _REQUIRED:
-            faults += duplicates(key, ((row.where, row.cells[key]) for row in rows), "account")
+            faults += duplicates(key, [(partial(str, row.where), row.cells[key]) for row in rows], "account")
         if faults:
             raise ConfigError(in_order(faults))
         private_folder(into)  # not before all rows are valid
         return [_write(path, row.content) for row in rows if not (path := row.path(into)).exists()]
     except OSError as error:
         remedy = "Name a folder in which you may write."
-        raise _broken(str(into), f"could not write the files: {error.strerror}", remedy) from None
+        raise single_fault(into, f"could not write the files: {error.strerror}", remedy) from None
 
 
 def _faults(row: _Row, into: Path) -> Iterator[Fault]:
@@ -120,9 +121,9 @@ def _rows(path: Path) -> list[_Row]:
                 rows.append(_row(f"{path}:{line}", columns, stripped))
             line = reader.line_num + 1  # where the next row begins: a quoted cell may hold line breaks
     except csv.Error:
-        raise _broken(f"{path}:{line}", "the quotes don't match", 'Write " as "" within a quoted cell.') from None
+        raise single_fault(f"{path}:{line}", "the quotes don't match", 'Write " as "" within a quoted cell.') from None
     if not rows:
-        raise _broken(str(path), "the sheet holds no account", "Add a line for each account below the line of names.")
+        raise single_fault(path, "the sheet holds no account", "Add a line for each account below the line of names.")
     return rows
 
 
@@ -164,13 +165,9 @@ def _text(path: Path) -> str:
     try:
         raw = path.read_bytes()
     except OSError as error:
-        raise _broken(str(path), f"could not read the sheet: {error.strerror}", "Correct the path.") from None
+        raise single_fault(path, f"could not read the sheet: {error.strerror}", "Correct the path.") from None
     # UTF-8 first: it is hardly ever valid by chance, while GB18030 accepts most bytes.
     for encoding in ("utf-8-sig", "gb18030"):
         with suppress(UnicodeDecodeError):
             return raw.decode(encoding)
-    raise _broken(str(path), "the sheet is neither UTF-8 nor GB18030", "Save it as CSV with the encoding UTF-8.")
-
-
-def _broken(where: str, message: str, remedy: str) -> ConfigError:
-    return ConfigError((Fault(where, message, remedy),))
+    raise single_fault(path, "the sheet is neither UTF-8 nor GB18030", "Save it as CSV with the encoding UTF-8.")

@@ -9,20 +9,12 @@ from typing import Any
 
 from collector.config import yamlfile
 from collector.config.loading import Settings
-from collector.model.accounts import (
-    Account,
-    Component,
-    FromCommand,
-    FromComponent,
-    FromCredential,
-    FromFile,
-    FromUrl,
-    Rate,
-    Secret,
-)
+from collector.model.accounts import FromCommand, FromComponent, FromCredential, FromFile, FromUrl, Rate, Secret
 
 MASK = "***"
 
+_ADDRESSES = frozenset({"uri", "proxy", "url"})
+_ACCOUNT_KEYS = ("name", "appid", "secret", "token", "authorizer_refresh_token")
 _ADDRESS = re.compile(r"(?P<scheme>[a-z+]+://)(?P<user>[^/?]*@)?(?P<hosts>[^/?@]*)(?P<rest>.*)", re.DOTALL)
 
 
@@ -31,14 +23,14 @@ def shown(settings: Settings) -> dict[str, Any]:
 
     Secrets are masked. An address keeps its scheme and hosts, a command its program. References to secrets stay.
     """
-    mongodb, api = settings.mongodb, settings.api
+    components = [_plain(_fields(component)) for component in settings.components]
     return {
-        "mongodb": _without_unset({"uri": _address(mongodb.uri), "database": mongodb.database}),
-        "api": _without_unset(_plain(dict(api)) | {"proxy": _address(api.proxy)}),
+        "mongodb": _plain(dict(settings.mongodb)),
+        "api": _plain(dict(settings.api)),
         "run": _plain(dict(settings.run)),
-        "defaults": _without_unset(_plain(settings.defaults)),
-        **_without_unset({"components": [_component(component) for component in settings.components]}),
-        "accounts": [_account(account) for account in settings.accounts],
+        "defaults": _plain(settings.defaults),
+        **_plain({"components": components}),
+        "accounts": [_plain(_fields(account, *_ACCOUNT_KEYS)) for account in settings.accounts],
     }
 
 
@@ -47,32 +39,20 @@ def show_yaml(settings: Settings) -> str:
     return yamlfile.dumped(shown(settings))
 
 
-def _component(component: Component) -> dict[str, Any]:
-    values = {key: getattr(component, key) for key in component.__slots__}
-    return _without_unset(_plain(values) | {"exclude": sorted(component.exclude)})
-
-
-def _account(account: Account) -> dict[str, Any]:
-    order = ("name", "appid", "secret", "token", "authorizer_refresh_token")
-    keys = dict.fromkeys((*order, *account.__slots__))
-    values = {key: getattr(account, key) for key in keys}
-    return _without_unset(_plain(values) | {"proxy": _address(account.proxy)})
-
-
-def _without_unset(values: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in values.items() if value is not None and value != []}
+def _fields(entry: Any, *first: str) -> dict[str, Any]:
+    return {key: getattr(entry, key) for key in (*first, *entry.__slots__)}
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: _value(value) for key, value in values.items()}
+    """Return the values that are set, each as it is written in the file."""
+    plain = {key: _address(value) if key in _ADDRESSES else _value(value) for key, value in values.items()}
+    return {key: value for key, value in plain.items() if value not in (None, [], {})}
 
 
 def _value(value: object) -> Any:
     match value:
         case Secret():
             return MASK
-        case FromFile() | FromCredential() | FromComponent() | FromCommand() | FromUrl():
-            return _reference(value)
         case Rate() | date():
             return str(value)
         case time():
@@ -81,28 +61,29 @@ def _value(value: object) -> Any:
             return int(value)
         case tuple():
             return list(value)
+        case frozenset():
+            return sorted(value)
         case _:
-            return value
+            return _reference(value)
 
 
-def _reference(origin: FromFile | FromCredential | FromComponent | FromCommand | FromUrl) -> dict[str, Any]:
-    match origin:
+def _reference(value: object) -> Any:
+    match value:
         case FromFile(path):
             return {"file": str(path)}
         case FromCredential(name):
             return {"credential": name}
         case FromComponent(name):
             return {"component": name}
-        case FromCommand(argv):
+        case FromCommand((program, *arguments), json, expires_json):
             # People pass passwords as arguments.
-            return {"command": [argv[0], *(MASK for _ in argv[1:])], **_json_paths(origin)}
-        case FromUrl(url, headers):
-            named = {"headers": _plain(dict(headers))} if headers else {}
-            return {"url": _address(url), **named, **_json_paths(origin)}
-
-
-def _json_paths(origin: FromUrl | FromCommand) -> dict[str, Any]:
-    return _without_unset({"json": origin.json, "expires_json": origin.expires_json})
+            command = [program, *(MASK for _ in arguments)]
+            return _plain({"command": command, "json": json, "expires_json": expires_json})
+        case FromUrl(url, headers, json, expires_json):
+            shown_headers = {name: _value(header) for name, header in headers}
+            return _plain({"url": url, "headers": shown_headers, "json": json, "expires_json": expires_json})
+        case _:
+            return value
 
 
 def _address(origin: object) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import date
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, ValidationInfo
 
@@ -62,12 +62,7 @@ def host_address(value: object) -> object:
     Raises:
         ValueError: the text is of another form.
     """
-    if not isinstance(value, str):
-        return value
-    if not _HOST.fullmatch(value):
-        raise ValueError("no address of a host")
-    _check_host(urlsplit(value))
-    return value.removesuffix("/")
+    return _checked(value, _HOST).removesuffix("/") if isinstance(value, str) else value
 
 
 def server_address(value: object) -> object:
@@ -76,15 +71,12 @@ def server_address(value: object) -> object:
     Raises:
         ValueError: the text is of another form.
     """
-    if not isinstance(value, str):
-        return value
-    if not _ADDRESS.fullmatch(value):
-        raise ValueError("no address of a server")
-    _check_host(urlsplit(value))
-    return value
+    return _checked(value, _ADDRESS) if isinstance(value, str) else value
 
 
-def _check_host(parts: SplitResult) -> None:
-    if not parts.hostname or parts.port == 0:  # reading `port` checks its range
-        raise ValueError("no host, or an impossible port")
+def _checked(address: str, form: re.Pattern[str]) -> str:
+    parts = urlsplit(address) if form.fullmatch(address) else None
+    if not parts or not parts.hostname or parts.port == 0:  # reading `port` checks its range
+        raise ValueError("another form, no host, or an impossible port")
     parts.hostname.encode("idna")  # raises a ValueError where DNS can't hold the name
+    return address

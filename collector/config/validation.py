@@ -15,22 +15,10 @@ from collector.config.schema import SECTIONS, AccountEntry, AccountsFile
 from collector.config.yamlfile import Document, Location, shown_key
 from collector.errors import Fault
 
-_SHOWN = frozenset(
-    {
-        "database",
-        "timeout",
-        "ipv4_only",
-        "check_clock",
-        "workers",
-        "lookback",
-        "published_at",
-        "rate_limit",
-        "since",
-        "enabled",
-        "daily_calls",
-        "discover",
-    }
-)
+_NUMBERS = ("daily_calls", "lookback", "rate_limit", "timeout", "workers")
+_TIMES = ("published_at", "since")
+_SWITCHES = ("check_clock", "discover", "enabled", "ipv4_only")
+_SHOWN = frozenset({"database", *_NUMBERS, *_TIMES, *_SWITCHES})
 """Fields whose values a message repeats. Others may hold a misplaced secret, such as an AppSecret as `appid`."""
 
 
@@ -74,12 +62,13 @@ def _is_reported(error: ErrorDetails) -> bool:
 def _fault(kind: type[AccountsFile], document: Document, error: ErrorDetails) -> Fault:
     path, location = error["loc"], tuple(step for step in error["loc"] if step not in FORMS and step != TEXT)
     if error["type"] == "extra_forbidden":
-        section = _place(kind, path[:-1]).section
-        return Fault(document.where(location), *_unknown_key(str(path[-1]), list(section.known())))
+        known = list(_place(kind, path[:-1]).section.known())
+        remedy = f"Remove it; known here: {', '.join(known)}."
+        return _unknown_key(document.where(location), str(path[-1]), known, remedy)
     place = _place(kind, path)
     if error["type"] == UNKNOWN_FORM and (key := _stray_key(error)):
-        words = f"{shown_key(key)} isn't known here", _meant(key, error["ctx"]["keys"].split()) or place.form
-        return Fault(document.where((*location, key)), words[0], f"Write {words[1]}.")
+        where = document.where((*location, key))
+        return _unknown_key(where, key, error["ctx"]["keys"].split(), f"Write {place.form}.")
     return Fault(document.where(location), *_words(place, error, document.at(location).value))
 
 
@@ -111,15 +100,9 @@ def _words(place: _Place, error: ErrorDetails, written: object = None) -> tuple[
     return f"`{place.key}` {complaint}", f"Write {place.form}."
 
 
-def _unknown_key(key: str, known: list[str]) -> tuple[str, str]:
-    meant = _meant(key, known)
-    remedy = f"Write {meant}." if meant else f"Remove it; known here: {', '.join(known)}."
-    return f"{shown_key(key)} isn't known here", remedy
-
-
-def _meant(key: str, known: Iterable[str]) -> str | None:
+def _unknown_key(where: str, key: str, known: Iterable[str], remedy: str) -> Fault:
     meant = close_to(key, known)
-    return f"`{meant}`" if meant else None
+    return Fault(where, f"{shown_key(key)} isn't known here", f"Write `{meant}`." if meant else remedy)
 
 
 def _stray_key(error: ErrorDetails) -> str | None:

@@ -121,17 +121,22 @@ def read(path: Path, environ: Mapping[str, str]) -> Document:
     return Document(path, mode, root.value, values, tuple(walk.faults))
 
 
-def dumped(values: dict[str, Any]) -> str:
+def dumped(value: Any, style: str | None = None) -> str:
     """Write texts, numbers, lists and mappings as YAML for `read`; what looks like a variable stays a text."""
-    return yaml.dump(_escaped(values), Dumper=yaml.CSafeDumper, allow_unicode=True, sort_keys=False, width=_NO_FOLDING)
+    return yaml.dump(
+        _escaped(value),
+        None,
+        yaml.CSafeDumper,
+        default_style=style,
+        allow_unicode=True,
+        sort_keys=False,
+        width=_NO_FOLDING,
+    )
 
 
 def quoted(text: str) -> str:
     """Quote a text on one line for `read`, in YAML that is put together by hand."""
-    dumped: str = yaml.dump(
-        _escaped(text), Dumper=yaml.CSafeDumper, allow_unicode=True, default_style='"', width=_NO_FOLDING
-    )
-    return dumped.rstrip("\n")
+    return dumped(text, style='"').rstrip("\n")
 
 
 def _escaped(value: Any) -> Any:
@@ -146,8 +151,13 @@ def _escaped(value: Any) -> Any:
             return value
 
 
+def single_fault(where: object, message: str, remedy: str) -> ConfigError:
+    """Return the error of a configuration with one fault."""
+    return ConfigError((Fault(str(where), message, remedy),))
+
+
 def _broken(path: Path, line: int, message: str, remedy: str) -> ConfigError:
-    return ConfigError((Fault(f"{path}:{line}", message, remedy),))
+    return single_fault(f"{path}:{line}", message, remedy)
 
 
 def _bytes(path: Path) -> tuple[bytes, int]:
@@ -155,14 +165,12 @@ def _bytes(path: Path) -> tuple[bytes, int]:
         with path.open("rb") as file:
             return file.read(), os.fstat(file.fileno()).st_mode
     except FileNotFoundError:
-        fault = Fault(str(path), "there is no such file", f"Correct the path. {_HOW_TO_BEGIN}")
+        words = "there is no such file", f"Correct the path. {_HOW_TO_BEGIN}"
     except IsADirectoryError:
-        fault = Fault(str(path), "this is a directory", "Name the files in it, or `include: DIRECTORY/*.yaml`.")
+        words = "this is a directory", "Name the files in it, or `include: DIRECTORY/*.yaml`."
     except OSError as error:
-        fault = Fault(
-            str(path), f"could not read the file: {error.strerror}", "Make it readable for the collector's user."
-        )
-    raise ConfigError((fault,))
+        words = f"could not read the file: {error.strerror}", "Make it readable for the collector's user."
+    raise single_fault(path, *words)
 
 
 def _text(path: Path, raw: bytes) -> str:
@@ -192,13 +200,12 @@ def _filled(path: Path, node: Node, environ: Mapping[str, str], faults: list[Fau
             return {key: _filled(path, entry, environ, faults) for key, entry in entries.items()}
 
 
-def _composed(path: Path, text: str) -> yaml.Node | None:
+def _composed(path: Path, text: str) -> Any:
     try:
         # Libyaml refuses more than 1,000 levels, so this recursion in C is bounded.
-        root: yaml.Node | None = yaml.compose(text, yaml.CBaseLoader)
+        return yaml.compose(text, yaml.CBaseLoader)
     except yaml.MarkedYAMLError as error:
         raise _not_yaml(path, text, error) from None
-    return root
 
 
 def _not_yaml(path: Path, text: str, error: Any) -> ConfigError:
@@ -211,8 +218,7 @@ def _not_yaml(path: Path, text: str, error: Any) -> ConfigError:
 
 
 def _line(beginning: Any) -> int:
-    line: int = beginning.start_mark.line
-    return line + 1
+    return int(beginning.start_mark.line) + 1
 
 
 class _Walk:
@@ -247,8 +253,7 @@ class _Walk:
             return self._mapping(raw, depth)
         if isinstance(raw, yaml.SequenceNode):
             return [self.node(item, 0, depth) for item in raw.value]
-        text: str = raw.value
-        return text
+        return str(raw.value)
 
     def _mapping(self, raw: yaml.MappingNode, depth: int) -> dict[str, Node]:
         entries: dict[str, Node] = {}

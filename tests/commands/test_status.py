@@ -13,7 +13,8 @@ from support import FakeClock, run, settings_of
 
 from collector.commands.status import status
 from collector.completeness.datasets import CUMULATE, SUMMARY
-from collector.config import ApiSettings, MongoSettings, RunSettings, Selection, Settings
+from collector.config import Selection, Settings
+from collector.config.schema import ApiSettings, MongoSettings, RunSettings
 from collector.errors import DatabaseError
 from collector.model.accounts import Account, Rate, Secret
 from collector.model.days import NO_DAYS, ONE_DAY, Days

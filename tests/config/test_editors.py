@@ -15,9 +15,9 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 from pydantic import SecretStr
 
-from collector.config import ApiSettings, MongoSettings, RunSettings, Settings, generate, json_schema, sample
+from collector.config import Settings, generate, json_schema, sample
 from collector.config.forms import FORMS, Section
-from collector.config.schema import SECTIONS, ConfigFile
+from collector.config.schema import SECTIONS, ApiSettings, ConfigFile, MongoSettings, RunSettings
 from collector.errors import ConfigError, Fault
 from collector.model.accounts import (
     Account,

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from collector.config import ApiSettings, MongoSettings, RunSettings, Settings, find, load
+from collector.config import Settings, find, load
+from collector.config.schema import ApiSettings, MongoSettings, RunSettings
 from collector.errors import ConfigError, Fault
 from collector.model.accounts import Account, FromUrl, Rate, TokenKind
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from collector.config import ApiSettings, MongoSettings, RunSettings, Settings
+from collector.config import Settings
+from collector.config.schema import ApiSettings, MongoSettings, RunSettings
 from collector.model.accounts import Account, Rate, TokenKind
 
 SECRET = SecretStr("s")

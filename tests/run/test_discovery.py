@@ -23,7 +23,8 @@ from yarl import URL
 from collector.commands.collect import Job, collect, plans, target_of
 from collector.commands.status import status
 from collector.commands.verify import gaps, verify
-from collector.config import ApiSettings, MongoSettings, RunSettings, Selection, Settings
+from collector.config import Selection, Settings
+from collector.config.schema import ApiSettings, MongoSettings, RunSettings
 from collector.console.summary import failed_text
 from collector.errors import UsageError
 from collector.model.accounts import Account, Component, FromComponent, Rate, Secret
