@@ -91,7 +91,7 @@ def api_error(errcode: int, errmsg: str, kind: CallKind) -> ApiError:
     reaction = meaning.reaction
     if reaction is Reaction.REFRESH:
         reaction = _REFUSED_CREDENTIAL[kind]
-    hint = meaning.hint or reaction.value.hint
+    hint = meaning.hint or reaction.hint
     if meaning.refuses_ip:
         hint = hint.format(ip=_ip_in(errmsg) or "this host's IP")
     if kind is CallKind.COMPONENT:

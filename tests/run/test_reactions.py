@@ -90,7 +90,7 @@ def test_what_is_no_failure() -> None:
 
 def test_reactions_are_distinct() -> None:
     """Two rows of the same value would be one member of the enum."""
-    assert len({reaction.value.label for reaction in Reaction}) == len(Reaction) == 15
+    assert len({reaction.label for reaction in Reaction}) == len(Reaction) == 15
 
 
 def test_wait_kinds() -> None:
