@@ -162,11 +162,8 @@ class Scope(StrEnum):
 
 
 TROUBLE_HINT = "WeChat, or a proxy before it, is in trouble: the next run asks again"
-_TOO_FAST = "calls came too fast for this account: lower its rate_limit"
 _USED_UP = "the account's quota is used up; the next Beijing day brings a new one"
 _NOT_THERE = "not there yet: the next run asks again"
-_WRONG_SECRET = "check the account's secret: WeChat doesn't take it for this appid"  # noqa: S105 - a remedy, no secret
-_ASK = "an errcode that the collector doesn't know: ask WeChat's support with the rid"
 
 
 class Reaction(Enum):
@@ -174,7 +171,6 @@ class Reaction(Enum):
 
     `label` is the name in `docs/errcodes.md`, `scope` what ends, `hint` the remedy where the errcode has none of its
     own, `wait` the wait that is ordered.
-
     `RETRY`, `REFRESH` (a newer access_token), `COMPONENT` (a newer token of the platform), `LIST_AGAIN` (the platform's
     list of accounts) and `SLOW` (half the rate) come into force when another attempt was of no use.
     """
@@ -183,17 +179,17 @@ class Reaction(Enum):
     REFRESH = "refresh", Scope.ACCOUNT
     COMPONENT = "component", Scope.PLATFORM, "the third-party platform's own ticket or token is stale"
     LIST_AGAIN = "list again", Scope.ACCOUNT, "the client must authorise the platform again"
-    SLOW = "slow", Scope.ACCOUNT, _TOO_FAST, WaitKind.RATE
+    SLOW = "slow", Scope.ACCOUNT, "calls came too fast for this account: lower its rate_limit", WaitKind.RATE
     STOP_FOR_DAY = "stop for the day", Scope.DATASET, _USED_UP, WaitKind.QUOTA
     BUDGET = "budget", Scope.DATASET, _USED_UP, WaitKind.DAILY_CALLS
     NOT_YET = "not yet", Scope.WINDOW, _NOT_THERE
     IP_UNCONFIRMED = "ip unconfirmed", Scope.ACCOUNT, _NOT_THERE, WaitKind.IP_UNCONFIRMED
     IP_REFUSED = "ip refused", Scope.ACCOUNT, "", WaitKind.IP_REFUSED  # the errcode says for how long
-    ACCOUNT = "account", Scope.ACCOUNT, _WRONG_SECRET
+    ACCOUNT = "account", Scope.ACCOUNT, "check the account's secret: WeChat doesn't take it for this appid"
     DATASET = "dataset", Scope.DATASET
     ROW = "row", Scope.WINDOW
     BUG = "our bug", Scope.DATASET, "the collector asked wrongly: please report this with the rid"
-    UNKNOWN = "unknown", Scope.DATASET, _ASK
+    UNKNOWN = "unknown", Scope.DATASET, "an errcode that the collector doesn't know: ask WeChat's support with the rid"
 
     def __init__(self, label: str, scope: Scope, hint: str = "", wait: WaitKind | None = None) -> None:
         self.label = label

@@ -13,7 +13,7 @@ import orjson
 from collector.errors import OriginError, TransientError
 from collector.model.accounts import FromCommand, FromUrl, Secret
 from collector.secrets.addresses import server_of
-from collector.secrets.reader import Secrets, one_word
+from collector.secrets.reader import Secrets, text_in
 from collector.wechat.client import MAX_TRIES, Client
 from collector.wechat.tokens import Grant, Source
 
@@ -91,11 +91,11 @@ def value_in(body: bytes, origin: FromUrl | FromCommand, answer: object = None) 
         if body.lstrip()[:1] in (b"<", b"{", b"[", b'"'):
             kind = "HTML" if body.lstrip()[:1] == b"<" else "JSON"
             raise OriginError(f"{name_of(origin)} gave {kind}, and not the value alone", "name its place with `json`")
-        return one_word(body, f"{name_of(origin)} gave")
+        return text_in(body, f"{name_of(origin)} gave")
     value = _at(_json_in(body, origin) if answer is None else answer, origin.json, origin)
     if not isinstance(value, str):
         raise OriginError(f"the value at `{origin.json}` that {name_of(origin)} gave is no text", "correct `json`")
-    return one_word(value.encode(errors="replace"), f"`{origin.json}` that {name_of(origin)} gave holds")
+    return text_in(value.encode(errors="replace"), f"`{origin.json}` that {name_of(origin)} gave holds")
 
 
 def name_of(origin: FromUrl | FromCommand) -> str:
