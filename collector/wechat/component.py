@@ -178,9 +178,8 @@ class ComponentApi:
         total, rows = answer.get("total_count"), answer["list"]
         if type(total) is not int or total > MAX_LISTED or not isinstance(rows, list) or not all(map(_is_row, rows)):
             raise TransientError("the list of authorised accounts isn't of its form", kind=CallKind.COMPONENT)
-        return {
-            row["authorizer_appid"]: token if is_token(token := row.get("refresh_token")) else None for row in rows
-        }, total
+        tokens = ((row["authorizer_appid"], row.get("refresh_token")) for row in rows)
+        return {appid: token if is_token(token) else None for appid, token in tokens}, total
 
     async def _info(self, appid: str) -> dict[str, Any]:
         return await self._call("api_get_authorizer_info", "authorizer_info", {"authorizer_appid": appid})
