@@ -218,12 +218,13 @@ class CallError(CollectorError):
 
     `errcode`, `errmsg` and `rid` are WeChat's own where it answered with them. `hint` is the remedy
     in plain words, or empty. `kind` says which call it was. `wait_s` and `newest_missing` are those of the errcode's
-    row in `wechat/errcodes.py`.
+    row in `wechat/errcodes.py`. `unreachable` is True if WeChat gave no connection on the route of most accounts.
     """
 
     reaction = Reaction.UNKNOWN
     wait_s = 0
     newest_missing = False
+    unreachable = False
 
     def __init__(self, message: str, *, kind: CallKind = CallKind.DATA, hint: str = "") -> None:
         super().__init__(message)
@@ -246,10 +247,10 @@ class TransientError(CallError):
 class HostError(TransientError):
     """The host gave no whole answer: no connection, a broken one, or time ran out; another host may answer.
 
-    `is_common` is True on the route that most accounts share, False on one account's own.
+    `unreachable` is True on the route that most accounts share, False on one account's own.
     """
 
-    is_common = True
+    unreachable = True
 
 
 class ApiError(CallError):
@@ -297,10 +298,7 @@ class SlowCommandError(OriginError):
 
 
 class ComponentError(CallError):
-    """A third-party platform has failed; `appid` and `name` are the platform's, the rest is that of its error.
-
-    `unreachable` is True if WeChat gave the platform no connection.
-    """
+    """A third-party platform has failed; `appid` and `name` are the platform's, the rest is that of its error."""
 
     reaction = Reaction.COMPONENT
 
@@ -310,4 +308,4 @@ class ComponentError(CallError):
         self.name = name
         self.errcode = trouble.errcode
         self.rid = trouble.rid
-        self.unreachable = isinstance(trouble, HostError) and trouble.is_common
+        self.unreachable = trouble.unreachable

@@ -223,7 +223,7 @@ class Route:
                 hint = f"the certificate of {host} isn't trusted, so nothing was sent to it: {_UNTRUSTED_REMEDY}"
             self._leave(number, trouble)
         unreached = HostError(f"{host} gave no answer ({trouble})", kind=request.kind, hint=hint)
-        unreached.is_common = self.is_common
+        unreached.unreachable = self.is_common
         raise unreached
 
     def _leave(self, number: int, trouble: str) -> None:
