@@ -80,17 +80,7 @@ class DatabaseError(CollectorError):
 
 
 class LeaseHeldError(CollectorError):
-    """Another run is at work in the database; `since` is in the zone in which people read it."""
-
-    def __init__(self, *, command: str, run: str, host: str, pid: int, since: datetime) -> None:
-        super().__init__(
-            f"another run is at work: {command} {run} on {host} (pid {pid}) since {since:%Y-%m-%d %H:%M:%S} Beijing "
-            "time. Wait for it, or start with --wait"
-        )
-        self.run = run
-        self.host = host
-        self.pid = pid
-        self.since = since
+    """Another run is at work in the database; the message says which, where and since when."""
 
 
 class UnreachableError(CollectorError):
@@ -171,74 +161,51 @@ class Scope(StrEnum):
     PLATFORM = "platform"
 
 
-@dataclass(frozen=True, slots=True)
-class Consequences:
-    """Consequences of a failed call: one row of the table of reactions.
-
-    `label` is the name in `docs/errcodes.md`, `scope` what ends, `hint` the remedy where the errcode has none of its
-    own, `wait` the wait that is ordered. With `is_failure` the account has failed; else its days stay pending.
-    `is_shared` says that the next call about another account of the same platform would fail likewise.
-    """
-
-    label: str
-    scope: Scope
-    hint: str = ""
-    wait: WaitKind | None = None
-    is_failure: bool = True
-    is_shared: bool = False
-
-
 TROUBLE_HINT = "WeChat, or a proxy before it, is in trouble: the next run asks again"
-_STALE = "the third-party platform's own ticket or token is stale"
-_TOO_FAST = "calls came too fast for this account: lower its rate_limit"
 _USED_UP = "the account's quota is used up; the next Beijing day brings a new one"
 _NOT_THERE = "not there yet: the next run asks again"
-_WRONG_SECRET = "check the account's secret: WeChat doesn't take it for this appid"  # noqa: S105 - a remedy, no secret
-_REPORT = "the collector asked wrongly: please report this with the rid"
-_ASK = "an errcode that the collector doesn't know: ask WeChat's support with the rid"
-
-
-def _waits(label: str, scope: Scope, hint: str, wait: WaitKind) -> Consequences:
-    return Consequences(label, scope, hint, wait, is_failure=False, is_shared=True)
 
 
 class Reaction(Enum):
     """Reaction to a failed call, with its consequences.
 
+    `label` is the name in `docs/errcodes.md`, `scope` what ends, `hint` the remedy where the errcode has none of its
+    own, `wait` the wait that is ordered.
     `RETRY`, `REFRESH` (a newer access_token), `COMPONENT` (a newer token of the platform), `LIST_AGAIN` (the platform's
     list of accounts) and `SLOW` (half the rate) come into force when another attempt was of no use.
     """
 
-    RETRY = Consequences("retry", Scope.DATASET, TROUBLE_HINT, is_shared=True)
-    REFRESH = Consequences("refresh", Scope.ACCOUNT)
-    COMPONENT = Consequences("component", Scope.PLATFORM, _STALE, is_shared=True)
-    LIST_AGAIN = Consequences("list again", Scope.ACCOUNT, "the client must authorise the platform again")
-    SLOW = _waits("slow", Scope.ACCOUNT, _TOO_FAST, WaitKind.RATE)
-    STOP_FOR_DAY = _waits("stop for the day", Scope.DATASET, _USED_UP, WaitKind.QUOTA)
-    BUDGET = _waits("budget", Scope.DATASET, _USED_UP, WaitKind.DAILY_CALLS)
-    NOT_YET = Consequences("not yet", Scope.WINDOW, _NOT_THERE, is_failure=False)
-    IP_UNCONFIRMED = _waits("ip unconfirmed", Scope.ACCOUNT, _NOT_THERE, WaitKind.IP_UNCONFIRMED)
-    IP_REFUSED = _waits("ip refused", Scope.ACCOUNT, "", WaitKind.IP_REFUSED)  # the errcode says for how long
-    ACCOUNT = Consequences("account", Scope.ACCOUNT, _WRONG_SECRET)
-    DATASET = Consequences("dataset", Scope.DATASET)
-    ROW = Consequences("row", Scope.WINDOW)
-    BUG = Consequences("our bug", Scope.DATASET, _REPORT)
-    UNKNOWN = Consequences("unknown", Scope.DATASET, _ASK)
+    RETRY = "retry", Scope.DATASET, TROUBLE_HINT
+    REFRESH = "refresh", Scope.ACCOUNT
+    COMPONENT = "component", Scope.PLATFORM, "the third-party platform's own ticket or token is stale"
+    LIST_AGAIN = "list again", Scope.ACCOUNT, "the client must authorise the platform again"
+    SLOW = "slow", Scope.ACCOUNT, "calls came too fast for this account: lower its rate_limit", WaitKind.RATE
+    STOP_FOR_DAY = "stop for the day", Scope.DATASET, _USED_UP, WaitKind.QUOTA
+    BUDGET = "budget", Scope.DATASET, _USED_UP, WaitKind.DAILY_CALLS
+    NOT_YET = "not yet", Scope.WINDOW, _NOT_THERE
+    IP_UNCONFIRMED = "ip unconfirmed", Scope.ACCOUNT, _NOT_THERE, WaitKind.IP_UNCONFIRMED
+    IP_REFUSED = "ip refused", Scope.ACCOUNT, "", WaitKind.IP_REFUSED  # the errcode says for how long
+    ACCOUNT = "account", Scope.ACCOUNT, "check the account's secret: WeChat doesn't take it for this appid"
+    DATASET = "dataset", Scope.DATASET
+    ROW = "row", Scope.WINDOW
+    BUG = "our bug", Scope.DATASET, "the collector asked wrongly: please report this with the rid"
+    UNKNOWN = "unknown", Scope.DATASET, "an errcode that the collector doesn't know: ask WeChat's support with the rid"
 
-    @property
-    def scope(self) -> Scope:
-        """Part of the run that ends."""
-        return self.value.scope
-
-    @property
-    def wait(self) -> WaitKind | None:
-        """Kind of the wait that is ordered, or None."""
-        return self.value.wait
+    def __init__(self, label: str, scope: Scope, hint: str = "", wait: WaitKind | None = None) -> None:
+        self.label = label
+        self.scope = scope
+        self.hint = hint
+        self.wait = wait
 
     @property
     def is_failure(self) -> bool:
         """True if the account has failed; else its days stay pending."""
-        return self.value.is_failure
+        return self.wait is None and self is not Reaction.NOT_YET
+
+    @property
+    def is_shared(self) -> bool:
+        """True if the next call about another account of the same platform would fail likewise."""
+        return self.wait is not None or self in (Reaction.RETRY, Reaction.COMPONENT)
 
     @property
     def after_retries(self) -> Reaction:
@@ -251,12 +218,13 @@ class CallError(CollectorError):
 
     `errcode`, `errmsg` and `rid` are WeChat's own where it answered with them. `hint` is the remedy
     in plain words, or empty. `kind` says which call it was. `wait_s` and `newest_missing` are those of the errcode's
-    row in `wechat/errcodes.py`.
+    row in `wechat/errcodes.py`. `unreachable` is True if WeChat gave no connection on the route of most accounts.
     """
 
     reaction = Reaction.UNKNOWN
     wait_s = 0
     newest_missing = False
+    unreachable = False
 
     def __init__(self, message: str, *, kind: CallKind = CallKind.DATA, hint: str = "") -> None:
         super().__init__(message)
@@ -279,10 +247,10 @@ class TransientError(CallError):
 class HostError(TransientError):
     """The host gave no whole answer: no connection, a broken one, or time ran out; another host may answer.
 
-    `is_common` is True on the route that most accounts share, False on one account's own.
+    `unreachable` is True on the route that most accounts share, False on one account's own.
     """
 
-    is_common = True
+    unreachable = True
 
 
 class ApiError(CallError):
@@ -330,10 +298,7 @@ class SlowCommandError(OriginError):
 
 
 class ComponentError(CallError):
-    """A third-party platform has failed; `appid` and `name` are the platform's, the rest is that of its error.
-
-    `unreachable` is True if WeChat gave the platform no connection.
-    """
+    """A third-party platform has failed; `appid` and `name` are the platform's, the rest is that of its error."""
 
     reaction = Reaction.COMPONENT
 
@@ -343,4 +308,4 @@ class ComponentError(CallError):
         self.name = name
         self.errcode = trouble.errcode
         self.rid = trouble.rid
-        self.unreachable = isinstance(trouble, HostError) and trouble.is_common
+        self.unreachable = trouble.unreachable

@@ -86,7 +86,7 @@ async def test_once_fetches_for_all() -> None:
 async def test_once_raises_to_each_its_own() -> None:
     """Every caller gets the same error as an object of its own, so that none can change it for another."""
     trouble = HostError("no answer", hint="look")
-    trouble.is_common = False
+    trouble.unreachable = False
     source = Source(trouble)
     once = Once(source.fetch)
     failed = await asyncio.gather(*(once.get() for _ in range(5)), return_exceptions=True)

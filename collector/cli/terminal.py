@@ -41,7 +41,11 @@ class LogFormat(StrEnum):
 def say(text: object) -> None:
     """Print a result on stdout; a reader that has left early (`| head`) changes neither work nor exit code."""
     try:
-        print(text, flush=True)
+        # A writer of our own: with PYTHONUNBUFFERED, usual in containers, sys.stdout drops what a pipe doesn't take at
+        # once, and a long JSON object arrives cut off.
+        out = sys.stdout
+        with open(out.fileno(), "w", encoding=out.encoding, errors=out.errors, closefd=False) as whole:
+            print(text, file=whole)
     except OSError as error:
         # Python flushes stdout once more at exit, and would fail there again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -35,7 +35,7 @@ from collector.model.results import AccountResult, Failure, Notice, Outcome
 from collector.model.state import AccountState
 from collector.run.connect import connect
 from collector.run.discovery import discover, take_discovered
-from collector.run.reactions import crash_of, failure_of, is_unreachable, wait_ordered_by
+from collector.run.reactions import crash_of, failure_of, wait_ordered_by
 from collector.run.tally import Tally
 from collector.runtime import Clock, Stop, WechatClock, first_of_group
 from collector.store.database import open_database
@@ -221,7 +221,7 @@ class _Trial:
     def _blame(self, dataset: str | None, error: CallError) -> Verdict:
         """Note a failure, or a wait that WeChat ordered."""
         self._note_ip(error)
-        self._unreachable = self._unreachable or is_unreachable(error)
+        self._unreachable = self._unreachable or error.unreachable
         if wait := wait_ordered_by(error, self._session.clock.now()):
             self._notices[wait[0]] = self._notice(*wait)
             self._must_wait = self._must_wait or error.reaction.scope is not Scope.DATASET

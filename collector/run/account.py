@@ -24,7 +24,7 @@ from collector.model.accounts import Account
 from collector.model.days import ONE_DAY, Days, Window
 from collector.model.results import AccountResult, Failure, Notice, Outcome
 from collector.model.state import AccountState, Day, Trouble, Update
-from collector.run.reactions import failure_of, is_unreachable, scope_of, wait_ordered_by
+from collector.run.reactions import failure_of, scope_of, wait_ordered_by
 from collector.runtime import first_of_group, let_others_catch_up
 from collector.store.database import find_days
 from collector.store.writer import Writer
@@ -256,7 +256,7 @@ class AccountRun:
             tuple(self._notices.values()),
             ended=frozenset(DATASETS if None in self._ended else self._ended),
             answered=bool(self._answered),
-            unreachable=any(map(is_unreachable, self._ended.values())),
+            unreachable=any(error.unreachable for error in self._ended.values() if error),
             silent=silent,
             # Windows of a failed account are counted with its failures.
             windows_left=self._missed(None) if self._notices and not failures else 0,

@@ -30,14 +30,12 @@ OTHER_FILES = 100
 async def connect(settings: Settings, *, clock: WechatClock, stop: Stop) -> AsyncIterator[Session]:
     """Open the session of one run; nothing is asked, and no secret is read, before it is needed."""
     api, secrets = settings.api, Secrets()
-    on_date = partial(set_clock, clock, settings.run.published_at) if api.check_clock else None
+    connections = _connections(settings.run.workers)
     async with Client.opened(
-        timeout_s=api.timeout,
-        connections=_connections(settings.run.workers),
-        stop=stop,
-        ipv4_only=api.ipv4_only,
-        on_date=on_date,
+        timeout_s=api.timeout, connections=connections, stop=stop, ipv4_only=api.ipv4_only
     ) as client:
+        if api.check_clock:
+            client.on_date = partial(set_clock, clock, settings.run.published_at)
         route = Route(client, api.hosts, api.proxy, secrets)
         yield Session(route, secrets, settings.components, clock=clock, stop=stop)
 

@@ -210,7 +210,7 @@ class _Lookup:
                 self.known[appid] = replace(state, authorizer=about)
 
     def _note(self, appid: str, error: CallError) -> None:
-        if error.reaction.value.is_shared:
+        if error.reaction.is_shared:
             # Retries were of no use, so the next account may still get through; after a wait or a stale token none can.
             self.breaker.failed(error, at_once=error.reaction is not Reaction.RETRY)
         else:

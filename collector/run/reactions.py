@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from collector.errors import CallError, CallKind, ComponentError, HostError, Scope, WaitKind
+from collector.errors import CallError, CallKind, ComponentError, Scope, WaitKind
 from collector.model.accounts import Account
 from collector.model.days import next_beijing_midnight
 from collector.model.results import Failure
@@ -42,13 +42,6 @@ def scope_of(error: CallError) -> Scope:
     if error.reaction.scope is Scope.DATASET and error.kind is not CallKind.DATA:
         return Scope.ACCOUNT  # a call for a token serves all datasets
     return error.reaction.scope
-
-
-def is_unreachable(error: CallError | None) -> bool:
-    """Return True where an error says that WeChat is unreachable on the route that most accounts take."""
-    if isinstance(error, HostError):
-        return error.is_common
-    return isinstance(error, ComponentError) and error.unreachable
 
 
 def crash_of(account: Account, error: Exception, *, windows: int = 0) -> Failure:

@@ -8,11 +8,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from collector.errors import OriginError
 from collector.model.accounts import Secret
 
-_UNCHECKED = {
-    "tlsinsecure": "tlsInsecure",
-    "tlsallowinvalidcertificates": "tlsAllowInvalidCertificates",
-    "tlsallowinvalidhostnames": "tlsAllowInvalidHostnames",
-}
+_UNCHECKED = ("tlsInsecure", "tlsAllowInvalidCertificates", "tlsAllowInvalidHostnames")
 _ENCRYPTED = ("tls", "ssl")
 
 
@@ -55,10 +51,10 @@ def mongodb_risk(uri: str) -> str | None:
     if all(map(_is_here, places.partition("/")[0].split(","))):
         return None
     values = {name.lower(): value.lower() for name, value in parse_qsl(options.replace(";", "&"))}
-    for name, shown in _UNCHECKED.items():
-        if values.get(name) == "true":
+    for name in _UNCHECKED:
+        if values.get(name.lower()) == "true":
             return (
-                f"`{shown}` leaves MongoDB's certificate unchecked: whoever is on the way can pass for it, and read "
+                f"`{name}` leaves MongoDB's certificate unchecked: whoever is on the way can pass for it, and read "
                 "and change what is stored. Take it out; tlsCAFile names an authority of your own"
             )
     if scheme == "mongodb+srv" and any(values.get(name) == "false" for name in _ENCRYPTED):

@@ -11,20 +11,18 @@ import re
 import stat
 import sys
 from collections import defaultdict
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 from collector.errors import OriginError, SlowCommandError
 from collector.model.accounts import FromCommand, FromCredential, FromFile, Origin, Secret
 from collector.runtime import CircuitBreaker, Once
-from collector.secrets.commands import MAX_BYTES, Printed, run
+from collector.secrets.commands import MAX_BYTES, run
 
 MAX_COMMANDS = 2 * (os.cpu_count() or 1)
 """Commands running at once: each is a process, and more of them would slow down the run itself."""
 
-_ONE_WORD = re.compile(r"[^\s\x00-\x1f\x7f]+")
-_ONE_LINE = re.compile(r"[^\x00-\x1f\x7f]+")
+_FORMS = {"word": re.compile(r"[^\s\x00-\x1f\x7f]+"), "line": re.compile(r"[^\x00-\x1f\x7f]+")}
 
 
 class Secrets:
@@ -46,7 +44,7 @@ class Secrets:
             return origin
         key = (origin, line)
         if fresh or key not in self._reads:
-            self._reads[key] = Once(partial(self._fetch, origin, one_line if line else one_word))
+            self._reads[key] = Once(partial(self._fetch, origin, "line" if line else "word"))
         return await self._reads[key].get()
 
     async def output_of(self, argv: tuple[str, ...]) -> bytes:
@@ -55,9 +53,15 @@ class Secrets:
         Raises `OriginError` when it can't be started, fails, or takes too long. The message has the program's name
         alone: arguments and stderr may hold secrets.
         """
-        name = Path(argv[0]).name
+        name, breaker = Path(argv[0]).name, self._breakers[argv[0]]
         async with self._running:
-            printed, code = await self._run(argv, name)
+            breaker.check()
+            try:
+                printed, code = await run(argv, name)
+            except SlowCommandError as error:
+                breaker.failed(error)
+                raise
+            breaker.succeeded()
         if printed.is_too_long:
             raise OriginError(f"the command {name} printed more than {MAX_BYTES:,} bytes", "let it print one value")
         if code != 0:
@@ -65,51 +69,25 @@ class Secrets:
             raise OriginError(f"the command {name} {how}", "run it by hand to see why")
         return bytes(printed.output)
 
-    async def _run(self, argv: tuple[str, ...], name: str) -> tuple[Printed, int]:
-        """Run a command, unless the circuit breaker of its program is open."""
-        breaker = self._breakers[argv[0]]
-        breaker.check()
-        try:
-            ran = await run(argv, name)
-        except SlowCommandError as error:
-            breaker.failed(error)
-            raise
-        breaker.succeeded()
-        return ran
-
-    async def _fetch(
-        self, origin: FromFile | FromCredential | FromCommand, form: Callable[[bytes, str], Secret]
-    ) -> Secret:
-        match origin:
-            case FromCommand(argv):
-                return form(await self.output_of(argv), f"the command {Path(argv[0]).name} printed")
-            case FromFile(path):
-                pass
-            case FromCredential(name):
-                path = _credential(name)
-        return form(await asyncio.to_thread(_file, path), f"the file {path} holds")
+    async def _fetch(self, origin: FromFile | FromCredential | FromCommand, form: str) -> Secret:
+        if isinstance(origin, FromCommand):
+            return text_in(await self.output_of(origin.argv), f"the command {Path(origin.argv[0]).name} printed", form)
+        path = origin.path if isinstance(origin, FromFile) else _credential(origin.name)
+        return text_in(await asyncio.to_thread(_file, path), f"the file {path} holds", form)
 
 
-def one_word(raw: bytes, what: str) -> Secret:
-    """Return the one word in `raw`, without blanks and line ends around it; `what` begins the message of an error.
+def text_in(raw: bytes, what: str, form: str = "word") -> Secret:
+    """Return the one word or line (`form`) in `raw`, without blanks and line ends around it.
 
-    Raises `OriginError` when it holds nothing, or something else than one word of UTF-8.
+    `what` begins the message of an error. Raises `OriginError` when there is nothing, or something else than one word
+    or line of UTF-8.
     """
-    return _text(raw, what, "word", _ONE_WORD)
-
-
-def one_line(raw: bytes, what: str) -> Secret:
-    """Return the one line in `raw`, else like `one_word`."""
-    return _text(raw, what, "line", _ONE_LINE)
-
-
-def _text(raw: bytes, what: str, form: str, pattern: re.Pattern[str]) -> Secret:
     text = raw.decode("utf-8-sig", errors="replace").strip()
     if not text:
         raise OriginError(f"{what} nothing", "see that the value is there")
     if "\ufffd" in text:
         raise OriginError(f"{what} bytes that aren't UTF-8", "see that the value is there, as plain text")
-    if not pattern.fullmatch(text):
+    if not _FORMS[form].fullmatch(text):
         raise OriginError(f"{what} more than one {form}", "see that the value alone is there")
     return Secret(text)
 

@@ -101,12 +101,13 @@ class _Lease:
         """Take the lease as soon as it is free. Raises `LeaseHeldError` after `wait_s` seconds."""
         until = self._now() + wait_s
         is_logged = False
-        while error := await self._try():
+        while holder := await self._try():
             left_s = until - self._now()
             if left_s <= 0:
-                raise error
+                raise _held(holder)
             if not is_logged:
-                log.warning("lease.waiting", run=error.run, host=error.host, pid=error.pid, seconds=wait_s)
+                run, host = printable(holder["run"]), printable(holder["host"])
+                log.warning("lease.waiting", run=run, host=host, pid=holder["pid"], seconds=wait_s)
                 is_logged = True
             await asyncio.sleep(min(self._times.poll_s, left_s))
 
@@ -136,8 +137,8 @@ class _Lease:
         except (PyMongoError, TimeoutError) as error:
             log.info("lease.not_released", why=type(error).__name__, free_after_seconds=self._times.free_after_s)
 
-    async def _try(self) -> LeaseHeldError | None:
-        """Take the lease if it is free; return an error that names its holder otherwise.
+    async def _try(self) -> Document | None:
+        """Take the lease if it is free; return the document of its holder otherwise.
 
         One call does both, so no other run can come in between.
         """
@@ -152,7 +153,7 @@ class _Lease:
                 return_document=ReturnDocument.AFTER,
             )
         if holder["run"] != self._mine["run"]:
-            return _held(holder)
+            return holder
         self._confirmed = asked
         return None
 
@@ -180,10 +181,9 @@ async def is_held(database: Database) -> bool:
 
 
 def _held(holder: Document) -> LeaseHeldError:
+    command, run, host = (printable(holder[key]) for key in ("command", "run", "host"))
+    since = holder["since"].replace(tzinfo=UTC).astimezone(BEIJING)  # MongoDB gives instants without a zone
     return LeaseHeldError(
-        command=printable(holder["command"]),
-        run=printable(holder["run"]),
-        host=printable(holder["host"]),
-        pid=holder["pid"],
-        since=holder["since"].replace(tzinfo=UTC).astimezone(BEIJING),  # MongoDB gives instants without a zone
+        f"another run is at work: {command} {run} on {host} (pid {holder['pid']}) since {since:%Y-%m-%d %H:%M:%S} "
+        "Beijing time. Wait for it, or start with --wait"
     )

@@ -25,17 +25,16 @@ class AccountApi:
     """WeChat's data calls for one account, within its rate and its budget."""
 
     def __init__(self, account: Account, session: Session) -> None:
-        stop, clock = session.stop, session.clock
         self.account = account
         self._client = session.client
         self._route = session.route_of(account)
-        self.budget = Budget(account.daily_calls, clock=clock)
-        self._limiter = Limiter(account.rate_limit, stop=stop, clock=clock)
+        self.budget = Budget(account.daily_calls, clock=session.clock)
+        self._limiter = Limiter(account.rate_limit, stop=session.stop, clock=session.clock)
         source = session.source_of(account, self._route)
-        self._tokens = Tokens(source, session.client, clock=clock, owner=str(account))
+        self._tokens = Tokens(source, session.client, clock=session.clock, owner=str(account))
         self.host: str | None = None
         """The host that gave the last answer to a call of the account."""
-        self._stop = stop
+        self._stop = session.stop
 
     async def log_in(self) -> None:
         """Get a token, so that an account without one fails before any data call."""
@@ -106,11 +105,6 @@ class AccountApi:
 
 
 def _request(path: str, window: Window, token: Token) -> Request:
-    return Request(
-        CallKind.DATA,
-        "POST",
-        path,
-        "list",
-        {"access_token": token.value.get_secret_value()},
-        {"begin_date": window.begin.isoformat(), "end_date": window.end.isoformat()},
-    )
+    query = {"access_token": token.value.get_secret_value()}
+    days = {"begin_date": window.begin.isoformat(), "end_date": window.end.isoformat()}
+    return Request(CallKind.DATA, "POST", path, "list", query, days)

@@ -80,13 +80,7 @@ class Client:
     @classmethod
     @asynccontextmanager
     async def opened(
-        cls,
-        *,
-        timeout_s: float,
-        connections: int,
-        stop: Stop,
-        ipv4_only: bool = False,
-        on_date: Callable[[datetime], None] | None = None,
+        cls, *, timeout_s: float, connections: int, stop: Stop, ipv4_only: bool = False
     ) -> AsyncIterator[Self]:
         """Open a client for `connections` calls in flight; with `ipv4_only`, those to WeChat go by IPv4."""
 
@@ -98,13 +92,9 @@ class Client:
                 json_serialize_bytes=orjson.dumps,
             )
 
-        async with (
-            session(socket.AF_INET if ipv4_only else socket.AF_UNSPEC) as to_wechat,
-            session(socket.AF_UNSPEC) as direct,
-        ):
-            client = cls(to_wechat, direct, asyncio.Semaphore(connections), stop=stop)
-            client.on_date = on_date
-            yield client
+        family = socket.AF_INET if ipv4_only else socket.AF_UNSPEC
+        async with session(family) as to_wechat, session(socket.AF_UNSPEC) as direct:
+            yield cls(to_wechat, direct, asyncio.Semaphore(connections), stop=stop)
 
     async def retrying(self, call: Callable[[], Awaitable[T]], *what: object) -> T:
         """Make a call up to `MAX_TRIES` times while its error is a passing one, backing off with jitter.
@@ -146,12 +136,10 @@ class Client:
             async with self.slots:
                 response = await self._direct.get(url.get_secret_value(), headers=headers, allow_redirects=False)
                 status, body = response.status, await _read(response, CallKind.TOKEN)
-        except aiohttp.ClientConnectorError as error:
-            trouble = _trouble(error)  # before ValueError, which the error of a certificate is too
-        except ValueError:
-            pass  # an odd name, or an Authorization header beside a user in the URL
-        except (aiohttp.ClientError, OSError) as error:
-            trouble = _trouble(error)
+        except _NO_ANSWER as error:
+            # A ValueError is an odd name, or an Authorization header beside a user in the URL, or a certificate's.
+            is_sent = isinstance(error, aiohttp.ClientConnectorError) or not isinstance(error, ValueError)
+            trouble = _trouble(error) if is_sent else ""
         if status == HTTPStatus.OK:
             return body
         if trouble or (status and is_passing(status)):
@@ -235,7 +223,7 @@ class Route:
                 hint = f"the certificate of {host} isn't trusted, so nothing was sent to it: {_UNTRUSTED_REMEDY}"
             self._leave(number, trouble)
         unreached = HostError(f"{host} gave no answer ({trouble})", kind=request.kind, hint=hint)
-        unreached.is_common = self.is_common
+        unreached.unreachable = self.is_common
         raise unreached
 
     def _leave(self, number: int, trouble: str) -> None:
@@ -254,19 +242,16 @@ def _passes(error: Exception) -> bool:
 
 async def _read(response: aiohttp.ClientResponse, kind: CallKind) -> bytes:
     """Return the whole body, and release the connection, for another call if the body came to its end."""
-    chunks: list[bytes] = []
-    size = 0
+    body = bytearray()
     try:
         while not response.content.at_eof():
-            chunk = await response.content.readany()
-            size += len(chunk)
-            if size > MAX_BODY_BYTES:
+            body += await response.content.readany()
+            if len(body) > MAX_BODY_BYTES:
                 response.close()
                 raise TransientError(f"a body of more than {MAX_BODY_BYTES} bytes", kind=kind)
-            chunks.append(chunk)
     finally:
         response.release()
-    return b"".join(chunks)
+    return bytes(body)
 
 
 def _trouble(error: BaseException, proxy: str | None = None) -> str:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any
 
 import structlog
 
@@ -24,7 +25,6 @@ from collector.wechat.external_tokens import External, fetched, value_in
 from collector.wechat.tokens import Grant, Source, Token, Tokens, granted
 
 log = structlog.get_logger()
-T = TypeVar("T")
 
 MAX_LISTED = 100_000
 """Upper bound for the accounts of a platform: a larger count is a malformed answer."""
@@ -78,7 +78,8 @@ class ComponentApi:
 
     async def authorizer(self, appid: str) -> Authorizer:
         """Return the name and kind of an account that authorised the platform. Raises `CallError` without them."""
-        info = (await self._retried(lambda: self._info(appid)))["authorizer_info"]
+        answer = await self._route.client.retrying(partial(self._info, appid), self.component)
+        info = answer["authorizer_info"]
         nick_name = info.get("nick_name") if isinstance(info, Mapping) else None
         if not isinstance(nick_name, str):
             raise CallError("the answer about an authorised account has no nick_name", kind=CallKind.COMPONENT)
@@ -130,7 +131,7 @@ class ComponentApi:
 
         Raises `ComponentError` when it can't be read, as for all others that need it again.
         """
-        if self._list is None or self._list is not listing:
+        if self._list is not listing:
             return self._list or listing
         if self._list_again is None or self._outdated is not listing:
             # The first list is as old as the run, so it is never new enough; one that was read again may be.
@@ -158,7 +159,7 @@ class ComponentApi:
     async def _read_pages(self) -> tuple[Listing, bool]:
         listing, offset, total = Listing(self._clock.now()), 0, 1
         while offset < total:
-            page, total = await self._retried(lambda at=offset: self._page(at))  # type: ignore[misc] # bound now
+            page, total = await self._route.client.retrying(partial(self._page, offset), self.component)
             if offset and total != listing.total:
                 return listing, False
             # A page without anybody new would be read for ever: WeChat may count more accounts than it lists.
@@ -177,26 +178,19 @@ class ComponentApi:
         total, rows = answer.get("total_count"), answer["list"]
         if type(total) is not int or total > MAX_LISTED or not isinstance(rows, list) or not all(map(_is_row, rows)):
             raise TransientError("the list of authorised accounts isn't of its form", kind=CallKind.COMPONENT)
-        return {
-            row["authorizer_appid"]: token if is_token(token := row.get("refresh_token")) else None for row in rows
-        }, total
+        tokens = ((row["authorizer_appid"], row.get("refresh_token")) for row in rows)
+        return {appid: token if is_token(token) else None for appid, token in tokens}, total
 
     async def _info(self, appid: str) -> dict[str, Any]:
         return await self._call("api_get_authorizer_info", "authorizer_info", {"authorizer_appid": appid})
 
     async def _authorizer_token(self, account: Account, refresh_token: Secret, listing: Listing) -> Grant:
-        body = {
-            "authorizer_appid": account.appid,
-            "authorizer_refresh_token": refresh_token.get_secret_value(),
-        }
+        body = {"authorizer_appid": account.appid, "authorizer_refresh_token": refresh_token.get_secret_value()}
         answer = await self._call("api_authorizer_token", "authorizer_access_token", body)
         # WeChat may replace the refresh token with each use; the old one is refused from then on.
         if is_token(newer := answer.get("authorizer_refresh_token")):
             listing.refresh_tokens[account.appid] = newer
         return granted(answer, "authorizer_access_token")
-
-    async def _retried(self, call: Callable[[], Awaitable[T]]) -> T:
-        return await self._route.client.retrying(call, self.component)
 
     async def _call(self, path: str, expect: str, body: Mapping[str, object]) -> dict[str, Any]:
         """Make one call with the platform's token, and again with a newer one where WeChat refuses that."""
@@ -209,17 +203,13 @@ class ComponentApi:
                     Request(CallKind.COMPONENT, "POST", f"/cgi-bin/component/{path}", expect, query, named)
                 )
             except ApiError as error:
-                await self._mend(error, token)
+                if error.reaction is not Reaction.COMPONENT:
+                    raise
+                await self._token(partial(self._tokens.after_refusal, token, error))
                 self._route.client.retries += 1
-                continue
-            self._tokens.worked(token)
-            return answer
-
-    async def _mend(self, error: ApiError, token: Token) -> None:
-        """Get a newer token of the platform, or raise the error."""
-        if error.reaction is not Reaction.COMPONENT:
-            raise error
-        await self._token(lambda: self._tokens.after_refusal(token, error))
+            else:
+                self._tokens.worked(token)
+                return answer
 
     async def _token(self, get: Callable[[], Awaitable[Token]]) -> Token:
         """Return the platform's token; the first failure to get one is final for all its accounts."""

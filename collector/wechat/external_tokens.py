@@ -13,7 +13,7 @@ import orjson
 from collector.errors import OriginError, TransientError
 from collector.model.accounts import FromCommand, FromUrl, Secret
 from collector.secrets.addresses import server_of
-from collector.secrets.reader import Secrets, one_word
+from collector.secrets.reader import Secrets, text_in
 from collector.wechat.client import MAX_TRIES, Client
 from collector.wechat.tokens import Grant, Source
 
@@ -71,13 +71,12 @@ def grant_in(body: bytes, origin: FromUrl | FromCommand) -> Grant:
 
     Raises `OriginError` when there is none, or when it has expired.
     """
-    answer = _json_in(body, origin) if origin.json else None
-    value = value_in(body, origin, answer)
+    value = value_in(body, origin)
     if origin.expires_json is None:
         return Grant(value, LIFE_S)
-    life = _at(answer, origin.expires_json, origin)
+    life = _at(body, origin.expires_json, origin)
     seconds = int(life) if isinstance(life, str) and _SECONDS.fullmatch(life) else life
-    if not isinstance(seconds, int | float) or isinstance(seconds, bool) or seconds > 10 * LIFE_S:
+    if type(seconds) not in (int, float) or seconds > 10 * LIFE_S:
         message = f"the value at `{origin.expires_json}` that {name_of(origin)} gave is no number of seconds to live"
         raise OriginError(message, "correct `expires_json`, or leave it out: two hours count then")
     if seconds < 1:
@@ -85,17 +84,17 @@ def grant_in(body: bytes, origin: FromUrl | FromCommand) -> Grant:
     return Grant(value, int(seconds))
 
 
-def value_in(body: bytes, origin: FromUrl | FromCommand, answer: object = None) -> Secret:
+def value_in(body: bytes, origin: FromUrl | FromCommand) -> Secret:
     """Return the value in `body`: at the origin's dotted path, or the body itself. Raises `OriginError` without one."""
     if origin.json is None:
         if body.lstrip()[:1] in (b"<", b"{", b"[", b'"'):
             kind = "HTML" if body.lstrip()[:1] == b"<" else "JSON"
             raise OriginError(f"{name_of(origin)} gave {kind}, and not the value alone", "name its place with `json`")
-        return one_word(body, f"{name_of(origin)} gave")
-    value = _at(_json_in(body, origin) if answer is None else answer, origin.json, origin)
+        return text_in(body, f"{name_of(origin)} gave")
+    value = _at(body, origin.json, origin)
     if not isinstance(value, str):
         raise OriginError(f"the value at `{origin.json}` that {name_of(origin)} gave is no text", "correct `json`")
-    return one_word(value.encode(errors="replace"), f"`{origin.json}` that {name_of(origin)} gave holds")
+    return text_in(value.encode(errors="replace"), f"`{origin.json}` that {name_of(origin)} gave holds")
 
 
 def name_of(origin: FromUrl | FromCommand) -> str:
@@ -105,7 +104,7 @@ def name_of(origin: FromUrl | FromCommand) -> str:
     return f"the command {Path(origin.argv[0]).name}"
 
 
-def _json_in(body: bytes, origin: FromUrl | FromCommand) -> object:
+def _json_in(body: bytes, origin: FromUrl | FromCommand) -> Any:
     if not body.strip():
         raise OriginError(f"{name_of(origin)} gave nothing", "see that the value is there")
     try:
@@ -115,12 +114,12 @@ def _json_in(body: bytes, origin: FromUrl | FromCommand) -> object:
     raise OriginError(f"{name_of(origin)} gave {kind} instead of JSON", "see what it answers, and correct the address")
 
 
-def _at(answer: object, path: str, origin: FromUrl | FromCommand) -> Any:
-    """Return the value at a dotted path of keys."""
+def _at(body: bytes, path: str, origin: FromUrl | FromCommand) -> Any:
+    """Return the value at a dotted path of keys in the JSON of `body`."""
+    value = _json_in(body, origin)
     for step in path.split("."):
-        if not isinstance(answer, Mapping) or step not in answer:
-            raise OriginError(
-                f"the JSON that {name_of(origin)} gave has no `{path}`", "correct `json` or `expires_json`"
-            )
-        answer = answer[step]
-    return answer
+        if not isinstance(value, Mapping) or step not in value:
+            message = f"the JSON that {name_of(origin)} gave has no `{path}`"
+            raise OriginError(message, "correct `json` or `expires_json`")
+        value = value[step]
+    return value

@@ -50,7 +50,8 @@ class Limiter:
         signal ends the wait.
         """
         self._stop.check()
-        if self._is_free():  # most often, where the network is slower than the rate
+        # Most often nobody waits and a turn is free at once, where the network is slower than the rate.
+        if not self._paused and not self._lock.locked() and monotonic() - self._turn_s > self._spacing_s:
             await self._throttler.acquire()
             self._turn_s = monotonic()
             return self.slowdowns
@@ -70,10 +71,6 @@ class Limiter:
     @property
     def _room_s(self) -> float:
         return max(_EARLY_S, self._spacing_s * _ROOM)
-
-    def _is_free(self) -> bool:
-        """Return True if nobody waits, and a turn is free at once."""
-        return not self._paused and not self._lock.locked() and monotonic() - self._turn_s > self._spacing_s
 
     def slow_down(self, slowdowns_then: int) -> bool:
         """Pause until the next minute and halve the rate (45011); False when that was done too often already.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 
 from collector.model.accounts import Account, Component, FromComponent, TokenKind
 from collector.runtime import Clock, Stop
@@ -12,11 +12,6 @@ from collector.wechat.component import Authorized, ComponentApi
 from collector.wechat.external_tokens import External
 from collector.wechat.tokens import Classic, Source, Stable
 
-_BY_SECRET: Mapping[TokenKind, Callable[[Account, Route, Secrets], Source]] = {
-    TokenKind.STABLE: Stable,
-    TokenKind.CLASSIC: Classic,
-}
-
 
 class Session:
     """Per-run session with WeChat: client, routes, secrets, third-party platforms, clock and stop signal.
@@ -25,20 +20,12 @@ class Session:
     """
 
     def __init__(
-        self,
-        route: Route,
-        secrets: Secrets,
-        components: Iterable[Component] = (),
-        *,
-        clock: Clock,
-        stop: Stop,
+        self, route: Route, secrets: Secrets, components: Iterable[Component] = (), *, clock: Clock, stop: Stop
     ) -> None:
         self.client = route.client
         self.route = route
         self.secrets = secrets
-        self.components = {
-            component.name: ComponentApi(component, route, secrets, clock=clock) for component in components
-        }
+        self.components = {each.name: ComponentApi(each, route, secrets, clock=clock) for each in components}
         self.clock = clock
         self.stop = stop
         # Accounts with the same hosts and proxy fail over together.
@@ -54,8 +41,10 @@ class Session:
     def source_of(self, account: Account, route: Route) -> Source:
         """Return the source of the account's token."""
         match account.token:
-            case TokenKind() as kind:
-                return _BY_SECRET[kind](account, route, self.secrets)
+            case TokenKind.STABLE:
+                return Stable(account, route, self.secrets)
+            case TokenKind.CLASSIC:
+                return Classic(account, route, self.secrets)
             case FromComponent(name):
                 return Authorized(account, self.components[name])
             case origin:

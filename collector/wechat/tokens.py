@@ -55,10 +55,8 @@ class Token:
 class Source(Protocol):
     """One way to a token."""
 
-    @property
-    def refused_hint(self) -> str:
-        """Remedy when WeChat refuses the source's token."""
-        return ROTATING_HINT
+    refused_hint: str = ROTATING_HINT
+    """Remedy when WeChat refuses the source's token."""
 
     async def grant(self) -> Grant:
         """Fetch the source's current token. Raises `CallError` without one."""
@@ -68,13 +66,23 @@ class Source(Protocol):
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class Stable(Source):
-    """WeChat's stable call: the same token for all callers, so no other system loses its own."""
+@dataclass(frozen=True)
+class _BySecret(Source):
+    """A call to WeChat with the account's appid and secret."""
 
     account: Account
     route: Route
     secrets: Secrets
+
+    async def _credentials(self) -> dict[str, str]:
+        if self.account.secret is None:
+            raise OriginError("the account has no secret", "give it a `secret`, or a `token` from elsewhere")
+        secret = await self.secrets.read(self.account.secret)
+        return {"grant_type": "client_credential", "appid": self.account.appid, "secret": secret.get_secret_value()}
+
+
+class Stable(_BySecret):
+    """WeChat's stable call: the same token for all callers, so no other system loses its own."""
 
     async def grant(self) -> Grant:
         """Fetch the token that all callers share."""
@@ -85,31 +93,18 @@ class Stable(Source):
         return await self._ask(force=True)
 
     async def _ask(self, *, force: bool) -> Grant:
-        body = {**await _credentials(self.account, self.secrets), "force_refresh": force}
+        body = {**await self._credentials(), "force_refresh": force}
         request = Request(CallKind.TOKEN, "POST", "/cgi-bin/stable_token", "access_token", {}, body)
         return granted(await self.route.request(request), "access_token")
 
 
-@dataclass(frozen=True, slots=True)
-class Classic(Source):
+class Classic(_BySecret):
     """WeChat's classic call: each token invalidates the one before it, for other systems as well."""
-
-    account: Account
-    route: Route
-    secrets: Secrets
 
     async def grant(self) -> Grant:
         """Fetch a new token."""
-        query = await _credentials(self.account, self.secrets)
-        request = Request(CallKind.TOKEN, "GET", "/cgi-bin/token", "access_token", query)
+        request = Request(CallKind.TOKEN, "GET", "/cgi-bin/token", "access_token", await self._credentials())
         return granted(await self.route.request(request), "access_token")
-
-
-async def _credentials(account: Account, secrets: Secrets) -> dict[str, str]:
-    if account.secret is None:
-        raise OriginError("the account has no secret", "give it a `secret`, or a `token` from elsewhere")
-    secret = await secrets.read(account.secret)
-    return {"grant_type": "client_credential", "appid": account.appid, "secret": secret.get_secret_value()}
 
 
 def granted(answer: Mapping[str, Any], key: str) -> Grant:
@@ -165,13 +160,8 @@ class Tokens:
                 return self.token
             in_vain = self._refusals == MAX_REFUSALS or (self._refusals and not self._worked)
             # A source that failed raises its own error below, which says more than the refusal.
-            if in_vain and not self._breaker.is_open:
-                refusal.hint = self._source.refused_hint
-                raise refusal
-            self._refusals += 1
-            self._worked = False
-            newer = await self._newer_than(refused)
-            if newer.value == refused.value:
+            newer = None if in_vain and not self._breaker.is_open else await self._newer_than(refused)
+            if newer is None or newer.value == refused.value:
                 refusal.hint = self._source.refused_hint
                 raise refusal
             self.token = self._token(newer)
@@ -179,6 +169,8 @@ class Tokens:
 
     async def _newer_than(self, refused: Token) -> Grant:
         """Fetch the source's current token; force a new one, once, where that is the refused token again."""
+        self._refusals += 1
+        self._worked = False
         grant = await self._fetch(self._source.grant)
         if grant.value != refused.value or self._forced:
             return grant

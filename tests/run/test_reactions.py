@@ -21,7 +21,7 @@ from collector.errors import (
 )
 from collector.model.accounts import Account, Rate, Secret
 from collector.model.results import Failure
-from collector.run.reactions import crash_of, failure_of, is_unreachable, scope_of, wait_ordered_by
+from collector.run.reactions import crash_of, failure_of, scope_of, wait_ordered_by
 from collector.wechat.errcodes import api_error
 
 NOW = datetime(2026, 11, 24, 3, 7, 30, tzinfo=UTC)
@@ -90,7 +90,7 @@ def test_what_is_no_failure() -> None:
 
 def test_reactions_are_distinct() -> None:
     """Two rows of the same value would be one member of the enum."""
-    assert len({reaction.value.label for reaction in Reaction}) == len(Reaction) == 15
+    assert len({reaction.label for reaction in Reaction}) == len(Reaction) == 15
 
 
 def test_wait_kinds() -> None:
@@ -123,10 +123,10 @@ def test_failure_of_a_platform() -> None:
 def test_unreachable() -> None:
     """A host counts only on the route that most accounts take, for a platform's calls as well."""
     common, own = HostError("no answer"), HostError("no answer")
-    own.is_common = False
+    own.unreachable = False
     errors = [common, own, *(ComponentError("wxp", "agency", error) for error in (common, own))]
-    assert [is_unreachable(error) for error in errors] == [True, False, True, False]
-    assert not any(map(is_unreachable, (None, TransientError("HTTP 502"), error_of(-1))))
+    assert [error.unreachable for error in errors] == [True, False, True, False]
+    assert not any(error.unreachable for error in (TransientError("HTTP 502"), error_of(-1)))
 
 
 def test_crash_of_an_account() -> None:

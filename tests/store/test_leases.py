@@ -113,13 +113,10 @@ async def test_held_by_another_run(database: Database, taking: Taking) -> None:
     with pytest.raises(LeaseHeldError) as refused:
         async with taking():
             pytest.fail("it isn't free")
-    held = refused.value
-    assert str(held) == (
+    assert str(refused.value) == (
         f"another run is at work: backfill {OTHER} on elsewhere (pid 4711) since 2026-11-24 10:30:10 Beijing time. "
         "Wait for it, or start with --wait"
     )
-    assert (held.run, held.host, held.pid) == (OTHER, "elsewhere", 4711)
-    assert held.since == datetime(2026, 11, 24, 2, 30, 10, tzinfo=UTC)
     assert await _held(database) == document
 
 
