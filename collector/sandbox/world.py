@@ -196,9 +196,8 @@ class World:
         ordinal = day.toordinal()
         if day < FIRST_DAY or ordinal < character.begin:
             return False
-        if not self.lost_days or ordinal == character.begin:
-            return True
-        return Dice(self.seed, "lost", appid, day).fraction() >= self.lost_days
+        may_be_lost = self.lost_days and ordinal != character.begin
+        return not may_be_lost or Dice(self.seed, "lost", appid, day).fraction() >= self.lost_days
 
     def _level(self, character: _Character, appid: str, ordinal: int) -> int:
         """Return the followers at the end of a day, published or not."""
