@@ -198,13 +198,11 @@ class Sandbox:
         try:
             return Reply(200, _JSON, orjson.dumps(self._api.answer(question, fault)))
         except RefusalError as refusal:
-            return Reply(200, _JSON, self._refusal(refusal, question), refusal.errcode)
-
-    def _refusal(self, refusal: RefusalError, question: Question) -> bytes:
-        self._refused += 1
-        number = hex_digits(16, "rid", self._refused)
-        rid = f"{int(question.seconds):08x}-{number[:8]}-{number[8:]}"
-        return orjson.dumps({"errcode": refusal.errcode, "errmsg": f"{refusal.errmsg} rid: {rid}"})
+            self._refused += 1
+            number = hex_digits(16, "rid", self._refused)
+            rid = f"{int(question.seconds):08x}-{number[:8]}-{number[8:]}"
+            body = {"errcode": refusal.errcode, "errmsg": f"{refusal.errmsg} rid: {rid}"}
+            return Reply(200, _JSON, orjson.dumps(body), refusal.errcode)
 
 
 def _call(arrived_s: float, question: Question, answered: Answered) -> Call:
