@@ -154,11 +154,8 @@ class Sandbox:
         lines += ["defaults:", f"  since: {_quoted(since)}"] if since else []
         lines += ["accounts:"]
         for account in self.world.accounts:
-            lines += [
-                f"  - name: {_quoted(account.name)}",
-                f"    appid: {_quoted(account.appid)}",
-                f"    secret: {_quoted(account.secret)}",
-            ]
+            name, appid, secret = map(_quoted, (account.name, account.appid, account.secret))
+            lines += [f"  - name: {name}", f"    appid: {appid}", f"    secret: {secret}"]
         return "\n".join(lines) + "\n"
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:

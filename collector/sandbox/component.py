@@ -62,7 +62,7 @@ class ComponentApi:
 
     def _authorizer_token(self, question: Question) -> Answer:
         data = self._of_component(question)
-        authorisation = self._authorisation(data)
+        authorisation = self.authorisations.require(str(data.get("authorizer_appid")))
         refuse_if(data.get("authorizer_refresh_token") != authorisation.refresh_token, 61023)
         token = self._tokens.replace(authorisation.appid, Kind.AUTHORIZER, question.seconds)
         return {
@@ -90,8 +90,8 @@ class ComponentApi:
         return entry | {"auth_time": authorisation.auth_time}
 
     def _authorizer_info(self, question: Question) -> Answer:
-        authorisation = self._authorisation(self._of_component(question))
-        appid = authorisation.appid
+        appid = str(self._of_component(question).get("authorizer_appid"))
+        authorisation = self.authorisations.require(appid)
         is_mini = appid not in self._world.account_of
         # A mini program has the type of a subscription account: only `MiniProgramInfo` identifies it.
         service_type = 0 if is_mini else Dice("service type", appid).below(_ACCOUNT_TYPES)
@@ -119,6 +119,3 @@ class ComponentApi:
         data = question.require_data()
         refuse_if(data.get("component_appid") != token.appid, 61011)
         return data
-
-    def _authorisation(self, data: Answer) -> Authorisation:
-        return self.authorisations.require(str(data.get("authorizer_appid")))

@@ -170,8 +170,6 @@ class World:
 
     def summary_delay(self, appid: str, day: date) -> int:
         """Return the days between the publication of `day`'s cumulate and of its summary."""
-        if not self.late_summary:
-            return 0
         dice = Dice(self.seed, "late summary", appid, day)
         return 1 + dice.below(3) if dice.fraction() < self.late_summary else 0
 
