@@ -12,8 +12,6 @@ from collector.model.findings import AccountCheck, Checks, Verdict
 from collector.model.results import Failure, Outcome
 from collector.text import counted, paragraphs
 
-_REFUSED: Cells = ("name", "appid", "refused IP")
-
 
 def broken_first(accounts: Sequence[AccountCheck]) -> tuple[AccountCheck, ...]:
     """Sort by name within failed accounts, waiting ones, those without the newest day, and the others."""
@@ -67,13 +65,14 @@ def refused_text(checks: Checks) -> str:
     if len(ips) > 1:
         title += f"\nSeen in all: {', '.join(ips)}. If they are those of one NAT, each client should allow them all."
     # No width: this table is copied into mails, so nothing in it may be cut.
-    rows = [_REFUSED, *((in_one_line(each.name), each.account, ", ".join(each.refused_ips)) for each in refused)]
+    header = ("name", "appid", "refused IP")
+    rows = [header, *((in_one_line(each.name), each.account, ", ".join(each.refused_ips)) for each in refused)]
     return f"{title}\n\n{Table(rows, None).lines(rows)}"
 
 
 def _accounts(accounts: Sequence[AccountCheck], width: int | None) -> str:
     # A failed platform has its line above. Repeated for its accounts it would hide the other problems.
-    accounts = [each for each in accounts if not _is_behind_platform(each)]
+    accounts = [each for each in accounts if all(failure.account == each.account for failure in each.failures)]
     if not accounts:
         return ""
     datasets = [name.removeprefix("user_") for name in accounts[0].datasets]
@@ -83,13 +82,10 @@ def _accounts(accounts: Sequence[AccountCheck], width: int | None) -> str:
 
 
 def _cells(each: AccountCheck) -> Cells:
-    datasets = [
-        cell
-        for dataset in each.datasets.values()
-        for cell in (_word(dataset.verdict), "-" if dataset.quota_left is None else f"{dataset.quota_left:,}")
-    ]
-    host = (each.host or "-").removeprefix("https://")
-    return in_one_line(each.name), _word(each.token), *datasets, host, _problem(each)
+    cells = [in_one_line(each.name), _word(each.token)]
+    for dataset in each.datasets.values():
+        cells += [_word(dataset.verdict), "-" if dataset.quota_left is None else f"{dataset.quota_left:,}"]
+    return *cells, (each.host or "-").removeprefix("https://"), _problem(each)
 
 
 def _problem(each: AccountCheck) -> str:
@@ -101,11 +97,6 @@ def _problem(each: AccountCheck) -> str:
     return "the newest published day isn't there yet" if each.late else ""
 
 
-def _is_behind_platform(each: AccountCheck) -> bool:
-    """Return True if the account failed because of its platform."""
-    return any(failure.account != each.account for failure in each.failures)
-
-
 def _other_failures(checks: Checks) -> str:
     """Return a line for each failed platform and for each authorised account that could not be looked up."""
     accounts = {each.account for each in checks.accounts}
@@ -115,13 +106,12 @@ def _other_failures(checks: Checks) -> str:
 
 
 def _subject(failure: Failure, accounts: int) -> str:
-    if accounts:
-        return f"The platform {in_one_line(failure.name)} failed, and {counted(accounts, 'account')} with it"
     # A platform's failure stands for the accounts known to be its own. One that stands for a single account is of an
     # account that the platform listed, and that isn't in the table since nothing more is known of it.
-    if failure.accounts:
+    if failure.accounts and not accounts:
         return f"Could not look up {failure.name}"
-    return f"The platform {in_one_line(failure.name)} failed"
+    behind = f", and {counted(accounts, 'account')} with it" if accounts else ""
+    return f"The platform {in_one_line(failure.name)} failed{behind}"
 
 
 def _word(verdict: Verdict) -> str:
@@ -144,8 +134,7 @@ def _totals_text(checks: Checks) -> str:
     counts = _totals(checks)
     total = counts.pop("accounts")
     by_rank = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
-    calls = counted(checks.result.calls, "data call")
     return (
         f"{counted(total, 'account')}: {by_rank or 'none'}; the newest published day is {checks.newest_published}\n"
-        f"{calls} made; nothing was stored"
+        f"{counted(checks.result.calls, 'data call')} made; nothing was stored"
     )

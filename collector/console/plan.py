@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rich.cells import cell_len, set_cell_size
-
 from collector.console.summary import waits_text
+from collector.console.table import Table
 from collector.model.accounts import Account
 from collector.model.days import Window
 from collector.model.results import Notice
@@ -34,37 +33,14 @@ class Planned:
 
 def as_json(plans: Sequence[Planned]) -> dict[str, object]:
     """Return the object that `run --dry-run --json` prints; an account has `waits` only if there are any."""
-    accounts = [
-        {
-            "account": planned.account.appid,
-            "name": planned.account.name,
-            "calls": planned.calls,
-            "windows": [
-                {"begin": str(window.begin), "end": str(window.end), "datasets": list(datasets)}
-                for window, datasets in planned.windows
-            ],
-        }
-        | (
-            {
-                "waits": [{"kind": notice.kind, "until": notice.until} for notice in planned.notices],
-                "windows_held": planned.windows_held,
-            }
-            if planned.notices
-            else {}
-        )
-        for planned in plans
-    ]
-    return {"calls": sum(planned.calls for planned in plans), "accounts": accounts}
+    return {"calls": sum(planned.calls for planned in plans), "accounts": [_account_json(planned) for planned in plans]}
 
 
 def as_text(plans: Sequence[Planned]) -> str:
     """Return the plans for people: a line for each account, then the totals."""
     asked = [planned for planned in plans if planned.windows]
-    width = max((cell_len(str(planned.account)) for planned in asked), default=0)
-    lines = [
-        f"{set_cell_size(str(planned.account), width)}  {_days(planned)}  {counted(planned.calls, 'call'):>11}"
-        for planned in asked
-    ]
+    # The last cell is for a problem, which a plan never has.
+    rows = [(str(planned.account), _days(planned), f"{counted(planned.calls, 'call'):>11}", "") for planned in asked]
     calls = sum(planned.calls for planned in plans)
     totals = f"{counted(len(asked), 'account')}, {counted(calls, 'data call')}. Nothing was asked."
     # An account that waits has no windows either, but days of it may well be missing.
@@ -72,11 +48,28 @@ def as_text(plans: Sequence[Planned]) -> str:
         totals += f"\n{counted(complete, 'other account')}: nothing is missing."
     held = sum(planned.windows_held for planned in plans)
     return paragraphs(
-        "\n".join(lines),
+        Table(rows, None).lines(rows) if rows else "",
         totals,
         waits_text([notice for planned in plans for notice in planned.notices]),
         f"History waits with that: {counted(held, 'window')}." if held else "",
     )
+
+
+def _account_json(planned: Planned) -> dict[str, object]:
+    windows = [
+        {"begin": str(window.begin), "end": str(window.end), "datasets": list(datasets)}
+        for window, datasets in planned.windows
+    ]
+    fields = {
+        "account": planned.account.appid,
+        "name": planned.account.name,
+        "calls": planned.calls,
+        "windows": windows,
+    }
+    if not planned.notices:
+        return fields
+    waits = [{"kind": notice.kind, "until": notice.until} for notice in planned.notices]
+    return fields | {"waits": waits, "windows_held": planned.windows_held}
 
 
 def _days(planned: Planned) -> str:

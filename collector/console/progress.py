@@ -5,18 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from rich import progress as rich_progress
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from rich.text import Text
 
 from collector.model.results import AccountResult, Outcome
@@ -42,9 +32,9 @@ WIDE = 80
 class Bars(Watch):
     """A bar for each part of the run: what is done, the rate or the failed accounts, and the time left."""
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: rich_progress.Progress) -> None:
         self._progress = progress
-        self._task: TaskID | None = None
+        self._task: rich_progress.TaskID | None = None
         self._failed = 0
 
     def phase(self, unit: str, total: int) -> None:
@@ -54,10 +44,9 @@ class Bars(Watch):
     def account(self, result: AccountResult) -> None:
         """Count an account."""
         self._failed += result.outcome is Outcome.FAILED
-        # A stop skipped it: counted, the bar would end full although nothing was done.
-        if result.outcome is Outcome.SKIPPED:
-            return
-        self._advance(f"{self._failed} failed")
+        # Those that a stop skipped aren't counted: the bar would end full although nothing was done.
+        if result.outcome is not Outcome.SKIPPED:
+            self._advance(f"{self._failed} failed")
 
     def window(self) -> None:
         """Count a window."""
@@ -68,10 +57,10 @@ class Bars(Watch):
             self._progress.update(self._task, advance=1, note=note)
 
 
-class _Note(ProgressColumn):
+class _Note(rich_progress.ProgressColumn):
     """The unit with a note: the bar's own, or the rate where that is None."""
 
-    def render(self, task: Task) -> Text:
+    def render(self, task: rich_progress.Task) -> Text:
         note = task.fields["note"]
         # Computed when the bar is drawn, not at each window: the rate costs as much as the rest of a window's work.
         if note is None:
@@ -82,17 +71,17 @@ class _Note(ProgressColumn):
 @contextmanager
 def progress(console: Console) -> Iterator[Watch]:
     """Show a run's progress with bars, or nothing where `console` isn't a terminal."""
-    columns = (
-        *((BarColumn(),) if console.width >= WIDE else ()),
-        MofNCompleteColumn(),
-        _Note(),
-        TimeElapsedColumn(),
-        TextColumn("passed,"),
-        TimeRemainingColumn(),
-        TextColumn("left"),
-    )
     if not console.is_terminal:
         yield Watch()
         return
-    with Progress(*columns, console=console) as bars:
+    with rich_progress.Progress(
+        *((rich_progress.BarColumn(),) if console.width >= WIDE else ()),
+        rich_progress.MofNCompleteColumn(),
+        _Note(),
+        rich_progress.TimeElapsedColumn(),
+        "passed,",
+        rich_progress.TimeRemainingColumn(),
+        "left",
+        console=console,
+    ) as bars:
         yield Bars(bars)

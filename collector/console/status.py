@@ -34,7 +34,6 @@ def too_old(status: Status, max_age_days: int) -> list[AccountStatus]:
 
 def as_json(status: Status, max_age_days: int | None = None) -> dict[str, object]:
     """Return the object that `--json` prints; later versions add fields and change none."""
-    old = [] if max_age_days is None else too_old(status, max_age_days)
     return {
         "newest_published": status.newest_published,
         "accounts": [_account_json(account) for account in status.accounts],
@@ -42,7 +41,7 @@ def as_json(status: Status, max_age_days: int | None = None) -> dict[str, object
         "silent": [account.name for account in status.silent],
         "no_longer_configured": [asdict(former) for former in status.no_longer_configured],
         "max_age": max_age_days,
-        "too_old": [account.name for account in old],
+        "too_old": [] if max_age_days is None else [account.name for account in too_old(status, max_age_days)],
     }
 
 
@@ -94,13 +93,12 @@ def _totals(status: Status) -> dict[str, int]:
 def _totals_text(status: Status) -> str:
     totals = _totals(status)
     counts = [f"{totals[standing]:,} {standing.replace('_', ' ')}" for standing in Standing if totals[standing]]
-    lines = [
-        f"{counted(totals['accounts'], 'account')}: {', '.join(counts)}",
-        f"{counted(totals['missing_days'], 'day')} missing; the newest published day is {status.newest_published}",
-    ]
-    if status.disabled:
-        lines.append(f"not shown: {counted(status.disabled, 'disabled account')}")
-    return "\n".join(lines)
+    disabled = f"\nnot shown: {counted(status.disabled, 'disabled account')}" if status.disabled else ""
+    return (
+        f"{counted(totals['accounts'], 'account')}: {', '.join(counts)}\n"
+        f"{counted(totals['missing_days'], 'day')} missing; the newest published day is {status.newest_published}"
+        f"{disabled}"
+    )
 
 
 def _part(title: str, lines: str) -> str:

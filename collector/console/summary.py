@@ -70,18 +70,10 @@ def _totals(result: RunResult) -> str:
 
 def waits_text(notices: Sequence[Notice]) -> str:
     """Return the accounts that wait, by who ordered it, by kind and by end; empty without any."""
-    own = [notice for notice in notices if notice.kind.is_own_limit]
-    ordered = [notice for notice in notices if not notice.kind.is_own_limit]
-    return paragraphs(
-        _waits("Waiting, as WeChat ordered:", ordered), _waits("Waiting, as the configuration limits it:", own)
-    )
-
-
-def _waits(title: str, notices: Sequence[Notice]) -> str:
-    lines = [title]
+    parts = {False: ["Waiting, as WeChat ordered:"], True: ["Waiting, as the configuration limits it:"]}
     for together in grouped_by_wait(notices):
-        lines += _group(notice_text(together[0]), together)
-    return "\n".join(lines) if notices else ""
+        parts[together[0].kind.is_own_limit] += _group(notice_text(together[0]), together)
+    return paragraphs(*("\n".join(lines) for lines in parts.values() if len(lines) > 1))
 
 
 def notice_text(notice: Notice) -> str:
@@ -91,10 +83,9 @@ def notice_text(notice: Notice) -> str:
 
 
 def _silent(result: RunResult) -> str:
-    if not result.silent:
-        return ""
     who = f"{counted(len(result.silent), 'account')} without any figure in the last 14 days"
-    return f"Silent: {who}. Nothing failed; are they in use?\n    {_names(result.silent)}"
+    text = f"Silent: {who}. Nothing failed; are they in use?\n    {_names(result.silent)}"
+    return text if result.silent else ""
 
 
 def _next_step(result: RunResult) -> str:
@@ -102,8 +93,8 @@ def _next_step(result: RunResult) -> str:
         kept = "" if result.error else "; what had come is stored"
         return f"Stopped by a signal{kept}. Run again to go on."
     if result.outcomes[Outcome.PENDING] and result.error is None:
-        what = f"{counted(result.outcomes[Outcome.PENDING], 'account')} without the newest day"
-        return f"Pending: {what}; run again later."
+        late = counted(result.outcomes[Outcome.PENDING], "account")
+        return f"Pending: {late} without the newest day; run again later."
     if result.windows_left:
         left = f"{counted(result.windows_left, 'window')} {'is' if result.windows_left == 1 else 'are'} left"
         which = "a `collector run` after the wait" if result.notices else "the next `collector run`"

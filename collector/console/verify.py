@@ -65,14 +65,13 @@ def gaps_json(gaps: Iterable[AccountGaps]) -> dict[str, dict[str, object]]:
 def gaps_text(gaps: Sequence[AccountGaps]) -> str:
     """Return the gaps for people; empty without any."""
     lost = sum(found.lost_days for found in gaps)
-    are = "is" if lost == 1 else "are"
+    taken = "is taken" if lost == 1 else "are taken"
+    mistakes = f"{counted(lost, 'missing day')} {taken} for stored by mistake: repair with `collector verify --repair`."
     return paragraphs(
         _section("Missing:", _blocks(gaps, "missing")),
         _section("Void between stored days, WeChat has nothing for them:", _blocks(gaps, "void")),
         _breaks_section(gaps),
-        f"{counted(lost, 'missing day')} {are} taken for stored by mistake: repair with `collector verify --repair`."
-        if lost
-        else "",
+        mistakes if lost else "",
     )
 
 
@@ -121,9 +120,7 @@ def _blocks(gaps: Iterable[AccountGaps], what: str) -> list[list[str]]:
 
 
 def _breaks_section(accounts: Iterable[AccountFindings | AccountGaps]) -> str:
-    blocks = [
-        [_title(found), *_bounded([_break_line(each) for each in found.breaks])] for found in accounts if found.breaks
-    ]
+    blocks = [[_title(found), *_bounded(list(map(_break_line, found.breaks)))] for found in accounts if found.breaks]
     return _section("Totals that aren't the day before's plus the net, as WeChat gave them:", blocks)
 
 
@@ -162,10 +159,9 @@ def _title(found: AccountFindings | AccountGaps) -> str:
 
 
 def _foreign(count: int) -> str:
-    if not count:
-        return ""
     are, they = ("isn't", "it is") if count == 1 else ("aren't", "they are")
-    return f"{counted(count, 'document')} of user_daily {are} of the collector's form; {they} left alone."
+    text = f"{counted(count, 'document')} of user_daily {are} of the collector's form; {they} left alone."
+    return text if count else ""
 
 
 def _next_step(verified: Verified, lost_days: int) -> str:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date
-from typing import Any
 
 from collector.sandbox.allowlists import Allowlists
 from collector.sandbox.component import ComponentApi
 from collector.sandbox.faults import Fault, Faults, Late
 from collector.sandbox.limits import Limits, Meter
 from collector.sandbox.publication import ONE_DAY, newest_published, shown_cumulate, shown_summary
-from collector.sandbox.question import Question, RefusalError
-from collector.sandbox.rows import Row
+from collector.sandbox.question import Answer, Question, RefusalError, refuse_if
 from collector.sandbox.tokens import Kind, Token, Tokens
 from collector.sandbox.world import BEIJING, World
 
@@ -21,12 +18,8 @@ SUMMARY = "/datacube/getusersummary"
 CUMULATE = "/datacube/getusercumulate"
 SPAN_DAYS = 7
 
-Answer = dict[str, Any]
-_Shown = Callable[[World, str, date, date], list[Row]]
-
-_SHOWN: dict[str, _Shown] = {SUMMARY: shown_summary, CUMULATE: shown_cumulate}
+_SHOWN = {SUMMARY: shown_summary, CUMULATE: shown_cumulate}
 _ERRCODES = {Fault.SYSTEM_ERROR: -1, Fault.DAILY_QUOTA: 45009, Fault.MINUTE_QUOTA: 45011}
-_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
 class Api:
@@ -43,17 +36,13 @@ class Api:
         self._allowlists = Allowlists(faults.refused_ips)
         self.tokens = Tokens(limits)
         self.component = ComponentApi(world, faults, self.tokens, self._allowlists, authorised)
-        self._calls: dict[str, tuple[str, Callable[[Question], Answer]]] = {
+        self.calls: dict[str, tuple[str, Callable[[Question], Answer]]] = {
             "/cgi-bin/stable_token": ("POST", self._stable_token),
             "/cgi-bin/token": ("GET", self._classic_token),
             SUMMARY: ("POST", self._data),
             CUMULATE: ("POST", self._data),
             "/cgi-bin/openapi/quota/get": ("POST", self._quota),
         } | {path: ("POST", call) for path, call in self.component.calls.items()}
-
-    def knows(self, path: str) -> bool:
-        """Return True if there is such a call."""
-        return path in self._calls
 
     def appid_of(self, question: Question) -> str | None:
         """Return the appid of a call: the owner of its token, else the appid in the query or body."""
@@ -68,9 +57,8 @@ class Api:
         Raises:
             RefusalError: the answer is an errcode.
         """
-        method, call = self._calls[question.path]
-        if question.method != method:
-            raise RefusalError(43002 if method == "POST" else 43001)
+        method, call = self.calls[question.path]
+        refuse_if(question.method != method, 43002 if method == "POST" else 43001)
         # Before the call itself, so that a refused call counts against no quota.
         if fault in _ERRCODES:
             raise RefusalError(_ERRCODES[fault])
@@ -80,46 +68,37 @@ class Api:
         return {"list": None} if fault is Fault.LIST_NULL else answer
 
     def _stable_token(self, question: Question) -> Answer:
-        data = question.require_data()
-        appid = self._authenticate(data.get("grant_type"), data.get("appid"), data.get("secret"))
-        now = question.seconds
-        token = self.tokens.stable(appid, now, force=data.get("force_refresh") is True, day=question.day)
-        return {"access_token": token.text, "expires_in": token.expires_in(now)}
+        appid = self._authenticate(question.require_data())
+        force = question.get("force_refresh") is True
+        token = self.tokens.stable(appid, question.seconds, force=force, day=question.day)
+        return {"access_token": token.text, "expires_in": token.expires_in(question.seconds)}
 
     def _classic_token(self, question: Question) -> Answer:
-        query = question.query
-        appid = self._authenticate(query.get("grant_type"), query.get("appid"), query.get("secret"))
-        if not self._meter.take((appid, question.path), question.day, self._limits.token_calls_daily):
-            raise RefusalError(45009)
+        appid = self._authenticate(question.query)
+        refuse_if(not self._meter.take((appid, question.path), question.day, self._limits.token_calls_daily), 45009)
         token = self.tokens.replace(appid, Kind.CLASSIC, question.seconds)
         return {"access_token": token.text, "expires_in": token.expires_in(question.seconds)}
 
-    def _authenticate(self, grant_type: object, appid: object, secret: object) -> str:
-        if grant_type != "client_credential":
-            raise RefusalError(40002)
-        if not appid:
-            raise RefusalError(41002)
-        if not secret:
-            raise RefusalError(41004)
-        account = self._world.account_of.get(str(appid))
-        if account is None:
-            raise RefusalError(40013)
-        self._allowlists.admit_to_account(account.appid)
-        broken = self._faults.token_errcode(account.appid)
-        if broken:
+    def _authenticate(self, credentials: Mapping[str, object]) -> str:
+        """Return the appid of an account whose credentials are right."""
+        refuse_if(credentials.get("grant_type") != "client_credential", 40002)
+        refuse_if(not credentials.get("appid"), 41002)
+        refuse_if(not credentials.get("secret"), 41004)
+        appid = str(credentials["appid"])
+        refuse_if(appid not in self._world.account_of, 40013)
+        self._allowlists.admit_to_account(appid)
+        if broken := self._faults.token_errcode(appid):
             raise RefusalError(broken)
-        if account.secret != secret:
-            raise RefusalError(40125)
-        return account.appid
+        refuse_if(credentials["secret"] != self._world.account_of[appid].secret, 40125)
+        return appid
 
     def _data(self, question: Question) -> Answer:
         appid = self._account_token(question).appid
-        if appid not in self._world.account_of:
-            raise RefusalError(48001)  # a mini program has no followers
-        broken = self._faults.data_errcode(appid)
-        if broken:
+        refuse_if(appid not in self._world.account_of, 48001)  # a mini program has no followers
+        if broken := self._faults.data_errcode(appid):
             raise RefusalError(broken)
-        self._take_quota(appid, question)
+        refuse_if(not self._meter.take((appid, "minute"), int(question.seconds // 60), self._limits.minute), 45011)
+        refuse_if(not self._meter.take((appid, question.path), question.day, self._limits.daily), 45009)
         yesterday = question.now.astimezone(BEIJING).date() - ONE_DAY
         begin, end = _window(question.require_data(), yesterday)
         published = newest_published(question.now, self._world.published_at)
@@ -133,18 +112,11 @@ class Api:
     def _account_token(self, question: Question) -> Token:
         token = self.tokens.find(question.token, question.seconds)
         # The component's own token is valid for the calls of the platform alone.
-        if token.kind is Kind.COMPONENT:
-            raise RefusalError(40001)
+        refuse_if(token.kind is Kind.COMPONENT, 40001)
         self._allowlists.admit_to_account(token.appid)
         if token.kind is Kind.AUTHORIZER:
             self.component.authorisations.require(token.appid)
         return token
-
-    def _take_quota(self, appid: str, question: Question) -> None:
-        if not self._meter.take((appid, "minute"), int(question.seconds // 60), self._limits.minute):
-            raise RefusalError(45011)
-        if not self._meter.take((appid, question.path), question.day, self._limits.daily):
-            raise RefusalError(45009)
 
     def _is_late(self, appid: str, question: Question, end: date) -> bool:
         """Return True if the fault of a late yesterday withholds the last day of the window."""
@@ -152,15 +124,13 @@ class Api:
         if end != local.date() - ONE_DAY or local.time() >= self._faults.late_until:
             return False
         late = self._faults.late(appid, question.path, end)
-        if late is Late.REFUSED:
-            raise RefusalError(61503)
+        refuse_if(late is Late.REFUSED, 61503)
         return late is Late.SHORT
 
     def _quota(self, question: Question) -> Answer:
         appid = self._account_token(question).appid
         path = question.require_data().get("cgi_path")
-        if path not in _SHOWN:
-            raise RefusalError(76021)
+        refuse_if(path not in _SHOWN, 76021)
         used = self._meter.used((appid, path), question.day)
         return {
             "errcode": 0,
@@ -177,16 +147,15 @@ def _window(data: Answer, yesterday: date) -> tuple[date, date]:
         RefusalError: a date is missing or malformed (61500), or the range isn't allowed (61501).
     """
     begin, end = _day(data.get("begin_date")), _day(data.get("end_date"))
-    if not begin <= end <= yesterday or (end - begin).days >= SPAN_DAYS:
-        raise RefusalError(61501)
+    refuse_if(not begin <= end <= yesterday or (end - begin).days >= SPAN_DAYS, 61501)
     return begin, end
 
 
 def _day(value: object) -> date:
-    # `date.fromisoformat` alone would take 20261124 and 2026-W48-2 as well.
-    if not isinstance(value, str) or not _DAY.fullmatch(value):
-        raise RefusalError(61500)
     try:
-        return date.fromisoformat(value)
+        day = date.fromisoformat(str(value))
     except ValueError:
         raise RefusalError(61500) from None
+    # `date.fromisoformat` alone would take 20261124 and 2026-W48-2 as well.
+    refuse_if(day.isoformat() != value, 61500)
+    return day

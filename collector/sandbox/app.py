@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from datetime import UTC, datetime
 from email.utils import formatdate
-from types import TracebackType
 from typing import Any, Self
 
 import orjson
@@ -19,14 +18,12 @@ from collector.sandbox.api import CUMULATE, SUMMARY, Api
 from collector.sandbox.dice import hex_digits
 from collector.sandbox.faults import Fault, Faults, TokenServerFault
 from collector.sandbox.limits import Limits
-from collector.sandbox.question import Question, RefusalError, json_object
-from collector.sandbox.reply import HTML, Answered, Reply
+from collector.sandbox.question import HTML, Answered, Question, RefusalError, Reply, json_object
 from collector.sandbox.tokens import Kind
 from collector.sandbox.tokenserver import TokenServer
 from collector.sandbox.world import World
 
 HOST = "127.0.0.1"
-DATA_PATHS = frozenset({SUMMARY, CUMULATE})
 
 _JSON = {"Content-Type": "application/json; encoding=utf-8"}  # as WeChat writes it
 _PAGE = b"<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
@@ -53,10 +50,15 @@ class Call:
     fault: Fault | TokenServerFault | None
 
 
-_PAGES = {Fault.HTTP_5XX: Reply(502, HTML, _PAGE), Fault.HTML: Reply(200, HTML, _PAGE)}
-_SILENT = frozenset({Fault.RESET, Fault.HANG})
+_SPOILT = {
+    Fault.HTTP_5XX: Reply(502, HTML, _PAGE),
+    Fault.HTML: Reply(200, HTML, _PAGE),
+    Fault.RESET: None,
+    Fault.HANG: None,
+}
+"""The replies of faults that need no answer of the API; None is no reply at all."""
+
 _HANGING = frozenset({Fault.HANG, TokenServerFault.LATE})
-_NOT_FOUND = Reply(404, {}, b"")
 
 
 @dataclass(slots=True)
@@ -101,9 +103,7 @@ class Sandbox:
         self.port = self._runner.addresses[0][1]
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self._runner.cleanup()
 
     @property
@@ -154,11 +154,8 @@ class Sandbox:
         lines += ["defaults:", f"  since: {_quoted(since)}"] if since else []
         lines += ["accounts:"]
         for account in self.world.accounts:
-            lines += [
-                f"  - name: {_quoted(account.name)}",
-                f"    appid: {_quoted(account.appid)}",
-                f"    secret: {_quoted(account.secret)}",
-            ]
+            name, appid, secret = map(_quoted, (account.name, account.appid, account.secret))
+            lines += [f"  - name: {name}", f"    appid: {appid}", f"    secret: {secret}"]
         return "\n".join(lines) + "\n"
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -179,34 +176,30 @@ class Sandbox:
 
     def _wechat(self, question: Question) -> Answered:
         appid = self._api.appid_of(question)
+        if question.path not in self._api.calls:
+            return Answered(appid, None, Reply(404, {}, b""))
         fault = self._draw_fault(appid, question.path)
         return Answered(appid, fault, self._reply(question, fault))
 
     def _draw_fault(self, appid: str | None, path: str) -> Fault | None:
         # Faults are drawn by appid and count, so a call without a known appid has none.
-        if not self._api.knows(path) or (appid not in self.world.account_of and appid != self.world.component.appid):
+        if appid not in self.world.account_of and appid != self.world.component.appid:
             return None
         self._asked[appid, path] += 1
-        return self.faults.draw(appid, path, self._asked[appid, path], data_call=path in DATA_PATHS)
+        return self.faults.draw(appid, path, self._asked[appid, path], data_call=path in (SUMMARY, CUMULATE))
 
     def _reply(self, question: Question, fault: Fault | None) -> Reply | None:
         """Return the reply; None if nothing is to be sent."""
-        if not self._api.knows(question.path):
-            return _NOT_FOUND
-        if fault in _SILENT:
-            return None
-        if fault in _PAGES:
-            return _PAGES[fault]
+        if fault in _SPOILT:
+            return _SPOILT[fault]
         try:
             return Reply(200, _JSON, orjson.dumps(self._api.answer(question, fault)))
         except RefusalError as refusal:
-            return Reply(200, _JSON, self._refusal(refusal, question), refusal.errcode)
-
-    def _refusal(self, refusal: RefusalError, question: Question) -> bytes:
-        self._refused += 1
-        number = hex_digits(16, "rid", self._refused)
-        rid = f"{int(question.seconds):08x}-{number[:8]}-{number[8:]}"
-        return orjson.dumps({"errcode": refusal.errcode, "errmsg": f"{refusal.errmsg} rid: {rid}"})
+            self._refused += 1
+            number = hex_digits(16, "rid", self._refused)
+            rid = f"{int(question.seconds):08x}-{number[:8]}-{number[8:]}"
+            body = {"errcode": refusal.errcode, "errmsg": f"{refusal.errmsg} rid: {rid}"}
+            return Reply(200, _JSON, orjson.dumps(body), refusal.errcode)
 
 
 def _call(arrived_s: float, question: Question, answered: Answered) -> Call:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from collector.sandbox.dice import Dice
-from collector.sandbox.question import RefusalError
+from collector.sandbox.question import refuse_if
 from collector.sandbox.world import World
 
 _EARLIEST = 1_500_000_000
@@ -67,8 +67,7 @@ class Authorisations:
         Raises:
             RefusalError: there is none (61003).
         """
-        if appid not in self._by_appid:
-            raise RefusalError(61003)
+        refuse_if(appid not in self._by_appid, 61003)
         return self._by_appid[appid]
 
     def page(self, begin: int, end: int) -> list[Authorisation]:

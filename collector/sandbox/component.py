@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from collector.sandbox.allowlists import Allowlists
 from collector.sandbox.authorisations import Authorisation, Authorisations
 from collector.sandbox.dice import Dice
 from collector.sandbox.faults import Faults, Gap
-from collector.sandbox.question import Question, RefusalError
+from collector.sandbox.question import Answer, Question, RefusalError, refuse_if
 from collector.sandbox.ticket import Ticket
 from collector.sandbox.tokens import Kind, Tokens
 from collector.sandbox.world import World
@@ -25,8 +24,6 @@ _MINI_PROGRAM_MANAGEMENT = 18
 
 _ACCOUNT_TYPES = 3
 """Types 0 and 1 are subscription accounts, 2 is a service account; mini programs have 0 too."""
-
-Answer = dict[str, Any]
 
 
 class ComponentApi:
@@ -55,22 +52,18 @@ class ComponentApi:
     def _component_token(self, question: Question) -> Answer:
         component = self._world.component
         self._allowlists.admit_to_component(component.appid)
-        if self._faults.stale_ticket:
-            raise RefusalError(61006)
+        refuse_if(self._faults.stale_ticket, 61006)
         data = question.require_data()
-        if data.get("component_appid") != component.appid:
-            raise RefusalError(61011)
-        if data.get("component_appsecret") != component.secret:
-            raise RefusalError(40125)
+        refuse_if(data.get("component_appid") != component.appid, 61011)
+        refuse_if(data.get("component_appsecret") != component.secret, 40125)
         self.ticket.check(data.get("component_verify_ticket"))
         token = self._tokens.replace(component.appid, Kind.COMPONENT, question.seconds)
         return {"component_access_token": token.text, "expires_in": token.expires_in(question.seconds)}
 
     def _authorizer_token(self, question: Question) -> Answer:
         data = self._of_component(question)
-        authorisation = self._authorisation(data)
-        if data.get("authorizer_refresh_token") != authorisation.refresh_token:
-            raise RefusalError(61023)
+        authorisation = self.authorisations.require(str(data.get("authorizer_appid")))
+        refuse_if(data.get("authorizer_refresh_token") != authorisation.refresh_token, 61023)
         token = self._tokens.replace(authorisation.appid, Kind.AUTHORIZER, question.seconds)
         return {
             "authorizer_access_token": token.text,
@@ -91,16 +84,14 @@ class ComponentApi:
 
     def _entry(self, authorisation: Authorisation) -> Answer:
         gap = self._faults.list_gap(authorisation.appid)
-        token = {"refresh_token": "" if gap is Gap.EMPTY else authorisation.refresh_token}
-        return {
-            "authorizer_appid": authorisation.appid,
-            **({} if gap is Gap.ABSENT else token),
-            "auth_time": authorisation.auth_time,
-        }
+        entry = {"authorizer_appid": authorisation.appid}
+        if gap is not Gap.ABSENT:
+            entry["refresh_token"] = "" if gap is Gap.EMPTY else authorisation.refresh_token
+        return entry | {"auth_time": authorisation.auth_time}
 
     def _authorizer_info(self, question: Question) -> Answer:
-        authorisation = self._authorisation(self._of_component(question))
-        appid = authorisation.appid
+        appid = str(self._of_component(question).get("authorizer_appid"))
+        authorisation = self.authorisations.require(appid)
         is_mini = appid not in self._world.account_of
         # A mini program has the type of a subscription account: only `MiniProgramInfo` identifies it.
         service_type = 0 if is_mini else Dice("service type", appid).below(_ACCOUNT_TYPES)
@@ -124,12 +115,7 @@ class ComponentApi:
         """Return the body of a call that is made with the component's own token."""
         self._allowlists.admit_to_component(self._world.component.appid)
         token = self._tokens.find(question.token, question.seconds)
-        if token.kind is not Kind.COMPONENT:
-            raise RefusalError(40001)
+        refuse_if(token.kind is not Kind.COMPONENT, 40001)
         data = question.require_data()
-        if data.get("component_appid") != token.appid:
-            raise RefusalError(61011)
+        refuse_if(data.get("component_appid") != token.appid, 61011)
         return data
-
-    def _authorisation(self, data: Answer) -> Authorisation:
-        return self.authorisations.require(str(data.get("authorizer_appid")))

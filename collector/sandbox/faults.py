@@ -143,8 +143,6 @@ class Faults:
 
     def late(self, appid: str, path: str, day: date) -> Late | None:
         """Return the answer about `day` until `late_until` of the day after, if it is late."""
-        if not self.late_yesterday:
-            return None
         dice = Dice(self.seed, "late", appid, path, day)
         if dice.fraction() >= self.late_yesterday:
             return None
@@ -152,8 +150,6 @@ class Faults:
 
     def list_gap(self, appid: str) -> Gap | None:
         """Return the form of an appid's entry without a refresh token, if it lacks one."""
-        if not self.list_gaps:
-            return None
         dice = Dice(self.seed, "list gap", appid)
         if dice.fraction() >= self.list_gaps:
             return None

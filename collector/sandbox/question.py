@@ -1,4 +1,4 @@
-"""A call as it arrived, and the refusals of calls."""
+"""A call as it arrived, its reply before it is sent, and the refusals of calls."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from typing import Any
 
 import orjson
 
+from collector.sandbox.faults import Fault, TokenServerFault
 from collector.sandbox.world import BEIJING
+
+HTML = {"Content-Type": "text/html"}
 
 ERRMSGS = {
     -1: "system error",
@@ -45,6 +48,9 @@ ERRMSGS = {
 }
 """The errmsg of each errcode."""
 
+Answer = dict[str, Any]
+"""The JSON object of an answer or of a call's body."""
+
 
 class RefusalError(Exception):
     """A refused call: WeChat answers `errcode` with `errmsg`, by default the errcode's own."""
@@ -53,6 +59,16 @@ class RefusalError(Exception):
         super().__init__(f"errcode {errcode}")
         self.errcode = errcode
         self.errmsg = errmsg or ERRMSGS.get(errcode, "error")
+
+
+def refuse_if(wrong: object, errcode: int) -> None:
+    """Refuse the call with `errcode` if `wrong` is true.
+
+    Raises:
+        RefusalError: it is.
+    """
+    if wrong:
+        raise RefusalError(errcode)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +82,7 @@ class Question:
     method: str
     query: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
-    data: dict[str, Any] | None = field(repr=False)
+    data: Answer | None = field(repr=False)
     now: datetime
     authorization: str | None = field(default=None, repr=False)
 
@@ -89,20 +105,38 @@ class Question:
         """Return a field of the body, or None."""
         return (self.data or {}).get(name)
 
-    def require_data(self) -> dict[str, Any]:
+    def require_data(self) -> Answer:
         """Return the JSON object in the body.
 
         Raises:
             RefusalError: the body is empty (44002), or no JSON object (47001).
         """
-        if not self.body:
-            raise RefusalError(44002)
+        refuse_if(not self.body, 44002)
         if self.data is None:
             raise RefusalError(47001)
         return self.data
 
 
-def json_object(body: bytes) -> dict[str, Any] | None:
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One HTTP answer; `errcode` is WeChat's, 0 where there is none."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+    errcode: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The outcome of a call: its appid, its fault, and its reply (None: nothing is sent)."""
+
+    appid: str | None
+    fault: Fault | TokenServerFault | None
+    reply: Reply | None
+
+
+def json_object(body: bytes) -> Answer | None:
     """Return the JSON object in `body`, or None."""
     try:
         data = orjson.loads(body)

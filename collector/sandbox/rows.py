@@ -37,12 +37,12 @@ class Truth:
     @property
     def new_user(self) -> int:
         """New followers of all sources."""
-        return _total("new_user", self.rows)
+        return sum(int(row["new_user"]) for row in self.rows)
 
     @property
     def cancel_user(self) -> int:
         """Lost followers of all sources."""
-        return _total("cancel_user", self.rows)
+        return sum(int(row["cancel_user"]) for row in self.rows)
 
     @property
     def net_user(self) -> int:
@@ -54,10 +54,6 @@ class Truth:
         """The rows without `ref_date`, sorted by `user_source`."""
         rows = [{key: value for key, value in row.items() if key != "ref_date"} for row in self.rows]
         return sorted(rows, key=lambda row: row["user_source"])
-
-
-def _total(key: str, rows: tuple[Row, ...]) -> int:
-    return sum(int(row[key]) for row in rows)
 
 
 def zeros(day: date) -> list[Row]:

@@ -15,7 +15,7 @@ from enum import StrEnum
 from secrets import token_urlsafe
 
 from collector.sandbox.limits import Limits, Meter
-from collector.sandbox.question import RefusalError
+from collector.sandbox.question import RefusalError, refuse_if
 
 RENEWED_BEFORE_END_S = 300
 MAX_FORCED_DAILY = 20
@@ -70,7 +70,9 @@ class Tokens:
             RefusalError: forced again within 30 s (45011), or more than 20 times in Beijing's `day` (45009).
         """
         if force:
-            self._count_force(appid, now, day)
+            refuse_if(now - self._forced_at.get(appid, -math.inf) < FORCED_APART_S, 45011)
+            refuse_if(not self._forced.take(appid, day, MAX_FORCED_DAILY), 45009)
+            self._forced_at[appid] = now
         current = self._newest(appid, Kind.STABLE)
         if force and current:
             current.dead_from = now
@@ -108,10 +110,8 @@ class Tokens:
         if token is None:
             raise RefusalError(40001 if _WELL_FORMED.fullmatch(text) else 40014)
         # A revoked token stays 40001 after its end.
-        if token.dead_from <= now:
-            raise RefusalError(40001)
-        if token.expires_at <= now:
-            raise RefusalError(42001)
+        refuse_if(token.dead_from <= now, 40001)
+        refuse_if(token.expires_at <= now, 42001)
         return token
 
     def owner(self, text: str) -> str | None:
@@ -145,10 +145,3 @@ class Tokens:
         if len(family) > _MAX_KEPT:
             del self._by_text[family.popleft().text]
         return token
-
-    def _count_force(self, appid: str, now: float, day: int) -> None:
-        if now - self._forced_at.get(appid, -math.inf) < FORCED_APART_S:
-            raise RefusalError(45011)
-        if not self._forced.take(appid, day, MAX_FORCED_DAILY):
-            raise RefusalError(45009)
-        self._forced_at[appid] = now

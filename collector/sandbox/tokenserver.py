@@ -6,13 +6,11 @@ It isn't WeChat: it answers with HTTP statuses and JSON of its own.
 from __future__ import annotations
 
 import re
-from typing import Any
 
 import orjson
 
 from collector.sandbox.faults import Faults, TokenServerFault
-from collector.sandbox.question import Question
-from collector.sandbox.reply import HTML, Answered, Reply
+from collector.sandbox.question import HTML, Answer, Answered, Question, Reply
 from collector.sandbox.ticket import Ticket
 from collector.sandbox.tokens import Kind, Tokens
 from collector.sandbox.world import World
@@ -27,7 +25,7 @@ _LOGIN_PAGE = b"""<html><head><title>Sign in</title></head><body><form method="p
 <input name="user"><input name="password" type="password"></form></body></html>"""
 
 
-def _json(status: int, body: dict[str, Any]) -> Reply:
+def _json(status: int, body: Answer) -> Reply:
     return Reply(status, _JSON, orjson.dumps(body))
 
 
@@ -91,7 +89,7 @@ class TokenServer:
             return Reply(200, _TEXT, f"{value}\n".encode())
         return _json(200, body)
 
-    def _token(self, question: Question, appid: str, fault: TokenServerFault | None) -> tuple[str, dict[str, Any]]:
+    def _token(self, question: Question, appid: str, fault: TokenServerFault | None) -> tuple[str, Answer]:
         """Return a token's text and the JSON around it."""
         kind, name = (Kind.COMPONENT, "token") if question.path == COMPONENT_TOKEN else (Kind.SERVER, "access_token")
         now = question.seconds

@@ -170,8 +170,6 @@ class World:
 
     def summary_delay(self, appid: str, day: date) -> int:
         """Return the days between the publication of `day`'s cumulate and of its summary."""
-        if not self.late_summary:
-            return 0
         dice = Dice(self.seed, "late summary", appid, day)
         return 1 + dice.below(3) if dice.fraction() < self.late_summary else 0
 
@@ -196,9 +194,8 @@ class World:
         ordinal = day.toordinal()
         if day < FIRST_DAY or ordinal < character.begin:
             return False
-        if not self.lost_days or ordinal == character.begin:
-            return True
-        return Dice(self.seed, "lost", appid, day).fraction() >= self.lost_days
+        may_be_lost = self.lost_days and ordinal != character.begin
+        return not may_be_lost or Dice(self.seed, "lost", appid, day).fraction() >= self.lost_days
 
     def _level(self, character: _Character, appid: str, ordinal: int) -> int:
         """Return the followers at the end of a day, published or not."""
