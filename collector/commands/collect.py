@@ -130,8 +130,7 @@ async def _ended(work: Coroutine[Any, Any, None]) -> str | None:
 
 
 async def _begin(database: Database, run: str, job: Job, accounts: Sequence[Account]) -> None:
-    for difference in await prepare(database):
-        log.warning("database.differs", what=difference)
+    await prepare(database)
     await runs.prepare_runs(database)
     await runs.begin(database, run, command=job.command, version=__version__, accounts=len(accounts))
 
