@@ -34,7 +34,7 @@ from collector.model.findings import AccountCheck, Checks, DatasetCheck, Verdict
 from collector.model.results import AccountResult, Failure, Notice, Outcome
 from collector.model.state import AccountState
 from collector.run.connect import connect
-from collector.run.discovery import discover, take_discovered
+from collector.run.discovery import discover, may_discover, take_discovered
 from collector.run.reactions import crash_of, failure_of, wait_ordered_by
 from collector.run.tally import Tally
 from collector.runtime import Clock, Stop, WechatClock, first_of_group
@@ -66,9 +66,9 @@ async def check(settings: Settings, selection: Selection, *, clock: Clock, watch
     tally, newest = Tally(watch or Watch(), settings.run.workers), target_of(settings, clock).newest
     async with connect(settings, clock=clock, stop=Stop()) as session:
         tally.count(session.client)
-        if any(each.discover for each in settings.components) and selection.reaches_beyond(settings.accounts):
+        if may_discover(settings, selection):
             found = await discover(settings, states, session)
-            accounts, states = take_discovered(found, selection, settings, tally), dict(found.states)
+            accounts, states = take_discovered(found, selection, settings, tally), found.states
         else:
             accounts = selection.of(settings.accounts)
             tally.expect(accounts)

@@ -24,7 +24,7 @@ from collector.model.results import RunResult
 from collector.model.state import Update
 from collector.run.account import Shared
 from collector.run.connect import connect
-from collector.run.discovery import discover, known_accounts, take_discovered
+from collector.run.discovery import discover, known_accounts, may_discover, take_discovered
 from collector.run.pool import Pool, begun
 from collector.run.tally import Tally
 from collector.runtime import Clock, Stop, WechatClock, first_of_group
@@ -88,7 +88,7 @@ async def collect(settings: Settings, job: Job, *, clock: Clock, stop: Stop, wat
     clock = WechatClock(clock)
     run, tally = runs.new_run_id(clock.now()), Tally(watch or Watch(), settings.run.workers)
     # With discovery the accounts are known only once the platforms' lists are read.
-    accounts = () if _discovers(settings, job) else job.selection.of(settings.accounts)
+    accounts = () if may_discover(settings, job.selection) else job.selection.of(settings.accounts)
     tally.expect(accounts)
     try:
         async with open_database(settings.mongodb.uri, settings.mongodb.database) as database:
@@ -113,11 +113,6 @@ async def collect(settings: Settings, job: Job, *, clock: Clock, stop: Stop, wat
         return tally.result(run, error=str(error), stopped_by=stop.signal)
 
 
-def _discovers(settings: Settings, job: Job) -> bool:
-    """Return True where the job may be for accounts that stand in no file."""
-    return job.selection.reaches_beyond(settings.accounts) and any(each.discover for each in settings.components)
-
-
 async def _ended(work: Coroutine[Any, Any, None]) -> str | None:
     """Return the message of an error that ends the run, or None."""
     try:
@@ -130,8 +125,7 @@ async def _ended(work: Coroutine[Any, Any, None]) -> str | None:
 
 
 async def _begin(database: Database, run: str, job: Job, accounts: Sequence[Account]) -> None:
-    for difference in await prepare(database):
-        log.warning("database.differs", what=difference)
+    await prepare(database)
     await runs.prepare_runs(database)
     await runs.begin(database, run, command=job.command, version=__version__, accounts=len(accounts))
 
@@ -164,12 +158,12 @@ async def _collect(  # noqa: PLR0913 - everything that a run opens, by its names
     states = await load(writer.database)
     async with connect(settings, clock=clock, stop=stop) as session, writer:
         tally.count(session.client, writer)
-        if _discovers(settings, job):
+        if may_discover(settings, job.selection):
             async with stop.ends(grace_s=DRAIN_S):
                 found = await discover(settings, states, session)
             for state in found.changed:
                 await writer.put(Update((), state))
-            accounts, states = take_discovered(found, job.selection, settings, tally), dict(found.states)
+            accounts, states = take_discovered(found, job.selection, settings, tally), found.states
         pool = Pool(settings.run.workers, tally, Shared(session, writer))
         try:
             with first_of_group():

@@ -41,17 +41,31 @@ _EMPTY_HINT = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Discovered:
-    """Result of discovery: all states, those that changed, failures, and waits of platforms.
+    """Result of discovery as it grows: all states, those that changed, failures, and waits of platforms by `clock`.
 
     A platform's failure counts no account: its accounts fail by themselves, each with its own failure.
     """
 
-    states: Mapping[str, AccountState]
-    changed: Sequence[AccountState]
-    failures: Sequence[Failure]
-    notices: Sequence[Notice] = ()
+    states: dict[str, AccountState]
+    clock: Clock
+    changed: Sequence[AccountState] = ()
+    failures: list[Failure] = field(default_factory=list)
+    notices: list[Notice] = field(default_factory=list)
+
+    def fail_platform(self, component: Component, error: CallError, *, unasked: int = 0) -> None:
+        """Note a platform's failure, which counts no account, or its wait."""
+        if wait := wait_ordered_by(error, self.clock.now()):
+            self.notices.append(Notice(component.appid, component.name, *wait))
+        else:
+            more = f" ({counted(unasked, 'new account')} not known yet)" if unasked else ""
+            self.fail(component.appid, component.name, error, errmsg=error.errmsg + more, accounts=0)
+
+    def fail(self, appid: str, name: str, error: CallError, *, errmsg: str, accounts: int) -> None:
+        """Note a failure that counts for `accounts` accounts."""
+        failure = Failure(appid, name, None, errmsg, error.errcode, error.rid, error.hint, accounts=accounts)
+        self.failures.append(failure)
 
 
 def known_accounts(settings: Settings, states: Mapping[str, AccountState]) -> tuple[Account, ...]:
@@ -70,29 +84,29 @@ def known_accounts(settings: Settings, states: Mapping[str, AccountState]) -> tu
     return (*settings.accounts, *discovered)
 
 
-def selected(selection: Selection, settings: Settings, found: Discovered) -> tuple[Account, ...]:
-    """Return the known accounts that `selection` matches.
-
-    Raises `UsageError` when none does, unless a platform failed or waits, which may have the accounts.
-    """
-    accounts = known_accounts(settings, found.states)
-    try:
-        if not accounts:
-            raise UsageError("no official account has authorised the platforms yet, and none is configured")
-        return selection.of(accounts)
-    except UsageError:
-        if found.failures or found.notices:
-            return ()
-        raise
+def may_discover(settings: Settings, selection: Selection) -> bool:
+    """Return True where `selection` may be for accounts that stand in no file."""
+    return any(_discovering(settings)) and selection.reaches_beyond(settings.accounts)
 
 
 def take_discovered(found: Discovered, selection: Selection, settings: Settings, tally: Tally) -> tuple[Account, ...]:
-    """Count what discovery has found; return the accounts that the command is for."""
+    """Count what discovery has found; return the known accounts that `selection` matches.
+
+    Raises `UsageError` when none does, unless a platform failed or waits, which may have the accounts.
+    """
     for failure in found.failures:
         tally.fail(failure, of=failure.account)
     for notice in found.notices:
         tally.note(notice)
-    accounts = selected(selection, settings, found)
+    accounts = known_accounts(settings, found.states)
+    try:
+        if not accounts:
+            raise UsageError("no official account has authorised the platforms yet, and none is configured")
+        accounts = selection.of(accounts)
+    except UsageError:
+        if not found.failures and not found.notices:
+            raise
+        accounts = ()
     tally.expect(accounts)
     return accounts
 
@@ -103,11 +117,11 @@ async def discover(settings: Settings, states: Mapping[str, AccountState], sessi
     An account that is no longer in the list isn't collected any more; its documents and state stay. A list that
     can't be read, or ends early, removes no account. Raises `StoppedError` at a stop signal.
     """
-    known, troubles = dict(states), _Troubles(session.clock)
+    found = Discovered(dict(states), session.clock)
     apis = [session.components[component.name] for component in _discovering(settings)]
     with first_of_group():
         async with asyncio.TaskGroup() as reading:
-            tasks = {api: reading.create_task(_listing(api, troubles)) for api in apis}
+            tasks = {api: reading.create_task(_listing(api, found)) for api in apis}
     listings = {api: listing for api, task in tasks.items() if (listing := task.result())}
     configured = {account.appid for account in settings.accounts}
     listed = {
@@ -115,40 +129,18 @@ async def discover(settings: Settings, states: Mapping[str, AccountState], sessi
         for api, listing in listings.items()
     }
     for api in listings:
-        await _learn(api, listed, known, troubles)
+        await _learn(api, listed, found)
     for api, listing in listings.items():
-        _forget(api.component, listing, known, troubles)
-    changed = [state for appid, state in known.items() if state is not states.get(appid)]
-    return Discovered(known, changed, troubles.failures, troubles.notices)
+        _forget(api.component, listing, found)
+    found.changed = [state for appid, state in found.states.items() if state is not states.get(appid)]
+    return found
 
 
-@dataclass(frozen=True, slots=True)
-class _Troubles:
-    """Failures and waits that kept accounts from being discovered."""
-
-    clock: Clock
-    failures: list[Failure] = field(default_factory=list)
-    notices: list[Notice] = field(default_factory=list)
-
-    def of_platform(self, component: Component, error: CallError, *, unasked: int = 0) -> None:
-        """Note a platform's failure, which counts no account, or its wait."""
-        if wait := wait_ordered_by(error, self.clock.now()):
-            self.notices.append(Notice(component.appid, component.name, *wait))
-        else:
-            more = f" ({counted(unasked, 'new account')} not known yet)" if unasked else ""
-            self.fail(component.appid, component.name, error, errmsg=error.errmsg + more, accounts=0)
-
-    def fail(self, appid: str, name: str, error: CallError, *, errmsg: str, accounts: int) -> None:
-        """Note a failure that counts for `accounts` accounts."""
-        failure = Failure(appid, name, None, errmsg, error.errcode, error.rid, error.hint, accounts=accounts)
-        self.failures.append(failure)
-
-
-async def _listing(api: ComponentApi, troubles: _Troubles) -> Listing | None:
+async def _listing(api: ComponentApi, found: Discovered) -> Listing | None:
     try:
         return await api.authorizers()
     except CallError as error:
-        troubles.of_platform(api.component, error)
+        found.fail_platform(api.component, error)
         return None
 
 
@@ -160,14 +152,12 @@ def _is_wanted(about: Authorizer, component: Component, appid: str) -> bool:
     return about.component == component.name and not about.mini_program and appid not in component.exclude
 
 
-async def _learn(
-    api: ComponentApi, listed: Mapping[str, AbstractSet[str]], known: dict[str, AccountState], troubles: _Troubles
-) -> None:
-    """Add the accounts of a platform's list to `known`; WeChat is asked only about those never seen before.
+async def _learn(api: ComponentApi, listed: Mapping[str, AbstractSet[str]], found: Discovered) -> None:
+    """Add the accounts of a platform's list to `found`; WeChat is asked only about those never seen before.
 
     `listed` are the accounts of each platform now.
     """
-    component, unknown = api.component, []
+    component, known, unknown = api.component, found.states, []
     for appid in sorted(listed[component.name]):
         about = known[appid].authorizer if appid in known else None
         if about is None:
@@ -175,14 +165,14 @@ async def _learn(
         elif appid not in listed.get(about.component, ()):
             # Its platform was renamed, or has lost the account, or failed: the platform that lists it takes it over.
             known[appid] = replace(known[appid], authorizer=replace(about, component=component.name))
-    lookup = _Lookup(api, iter(unknown), known, troubles)
+    lookup = _Lookup(api, iter(unknown), found)
     with first_of_group():
         async with asyncio.TaskGroup() as lanes:
             for _ in range(MAX_LOOKUPS):
                 lanes.create_task(lookup.lane())
     if lookup.breaker.error:
         unasked = sum(1 for appid in unknown if appid not in known or not known[appid].authorizer)
-        troubles.of_platform(component, lookup.breaker.error, unasked=unasked)
+        found.fail_platform(component, lookup.breaker.error, unasked=unasked)
 
 
 @dataclass(slots=True)
@@ -191,8 +181,7 @@ class _Lookup:
 
     api: ComponentApi
     appids: Iterator[str]
-    known: dict[str, AccountState]
-    troubles: _Troubles
+    found: Discovered
     breaker: CircuitBreaker[CallError] = field(default_factory=CircuitBreaker)
 
     async def lane(self) -> None:
@@ -206,19 +195,20 @@ class _Lookup:
                 self._note(appid, error)
             else:
                 about = replace(about, nick_name=_readable(about))
-                state = self.known.get(appid) or AccountState(appid, about.nick_name or appid)
-                self.known[appid] = replace(state, authorizer=about)
+                state = self.found.states.get(appid) or AccountState(appid, about.nick_name or appid)
+                self.found.states[appid] = replace(state, authorizer=about)
 
     def _note(self, appid: str, error: CallError) -> None:
         if error.reaction.is_shared:
             # Retries were of no use, so the next account may still get through; after a wait or a stale token none can.
             self.breaker.failed(error, at_once=error.reaction is not Reaction.RETRY)
         else:
-            self.troubles.fail(appid, appid, error, errmsg=error.errmsg, accounts=1)
+            self.found.fail(appid, appid, error, errmsg=error.errmsg, accounts=1)
 
 
-def _forget(component: Component, listing: Listing, known: dict[str, AccountState], troubles: _Troubles) -> None:
+def _forget(component: Component, listing: Listing, found: Discovered) -> None:
     """Forget the platform's accounts that are no longer in its list, if the list can be trusted."""
+    known = found.states
     remembered = [
         appid for appid, state in known.items() if state.authorizer and state.authorizer.component == component.name
     ]
@@ -226,7 +216,7 @@ def _forget(component: Component, listing: Listing, known: dict[str, AccountStat
     if listing.is_whole and not listing.refresh_tokens:
         message, hint = "the list is empty", _EMPTY_HINT
     if not listing.is_whole or (remembered and not listing.refresh_tokens):
-        troubles.failures.append(Failure(component.appid, component.name, None, message, hint=hint, accounts=0))
+        found.failures.append(Failure(component.appid, component.name, None, message, hint=hint, accounts=0))
         return
     for appid in remembered:
         if appid not in listing.refresh_tokens:

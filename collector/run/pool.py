@@ -26,7 +26,7 @@ from collector.run.account import AccountRun, Shared
 from collector.run.reactions import crash_of
 from collector.run.tally import Tally
 from collector.runtime import let_others_catch_up
-from collector.store.state import rename
+from collector.store.database import rename
 from collector.wechat.api import AccountApi
 
 log = structlog.get_logger()

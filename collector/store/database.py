@@ -13,12 +13,7 @@ import structlog
 from bson.codec_options import CodecOptions, DatetimeConversion
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
 from pymongo import ASCENDING, IndexModel
-from pymongo.errors import (
-    ConfigurationError,
-    ConnectionFailure,
-    OperationFailure,
-    PyMongoError,
-)
+from pymongo.errors import ConfigurationError, ConnectionFailure, OperationFailure, PyMongoError
 
 from collector.errors import ConfigError, DatabaseError, Fault, OriginError
 from collector.model.accounts import Origin, Secret
@@ -137,10 +132,10 @@ async def open_database(uri: Origin | None, name: str) -> AsyncIterator[Database
         yield database
 
 
-async def prepare(database: Database) -> list[str]:
+async def prepare(database: Database) -> None:
     """Create the collection `user_daily` with its validator, and its indexes, where they are missing.
 
-    The validator of an existing collection is never changed. Returns a sentence for each difference worth a warning.
+    The validator of an existing collection is never changed: one that differs is only logged.
     """
     with translated():
         found = await database.list_collections(filter={"name": USER_DAILY})
@@ -149,10 +144,8 @@ async def prepare(database: Database) -> list[str]:
             await _create(database)
         await _index(database)
     if options and options[0].get("validator") != VALIDATOR:
-        return [
-            f"the validator of {USER_DAILY} differs from this version's, and was left as it is (see docs/mongodb.md)"
-        ]
-    return []
+        what = f"the validator of {USER_DAILY} differs from this version's, and was left as it is (see docs/mongodb.md)"
+        log.warning("database.differs", what=what)
 
 
 async def find_days(database: Database, account: str, days: Iterable[date]) -> dict[date, Document]:
@@ -163,20 +156,26 @@ async def find_days(database: Database, account: str, days: Iterable[date]) -> d
     return {date.fromisoformat(document["ref_date"]): document for document in found}
 
 
+async def rename(database: Database, account: str, name: str) -> None:
+    """Write an account's new name into its documents; where a validator refuses one of them, only log that."""
+    # Documents of other tools keep theirs: ours have a text as `ref_date`.
+    ours = {"account": account, "ref_date": {"$type": "string"}}
+    try:
+        await outlasting(lambda: database[USER_DAILY].update_many(ours, {"$set": {"name": name}}))
+    except DatabaseError as error:
+        # An old document that a new validator refuses must not end the run of all accounts.
+        if FAILED_VALIDATION not in str(error):
+            raise
+        log.warning("name.refused", account=account, name=name, reason=str(error))
+
+
 @contextmanager
 def translated() -> Iterator[None]:
     """Turn PyMongo's errors into `DatabaseError` with a message that never contains the URI."""
     try:
         yield
-    except (ConnectionFailure, ConfigurationError) as error:  # the latter for names that DNS doesn't know
-        message = (
-            f"MongoDB can't be reached ({_short(error)}): check mongodb.uri and that MongoDB runs there, or leave "
-            "mongodb.uri out to use a local mongod"
-        )
-    except OperationFailure as error:
-        message = _refused(error)
     except PyMongoError as error:
-        message = f"MongoDB failed: {_short(error)}"
+        message = _explained(error)
     else:
         return
     raise DatabaseError(message)  # outside the handlers, so that no traceback shows PyMongo's text
@@ -195,12 +194,8 @@ async def outlasting(call: Callable[[], Awaitable[T]]) -> T:
                 raise
         # The first try stands outside stamina: each of its contexts is garbage that only a search for cycles finds.
         log.warning("mongodb.away", waiting_s=OUTAGE_S)
-        async for attempt in stamina.retry_context(
-            on=_passes, attempts=None, timeout=OUTAGE_S, wait_initial=0.2, wait_max=5
-        ):
-            with attempt:
-                return await call()
-    raise AssertionError("the last attempt returns or raises")
+        retrying = stamina.AsyncRetryingCaller(attempts=None, timeout=OUTAGE_S, wait_initial=0.2, wait_max=5)
+        return await retrying(_passes, call)
 
 
 def _passes(error: Exception) -> bool:
@@ -264,7 +259,14 @@ async def _index(database: Database) -> None:
         raise DatabaseError(message) from None
 
 
-def _refused(error: OperationFailure) -> str:
+def _explained(error: PyMongoError) -> str:
+    if isinstance(error, ConnectionFailure | ConfigurationError):  # the latter for names that DNS doesn't know
+        return (
+            f"MongoDB can't be reached ({_short(error)}): check mongodb.uri and that MongoDB runs there, or leave "
+            "mongodb.uri out to use a local mongod"
+        )
+    if not isinstance(error, OperationFailure):
+        return f"MongoDB failed: {_short(error)}"
     # A server without a user in the URI gives the same code as one whose user lacks a role.
     if error.code == _NOT_ALLOWED and "requires authentication" in str(error):
         return "mongodb.uri names no user, and this MongoDB asks for one: mongodb://USER:PASSWORD@HOST/…"

@@ -48,10 +48,7 @@ _MAX_SOCKET_DIR = 80  # the kernel limits the whole path of a socket to about 10
 _OTHER_VERSION = "the data is of another version of MongoDB: name the mongod of that version in $COLLECTOR_MONGOD"
 _REMEDIES = (
     ("libcurl.so.4", "install the package libcurl4"),
-    (
-        f"exit {-signal.SIGILL}:",
-        "this processor can't run MongoDB 5.0 or later: name an older mongod",
-    ),
+    (f"exit {-signal.SIGILL}:", "this processor can't run MongoDB 5.0 or later: name an older mongod"),
     ("any compatibility version", _OTHER_VERSION),
     ("UPGRADE PROBLEM", _OTHER_VERSION),
     ("No space left", "make room on that disk"),

@@ -56,14 +56,8 @@ async def begin(database: Database, run: str, *, command: str, version: str, acc
     The caller holds the lease, so no other run is at work.
     """
     status = {"$cond": [{"$gt": ["$stop_signal", None]}, "stopped", "crashed"]}
-    entry = {
-        "command": command,
-        "version": version,
-        "host": socket.gethostname(),
-        "pid": os.getpid(),
-        "status": "running",
-        "accounts": {"total": accounts},
-    }
+    origin = {"command": command, "version": version, "host": socket.gethostname(), "pid": os.getpid()}
+    entry = origin | {"status": "running", "accounts": {"total": accounts}}
     with translated():
         await database[RUNS].update_many(
             {"status": "running", "ended": {"$exists": False}}, [{"$set": {"status": status, "ended": "$$NOW"}}]

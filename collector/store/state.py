@@ -19,26 +19,14 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from typing import Any
 
-import structlog
 from motor.motor_asyncio import AsyncIOMotorCollection
 from pymongo import ReplaceOne
 
 from collector.errors import DatabaseError
 from collector.model.days import Days, Window
 from collector.model.state import AccountState, Authorizer, DatasetState, Trouble
-from collector.store.database import (
-    AS_IT_IS,
-    FAILED_VALIDATION,
-    MAX_SHOWN,
-    USER_DAILY,
-    Database,
-    Document,
-    outlasting,
-    translated,
-)
+from collector.store.database import AS_IT_IS, MAX_SHOWN, Database, Document, translated
 from collector.text import counted, printable
-
-log = structlog.get_logger()
 
 ACCOUNTS = "accounts"
 VERSION = 1
@@ -211,16 +199,3 @@ def _date(day: str | None) -> date | None:
 def _utc(instant: datetime | None) -> datetime | None:
     """Add the zone: MongoDB keeps instants in UTC and gives them without one."""
     return None if instant is None else instant.replace(tzinfo=UTC)
-
-
-async def rename(database: Database, account: str, name: str) -> None:
-    """Write an account's new name into its documents; where a validator refuses one of them, only log that."""
-    # Documents of other tools keep theirs: ours have a text as `ref_date`.
-    ours = {"account": account, "ref_date": {"$type": "string"}}
-    try:
-        await outlasting(lambda: database[USER_DAILY].update_many(ours, {"$set": {"name": name}}))
-    except DatabaseError as error:
-        # An old document that a new validator refuses must not end the run of all accounts.
-        if FAILED_VALIDATION not in str(error):
-            raise
-        log.warning("name.refused", account=account, name=name, reason=str(error))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -148,18 +148,11 @@ class Writer:
 
     async def _upsert(self, days: Sequence[Day]) -> Mapping[int, str]:
         """Write the days; return the reason, by index, for each day that MongoDB refused."""
-        writes: list[UpdateOne] = []
-        day_of_write: list[int] = []  # a day takes more than one write where something was inferred
-        for index, day in enumerate(days):
-            if day.fields:
-                writes.append(_upserted(day))
-                day_of_write.append(index)
-            if day.inferred:
-                writes += _inferred(day)
-                day_of_write += [index] * len(day.inferred)
-        errors = await _bulk(self._documents, writes)
+        # A day takes more than one write where something was inferred.
+        writes = [(index, write) for index, day in enumerate(days) for write in _writes(day)]
+        errors = await _bulk(self._documents, [write for _, write in writes])
         # A message repeats the value that was refused, of whatever length.
-        return {day_of_write[entry["index"]]: str(entry.get("errmsg"))[:200] for entry in errors}
+        return {writes[entry["index"]][0]: str(entry.get("errmsg"))[:200] for entry in errors}
 
 
 async def _bulk(
@@ -179,29 +172,21 @@ async def _bulk(
     return ()
 
 
-def _upserted(day: Day) -> UpdateOne:
-    """Return an upsert that sets the fields of the datasets that had a row, and leaves those of the others alone."""
-    fields: dict[str, object] = {"name": day.name}
-    for dataset, values in day.fields.items():
-        fields |= values
-        fields[f"fetched_at.{dataset}"] = day.fetched_at
-    return UpdateOne(_key(day), {"$set": fields}, upsert=True)
+def _writes(day: Day) -> Iterator[UpdateOne]:
+    """Yield an upsert of the datasets that had a row, then upserts of inferred fields where nothing is stored.
 
-
-def _inferred(day: Day) -> list[UpdateOne]:
-    """Return upserts that set inferred fields where nothing is stored.
-
-    Such an upsert is a pipeline, which reads every text that begins with `$` as a field: hence `$literal`.
+    The first leaves the fields of other datasets alone. The others are pipelines, which read every text that begins
+    with `$` as a field: hence `$literal`.
     """
-    writes = []
+    key = {"account": day.account, "ref_date": day.ref_date.isoformat()}
+    if day.fields:
+        fields: dict[str, object] = {"name": day.name}
+        for dataset, values in day.fields.items():
+            fields |= values
+            fields[f"fetched_at.{dataset}"] = day.fetched_at
+        yield UpdateOne(key, {"$set": fields}, upsert=True)
     for dataset, values in day.inferred.items():
-        absent: dict[str, object] = {
-            name: {"$ifNull": [f"${name}", {"$literal": value}]} for name, value in values.items()
-        }
+        absent: dict[str, object] = {"name": {"$literal": day.name}}
+        absent |= {name: {"$ifNull": [f"${name}", {"$literal": value}]} for name, value in values.items()}
         absent[f"fetched_at.{dataset}"] = {"$ifNull": [f"$fetched_at.{dataset}", day.fetched_at]}
-        writes.append(UpdateOne(_key(day), [{"$set": {"name": {"$literal": day.name}, **absent}}], upsert=True))
-    return writes
-
-
-def _key(day: Day) -> dict[str, str]:
-    return {"account": day.account, "ref_date": day.ref_date.isoformat()}
+        yield UpdateOne(key, [{"$set": absent}], upsert=True)

@@ -12,14 +12,13 @@ from structlog.testing import capture_logs
 from collector.errors import DatabaseError
 from collector.model.days import Days
 from collector.model.state import AccountState, Authorizer, DatasetState, Trouble
-from collector.store.database import USER_DAILY, Database
+from collector.store.database import USER_DAILY, Database, rename
 from collector.store.state import (
     ACCOUNTS,
     from_document,
     load,
     read_state,
     read_states,
-    rename,
     replace_state,
     replacement,
     to_document,

@@ -3,7 +3,6 @@ from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
-from unittest.mock import ANY
 
 import pytest
 import stamina
@@ -403,7 +402,7 @@ async def test_outage_of_45_s_is_logged_once(
 ) -> None:
     troubles = [AutoReconnect("not primary")] * failures
     waits: list[dict[str, Any]] = []
-    upsert, retry_context = Writer._upsert, stamina.retry_context
+    upsert, caller = Writer._upsert, stamina.AsyncRetryingCaller
 
     async def failing(self: Writer, batch: list[Day]) -> Mapping[int, str]:
         if troubles:
@@ -412,14 +411,14 @@ async def test_outage_of_45_s_is_logged_once(
 
     def noted(**how: Any) -> Any:
         waits.append(how)
-        return retry_context(**how)
+        return caller(**how)
 
     monkeypatch.setattr(Writer, "_upsert", failing)
-    monkeypatch.setattr(stamina, "retry_context", noted)
+    monkeypatch.setattr(stamina, "AsyncRetryingCaller", noted)
     with capture_logs() as logs:
         async with Writer(database) as writer:
             await writer.put(_update(_day()))
-    assert waits == [{"on": ANY, "attempts": None, "timeout": 45.0, "wait_initial": 0.2, "wait_max": 5}]
+    assert waits == [{"attempts": None, "timeout": 45.0, "wait_initial": 0.2, "wait_max": 5}]
     assert [log for log in logs if log["event"] != "stamina.retry_scheduled"] == [
         {"event": "mongodb.away", "waiting_s": 45.0, "log_level": "warning"}
     ]
@@ -429,7 +428,7 @@ async def test_outage_of_45_s_is_logged_once(
 async def test_no_retry_context_without_trouble(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """A context of stamina is garbage that only a search for cycles finds; with each batch it would gather."""
     contexts: list[dict[str, Any]] = []
-    monkeypatch.setattr(stamina, "retry_context", lambda **how: contexts.append(how))
+    monkeypatch.setattr(stamina, "AsyncRetryingCaller", lambda **how: contexts.append(how))
     async with Writer(database) as writer:
         await writer.put(_update(_day()))
     assert (contexts, writer.days) == ([], 1)
