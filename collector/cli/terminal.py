@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import io
 import os
 import signal
 import sys
@@ -41,16 +42,23 @@ class LogFormat(StrEnum):
 def say(text: object) -> None:
     """Print a result on stdout; a reader that has left early (`| head`) changes neither work nor exit code."""
     try:
-        # A writer of our own: with PYTHONUNBUFFERED, usual in containers, sys.stdout drops what a pipe doesn't take at
-        # once, and a long JSON object arrives cut off.
-        out = sys.stdout
-        with open(out.fileno(), "w", encoding=out.encoding, errors=out.errors, closefd=False) as whole:
-            print(text, file=whole)
+        _put(text)
     except OSError as error:
         # Python flushes stdout once more at exit, and would fail there again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if not isinstance(error, BrokenPipeError):
             complain(f"could not print the result: {error.strerror}")
+
+
+def _put(text: object) -> None:
+    out = sys.stdout
+    if not isinstance(getattr(out, "buffer", None), io.RawIOBase):
+        print(text, flush=True)
+        return
+    # With PYTHONUNBUFFERED, usual in containers, Python drops the rest of a write that a pipe took in part: a JSON
+    # object of more than 128 KB arrived cut off. A buffer of our own writes all of it.
+    with open(out.fileno(), "w", encoding=out.encoding, errors=out.errors, closefd=False) as whole:
+        print(text, file=whole)
 
 
 def complain(first: object, *more: object) -> None:
