@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
+from functools import reduce
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -55,19 +56,15 @@ def find(given: Sequence[Path], environ: Mapping[str, str], cwd: Path) -> tuple[
         return tuple(given)
     if named := environ.get("COLLECTOR_CONFIG"):
         return (Path(named),)
-    places = _usual_places(environ, cwd)
+    home = environ.get("XDG_CONFIG_HOME") or (environ.get("HOME") and Path(environ["HOME"], ".config"))
+    users = [Path(home, "collector", "accounts.yaml")] if home else []
+    places = [cwd / "accounts.yaml", *users, Path("/etc/collector/accounts.yaml")]
     for place in places:
         if os.path.exists(place):  # noqa: PTH110 (Path.exists raises where a parent folder is forbidden)
             return (place,)
     message = f"no configuration was found; looked for {', '.join(map(str, places))}"
     remedy = "Write one with collector config generate accounts.yaml, or name a file with --config."
     raise single_fault("accounts.yaml", message, remedy)
-
-
-def _usual_places(environ: Mapping[str, str], cwd: Path) -> list[Path]:
-    home = environ.get("XDG_CONFIG_HOME") or (environ.get("HOME") and Path(environ["HOME"], ".config"))
-    users = [Path(home, "collector", "accounts.yaml")] if home else []
-    return [cwd / "accounts.yaml", *users, Path("/etc/collector/accounts.yaml")]
 
 
 def load(paths: Sequence[Path], environ: Mapping[str, str], now: datetime) -> Settings:
@@ -173,10 +170,7 @@ def _settings(files: list[tuple[Document, AccountsFile]], warnings: list[str]) -
 
 
 def _merged(sections: list[_SectionT]) -> _SectionT:
-    merged, *later = sections
-    for section in later:
-        merged = merged.model_copy(update=_given(section))
-    return merged
+    return reduce(lambda merged, later: merged.model_copy(update=_given(later)), sections)
 
 
 def _given(section: Section) -> dict[str, Any]:

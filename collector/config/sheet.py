@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 import re
 import tempfile
 from collections.abc import Iterator
@@ -19,7 +18,7 @@ from collector.config.loading import in_order
 from collector.config.validation import close_to, complaints
 from collector.config.yamlfile import quoted, single_fault
 from collector.errors import ConfigError, Fault
-from collector.secrets.files import private_folder
+from collector.secrets.files import private_file, private_folder
 
 _TEXTS = ("name", "appid", "secret")
 _COLUMNS = (*_TEXTS, "tags")
@@ -95,14 +94,10 @@ def _faults(row: _Row, into: Path) -> Iterator[Fault]:
 
 def _write(path: Path, content: str) -> Path:
     """Write the whole file or nothing; others can never read it."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")  # with mode 0600
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(content)
-        return Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as folder:
+        file = private_file(Path(folder, path.name))
+        file.write_text(content, encoding="utf-8")
+        return file.replace(path)
 
 
 def _rows(path: Path) -> list[_Row]:

@@ -32,6 +32,8 @@ _MAX_REPEATED_LETTERS = 5_000_000
 _NO_FOLDING = 2**31 - 1
 """A line width that no text reaches."""
 
+_DUMP: dict[str, Any] = {"Dumper": yaml.CSafeDumper, "allow_unicode": True, "sort_keys": False, "width": _NO_FOLDING}
+
 _SAFE_KEY = re.compile(r"[A-Za-z][A-Za-z_-]{0,29}")
 
 _HOW_TO_BEGIN = "Begin with the sample: collector config generate accounts.yaml"
@@ -121,22 +123,14 @@ def read(path: Path, environ: Mapping[str, str]) -> Document:
     return Document(path, mode, root.value, values, tuple(walk.faults))
 
 
-def dumped(value: Any, style: str | None = None) -> str:
+def dumped(values: dict[str, Any]) -> str:
     """Write texts, numbers, lists and mappings as YAML for `read`; what looks like a variable stays a text."""
-    return yaml.dump(
-        _escaped(value),
-        None,
-        yaml.CSafeDumper,
-        default_style=style,
-        allow_unicode=True,
-        sort_keys=False,
-        width=_NO_FOLDING,
-    )
+    return str(yaml.dump(_escaped(values), **_DUMP))
 
 
 def quoted(text: str) -> str:
     """Quote a text on one line for `read`, in YAML that is put together by hand."""
-    return dumped(text, style='"').rstrip("\n")
+    return str(yaml.dump(_escaped(text), default_style='"', **_DUMP)).rstrip("\n")
 
 
 def _escaped(value: Any) -> Any:
