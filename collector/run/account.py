@@ -212,8 +212,8 @@ class AccountRun:
 
     async def _put(self, days: Sequence[Day]) -> None:
         """Hand over days and the state that they justify, if any of it is new."""
-        budget = self.api.budget
-        self.settling.count({name: used for name, dataset in DATASETS.items() if (used := budget.used(dataset.path))})
+        used = self.api.budget.used
+        self.settling.count({name: used[dataset.path] for name, dataset in DATASETS.items() if dataset.path in used})
         state = self.settling.state
         if days or state != self._handed_over:
             await self._shared.writer.put(Update(days, state))

@@ -53,9 +53,8 @@ class Printed(asyncio.SubprocessProtocol):
         """True if the output is larger than any secret."""
         return len(self.output) > MAX_BYTES
 
-    def pipe_data_received(self, fd: int, data: bytes) -> None:
+    def pipe_data_received(self, _fd: int, data: bytes) -> None:
         """Keep output up to the limit."""
-        del fd
         self.output += data[: MAX_BYTES + 1 - len(self.output)]
         if self.is_too_long:
             self.done.set()
@@ -65,9 +64,8 @@ class Printed(asyncio.SubprocessProtocol):
         self.gone.set()
         asyncio.get_running_loop().call_later(PIPES_S, self.connection_lost, None)
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, _exc: Exception | None) -> None:
         """Note that the process has ended and its output is complete."""
-        del exc
         self.whole = True
         self.done.set()
 
@@ -99,10 +97,9 @@ async def run(argv: tuple[str, ...], name: str) -> tuple[Printed, int]:
 async def _start(argv: tuple[str, ...]) -> tuple[asyncio.SubprocessTransport, Printed]:
     # Stderr may hold secrets and belongs in no message, so nothing of it is read.
     pipe, null = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
+    start = asyncio.get_running_loop().subprocess_exec
     starting = asyncio.ensure_future(
-        asyncio.get_running_loop().subprocess_exec(
-            Printed, *argv, stdin=null, stdout=pipe, stderr=null, start_new_session=True
-        )
+        start(Printed, *argv, stdin=null, stdout=pipe, stderr=null, start_new_session=True)
     )
     try:
         return await asyncio.shield(starting)

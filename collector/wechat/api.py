@@ -26,7 +26,6 @@ class AccountApi:
 
     def __init__(self, account: Account, session: Session) -> None:
         self.account = account
-        self._client = session.client
         self._route = session.route_of(account)
         self.budget = Budget(account.daily_calls, clock=session.clock)
         self._limiter = Limiter(account.rate_limit, stop=session.stop, clock=session.clock)
@@ -53,7 +52,7 @@ class AccountApi:
         more once its turn has come.
         """
         once = partial(self._once, path, window, wanted)
-        return await self._client.retrying(once, self.account, path, window)
+        return await self._route.client.retrying(once, self.account, path, window)
 
     async def quota_left(self, path: str) -> int | None:
         """Return how many calls of `path` WeChat allows for the rest of the day; None where it doesn't say.
@@ -84,7 +83,7 @@ class AccountApi:
                 answer = await self._route.request(_request(path, window, token))
             except ApiError as error:
                 await self._mend(error, token, slowdowns)
-                self._client.retries += 1
+                self._route.client.retries += 1
                 continue
             finally:
                 self.host = self._route.answered_by

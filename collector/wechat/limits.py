@@ -95,26 +95,23 @@ class Budget:
     def __init__(self, daily_calls: int | None, *, clock: Clock) -> None:
         self._daily_calls = daily_calls
         self._clock = clock
-        self._used: dict[str, tuple[date, int]] = {}
+        self.used: dict[str, tuple[date, int]] = {}
+        """The last day in Beijing on which calls of a path were made, and how many."""
 
     def resume(self, path: str, on: date | None, calls: int) -> None:
         """Take over the calls that earlier runs made on a day."""
         if on is not None:
-            self._used[path] = (on, calls)
-
-    def used(self, path: str) -> tuple[date, int] | None:
-        """Return the last day in Beijing on which calls were made, and how many; None without any."""
-        return self._used.get(path)
+            self.used[path] = (on, calls)
 
     def spend(self, path: str) -> None:
         """Count one call, or raise `BudgetError` when none is left today."""
         today = beijing_day(self._clock.now())
-        on, calls = self._used.get(path, (today, 0))
+        on, calls = self.used.get(path, (today, 0))
         if on != today:
             calls = 0
         if self._daily_calls is not None and calls >= self._daily_calls:
             raise BudgetError(f"the {self._daily_calls} calls that daily_calls allows are used up for today")
-        self._used[path] = (today, calls + 1)
+        self.used[path] = (today, calls + 1)
 
 
 def _throttler(spacing_s: float) -> Throttler:
