@@ -25,7 +25,8 @@ from pymongo.errors import PyMongoError
 
 from collector.errors import DatabaseError, LeaseHeldError
 from collector.model.days import BEIJING
-from collector.store.database import Database, Document, translated
+from collector.runtime import in_background
+from collector.store.database import Database, translated
 from collector.text import printable
 
 log = structlog.get_logger()
@@ -74,12 +75,10 @@ async def lease(
     """
     mine = _Lease(database, run, command, times)
     await mine.take(wait_s)
-    renewing = asyncio.create_task(mine.keep(on_lost), name="lease")
     try:
-        yield
+        async with in_background(mine.keep(on_lost), name="lease"):
+            yield
     finally:
-        renewing.cancel()
-        await asyncio.wait([renewing])  # unlike `await renewing`, it doesn't raise the task's own cancellation here
         await mine.release()
 
 
@@ -152,7 +151,11 @@ class _Lease:
                 return_document=ReturnDocument.AFTER,
             )
         if holder["run"] != self._mine["run"]:
-            return _held(holder)
+            return LeaseHeldError(
+                **{key: printable(holder[key]) for key in ("command", "run", "host")},
+                pid=holder["pid"],
+                since=holder["since"].replace(tzinfo=UTC).astimezone(BEIJING),  # MongoDB gives instants without a zone
+            )
         self._confirmed = asked
         return None
 
@@ -177,13 +180,3 @@ async def is_held(database: Database) -> bool:
     """Return True while a run holds the lease of `database`. Raises `DatabaseError` when MongoDB is out of reach."""
     with translated():
         return await database[LEASES].find_one({"_id": "run", "$expr": {"$gt": ["$expires", "$$NOW"]}}) is not None
-
-
-def _held(holder: Document) -> LeaseHeldError:
-    return LeaseHeldError(
-        command=printable(holder["command"]),
-        run=printable(holder["run"]),
-        host=printable(holder["host"]),
-        pid=holder["pid"],
-        since=holder["since"].replace(tzinfo=UTC).astimezone(BEIJING),  # MongoDB gives instants without a zone
-    )
