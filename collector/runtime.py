@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Generic, TypeVar
@@ -118,6 +118,17 @@ class Stop:
             if wait.expired():
                 raise StoppedError from None
             raise
+
+
+@asynccontextmanager
+async def in_background(work: Coroutine[object, object, None], *, name: str) -> AsyncIterator[None]:
+    """Run `work` beside the body, which ends it."""
+    task = asyncio.create_task(work, name=name)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])  # unlike `await task`, it doesn't raise the task's own cancellation here
 
 
 @contextmanager

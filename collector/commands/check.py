@@ -3,31 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from datetime import date, datetime
+from dataclasses import replace
+from datetime import date
 from functools import partial
 
 import structlog
 
 from collector.commands.collect import target_of
 from collector.completeness.datasets import CUMULATE, DATASETS, Dataset, fold
-from collector.completeness.plan import SPAN_DAYS, waits
+from collector.completeness.plan import SPAN_DAYS, Wait, waits
 from collector.config import Selection, Settings
 from collector.console.check import broken_first
 from collector.console.progress import Watch
-from collector.errors import (
-    ApiError,
-    CallError,
-    CallKind,
-    ClockError,
-    ComponentError,
-    HostError,
-    Scope,
-    TransientError,
-    UnwantedError,
-    WaitKind,
-)
+from collector.errors import CallError, CallKind, ClockError, HostError, Scope, TransientError, UnwantedError
 from collector.model.accounts import Account
 from collector.model.days import ONE_DAY, Window
 from collector.model.findings import AccountCheck, Checks, DatasetCheck, Verdict
@@ -35,7 +23,7 @@ from collector.model.results import AccountResult, Failure, Notice, Outcome
 from collector.model.state import AccountState
 from collector.run.connect import connect
 from collector.run.discovery import discover, may_discover, take_discovered
-from collector.run.reactions import crash_of, failure_of, wait_ordered_by
+from collector.run.reactions import Ordered, crash_of, failure_of, wait_ordered_by
 from collector.run.tally import Tally
 from collector.runtime import Clock, Stop, WechatClock, first_of_group
 from collector.store.database import open_database
@@ -73,40 +61,22 @@ async def check(settings: Settings, selection: Selection, *, clock: Clock, watch
             accounts = selection.of(settings.accounts)
             tally.expect(accounts)
         tally.watch.phase("accounts", len(accounts))
-        checking = _Checking(states, newest, session, tally)
+        waiting, done = iter(accounts), list[AccountCheck]()
+
+        async def work() -> None:
+            for account in waiting:
+                trial = _Trial(account, newest, session)
+                await trial.run(states.get(account.appid) or AccountState(account.appid, account.name))
+                checked, result = trial.results()
+                done.append(checked)
+                tally.add(result)
+                tally.give_up_if_unreachable(result, session)
+
         with first_of_group():
             async with asyncio.TaskGroup() as workers:
-                waiting = iter(accounts)
                 for _ in range(min(settings.run.workers, len(accounts))):
-                    workers.create_task(checking.work(waiting))
-    result = tally.result("", error=None, stopped_by=None)
-    return Checks(newest, result, broken_first(checking.done))
-
-
-@dataclass(slots=True)
-class _Checking:
-    """State that all workers of a check share."""
-
-    states: dict[str, AccountState]
-    newest: date
-    session: Session
-    tally: Tally
-    done: list[AccountCheck] = field(default_factory=list)
-
-    async def work(self, accounts: Iterator[Account]) -> None:
-        """Check accounts until there are no more."""
-        for account in accounts:
-            trial = _Trial(account, self.newest, self.session)
-            try:
-                await trial.run(self.states.get(account.appid) or AccountState(account.appid, account.name))
-            except ClockError:
-                raise  # everybody's, and nothing that this account could be blamed for
-            except Exception as error:
-                log.exception("account.crashed", account=str(account))
-                trial.crash(error)
-            self.done.append(trial.check())
-            self.tally.add(result := trial.result())
-            self.tally.give_up_if_unreachable(result, self.session)
+                    workers.create_task(work())
+    return Checks(newest, tally.result("", error=None, stopped_by=None), broken_first(done))
 
 
 class _Trial:
@@ -120,14 +90,36 @@ class _Trial:
         self._calls_left = MAX_CALLS
         self._must_wait = False
         self._token = Verdict.NOT_ASKED
-        self._verdicts = dict.fromkeys(DATASETS, Verdict.NOT_ASKED)
-        self._quotas: dict[str, int] = {}
+        self._datasets = dict.fromkeys(DATASETS, DatasetCheck())
         self._failures: list[Failure] = []
         self._notices: dict[str, Notice] = {}
         self._ips: dict[str, None] = {}
         self._unreachable = False
 
     async def run(self, state: AccountState) -> None:
+        """Check the account; a mistake of ours stops this account alone."""
+        try:
+            await self._ask(state)
+        except ClockError:
+            raise  # everybody's, and nothing that this account could be blamed for
+        except Exception as error:
+            log.exception("account.crashed", account=str(self._account))
+            self._failures.append(crash_of(self._account, error))
+
+    def results(self) -> tuple[AccountCheck, AccountResult]:
+        """Return the result of this account, and its form in which a run counts it."""
+        account, outcome = self._account, Outcome.FAILED if self._failures else Outcome.OK
+        failures, notices = tuple(self._failures), tuple(self._notices.values())
+        host, ips = self._api.host, tuple(self._ips)
+        late = self._datasets[CUMULATE].verdict is Verdict.EMPTY
+        answered = any(each.verdict in {Verdict.OK, Verdict.EMPTY} for each in self._datasets.values())
+        check = AccountCheck(
+            account.appid, account.name, outcome, self._token, self._datasets, late, host, ips, failures, notices
+        )
+        result = AccountResult(account, outcome, failures, notices, answered=answered, unreachable=self._unreachable)
+        return check, result
+
+    async def _ask(self, state: AccountState) -> None:
         """Get the token, then try one dataset after the other: an account that refuses is asked few times."""
         asked = self._not_waiting(state)
         if not asked:
@@ -140,45 +132,16 @@ class _Trial:
         self._token = Verdict.OK
         for place, dataset in enumerate(asked, start=1):
             if not self._must_wait:
-                self._verdicts[dataset.name] = await self._try(dataset, kept=len(asked) - place)
+                self._datasets[dataset.name] = DatasetCheck(await self._try(dataset, kept=len(asked) - place))
         for dataset in asked:
             if not self._must_wait:
                 await self._ask_quota(dataset)
 
-    def crash(self, error: Exception) -> None:
-        """Note a mistake of ours, which stops this account alone."""
-        self._failures.append(crash_of(self._account, error))
-
-    def check(self) -> AccountCheck:
-        """Return the result of this account."""
-        return AccountCheck(
-            self._account.appid,
-            self._account.name,
-            Outcome.FAILED if self._failures else Outcome.OK,
-            self._token,
-            {name: DatasetCheck(verdict, self._quotas.get(name)) for name, verdict in self._verdicts.items()},
-            self._verdicts[CUMULATE] is Verdict.EMPTY,
-            self._api.host,
-            tuple(self._ips),
-            tuple(self._failures),
-            tuple(self._notices.values()),
-        )
-
-    def result(self) -> AccountResult:
-        """Return the result in the form in which a run counts it."""
-        return AccountResult(
-            self._account,
-            Outcome.FAILED if self._failures else Outcome.OK,
-            tuple(self._failures),
-            tuple(self._notices.values()),
-            answered=Verdict.OK in self._verdicts.values() or Verdict.EMPTY in self._verdicts.values(),
-            unreachable=self._unreachable,
-        )
-
     def _not_waiting(self, state: AccountState) -> list[Dataset]:
         """The datasets that may be asked now; a wait of the others is noted, as a run would."""
         held = waits(self._account, state, self._session.clock.now())
-        self._notices |= {wait.kind: self._notice(wait.kind, wait.until) for wait in held.values()}
+        for wait in held.values():
+            self._note(wait)
         for name, dataset in DATASETS.items():
             known = state.dataset(name)
             self._api.budget.resume(dataset.path, known.calls_on, known.calls)
@@ -197,10 +160,8 @@ class _Trial:
             what = f"no answer in {counted(left - self._calls_left, 'call')}"
             trouble = TransientError if self._session.client.answered else HostError
             return self._blame(dataset.name, trouble(what, hint=_NO_ANSWER_HINT))
-        except ApiError as error:
-            return Verdict.EMPTY if error.newest_missing else self._blame(dataset.name, error)
         except CallError as error:
-            return self._blame(dataset.name, error)
+            return Verdict.EMPTY if error.newest_missing else self._blame(dataset.name, error)
         return Verdict.OK if self._window.end in days else Verdict.EMPTY
 
     def _may_ask(self, kept: int) -> bool:
@@ -216,14 +177,14 @@ class _Trial:
             self._note_ip(error)
             log.debug("quota.unknown", account=str(self._account), dataset=dataset.name, trouble=str(error))
         else:
-            self._quotas |= {} if left is None else {dataset.name: left}
+            self._datasets[dataset.name] = replace(self._datasets[dataset.name], quota_left=left)
 
     def _blame(self, dataset: str | None, error: CallError) -> Verdict:
         """Note a failure, or a wait that WeChat ordered."""
         self._note_ip(error)
         self._unreachable = self._unreachable or error.unreachable
         if wait := wait_ordered_by(error, self._session.clock.now()):
-            self._notices[wait[0]] = self._notice(*wait)
+            self._note(wait)
             self._must_wait = self._must_wait or error.reaction.scope is not Scope.DATASET
             return Verdict.NOT_ASKED
         scope = dataset if error.kind is CallKind.DATA else None
@@ -232,10 +193,8 @@ class _Trial:
         return Verdict.FAILED
 
     def _note_ip(self, error: CallError) -> None:
-        if isinstance(error, ComponentError):
-            return  # it isn't the client's list that lacks the IP, but the platform's
         if ip := refused_ip(error):
             self._ips[ip] = None
 
-    def _notice(self, kind: WaitKind, until: datetime | None) -> Notice:
-        return Notice(self._account.appid, self._account.name, kind, until)
+    def _note(self, wait: Ordered | Wait) -> None:
+        self._notices[wait.kind] = Notice(self._account.appid, self._account.name, wait.kind, wait.until)

@@ -5,9 +5,8 @@ It drains at the first stop signal, and returns a result whatever happened.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Coroutine, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Coroutine, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,7 +26,7 @@ from collector.run.connect import connect
 from collector.run.discovery import discover, known_accounts, may_discover, take_discovered
 from collector.run.pool import Pool, begun
 from collector.run.tally import Tally
-from collector.runtime import Clock, Stop, WechatClock, first_of_group
+from collector.runtime import Clock, Stop, WechatClock, first_of_group, in_background
 from collector.store import runs
 from collector.store.database import Database, open_database, prepare
 from collector.store.leases import lease
@@ -97,8 +96,10 @@ async def collect(settings: Settings, job: Job, *, clock: Clock, stop: Stop, wat
                 async with stop.ends():
                     mine = lease(database, run, job.command, on_lost=writer.lose, wait_s=job.wait_s)
                     await stack.enter_async_context(mine)
-                await _begin(database, run, job, accounts)
-                async with _noting_the_stop(database, run, stop):
+                await prepare(database)
+                await runs.prepare_runs(database)
+                await runs.begin(database, run, command=job.command, version=__version__, accounts=len(accounts))
+                async with in_background(_note_stop(database, run, stop), name="stop noted"):
                     try:
                         error = await _ended(_collect(settings, job, accounts, tally, writer, clock=clock, stop=stop))
                     except UsageError as nobody:
@@ -124,25 +125,9 @@ async def _ended(work: Coroutine[Any, Any, None]) -> str | None:
     return None
 
 
-async def _begin(database: Database, run: str, job: Job, accounts: Sequence[Account]) -> None:
-    await prepare(database)
-    await runs.prepare_runs(database)
-    await runs.begin(database, run, command=job.command, version=__version__, accounts=len(accounts))
-
-
-@asynccontextmanager
-async def _noting_the_stop(database: Database, run: str, stop: Stop) -> AsyncIterator[None]:
+async def _note_stop(database: Database, run: str, stop: Stop) -> None:
     """Enter a stop signal in the ledger when it comes: the end of the run may never be reached."""
-
-    async def note() -> None:
-        await _ended(runs.note_stop(database, run, await stop.wait()))
-
-    noting = asyncio.create_task(note(), name="stop noted")
-    try:
-        yield
-    finally:
-        noting.cancel()
-        await asyncio.wait([noting])
+    await _ended(runs.note_stop(database, run, await stop.wait()))
 
 
 async def _collect(  # noqa: PLR0913 - everything that a run opens, by its names

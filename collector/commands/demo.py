@@ -11,7 +11,6 @@ from typing import Any
 
 from collector import config
 from collector.commands.collect import Job, target_of
-from collector.config import Settings
 from collector.model.days import beijing_day
 from collector.model.results import ExitCode, Outcome, RunResult
 from collector.runtime import Clock, Stop
@@ -28,7 +27,7 @@ BROKEN = (40164, 40125, 48001)
 ORDER = ("account", "ref_date", "name", "new_user", "cancel_user", "net_user", "sources", "cumulate_user", "fetched_at")
 """The fields of a document in the order of the documentation."""
 
-Collect = Callable[[Settings, Job, Stop], Awaitable[RunResult]]
+Collect = Callable[[config.Settings, Job, Stop], Awaitable[RunResult]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,21 +53,13 @@ async def demo(stop: Stop, collect: Collect) -> Shown:
             local_mongod(Path(folder, "mongod")) as uri,
             Sandbox(world, faults=Faults(broken=broken)) as sandbox,
         ):
-            settings = _settings(Path(folder, "accounts.yaml"), sandbox.config_yaml(mongodb_uri=uri, since=_since()))
+            since = str(beijing_day(datetime.now(UTC)) - timedelta(days=DAYS))
+            file = private_file(Path(folder, "accounts.yaml"))  # it has secrets in it
+            file.write_text(sandbox.config_yaml(mongodb_uri=uri, since=since))
+            settings = config.load([file], {}, datetime.now(UTC))
             result = await collect(settings, Job(target_of(settings, Clock()), command="demo"), stop)
             async with open_database(settings.mongodb.uri, settings.mongodb.database) as database:
                 # A document with several sources, as most real ones have.
                 full = {"cumulate_user": {"$exists": True}, "sources.2": {"$exists": True}}
                 document = await database[USER_DAILY].find_one(full, sort=[("ref_date", -1), ("account", 1)])
     return Shown(result, document and {key: document[key] for key in ORDER})
-
-
-def _settings(file: Path, text: str) -> Settings:
-    """Load a configuration as a user's file is loaded."""
-    # It has secrets in it, so a file that others can read would bring a warning.
-    private_file(file).write_text(text)
-    return config.load([file], {}, datetime.now(UTC))
-
-
-def _since() -> str:
-    return str(beijing_day(datetime.now(UTC)) - timedelta(days=DAYS))

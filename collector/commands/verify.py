@@ -83,13 +83,9 @@ async def _verify(
     days, foreign = integrity.read(documents, target.newest)
     found = integrity.covered(days)
     state = known or _state_to_repair(appid, account, documents)
+    name = account.name if account else state.name
     findings = AccountFindings(
-        appid,
-        account.name if account else state.name,
-        integrity.differences(state, found),
-        damaged and known is None,
-        integrity.breaks(days),
-        foreign,
+        appid, name, integrity.differences(state, found), damaged and known is None, integrity.breaks(days), foreign
     )
     if repair and findings.differs:
         await replace_state(database, integrity.mended(state, found, account.since if account else None))

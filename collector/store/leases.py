@@ -25,6 +25,7 @@ from pymongo.errors import PyMongoError
 
 from collector.errors import DatabaseError, LeaseHeldError
 from collector.model.days import BEIJING
+from collector.runtime import in_background
 from collector.store.database import Database, Document, translated
 from collector.text import printable
 
@@ -74,12 +75,10 @@ async def lease(
     """
     mine = _Lease(database, run, command, times)
     await mine.take(wait_s)
-    renewing = asyncio.create_task(mine.keep(on_lost), name="lease")
     try:
-        yield
+        async with in_background(mine.keep(on_lost), name="lease"):
+            yield
     finally:
-        renewing.cancel()
-        await asyncio.wait([renewing])  # unlike `await renewing`, it doesn't raise the task's own cancellation here
         await mine.release()
 
 

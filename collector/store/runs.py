@@ -25,7 +25,7 @@ from datetime import datetime
 from pymongo import ASCENDING, IndexModel
 
 from collector.model.results import RunResult
-from collector.store.database import Database, Document, translated
+from collector.store.database import Database, translated
 
 RUNS = "runs"
 
@@ -73,16 +73,8 @@ async def note_stop(database: Database, run: str, signal: int) -> None:
 
 async def end(database: Database, result: RunResult) -> None:
     """Enter the outcome of the run."""
-    with translated():
-        # No upsert: a run that failed before `begin` has no entry, and gets none.
-        await database[RUNS].update_one(
-            {"_id": result.run}, {"$set": _outcome(result), "$currentDate": {"ended": True}}
-        )
-
-
-def _outcome(result: RunResult) -> Document:
     left_out = len(result.failures) - MAX_FAILURES
-    return {
+    fields = {
         "status": result.status,
         "exit": int(result.exit),
         "accounts": {"total": result.total} | {str(outcome): count for outcome, count in result.outcomes.items()},
@@ -95,3 +87,6 @@ def _outcome(result: RunResult) -> Document:
         **({"error": result.error} if result.error is not None else {}),
         **({"stop_signal": result.stopped_by} if result.stopped_by is not None else {}),
     }
+    with translated():
+        # No upsert: a run that failed before `begin` has no entry, and gets none.
+        await database[RUNS].update_one({"_id": result.run}, {"$set": fields, "$currentDate": {"ended": True}})

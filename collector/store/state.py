@@ -19,7 +19,6 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from typing import Any
 
-from motor.motor_asyncio import AsyncIOMotorCollection
 from pymongo import ReplaceOne
 
 from collector.errors import DatabaseError
@@ -61,7 +60,7 @@ async def read_states(database: Database) -> tuple[dict[str, AccountState], list
     states: dict[str, AccountState] = {}
     damaged: list[str] = []
     with translated():
-        async for document in _accounts(database).find(OURS):
+        async for document in database.get_collection(ACCOUNTS, codec_options=AS_IT_IS).find(OURS):
             if state := _readable(document):
                 states[state.account] = state
             else:
@@ -72,7 +71,7 @@ async def read_states(database: Database) -> tuple[dict[str, AccountState], list
 async def read_state(database: Database, account: str) -> AccountState | None:
     """Read the state of one account; None where there is none, or it is damaged or of another version."""
     with translated():
-        document = await _accounts(database).find_one({"_id": account})
+        document = await database.get_collection(ACCOUNTS, codec_options=AS_IT_IS).find_one({"_id": account})
     return None if document is None else _readable(document)
 
 
@@ -94,8 +93,8 @@ def to_document(state: AccountState) -> Document:
         "version": VERSION,
         "name": state.name,
         "tags": list(state.tags),
-        "born": _day(state.born),
-        "history_since": _day(state.history_since),
+        "born": state.born and str(state.born),
+        "history_since": state.history_since and str(state.history_since),
         "authorizer": state.authorizer and {key: getattr(state.authorizer, key) for key in Authorizer.__slots__},
     }
     return _present(known | {name: _dataset(dataset) for name, dataset in state.datasets.items()})
@@ -120,10 +119,6 @@ def from_document(document: Mapping[str, Any]) -> AccountState:
     )
 
 
-def _accounts(database: Database) -> AsyncIOMotorCollection[Document]:
-    return database.get_collection(ACCOUNTS, codec_options=AS_IT_IS)
-
-
 def _readable(document: Mapping[str, Any]) -> AccountState | None:
     try:
         return from_document(document)
@@ -139,14 +134,14 @@ def _authorizer(document: Mapping[str, Any] | None) -> Authorizer | None:
 
 
 def _dataset(dataset: DatasetState) -> Document:
-    calls = {"on": _day(dataset.calls_on), "count": dataset.calls} if dataset.calls_on else None
+    calls = {"on": str(dataset.calls_on), "count": dataset.calls} if dataset.calls_on else None
     error = dataset.last_error
     return _present(
         {
             "covered": _ranges(dataset.covered),
             "void": _ranges(dataset.void),
             "empty": [span | {"on": str(on)} for on, days in dataset.empty.items() for span in _ranges(days)],
-            "refreshed_to": _day(dataset.refreshed_to),
+            "refreshed_to": dataset.refreshed_to and str(dataset.refreshed_to),
             "looked": _ranges(dataset.looked) or None,
             "not_before": dataset.not_before,
             "calls": calls,
@@ -186,10 +181,6 @@ def _ranges(days: Days) -> list[Document]:
 
 def _window(span: Mapping[str, str]) -> Window:
     return Window(date.fromisoformat(span["begin"]), date.fromisoformat(span["end"]))
-
-
-def _day(day: date | None) -> str | None:
-    return None if day is None else str(day)
 
 
 def _date(day: str | None) -> date | None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from types import TracebackType
 from typing import Self
 
 from motor.motor_asyncio import AsyncIOMotorCollection
@@ -60,9 +59,7 @@ class Writer:
         self._task = asyncio.create_task(self._work(), name="writer")
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         # A cancelled write goes on in the server, so the writer is never cancelled: it ends at the sentinel.
         await self._queue.put(None)
         await asyncio.shield(self._task)

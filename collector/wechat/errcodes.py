@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from collector.errors import ApiError, CallError, CallKind, Reaction
+from collector.errors import ApiError, CallError, CallKind, ComponentError, Reaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +101,8 @@ def api_error(errcode: int, errmsg: str, kind: CallKind) -> ApiError:
 
 def refused_ip(error: CallError) -> str | None:
     """Return the IP of this host that WeChat refused, if the error says so; behind NAT several occur."""
+    if isinstance(error, ComponentError):
+        return None  # it isn't the client's list that lacks the IP, but the platform's
     refuses_ip = ERRCODES.get(error.errcode or 0, _UNKNOWN).refuses_ip
     return _ip_in(error.errmsg) if refuses_ip else None
 
