@@ -104,9 +104,10 @@ class Stop:
 
     @asynccontextmanager
     async def ends(self, *, grace_s: float = 0) -> AsyncIterator[None]:
-        """End the body with `StoppedError` `grace_s` seconds after the signal, or at once if it has come already."""
-        self.check()
-        wait = asyncio.timeout(None)
+        """End the body with `StoppedError` `grace_s` seconds after the signal, also if it has come already."""
+        if not grace_s:
+            self.check()
+        wait = asyncio.timeout(grace_s if self.is_set else None)
         try:
             async with wait:
                 self._waits[wait] = grace_s

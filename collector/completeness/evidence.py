@@ -38,7 +38,8 @@ def answered(
     if missing := asked - covered - void:
         old = missing & Days.between(FIRST_DAY, newest - ONE_DAY * EMPTY_AGE_DAYS)
         # Two answers of one Beijing day may come from the same cache of WeChat's, so they count as one.
-        before = Days.union(days for on, days in empty.items() if on != today)
+        # Only a host whose clock is wrong, and isn't checked, notes a later day than this one.
+        before = Days.union(days for on, days in empty.items() if on < today)
         void |= old & before
         empty = _without(empty, old)
         if first_time := old - before:

@@ -135,6 +135,9 @@ def _lookback(dataset: DatasetState, target: Target, now: datetime) -> Days:
     All days count whose age was below `lookback_days - 1` when they were last asked for.
     """
     refreshed_to, newest_stored = dataset.refreshed_to, dataset.covered.newest
+    # A host whose clock is ahead, and isn't checked, has noted a day that hasn't come.
+    if refreshed_to and refreshed_to > target.newest:
+        refreshed_to = newest_stored
     # WeChat is late: nothing newer has come since the last lookback, so once on a Beijing day is enough.
     if refreshed_to and newest_stored and refreshed_to >= newest_stored and _was_answered_today(dataset, now):
         return NO_DAYS
@@ -166,7 +169,8 @@ def waits(account: Account, state: AccountState, now: datetime) -> dict[str, Wai
 
 
 def _wait(account: Account, dataset: DatasetState, now: datetime) -> Wait | None:
-    if dataset.not_before is not None and now < dataset.not_before:
+    # WeChat orders no wait of more than a day: a longer one was stored by a clock that was ahead.
+    if dataset.not_before is not None and now < dataset.not_before <= now + ONE_DAY:
         return Wait(WaitKind.NOT_BEFORE, dataset.not_before)
     if account.daily_calls is not None:
         used = dataset.calls if dataset.calls_on == beijing_day(now) else 0

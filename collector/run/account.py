@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -26,7 +26,7 @@ from collector.model.results import AccountResult, Failure, Notice, Outcome
 from collector.model.state import AccountState, Day, Trouble, Update
 from collector.run.reactions import failure_of, scope_of, wait_ordered_by
 from collector.runtime import first_of_group, let_others_catch_up
-from collector.store.database import find_days
+from collector.store.database import find_days, rename
 from collector.store.writer import Writer
 from collector.wechat.api import MAX_IN_FLIGHT, AccountApi
 from collector.wechat.session import Session
@@ -54,17 +54,19 @@ class _Asked:
 class AccountRun:
     """One account while a worker has it.
 
-    `asks` are the windows to ask now, newest first; `on_window` is called when one is done. With `goes_on` another
-    pass goes on with `settling`, and may resolve by itself what isn't resolved yet.
+    `asks` are the windows to ask now, newest first; `on_window` is called when one is done. `known` is the stored
+    state, where the run has changed it by its configuration. With `goes_on` another pass goes on with `settling`, and
+    may resolve by itself what isn't resolved yet.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what differs between the two passes, by its names
         self,
         api: AccountApi,
         asks: Sequence[Ask],
         settling: Settling,
         shared: Shared,
         *,
+        known: AccountState | None = None,
         goes_on: bool = False,
         on_window: Callable[[], None] | None = None,
     ) -> None:
@@ -75,6 +77,7 @@ class AccountRun:
         self._planned = Counter(chain.from_iterable(ask.datasets for ask in asks))
         self._answered: Counter[str] = Counter()
         self._still_asked = Days.joined(ask.window for ask in asks if CUMULATE in ask.datasets)
+        self._known = known
         self._handed_over: AccountState | None = None
         self._shared = shared
         self._clock = shared.session.clock
@@ -99,6 +102,8 @@ class AccountRun:
             self.api.budget.resume(dataset.path, known.calls_on, known.calls)
         if self._planned:
             await self._log_in()
+        await self._take_over_configuration()
+        if self._planned:
             with first_of_group():
                 await self._ask_all()
             await self._finish()
@@ -112,6 +117,16 @@ class AccountRun:
             self._stopped = True
         except CallError as error:
             self._end(None, error)
+
+    async def _take_over_configuration(self) -> None:
+        """Rename the stored documents if need be; store what else has changed where no answer will bring it along."""
+        known, state = self._known, self.settling.state
+        # The documents first: once the state has the new name, no later run would rename them.
+        if known and known.name != state.name:
+            await rename(self._shared.writer.database, state.account, state.name)
+        # Of a new account without anything to ask there is nothing to remember yet, but for a backfill's --since.
+        if not self._planned and state != known and (known or state.history_since):
+            await self._put([])
 
     async def _ask_all(self) -> None:
         """Make all calls, in as many lanes as calls may be in flight; this task is one of them."""
@@ -138,9 +153,7 @@ class AccountRun:
                 asked.answers[dataset.name] = answer
             asked.left -= 1
             if not asked.left:
-                self._still_asked -= Days.between(asked.window.begin, asked.window.end)
-                if asked.answers:
-                    await self._take(asked.answers)
+                await self._take(asked)
                 self._on_window()
 
     async def _ask(self, dataset: Dataset, window: Window) -> Answer | None:
@@ -177,16 +190,18 @@ class AccountRun:
         folded = fold(dataset, rows, window)
         return Answer(asked, window, folded.days), folded.dropped
 
-    async def _take(self, answers: Mapping[str, Answer]) -> None:
-        """Settle answers and hand over the days to be stored, one lane at a time, so that states go out in order."""
+    async def _take(self, asked: _Asked) -> None:
+        """Settle a window and hand over the days to be stored, one lane at a time, so that states go out in order."""
         await let_others_catch_up()
         async with self._writing:
-            if self._broken:
+            # Not before its answers are settled: until then the totals that it brought aren't known.
+            self._still_asked -= Days.between(asked.window.begin, asked.window.end)
+            if self._broken or not asked.answers:
                 return
             # A state must not go out without the days that it was learnt from. If handing over fails, nothing more
             # is learnt.
             self._broken = True
-            days = self.settling.take(answers, self._clock.now())
+            days = self.settling.take(asked.answers, self._clock.now())
             # Zeros go out together with the answer that shows them: a run that is killed in between would leave the
             # day settled without them.
             if resolvable := self.settling.resolvable(self._still_asked):
@@ -196,7 +211,9 @@ class AccountRun:
 
     async def _finish(self) -> None:
         """Resolve what this run's answers couldn't tell, and keep errors and the number of calls."""
-        unresolved = frozenset(() if self._goes_on else self.settling.unresolved)
+        # History may bring the totals that are lacking, unless it will not be asked for.
+        history_follows = self._goes_on and not self._ended and not self._stopped
+        unresolved = frozenset(() if history_follows else self.settling.unresolved)
         days = await self._resolve(unresolved) if unresolved else []
         for name in DATASETS:
             error = self._ended.get(name) or self._ended.get(None) or self._rejected.get(name)

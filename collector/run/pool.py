@@ -26,7 +26,6 @@ from collector.run.account import AccountRun, Shared
 from collector.run.reactions import crash_of
 from collector.run.tally import Tally
 from collector.runtime import let_others_catch_up
-from collector.store.database import rename
 from collector.wechat.api import AccountApi
 
 log = structlog.get_logger()
@@ -57,14 +56,21 @@ class Pass(Protocol):
     def end(self, work: AccountRun, result: AccountResult) -> None:
         """Keep what the account has learnt, and count how it came out."""
 
+    async def skip(self, account: Account) -> None:
+        """Keep what later runs and the result need of an account before whose turn the stop signal came."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """An account between the passes: its token and its pace, what it has learnt, and the oldest day asked so far."""
+    """An account between the passes: its token and its pace, what it has learnt, and the oldest day asked so far.
+
+    `held` is the plan of what waits, without its windows.
+    """
 
     api: AccountApi
     settling: Settling
     oldest_asked: date
+    held: Plan
 
 
 class NewestDays:
@@ -79,17 +85,19 @@ class NewestDays:
         self._states = states
         self._tally = tally
         self._shared = shared
-        self._planned: dict[str, Plan] = {}
+        self._at_work: dict[str, tuple[AccountState, Plan]] = {}
         self.windows = 0
         tally.watch.phase("accounts", len(accounts))
 
     def begin(self, account: Account) -> AccountRun:
         """Plan an account, and ask for its newest days alone."""
-        session, state = self._shared.session, self._states[account.appid]
-        planned = self._planned[account.appid] = plan(account, state, self._target, session.clock.now())
+        session, known = self._shared.session, self._states.get(account.appid)
+        state = begun(account, known, self._target)
+        planned = plan(account, state, self._target, session.clock.now())
+        self._at_work[account.appid] = state, planned
         settling = Settling(state, planned, self._target)
         api = AccountApi(account, session)
-        work = AccountRun(api, planned.daily, settling, self._shared, goes_on=bool(planned.history))
+        work = AccountRun(api, planned.daily, settling, self._shared, known=known, goes_on=bool(planned.history))
         for dataset, wait in planned.waits.items():
             work.wait(dataset, wait.kind, wait.until)
         return work
@@ -97,14 +105,23 @@ class NewestDays:
     def end(self, work: AccountRun, result: AccountResult) -> None:
         """Keep accounts whose history may lack something: not asked yet, held back by a wait, or reopened."""
         appid = work.account.appid
-        planned, before = self._planned.pop(appid), self._states[appid]
+        before, planned = self._at_work.pop(appid)
         self._states[appid] = work.settling.state
         self._tally.add(result)
         if planned.history or planned.windows_held or _wants_more(before, work.settling.state):
             lookback_begins = self._target.newest - ONE_DAY * (self._target.lookback_days - 1)
             oldest_asked = work.asks[-1].window.begin if work.asks else lookback_begins
-            self.kept[appid] = _Kept(work.api, work.settling, oldest_asked)
+            held = replace(planned, daily=(), history=())
+            self.kept[appid] = _Kept(work.api, work.settling, oldest_asked, held)
             self.windows += len(planned.history)
+
+    async def skip(self, account: Account) -> None:
+        """Remember what a backfill wants. The old name stays until the documents are renamed."""
+        known = self._states.get(account.appid)
+        state = begun(account, known, self._target)
+        state = replace(state, name=known.name) if known else state
+        if state != known and (known or state.history_since):
+            await self._shared.writer.put(Update((), state))
 
 
 def _wants_more(before: AccountState, after: AccountState) -> bool:
@@ -145,6 +162,11 @@ class History:
         del work
         self._tally.add_history(result)
 
+    async def skip(self, account: Account) -> None:
+        """Count what waits, though nobody will ask for it in this run."""
+        if (held := self._kept.pop(account.appid).held).windows_held:
+            self._tally.hold(account, held)
+
 
 def _without(asks: Sequence[Ask], ended: frozenset[str | None]) -> list[Ask]:
     """Return the windows without the datasets that have ended."""
@@ -166,22 +188,9 @@ class Pool:
         `states` is what is known of each account, and follows what the run learns. Raises `DatabaseError`, or
         `UnreachableError` when no account gets through.
         """
-        await self._begin(accounts, target, states)
-        if self._shared.session.stop.is_set:
-            return
         newest_days = NewestDays(accounts, target, states, self._tally, self._shared)
         await self._take(newest_days)
         await self._take(History(newest_days, target, self._tally, self._shared))
-
-    async def _begin(self, accounts: Sequence[Account], target: Target, states: dict[str, AccountState]) -> None:
-        for account in accounts:
-            known = states.get(account.appid)
-            states[account.appid] = state = begun(account, known, target)
-            if known is not None and known.name != state.name:
-                await rename(self._shared.writer.database, account.appid, account.name)
-            # A new account is written with its first answers: until then there is nothing to remember.
-            if (known is not None or target.since) and known != state:
-                await self._shared.writer.put(Update((), state))
 
     async def _take(self, round_: Pass) -> None:
         waiting = iter(round_.accounts)
@@ -193,8 +202,8 @@ class Pool:
         for account in waiting:
             await let_others_catch_up()
             if self._shared.session.stop.is_set:
-                return
-            if work := round_.begin(account):
+                await round_.skip(account)
+            elif work := round_.begin(account):
                 result = await self._isolated(work)
                 round_.end(work, result)
                 self._tally.give_up_if_unreachable(result, self._shared.session)

@@ -110,9 +110,9 @@ def instant_in(date: str | None) -> datetime | None:
     """Return the instant in a `Date` header (UTC); None without one, or for one that can't be read."""
     try:
         instant = parsedate_to_datetime(date or "")
+        return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
-    return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
 
 
 def is_token(value: object) -> TypeGuard[str]:

@@ -196,7 +196,7 @@ class Route:
 
     def _note_date(self, date: str | None) -> None:
         """Hand the `Date` of an answer to `on_date`, until that has returned once; a malformed one is left out."""
-        if self.client.on_date and (instant := instant_in(date)):
+        if self.is_common and self.client.on_date and (instant := instant_in(date)):
             self.client.on_date(instant)
             self.client.on_date = None  # not before: an error that ends the run must meet all calls in flight
 

@@ -55,6 +55,7 @@ class External(Source):
                 breaker.failed(error)
             raise
         breaker.succeeded()
+        self._tries = 0  # a later renewal has retries of its own
         return grant_in(body, self.origin)
 
 

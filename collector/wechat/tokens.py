@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeVar
 
 from collector.errors import ApiError, CallError, CallKind, OriginError, TransientError
@@ -22,10 +21,10 @@ from collector.wechat.errcodes import ROTATING_HINT
 
 T = TypeVar("T")
 
-RENEW_BEFORE = timedelta(seconds=60)
+RENEW_BEFORE_S = 60
 """A token with less time left than this is renewed before it is used."""
 
-RENEW_EVERY = timedelta(seconds=10)
+RENEW_EVERY_S = 10
 """Shortest time between renewals: WeChat's stable call returns the same token until shortly before its end."""
 
 MAX_LIFE_S = 10 * 7200
@@ -45,11 +44,11 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A token, with the instants at which it was fetched and expires (UTC)."""
+    """A token, with the seconds of the monotonic clock at which it was fetched and expires."""
 
     value: Secret
-    fetched_at: datetime
-    ends_at: datetime
+    fetched_at_s: float
+    ends_at_s: float
 
 
 class Source(Protocol):
@@ -179,8 +178,8 @@ class Tokens:
 
     def is_due(self, token: Token) -> bool:
         """Return True if a token is so near its end that it must be renewed before it is used."""
-        now = self._clock.now()
-        return token.ends_at - now < RENEW_BEFORE and now - token.fetched_at >= RENEW_EVERY
+        now_s = self._clock.monotonic()
+        return token.ends_at_s - now_s < RENEW_BEFORE_S and now_s - token.fetched_at_s >= RENEW_EVERY_S
 
     async def _fetch(self, call: Callable[[], Awaitable[T]]) -> T:
         self._breaker.check()
@@ -193,5 +192,5 @@ class Tokens:
             raise
 
     def _token(self, grant: Grant) -> Token:
-        now = self._clock.now()
-        return Token(grant.value, now, now + timedelta(seconds=grant.expires_in_s))
+        now_s = self._clock.monotonic()
+        return Token(grant.value, now_s, now_s + grant.expires_in_s)
