@@ -7,27 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from contextlib import AbstractContextManager
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import typer
 
 from collector.cli.config_commands import app as config_commands
-from collector.cli.options import (
-    Common,
-    DryRun,
-    LogForm,
-    Quiet,
-    Verbose,
-    Wait,
-    day,
-    fill_in_seconds,
-    output_of,
-    with_common_options,
-)
+from collector.cli.options import Common, DryRun, LogForm, Quiet, Verbose, Wait, day, output_of, with_common_options
 from collector.cli.printing import print_plans, print_result, width
 from collector.cli.terminal import LogFormat, complain, pretty, run_at_once, run_to_the_end, say
 
@@ -35,10 +24,10 @@ if TYPE_CHECKING:  # the rest of the collector is imported by the commands that 
     from collector.commands.collect import Job
     from collector.completeness.plan import Target
     from collector.config import Settings
-    from collector.console.progress import Watch
-    from collector.model.findings import Checks
     from collector.model.results import RunResult
     from collector.runtime import Stop
+
+T = TypeVar("T")
 
 app = typer.Typer(
     help="Collect the follower figures of many WeChat official accounts into MongoDB.",
@@ -156,10 +145,11 @@ def check(common: Common) -> None:
     It asks for the token, each dataset and the remaining quota: two or three data calls an account. Nothing is
     stored.
     """
+    from collector.commands import check as command
     from collector.console import check as console
 
-    output = common.output
-    checks = run_at_once(_check(common))
+    settings, selection, output = common
+    checks = run_at_once(_watched(partial(command.check, settings, selection), quiet=output.quiet))
     if output.as_json:
         say(pretty(console.as_json(checks)))
     elif not output.quiet:
@@ -215,7 +205,7 @@ def main() -> NoReturn:
     from collector.errors import CollectorError, ConfigError, LeaseHeldError, UsageError
 
     try:
-        app(fill_in_seconds(sys.argv[1:]))
+        app(_with_seconds(sys.argv[1:]))
     except ConfigError as error:
         # A single fault needs no heading; a list without one would not say what it is about.
         many = [f"{len(error.faults)} faults in the configuration:"] if len(error.faults) > 1 else []
@@ -225,6 +215,16 @@ def main() -> NoReturn:
         complain(error)
         sys.exit({UsageError: 2, LeaseHeldError: 11}.get(type(error), 1))
     sys.exit(0)
+
+
+def _with_seconds(arguments: list[str]) -> list[str]:
+    """Add 600 after each `--wait` without seconds: typer knows no option with an optional value."""
+    filled = []
+    for argument, following in zip(arguments, [*arguments[1:], ""], strict=False):
+        filled.append(argument)
+        if argument == "--wait" and not following.replace(".", "", 1).isdecimal():
+            filled.append("600")
+    return filled
 
 
 def _history(since: date, until: date | None) -> dict[str, Any]:
@@ -271,26 +271,17 @@ def _run_or_plan(common: Common, job: Job, dry_run: bool) -> None:
 
 
 async def _collect(settings: Settings, job: Job, stop: Stop, *, quiet: bool = False) -> RunResult:
-    """Run the job, with progress on stderr where that is a terminal."""
     from collector.commands.collect import collect
-    from collector.runtime import Clock
 
-    with _progress(quiet) as watch:
-        return await collect(settings, job, clock=Clock(), stop=stop, watch=watch)
+    return await _watched(partial(collect, settings, job, stop=stop), quiet=quiet)
 
 
-async def _check(common: Common) -> Checks:
-    """Check the selected accounts, with progress on stderr where that is a terminal."""
-    from collector.commands.check import check
-    from collector.runtime import Clock
-
-    with _progress(common.output.quiet) as watch:
-        return await check(common.settings, common.selection, clock=Clock(), watch=watch)
-
-
-def _progress(quiet: bool) -> AbstractContextManager[Watch]:
+async def _watched(command: Callable[..., Awaitable[T]], *, quiet: bool) -> T:
+    """Run the command, with progress on stderr where that is a terminal."""
     from rich.console import Console
 
     from collector.console.progress import progress
+    from collector.runtime import Clock
 
-    return progress(Console(stderr=True, quiet=quiet))
+    with progress(Console(stderr=True, quiet=quiet)) as watch:
+        return await command(clock=Clock(), watch=watch)

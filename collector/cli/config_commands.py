@@ -9,13 +9,9 @@ import typer
 
 from collector.cli.options import Config, Json, loaded
 from collector.cli.terminal import complain, pretty, say
+from collector.text import counted
 
-app = typer.Typer(
-    help="Write, check and show the configuration.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+app = typer.Typer(help="Write, check and show the configuration.", no_args_is_help=True, rich_markup_mode=None)
 
 
 @app.command()
@@ -43,8 +39,6 @@ def validate(files: Config = None) -> None:
 
     Exit 78 where there are any.
     """
-    from collector.text import counted
-
     settings = loaded(files)
     for warning in settings.warnings:
         complain(warning)  # on stderr, but no log: this command has no options for logging
@@ -86,7 +80,6 @@ def import_(
     tags. Nothing is written unless all lines are valid, and no existing file is overwritten.
     """
     from collector import config
-    from collector.text import counted
 
     written = config.imported(sheet, into)
     say(f"{counted(len(written), 'file')} written into {into}; name them with `include: {into}/*.yaml`")

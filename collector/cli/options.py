@@ -60,16 +60,6 @@ def day(text: str) -> date:
         raise typer.BadParameter(f"{text!r} is not a day: write it as 2026-01-31") from None
 
 
-def fill_in_seconds(arguments: list[str]) -> list[str]:
-    """Add 600 after each `--wait` without seconds: typer knows no option with an optional value."""
-    filled = []
-    for argument, following in zip(arguments, [*arguments[1:], ""], strict=False):
-        filled.append(argument)
-        if argument == "--wait" and not following.replace(".", "", 1).isdecimal():
-            filled.append("600")
-    return filled
-
-
 class Output(NamedTuple):
     """The form in which a command prints its result."""
 
@@ -99,8 +89,15 @@ def with_common_options(command: Callable[Concatenate[Common, ...], None]) -> Ca
         log_format: LogForm = LogFormat.TEXT,
         **own: Any,
     ) -> None:
+        import structlog
+
+        from collector.config import Selection
+
         output = output_of(as_json, verbose, quiet, log_format)
-        command(Common(*_settings_and_selection(config, account, tag), output), **own)
+        settings = loaded(config)
+        for warning in settings.warnings:
+            structlog.get_logger().warning(warning)
+        command(Common(settings, Selection(account or (), tag or ()), output), **own)
 
     # Typer reads the signature: the command's own options come first in its help.
     _, *own = inspect.signature(command, eval_str=True).parameters.values()
@@ -114,19 +111,6 @@ def output_of(as_json: bool, verbose: int, quiet: bool, log_format: LogFormat) -
     """Configure logging, and return the form of the result."""
     configure_logging(verbose, log_format, quiet=quiet)
     return Output(as_json, verbose, quiet)
-
-
-def _settings_and_selection(
-    files: list[Path] | None, names: list[str] | None, tags: list[str] | None
-) -> tuple[Settings, Selection]:
-    import structlog
-
-    from collector import config
-
-    settings = loaded(files)
-    for warning in settings.warnings:
-        structlog.get_logger().warning(warning)
-    return settings, config.Selection(names or (), tags or ())
 
 
 def loaded(files: list[Path] | None) -> Settings:

@@ -120,13 +120,10 @@ def configure_logging(verbose: int, log_format: LogFormat, *, quiet: bool) -> No
     level = logging.ERROR if quiet else (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
     colors = sys.stderr.isatty() and "NO_COLOR" not in os.environ
     plain = structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)
+    as_json = (structlog.processors.format_exc_info, structlog.processors.JSONRenderer())
+    renderers = as_json if log_format is LogFormat.JSON else (plain,)
     structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso"),
-            *([structlog.processors.format_exc_info] if log_format is LogFormat.JSON else []),
-            structlog.processors.JSONRenderer() if log_format is LogFormat.JSON else plain,
-        ],
+        processors=[structlog.processors.add_log_level, structlog.processors.TimeStamper(fmt="iso"), *renderers],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),  # looked up late: a progress bar replaces it
         cache_logger_on_first_use=False,
@@ -166,6 +163,5 @@ def _await_second_signal() -> None:
 
 def _on_second_signal(number: signal.Signals) -> None:
     if sys.stderr.isatty():
-        sys.stderr.write("\x1b[?25h")  # the progress bar hides the cursor
-        sys.stderr.flush()
+        print("\x1b[?25h", end="", file=sys.stderr, flush=True)  # the progress bar hides the cursor
     end_now(number)
