@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -12,8 +13,9 @@ from support import FakeClock, truth
 from collector.commands.check import check
 from collector.config import Selection
 from collector.errors import ClockError
+from collector.model.accounts import FromUrl, Secret
 from collector.model.days import NO_DAYS, ONE_DAY, Window
-from collector.sandbox import World
+from collector.sandbox import Sandbox, World
 
 NEWEST = date(2026, 11, 23)
 SINCE = NEWEST - 20 * ONE_DAY
@@ -107,3 +109,31 @@ async def test_answer_without_a_date_trusts_the_host(hosting: Hosting) -> None:
     async with hosting(WORLD, since=SINCE, sends_date=False) as host:
         result = await host.collect(off_by=ONE_DAY)
         assert (result.exit, result.failures) == (75, ())
+
+
+def _with_token_server(host: Host) -> None:
+    """Let tokens come from the sandbox's token server, so that WeChat's first answers are data."""
+    url = Secret(f"{host.sandbox.url}/tokens/{{appid}}/plain")
+    key = Secret(f"Bearer {host.sandbox.world.token_server_key}")
+    source = FromUrl(url, headers=(("Authorization", key),))
+    accounts = tuple(replace(account, token=source) for account in host.settings.accounts)
+    host.settings = replace(host.settings, accounts=accounts)
+
+
+async def test_wrong_clock_meets_answers_in_flight(hosting: Hosting) -> None:
+    """Of many accounts whose first answers are data, none is stored."""
+    async with hosting(World(size=30)) as host:
+        _with_token_server(host)
+        result = await host.collect(off_by=-ONE_DAY)
+        assert (result.exit, await host.documents(), await host.states()) == (1, {}, [])
+
+
+async def test_own_hosts_set_no_clock(hosting: Hosting, clock: FakeClock) -> None:
+    """One client's gateway with a wrong clock neither ends the run nor sets its time."""
+    world = World(size=3)
+    async with hosting(world) as host, Sandbox(world, clock=lambda: clock.instant + 3 * HOUR) as gateway:
+        first, *others = host.settings.accounts
+        host.settings = replace(host.settings, accounts=(replace(first, hosts=(gateway.url,)), *others))
+        with capture_logs() as logs:
+            assert (await host.collect()).exit == 0
+        assert [entry["event"] for entry in logs if entry["log_level"] == "warning"] == []

@@ -75,3 +75,12 @@ def test_leap_of_the_host_changes_nothing() -> None:
     set_clock(clock, time(8), NOON)
     host.leap = timedelta(days=30)
     assert clock.now() == NOON
+
+
+def test_wrong_clock_is_refused_each_time() -> None:
+    """Of several answers in flight none may be taken: the clock stays the host's."""
+    clock = WechatClock(FakeClock(NOON))
+    for _ in range(2):
+        with pytest.raises(ClockError):
+            set_clock(clock, time(8), NOON + 2 * 60 * MINUTE)
+    assert clock.now() == NOON

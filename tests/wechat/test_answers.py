@@ -66,6 +66,7 @@ def test_refusal(status: int, passing: bool) -> None:
         ("Tue, 24 Nov 2026 11:00:00 +0800", datetime(2026, 11, 24, 3, tzinfo=UTC)),
         ("Tue, 24 Nov 2026 03:00:00 -0000", datetime(2026, 11, 24, 3, tzinfo=UTC)),
         ("Tue, 99 Nov 2026 03:00:00 GMT", None),
+        ("Fri, 31 Dec 9999 23:59:59 -0900", None),
         ("today", None),
         ("", None),
         (None, None),

@@ -1,6 +1,7 @@
 import traceback
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -374,3 +375,16 @@ async def test_traceback_of_an_unresponsive_server_doesnt_grow(
             await Tokens(source(PLAIN), client, clock=clock, owner="x").get()
         frames.append(sum(1 for _ in traceback.walk_tb(failed.value.__traceback__)))
     assert frames[-1] == frames[MAX_FAILURES]
+
+
+async def test_renewal_has_retries_of_its_own(web: Any, client: Client, source: Sourced, clock: Any) -> None:
+    """One hiccup at a renewal is retried, however many tries the first token took."""
+    for _ in range(MAX_TRIES - 1):
+        web.get(ASKED, status=503)
+    web.get(ASKED, body=b"FIRST")
+    web.get(ASKED, status=503)
+    web.get(ASKED, body=b"SECOND")
+    tokens = Tokens(source(PLAIN), client, clock=clock, owner="acme")
+    assert (await tokens.get()).value.get_secret_value() == "FIRST"
+    clock.instant += timedelta(seconds=LIFE_S)
+    assert (await tokens.get()).value.get_secret_value() == "SECOND"
