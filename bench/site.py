@@ -116,7 +116,7 @@ class Site:
         with file.open("w") as out:
             out.write(
                 f"mongodb: {{uri: '{job.uri}', database: {job.database}}}\n"
-                f"api: {{hosts: ['{job.url}']}}\n"
+                f"api: {{hosts: ['{job.url}'], check_clock: false}}\n"  # its answers are recorded, with their Date
                 f"run: {{workers: {job.workers}, published_at: '{run.published_at}'}}\n"
                 f"defaults: {{rate_limit: {run.rate}}}\n"
                 "accounts:\n"

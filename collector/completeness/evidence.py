@@ -96,7 +96,7 @@ def is_certain(day: date, newest_row: date | None, newest: date) -> bool:
 
 def missing_rows(dataset: DatasetState) -> Days:
     """Return the days that were answered without a row, once or twice."""
-    return Days.union((dataset.void, *dataset.empty.values()))
+    return Days.union((dataset.void, *dataset.empty.values())) if dataset.empty else dataset.void
 
 
 def missing_everywhere(state: AccountState) -> Days:

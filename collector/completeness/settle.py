@@ -75,8 +75,8 @@ class Settling:
         came = {name: answer.came(asked[name]) for name, answer in answers.items()}
         self._learn_from(answers, asked, came, now)
         totals = _totals(answers[CUMULATE].days) if CUMULATE in answers else {}
-        if SUMMARY in answers:
-            self._reopen_moved_days(asked[SUMMARY] - came[SUMMARY], totals | self._edges)
+        if SUMMARY in answers and (missing := asked[SUMMARY] - came[SUMMARY]):
+            self._reopen_moved_days(missing, totals | self._edges)
         unclear = self._days_without_summary(answers, asked.get(SUMMARY, NO_DAYS))
         unclear |= {day for day in self.unresolved if day - ONE_DAY in totals}
         zeros = self._settle_quiet(unclear, totals | self._edges) if unclear else []

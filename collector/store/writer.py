@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Self
 
 from motor.motor_asyncio import AsyncIOMotorCollection
@@ -169,21 +169,23 @@ async def _bulk(
     return ()
 
 
-def _writes(day: Day) -> Iterator[UpdateOne]:
-    """Yield an upsert of the datasets that had a row, then upserts of inferred fields where nothing is stored.
+def _writes(day: Day) -> list[UpdateOne]:
+    """Return an upsert of the datasets that had a row, then upserts of inferred fields where nothing is stored.
 
     The first leaves the fields of other datasets alone. The others are pipelines, which read every text that begins
     with `$` as a field: hence `$literal`.
     """
     key = {"account": day.account, "ref_date": day.ref_date.isoformat()}
+    writes = []
     if day.fields:
         fields: dict[str, object] = {"name": day.name}
         for dataset, values in day.fields.items():
             fields |= values
             fields[f"fetched_at.{dataset}"] = day.fetched_at
-        yield UpdateOne(key, {"$set": fields}, upsert=True)
+        writes.append(UpdateOne(key, {"$set": fields}, upsert=True))
     for dataset, values in day.inferred.items():
         absent: dict[str, object] = {"name": {"$literal": day.name}}
         absent |= {name: {"$ifNull": [f"${name}", {"$literal": value}]} for name, value in values.items()}
         absent[f"fetched_at.{dataset}"] = {"$ifNull": [f"$fetched_at.{dataset}", day.fetched_at]}
-        yield UpdateOne(key, [{"$set": absent}], upsert=True)
+        writes.append(UpdateOne(key, [{"$set": absent}], upsert=True))
+    return writes

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -59,8 +58,10 @@ def answer_in(body: bytes, request: Request) -> dict[str, Any]:
 
 def parsed(body: bytes) -> object:
     """Return the JSON value of `body`, or None; WeChat sends control characters inside strings."""
-    with suppress(orjson.JSONDecodeError):
+    try:
         return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        pass
     try:
         return json.loads(body, strict=False, parse_constant=int)  # which refuses NaN and Infinity: they are no JSON
     except (ValueError, RecursionError):
