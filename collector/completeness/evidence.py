@@ -34,7 +34,9 @@ def answered(
     `others` are fields of the state that change as well.
     """
     known = reopened_by(dataset, came)
-    covered, void, empty = known.covered | came, known.void - came, _without(known.empty, came)
+    covered, void, empty = known.covered | came, known.void, known.empty
+    if void or empty:  # which most datasets never have
+        void, empty = void - came, _without(empty, came)
     if missing := asked - covered - void:
         old = missing & Days.between(FIRST_DAY, newest - ONE_DAY * EMPTY_AGE_DAYS)
         # Two answers of one Beijing day may come from the same cache of WeChat's, so they count as one.
@@ -43,7 +45,7 @@ def answered(
         void |= old & before
         empty = _without(empty, old)
         if first_time := old - before:
-            empty[today] = first_time | empty.get(today, Days())
+            empty |= {today: first_time | empty.get(today, Days())}
     return replace(known, covered=covered, void=void, empty=empty, last_error=None, **others)
 
 
@@ -109,9 +111,9 @@ def birth_after_void_days(state: AccountState) -> date | None:
 
     They must be older than everything that is stored; None where there are none.
     """
-    first = first_stored(state)
     void = state.dataset(SUMMARY).void & state.dataset(CUMULATE).void
-    if first is None or not void:
+    first = first_stored(state) if void else None
+    if first is None:
         return None
     ends = [window.end for window in void.ranges if len(window) >= BIRTH_DAYS and window.end < first]
     return max(ends) + ONE_DAY if ends else None

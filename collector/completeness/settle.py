@@ -78,7 +78,8 @@ class Settling:
         if SUMMARY in answers and (missing := asked[SUMMARY] - came[SUMMARY]):
             self._reopen_moved_days(missing, totals | self._edges)
         unclear = self._days_without_summary(answers, asked.get(SUMMARY, NO_DAYS))
-        unclear |= {day for day in self.unresolved if day - ONE_DAY in totals}
+        if self.unresolved:
+            unclear |= {day for day in self.unresolved if day - ONE_DAY in totals}
         zeros = self._settle_quiet(unclear, totals | self._edges) if unclear else []
         self._keep_edges(answers, totals)
         self._find_birth(answers, totals)
@@ -93,6 +94,8 @@ class Settling:
 
         A total that this run has `still_asked` for comes first: WeChat may have revised the stored one.
         """
+        if not self.unresolved:
+            return frozenset()
         stored = self.state.dataset(CUMULATE).covered - still_asked
         return {day for day in self.unresolved if day in stored and day - ONE_DAY in stored}
 
@@ -169,7 +172,8 @@ class Settling:
         today, newest = beijing_day(now), self._age_0
         learnt = {}
         for name, answer in answers.items():
-            self._missing[name] |= asked[name] - came[name]
+            if missing := asked[name] - came[name]:
+                self._missing[name] |= missing
             others = {"last_success": now, **self._lookback_done(name, answer, asked[name])}
             learnt[name] = answered(
                 self.state.dataset(name), asked[name], came[name], today=today, newest=newest, **others
