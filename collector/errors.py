@@ -18,7 +18,7 @@
         ├── BudgetError         the account's own `daily_calls` are used up
         ├── RowError            a row of an answer isn't of the right shape
         ├── OriginError         a secret or a token is not available from its origin
-        │   └── SlowCommandError    the command that prints it takes too long
+        │   └── CommandTimeoutError    the command that prints it takes too long
         └── ComponentError      a third-party platform failed, and all its accounts with it
 
 `Reaction` is the one table of what follows from a failed call, `WaitKind` that of waits.
@@ -130,7 +130,8 @@ class WaitKind(StrEnum):
 
     QUOTA = "quota", "WeChat's quota of the day is used up", True
     DAILY_CALLS = "daily_calls", "the calls of the day that daily_calls allows are used up"
-    NOT_BEFORE = "not_before", "WeChat has ordered to wait"  # a stored wait of an earlier run: its kind isn't stored
+    # A stored wait of an earlier run, whose kind isn't stored.
+    NOT_BEFORE = "not_before", "WeChat ordered an earlier run to wait"
     RATE = "rate", "WeChat asked for fewer calls a minute: lower rate_limit"
     IP_REFUSED = "ip_refused", "the account's admin refused this host's IP", True
     IP_UNCONFIRMED = "ip_unconfirmed", "the account's admin must confirm this host's IP"
@@ -181,7 +182,7 @@ class Reaction(Enum):
     LIST_AGAIN = "list again", Scope.ACCOUNT, "the client must authorise the platform again"
     SLOW = "slow", Scope.ACCOUNT, "calls came too fast for this account: lower its rate_limit", WaitKind.RATE
     STOP_FOR_DAY = "stop for the day", Scope.DATASET, _USED_UP, WaitKind.QUOTA
-    BUDGET = "budget", Scope.DATASET, _USED_UP, WaitKind.DAILY_CALLS
+    BUDGET = "budget", Scope.DATASET, "", WaitKind.DAILY_CALLS
     NOT_YET = "not yet", Scope.WINDOW, _NOT_THERE
     IP_UNCONFIRMED = "ip unconfirmed", Scope.ACCOUNT, _NOT_THERE, WaitKind.IP_UNCONFIRMED
     IP_REFUSED = "ip refused", Scope.ACCOUNT, "", WaitKind.IP_REFUSED  # the errcode says for how long
@@ -293,7 +294,7 @@ class OriginError(CallError):
         return self.hint
 
 
-class SlowCommandError(OriginError):
+class CommandTimeoutError(OriginError):
     """A command takes too long to print a secret or a token."""
 
 

@@ -81,7 +81,7 @@ class Stop:
 
     @property
     def is_set(self) -> bool:
-        """Whether the run is stopping."""
+        """True once the stop signal has come."""
         return self.signal is not None
 
     def set(self, signal: int) -> None:

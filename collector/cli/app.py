@@ -97,17 +97,17 @@ def status(
 ) -> None:
     """Show the state of each account, worst first."""
     from collector.commands import status as command
-    from collector.commands import verify as integrity
+    from collector.commands import verify as verify_command
     from collector.console import status as console
     from collector.console.verify import gaps_json, gaps_text
 
     settings, selection, output = common
     found = run_at_once(command.status(settings, selection, datetime.now(UTC)))
-    pending = run_at_once(integrity.gaps(settings, selection, _target(settings))) if gaps else []
+    found_gaps = run_at_once(verify_command.gaps(settings, selection, _target(settings))) if gaps else []
     if output.as_json:
-        say(pretty(console.as_json(found, max_age) | ({"gaps": gaps_json(pending)} if gaps else {})))
+        say(pretty(console.as_json(found, max_age) | ({"gaps": gaps_json(found_gaps)} if gaps else {})))
     elif not output.quiet:
-        say("\n\n".join(filter(None, (console.as_text(found, max_age, width=width()), gaps_text(pending)))))
+        say("\n\n".join(filter(None, (console.as_text(found, max_age, width=width()), gaps_text(found_gaps)))))
     elif max_age is not None and (text := console.too_old_text(found, max_age)):
         say(text)
     # Exit 3 lets a monitor call this command without reading its output.

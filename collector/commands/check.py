@@ -15,7 +15,15 @@ from collector.completeness.plan import SPAN_DAYS, Wait, waits
 from collector.config import Selection, Settings
 from collector.console.check import broken_first
 from collector.console.progress import Watch
-from collector.errors import CallError, CallKind, ClockError, HostError, Scope, TransientError, UnwantedError
+from collector.errors import (
+    CallError,
+    CallKind,
+    CollectorError,
+    HostError,
+    Scope,
+    TransientError,
+    UnwantedError,
+)
 from collector.model.accounts import Account
 from collector.model.days import ONE_DAY, Window
 from collector.model.findings import AccountCheck, Checks, DatasetCheck, Verdict
@@ -35,10 +43,13 @@ from collector.wechat.session import Session
 
 log = structlog.get_logger()
 
-MAX_CALLS = 3
+MAX_CALLS = len(DATASETS) + 1
 """Data calls that a check makes for one account: one for each dataset, and one more where that has to be repeated."""
 
-_NO_ANSWER_HINT = "WeChat, or a proxy before it, is in trouble or asks for fewer calls: -vv tells what each call met"
+_NO_ANSWER_HINT = (
+    "WeChat, or a proxy before it, is in trouble or asks for fewer calls: run it again with -vv to log the error of "
+    "each call"
+)
 
 
 async def check(settings: Settings, selection: Selection, *, clock: Clock, watch: Watch | None = None) -> Checks:
@@ -53,7 +64,7 @@ async def check(settings: Settings, selection: Selection, *, clock: Clock, watch
         states = await load(database)
     tally, newest = Tally(watch or Watch(), settings.run.workers), target_of(settings, clock).newest
     async with connect(settings, clock=clock, stop=Stop()) as session:
-        tally.count(session.client)
+        tally.attach(session.client)
         if may_discover(settings, selection):
             found = await discover(settings, states, session)
             accounts, states = take_discovered(found, selection, settings, tally), found.states
@@ -100,8 +111,8 @@ class _Trial:
         """Check the account; a mistake of ours stops this account alone."""
         try:
             await self._ask(state)
-        except ClockError:
-            raise  # everybody's, and nothing that this account could be blamed for
+        except CollectorError:
+            raise  # it ends the command, as it ends a run
         except Exception as error:
             log.exception("account.crashed", account=str(self._account))
             self._failures.append(crash_of(self._account, error))

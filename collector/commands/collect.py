@@ -24,7 +24,7 @@ from collector.model.state import Update
 from collector.run.account import Shared
 from collector.run.connect import connect
 from collector.run.discovery import discover, known_accounts, may_discover, take_discovered
-from collector.run.pool import Pool, begun
+from collector.run.pool import Pool, initial_state
 from collector.run.tally import Tally
 from collector.runtime import Clock, Stop, WechatClock, first_of_group, in_background
 from collector.store import runs
@@ -59,7 +59,7 @@ async def plans(settings: Settings, selection: Selection, target: Target, clock:
         states = await load(database)
     now = clock.now()
     return [
-        (account, plan(account, begun(account, states.get(account.appid), target), target, now))
+        (account, plan(account, initial_state(account, states.get(account.appid), target), target, now))
         for account in selection.of(known_accounts(settings, states))
     ]
 
@@ -101,12 +101,14 @@ async def collect(settings: Settings, job: Job, *, clock: Clock, stop: Stop, wat
                 await runs.begin(database, run, command=job.command, version=__version__, accounts=len(accounts))
                 async with in_background(_note_stop(database, run, stop), name="stop noted"):
                     try:
-                        error = await _ended(_collect(settings, job, accounts, tally, writer, clock=clock, stop=stop))
-                    except UsageError as nobody:
-                        await _ended(runs.end(database, tally.result(run, error=str(nobody), stopped_by=None)))
+                        error = await _error_of(
+                            _collect(settings, job, accounts, tally, writer, clock=clock, stop=stop)
+                        )
+                    except UsageError as usage_error:
+                        await _error_of(runs.end(database, tally.result(run, error=str(usage_error), stopped_by=None)))
                         raise
                 result = tally.result(run, error=error, stopped_by=stop.signal)
-                await _ended(runs.end(database, result))
+                await _error_of(runs.end(database, result))
                 return result
     except StoppedError:  # while it waited for another run
         return tally.result(run, error=None, stopped_by=stop.signal)
@@ -114,7 +116,7 @@ async def collect(settings: Settings, job: Job, *, clock: Clock, stop: Stop, wat
         return tally.result(run, error=str(error), stopped_by=stop.signal)
 
 
-async def _ended(work: Coroutine[Any, Any, None]) -> str | None:
+async def _error_of(work: Coroutine[Any, Any, None]) -> str | None:
     """Return the message of an error that ends the run, or None."""
     try:
         await work
@@ -127,7 +129,7 @@ async def _ended(work: Coroutine[Any, Any, None]) -> str | None:
 
 async def _note_stop(database: Database, run: str, stop: Stop) -> None:
     """Enter a stop signal in the ledger when it comes: the end of the run may never be reached."""
-    await _ended(runs.note_stop(database, run, await stop.wait()))
+    await _error_of(runs.note_stop(database, run, await stop.wait()))
 
 
 async def _collect(  # noqa: PLR0913 - everything that a run opens, by its names
@@ -142,7 +144,7 @@ async def _collect(  # noqa: PLR0913 - everything that a run opens, by its names
 ) -> None:
     states = await load(writer.database)
     async with connect(settings, clock=clock, stop=stop) as session, writer:
-        tally.count(session.client, writer)
+        tally.attach(session.client, writer)
         if may_discover(settings, job.selection):
             async with stop.ends(grace_s=DRAIN_S):
                 found = await discover(settings, states, session)

@@ -54,7 +54,7 @@ def _account_status(account: Account, states: Mapping[str, AccountState], target
         tags=account.tags,
         standing=_standing(state, target.newest),
         newest=_newest(state),
-        missing_days=len(Days.union(wanted - dataset.covered - dataset.void for dataset in datasets)),
+        missing_days=len(Days.union(wanted - dataset.settled for dataset in datasets)),
         born=state.born,
         last_success=_last_success(state),
         errors={name: error for name in DATASETS if (error := state.dataset(name).last_error)},

@@ -1,6 +1,6 @@
 """The table of datasets: where each is asked, how many days a call spans, and how rows become fields of a day.
 
-A third dataset is one more row in `DATASETS`.
+docs/architecture.md lists what else a third dataset needs.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ def answered(
 
 
 def reopened_by(dataset: DatasetState, came: Days) -> DatasetState:
-    """Return the state in which days are pending again that rows which `came` throw doubt on.
+    """Return the state in which the days that the rows of `came` contradict are pending again.
 
     A row newer than all rows before shows that WeChat has published again. Days behind the last row were perhaps
     not published yet when they were answered without a row: WeChat was late, or the account was frozen for a while.

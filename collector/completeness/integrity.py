@@ -100,7 +100,7 @@ def _unknown(dataset: DatasetState, found: Days) -> Days:
 def mended(state: AccountState, found: Mapping[str, Days], since: date | None) -> AccountState:
     """Return the state in which exactly the days `found` are covered; everything else that was known stays.
 
-    Lost days stay wanted, though they be older than all that is left and than `since`, the account's own.
+    Lost days stay wanted, even if they are older than every day left and than the account's `since`.
     """
     datasets = {name: _mended(state.dataset(name), days) for name, days in found.items()}
     lost = Days.union(state.dataset(name).covered - days for name, days in found.items()).oldest

@@ -32,6 +32,11 @@ class Target:
     refetch: bool = False
     exhaustive: bool = False
 
+    @property
+    def lookback_begin(self) -> date:
+        """The oldest day of the lookback."""
+        return self.newest - ONE_DAY * (self.lookback_days - 1)
+
 
 @dataclass(frozen=True, slots=True)
 class Wait:
@@ -81,13 +86,13 @@ def plan(account: Account, state: AccountState, target: Target, now: datetime, *
     wanted = _wanted(account, state, target)
     lookback = {name: _lookback(state.dataset(name), target, now) & wanted for name in DATASETS}
     again = _refetched(target) & wanted
-    lacking = {name: (wanted - state.dataset(name).settled) | days | again for name, days in lookback.items()}
-    # A dataset that lacks nothing waits for nothing, so its wait isn't worth a notice.
-    waiting = {name: wait for name, wait in waits(account, state, now).items() if lacking[name]}
-    asked = {name: days for name, days in lacking.items() if name not in waiting}
-    held = {name: days for name, days in lacking.items() if name in waiting}
+    to_ask = {name: (wanted - state.dataset(name).settled) | days | again for name, days in lookback.items()}
+    # A dataset with nothing to ask needs no notice of its wait.
+    waiting = {name: wait for name, wait in waits(account, state, now).items() if to_ask[name]}
+    asked = {name: days for name, days in to_ask.items() if name not in waiting}
+    held = {name: days for name, days in to_ask.items() if name in waiting}
     # The lookback and everything newer is the daily job; what lies before it is history.
-    first = before or min(filter(None, (days.oldest for days in lookback.values())), default=_last_days(target))
+    first = before or min(filter(None, (days.oldest for days in lookback.values())), default=target.lookback_begin)
     daily = [] if before else _asks(asked, Days.between(first, target.newest))
     older = Days.between(FIRST_DAY, first - ONE_DAY) - Days.joined([ask.window for ask in daily])
     return Plan(
@@ -99,11 +104,11 @@ def plan(account: Account, state: AccountState, target: Target, now: datetime, *
     )
 
 
-def _asks(lacking: Mapping[str, Days], among: Days) -> list[Ask]:
-    """Return the fewest windows that hold what is `lacking` of the days `among`, newest first."""
+def _asks(to_ask: Mapping[str, Days], among: Days) -> list[Ask]:
+    """Return the fewest windows that hold the days `to_ask` that are `among` these, newest first."""
     return [
-        Ask(window, tuple([name for name, days in lacking.items() if days.touches(window)]))
-        for window in (Days.union(lacking.values()) & among).windows(SPAN_DAYS)
+        Ask(window, tuple([name for name, days in to_ask.items() if days.touches(window)]))
+        for window in (Days.union(to_ask.values()) & among).windows(SPAN_DAYS)
     ]
 
 
@@ -116,7 +121,7 @@ def begins(account: Account, state: AccountState, target: Target) -> date:
     # Windows reach back further than what they are asked for. If a day that summary alone has counted as well, each
     # run would want a week more.
     stored = state.dataset(CUMULATE).covered.oldest
-    begin = min([account.since or stored or _last_days(target), *older])
+    begin = min([account.since or stored or target.lookback_begin, *older])
     return max(begin, state.born or FIRST_DAY, FIRST_DAY)
 
 
@@ -142,19 +147,16 @@ def _lookback(dataset: DatasetState, target: Target, now: datetime) -> Days:
     if refreshed_to and newest_stored and refreshed_to >= newest_stored and _was_answered_today(dataset, now):
         return NO_DAYS
     if refreshed_to is None:
-        return Days.between(_last_days(target), target.newest)
+        return Days.between(target.lookback_begin, target.newest)
     if refreshed_to >= target.newest:
         return NO_DAYS
+    # Of the last lookback, days younger than `lookback_days - 1` then: `refreshed_to` itself had age 0, hence - 2.
     unfinished = refreshed_to - ONE_DAY * (target.lookback_days - 2)
-    return Days.between(min(unfinished, _last_days(target)), target.newest) - dataset.looked
+    return Days.between(min(unfinished, target.lookback_begin), target.newest) - dataset.looked
 
 
 def _was_answered_today(dataset: DatasetState, now: datetime) -> bool:
     return dataset.last_success is not None and beijing_day(dataset.last_success) == beijing_day(now)
-
-
-def _last_days(target: Target) -> date:
-    return target.newest - ONE_DAY * (target.lookback_days - 1)
 
 
 def _refetched(target: Target) -> Days:

@@ -26,7 +26,7 @@ from collector.completeness.plan import Plan, Target
 from collector.model.days import FIRST_DAY, NO_DAYS, ONE_DAY, Days, Window, beijing_day
 from collector.model.state import NOTHING, AccountState, DatasetState, Day, Fields, Trouble
 
-# WeChat's console calls an account inactive after two weeks; an account at rest is worth a look, and no failure.
+# WeChat's console calls an account inactive after two weeks. A silent account is reported, but it is no failure.
 SILENT_DAYS = 14
 
 # Up to four calls are in flight, so windows are answered nearly in order: neighbours come within a few answers.
@@ -63,10 +63,13 @@ class Settling:
         self._target = target
         self._lookback_left = dict(plan.lookback)
         self._newest_covered = max(state.dataset(name).covered.newest or FIRST_DAY for name in DATASETS)
+        # Totals at the ends of answered windows, to compare with their neighbours.
         self._edges: dict[date, int] = {}
-        self._newest_row: date | None = None
-        self._newest_is_quiet = False
+        self._newest_summary_row: date | None = None
+        self._newest_may_be_quiet = False
+        # Missing rows of this run, by dataset, at any age.
         self._missing = dict.fromkeys(DATASETS, NO_DAYS)
+        # The oldest day with a total in an answer to both datasets, and whether its total equals its net.
         self._first: tuple[date, bool] | None = None
 
     def take(self, answers: Mapping[str, Answer], now: datetime) -> list[Day]:
@@ -76,11 +79,11 @@ class Settling:
         self._learn_from(answers, asked, came, now)
         totals = _totals(answers[CUMULATE].days) if CUMULATE in answers else {}
         if SUMMARY in answers and (missing := asked[SUMMARY] - came[SUMMARY]):
-            self._reopen_moved_days(missing, totals | self._edges)
-        unclear = self._days_without_summary(answers, asked.get(SUMMARY, NO_DAYS))
+            self._reopen_moved_days(missing, self._edges | totals)
+        candidates = self._days_without_summary(answers, asked.get(SUMMARY, NO_DAYS))
         if self.unresolved:
-            unclear |= {day for day in self.unresolved if day - ONE_DAY in totals}
-        zeros = self._settle_quiet(unclear, totals | self._edges) if unclear else []
+            candidates |= {day for day in self.unresolved if day - ONE_DAY in totals}
+        zeros = self._settle_quiet(candidates, self._edges | totals) if candidates else []
         self._keep_edges(answers, totals)
         self._find_birth(answers, totals)
         fields: dict[date, dict[str, Fields]] = defaultdict(dict)
@@ -126,14 +129,14 @@ class Settling:
         )
 
     @property
-    def lacks_newest(self) -> bool:
-        """True where the newest published day is missing.
+    def newest_is_pending(self) -> bool:
+        """True where the newest published day is pending.
 
-        Summary may leave it out where the total didn't move: then it isn't missing, though no zeros are stored yet.
+        A day that summary has no row for doesn't count while its total is unchanged or unknown.
         """
         newest = self._target.newest
         cumulate, summary = self.state.dataset(CUMULATE), self.state.dataset(SUMMARY)
-        return newest not in cumulate.covered or (newest not in summary.covered and not self._newest_is_quiet)
+        return newest not in cumulate.covered or (newest not in summary.covered and not self._newest_may_be_quiet)
 
     @property
     def newest(self) -> date:
@@ -169,7 +172,7 @@ class Settling:
     ) -> None:
         """Note what each answer proves about its own days, of which those `came` that have a row."""
         self._newest_covered = max([self._newest_covered, *(days.newest or FIRST_DAY for days in came.values())])
-        today, newest = beijing_day(now), self._age_0
+        today, newest = beijing_day(now), self._ages_count_from
         learnt = {}
         for name, answer in answers.items():
             if missing := asked[name] - came[name]:
@@ -180,7 +183,7 @@ class Settling:
             )
         self._learn(learnt)
         if SUMMARY in came and (newest_row := came[SUMMARY].newest):
-            self._newest_row = max(self._newest_row or FIRST_DAY, newest_row)
+            self._newest_summary_row = max(self._newest_summary_row or FIRST_DAY, newest_row)
 
     def _lookback_done(self, name: str, answer: Answer, asked: Days) -> dict[str, Any]:
         """Return the fields of a dataset's state that say how far its lookback is, where the answer moves them."""
@@ -188,15 +191,15 @@ class Settling:
             return {}
         left = self._lookback_left.pop(name) - Days.between(answer.asked.begin, answer.asked.end)
         if not left:
-            return {"refreshed_to": self._age_0, "looked": NO_DAYS}
+            return {"refreshed_to": self._ages_count_from, "looked": NO_DAYS}
         self._lookback_left[name] = left
-        # The oldest days of a lookback need no other look; the younger ones are asked for again anyway.
-        last_look = Days.between(FIRST_DAY, self._age_0 - ONE_DAY * (self._target.lookback_days - 1))
-        return {"looked": self.state.dataset(name).looked | asked & last_look}
+        # The oldest days of a lookback are fetched for the last time; younger ones are in the next lookback too.
+        for_the_last_time = Days.between(FIRST_DAY, self._ages_count_from - ONE_DAY * (self._target.lookback_days - 1))
+        return {"looked": self.state.dataset(name).looked | asked & for_the_last_time}
 
     @property
-    def _age_0(self) -> date:
-        """The day from which ages are counted: the newest that came.
+    def _ages_count_from(self) -> date:
+        """The newest day that came, from which ages are counted.
 
         Where WeChat is late for days, a missing row proves nothing yet. Of a silent account nothing comes at all, so
         its ages are counted from the newest published day.
@@ -210,11 +213,11 @@ class Settling:
         They are days of these answers, or the day after them, since its total is compared with theirs.
         """
         summary = self.state.dataset(SUMMARY)
-        lacking = asked_summary
+        missing = asked_summary
         if before := missing_rows(summary):
             windows = (answer.window for answer in answers.values())
-            lacking |= before & Days.joined(Window(window.begin, window.end + ONE_DAY) for window in windows)
-        return set((lacking - summary.covered) & self.state.dataset(CUMULATE).covered)
+            missing |= before & Days.joined(Window(window.begin, window.end + ONE_DAY) for window in windows)
+        return set((missing - summary.covered) & self.state.dataset(CUMULATE).covered)
 
     def _reopen_moved_days(self, missing: Days, totals: Mapping[date, int]) -> None:
         """Reopen days stored as zeros whose total has moved after all, and of which summary has no row still."""
@@ -232,8 +235,8 @@ class Settling:
                 self.unresolved.add(day)
             # An account whose newest day may well be quiet isn't pending: most such days are.
             if day == newest:
-                self._newest_is_quiet = quiet is not False
-            if quiet and is_certain(day, self._newest_row, newest):
+                self._newest_may_be_quiet = quiet is not False
+            if quiet and is_certain(day, self._newest_summary_row, newest):
                 zeros.append(day)
         if zeros:
             self._learn({SUMMARY: with_zeros(self.state.dataset(SUMMARY), Days.of(zeros))})

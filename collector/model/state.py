@@ -30,8 +30,8 @@ class DatasetState:
     * `covered`: days whose figures are stored. `void`: days settled without figures.
     * `empty`: days with one missing row at age 6 or more, by the Beijing day of that answer. A missing row on another
       Beijing day makes them void.
-    * `refreshed_to`: the newest published day when the last days were last fetched again, whole; `looked`: the days
-      that have had their last look since then, while others of them still wait for it.
+    * `refreshed_to`: the newest published day when the last days were last fetched again, whole; `looked`: days
+      of the current lookback that needn't be fetched again, while others of it are still pending.
     * `not_before`: the instant (UTC) before which WeChat is not to be asked.
     * `calls`: data calls made on the Beijing day `calls_on`, all runs together.
     """

@@ -54,9 +54,9 @@ class _Asked:
 class AccountRun:
     """One account while a worker has it.
 
-    `asks` are the windows to ask now, newest first; `on_window` is called when one is done. `known` is the stored
-    state, where the run has changed it by its configuration. With `goes_on` another pass goes on with `settling`, and
-    may resolve by itself what isn't resolved yet.
+    `asks` are the windows to ask now, newest first; `on_window` is called when one is done. `stored` is the state as
+    MongoDB has it; None for a new account and in the history pass. With `history_follows`, the history pass continues
+    with `settling` and may resolve what is unresolved.
     """
 
     def __init__(  # noqa: PLR0913 - what differs between the two passes, by its names
@@ -66,8 +66,8 @@ class AccountRun:
         settling: Settling,
         shared: Shared,
         *,
-        known: AccountState | None = None,
-        goes_on: bool = False,
+        stored: AccountState | None = None,
+        history_follows: bool = False,
         on_window: Callable[[], None] | None = None,
     ) -> None:
         self.account: Account = api.account
@@ -77,21 +77,24 @@ class AccountRun:
         self._planned = Counter(chain.from_iterable(ask.datasets for ask in asks))
         self._answered: Counter[str] = Counter()
         self._still_asked = Days.joined(ask.window for ask in asks if CUMULATE in ask.datasets)
-        self._known = known
+        self._stored = stored
         self._handed_over: AccountState | None = None
         self._shared = shared
         self._clock = shared.session.clock
-        self._goes_on = goes_on
+        self._history_follows = history_follows
         self._on_window = on_window or (lambda: None)
         self._writing = asyncio.Lock()
+        # By dataset, None for the account: the error that ended it, or None for a wait.
         self._ended: dict[str | None, CallError | None] = {}
         self._notices: dict[str, Notice] = {}
+        # The first error of a dataset that failed a window only.
         self._rejected: dict[str | None, CallError] = {}
         self._stopped = False
+        # True once handing over has failed; nothing more is learnt then.
         self._broken = False
 
-    def wait(self, scope: str | None, kind: WaitKind, until: datetime | None = None) -> None:
-        """Ask a dataset (None: the account) no more, because of a wait: a notice, and no failure."""
+    def note_wait(self, scope: str | None, kind: WaitKind, until: datetime | None = None) -> None:
+        """Ask a dataset (None: the account) no more, and note its wait, which is no failure."""
         self._ended.setdefault(scope, None)
         self._notices[kind] = Notice(self.account.appid, self.account.name, kind, until)
 
@@ -120,12 +123,12 @@ class AccountRun:
 
     async def _take_over_configuration(self) -> None:
         """Rename the stored documents if need be; store what else has changed where no answer will bring it along."""
-        known, state = self._known, self.settling.state
+        stored, state = self._stored, self.settling.state
         # The documents first: once the state has the new name, no later run would rename them.
-        if known and known.name != state.name:
+        if stored and stored.name != state.name:
             await rename(self._shared.writer.database, state.account, state.name)
         # Of a new account without anything to ask there is nothing to remember yet, but for a backfill's --since.
-        if not self._planned and state != known and (known or state.history_since):
+        if not self._planned and state != stored and (stored or state.history_since):
             await self._put([])
 
     async def _ask_all(self) -> None:
@@ -194,7 +197,8 @@ class AccountRun:
         """Settle a window and hand over the days to be stored, one lane at a time, so that states go out in order."""
         await let_others_catch_up()
         async with self._writing:
-            # Not before its answers are settled: until then the totals that it brought aren't known.
+            # Here and not when the answer came: only the `take` below makes this window's totals known. Until then
+            # `resolvable` must not use stored ones.
             self._still_asked -= Days.between(asked.window.begin, asked.window.end)
             if self._broken or not asked.answers:
                 return
@@ -211,9 +215,9 @@ class AccountRun:
 
     async def _finish(self) -> None:
         """Resolve what this run's answers couldn't tell, and keep errors and the number of calls."""
-        # History may bring the totals that are lacking, unless it will not be asked for.
-        history_follows = self._goes_on and not self._ended and not self._stopped
-        unresolved = frozenset(() if history_follows else self.settling.unresolved)
+        # History may bring the missing totals, unless it isn't asked for.
+        is_final = not self._history_follows or self._ended or self._stopped
+        unresolved = frozenset(() if not is_final else self.settling.unresolved)
         days = await self._resolve(unresolved) if unresolved else []
         for name in DATASETS:
             error = self._ended.get(name) or self._ended.get(None) or self._rejected.get(name)
@@ -257,7 +261,7 @@ class AccountRun:
             self._ended.setdefault(scope, error)
             return
         kind, until = wait
-        self.wait(scope, kind, until)
+        self.note_wait(scope, kind, until)
         if kind.is_stored:
             for name in [scope] if scope else DATASETS:
                 self.settling.change(name, not_before=until)
@@ -271,8 +275,9 @@ class AccountRun:
         elif self._stopped:
             outcome = Outcome.SKIPPED
         else:
+            # Nothing is wanted of an account whose `since` is still to come, so it isn't pending.
             wanted = bool(self._planned or self._notices)
-            outcome = Outcome.PENDING if wanted and self.settling.lacks_newest and not silent else Outcome.OK
+            outcome = Outcome.PENDING if wanted and self.settling.newest_is_pending and not silent else Outcome.OK
         return AccountResult(
             self.account,
             outcome,

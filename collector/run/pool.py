@@ -19,7 +19,6 @@ from collector.completeness.plan import Ask, Plan, Target, plan
 from collector.completeness.settle import Settling
 from collector.errors import CollectorError
 from collector.model.accounts import Account
-from collector.model.days import ONE_DAY
 from collector.model.results import AccountResult, Outcome
 from collector.model.state import AccountState, Update
 from collector.run.account import AccountRun, Shared
@@ -31,7 +30,7 @@ from collector.wechat.api import AccountApi
 log = structlog.get_logger()
 
 
-def begun(account: Account, known: AccountState | None, target: Target) -> AccountState:
+def initial_state(account: Account, known: AccountState | None, target: Target) -> AccountState:
     """Return the state with which a run begins: with today's name, and what a backfill wants to be remembered."""
     state = known or AccountState(account.appid, account.name)
     # A backfill with an end wants a part of history once, not all of it from now on.
@@ -57,7 +56,7 @@ class Pass(Protocol):
         """Keep what the account has learnt, and count how it came out."""
 
     async def skip(self, account: Account) -> None:
-        """Keep what later runs and the result need of an account before whose turn the stop signal came."""
+        """Store and count what is needed of an account whose turn came after the stop signal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +91,16 @@ class NewestDays:
     def begin(self, account: Account) -> AccountRun:
         """Plan an account, and ask for its newest days alone."""
         session, known = self._shared.session, self._states.get(account.appid)
-        state = begun(account, known, self._target)
+        state = initial_state(account, known, self._target)
         planned = plan(account, state, self._target, session.clock.now())
         self._at_work[account.appid] = state, planned
         settling = Settling(state, planned, self._target)
         api = AccountApi(account, session)
-        work = AccountRun(api, planned.daily, settling, self._shared, known=known, goes_on=bool(planned.history))
+        work = AccountRun(
+            api, planned.daily, settling, self._shared, stored=known, history_follows=bool(planned.history)
+        )
         for dataset, wait in planned.waits.items():
-            work.wait(dataset, wait.kind, wait.until)
+            work.note_wait(dataset, wait.kind, wait.until)
         return work
 
     def end(self, work: AccountRun, result: AccountResult) -> None:
@@ -108,9 +109,8 @@ class NewestDays:
         before, planned = self._at_work.pop(appid)
         self._states[appid] = work.settling.state
         self._tally.add(result)
-        if planned.history or planned.windows_held or _wants_more(before, work.settling.state):
-            lookback_begins = self._target.newest - ONE_DAY * (self._target.lookback_days - 1)
-            oldest_asked = work.asks[-1].window.begin if work.asks else lookback_begins
+        if planned.history or planned.windows_held or _has_new_pending_days(before, work.settling.state):
+            oldest_asked = work.asks[-1].window.begin if work.asks else self._target.lookback_begin
             held = replace(planned, daily=(), history=())
             self.kept[appid] = _Kept(work.api, work.settling, oldest_asked, held)
             self.windows += len(planned.history)
@@ -118,14 +118,14 @@ class NewestDays:
     async def skip(self, account: Account) -> None:
         """Remember what a backfill wants. The old name stays until the documents are renamed."""
         known = self._states.get(account.appid)
-        state = begun(account, known, self._target)
+        state = initial_state(account, known, self._target)
         state = replace(state, name=known.name) if known else state
         if state != known and (known or state.history_since):
             await self._shared.writer.put(Update((), state))
 
 
-def _wants_more(before: AccountState, after: AccountState) -> bool:
-    """Return True where answers made days wanted that weren't: older than the account's birth, or void too early."""
+def _has_new_pending_days(before: AccountState, after: AccountState) -> bool:
+    """Return True where answers made days pending that weren't: before the account's birth, or void."""
     return before.born != after.born or any(
         before.dataset(name).void - after.dataset(name).settled for name in DATASETS
     )
@@ -151,9 +151,9 @@ class History:
         state, now = kept.settling.state, self._shared.session.clock.now()
         planned = plan(account, state, self._target, now, before=kept.oldest_asked)
         if planned.windows_held:
-            self._tally.hold(account, planned)
+            self._tally.note_waiting(account, planned)
         asks = _without(planned.history, self._tally.ended(account))
-        if not asks or not self._tally.can_go_on(account):
+        if not asks or not self._tally.may_ask_history(account):
             return None
         return AccountRun(kept.api, asks, kept.settling, self._shared, on_window=self._tally.watch.window)
 
@@ -163,9 +163,9 @@ class History:
         self._tally.add_history(result)
 
     async def skip(self, account: Account) -> None:
-        """Count what waits, though nobody will ask for it in this run."""
+        """Count the windows that wait, as the run ends before the account's turn."""
         if (held := self._kept.pop(account.appid).held).windows_held:
-            self._tally.hold(account, held)
+            self._tally.note_waiting(account, held)
 
 
 def _without(asks: Sequence[Ask], ended: frozenset[str | None]) -> list[Ask]:
@@ -189,23 +189,23 @@ class Pool:
         `UnreachableError` when no account gets through.
         """
         newest_days = NewestDays(accounts, target, states, self._tally, self._shared)
-        await self._take(newest_days)
-        await self._take(History(newest_days, target, self._tally, self._shared))
+        await self._run_pass(newest_days)
+        await self._run_pass(History(newest_days, target, self._tally, self._shared))
 
-    async def _take(self, round_: Pass) -> None:
-        waiting = iter(round_.accounts)
+    async def _run_pass(self, pass_: Pass) -> None:
+        waiting = iter(pass_.accounts)
         async with asyncio.TaskGroup() as workers:
-            for _ in range(min(self._size, len(round_.accounts))):
-                workers.create_task(self._worker(waiting, round_))
+            for _ in range(min(self._size, len(pass_.accounts))):
+                workers.create_task(self._worker(waiting, pass_))
 
-    async def _worker(self, waiting: Iterator[Account], round_: Pass) -> None:
+    async def _worker(self, waiting: Iterator[Account], pass_: Pass) -> None:
         for account in waiting:
             await let_others_catch_up()
             if self._shared.session.stop.is_set:
-                await round_.skip(account)
-            elif work := round_.begin(account):
+                await pass_.skip(account)
+            elif work := pass_.begin(account):
                 result = await self._isolated(work)
-                round_.end(work, result)
+                pass_.end(work, result)
                 self._tally.give_up_if_unreachable(result, self._shared.session)
 
     async def _isolated(self, work: AccountRun) -> AccountResult:

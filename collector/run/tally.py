@@ -37,6 +37,7 @@ class Tally:
 
     def __init__(self, watch: Watch, workers: int) -> None:
         self.watch = watch
+        # Twice, so that accounts that were the first to meet a short outage don't end the run.
         self._max_unreachable = 2 * workers
         self._began = time.monotonic()
         self._names: dict[str, str] = {}
@@ -58,7 +59,7 @@ class Tally:
         # Of few accounts all must have failed.
         self._unreachable = CircuitBreaker[UnreachableError](min(self._max_unreachable, len(accounts)))
 
-    def count(self, client: Client, writer: Writer | None = None) -> None:
+    def attach(self, client: Client, writer: Writer | None = None) -> None:
         """Take the counts of `client` and `writer` into the result, as they stand when it is made."""
         self._client, self._writer = client, writer
 
@@ -66,12 +67,12 @@ class Tally:
         """The datasets of an account that are not to be asked any more in this run."""
         return self._ended.get(account.appid, frozenset())
 
-    def can_go_on(self, account: Account) -> bool:
+    def may_ask_history(self, account: Account) -> bool:
         """Return True where an account's newest days were asked for, and a dataset may still be asked."""
         return self._outcomes[account.appid] is not Outcome.SKIPPED and self.ended(account) != frozenset(DATASETS)
 
-    def hold(self, account: Account, planned: Plan) -> None:
-        """Note how much history of an account waits, and until when. A failed account waits for nothing."""
+    def note_waiting(self, account: Account, planned: Plan) -> None:
+        """Count an account's windows of history that wait, and note the waits. Does nothing for a failed account."""
         if self._outcomes[account.appid] not in SOUND:
             return
         self._held[account.appid] = planned.windows_held
@@ -94,7 +95,7 @@ class Tally:
         appid = result.account.appid
         if result.outcome is Outcome.FAILED:
             self._outcomes[appid] = result.outcome
-        # A window that one dataset left is mostly one that was held of the other: it counts once.
+        # A window left by one dataset mostly waits for the other too and is counted in `_held`, so it counts once.
         self._windows_left += max(0, result.windows_left - self._held.get(appid, 0))
         self._add(result)
 

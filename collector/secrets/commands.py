@@ -10,7 +10,7 @@ import os
 import signal
 from contextlib import suppress
 
-from collector.errors import OriginError, SlowCommandError
+from collector.errors import CommandTimeoutError, OriginError
 
 COMMAND_S = 30
 """Seconds that a command may take."""
@@ -73,7 +73,7 @@ class Printed(asyncio.SubprocessProtocol):
 async def run(argv: tuple[str, ...], name: str) -> tuple[Printed, int]:
     """Return a command's output and exit code. A command that takes too long is ended with all that it started.
 
-    Raises `OriginError` when it can't be started, `SlowCommandError` when it takes too long, both with its `name`.
+    Raises `OriginError` when it can't be started, `CommandTimeoutError` when it takes too long, both with its `name`.
     """
     try:
         process, printed = await _start(argv)
@@ -87,7 +87,7 @@ async def run(argv: tuple[str, ...], name: str) -> tuple[Printed, int]:
             await printed.done.wait()
     except TimeoutError:
         message = f"the command {name} took longer than {COMMAND_S} s"
-        raise SlowCommandError(message, "run it by hand to see why") from None
+        raise CommandTimeoutError(message, "run it by hand to see why") from None
     finally:
         await _end(process, printed)
         _running.discard(process.get_pid())

@@ -14,7 +14,7 @@ from collections import defaultdict
 from functools import partial
 from pathlib import Path
 
-from collector.errors import OriginError, SlowCommandError
+from collector.errors import CommandTimeoutError, OriginError
 from collector.model.accounts import FromCommand, FromCredential, FromFile, Origin, Secret
 from collector.runtime import CircuitBreaker, Once
 from collector.secrets.commands import MAX_BYTES, run
@@ -32,7 +32,7 @@ class Secrets:
         self._reads: dict[tuple[Origin, bool], Once[Secret]] = {}
         self._running = asyncio.Semaphore(MAX_COMMANDS)
         # By program: if the vault is unresponsive for one account, it is so for the others.
-        self._breakers: dict[str, CircuitBreaker[SlowCommandError]] = defaultdict(CircuitBreaker)
+        self._breakers: dict[str, CircuitBreaker[CommandTimeoutError]] = defaultdict(CircuitBreaker)
 
     async def read(self, origin: Origin, *, fresh: bool = False, line: bool = False) -> Secret:
         """Return the secret at `origin`: read once, for the first caller, unless it must be `fresh`.
@@ -58,7 +58,7 @@ class Secrets:
             breaker.check()
             try:
                 printed, code = await run(argv, name)
-            except SlowCommandError as error:
+            except CommandTimeoutError as error:
                 breaker.failed(error)
                 raise
             breaker.succeeded()

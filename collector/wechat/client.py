@@ -55,7 +55,7 @@ _NO_ANSWER = (aiohttp.ClientError, OSError, ValueError)
 
 
 MAX_URLS = 512
-"""URLs that are kept: two for each account at work."""
+"""URLs that are kept, enough for 256 accounts at work; more of them only lose the gain."""
 
 
 class Client:

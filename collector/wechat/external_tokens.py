@@ -15,7 +15,7 @@ from collector.model.accounts import FromCommand, FromUrl, Secret
 from collector.secrets.addresses import server_of
 from collector.secrets.reader import Secrets, text_in
 from collector.wechat.client import MAX_TRIES, Client
-from collector.wechat.tokens import Grant, Source
+from collector.wechat.tokens import MAX_LIFE_S, Grant, Source
 
 LIFE_S = 7200
 """Seconds that a token lives where the origin doesn't say: WeChat gives none a longer life."""
@@ -77,7 +77,7 @@ def grant_in(body: bytes, origin: FromUrl | FromCommand) -> Grant:
         return Grant(value, LIFE_S)
     life = _at(body, origin.expires_json, origin)
     seconds = int(life) if isinstance(life, str) and _SECONDS.fullmatch(life) else life
-    if type(seconds) not in (int, float) or seconds > 10 * LIFE_S:
+    if type(seconds) not in (int, float) or seconds > MAX_LIFE_S:
         message = f"the value at `{origin.expires_json}` that {name_of(origin)} gave is no number of seconds to live"
         raise OriginError(message, "correct `expires_json`, or leave it out: two hours count then")
     if seconds < 1:

@@ -28,7 +28,7 @@ RENEW_EVERY_S = 10
 """Shortest time between renewals: WeChat's stable call returns the same token until shortly before its end."""
 
 MAX_LIFE_S = 10 * 7200
-"""More seconds than any token lives: WeChat gives none more than two hours."""
+"""Upper bound for a token's life: ten times WeChat's two hours. A larger number isn't a life in seconds."""
 
 MAX_REFUSALS = 3
 """Refusals of one account in a run after which a new token is fetched, each token having worked first."""

@@ -144,7 +144,10 @@ async def test_failing_dataset_leaves_a_call(clock: FakeClock, configured: Confi
         checks = await check(configured(sandbox), Selection(), clock=clock)
         calls = Counter(call.path for call in sandbox.calls if call.path in DATA_PATHS)
     assert calls == dict(zip(DATA_PATHS, (2, 1), strict=True))
-    hint = "WeChat, or a proxy before it, is in trouble or asks for fewer calls: -vv tells what each call met"
+    hint = (
+        "WeChat, or a proxy before it, is in trouble or asks for fewer calls: run it again with -vv to log the error "
+        "of each call"
+    )
     assert checks.accounts[0].failures == (
         Failure(account.appid, account.name, SUMMARY, "no answer in 2 calls", hint=hint),
         Failure(account.appid, account.name, CUMULATE, "no answer in 1 call", hint=hint),

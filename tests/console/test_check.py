@@ -74,7 +74,7 @@ def test_text_lists_failures_first() -> None:
         "shop   failed  -        -           -         -           api.weixin.qq.com   "
         "copy it anew (40125 invalid appsecret)\n"
         "later  -       -        -           -         -           -                   "
-        "WeChat has ordered to wait, until 2026-11-25 00:00 Beijing time\n"
+        "WeChat ordered an earlier run to wait, until 2026-11-25 00:00 Beijing time\n"
         "slow   ok      empty    -           empty     -           http://127.0.0.1:1  "
         "the newest published day isn't there yet\n"
         "acme   ok      ok       999,999     ok        12          api.weixin.qq.com\n"

@@ -90,7 +90,7 @@ def test_waits_of_the_configuration() -> None:
     text = summary.as_text(_result(ok=3, notices=notices, windows_left=1))
     assert text.partition("\n\n")[2] == (
         "Waiting, as WeChat ordered:\n"
-        "  1 account: WeChat has ordered to wait, until 2026-11-25 00:00 Beijing time\n"
+        "  1 account: WeChat ordered an earlier run to wait, until 2026-11-25 00:00 Beijing time\n"
         "    b\n"
         "\n"
         "Waiting, as the configuration limits it:\n"

@@ -31,14 +31,14 @@ def tally() -> Tally:
 def test_failed_account_has_no_waits(tally: Tally, outcome: Outcome) -> None:
     """The windows of an account that failed or was skipped don't wait for a later run."""
     tally.add(AccountResult(ACCOUNT, outcome))
-    tally.hold(ACCOUNT, HELD)
+    tally.note_waiting(ACCOUNT, HELD)
     result = tally.result("run", error=None, stopped_by=None)
     assert (result.windows_left, result.notices) == (0, ())
 
 
 @pytest.mark.parametrize(("left", "counted"), [(0, 9), (7, 9), (9, 9), (12, 12)])
 def test_window_left_by_both_datasets_counts_once(tally: Tally, left: int, counted: int) -> None:
-    tally.hold(ACCOUNT, HELD)
+    tally.note_waiting(ACCOUNT, HELD)
     quota = Notice(ACCOUNT.appid, "a", WaitKind.QUOTA, MIDNIGHT)
     tally.add_history(AccountResult(ACCOUNT, Outcome.OK, notices=(quota,), windows_left=left))
     result = tally.result("run", error=None, stopped_by=None)

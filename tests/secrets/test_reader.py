@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from origins import LEAK, refusal_of, shell, shown, value_of, written
 
-from collector.errors import CallKind, OriginError, Reaction, SlowCommandError
+from collector.errors import CallKind, CommandTimeoutError, OriginError, Reaction
 from collector.model.accounts import FromCommand, FromCredential, FromFile, Secret
 from collector.runtime import MAX_FAILURES
 from collector.secrets import commands
@@ -128,7 +128,7 @@ async def test_breaker_of_a_program(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(commands, "COMMAND_S", 0.05)
     secrets, count = Secrets(), tmp_path / "count"
     for _ in range(MAX_FAILURES + 2):
-        with pytest.raises(SlowCommandError, match=r"the command sh took longer than 0\.05 s"):
+        with pytest.raises(CommandTimeoutError, match=r"the command sh took longer than 0\.05 s"):
             await secrets.output_of(("sh", "-c", 'echo >>"$0"; sleep 60', str(count)))
     assert len(count.read_bytes()) == MAX_FAILURES
 

@@ -70,7 +70,7 @@ class Platform:
 
     async def _answer(self, url: Any, **kwargs: Any) -> CallbackResult:
         name, body = url.path.rpartition("/")[2], dict(kwargs["json"])
-        token = (kwargs["params"] or {}).get("component_access_token")
+        token = url.query.get("component_access_token")
         assert body.pop("component_appid") == COMPONENT.appid
         self.calls.append((name, body, token))
         self.seen[name].set()
