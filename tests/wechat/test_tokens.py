@@ -108,6 +108,17 @@ async def test_forced_once(web: Any, tokens: Tokens) -> None:
     assert call.asked == [False, False, True]
 
 
+async def test_second_stuck_token_is_not_forced(web: Any, tokens: Tokens) -> None:
+    """Another forced token would only show that somebody else keeps ending it, and WeChat allows 20 a day."""
+    call = StableCall("T1", "T1", "T2", "T2")
+    web.post(STABLE, callback=call, repeat=True)
+    newer = await tokens.after_refusal(await tokens.get(), _refusal())
+    tokens.worked(newer)
+    with pytest.raises(ApiError):
+        await tokens.after_refusal(newer, _refusal())
+    assert call.asked == [False, False, True, False]
+
+
 async def test_new_token_refused(web: Any, tokens: Tokens) -> None:
     call = StableCall("T1", "T2")
     web.post(STABLE, callback=call, repeat=True)
