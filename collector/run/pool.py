@@ -142,6 +142,8 @@ class History:
         self._target = target
         self._tally = tally
         self._shared = shared
+        # Without a bar of their own, windows would count among the accounts.
+        self._on_window = tally.watch.window if newest_days.windows else None
         if newest_days.windows:
             tally.watch.phase("windows", newest_days.windows)
 
@@ -155,7 +157,7 @@ class History:
         asks = _without(planned.history, self._tally.ended(account))
         if not asks or not self._tally.may_ask_history(account):
             return None
-        return AccountRun(kept.api, asks, kept.settling, self._shared, on_window=self._tally.watch.window)
+        return AccountRun(kept.api, asks, kept.settling, self._shared, on_window=self._on_window)
 
     def end(self, work: AccountRun, result: AccountResult) -> None:
         """Count how the account came out."""
