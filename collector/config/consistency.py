@@ -54,7 +54,7 @@ def duplicates(key: str, values: Iterable[tuple[Callable[[], str], object]], wha
 
 
 def any_account(documents: Sequence[Document]) -> bool:
-    """Return True where an account is listed, or a component discovers some."""
+    """Return True where an account is listed, or a platform discovers some."""
     switches = (entry.get("discover", "false") for _, _, entry in _listed(documents, "components"))
     return any(document.values.get("accounts") for document in documents) or any(
         str(switch).lower() != "false" for switch in switches
@@ -122,7 +122,7 @@ def _unknown_components(sources: Sequence[Entry], components: Sequence[Entry]) -
             close = close_to(name, written)
             remedy = f"Write `{written[close]}`." if close else "Add it under `components:`, or write the name of one."
             where = document.where((*location, "component"))
-            yield Fault(where, "`component` names an unknown component", remedy)
+            yield Fault(where, "`component` names a platform that isn't configured", remedy)
 
 
 def _lifetime_without_json(source: Entry) -> Iterator[Fault]:

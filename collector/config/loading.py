@@ -40,7 +40,7 @@ class Settings:
     defaults: Mapping[str, Any] = field(default_factory=lambda: dict(Defaults()))
 
     def account_of(self, appid: str, name: str, component: str) -> Account:
-        """Return an account that a component discovered: `defaults` apply, and its token is the component's."""
+        """Return an account that a platform discovered: `defaults` apply, and its token comes from that platform."""
         return _account(self.defaults, {"name": name, "appid": appid, "token": FromComponent(component)})
 
 

@@ -18,6 +18,7 @@ class Planned:
     """The plan of one account: windows to ask for, newest first, each with its datasets.
 
     `notices` are the waits that keep some windows out of it, `windows_held` counts the windows of history among those.
+    It repeats the fields of a `Plan` that are printed, since `console/` may not import `completeness/`.
     """
 
     account: Account

@@ -177,7 +177,7 @@ def _without(asks: Sequence[Ask], ended: frozenset[str | None]) -> list[Ask]:
 
 
 class Pool:
-    """`size` workers, each of which takes the next account when it is done with one."""
+    """`size` workers, each of which takes the next account when it has finished one."""
 
     def __init__(self, size: int, tally: Tally, shared: Shared) -> None:
         self._size = size

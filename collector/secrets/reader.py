@@ -26,7 +26,7 @@ _FORMS = {"word": re.compile(r"[^\s\x00-\x1f\x7f]+"), "line": re.compile(r"[^\x0
 
 
 class Secrets:
-    """Reads secrets from their origins, and runs the commands that print them. One for each run."""
+    """Reader of secrets at their origins, and of what commands print; one for each run."""
 
     def __init__(self) -> None:
         self._reads: dict[tuple[Origin, bool], Once[Secret]] = {}

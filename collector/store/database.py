@@ -1,4 +1,4 @@
-"""Opening the database and its collections, in the MongoDB that `mongodb.uri` names or in the local mongod."""
+"""Open the database and its collections, in the MongoDB that `mongodb.uri` names or in the local mongod."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ MAX_QUEUED = 256
 
 
 class Writer:
-    """Upserts days in bulk, unordered, acknowledged by the majority; then the states that they justify.
+    """Writer of days, in bulk, unordered, acknowledged by the majority; then of the states that they justify.
 
     A context manager over `database`. Its exit waits until everything is acknowledged, and raises the error with
     which MongoDB was lost.

@@ -87,11 +87,11 @@ FORMS = [
     ),
     ("token", "{component: agency, json: x}", "`json` isn't known here", "Remove it; known here: component."),
     ("token", "{component: ''}", "`component` is empty", "Write the `name` of one of `components:`."),
-    ("token", "{component: agncy}", "`component` names an unknown component", "Write `agency`."),
+    ("token", "{component: agncy}", "`component` names a platform that isn't configured", "Write `agency`."),
     (
         "token",
         "{component: other}",
-        "`component` names an unknown component",
+        "`component` names a platform that isn't configured",
         "Add it under `components:`, or write the name of one.",
     ),
     ("token", "{url: ''}", "`url` is empty", ADDRESS),
