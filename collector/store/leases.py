@@ -184,5 +184,5 @@ def _held(holder: Document) -> LeaseHeldError:
     since = holder["since"].replace(tzinfo=UTC).astimezone(BEIJING)  # MongoDB gives instants without a zone
     return LeaseHeldError(
         f"another run is at work: {command} {run} on {host} (pid {holder['pid']}) since {since:%Y-%m-%d %H:%M:%S} "
-        "Beijing time. Wait for it, or start with --wait"
+        "Beijing time. Wait for it, or start with --wait. If it was killed, its lease ends within 60 seconds"
     )

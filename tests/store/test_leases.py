@@ -115,7 +115,7 @@ async def test_held_by_another_run(database: Database, taking: Taking) -> None:
             pytest.fail("it isn't free")
     assert str(refused.value) == (
         f"another run is at work: backfill {OTHER} on elsewhere (pid 4711) since 2026-11-24 10:30:10 Beijing time. "
-        "Wait for it, or start with --wait"
+        "Wait for it, or start with --wait. If it was killed, its lease ends within 60 seconds"
     )
     assert await _held(database) == document
 
