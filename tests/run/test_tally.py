@@ -2,20 +2,39 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
+from structlog.testing import capture_logs
 
 from collector.completeness.plan import Plan, Wait
 from collector.console.progress import Watch
+from collector.errors import UnreachableError
 from collector.model.accounts import Account, Rate, Secret
-from collector.model.results import AccountResult, Failure, Notice, Outcome
+from collector.model.results import AccountResult, Failure, Notice, Outcome, RunResult
 from collector.run.tally import Tally
+from collector.store.writer import Writer
+from collector.wechat.client import Client
+from collector.wechat.session import Access
 
 ACCOUNT = Account("a", "wx0000000000000001", Secret("x"), Rate(5, 1))
+OTHER = Account("b", "wx0000000000000002", Secret("x"), Rate(5, 1))
+THIRD = Account("c", "wx0000000000000003", Secret("x"), Rate(5, 1))
 MIDNIGHT = datetime(2026, 11, 24, 16, tzinfo=UTC)
 HELD = Plan((), (), {}, {"user_summary": Wait("not_before", MIDNIGHT)}, 9)
+
+
+class _Watch(Watch):
+    """Watch that keeps the results it is given."""
+
+    def __init__(self) -> None:
+        self.results: list[AccountResult] = []
+
+    def account(self, result: AccountResult) -> None:
+        self.results.append(result)
 
 
 @pytest.fixture
@@ -74,3 +93,144 @@ def test_failed_accounts_replace_a_failure_without_accounts(tally: Tally) -> Non
     assert _failures(tally) == (PLATFORM,)
     tally.fail(replace(PLATFORM), of="wx2")
     assert _failures(tally) == (replace(PLATFORM, accounts=2, windows=4),)
+
+
+def test_failures_are_logged(tally: Tally) -> None:
+    with capture_logs() as logs:
+        tally.fail(PLATFORM, of="wx1")
+        tally.fail(replace(PLATFORM), of="wx2")
+    assert logs == [{"event": "account.failed", "log_level": "info", **asdict(PLATFORM)}]
+
+
+# Whole results
+
+
+def _of_three(watch: Watch | None = None) -> Tally:
+    tally = Tally(watch or Watch())
+    tally.expect([ACCOUNT, OTHER, THIRD])
+    return tally
+
+
+def test_result_before_anything_was_asked() -> None:
+    result = _of_three().result("r1", error="MongoDB is unreachable", stopped_by=None)
+    assert result == RunResult(
+        run="r1",
+        seconds=result.seconds,
+        outcomes={Outcome.OK: 0, Outcome.PENDING: 0, Outcome.FAILED: 0, Outcome.SKIPPED: 3},
+        got_through=0,
+        calls=0,
+        token_calls=0,
+        retries=0,
+        days=0,
+        failures=(),
+        notices=(),
+        silent=(),
+        windows_left=0,
+        error="MongoDB is unreachable",
+        stopped_by=None,
+    )
+    assert 0 <= result.seconds < 60
+    assert Tally(Watch()).result("r1", error=None, stopped_by=15).total == 0
+
+
+def test_result_of_a_run() -> None:
+    """Failures and notices come in the order of the configuration, those of platforms last."""
+    watch = _Watch()
+    tally = _of_three(watch)
+    failed, quota = Failure(THIRD.appid, "c", None, "no"), Notice(OTHER.appid, "b", "quota", MIDNIGHT)
+    results = [
+        AccountResult(THIRD, Outcome.FAILED, (PLATFORM, failed)),
+        AccountResult(OTHER, Outcome.PENDING, notices=(quota,), answered=True, silent=True, windows_left=2),
+        AccountResult(ACCOUNT, Outcome.OK, silent=True),
+    ]
+    for each in results:
+        tally.add(each, history=False)
+    first = Failure(ACCOUNT.appid, "a", "user_summary", "late")
+    tally.add(AccountResult(ACCOUNT, Outcome.FAILED, (first,), silent=True), history=True)
+    tally.count(
+        cast(Client, SimpleNamespace(calls=5, token_calls=3, retries=1)),
+        cast(Writer, SimpleNamespace(days=7, rejected={}, unsaved=())),
+    )
+    result = tally.result("r1", error=None, stopped_by=None)
+    assert result == RunResult(
+        run="r1",
+        seconds=result.seconds,
+        outcomes={Outcome.OK: 0, Outcome.PENDING: 1, Outcome.FAILED: 2, Outcome.SKIPPED: 0},
+        got_through=1,
+        calls=5,
+        token_calls=3,
+        retries=1,
+        days=7,
+        failures=(first, failed, PLATFORM),
+        notices=(quota,),
+        silent=("b", "a"),
+        windows_left=2,
+        error=None,
+        stopped_by=None,
+    )
+    assert watch.results == results
+
+
+def test_rejected_and_unsaved_documents() -> None:
+    """An account whose document MongoDB rejected has failed; one whose days weren't acknowledged is skipped."""
+    tally = _of_three()
+    for account in (ACCOUNT, OTHER, THIRD):
+        tally.add(AccountResult(account, Outcome.OK, answered=True), history=False)
+    invalid = "2026-11-23: Document failed validation"
+    rejected = {OTHER.appid: "2026-11-23: the disk is full", ACCOUNT.appid: invalid}
+    writer = SimpleNamespace(days=7, rejected=rejected, unsaved={THIRD.appid})
+    tally.count(cast(Client, SimpleNamespace(calls=5, token_calls=3, retries=1)), cast(Writer, writer))
+    result = tally.result("r1", error=None, stopped_by=None)
+    assert (result.got_through, result.outcomes[Outcome.FAILED], result.outcomes[Outcome.SKIPPED]) == (0, 2, 1)
+    assert [(each.account, each.name, each.errmsg) for each in result.failures] == [
+        (ACCOUNT.appid, "a", invalid),
+        (OTHER.appid, "b", "2026-11-23: the disk is full"),
+    ]
+    assert ["validator" in each.hint for each in result.failures] == [True, False]
+    assert all(each.hint for each in result.failures)
+
+
+def test_windows_left_of_several_accounts() -> None:
+    tally = _of_three()
+    for account in (ACCOUNT, OTHER, THIRD):
+        tally.add(AccountResult(account, Outcome.OK, windows_left=1), history=False)
+    tally.hold(ACCOUNT, HELD)
+    tally.hold(OTHER, HELD)
+    tally.add(AccountResult(THIRD, Outcome.OK, windows_left=4), history=True)
+    assert tally.result("r1", error=None, stopped_by=None).windows_left == 3 + 9 + 9 + 4
+
+
+# Who goes on with history
+
+
+def test_history_needs_an_answer_and_a_dataset() -> None:
+    """Accounts that were skipped, or both of whose datasets have ended, don't continue with their history."""
+    tally = _of_three()
+    tally.add(AccountResult(ACCOUNT, Outcome.OK, ended=frozenset({"user_summary"})), history=False)
+    tally.add(AccountResult(OTHER, Outcome.FAILED, ended=frozenset({"user_summary", "user_cumulate"})), history=False)
+    assert [tally.can_go_on(account) for account in (ACCOUNT, OTHER, THIRD)] == [True, False, False]
+    tally.add(AccountResult(ACCOUNT, Outcome.OK, ended=frozenset({"user_cumulate"})), history=True)
+    assert tally.ended(ACCOUNT) == {"user_summary", "user_cumulate"}
+    assert tally.ended(THIRD) == set()
+
+
+@pytest.mark.parametrize(
+    ("tried", "workers", "answered", "gives_up"),
+    [(2, 1, False, True), (1, 1, False, False), (2, 1, True, False), (3, 64, False, True), (2, 64, False, False)],
+)
+def test_unreachable_wechat(tried: int, workers: int, answered: bool, gives_up: bool) -> None:
+    """Twice as many accounts as workers, or all, without a connection and no answer at all end the run."""
+    tally = _of_three()
+    for account in (ACCOUNT, OTHER, THIRD)[:tried]:
+        tally.add(AccountResult(account, Outcome.FAILED, unreachable=True), history=False)
+    client = SimpleNamespace(answered=answered, trouble="timed out")
+    access = cast(Access, SimpleNamespace(client=client, route=SimpleNamespace(hosts=("https://a", "https://b"))))
+    if not gives_up:
+        tally.give_up_if_unreachable(access, workers)
+        return
+    with pytest.raises(UnreachableError) as error:
+        tally.give_up_if_unreachable(access, workers)
+    assert str(error.value) == (
+        f"WeChat can't be reached: {tried} accounts tried https://a, https://b and none had an answer (timed out). "
+        "Check this host's network, the proxy and api.hosts"
+    )
