@@ -9,6 +9,7 @@ from typing import cast
 
 import pytest
 from structlog.testing import capture_logs
+from support import RecordingWatch
 
 from collector.completeness.plan import Plan, Wait
 from collector.console.progress import Watch
@@ -25,16 +26,6 @@ OTHER = Account("b", "wx0000000000000002", Secret("x"), Rate(5, 1))
 THIRD = Account("c", "wx0000000000000003", Secret("x"), Rate(5, 1))
 MIDNIGHT = datetime(2026, 11, 24, 16, tzinfo=UTC)
 HELD = Plan((), (), {}, {"user_summary": Wait("not_before", MIDNIGHT)}, 9)
-
-
-class _Watch(Watch):
-    """Watch that keeps the results it is given."""
-
-    def __init__(self) -> None:
-        self.results: list[AccountResult] = []
-
-    def account(self, result: AccountResult) -> None:
-        self.results.append(result)
 
 
 @pytest.fixture
@@ -135,7 +126,7 @@ def test_result_before_anything_was_asked() -> None:
 
 def test_result_of_a_run() -> None:
     """Failures and notices come in the order of the configuration, those of platforms last."""
-    watch = _Watch()
+    watch = RecordingWatch()
     tally = _of_three(watch)
     failed, quota = Failure(THIRD.appid, "c", None, "no"), Notice(OTHER.appid, "b", "quota", MIDNIGHT)
     results = [

@@ -149,10 +149,10 @@ async def test_local_database_is_private(tmp_path: Path) -> None:
     assert modes == {name: 0o700 if name in folders else 0o600 for name in modes}
 
 
-@pytest.mark.parametrize(("mode", "is_told"), [(0o602, True), (0o642, True), (0o620, False), (0o600, False)])
+@pytest.mark.parametrize(("mode", "is_warned"), [(0o602, True), (0o642, True), (0o620, False), (0o600, False)])
 def test_world_writable_configuration(
-    mode: int, is_told: bool, loaded: Callable[..., Settings], tmp_path: Path
+    mode: int, is_warned: bool, loaded: Callable[..., Settings], tmp_path: Path
 ) -> None:
     path = tmp_path / "accounts.yaml"
     advice = f"{path}: everybody can change this file, and so what the collector runs; run chmod o-w {path}"
-    assert loaded(ACCOUNT, mode=mode).warnings == ((advice,) if is_told else ())
+    assert loaded(ACCOUNT, mode=mode).warnings == ((advice,) if is_warned else ())
