@@ -64,9 +64,10 @@ def _failures(tally: Tally) -> tuple[Failure, ...]:
 
 
 def test_first_failure_of_a_dataset_stays(tally: Tally) -> None:
+    """A dataset may fail with the newest days and again with history."""
     first = Failure(ACCOUNT.appid, "a", "user_summary", "first", windows=1)
     for failure in (first, Failure(ACCOUNT.appid, "a", "user_summary", "second", windows=5)):
-        tally.fail(failure, of=ACCOUNT.appid)
+        tally.add(AccountResult(ACCOUNT, Outcome.FAILED, (failure,)), history=failure is not first)
     assert _failures(tally) == (first,)
 
 
@@ -121,7 +122,8 @@ def test_result_before_anything_was_asked() -> None:
         stopped_by=None,
     )
     assert 0 <= result.seconds < 60
-    assert Tally(Watch()).result("r1", error=None, stopped_by=15).total == 0
+    stopped = Tally(Watch()).result("r1", error=None, stopped_by=15)
+    assert (stopped.total, stopped.stopped_by) == (0, 15)
 
 
 def test_result_of_a_run() -> None:
