@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from support import Configured, FakeClock, run, stored, truth
+from support import Configured, FakeClock, RecordingWatch, run, stored, truth
 
 from collector.completeness.settle import Settling
 from collector.console.progress import Watch
@@ -219,3 +219,10 @@ async def test_failed_dataset_spares_the_other(
     assert [(failure.dataset, failure.errcode) for failure in result.failures] == [("user_summary", 48001)]
     assert result.exit == 3
     assert len(await stored(database)) == 35
+
+
+async def test_progress_of_newest_days_and_history(clock: FakeClock, configured: Configured) -> None:
+    watch = RecordingWatch()
+    async with _sandbox(clock, World(size=2)) as sandbox:
+        await run(configured(sandbox), clock, watch=watch, since=NEWEST - 20 * ONE_DAY)
+    assert watch.phases == [("accounts", 2), ("windows", 2 * 2)]
