@@ -93,4 +93,4 @@ async def main(job: Job) -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(main(Job.told()))
+    uvloop.run(main(Job.from_arguments()))

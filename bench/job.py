@@ -29,7 +29,7 @@ class Job:
     workers: int
 
     @classmethod
-    def told(cls, arguments: Sequence[str] = sys.argv) -> Job:
+    def from_arguments(cls, arguments: Sequence[str] = sys.argv) -> Job:
         """Return the job in the last argument."""
         return cls(**orjson.loads(arguments[-1]))
 

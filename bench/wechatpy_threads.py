@@ -81,4 +81,4 @@ def main(job: Job) -> None:
 
 
 if __name__ == "__main__":
-    main(Job.told())
+    main(Job.from_arguments())

@@ -38,13 +38,13 @@ def verdict(printed: str, said: str) -> tuple[str, int]:
     if not known:  # a mirror of the index that has no such database
         return UNREACHABLE, 0
     unknown = ", ".join(package["name"] for package in packages if "vulns" not in package)
-    holes = [f"{package['name']} {package['version']}: {_told(hole)}" for package in known for hole in package["vulns"]]
+    holes = [f"{package['name']} {package['version']}: {_line(hole)}" for package in known for hole in package["vulns"]]
     count = f"{len(holes)} known vulnerabilit{'y' if len(holes) == 1 else 'ies'}" if holes else "no known vulnerability"
     total = f"{len(known)} package{'' if len(known) == 1 else 's'} audited: {count}."
     return "\n".join([*holes, total, *([f"Unknown to the database: {unknown}"] if unknown else [])]), int(bool(holes))
 
 
-def _told(hole: dict[str, object]) -> str:
+def _line(hole: dict[str, object]) -> str:
     versions = hole["fix_versions"]
     fixed = f" (fixed in {', '.join(versions)})" if isinstance(versions, list) and versions else ""
     return f"{hole['id']}{fixed}"

@@ -15,7 +15,7 @@ from collector.commands.collect import Job, collect, target_of
 from collector.config import Settings
 from collector.console.progress import Watch
 from collector.model.accounts import Rate, Secret
-from collector.model.results import RunResult
+from collector.model.results import AccountResult, RunResult
 from collector.runtime import Clock, Stop
 from collector.sandbox import Sandbox, World
 from collector.store.database import USER_DAILY, Database
@@ -45,6 +45,20 @@ class FakeClock(Clock):
         self.slept.append(delay_s)
         self.instant += timedelta(seconds=delay_s)
         await asyncio.sleep(0)
+
+
+class RecordingWatch(Watch):
+    """Watch that keeps the phases and results it is given."""
+
+    def __init__(self) -> None:
+        self.phases: list[tuple[str, int]] = []
+        self.results: list[AccountResult] = []
+
+    def phase(self, unit: str, total: int) -> None:
+        self.phases.append((unit, total))
+
+    def account(self, result: AccountResult) -> None:
+        self.results.append(result)
 
 
 def settings_of(

@@ -14,17 +14,16 @@ from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
-from support import Configured, FakeClock, run
+from support import Configured, FakeClock, RecordingWatch, run
 
 from collector.commands.check import check
 from collector.config import Selection
 from collector.console import check as checked
-from collector.console.progress import Watch
 from collector.errors import DatabaseError, UnreachableError, UsageError, WaitKind
 from collector.model.accounts import Component, FromCommand, Secret
 from collector.model.days import ONE_DAY, Days
 from collector.model.findings import AccountCheck, DatasetCheck, Verdict
-from collector.model.results import AccountResult, Failure, Notice, Outcome
+from collector.model.results import Failure, Notice, Outcome
 from collector.model.state import AccountState, DatasetState
 from collector.sandbox import Faults, Limits, Sandbox, World
 from collector.store.database import Database
@@ -326,7 +325,7 @@ async def test_unreachable_wechat_ends_early(clock: FakeClock, configured: Confi
         settings = configured(sandbox, workers=8)
     hosts = ("http://127.0.0.1:1", "http://127.0.0.1:2")
     unreachable = replace(settings, api=settings.api.model_copy(update={"hosts": hosts}))
-    tried = _Heard()
+    tried = RecordingWatch()
     with pytest.raises(UnreachableError, match=re.escape(", ".join(hosts))):
         await check(unreachable, Selection(), clock=clock, watch=tried)
     assert 16 <= len(tried.results) < 32
@@ -377,17 +376,3 @@ async def test_crash_stops_one_account(
     ]
     assert [failure.errmsg for failure in checks.result.failures] == ["the collector failed on this account (KeyError)"]
     assert checks.result.exit == 3
-
-
-class _Heard(Watch):
-    """Keeps what it hears."""
-
-    def __init__(self) -> None:
-        self.phases: list[tuple[str, int]] = []
-        self.results: list[AccountResult] = []
-
-    def phase(self, unit: str, total: int) -> None:
-        self.phases.append((unit, total))
-
-    def account(self, result: AccountResult) -> None:
-        self.results.append(result)

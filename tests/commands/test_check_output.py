@@ -11,14 +11,13 @@ from typing import Any
 
 import orjson
 from command import Ended, collector
-from support import Configured, FakeClock
+from support import Configured, FakeClock, RecordingWatch
 
 from collector.commands.check import check
 from collector.config import Selection
 from collector.console import check as checked
-from collector.console.progress import Watch
 from collector.model.findings import Checks
-from collector.model.results import AccountResult, Outcome
+from collector.model.results import Outcome
 from collector.model.state import AccountState, DatasetState
 from collector.sandbox import Faults, Limits, Sandbox, World
 from collector.store.database import Database
@@ -43,20 +42,6 @@ def _names(checks: Checks) -> list[str]:
 
 async def _waiting(database: Database, states: Iterable[AccountState]) -> None:
     await database[ACCOUNTS].bulk_write([replacement(state) for state in states])
-
-
-class _Heard(Watch):
-    """Keeps what it hears."""
-
-    def __init__(self) -> None:
-        self.phases: list[tuple[str, int]] = []
-        self.results: list[AccountResult] = []
-
-    def phase(self, unit: str, total: int) -> None:
-        self.phases.append((unit, total))
-
-    def account(self, result: AccountResult) -> None:
-        self.results.append(result)
 
 
 async def test_failed_waiting_late_come_first(clock: FakeClock, configured: Configured, database: Database) -> None:
@@ -93,11 +78,11 @@ async def test_one_table_of_refused_ips(clock: FakeClock, configured: Configured
 
 
 async def test_progress_is_reported(clock: FakeClock, configured: Configured) -> None:
-    world, heard = World(size=3), _Heard()
+    world, watch = World(size=3), RecordingWatch()
     async with _sandbox(clock, world, faults=Faults(broken={world.accounts[2].appid: 40125})) as sandbox:
-        await check(configured(sandbox), Selection(), clock=clock, watch=heard)
-    assert heard.phases == [("accounts", 3)]
-    assert Counter(result.outcome for result in heard.results) == {Outcome.OK: 2, Outcome.FAILED: 1}
+        await check(configured(sandbox), Selection(), clock=clock, watch=watch)
+    assert watch.phases == [("accounts", 3)]
+    assert Counter(result.outcome for result in watch.results) == {Outcome.OK: 2, Outcome.FAILED: 1}
 
 
 async def test_json_form(clock: FakeClock, configured: Configured) -> None:

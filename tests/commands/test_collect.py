@@ -45,7 +45,7 @@ async def test_documents_are_the_truth(clock: FakeClock, database: Database, con
     assert (result.calls, result.token_calls, result.retries) == (20 * 13 * 2, 20, 0)
     expected = truth(world, Window(since - ONE_DAY, NEWEST))  # 13 windows of 7 days
     assert await stored(database) == expected
-    assert result.days >= len(expected)  # quiet days are told apart with a neighbour, so some are written twice
+    assert result.days >= len(expected)  # quiet days need a neighbour's total, so some are written twice
 
 
 async def test_second_run_changes_nothing(clock: FakeClock, database: Database, configured: Configured) -> None:

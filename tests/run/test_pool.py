@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from support import Configured, FakeClock, run, stored, truth
+from support import Configured, FakeClock, RecordingWatch, run, stored, truth
 
 from collector.completeness.settle import Settling
 from collector.console.progress import Watch
@@ -244,3 +244,10 @@ async def test_stopped_run_counts_held_history(
             await database["accounts"].insert_one(to_document(state))
         result = await run(settings, clock, stop, StopAfterTheDailyJob())
     assert (result.exit, result.calls, result.windows_left) == (143, 0, 2 * 4)
+
+
+async def test_progress_of_newest_days_and_history(clock: FakeClock, configured: Configured) -> None:
+    watch = RecordingWatch()
+    async with _sandbox(clock, World(size=2)) as sandbox:
+        await run(configured(sandbox), clock, watch=watch, since=NEWEST - 20 * ONE_DAY)
+    assert watch.phases == [("accounts", 2), ("windows", 2 * 2)]

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import re
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
+from support import FakeClock, RecordingWatch
 
 from collector.completeness.plan import Plan, Wait
 from collector.console.progress import Watch
-from collector.errors import WaitKind
+from collector.errors import UnreachableError, WaitKind
 from collector.model.accounts import Account, Rate, Secret
 from collector.model.results import AccountResult, Failure, Notice, Outcome
 from collector.run.tally import Tally
+from collector.runtime import Stop
+from collector.secrets.reader import Secrets
+from collector.wechat.client import Client, Route
+from collector.wechat.session import Session
 
 ACCOUNT = Account("a", "wx0000000000000001", Secret("x"), Rate(5, 1))
 MIDNIGHT = datetime(2026, 11, 24, 16, tzinfo=UTC)
@@ -75,3 +83,52 @@ def test_failed_accounts_replace_a_failure_without_accounts(tally: Tally) -> Non
     assert _failures(tally) == (PLATFORM,)
     tally.fail(replace(PLATFORM), of="wx2")
     assert _failures(tally) == (replace(PLATFORM, accounts=2, windows=4),)
+
+
+def _of(number: int, **more: Any) -> AccountResult:
+    account = Account(f"n{number}", f"wx{number:016}", Secret("x"), Rate(5, 1))
+    return AccountResult(account, Outcome.OK, **more)
+
+
+def test_windows_and_silent_accounts_add_up() -> None:
+    watch = RecordingWatch()
+    tally = Tally(watch, 4)
+    results = [_of(1, windows_left=3, silent=True), _of(2, windows_left=4), _of(3, silent=True)]
+    tally.expect([result.account for result in results])
+    for result in results:
+        tally.add(result)
+    tally.add_history(_of(2, windows_left=5))
+    counted = tally.result("run", error=None, stopped_by=None)
+    assert (counted.windows_left, counted.silent) == (3 + 4 + 5, ("n1", "n3"))
+    assert watch.results == results
+
+
+def test_failure_of_an_account_is_logged() -> None:
+    tally = Tally(Watch(), 4)
+    failure = Failure("wx1", "a", "user_summary", "no", 48001)
+    tally.expect([_of(1).account])
+    with capture_logs() as logs:
+        tally.add(_of(1, failures=(failure,)))
+    assert logs == [{"event": "account.failed", "log_level": "info", **asdict(failure)}]
+
+
+@pytest.mark.parametrize(("accounts", "given_up_after"), [(100, 8), (3, 3)])
+async def test_unreachable_wechat(stop: Stop, clock: FakeClock, accounts: int, given_up_after: int) -> None:
+    """Twice as many accounts as there are workers, or all of few; but not once any host has answered."""
+    results = [_of(number, unreachable=True) for number in range(accounts)]
+    async with Client.opened(timeout_s=1, connections=1, stop=stop) as client:
+        client.trouble = "no connection"
+        route = Route(client, ["https://a.test", "https://b.test"], None, Secrets())
+        session = Session(route, Secrets(), clock=clock, stop=stop)
+        tally = Tally(Watch(), 4)
+        tally.expect([result.account for result in results])
+        for result in results[: given_up_after - 1]:
+            tally.give_up_if_unreachable(result, session)
+        message = (
+            f"Could not reach WeChat: {given_up_after} accounts tried https://a.test, https://b.test and none had an "
+            "answer (no connection). Check this host's network, the proxy and api.hosts"
+        )
+        with pytest.raises(UnreachableError, match=f"^{re.escape(message)}$"):
+            tally.give_up_if_unreachable(results[given_up_after - 1], session)
+        client.answered = True
+        tally.give_up_if_unreachable(results[0], session)

@@ -111,8 +111,8 @@ WAYS = [
 
 @pytest.mark.parametrize(("line", "advice"), WAYS)
 def test_unencrypted_address_is_warned_about(line: str, advice: str | None, warned: Callable[..., list[str]]) -> None:
-    told = warned(f"{ACCOUNT}{line}", {"U": "http://from-a-variable/x"})
-    assert told == ([f"2: {advice}"] if advice else [])
+    warnings = warned(f"{ACCOUNT}{line}", {"U": "http://from-a-variable/x"})
+    assert warnings == ([f"2: {advice}"] if advice else [])
 
 
 def test_one_warning_for_each_server(warned: Callable[..., list[str]]) -> None:
