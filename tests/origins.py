@@ -53,7 +53,7 @@ async def cancelled(reader: asyncio.Task[Secret]) -> None:
 
 
 async def ended(pipe: int) -> bytes:
-    """What was written to `pipe`, once nobody is left who could write more."""
+    """Return everything written to `pipe`, once its last writer has closed it."""
 
     def read() -> bytes:
         os.set_blocking(pipe, True)

@@ -205,7 +205,7 @@ async def test_readable_unique_names(
 
 
 async def test_first_account_keeps_its_name(clock: FakeClock, database: Database, configured: Configured) -> None:
-    """Who bears a nickname keeps it when another account takes the same."""
+    """An account keeps its nickname as its name when another one takes the same."""
     world = _nicknamed("Acme", "Acme")
     first, second = (account.appid for account in world.accounts)
     async with _sandbox(clock, world, authorised=1) as sandbox:
@@ -268,7 +268,7 @@ async def test_mini_programs_are_left_out(clock: FakeClock, database: Database, 
 
 
 async def test_excluded_accounts(clock: FakeClock, database: Database, configured: Configured) -> None:
-    """What the platform excludes is neither asked about nor collected."""
+    """Excluded accounts are neither looked up nor collected."""
     world = World(size=3)
     excluded = world.accounts[1].appid
     async with _sandbox(clock, world) as sandbox:

@@ -211,7 +211,7 @@ async def test_cancelled_read(
 
 
 async def test_error_of_a_missing_secret(tmp_path: Path) -> None:
-    """A secret that can't be had ends the account and tells what and the remedy."""
+    """A secret that is not available ends its account; the failure names the cause and the remedy."""
     error = await refusal_of(written(tmp_path, b""))
     assert (error.reaction, error.kind, error.errcode) == (Reaction.ACCOUNT, CallKind.TOKEN, None)
     assert error.hint == str(error) == f"{error.errmsg}: {error.remedy}"
