@@ -7,7 +7,7 @@ accounts, and one account's trouble stops no other.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Protocol
@@ -111,9 +111,9 @@ class NewestDays:
         self._tally.add(result)
         if planned.history or planned.windows_held or _has_new_pending_days(before, work.settling.state):
             oldest_asked = work.asks[-1].window.begin if work.asks else self._target.lookback_begin
-            held = replace(planned, daily=(), history=())
+            held = replace(planned, daily=())
             self.kept[appid] = _Kept(work.api, work.settling, oldest_asked, held)
-            self.windows += len(planned.history)
+            self.windows += planned.history.windows
 
     async def skip(self, account: Account) -> None:
         """Remember what a backfill wants. The old name stays until the documents are renamed."""
@@ -170,7 +170,7 @@ class History:
             self._tally.note_waiting(account, held)
 
 
-def _without(asks: Sequence[Ask], ended: frozenset[str | None]) -> list[Ask]:
+def _without(asks: Iterable[Ask], ended: frozenset[str | None]) -> list[Ask]:
     """Return the windows without the datasets that have ended."""
     left = [Ask(ask.window, tuple(name for name in ask.datasets if name not in ended)) for ask in asks]
     return [ask for ask in left if ask.datasets]

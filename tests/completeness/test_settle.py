@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from collector.completeness.datasets import CUMULATE, DATASETS, QUIET, SUMMARY, fold
 from collector.completeness.evidence import answered, birth_after_void_days, covering, is_certain, is_quiet
-from collector.completeness.plan import Plan, Target, plan
+from collector.completeness.plan import Asks, Plan, Target, plan
 from collector.completeness.settle import Answer, Settling
 from collector.model.accounts import Account, Rate, Secret
 from collector.model.days import BEIJING, FIRST_DAY, NO_DAYS, ONE_DAY, Days, Window, beijing_day, newest_published
@@ -20,7 +20,7 @@ from collector.model.state import AccountState, Authorizer, DatasetState, Troubl
 from collector.sandbox import World
 from collector.sandbox.publication import shown_cumulate, shown_summary
 
-NOTHING = Plan((), (), {}, {})
+NOTHING = Plan((), Asks({}, NO_DAYS), {}, {})
 AUTHORIZER = Authorizer("agency", "Acme")
 NEW = AccountState("wx0000000000000001", "a")
 NOW = datetime(2015, 10, 23, 4, tzinfo=UTC)

@@ -11,10 +11,11 @@ import pytest
 from structlog.testing import capture_logs
 from support import FakeClock, RecordingWatch
 
-from collector.completeness.plan import Plan, Wait
+from collector.completeness.plan import Asks, Plan, Wait
 from collector.console.progress import Watch
 from collector.errors import UnreachableError, WaitKind
 from collector.model.accounts import Account, Rate, Secret
+from collector.model.days import NO_DAYS
 from collector.model.results import AccountResult, Failure, Notice, Outcome
 from collector.run.tally import Tally
 from collector.runtime import Stop
@@ -24,7 +25,7 @@ from collector.wechat.session import Session
 
 ACCOUNT = Account("a", "wx0000000000000001", Secret("x"), Rate(5, 1))
 MIDNIGHT = datetime(2026, 11, 24, 16, tzinfo=UTC)
-HELD = Plan((), (), {}, {"user_summary": Wait(WaitKind.NOT_BEFORE, MIDNIGHT)}, 9)
+HELD = Plan((), Asks({}, NO_DAYS), {}, {"user_summary": Wait(WaitKind.NOT_BEFORE, MIDNIGHT)}, 9)
 
 
 @pytest.fixture
