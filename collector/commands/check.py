@@ -20,6 +20,7 @@ from collector.errors import (
     CallKind,
     CollectorError,
     HostError,
+    PostponedError,
     Scope,
     TransientError,
     UnwantedError,
@@ -33,6 +34,7 @@ from collector.run.connect import connect
 from collector.run.discovery import discover, may_discover, take_discovered
 from collector.run.reactions import Ordered, crash_of, failure_of, wait_ordered_by
 from collector.run.tally import Tally
+from collector.run.turns import Turns
 from collector.runtime import Clock, Stop, WechatClock, first_of_group
 from collector.store.database import open_database
 from collector.store.state import load
@@ -71,17 +73,25 @@ async def check(settings: Settings, selection: Selection, *, clock: Clock, watch
         else:
             accounts = selection.of(settings.accounts)
             tally.expect(accounts)
-        tally.watch.phase("accounts", len(accounts))
-        waiting, done = iter(accounts), list[AccountCheck]()
+        tally.watch.begin(len(accounts))
+        turns, done = Turns(1, clock=clock, stop=session.stop), list[AccountCheck]()
+        turns.add(0, accounts)
 
         async def work() -> None:
-            for account in waiting:
+            while turn := await turns.take():
+                line, account = turn
                 trial = _Trial(account, newest, session)
-                await trial.run(states.get(account.appid) or AccountState(account.appid, account.name))
-                checked, result = trial.results()
-                done.append(checked)
-                tally.add(result)
-                tally.give_up_if_unreachable(result, session)
+                try:
+                    await trial.run(states.get(account.appid) or AccountState(account.appid, account.name))
+                except PostponedError as error:
+                    turns.put_back(line, account, error.at_s)
+                else:
+                    checked, result = trial.results()
+                    done.append(checked)
+                    tally.add(result)
+                    tally.give_up_if_unreachable(result, session)
+                finally:
+                    turns.done(account)
 
         with first_of_group():
             async with asyncio.TaskGroup() as workers:
@@ -184,7 +194,9 @@ class _Trial:
     async def _ask_quota(self, dataset: Dataset) -> None:
         try:
             left = await self._api.quota_left(dataset.path)
-        except CallError as error:  # the check is about data; what is left of the quota is worth knowing, no more
+        except PostponedError:
+            pass  # the check is about data; what is left of the quota is worth knowing, no more
+        except CallError as error:
             self._note_ip(error)
             log.debug("quota.unknown", account=str(self._account), dataset=dataset.name, trouble=str(error))
         else:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from datetime import date
+from functools import partial
 from typing import Any
 
 import structlog
@@ -24,7 +26,8 @@ from collector.model.state import Update
 from collector.run.account import Shared
 from collector.run.connect import connect
 from collector.run.discovery import discover, known_accounts, may_discover, take_discovered
-from collector.run.pool import Pool, initial_state
+from collector.run.passes import initial_state
+from collector.run.pool import Pool
 from collector.run.tally import Tally
 from collector.runtime import Clock, Stop, WechatClock, first_of_group, in_background
 from collector.store import runs
@@ -44,10 +47,14 @@ def target_of(settings: Settings, clock: Clock) -> Target:
 
     Raises `ClockError` where this host's clock is so wrong that there is nothing to collect.
     """
-    newest = newest_published(clock.now(), settings.run.published_at)
+    newest = _newest(settings, clock)
     if newest < FIRST_DAY:
         raise ClockError(clock.now())
     return Target(newest, settings.run.lookback)
+
+
+def _newest(settings: Settings, clock: Clock) -> date:
+    return newest_published(clock.now(), settings.run.published_at)
 
 
 async def plans(settings: Settings, selection: Selection, target: Target, clock: Clock) -> list[tuple[Account, Plan]]:
@@ -151,7 +158,8 @@ async def _collect(  # noqa: PLR0913 - everything that a run opens, by its names
             for state in found.changed:
                 await writer.put(Update((), state))
             accounts, states = take_discovered(found, job.selection, settings, tally), found.states
-        pool = Pool(settings.run.workers, tally, Shared(session, writer))
+        newest = partial(_newest, settings, clock)
+        pool = Pool(settings.run.workers, tally, Shared(session, writer), newest)
         try:
             with first_of_group():
                 async with stop.ends(grace_s=DRAIN_S):

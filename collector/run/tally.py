@@ -47,8 +47,8 @@ class Tally:
         self._failures: dict[tuple[str, str | None], Failure] = {}
         self._notices: dict[tuple[str, str], Notice] = {}
         self._held: dict[str, int] = {}
-        self._silent: list[str] = []
-        self._windows_left = 0
+        self._silent: dict[str, str] = {}
+        self._windows_left: Counter[str] = Counter()
         self._client: Client | None = None
         self._writer: Writer | None = None
 
@@ -56,8 +56,17 @@ class Tally:
         """Expect results of `accounts`: without one, an account counts as skipped."""
         self._names = {account.appid: account.name for account in accounts}
         self._outcomes = dict.fromkeys(self._names, Outcome.SKIPPED)
+        self._found = dict(self._failures), dict(self._notices)
         # Of few accounts all must have failed.
         self._unreachable = CircuitBreaker[UnreachableError](min(self._max_unreachable, len(accounts)))
+
+    def begin_anew(self) -> None:
+        """Forget how the accounts came out, since all get another turn; what discovery noted stays."""
+        self._outcomes = dict.fromkeys(self._names, Outcome.SKIPPED)
+        failures, notices = self._found
+        self._failures, self._notices = dict(failures), dict(notices)
+        for forgotten in (self._ended, self._held, self._silent, self._windows_left):
+            forgotten.clear()
 
     def attach(self, client: Client, writer: Writer | None = None) -> None:
         """Take the counts of `client` and `writer` into the result, as they stand when it is made."""
@@ -76,7 +85,7 @@ class Tally:
         if self._outcomes[account.appid] not in SOUND:
             return
         self._held[account.appid] = planned.windows_held
-        self._windows_left += planned.windows_held
+        self._windows_left[account.appid] += planned.windows_held
         if any((account.appid, kind) in self._notices for kind in WaitKind if kind.outlasts_run):
             return  # told already
         for notice in planned.notices(account):
@@ -84,9 +93,11 @@ class Tally:
 
     def add(self, result: AccountResult) -> None:
         """Count how an account came out with its newest days."""
-        self._outcomes[result.account.appid] = result.outcome
-        self._windows_left += result.windows_left
-        self._silent += [result.account.name] if result.silent else []
+        appid = result.account.appid
+        self._outcomes[appid] = result.outcome
+        self._windows_left[appid] = result.windows_left
+        if result.silent:
+            self._silent[appid] = result.account.name
         self._add(result)
         self.watch.account(result)
 
@@ -96,7 +107,7 @@ class Tally:
         if result.outcome is Outcome.FAILED:
             self._outcomes[appid] = result.outcome
         # A window left by one dataset mostly waits for the other too and is counted in `_held`, so it counts once.
-        self._windows_left += max(0, result.windows_left - self._held.get(appid, 0))
+        self._windows_left[appid] += max(0, result.windows_left - self._held.get(appid, 0))
         self._add(result)
 
     def _add(self, result: AccountResult) -> None:
@@ -153,7 +164,9 @@ class Tally:
         rejected = writer.rejected if writer else {}
         unsaved = dict.fromkeys(writer.unsaved if writer else (), Outcome.SKIPPED)
         sound = {appid for appid, outcome in self._outcomes.items() if outcome in SOUND}
-        outcomes = Counter({**self._outcomes, **unsaved, **dict.fromkeys(rejected, Outcome.FAILED)}.values())
+        final = {**self._outcomes, **unsaved, **dict.fromkeys(rejected, Outcome.FAILED)}
+        # Discovery writes states of accounts that weren't selected, too: they aren't counted.
+        outcomes = Counter(outcome for appid, outcome in final.items() if appid in self._names)
         return RunResult(
             run=run,
             seconds=time.monotonic() - self._began,
@@ -165,15 +178,15 @@ class Tally:
             days=writer.days if writer else 0,
             failures=tuple(sorted((*self._failures.values(), *self._rejections(rejected)), key=place)),
             notices=tuple(sorted(self._notices.values(), key=place)),
-            silent=tuple(self._silent),
-            windows_left=self._windows_left,
+            silent=tuple(self._silent.values()),
+            windows_left=self._windows_left.total(),
             error=error,
             stopped_by=stopped_by,
         )
 
     def _rejections(self, rejected: Mapping[str, str]) -> list[Failure]:
         return [
-            Failure(appid, self._names[appid], None, reason, hint=hint)
+            Failure(appid, self._names.get(appid, appid), None, reason, hint=hint)
             for appid, reason in rejected.items()
             for hint in [_VALIDATOR_HINT if FAILED_VALIDATION in reason else _REFUSED_HINT]
         ]

@@ -76,8 +76,9 @@ class AccountApi:
             slowdowns = await self._limiter.acquire()
             if not wanted():
                 raise UnwantedError
-            if self._tokens.is_due(token):
-                continue  # the turn came late; to renew the token now would delay the call into the next one's turn
+            # Even where it came due while the turn was awaited: to renew it now would delay the call into the next
+            # one's turn, and another turn might come too late again, for ever.
+            token = self._tokens.token or token
             self.budget.spend(path)
             try:
                 answer = await self._route.request(_request(path, window, token))
