@@ -15,12 +15,14 @@ import pytest
 from support import Configured, FakeClock, RecordingWatch, run, stored, truth
 
 from collector.completeness.settle import Settling
+from collector.config import Settings
 from collector.console.progress import Watch
 from collector.errors import CallKind
 from collector.model.accounts import Rate, Secret
 from collector.model.days import ONE_DAY, Days, Window
 from collector.model.results import AccountResult, Outcome
 from collector.model.state import AccountState, DatasetState
+from collector.run import turns
 from collector.runtime import Stop
 from collector.sandbox import Sandbox, World
 from collector.store.database import Database
@@ -31,6 +33,7 @@ from collector.wechat.errcodes import api_error
 NEWEST = date(2026, 11, 23)
 LAST_WEEK = Window(NEWEST - 6 * ONE_DAY, NEWEST)
 SUMMARY, CUMULATE = "/datacube/getusersummary", "/datacube/getusercumulate"
+TOKEN = "/cgi-bin/stable_token"
 
 
 def _sandbox(clock: FakeClock, world: World, **options: Any) -> Sandbox:
@@ -244,6 +247,127 @@ async def test_stopped_run_counts_held_history(
             await database["accounts"].insert_one(to_document(state))
         result = await run(settings, clock, stop, StopAfterTheDailyJob())
     assert (result.exit, result.calls, result.windows_left) == (143, 0, 2 * 4)
+
+
+def _with(settings: Settings, slow: int, **changes: Any) -> Settings:
+    """Return the settings with one account changed."""
+    accounts = [replace(account, **changes) if n == slow else account for n, account in enumerate(settings.accounts)]
+    return replace(settings, accounts=tuple(accounts))
+
+
+class DayAfter(Watch):
+    """Watch that moves the clock to the next day when the third window of history is done."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self._clock = clock
+        self._windows = 0
+
+    def window(self) -> None:
+        self._windows += 1
+        if self._windows == 3:
+            self._clock.instant += ONE_DAY
+
+
+async def test_newer_day_comes_before_history(clock: FakeClock, database: Database, configured: Configured) -> None:
+    """A day that is published while history is filled is asked for of all accounts, then history goes on."""
+    world, newer, since = World(size=3), NEWEST + ONE_DAY, NEWEST - 90 * ONE_DAY
+    async with _sandbox(clock, world) as sandbox:
+        result = await run(configured(sandbox, since=since, workers=1), clock, watch=DayAfter(clock))
+        calls = [call for call in sandbox.calls if call.path == CUMULATE]
+    of_newer = [n for n, call in enumerate(calls) if call.end_date == str(newer)]
+    assert {calls[n].appid for n in of_newer} == {account.appid for account in world.accounts}
+    between = {call.end_date for call in calls[of_newer[0] : of_newer[-1]]}
+    assert between == {str(newer)}
+    assert of_newer[-1] < len(calls) - 20  # most of the history was still to come
+    assert (result.exit, result.total, result.windows_left) == (0, 3, 0)
+    assert await stored(database) == truth(world, Window(since, newer))
+
+
+async def test_newer_day_without_history(clock: FakeClock, configured: Configured) -> None:
+    """A day that is published during the daily job alone is left to the next run."""
+    world = World(size=3)
+
+    class Later(Watch):
+        def account(self, result: AccountResult) -> None:
+            clock.instant += ONE_DAY
+
+    async with _sandbox(clock, world) as sandbox:
+        result = await run(configured(sandbox, workers=1), clock, watch=Later())
+        assert {call.end_date for call in sandbox.calls if call.path == CUMULATE} == {str(NEWEST)}
+    assert result.exit == 0
+
+
+async def test_slow_account_holds_one_worker(clock: FakeClock, configured: Configured, stop: Stop) -> None:
+    """While one account waits for its turn to make its second call, the others go on with their history."""
+
+    class StopInHistory(Watch):
+        def window(self) -> None:
+            stop.set(signal.SIGTERM)
+
+    world = World(size=3)
+    async with _sandbox(clock, world) as sandbox:
+        settings = _with(configured(sandbox, since=NEWEST - 30 * ONE_DAY, workers=2), 0, rate_limit=Rate(1, 60))
+        result = await run(settings, clock, stop, StopInHistory())
+        slow = [call for call in sandbox.calls if call.appid == world.accounts[0].appid and call.path != TOKEN]
+    assert (result.exit, len(slow)) == (143, 1)
+
+
+async def test_newer_day_does_not_wait_for_a_slow_account(
+    clock: FakeClock, database: Database, configured: Configured, stop: Stop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others get it while the slow account, whose history is filled, waits for its turn."""
+    monkeypatch.setattr(turns, "LOOK_EVERY_S", 0.01)
+    world, newer = World(size=3, sparse=False), NEWEST + ONE_DAY
+
+    class Rested(Watch):
+        results = 0
+
+        def account(self, result: AccountResult) -> None:
+            self.results += 1
+            if self.results == 3:
+                asyncio.get_running_loop().call_later(0.2, tomorrow)
+            if self.results == 5:
+                stop.set(signal.SIGTERM)
+
+    def tomorrow() -> None:
+        clock.instant += ONE_DAY
+
+    async with _sandbox(clock, world) as sandbox:
+        settings = configured(sandbox, since=NEWEST - 6 * ONE_DAY, workers=3)
+        assert (await run(settings, clock)).exit == 0
+        slow = _with(settings, 0, rate_limit=Rate(1, 60), since=NEWEST - 90 * ONE_DAY)
+        result = await run(slow, clock, stop, Rested())
+    assert result.exit == 143
+    found = await stored(database)
+    assert {appid for appid, day in found if day == str(newer)} == {account.appid for account in world.accounts[1:]}
+
+
+async def test_renames_come_after_the_daily_job(
+    clock: FakeClock, database: Database, configured: Configured, stop: Stop
+) -> None:
+    """A stop before an account's history leaves its old name, and the next run writes the new one."""
+
+    class StopAfterTheDailyJob(Watch):
+        seen = 0
+
+        def account(self, result: AccountResult) -> None:
+            self.seen += 1
+            if self.seen == 2:
+                stop.set(signal.SIGTERM)
+
+    async def names() -> set[str]:
+        return set(await database["user_daily"].distinct("name"))
+
+    async with _sandbox(clock, World(size=2, sparse=False)) as sandbox:
+        settings = configured(sandbox, workers=1)
+        await run(settings, clock)
+        before = await names()
+        renamed = _with(_with(settings, 0, name="新名"), 1, name="other")
+        await run(renamed, clock, stop, StopAfterTheDailyJob())
+        assert await names() == before
+        await run(renamed, clock)
+    assert await names() == {"新名", "other"}
+    assert {state["name"] async for state in database["accounts"].find()} == {"新名", "other"}
 
 
 async def test_progress_of_newest_days_and_history(clock: FakeClock, configured: Configured) -> None:
