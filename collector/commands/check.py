@@ -20,6 +20,7 @@ from collector.errors import (
     CallKind,
     CollectorError,
     HostError,
+    PostponedError,
     Scope,
     TransientError,
     UnwantedError,
@@ -111,6 +112,8 @@ class _Trial:
         """Check the account; a mistake of ours stops this account alone."""
         try:
             await self._ask(state)
+        except PostponedError as postponed:
+            self._token = self._blame(None, postponed.trouble)  # a check says what is wrong now, so it doesn't wait
         except CollectorError:
             raise  # it ends the command, as it ends a run
         except Exception as error:
