@@ -10,7 +10,7 @@
     ├── UnreachableError        WeChat is out of reach for everybody: the run ends, exit 1
     ├── ClockError              this host's clock is wrong: the run ends, exit 1
     ├── UnwantedError           the call's account or dataset ended while it waited: nothing more to do
-    ├── PostponedError          the source of a token is out of order: the account comes again later
+    ├── PostponedError          a server of the agency's own is unresponsive: the account is tried again later
     ├── StoppedError            a stop signal came: no further call, what is in flight is finished
     └── CallError               one call of one account gave no answer: `reaction` says what follows
         ├── TransientError      worth another try: HTTP 5xx, cut bodies
@@ -103,19 +103,23 @@ class UnwantedError(CollectorError):
     """A call's account or dataset ended while the call waited for its turn."""
 
 
-class PostponedError(CollectorError):
-    """The source of an account's token is out of order; `at_s` is the monotonic second from which to try it again."""
-
-    def __init__(self, at_s: float) -> None:
-        super().__init__("the source of the token is out of order")
-        self.at_s = at_s
-
-
 class StoppedError(CollectorError):
     """A stop signal came while the caller waited, or before it began."""
 
     def __init__(self) -> None:
         super().__init__("the run is stopping")
+
+
+class PostponedError(CollectorError):
+    """A call wasn't made, or failed, as the circuit breaker of a server or a program is open: `trouble` says why.
+
+    `at_s` is the second of the monotonic clock from which it makes sense to try again.
+    """
+
+    def __init__(self, trouble: CallError, *, at_s: float) -> None:
+        super().__init__(str(trouble))
+        self.trouble = trouble
+        self.at_s = at_s
 
 
 class CallKind(StrEnum):

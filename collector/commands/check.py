@@ -34,7 +34,6 @@ from collector.run.connect import connect
 from collector.run.discovery import discover, may_discover, take_discovered
 from collector.run.reactions import Ordered, crash_of, failure_of, wait_ordered_by
 from collector.run.tally import Tally
-from collector.run.turns import Turns
 from collector.runtime import Clock, Stop, WechatClock, first_of_group
 from collector.store.database import open_database
 from collector.store.state import load
@@ -74,24 +73,16 @@ async def check(settings: Settings, selection: Selection, *, clock: Clock, watch
             accounts = selection.of(settings.accounts)
             tally.expect(accounts)
         tally.watch.begin(len(accounts))
-        turns, done = Turns(1, clock=clock, stop=session.stop), list[AccountCheck]()
-        turns.add(0, accounts)
+        waiting, done = iter(accounts), list[AccountCheck]()
 
         async def work() -> None:
-            while turn := await turns.take():
-                line, account = turn
+            for account in waiting:
                 trial = _Trial(account, newest, session)
-                try:
-                    await trial.run(states.get(account.appid) or AccountState(account.appid, account.name))
-                except PostponedError as error:
-                    turns.put_back(line, account, error.at_s)
-                else:
-                    checked, result = trial.results()
-                    done.append(checked)
-                    tally.add(result)
-                    tally.give_up_if_unreachable(result, session)
-                finally:
-                    turns.done(account)
+                await trial.run(states.get(account.appid) or AccountState(account.appid, account.name))
+                checked, result = trial.results()
+                done.append(checked)
+                tally.add(result)
+                tally.give_up_if_unreachable(result, session)
 
         with first_of_group():
             async with asyncio.TaskGroup() as workers:
@@ -121,6 +112,8 @@ class _Trial:
         """Check the account; a mistake of ours stops this account alone."""
         try:
             await self._ask(state)
+        except PostponedError as postponed:
+            self._token = self._blame(None, postponed.trouble)  # a check says what is wrong now, so it doesn't wait
         except CollectorError:
             raise  # it ends the command, as it ends a run
         except Exception as error:

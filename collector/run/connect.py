@@ -29,10 +29,14 @@ OTHER_FILES = 100
 @asynccontextmanager
 async def connect(settings: Settings, *, clock: WechatClock, stop: Stop) -> AsyncIterator[Session]:
     """Open the session of one run; nothing is asked, and no secret is read, before it is needed."""
-    api, secrets = settings.api, Secrets()
+    api, secrets = settings.api, Secrets(monotonic=clock.monotonic)
     connections = _connections(settings.run.workers)
     async with Client.opened(
-        timeout_s=api.timeout, connections=connections, stop=stop, ipv4_only=api.ipv4_only
+        timeout_s=api.timeout,
+        connections=connections,
+        stop=stop,
+        monotonic=clock.monotonic,
+        ipv4_only=api.ipv4_only,
     ) as client:
         if api.check_clock:
             client.on_date = partial(set_clock, clock, settings.run.published_at)

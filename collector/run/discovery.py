@@ -15,7 +15,7 @@ from itertools import count
 import structlog
 
 from collector.config import Selection, Settings
-from collector.errors import CallError, Reaction, UsageError
+from collector.errors import CallError, PostponedError, Reaction, UsageError
 from collector.model.accounts import Account, Component
 from collector.model.results import Failure, Notice
 from collector.model.state import AccountState, Authorizer
@@ -141,7 +141,9 @@ async def _listing(api: ComponentApi, found: Discovered) -> Listing | None:
         return await api.authorizers()
     except CallError as error:
         found.fail_platform(api.component, error)
-        return None
+    except PostponedError as postponed:
+        found.fail_platform(api.component, postponed.trouble)
+    return None
 
 
 def _discovering(settings: Settings) -> Iterator[Component]:
@@ -193,6 +195,8 @@ class _Lookup:
                 about = await self.api.authorizer(appid)
             except CallError as error:
                 self._note(appid, error)
+            except PostponedError as postponed:
+                self.breaker.failed(postponed.trouble, at_once=True)
             else:
                 about = replace(about, nick_name=_readable(about))
                 state = self.found.states.get(appid) or AccountState(appid, about.nick_name or appid)

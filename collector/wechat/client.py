@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from http import HTTPStatus
 from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
@@ -25,7 +26,7 @@ from yarl import URL
 
 from collector.errors import ApiError, CallError, CallKind, HostError, OriginError, Reaction, TransientError
 from collector.model.accounts import Origin, Secret
-from collector.runtime import CircuitBreaker, Stop, let_others_catch_up
+from collector.runtime import HalfOpenBreaker, Stop, let_others_catch_up
 from collector.secrets.addresses import proxy_url, server_of
 from collector.secrets.reader import Secrets
 from collector.wechat.answers import Request, answer_in, instant_in, is_passing, refusal
@@ -71,12 +72,18 @@ class Client:
     """
 
     def __init__(
-        self, session: aiohttp.ClientSession, direct: aiohttp.ClientSession, slots: asyncio.Semaphore, *, stop: Stop
+        self,
+        session: aiohttp.ClientSession,
+        direct: aiohttp.ClientSession,
+        slots: asyncio.Semaphore,
+        *,
+        stop: Stop,
+        monotonic: Callable[[], float],
     ) -> None:
         self.calls = self.token_calls = self.retries = 0
         self.answered = False
         self.trouble = ""
-        self.breakers: dict[str, CircuitBreaker[CallError]] = defaultdict(CircuitBreaker)
+        self.breakers: dict[str, HalfOpenBreaker] = defaultdict(partial(HalfOpenBreaker, monotonic))
         # An account asks at the same two URLs for all of its history: building them anew is 6 % of a backfill's CPU.
         # They hold tokens, so they are kept no longer than the run.
         self.url_of = lru_cache(MAX_URLS)(_url)
@@ -89,9 +96,18 @@ class Client:
     @classmethod
     @asynccontextmanager
     async def opened(
-        cls, *, timeout_s: float, connections: int, stop: Stop, ipv4_only: bool = False
+        cls,
+        *,
+        timeout_s: float,
+        connections: int,
+        stop: Stop,
+        monotonic: Callable[[], float] = time.monotonic,
+        ipv4_only: bool = False,
     ) -> AsyncIterator[Self]:
-        """Open a client for `connections` calls in flight; with `ipv4_only`, those to WeChat go by IPv4."""
+        """Open a client for `connections` calls in flight; with `ipv4_only`, those to WeChat go by IPv4.
+
+        `monotonic` is the clock by which unresponsive servers are tried again.
+        """
 
         def session(family: socket.AddressFamily) -> aiohttp.ClientSession:
             return aiohttp.ClientSession(
@@ -103,7 +119,7 @@ class Client:
 
         family = socket.AF_INET if ipv4_only else socket.AF_UNSPEC
         async with session(family) as to_wechat, session(socket.AF_UNSPEC) as direct:
-            yield cls(to_wechat, direct, asyncio.Semaphore(connections), stop=stop)
+            yield cls(to_wechat, direct, asyncio.Semaphore(connections), stop=stop, monotonic=monotonic)
 
     async def retrying(self, call: Callable[[], Awaitable[T]], *what: object) -> T:
         """Make a call up to `MAX_TRIES` times while its error is a passing one, backing off with jitter.

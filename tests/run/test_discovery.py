@@ -27,14 +27,15 @@ from collector.config import Selection, Settings
 from collector.config.schema import ApiSettings, MongoSettings, RunSettings
 from collector.console.summary import failed_text
 from collector.errors import UsageError
-from collector.model.accounts import Account, Component, FromComponent, Rate, Secret
+from collector.model.accounts import Account, Component, FromCommand, FromComponent, Rate, Secret
 from collector.model.days import ONE_DAY, Window
 from collector.model.findings import Verified
 from collector.model.results import Failure, Outcome, RunResult
 from collector.model.state import AccountState, Authorizer
 from collector.run.discovery import known_accounts
-from collector.runtime import Stop
+from collector.runtime import MAX_FAILURES, Stop
 from collector.sandbox import Faults, Sandbox, World
+from collector.secrets import commands
 from collector.store.database import USER_DAILY, Database
 from collector.store.state import ACCOUNTS, load
 from collector.wechat.client import MAX_TRIES
@@ -501,6 +502,22 @@ async def test_breaker_of_lookups(
     assert [each.errmsg for each in result.failures] == (
         ["system error (20 new accounts not known yet)"] if answer is FAILED else []
     )
+
+
+async def test_postponed_platforms_fail(
+    clock: FakeClock, configured: Configured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A platform whose command isn't run, since it took too long for others, fails like those."""
+    monkeypatch.setattr(commands, "COMMAND_S", 0.05)
+    async with _sandbox(clock, World(size=1)) as sandbox:
+        settings = configured(sandbox)
+        (agency,) = settings.components
+        components = tuple(
+            replace(agency, name=f"agency-{place}", appid=f"wx{place:016d}", secret=FromCommand(("sleep", "60")))
+            for place in range(MAX_FAILURES + 2)
+        )
+        result = await _run(replace(settings, components=components), clock)
+    assert [failure.errmsg for failure in result.failures] == ["the command sleep took longer than 0.05 s"] * 5
 
 
 async def test_quota_of_lookups(clock: FakeClock, database: Database, configured: Configured) -> None:

@@ -4,6 +4,7 @@ import traceback
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,19 @@ from aioresponses import CallbackResult
 from structlog.testing import capture_logs
 from support import FakeClock
 
-from collector.errors import ApiError, CallError, CallKind, ComponentError, OriginError, Reaction, TransientError
+from collector.errors import (
+    ApiError,
+    CallError,
+    CallKind,
+    ComponentError,
+    OriginError,
+    PostponedError,
+    Reaction,
+    TransientError,
+)
 from collector.model.accounts import Account, Component, FromCommand, FromFile, FromUrl, Rate, Secret
 from collector.model.state import Authorizer
+from collector.runtime import PROBE_EVERY_S
 from collector.secrets.reader import Secrets
 from collector.wechat.client import MAX_TRIES, Client, Route
 from collector.wechat.component import MAX_READINGS, PAGE, Authorized, ComponentApi
@@ -816,3 +827,18 @@ async def test_traceback_of_a_failed_platform_doesnt_grow(
         assert isinstance(error, CallError)
         frames.append(sum(1 for _ in traceback.walk_tb(error.__traceback__)))
     assert frames[-1] == frames[1]
+
+
+async def test_postponement_isnt_final(web: Any, client: Client, secrets: Secrets, clock: FakeClock) -> None:
+    """A platform whose token server is unresponsive is asked again by the next account once it is back."""
+    url = "http://tokens.internal/platform"
+    component = replace(COMPONENT, access_token=FromUrl(Secret(url)))
+    api = ComponentApi(component, Route(client, [HOST], None, secrets), secrets, clock=clock)
+    platform = Platform(web, 1)
+    client.breakers["the server http://tokens.internal"].failed(TransientError("no answer"), at_once=True)
+    for _ in range(2):
+        with pytest.raises(PostponedError):
+            await Authorized(account_of(0), api).grant()
+    clock.instant += timedelta(seconds=PROBE_EVERY_S)
+    web.get(url, body=platform.valid)
+    assert (await Authorized(account_of(0), api).grant()).value.get_secret_value()
