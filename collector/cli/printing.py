@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from collector.cli.options import Output
-from collector.cli.terminal import complain, pretty, say
+from collector.cli.terminal import complain, say, say_json
 
 if TYPE_CHECKING:
     from collector.completeness.plan import Plan
@@ -34,7 +34,10 @@ def print_plans(plans: Sequence[tuple[Account, Plan]], output: Output) -> None:
         )
         for account, plan in plans
     ]
-    say(pretty(console.as_json(rows)) if output.as_json else console.as_text(rows))
+    if output.as_json:
+        say_json(console.as_json(rows))
+    else:
+        say(console.as_text(rows))
 
 
 def print_result(result: RunResult, output: Output) -> None:
@@ -42,7 +45,7 @@ def print_result(result: RunResult, output: Output) -> None:
     from collector.console import summary
 
     if output.as_json:
-        say(pretty(summary.as_json(result)))
+        say_json(summary.as_json(result))
     elif result.error and not result.got_through:
         pass  # a summary would only repeat the error
     elif not output.quiet:

@@ -39,6 +39,21 @@ class LogFormat(StrEnum):
     JSON = "json"
 
 
+def open_std_streams() -> None:
+    """Make stdin, stdout and stderr usable whatever started this process: it must come first.
+
+    A stream that is closed (`>&-`) becomes the null device: else the next file or socket gets its number, with which
+    libuv aborts. What the encoding of stdout lacks is printed as an escape, as Python does for stderr by itself.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            null = os.open(os.devnull, os.O_RDWR)  # it gets the lowest free number, which is the stream's
+            os.set_inheritable(null, True)  # helper commands get it too
+            setattr(sys, name, open(null, mode, encoding="utf-8", closefd=False))  # noqa: SIM115 - open to the end
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
 def say(text: object) -> None:
     """Print a result on stdout; a reader that has left early (`| head`) changes neither work nor exit code."""
     try:
@@ -59,6 +74,13 @@ def _put(text: object) -> None:
     # object of more than 128 KB arrived cut off. A buffer of our own writes all of it.
     with open(out.fileno(), "w", encoding=out.encoding, errors=out.errors, closefd=False) as whole:
         print(text, file=whole)
+
+
+def say_json(value: object) -> None:
+    """Print a result as indented JSON, in UTF-8 whatever the locale."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")
+    say(pretty(value))
 
 
 def complain(first: object, *more: object) -> None:
