@@ -46,6 +46,12 @@ What is stored of a body may be several times as large, and MongoDB takes 16 MB.
 _PROXY = "the proxy"
 """First words of an error that is the proxy's own, and no host's."""
 
+_HOST_FAILED = frozenset({HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT})
+"""A proxy's answers to CONNECT that mean the host behind it."""
+
+_PROXY_REFUSES = frozenset({HTTPStatus.FORBIDDEN, HTTPStatus.PROXY_AUTHENTICATION_REQUIRED})
+"""Those by which it refuses the account for good, so that a retry is of no use."""
+
 _UNTRUSTED = "its certificate isn't trusted"
 _UNTRUSTED_REMEDY = (
     "see who answers there; if that is right, make this host trust the authority that signed its certificate"
@@ -244,6 +250,7 @@ class Route:
                 return response.status, await _read(response, request.kind), response.headers.get("Date")
         except _NO_ANSWER as error:
             trouble = self.client.trouble = _trouble(error, proxy)
+            is_final = isinstance(error, aiohttp.ClientHttpProxyError) and error.status in _PROXY_REFUSES
         if proxy and trouble.startswith(_PROXY):
             hint = f"{trouble} ({server_of(Secret(proxy))}): check `proxy`, and that it runs"
         else:
@@ -253,6 +260,8 @@ class Route:
             self._leave(number, trouble)
         unreached = HostError(f"{host} gave no answer ({trouble})", kind=request.kind, hint=hint)
         unreached.unreachable = self.is_common
+        if is_final:
+            unreached.reaction = Reaction.ACCOUNT
         raise unreached
 
     def _leave(self, number: int, trouble: str) -> None:
@@ -294,6 +303,8 @@ def _trouble(error: BaseException, proxy: str | None = None) -> str:
     if isinstance(error, aiohttp.ClientProxyConnectionError):
         return f"{_PROXY} can't be reached"
     if isinstance(error, aiohttp.ClientHttpProxyError):
+        if error.status in _HOST_FAILED:
+            return f"no connection by {_PROXY}: HTTP {error.status}"
         return f"{_PROXY} refused with HTTP {error.status}"
     if isinstance(error, aiohttp.ClientConnectorError | ConnectionRefusedError):
         return "no connection"
