@@ -101,8 +101,8 @@ class Writer:
                     log.exception("writer.crashed")
                     self.lose(
                         DatabaseError(
-                            f"the collector failed as it wrote to MongoDB ({type(error).__name__}). This is a mistake of "
-                            "the collector: please report it with the log"
+                            f"the collector failed as it wrote to MongoDB ({type(error).__name__}). This is a mistake "
+                            "of the collector: please report it with the log"
                         )
                     )
 
