@@ -121,6 +121,28 @@ class Stop:
             raise
 
 
+LAG_EVERY_S = 0.05
+"""Seconds between two looks at the event loop's lag."""
+
+
+class LoopLag:
+    """Lag of the event loop: `max_s` is the longest time in seconds by which a timer was late.
+
+    For so long some callback, or another process, has held the loop, and neither calls nor the lease went on.
+    """
+
+    def __init__(self) -> None:
+        self.max_s = 0.0
+
+    async def measure(self) -> None:
+        """Look at the lag until cancelled."""
+        now = asyncio.get_running_loop().time
+        while True:
+            due_s = now() + LAG_EVERY_S
+            await asyncio.sleep(LAG_EVERY_S)
+            self.max_s = max(self.max_s, now() - due_s)
+
+
 @asynccontextmanager
 async def in_background(work: Coroutine[object, object, None], *, name: str) -> AsyncIterator[None]:
     """Run `work` beside the body, which ends it."""

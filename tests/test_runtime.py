@@ -1,5 +1,6 @@
 import asyncio
 import signal
+import time
 import traceback
 from collections.abc import Awaitable, Callable
 from datetime import UTC
@@ -14,8 +15,10 @@ from collector.runtime import (
     CircuitBreaker,
     Clock,
     HalfOpenBreaker,
+    LoopLag,
     Once,
     Stop,
+    in_background,
 )
 
 
@@ -279,3 +282,13 @@ async def test_traceback_of_a_shared_error_doesnt_grow() -> None:
         for _ in range(3_000):
             last = await _failed(call)
         assert frames(last) == second
+
+
+async def test_lag_of_a_held_loop() -> None:
+    """It is the longest delay, and a loop that is idle has nearly none."""
+    lag = LoopLag()
+    async with in_background(lag.measure(), name="lag"):
+        for held_s in (0.3, 0):
+            await asyncio.sleep(0.06)
+            time.sleep(held_s)  # noqa: ASYNC251 - holding the loop is the point
+    assert lag.max_s >= 0.2

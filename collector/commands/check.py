@@ -29,14 +29,14 @@ from collector.model.accounts import Account
 from collector.model.days import ONE_DAY, Window
 from collector.model.findings import AccountCheck, Checks, DatasetCheck, Verdict
 from collector.model.results import AccountResult, Failure, Notice, Outcome
-from collector.model.state import AccountState
+from collector.model.state import AccountState, UnusableState
 from collector.run.connect import connect
 from collector.run.discovery import discover, may_discover, take_discovered
-from collector.run.reactions import Ordered, crash_of, failure_of, wait_ordered_by
+from collector.run.reactions import Ordered, crash_of, failure_of, failure_of_state, wait_ordered_by
 from collector.run.tally import Tally
 from collector.runtime import Clock, Stop, WechatClock, first_of_group
 from collector.store.database import open_database
-from collector.store.state import load
+from collector.store.state import read_states
 from collector.text import counted
 from collector.wechat.api import AccountApi
 from collector.wechat.errcodes import refused_ip
@@ -62,7 +62,7 @@ async def check(settings: Settings, selection: Selection, *, clock: Clock, watch
     """
     clock = WechatClock(clock)
     async with open_database(settings.mongodb.uri, settings.mongodb.database) as database:
-        states = await load(database)
+        states, unusable = await read_states(database)
     tally, newest = Tally(watch or Watch(), settings.run.workers), target_of(settings, clock).newest
     async with connect(settings, clock=clock, stop=Stop()) as session:
         tally.attach(session.client)
@@ -78,7 +78,8 @@ async def check(settings: Settings, selection: Selection, *, clock: Clock, watch
         async def work() -> None:
             for account in waiting:
                 trial = _Trial(account, newest, session)
-                await trial.run(states.get(account.appid) or AccountState(account.appid, account.name))
+                known = states.get(account.appid) or unusable.get(account.appid)
+                await trial.run(known or AccountState(account.appid, account.name))
                 checked, result = trial.results()
                 done.append(checked)
                 tally.add(result)
@@ -108,8 +109,11 @@ class _Trial:
         self._ips: dict[str, None] = {}
         self._unreachable = False
 
-    async def run(self, state: AccountState) -> None:
-        """Check the account; a mistake of ours stops this account alone."""
+    async def run(self, state: AccountState | UnusableState) -> None:
+        """Check the account; a mistake of ours stops this account alone. One with an unusable state isn't asked."""
+        if isinstance(state, UnusableState):  # its waits and the calls of the day aren't known
+            self._failures.append(failure_of_state(self._account, state))
+            return
         try:
             await self._ask(state)
         except PostponedError as postponed:

@@ -62,6 +62,7 @@ class Pool:
     def _begin_day(self, target: Target) -> None:
         """Let all accounts wait for the daily job of `target`, after which their history comes."""
         self._target = target
+        self._tally.begin_day()
         self._passes: tuple[Pass, Pass] = (
             NewestDays(target, self._known, self._tally, self._shared, self._wait_for_history),
             History(target, self._known, self._tally, self._shared, self._newest),
@@ -79,7 +80,6 @@ class Pool:
             newest = self._newest()
             if newest > self._target.newest:
                 log.info("day.published", newest=str(newest))
-                self._tally.begin_anew()
                 self._begin_day(replace(self._target, newest=newest))
 
     async def _worker(self) -> None:

@@ -69,6 +69,18 @@ async def test_an_empty_database_stays_empty(clock: FakeClock, configured: Confi
     assert await database.list_collection_names() == []
 
 
+async def test_unusable_state_isnt_asked(clock: FakeClock, configured: Configured, database: Database) -> None:
+    """Its waits aren't known, and a run would fail the account as well."""
+    async with _sandbox(clock, World(size=2)) as sandbox:
+        settings = configured(sandbox)
+        broken, sound = (account.appid for account in settings.accounts)
+        await database[ACCOUNTS].insert_one({"_id": broken, "version": 0})
+        checks = await check(settings, Selection(), clock=clock)
+        assert set(_data_calls(sandbox)) - {None} == {sound}
+    assert checks.result.exit == 3
+    assert [(failure.account, failure.hint[-18:]) for failure in checks.result.failures] == [(broken, broken)]
+
+
 async def test_writes_nothing(clock: FakeClock, configured: Configured, database: Database) -> None:
     world = World(size=4)
     async with _sandbox(clock, world, faults=Faults(broken={world.accounts[0].appid: 40125})) as sandbox:

@@ -160,6 +160,21 @@ async def test_authorised_again_between_runs(clock: FakeClock, database: Databas
     assert await stored(database) == truth(world, Window(LAST_WEEK.begin, NEWEST + ONE_DAY))
 
 
+async def test_unusable_state_of_a_discovered_account(
+    clock: FakeClock, database: Database, configured: Configured
+) -> None:
+    """It fails its account, and isn't replaced by what discovery finds out."""
+    world = World(size=2)
+    broken, sound = (account.appid for account in world.accounts)
+    document = {"_id": broken, "version": 99}
+    await database[ACCOUNTS].insert_one(document)
+    async with _sandbox(clock, world) as sandbox:
+        result = await _run(configured(sandbox), clock)
+    assert (result.exit, [failure.account for failure in result.failures]) == (3, [broken])
+    assert await database[ACCOUNTS].find_one({"_id": broken}) == document
+    assert {account for account, _ in await stored(database)} == {sound}
+
+
 async def test_new_account_between_runs(clock: FakeClock, database: Database, configured: Configured) -> None:
     """An account that authorises between two runs is collected by the second."""
     world = World(size=3)

@@ -18,13 +18,13 @@ from collector.completeness.settle import Settling
 from collector.config import Settings
 from collector.console.progress import Watch
 from collector.errors import CallKind
-from collector.model.accounts import Rate, Secret
+from collector.model.accounts import FromUrl, Rate, Secret
 from collector.model.days import ONE_DAY, Days, Window
 from collector.model.results import AccountResult, Outcome
 from collector.model.state import AccountState, DatasetState
 from collector.run import turns
 from collector.runtime import Stop
-from collector.sandbox import Sandbox, World
+from collector.sandbox import Faults, Sandbox, TokenServerFault, World
 from collector.store.database import Database
 from collector.store.state import to_document
 from collector.wechat.api import AccountApi
@@ -368,6 +368,34 @@ async def test_renames_come_after_the_daily_job(
         await run(renamed, clock)
     assert await names() == {"新名", "other"}
     assert {state["name"] async for state in database["accounts"].find()} == {"新名", "other"}
+
+
+async def test_postponed_accounts_hold_no_worker(database: Database, configured: Configured, clock: FakeClock) -> None:
+    """While a token server restarts, the others are collected, and then those that need it, but for the first two."""
+    world, since = World(size=12), NEWEST - 20 * ONE_DAY
+    served = [account.appid for account in world.accounts[:8]]
+    absent = dict.fromkeys(served, TokenServerFault.ERROR)
+    waiting_for_it: list[int] = []
+    watch = RecordingWatch()
+
+    class Restart(FakeClock):
+        async def sleep(self, delay_s: float) -> None:
+            await super().sleep(delay_s)
+            waiting_for_it.append(len(watch.results))
+            if len(self.slept) == 2:
+                absent.clear()
+
+    clock = Restart(clock.instant)
+    async with _sandbox(clock, world, faults=Faults(token_server=absent)) as sandbox:
+        settings = configured(sandbox, since=since, workers=2)
+        key = (("Authorization", Secret(f"Bearer {world.token_server_key}")),)
+        token = FromUrl(Secret(f"{sandbox.url}/tokens/{{appid}}"), key, json="data.access_token")
+        for place in range(len(served)):
+            settings = _with(settings, place, token=token)
+        result = await run(settings, clock, watch=watch)
+    assert waiting_for_it[:2] == [6, 6]  # four with a secret, and the two whose retries opened the circuit breaker
+    assert [failure.account for failure in result.failures] == served[:2]
+    assert await stored(database) == truth(world, Window(since, NEWEST), without=served[:2])
 
 
 async def test_progress_of_newest_days_and_history(clock: FakeClock, configured: Configured) -> None:

@@ -156,10 +156,11 @@ def test_newer_day_counts_anew() -> None:
     tally.fail(UNREAD_LIST, of=UNREAD_LIST.account)
     tally.note(Notice(UNREAD_LIST.account, "agency", WaitKind.QUOTA))
     tally.expect([ACCOUNT])
+    tally.begin_day()
     failures = (Failure(ACCOUNT.appid, "a", None, "no"),)
     notices = (Notice(ACCOUNT.appid, "a", WaitKind.RATE),)
     tally.add(AccountResult(ACCOUNT, Outcome.FAILED, failures, notices, frozenset({None}), silent=True, windows_left=3))
-    tally.begin_anew()
+    tally.begin_day()
     assert tally.ended(ACCOUNT) == frozenset()
     left = tally.result("run", error=None, stopped_by=None)
     assert left.outcomes[Outcome.SKIPPED] == left.total == 1

@@ -29,7 +29,7 @@ from collector.runtime import Stop
 from collector.secrets.reader import Secrets
 from collector.store.database import USER_DAILY, Database, prepare
 from collector.store.leases import lease
-from collector.store.state import ACCOUNTS, load
+from collector.store.state import ACCOUNTS, read_states
 from collector.store.writer import Writer
 from collector.wechat.answers import Request
 from collector.wechat.client import Client, Route
@@ -271,11 +271,9 @@ async def test_hostile_names_on_a_terminal(site: Site, mongod: str, database: Da
 
 
 async def test_hostile_documents_on_a_terminal(database: Database) -> None:
-    said = []
-    await database[ACCOUNTS].insert_one({"_id": f"wx{RING}", "version": 99})
-    with pytest.raises(DatabaseError) as damaged:
-        await load(database)
-    said.append(str(damaged.value))
+    await database[ACCOUNTS].insert_one({"_id": f"wx{RING}", "version": 0})
+    _, unusable = await read_states(database)
+    said = [state.remedy for state in unusable.values()]
     odd = [{"account": f"a{RING}", "ref_date": f"b{RING}"}] * 2
     await database[USER_DAILY].insert_many([dict(each) for each in odd])
     with pytest.raises(DatabaseError) as doubled:
