@@ -289,7 +289,7 @@ class BudgetError(CallError):
 
 
 class RowError(CallError):
-    """A row isn't of the right shape, so nothing of its window can be trusted."""
+    """A row isn't of the right shape, so nothing of its day can be trusted; without a date, nothing of its answer."""
 
     reaction = Reaction.ROW
 

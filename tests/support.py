@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -90,6 +90,17 @@ def settings_of(
         mongodb=settings.mongodb.model_copy(update={"uri": Secret(uri), "database": database.name}),
         run=settings.run.model_copy(update=run),
     )
+
+
+@dataclass(frozen=True)
+class SpoiltWorld(World):
+    """A world whose summary counts new followers in words on some days."""
+
+    spoilt: Collection[date] = ()
+
+    def summary(self, appid: str, day: date) -> list[Any]:
+        rows = super().summary(appid, day)
+        return [{**row, "new_user": "three"} for row in rows] if day in self.spoilt else rows
 
 
 async def run(

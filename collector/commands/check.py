@@ -173,14 +173,16 @@ class _Trial:
         left = self._calls_left
         try:
             rows = await self._api.rows(dataset.path, self._window, partial(self._may_ask, kept))
-            days = fold(dataset, rows, self._window).days
+            folded = fold(dataset, rows, self._window)
         except UnwantedError:
             what = f"no answer in {counted(left - self._calls_left, 'call')}"
             trouble = TransientError if self._session.client.answered else HostError
             return self._blame(dataset.name, trouble(what, hint=_NO_ANSWER_HINT))
         except CallError as error:
             return Verdict.EMPTY if error.newest_missing else self._blame(dataset.name, error)
-        return Verdict.OK if self._window.end in days else Verdict.EMPTY
+        if folded.malformed:
+            return self._blame(dataset.name, next(iter(folded.malformed.values())))
+        return Verdict.OK if self._window.end in folded.days else Verdict.EMPTY
 
     def _may_ask(self, kept: int) -> bool:
         if self._calls_left <= kept:

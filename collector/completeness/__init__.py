@@ -4,6 +4,7 @@ Values in, values out: nothing here does I/O, sleeps, or reads a clock. The term
 
 * covered: the day's figures of a dataset are stored.
 * missing row: an answer whose window held the day had no row for it. It may come later.
+* malformed day: a row of it came that isn't of the right shape, so it is neither covered nor a missing row.
 * pending: wanted and not settled, so it is asked for again.
 * void: settled without figures, after missing rows on two Beijing days, both at age 6 or more.
 * settled: covered or void.

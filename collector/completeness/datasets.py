@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, NamedTuple, TypeGuard
 
 from collector.errors import RowError
@@ -46,17 +47,22 @@ class Dataset:
 
 
 class Folded(NamedTuple):
-    """The fields of each day of an answer that had a row, and how many rows were dropped."""
+    """The fields of each day of an answer that had a row, and how many rows were dropped.
+
+    `malformed` has the days of which a row isn't of the right shape, each with its error: none of their rows is used.
+    """
 
     days: Mapping[date, Fields]
     dropped: int
+    malformed: Mapping[date, RowError] = MappingProxyType({})
 
 
 def fold(dataset: Dataset, rows: Sequence[object], window: Window) -> Folded:
     """Turn an answer's rows into the fields of its days.
 
     Rows outside `window` or before 2014-12-01 are dropped and counted: WeChat's page calls the latter
-    dirty. Raises `RowError` when any other row isn't of the right shape: then nothing of the answer is used.
+    dirty. A malformed row spoils its own day alone. Raises `RowError` for a row without a date, which may belong to any
+    day: then nothing of the answer is used.
     """
     by_day: dict[object, list[Row]] = defaultdict(list)
     row: Any = None
@@ -67,14 +73,18 @@ def fold(dataset: Dataset, rows: Sequence[object], window: Window) -> Folded:
         raise _wrong(row, "has no date as ref_date" if isinstance(row, dict) else "isn't an object") from None
     first, last = max(window.begin, FIRST_DAY), window.end
     days: dict[date, Fields] = {}
+    malformed: dict[date, RowError] = {}
     dropped = 0
     for rows_of_day in by_day.values():
         day = _ref_date(rows_of_day[0])
-        if first <= day <= last:
-            days[day] = dataset.fold(rows_of_day)
-        else:
+        if not first <= day <= last:
             dropped += len(rows_of_day)
-    return Folded(days, dropped)
+            continue
+        try:
+            days[day] = dataset.fold(rows_of_day)
+        except RowError as error:
+            malformed[day] = RowError(f"{day}: {error.errmsg}", hint=error.hint)
+    return Folded(days, dropped, malformed)
 
 
 def _fold_summary(rows: Sequence[Row]) -> Fields:

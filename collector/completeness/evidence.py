@@ -63,6 +63,17 @@ def reopened_by(dataset: DatasetState, came: Days) -> DatasetState:
     return replace(dataset, void=dataset.void - reopened, empty=_without(dataset.empty, reopened))
 
 
+def reopened_malformed(dataset: DatasetState, malformed: Days, lookback: Days) -> DatasetState:
+    """Return the state in which `malformed` days are pending, since they have a row, if a wrong one.
+
+    Figures from before stay covered, except for days of the `lookback`: WeChat may have revised these.
+    """
+    if not malformed:
+        return dataset
+    void, empty = dataset.void - malformed, _without(dataset.empty, malformed)
+    return replace(dataset, covered=dataset.covered - (malformed & lookback), void=void, empty=empty)
+
+
 def covering(dataset: DatasetState, days: Days) -> DatasetState:
     """Return the state with the figures of `days` stored."""
     if not days - dataset.covered:

@@ -20,6 +20,7 @@ from collector.completeness.evidence import (
     missing_everywhere,
     missing_rows,
     probable_end_of_history,
+    reopened_malformed,
     with_zeros,
 )
 from collector.completeness.plan import Plan, Target
@@ -39,15 +40,22 @@ class Answer(NamedTuple):
     """Answer of a dataset: the days of `window` that had rows, with their fields.
 
     `asked` is the window of the plan. `window` lacks its newest day where WeChat said that it isn't there yet.
+    The answer says nothing about `malformed` days, but that they have a row.
     """
 
     asked: Window
     window: Window
     days: Mapping[date, Fields]
+    malformed: Days = NO_DAYS
 
-    def came(self, asked: Days) -> Days:
-        """Return the days that had rows; `asked` are the days of the window."""
-        return asked if len(self.days) == len(asked) else Days.of(self.days)
+    @property
+    def known(self) -> Days:
+        """The days that the answer says something about."""
+        return Days.between(self.window.begin, self.window.end) - self.malformed
+
+    def came(self, known: Days) -> Days:
+        """Return the days that had rows; `known` are those that the answer says something about."""
+        return known if len(self.days) == len(known) else Days.of(self.days)
 
 
 class Settling:
@@ -76,7 +84,7 @@ class Settling:
 
     def take(self, answers: Mapping[str, Answer], now: datetime) -> list[Day]:
         """Learn from the answers to one window; return the days to be stored, which justify the new `state`."""
-        asked = {name: Days.between(answer.window.begin, answer.window.end) for name, answer in answers.items()}
+        asked = {name: answer.known for name, answer in answers.items()}
         came = {name: answer.came(asked[name]) for name, answer in answers.items()}
         self._learn_from(answers, asked, came, now)
         totals = _totals(answers[CUMULATE].days) if CUMULATE in answers else {}
@@ -188,11 +196,15 @@ class Settling:
         for name, answer in answers.items():
             if missing := asked[name] - came[name]:
                 self._missing[name] |= missing
+            looked_at = self._lookback_left.get(name, NO_DAYS)
             others = {"last_success": now, **self._lookback_done(name, answer, asked[name])}
-            learnt[name] = answered(
-                self.state.dataset(name), asked[name], came[name], today=today, newest=newest, **others
-            )
+            before = reopened_malformed(self.state.dataset(name), answer.malformed, looked_at)
+            after = answered(before, asked[name], came[name], today=today, newest=newest, **others)
+            # Malformed days are a failure, which began when the one before it did.
+            learnt[name] = replace(after, last_error=before.last_error) if answer.malformed else after
         self._learn(learnt)
+        if SUMMARY in answers:
+            self.unresolved.difference_update(answers[SUMMARY].malformed)
         if SUMMARY in came and (newest_row := came[SUMMARY].newest):
             self._newest_summary_row = max(self._newest_summary_row or FIRST_DAY, newest_row)
 
@@ -264,8 +276,10 @@ class Settling:
 
     def _find_birth(self, answers: Mapping[str, Answer], totals: Mapping[date, int]) -> None:
         """Find where the account began: behind void days, or at the oldest row, where total and net say so."""
-        if (born := self.state.born) and any(min(answer.days, default=born) < born for answer in answers.values()):
-            self.state = replace(self.state, born=None)  # there is something older after all
+        if born := self.state.born:
+            rows = [day for answer in answers.values() for day in (*answer.days, *answer.malformed)]
+            if min(rows, default=born) < born:
+                self.state = replace(self.state, born=None)  # there is something older after all
         if self.state.born or self._target.exhaustive:
             return
         born = birth_after_void_days(self.state)

@@ -28,7 +28,7 @@ class Outcome(StrEnum):
 class Failure:
     """The error that failed a dataset of an account or, with `dataset` None, the whole account.
 
-    `windows` counts the windows that stay unanswered because of it. A platform's failure has the platform's appid and
+    `windows` counts the windows to ask for again because of it. A platform's failure has the platform's appid and
     name, and stands once for all its `accounts`.
     """
 

@@ -16,7 +16,7 @@ from itertools import chain
 
 import structlog
 
-from collector.completeness.datasets import CUMULATE, DATASETS, Dataset, fold
+from collector.completeness.datasets import CUMULATE, DATASETS, Dataset, Folded, fold
 from collector.completeness.plan import Ask
 from collector.completeness.settle import Answer, Settling
 from collector.errors import ApiError, CallError, PostponedError, Scope, StoppedError, UnwantedError, WaitKind
@@ -174,7 +174,7 @@ class AccountRun:
     async def _ask(self, dataset: Dataset, window: Window) -> Answer | None:
         """Return a dataset's answer, or None where there was none, which is noted."""
         try:
-            answer, dropped = await self._fetch(dataset, window)
+            answer, folded = await self._fetch(dataset, window)
         except StoppedError:
             self._stopped = True
             return None
@@ -186,9 +186,13 @@ class AccountRun:
         except CallError as error:
             self._end(dataset.name, error)
             return None
-        self._answered[dataset.name] += 1
-        if dropped:
-            log.info("rows.dropped", account=str(self.account), dataset=dataset.name, rows=dropped)
+        # A window with a malformed day must be asked again; its key alone says that there was an answer.
+        self._answered[dataset.name] += not folded.malformed
+        for malformed in folded.malformed.values():
+            log.info("day.malformed", account=str(self.account), dataset=dataset.name, trouble=str(malformed))
+            self._end(dataset.name, malformed)
+        if folded.dropped:
+            log.info("rows.dropped", account=str(self.account), dataset=dataset.name, rows=folded.dropped)
         return answer
 
     def _may_go_on(self) -> bool:
@@ -198,7 +202,7 @@ class AccountRun:
     def _wants(self, dataset: str) -> bool:
         return None not in self._ended and dataset not in self._ended
 
-    async def _fetch(self, dataset: Dataset, asked: Window) -> tuple[Answer, int]:
+    async def _fetch(self, dataset: Dataset, asked: Window) -> tuple[Answer, Folded]:
         """Ask for a window; once more without the newest day where WeChat says that it isn't there yet."""
         window = asked
         try:
@@ -210,7 +214,7 @@ class AccountRun:
             rows = await self.api.rows(dataset.path, window, partial(self._wants, dataset.name))
         await let_others_catch_up()
         folded = fold(dataset, rows, window)
-        return Answer(asked, window, folded.days), folded.dropped
+        return Answer(asked, window, folded.days, Days.of(folded.malformed)), folded
 
     async def _take(self, asked: _Asked) -> None:
         """Settle a window and hand over the days to be stored, one lane at a time, so that states go out in order."""

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
-from support import Configured, FakeClock, RecordingWatch, run
+from support import Configured, FakeClock, RecordingWatch, SpoiltWorld, run
 
 from collector.commands.check import check
 from collector.config import Selection
@@ -332,6 +332,16 @@ async def test_unpublished_newest_day_is_late(clock: FakeClock, configured: Conf
     assert (checks.result.exit, checks.result.failures) == (0, ())
     assert {(each.late, each.datasets[CUMULATE].verdict) for each in checks.accounts} == {(True, Verdict.EMPTY)}
     assert "20 accounts: 20 late; the newest" in checked.as_text(checks)
+
+
+async def test_malformed_day_fails_its_dataset(clock: FakeClock, configured: Configured) -> None:
+    """Even if it isn't the newest one: a run would fail on it."""
+    spoilt = date(2026, 11, 20)
+    async with Sandbox(SpoiltWorld(size=1, sparse=False, spoilt=[spoilt]), clock=clock.now) as sandbox:
+        checks = await check(configured(sandbox), Selection(), clock=clock)
+    (account,) = checks.accounts
+    assert [each.verdict for each in account.datasets.values()] == [Verdict.FAILED, Verdict.OK]
+    assert account.failures[0].errmsg.startswith("2026-11-20: a row has no whole number")
 
 
 async def test_unreachable_wechat_ends_early(clock: FakeClock, configured: Configured) -> None:

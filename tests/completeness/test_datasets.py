@@ -1,3 +1,4 @@
+import re
 import reprlib
 from collections.abc import Callable
 from datetime import date
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.completeness.datasets import DATASETS, MAX_USERS, QUIET, Folded, fold
+from collector.completeness.datasets import DATASETS, MAX_USERS, QUIET, Dataset, Folded, fold
 from collector.errors import RowError
 from collector.model.days import FIRST_DAY, ONE_DAY, Window
 
@@ -125,55 +126,80 @@ def test_unknown_sources_and_fields_are_kept() -> None:
     }
 
 
+HINT = "WeChat's answer isn't of the form it documents; the next run asks again"
 GOOD = {"ref_date": "2026-11-23", "user_source": 0, "new_user": 1, "cancel_user": 2, "cumulate_user": 3}
 BAD_COUNTS = [None, "3", 3.0, True, -1, MAX_USERS + 1, [3], {"n": 3}]
+BEFORE = GOOD | {"ref_date": "2026-11-22"}
 BAD_DATES = [None, 20261123, "20261123", "2026-11-31", "2026-W48-1", "2026-11-23T00:00", "yesterday", "2026/11/23"]
+
+
+def _malformed(dataset: Dataset, *rows: object) -> RowError:
+    """Fold rows of `DAY` that aren't of the right shape, beside a sound row of the day before; return their error."""
+    folded = fold(dataset, [BEFORE, *rows], WINDOW)
+    assert folded.days == fold(dataset, [BEFORE], WINDOW).days
+    assert (folded.dropped, list(folded.malformed)) == (0, [DAY])
+    return folded.malformed[DAY]
 
 
 @pytest.mark.parametrize("key", ["user_source", "new_user", "cancel_user"])
 @pytest.mark.parametrize("value", BAD_COUNTS)
 def test_wrong_count_in_summary(key: str, value: object) -> None:
-    """A count that is no whole number from 0 to `MAX_USERS` fails the window."""
-    with pytest.raises(RowError, match=f"no whole number from 0 to 10,000,000,000 as {key}"):
-        fold(SUMMARY, [GOOD, GOOD | {"user_source": 1} | {key: value}], WINDOW)
+    """A count that is no whole number from 0 to `MAX_USERS` spoils its day alone."""
+    error = _malformed(SUMMARY, GOOD, GOOD | {"user_source": 1} | {key: value})
+    assert f"no whole number from 0 to 10,000,000,000 as {key}" in error.errmsg
 
 
 @pytest.mark.parametrize("value", BAD_COUNTS)
 def test_wrong_total(value: object) -> None:
-    """A total that is no whole number from 0 to `MAX_USERS` fails the window."""
-    with pytest.raises(RowError, match="as cumulate_user"):
-        fold(CUMULATE, [GOOD | {"cumulate_user": value}], WINDOW)
+    """A total that is no whole number from 0 to `MAX_USERS` spoils its day alone."""
+    assert "as cumulate_user" in _malformed(CUMULATE, GOOD | {"cumulate_user": value}).errmsg
 
 
 @pytest.mark.parametrize("dataset", DATASETS.values(), ids=DATASETS.keys())
 @pytest.mark.parametrize("value", BAD_DATES)
 def test_wrong_ref_date(dataset: Any, value: object) -> None:
-    """A `ref_date` that is no plain date fails the window."""
+    """A `ref_date` that is no plain date spoils the answer."""
     with pytest.raises(RowError, match="no date as ref_date"):
-        fold(dataset, [GOOD | {"ref_date": value}], WINDOW)
+        fold(dataset, [BEFORE, GOOD | {"ref_date": value}], WINDOW)
 
 
 @pytest.mark.parametrize("row", [None, 5, "row", ["ref_date"]])
 def test_row_that_is_no_object(row: object) -> None:
-    """It fails the window."""
+    """It spoils the answer."""
     with pytest.raises(RowError, match="isn't an object"):
-        fold(SUMMARY, [row], WINDOW)
+        fold(SUMMARY, [BEFORE, row], WINDOW)
 
 
 def test_same_source_twice_in_a_day() -> None:
-    """It fails the window: either row may be the right one."""
-    with pytest.raises(RowError) as caught:
-        fold(SUMMARY, [GOOD, GOOD], WINDOW)
+    """It spoils the day: either row may be the right one."""
     again = _source(0, 1, 2) | {"cumulate_user": 3}
-    assert str(caught.value).startswith("a row names user_source 0 a second time for its day: ")
-    assert str(caught.value).endswith(reprlib.repr(again))
+    assert str(_malformed(SUMMARY, GOOD, GOOD)) == (
+        f"2026-11-23: a row names user_source 0 a second time for its day: {reprlib.repr(again)}"
+    )
 
 
 def test_two_totals_of_a_day() -> None:
-    """Two different totals fail the window; the same total twice does not."""
+    """Two different totals spoil the day; the same total twice does not."""
     assert fold(CUMULATE, [GOOD, GOOD], WINDOW).days == {DAY: {"cumulate_user": 3}}
-    with pytest.raises(RowError, match="second total"):
-        fold(CUMULATE, [GOOD, GOOD | {"cumulate_user": 4}], WINDOW)
+    assert "second total" in _malformed(CUMULATE, GOOD, GOOD | {"cumulate_user": 4}).errmsg
+
+
+def test_malformed_row_outside_the_window() -> None:
+    """It is dropped like any other."""
+    rows = [GOOD, GOOD | {"ref_date": "2026-11-24", "cumulate_user": -1}]
+    assert fold(CUMULATE, rows, WINDOW) == Folded({DAY: {"cumulate_user": 3}}, 1)
+
+
+@given(st.lists(st.tuples(st.integers(-2, 9), st.sampled_from(["3", -1, None]) | st.integers(0, 9)), max_size=20))
+def test_malformed_row_spoils_its_day_alone(rows: list[tuple[int, Any]]) -> None:
+    """The other days are folded as if it hadn't come, and each day with a row is one or the other."""
+    totals = [{"ref_date": str(DAY - back * ONE_DAY), "cumulate_user": total} for back, total in rows]
+    folded = fold(CUMULATE, totals, WINDOW)
+    spoilt = set(map(str, folded.malformed))
+    rest = [row for row in totals if row["ref_date"] not in spoilt]
+    assert fold(CUMULATE, rest, WINDOW) == Folded(folded.days, folded.dropped)
+    with_rows = {DAY - back * ONE_DAY for back, _ in rows if back in range(7)}
+    assert sorted([*folded.days, *folded.malformed]) == sorted(with_rows)
 
 
 @pytest.mark.parametrize("key", ["user_source", "new_user", "cancel_user"])
@@ -183,8 +209,7 @@ def test_max_users_in_summary(key: str) -> None:
 
 
 def test_error_shows_the_source() -> None:
-    with pytest.raises(RowError, match=r"as new_user: \{.*'new_user': -1"):
-        fold(SUMMARY, [GOOD | {"new_user": -1}], WINDOW)
+    assert re.search(r"as new_user: \{.*'new_user': -1", _malformed(SUMMARY, GOOD | {"new_user": -1}).errmsg)
 
 
 @pytest.mark.parametrize("total", [0, 10_000_000_000])
@@ -214,7 +239,7 @@ def test_any_rows_fold_or_raise_row_error(rows: list[object]) -> None:
             folded = fold(dataset, rows, WINDOW)
         except RowError:
             continue
-        assert set(folded.days) <= set(WINDOW)
+        assert {*folded.days, *folded.malformed} <= set(WINDOW)
 
 
 @pytest.mark.parametrize(
@@ -222,9 +247,6 @@ def test_any_rows_fold_or_raise_row_error(rows: list[object]) -> None:
     [
         ([GOOD, 5], "isn't an object", 5),
         ([GOOD | {"ref_date": 1}], "has no date as ref_date", GOOD | {"ref_date": 1}),
-        ([GOOD, GOOD | {"cumulate_user": 4}], "gives its day a second total", GOOD | {"cumulate_user": 4}),
-        ([GOOD | {"cumulate_user": -1}], "has no whole number from 0 to 10,000,000,000 as cumulate_user",
-         GOOD | {"cumulate_user": -1}),
         ([[["x" * 99] * 6] * 6], "isn't an object", [["x" * 99] * 6] * 6),
     ],
 )  # fmt: skip
@@ -232,7 +254,19 @@ def test_error_shows_200_characters_and_a_hint(rows: list[object], what: str, bl
     with pytest.raises(RowError) as caught:
         fold(CUMULATE, rows, WINDOW)
     assert str(caught.value) == f"a row {what}: {reprlib.repr(blamed)[:200]}"
-    assert caught.value.hint == "WeChat's answer isn't of the form it documents; the next run asks again"
+    assert caught.value.hint == HINT
+
+
+@pytest.mark.parametrize(
+    ("total", "what"),
+    [(4, "gives its day a second total"), (-1, "has no whole number from 0 to 10,000,000,000 as cumulate_user")],
+)
+def test_error_of_a_day_names_it(total: int, what: str) -> None:
+    error = _malformed(CUMULATE, GOOD, GOOD | {"cumulate_user": total})
+    assert (str(error), error.hint) == (
+        f"2026-11-23: a row {what}: {reprlib.repr(GOOD | {'cumulate_user': total})}",
+        HINT,
+    )
 
 
 def _nested(depth: int, innermost: object) -> tuple[object, object]:

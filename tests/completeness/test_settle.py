@@ -11,7 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector.completeness.datasets import CUMULATE, DATASETS, QUIET, SUMMARY, fold
-from collector.completeness.evidence import answered, birth_after_void_days, covering, is_certain, is_quiet
+from collector.completeness.evidence import (
+    answered,
+    birth_after_void_days,
+    covering,
+    is_certain,
+    is_quiet,
+    missing_rows,
+)
 from collector.completeness.plan import Asks, Plan, Target, plan
 from collector.completeness.settle import Answer, Settling
 from collector.model.accounts import Account, Rate, Secret
@@ -30,9 +37,12 @@ Payload = Callable[[str], Any]
 
 
 def _answers(window: Window, **rows: list[dict[str, Any]]) -> dict[str, Answer]:
-    return {
-        name: Answer(window, window, fold(DATASETS[name], given_rows, window).days) for name, given_rows in rows.items()
-    }
+    return {name: _answer(name, window, given_rows) for name, given_rows in rows.items()}
+
+
+def _answer(name: str, window: Window, rows: list[dict[str, Any]]) -> Answer:
+    folded = fold(DATASETS[name], rows, window)
+    return Answer(window, window, folded.days, Days.of(folded.malformed))
 
 
 def _settling(newest: date, state: AccountState = NEW, plan_: Plan = NOTHING, **target: Any) -> Settling:
@@ -392,6 +402,67 @@ def test_failure_keeps_its_begin_until_a_success() -> None:
     assert (dataset.last_error, dataset.last_success) == (None, later)
 
 
+MALFORMED = {"new_user": None, "cumulate_user": None}
+
+
+def test_malformed_day_never_becomes_zeros() -> None:
+    """Its total is unchanged, and a later row has come: without a row of its own it would be quiet."""
+    window = Window(date(2015, 10, 16), RECORDED.end)
+    rows = [_sources(date(2015, 10, 18), 0, 0) | MALFORMED, _sources(window.end, 0, 0)]
+    settling = _settling(window.end)
+    stored = settling.take(_answers(window, user_summary=rows, user_cumulate=[_row(day, 7) for day in window]), NOW)
+    assert [day.ref_date.day for day in stored if day.inferred] == [17, 19, 20, 21]
+    assert date(2015, 10, 18) not in settling.state.dataset(SUMMARY).settled
+    settling = _settling(window.end, replace(NEW, datasets={CUMULATE: DatasetState(covered=_days("16-22"))}))
+    settling.take(_answers(window, user_summary=[]), NOW)
+    settling.take(_answers(window, user_summary=rows[:1]), NOW)
+    assert settling.unresolved == set(window) - {date(2015, 10, 18)}
+
+
+@pytest.mark.parametrize(
+    "before", [DatasetState(), DatasetState(void=_days("1")), DatasetState(empty={FIRST_DAY: _days("1")})]
+)
+def test_malformed_day_is_never_void(before: DatasetState) -> None:
+    """A row of it came: what missing rows had proved before is undone, and the day is pending."""
+    window = Window(date(2015, 10, 1), date(2015, 10, 2))
+    settling = _settling(RECORDED.end, replace(NEW, datasets={CUMULATE: before}))
+    for _ in range(2):
+        settling.take(_answers(window, user_cumulate=[_row(window.begin, 7) | MALFORMED]), NOW)
+    dataset = settling.state.dataset(CUMULATE)
+    assert (dataset.settled, missing_rows(dataset)) == (NO_DAYS, _days("2"))
+
+
+def test_malformed_day_of_the_lookback_is_pending() -> None:
+    """WeChat may have revised its figures, which those of older days keep."""
+    covered = DatasetState(covered=_days("1-22"))
+    settling = _settling(
+        RECORDED.end, replace(NEW, datasets={CUMULATE: covered}), Plan((), Asks({}, NO_DAYS), {CUMULATE: _days("17-22")}, {})
+    )
+    rows = [_row(day, 7) | (MALFORMED if day.day < 18 else {}) for day in RECORDED]
+    settling.take(_answers(RECORDED, user_cumulate=rows), NOW)
+    dataset = settling.state.dataset(CUMULATE)
+    assert (dataset.covered, dataset.refreshed_to) == (_days("1-16 18-22"), RECORDED.end)
+
+
+def test_malformed_day_is_no_success() -> None:
+    """The failure of a dataset goes on while its answers hold malformed days."""
+    settling = _settling(RECORDED.end, replace(NEW, datasets={CUMULATE: DatasetState(last_error=TROUBLE)}))
+    settling.take(_answers(RECORDED, user_cumulate=[_row(RECORDED.end, 7) | MALFORMED]), NOW)
+    assert settling.state.dataset(CUMULATE).last_error == TROUBLE
+
+
+def test_malformed_day_is_older_than_no_birth() -> None:
+    """An account that has rows before its birth is older, whatever they hold."""
+    settling = _settling(RECORDED.end, replace(NEW, born=date(2015, 10, 8)))
+    settling.take(
+        _answers(
+            Window(date(2015, 10, 1), date(2015, 10, 7)), user_summary=[_sources(date(2015, 10, 2), 0, 0) | MALFORMED]
+        ),
+        NOW,
+    )
+    assert settling.state.born is None
+
+
 def test_conditions_of_quiet_and_certain() -> None:
     """Quiet needs both totals; zeros need age two or a later row."""
     day = date(2015, 10, 20)
@@ -420,8 +491,9 @@ class History:
     state: AccountState
     stored: dict[date, dict[str, Any]] = field(default_factory=dict)
     came: dict[date, dict[str, Any]] = field(default_factory=dict)
+    dice: random.Random = field(default_factory=lambda: random.Random(0))
 
-    def run(self, now: datetime, *, fails: set[str], newest_is_late: bool) -> None:
+    def run(self, now: datetime, *, fails: set[str], newest_is_late: bool, spoils: float = 0.0) -> None:
         target = Target(newest_published(now, time(8)), 7)
         shown = target.newest - ONE_DAY * newest_is_late
         planned = plan(self.account, self.state, target, now)
@@ -430,23 +502,29 @@ class History:
             if settling.is_before_birth(ask.window):
                 break
             answers = {
-                name: Answer(ask.window, ask.window, self._fields(name, ask.window, shown))
-                for name in ask.datasets
-                if name not in fails
+                name: self._answer(name, ask.window, shown, spoils) for name in ask.datasets if name not in fails
             }
-            self._store(settling.take(answers, now))
+            days = settling.take(answers, now)
+            for name, answer in answers.items():
+                assert not answer.malformed & missing_rows(settling.state.dataset(name))
+                assert not answer.malformed & Days.of(day.ref_date for day in days if name in day.inferred)
+            self._store(days)
             if settling.unresolved and CUMULATE not in answers:
                 self._store(settling.resolve(frozenset(settling.unresolved), self.stored, now))
         self._store(settling.resolve(frozenset(settling.unresolved), self.stored, now))
         self.state = settling.state
 
-    def _fields(self, name: str, window: Window, shown: date) -> Any:
+    def _answer(self, name: str, window: Window, shown: date, spoils: float) -> Answer:
+        """Answer with the world's rows; those of each day are malformed with the probability `spoils`."""
         show = shown_summary if name == SUMMARY else shown_cumulate
-        rows = [row for day in window if day <= shown for row in show(self.world, self.account.appid, day, shown)]
-        days = fold(DATASETS[name], rows, window).days
-        for day, fields in days.items():
+        rows: list[dict[str, Any]] = []
+        for day in window if window.end <= shown else Window(window.begin, shown):
+            odd = {"new_user": None, "cumulate_user": None} if self.dice.random() < spoils else {}
+            rows += [{**row, **odd} for row in show(self.world, self.account.appid, day, shown)]
+        answer = _answer(name, window, rows)
+        for day, fields in answer.days.items():
             self.came.setdefault(day, {}).update(fields)
-        return days
+        return answer
 
     def _store(self, days: list[Any]) -> None:
         for day in days:
@@ -478,7 +556,7 @@ instants = st.tuples(st.integers(0, 24 * 60 - 1), st.sampled_from(ZONES))
 def test_any_history_ends_with_the_truth(
     seed: int, born: date | None, passes: list[Any], revised: int, late: float, lost: float
 ) -> None:
-    """Whatever fails, is late, lost or revised: each stored figure is WeChat's, and nothing is left out."""
+    """Whatever fails, is late, lost, revised or malformed: each stored figure is WeChat's, and nothing is left out."""
     world = World(
         seed=seed, size=1, births=(born,) if born else (), revised_for_days=revised, late_summary=late, lost_days=lost
     )
@@ -491,7 +569,7 @@ def test_any_history_ends_with_the_truth(
         today += ONE_DAY * days_later
         now = datetime.combine(today, time(minute // 60, minute % 60), BEIJING).astimezone(zone)
         fails = {name for name in DATASETS if trouble and dice.random() < 0.3}
-        history.run(now, fails=fails, newest_is_late=trouble == 1)
+        history.run(now, fails=fails, newest_is_late=trouble == 1, spoils=0.2 if trouble > 6 else 0.0)
         history.check()
     last = datetime.combine(max(today, born or today), time(12), BEIJING)
     for day in range(1, 13):

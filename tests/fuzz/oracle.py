@@ -22,13 +22,31 @@ class NotPlain(Exception):  # noqa: N818 - nothing failed
 def figures_in(body: bytes, dataset: str, days: Iterable[date]) -> Figures | None:
     """Return the figures that the body plainly gives for `days`, or None where nothing of it may be stored."""
     try:
-        rows = _rows(body)
-        by_day: dict[date, list[dict[str, Any]]] = {}
-        for row in rows:
-            day = _day(row)
-            by_day.setdefault(day, []).append(row)
-        wanted = {day: by_day[day] for day in set(days) & by_day.keys() if day >= date(2014, 12, 1)}
-        return {day: (_summary if dataset == "user_summary" else _cumulate)(found) for day, found in wanted.items()}
+        by_day = _by_day(body, days)
+    except NotPlain:
+        return None
+    of_days = {day: _figures(rows, dataset) for day, rows in by_day.items()}
+    return {day: figures for day, figures in of_days.items() if figures is not None}
+
+
+def malformed_in(body: bytes, dataset: str, days: Iterable[date]) -> set[date]:
+    """Return those of `days` for which the body has rows, though no plain figures."""
+    try:
+        return {day for day, rows in _by_day(body, days).items() if _figures(rows, dataset) is None}
+    except NotPlain:
+        return set()
+
+
+def _by_day(body: bytes, days: Iterable[date]) -> dict[date, list[dict[str, Any]]]:
+    by_day: dict[date, list[dict[str, Any]]] = {}
+    for row in _rows(body):
+        by_day.setdefault(_day(row), []).append(row)
+    return {day: by_day[day] for day in set(days) & by_day.keys() if day >= date(2014, 12, 1)}
+
+
+def _figures(rows: list[dict[str, Any]], dataset: str) -> dict[str, Any] | None:
+    try:
+        return _summary(rows) if dataset == "user_summary" else _cumulate(rows)
     except NotPlain:
         return None
 

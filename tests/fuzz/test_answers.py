@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from fuzz.bodies import DAYS, NUMBERS, OTHERS, RECORDED, TEXTS, HostileBodies, nested
-from fuzz.oracle import figures_in, figures_of
+from fuzz.oracle import figures_in, figures_of, malformed_in
 from hypothesis import currently_in_test_context, event, given, settings
 from hypothesis import strategies as st
 
@@ -28,6 +28,11 @@ SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
 
 def fields_in(body: bytes, dataset: str) -> dict[date, dict[str, Any]] | None:
     """Return the figures that the collector takes from a body; None where it takes nothing. Other errors propagate."""
+    return (taken := _taken(body, dataset)) and taken[0]
+
+
+def _taken(body: bytes, dataset: str) -> tuple[dict[date, dict[str, Any]], set[date]] | None:
+    """Return the figures that the collector takes from a body, and the days whose rows it rejects."""
     path = DATASETS[dataset].path
     request = Request(CallKind.DATA, "POST", path, "list", {"access_token": TOKEN}, {"begin_date": "2026-11-17"})
     try:
@@ -36,20 +41,24 @@ def fields_in(body: bytes, dataset: str) -> dict[date, dict[str, Any]] | None:
             return None  # `AccountApi.rows` makes a TransientError of it
         folded = fold(DATASETS[dataset], rows, WINDOW)
     except CallError as error:
-        refusal = error
-    else:
-        return {day: figures_of(fields) for day, fields in folded.days.items()}
+        _is_presentable(error)
+        return None
+    for error_of_day in folded.malformed.values():
+        _is_presentable(error_of_day)
+    return {day: figures_of(fields) for day, fields in folded.days.items()}, set(folded.malformed)
+
+
+def _is_presentable(refusal: CallError) -> None:
     assert TOKEN not in "".join(traceback.format_exception(refusal))
     assert all(line.isprintable() for line in (refusal.errmsg, str(refusal), refusal.hint))
-    return None
 
 
 def holds(body: bytes, dataset: str) -> None:
-    """Check that exactly what the body plainly contains is taken."""
+    """Check that exactly what the body plainly contains is taken, and that days with other rows are rejected."""
     said = figures_in(body, dataset, DAYS)
     if currently_in_test_context():
         event("not plain" if said is None else "plain, with rows" if said else "plain, without rows")
-    assert fields_in(body, dataset) == said
+    assert _taken(body, dataset) == (None if said is None else (said, malformed_in(body, dataset, DAYS)))
 
 
 @settings(max_examples=400)
@@ -90,9 +99,12 @@ def test_ten_thousand_hostile_answers() -> None:
         hostile = HostileBodies(Random(seed))
         for dataset, body in (("user_summary", hostile.summary()), ("user_cumulate", hostile.cumulate())):
             said = figures_in(body, dataset, DAYS)
-            assert fields_in(body, dataset) == said, f"seed {seed}: {body!r}"
+            spoilt = malformed_in(body, dataset, DAYS)
+            assert _taken(body, dataset) == (None if said is None else (said, spoilt)), f"seed {seed}: {body!r}"
             given_rows["nothing" if said is None else "rows" if said else "none"] += 1
+            given_rows["some"] += bool(said and spoilt)
     assert min(given_rows["nothing"], given_rows["rows"]) > 2_000, given_rows
+    assert given_rows["some"] > 200, given_rows
 
 
 @pytest.mark.parametrize("body", RECORDED)
@@ -108,7 +120,7 @@ def test_only_a_whole_number_is_a_count(key: str, value: str) -> None:
     row = "{" + ", ".join(f'"{name}": 3' for name in ("user_source", "new_user", "cancel_user") if name != key)
     body = f'{{"list": [{row}, "ref_date": "2026-11-23", "{key}": {value}}}]}}'.encode()
     holds(body, "user_summary")
-    assert (fields_in(body, "user_summary") is not None) == (value in {"-0", "10000000000"})
+    assert bool(fields_in(body, "user_summary")) == (value in {"-0", "10000000000"})
 
 
 @pytest.mark.parametrize("depth", [8, 100, 900, 1100, 50_000, 2_000_000])

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import structlog
 from aioresponses import aioresponses
-from support import Configured, FakeClock, run, stored, truth
+from support import Configured, FakeClock, SpoiltWorld, run, stored, truth
 
 from collector.errors import DatabaseError, WaitKind
 from collector.model.accounts import Rate
@@ -25,7 +25,6 @@ from collector.sandbox import Faults, Limits, Sandbox, World
 from collector.store.database import Database
 from collector.store.state import from_document, to_document
 from collector.store.writer import Writer
-from collector.wechat.api import AccountApi
 
 NEWEST = date(2026, 11, 23)
 LAST_WEEK = Window(NEWEST - 6 * ONE_DAY, NEWEST)
@@ -232,23 +231,26 @@ async def test_newest_day_refused_with_61501(clock: FakeClock, database: Databas
     assert "check this host's clock" in result.failures[0].hint
 
 
-async def test_malformed_row_fails_its_window_alone(
-    clock: FakeClock, database: Database, configured: Configured, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rows = AccountApi.rows
-
-    async def poisoned(self: AccountApi, path: str, window: Window, *arguments: Any) -> list[object]:
-        hit = path == CUMULATE and bool({NEWEST, NEWEST - 14 * ONE_DAY} & set(window))
-        bad = [{"ref_date": str(window.end), "cumulate_user": -1}] if hit else []
-        return await rows(self, path, window, *arguments) + bad
-
-    monkeypatch.setattr(AccountApi, "rows", poisoned)
-    async with Sandbox(World(size=1), clock=clock.now) as sandbox:
-        result = await run(configured(sandbox), clock, since=NEWEST - 34 * ONE_DAY)
-    (failure,) = result.failures  # the first of the dataset, though a window of the history has failed as well
-    assert (failure.dataset, failure.windows, result.exit) == ("user_cumulate", 1, 3)
-    totals = [document async for document in database["user_daily"].find({"cumulate_user": {"$exists": True}})]
-    assert len(totals) == 21
+async def test_malformed_row_spoils_its_day_alone(clock: FakeClock, database: Database, configured: Configured) -> None:
+    """The days around it are stored with the first run; it is named, and asked for again."""
+    since, spoilt = NEWEST - 34 * ONE_DAY, (NEWEST - 2 * ONE_DAY, NEWEST - 20 * ONE_DAY)
+    world = World(size=1, sparse=False)
+    expected = {key: document.copy() for key, document in truth(world, Window(since, NEWEST)).items()}
+    for (_, day), document in expected.items():
+        if day in map(str, spoilt):
+            for key in ("new_user", "cancel_user", "net_user", "sources"):
+                del document[key]
+    async with _sandbox(clock, SpoiltWorld(size=1, sparse=False, spoilt=spoilt)) as sandbox:
+        result = await run(configured(sandbox, since=since), clock)
+        assert await stored(database) == expected
+        (failure,) = result.failures
+        assert (failure.dataset, failure.windows, result.exit) == ("user_summary", 1, 3)
+        assert failure.errmsg.startswith("2026-11-21: a row has no whole number")
+        assert result.got_through == 1
+    async with _sandbox(clock, world) as sandbox:
+        result = await run(configured(sandbox, since=since), clock)
+    assert (result.exit, result.calls) == (0, 2)
+    assert await stored(database) == truth(world, Window(since, NEWEST))
 
 
 async def test_failed_put_is_never_taken_for_stored(

@@ -44,12 +44,17 @@ OPERATORS: list[Any] = [{"$gt": ""}, {"$ne": None}, {"$where": "sleep(1)"}, ["$a
 
 
 @pytest.mark.parametrize("odd", OPERATORS)
-@pytest.mark.parametrize("key", ["ref_date", "user_source", "new_user", "cancel_user", "cumulate_user"])
+@pytest.mark.parametrize("key", ["user_source", "new_user", "cancel_user", "cumulate_user"])
 def test_operator_is_no_figure(key: str, odd: object) -> None:
     row = {"ref_date": str(DAY), "user_source": 0, "new_user": 1, "cancel_user": 2, "cumulate_user": 3}
     dataset = DATASETS[CUMULATE if key == "cumulate_user" else SUMMARY]
+    assert not fold(dataset, [row | {key: odd}], Window(DAY, DAY)).days
+
+
+@pytest.mark.parametrize("odd", OPERATORS)
+def test_operator_is_no_date(odd: object) -> None:
     with pytest.raises(RowError):
-        fold(dataset, [row | {key: odd}], Window(DAY, DAY))
+        fold(DATASETS[CUMULATE], [{"ref_date": odd, "cumulate_user": 3}], Window(DAY, DAY))
 
 
 ODD_FIELDS: Mapping[str, Any] = {
