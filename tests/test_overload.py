@@ -18,12 +18,15 @@ from typing import Any
 import pytest
 from support import Configured, FakeClock, run, stored, truth
 
-from collector.model.days import ONE_DAY, Window
-from collector.model.state import Update
+from collector.console.progress import Watch
+from collector.model.days import ONE_DAY, Days, Window
+from collector.model.state import AccountState, DatasetState, Update
 from collector.run import connect
+from collector.runtime import Stop
 from collector.sandbox import Sandbox, World
 from collector.store import writer as writer_module
 from collector.store.database import Database
+from collector.store.state import to_document
 from collector.store.writer import Writer
 from collector.wechat.api import MAX_IN_FLIGHT
 
@@ -194,6 +197,33 @@ async def test_calls_stop_while_mongodb_is_halted(
     assert result.calls == 2 * 60 * workers
     found, expected = await stored(database), truth(world, Window(since, NEWEST))
     assert {key: found[key] for key in expected} == expected
+
+
+async def test_loop_is_never_held(
+    clock: FakeClock, database: Database, configured: Configured, stop: Stop, callbacks_s: list[float]
+) -> None:
+    """10,000 accounts that lack twelve years: no callback uses more than 100 ms of the CPU of the loop's thread."""
+    world = World(size=10_000)
+    covered = Days.between(NEWEST - 6 * ONE_DAY, NEWEST)
+    known = dict.fromkeys(("user_summary", "user_cumulate"), DatasetState(covered, refreshed_to=NEWEST))
+    states = (AccountState(account.appid, account.name, datasets=known) for account in world.accounts)
+    await database["accounts"].insert_many(map(to_document, states))
+
+    class StopInHistory(Watch):
+        windows = 0
+
+        def window(self) -> None:
+            self.windows += 1
+            if self.windows == 20:
+                stop.set(signal.SIGTERM)
+
+    async with Sandbox(world, clock=clock.now) as sandbox:
+        settings = configured(sandbox, since=date(2014, 12, 1))
+        await asyncio.sleep(0)  # what the preparation used doesn't count
+        callbacks_s.clear()
+        result = await run(settings, clock, stop, StopInHistory())
+    assert (result.exit, result.total, result.failures) == (143, 10_000, ())
+    assert max(callbacks_s) < 0.1
 
 
 @linux

@@ -435,9 +435,8 @@ def test_malformed_day_is_never_void(before: DatasetState) -> None:
 def test_malformed_day_of_the_lookback_is_pending() -> None:
     """WeChat may have revised its figures, which those of older days keep."""
     covered = DatasetState(covered=_days("1-22"))
-    settling = _settling(
-        RECORDED.end, replace(NEW, datasets={CUMULATE: covered}), Plan((), Asks({}, NO_DAYS), {CUMULATE: _days("17-22")}, {})
-    )
+    planned = replace(NOTHING, lookback={CUMULATE: _days("17-22")})
+    settling = _settling(RECORDED.end, replace(NEW, datasets={CUMULATE: covered}), planned)
     rows = [_row(day, 7) | (MALFORMED if day.day < 18 else {}) for day in RECORDED]
     settling.take(_answers(RECORDED, user_cumulate=rows), NOW)
     dataset = settling.state.dataset(CUMULATE)
