@@ -14,6 +14,7 @@
     ├── StoppedError            a stop signal came: no further call, what is in flight is finished
     └── CallError               one call of one account gave no answer: `reaction` says what follows
         ├── TransientError      worth another try: HTTP 5xx, cut bodies
+        │   ├── OpenFilesError     this host's limit of open files is reached
         │   └── HostError       the host gave no whole answer: refused, broken, too late; the next host is tried
         ├── ApiError            WeChat answered with an errcode
         ├── BudgetError         the account's own `daily_calls` are used up
@@ -265,6 +266,14 @@ class HostError(TransientError):
     """
 
     unreachable = True
+
+
+class OpenFilesError(TransientError):
+    """This host's limit of open files is reached, which is nobody else's trouble."""
+
+    def __init__(self, *, kind: CallKind = CallKind.DATA) -> None:
+        remedy = "raise it with ulimit -n, or LimitNOFILE= in the unit, or lower run.workers"
+        super().__init__("too many open files", kind=kind, hint=f"this host's limit of open files is reached: {remedy}")
 
 
 class ApiError(CallError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -68,6 +69,12 @@ async def let_others_catch_up() -> None:
     right after the other, while its code and data are still in the processor's caches. Measured: 9 % of a run's CPU.
     """
     await asyncio.sleep(0)
+
+
+def is_out_of_files(error: BaseException) -> bool:
+    """Return True if `error` means that this process, or this host, can't open another file or connection."""
+    cause = getattr(error, "os_error", error)  # aiohttp's errors carry the system's
+    return isinstance(cause, OSError) and cause.errno in (errno.EMFILE, errno.ENFILE)
 
 
 class Stop:
@@ -170,12 +177,12 @@ class Once(Generic[T]):
     """A value fetched by the first caller and shared by all: later callers get it, or a copy of its `CallError`.
 
     A first caller that is cancelled, or fails otherwise, leaves the fetching to the next one; so does one whose error
-    is of the class `forgets`.
+    is of a class in `forgets`.
     """
 
     _value: T
 
-    def __init__(self, fetch: Callable[[], Awaitable[T]], *, forgets: type[CallError] | tuple[()] = ()) -> None:
+    def __init__(self, fetch: Callable[[], Awaitable[T]], *, forgets: tuple[type[CallError], ...] = ()) -> None:
         self._fetch = fetch
         self._forgets = forgets
         self._lock = asyncio.Lock()

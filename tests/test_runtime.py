@@ -138,7 +138,7 @@ async def test_once_after_a_cancelled_caller() -> None:
 async def test_once_forgets_an_error() -> None:
     """An error that it is told to forget leaves the fetching to the next caller, another one of the same kind not."""
     source = Source(OriginError("slow", "wait"), CallError("refused"))
-    once = Once(source.fetch, forgets=OriginError)
+    once = Once(source.fetch, forgets=(OriginError,))
     for error in (OriginError, CallError, CallError):
         with pytest.raises(error):
             await once.get()

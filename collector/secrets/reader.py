@@ -16,9 +16,9 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from collector.errors import CommandTimeoutError, OriginError
+from collector.errors import CallKind, CommandTimeoutError, OpenFilesError, OriginError
 from collector.model.accounts import FromCommand, FromCredential, FromFile, Origin, Secret
-from collector.runtime import HalfOpenBreaker, Once
+from collector.runtime import HalfOpenBreaker, Once, is_out_of_files
 from collector.secrets.commands import MAX_BYTES, run
 
 MAX_COMMANDS = 2 * (os.cpu_count() or 1)
@@ -43,7 +43,8 @@ class Secrets:
         """Return the secret at `origin`: read once, for the first caller, unless it must be `fresh`.
 
         It is one word, or, with `line`, words such as `Bearer …` in a line. Raises `OriginError` when it can't be
-        read; so does every other call for it in this run, unless a command took too long.
+        read; so does every other call for it in this run, unless a command took too long, or
+        this host had no open file left (`OpenFilesError`).
         """
         if isinstance(origin, Secret):
             return origin
@@ -51,7 +52,7 @@ class Secrets:
         if fresh or key not in self._reads:
             fetch = partial(self._fetch, origin, "line" if line else "word")
             # The program's circuit breaker says how often it is tried, so nobody else has to remember a time-out.
-            self._reads[key] = Once(fetch, forgets=CommandTimeoutError)
+            self._reads[key] = Once(fetch, forgets=(CommandTimeoutError, OpenFilesError))
         return await self._reads[key].get()
 
     async def output_of(self, argv: tuple[str, ...]) -> bytes:
@@ -120,6 +121,8 @@ def _file(path: Path) -> bytes:
         with path.open("rb") as file:
             mode, raw = os.fstat(file.fileno()).st_mode, file.read(MAX_BYTES + 1)
     except OSError as error:
+        if is_out_of_files(error):
+            raise OpenFilesError(kind=CallKind.TOKEN) from None
         remedy = "correct the path, or let the collector's user read it"
         raise OriginError(f"the file {path} can't be read ({error.strerror})", remedy) from None
     if mode & stat.S_IROTH and sys.platform != "win32":

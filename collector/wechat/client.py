@@ -6,16 +6,15 @@ body of unknown shape is shown.
 
 from __future__ import annotations
 
-import asyncio
 import socket
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import lru_cache, partial
 from http import HTTPStatus
-from typing import Any, Self, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -24,12 +23,22 @@ import stamina
 import structlog
 from yarl import URL
 
-from collector.errors import ApiError, CallError, CallKind, HostError, OriginError, Reaction, TransientError
+from collector.errors import (
+    ApiError,
+    CallError,
+    CallKind,
+    HostError,
+    OpenFilesError,
+    OriginError,
+    Reaction,
+    TransientError,
+)
 from collector.model.accounts import Origin, Secret
-from collector.runtime import HalfOpenBreaker, Stop, let_others_catch_up
+from collector.runtime import HalfOpenBreaker, Stop, is_out_of_files, let_others_catch_up
 from collector.secrets.addresses import proxy_url, server_of
 from collector.secrets.reader import Secrets
 from collector.wechat.answers import Request, answer_in, instant_in, is_passing, refusal
+from collector.wechat.connections import Connections
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -61,8 +70,18 @@ _NO_ANSWER = (aiohttp.ClientError, OSError, ValueError)
 """Errors of a call without a whole answer: time-outs are OSErrors, odd names ValueErrors."""
 
 
+KEPT_S = 5
+"""Seconds that a connection is kept without a call."""
+
 MAX_URLS = 512
 """URLs that are kept, enough for 256 accounts at work; more of them only lose the gain."""
+
+
+class ToWechat(NamedTuple):
+    """Destination of calls to WeChat: a host, and the address of the proxy before it, which may hold a password."""
+
+    host: str
+    proxy: str | None
 
 
 class Client:
@@ -71,20 +90,14 @@ class Client:
     `calls` counts requests sent for data, retries included; `token_calls` those for tokens and other credentials;
     `retries` the repetitions; `answered` says whether any host ever gave an HTTP answer in this run, `trouble` is the
     last error without one. `breakers` are the circuit breakers of token servers and commands by their name in
-    messages. Calls wait for one of the `slots` outside their time-out: WeChat isn't to blame for that time.
+    messages. Calls wait for their turn among `connections` outside their time-out: WeChat isn't to blame for that time.
 
     `on_date` is given the time of WeChat's first answer, until it has returned once. It may raise a `CollectorError`
     to end the run.
     """
 
     def __init__(
-        self,
-        session: aiohttp.ClientSession,
-        direct: aiohttp.ClientSession,
-        slots: asyncio.Semaphore,
-        *,
-        stop: Stop,
-        monotonic: Callable[[], float],
+        self, *, timeout_s: float, connections: int, stop: Stop, monotonic: Callable[[], float], ipv4_only: bool
     ) -> None:
         self.calls = self.token_calls = self.retries = 0
         self.answered = False
@@ -94,9 +107,9 @@ class Client:
         # They hold tokens, so they are kept no longer than the run.
         self.url_of = lru_cache(MAX_URLS)(_url)
         self.on_date: Callable[[datetime], None] | None = None
-        self.session = session
-        self.slots = slots
-        self._direct = direct
+        self.connections = Connections(connections, self._session)
+        self._timeout = aiohttp.ClientTimeout(total=timeout_s)
+        self._family = socket.AF_INET if ipv4_only else socket.AF_UNSPEC
         self._stop = stop
 
     @classmethod
@@ -114,18 +127,21 @@ class Client:
 
         `monotonic` is the clock by which unresponsive servers are tried again.
         """
+        client = cls(timeout_s=timeout_s, connections=connections, stop=stop, monotonic=monotonic, ipv4_only=ipv4_only)
+        try:
+            yield client
+        finally:
+            await client.connections.close()
 
-        def session(family: socket.AddressFamily) -> aiohttp.ClientSession:
-            return aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=connections, ttl_dns_cache=300, family=family),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                timeout=aiohttp.ClientTimeout(total=timeout_s),
-                json_serialize_bytes=orjson.dumps,
-            )
-
-        family = socket.AF_INET if ipv4_only else socket.AF_UNSPEC
-        async with session(family) as to_wechat, session(socket.AF_UNSPEC) as direct:
-            yield cls(to_wechat, direct, asyncio.Semaphore(connections), stop=stop, monotonic=monotonic)
+    def _session(self, destination: Hashable) -> aiohttp.ClientSession:
+        """Open the session of a destination, whose connections `self.connections` counts."""
+        family = self._family if isinstance(destination, ToWechat) else socket.AF_UNSPEC
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEPT_S, ttl_dns_cache=300, family=family),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=self._timeout,
+            json_serialize_bytes=orjson.dumps,
+        )
 
     async def retrying(self, call: Callable[[], Awaitable[T]], *what: object) -> T:
         """Make a call up to `MAX_TRIES` times while its error is a passing one, backing off with jitter.
@@ -164,10 +180,12 @@ class Client:
         server = server_of(url)
         status, body, trouble = None, b"", ""
         try:
-            async with self.slots:
-                response = await self._direct.get(url.get_secret_value(), headers=headers, allow_redirects=False)
+            async with self.connections.turn(server) as session:
+                response = await session.get(url.get_secret_value(), headers=headers, allow_redirects=False)
                 status, body = response.status, await _read(response, CallKind.TOKEN)
         except _NO_ANSWER as error:
+            if is_out_of_files(error):
+                raise OpenFilesError(kind=CallKind.TOKEN) from None
             # A ValueError is an odd name, or an Authorization header beside a user in the URL, or a certificate's.
             is_sent = isinstance(error, aiohttp.ClientConnectorError) or not isinstance(error, ValueError)
             trouble = _trouble(error) if is_sent else ""
@@ -240,15 +258,17 @@ class Route:
         number = self._host
         host = self.hosts[number]
         try:
-            async with self.client.slots:
+            async with self.client.connections.turn(ToWechat(host, proxy)) as session:
                 url = self.client.url_of(host + request.path, tuple(request.query.items()))
-                response = await self.client.session.request(
+                response = await session.request(
                     request.method, url, json=request.body, proxy=proxy, allow_redirects=False
                 )
                 self.client.answered = True
                 self.answered_by = host
                 return response.status, await _read(response, request.kind), response.headers.get("Date")
         except _NO_ANSWER as error:
+            if is_out_of_files(error):  # then neither the host nor the proxy is to blame
+                raise OpenFilesError(kind=request.kind) from None
             trouble = self.client.trouble = _trouble(error, proxy)
             is_final = isinstance(error, aiohttp.ClientHttpProxyError) and error.status in _PROXY_REFUSES
         if proxy and trouble.startswith(_PROXY):

@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from collector.errors import OriginError, PostponedError, TransientError
+from collector.errors import OpenFilesError, OriginError, PostponedError, TransientError
 from collector.model.accounts import FromCommand, FromUrl, Secret
 from collector.secrets.addresses import server_of
 from collector.secrets.reader import Secrets, text_in
@@ -56,6 +56,8 @@ class External(Source):
         breaker.begin()
         try:
             body = await fetched(self.origin, self.client, self.secrets, appid=self.appid)
+        except OpenFilesError:
+            raise  # not the server's failure
         except TransientError as error:
             self._tries += 1
             if self._tries == MAX_TRIES:

@@ -1,7 +1,9 @@
 import asyncio
 import os
 import re
-from collections.abc import Callable
+import resource
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import pytest
 from origins import LEAK, refusal_of, shell, shown, value_of, written
 from support import FakeClock
 
-from collector.errors import CallKind, CommandTimeoutError, OriginError, PostponedError, Reaction
+from collector.errors import CallKind, CommandTimeoutError, OpenFilesError, OriginError, PostponedError, Reaction
 from collector.model.accounts import FromCommand, FromCredential, FromFile, Secret
 from collector.runtime import MAX_FAILURES, PROBE_EVERY_S
 from collector.secrets import commands, reader
@@ -176,6 +178,25 @@ async def test_slow_command_is_tried_again(tmp_path: Path, monkeypatch: pytest.M
         await secrets.read(origin)
     monkeypatch.setattr(commands, "COMMAND_S", 30)
     assert await secrets.read(origin) == Secret("s3cret")
+
+
+@contextmanager
+def no_open_file_left() -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+async def test_too_many_open_files(tmp_path: Path) -> None:
+    """A secret that can't be read for want of an open file is read again, as nothing is wrong with it."""
+    for origin in (written(tmp_path, b"s3cret"), shell("echo s3cret")):
+        secrets = Secrets()
+        with no_open_file_left(), pytest.raises(OpenFilesError, match="too many open files"):
+            await secrets.read(origin)
+        assert await secrets.read(origin) == Secret("s3cret")
 
 
 # Once a run

@@ -1,4 +1,5 @@
 import asyncio
+import errno
 import traceback
 from collections import Counter, deque
 from collections.abc import Callable
@@ -6,7 +7,9 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
+import aiohttp
 import orjson
 import pytest
 from aioresponses import CallbackResult
@@ -19,6 +22,7 @@ from collector.errors import (
     CallError,
     CallKind,
     HostError,
+    OpenFilesError,
     OriginError,
     PostponedError,
     Reaction,
@@ -420,6 +424,16 @@ async def test_accounts_at_work_are_postponed(web: Any, account_of: Accounts) ->
     web.get(ASKED, status=500, repeat=True)
     outcomes = await asyncio.gather(*(outcome(account_of()) for _ in range(64)))
     assert len([each for each in outcomes if isinstance(each, PostponedError)]) == 64 - (MAX_FAILURES - 1)
+
+
+async def test_too_many_open_files(web: Any, client: Client, account_of: Accounts) -> None:
+    """This host's limit of open files isn't the token server's trouble, so its breaker stays closed."""
+    error = aiohttp.ClientConnectorError(Mock(ssl=True, host="h", port=1), OSError(errno.EMFILE, "too many"))
+    web.get(ASKED, exception=error, repeat=True)
+    for _ in range(MAX_FAILURES + 1):
+        with pytest.raises(OpenFilesError):
+            await account_of().get()
+    assert not client.breakers[SERVER].is_open
 
 
 async def test_retries_after_a_postponement(web: Any, client: Client, source: Sourced) -> None:

@@ -17,7 +17,7 @@ from collector.model.accounts import FromFile, Secret
 from collector.runtime import Stop
 from collector.secrets.reader import Secrets
 from collector.wechat.answers import Request
-from collector.wechat.client import MAX_TRIES, Client, Route
+from collector.wechat.client import MAX_TRIES, Client, Route, ToWechat
 
 ONE, TWO, THREE = "https://one.wechat.test", "https://two.wechat.test", "https://three.wechat.test"
 PATH = "/datacube/getusersummary"
@@ -97,9 +97,13 @@ async def test_http_error_keeps_the_host(web: Any, client: Client, secrets: Secr
 
 @pytest.mark.parametrize(("ipv4_only", "family"), [(True, socket.AF_INET), (False, socket.AF_UNSPEC)])
 async def test_ipv4_only(stop: Stop, ipv4_only: bool, family: socket.AddressFamily) -> None:
-    async with Client.opened(timeout_s=5, connections=4, stop=stop, ipv4_only=ipv4_only) as client:
-        connector: Any = client.session.connector
-        assert connector.family is family
+    async with (
+        Client.opened(timeout_s=5, connections=4, stop=stop, ipv4_only=ipv4_only) as client,
+        client.connections.turn(ToWechat(ONE, None)) as session,
+        client.connections.turn("http://tokens.internal") as direct,
+    ):
+        connectors: list[Any] = [session.connector, direct.connector]
+        assert [each.family for each in connectors] == [family, socket.AF_UNSPEC]
 
 
 # Proxies
