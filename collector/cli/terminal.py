@@ -11,8 +11,9 @@ import io
 import os
 import signal
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from enum import StrEnum
+from textwrap import indent
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -57,10 +58,10 @@ def open_std_streams() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
-def say(text: object) -> None:
+def say(text: object, end: str = "\n") -> None:
     """Print a result on stdout; a reader that has left early (`| head`) changes neither work nor exit code."""
     try:
-        _put(text)
+        _put(text, end)
     except OSError as error:
         # Python flushes stdout once more at exit, and would fail there again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -68,22 +69,40 @@ def say(text: object) -> None:
             complain(f"could not print the result: {error.strerror}")
 
 
-def _put(text: object) -> None:
+def _put(text: object, end: str) -> None:
     out = sys.stdout
     if not isinstance(getattr(out, "buffer", None), io.RawIOBase):
-        print(text, flush=True)
+        print(text, end=end, flush=True)
         return
     # With PYTHONUNBUFFERED, usual in containers, Python drops the rest of a write that a pipe took in part: a JSON
     # object of more than 128 KB arrived cut off. A buffer of our own writes all of it.
     with open(out.fileno(), "w", encoding=out.encoding, errors=out.errors, closefd=False) as whole:
-        print(text, file=whole)
+        print(text, end=end, file=whole)
 
 
 def say_json(value: object) -> None:
     """Print a result as indented JSON, in UTF-8 whatever the locale."""
+    _use_utf8()
+    say(pretty(value))
+
+
+def say_json_list(key: str, items: Iterable[object], rest: Callable[[], Mapping[str, object]]) -> None:
+    """Print one JSON object, as `say_json` would, but its list `key` item by item: it may be too long to hold.
+
+    `rest` gives the fields after the list, once all items are printed.
+    """
+    _use_utf8()
+    say(f'{{\n  "{key}": [', end="")
+    line_end = "\n"
+    for item in items:
+        say(line_end + indent(pretty(item), " " * 4), end="")
+        line_end = ",\n"
+    say("\n  ],\n" + pretty(rest()).removeprefix("{\n"))
+
+
+def _use_utf8() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8")
-    say(pretty(value))
 
 
 def complain(first: object, *more: object) -> None:

@@ -5,7 +5,7 @@ It drains at the first stop signal, and returns a result whatever happened.
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import date
@@ -58,11 +58,14 @@ def _newest(settings: Settings, clock: Clock) -> date:
     return newest_published(clock.now(), settings.run.published_at)
 
 
-async def plans(settings: Settings, selection: Selection, target: Target, clock: Clock) -> list[tuple[Account, Plan]]:
+async def plans(
+    settings: Settings, selection: Selection, target: Target, clock: Clock
+) -> Iterator[tuple[Account, Plan]]:
     """Return what a run would ask for, as of now; nothing is asked, nothing is changed.
 
-    Of the accounts that a platform discovers, those are planned that an earlier run has found. Accounts whose state
-    can't be used are left out, and only logged.
+    Each account is planned as it is taken, so that one plan is held at a time. Of the accounts that a platform
+    discovers, those are planned that an earlier run has found. Accounts whose state can't be used are left out, and
+    only logged.
     """
     async with open_database(settings.mongodb.uri, settings.mongodb.database) as database:
         states, unusable = await read_states(database)
@@ -71,11 +74,11 @@ async def plans(settings: Settings, selection: Selection, target: Target, clock:
     for account in accounts:
         if state := unusable.get(account.appid):
             log.warning("account.left_out", account=str(account), reason=state.reason, remedy=state.remedy)
-    return [
+    return (
         (account, plan(account, initial_state(account, states.get(account.appid), target), target, now))
         for account in accounts
         if account.appid not in unusable
-    ]
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,6 +72,16 @@ class Asks:
         return bool(self._days)
 
     @property
+    def begin(self) -> date | None:
+        """The oldest day to ask for."""
+        return self._days.oldest
+
+    @property
+    def end(self) -> date | None:
+        """The newest day to ask for."""
+        return self._days.newest
+
+    @property
     def windows(self) -> int:
         """The number of windows."""
         return self._days.window_count(SPAN_DAYS)

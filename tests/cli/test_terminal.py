@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 from command import collector, configure, ended_of, started
 
-from collector.cli.terminal import MAX_FAULTS, complain, pretty
+from collector.cli.terminal import MAX_FAULTS, complain, pretty, say_json_list
 from collector.sandbox import Faults, Sandbox, World
 from collector.store.database import Database
 
@@ -80,6 +81,15 @@ def test_many_faults(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_pretty() -> None:
     assert pretty({"a": [1, "é"]}) == '{\n  "a": [\n    1,\n    "é"\n  ]\n}'
+
+
+@pytest.mark.parametrize("items", [[{"a": [1]}], [{"a": 1}, {"b": {"c": "é"}}], []])
+def test_json_item_by_item(capsys: pytest.CaptureFixture[str], items: list[object]) -> None:
+    """The object is that of one piece."""
+    say_json_list("items", iter(items), lambda: {"calls": 3})
+    printed = capsys.readouterr().out
+    assert json.loads(printed) == {"items": items, "calls": 3}
+    assert not items or printed == pretty({"items": items, "calls": 3}) + "\n"
 
 
 NAME = "鞋 Café 👟"

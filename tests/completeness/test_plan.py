@@ -275,6 +275,8 @@ def test_counts_without_making_windows(summary: Days, cumulate: Days, among: Day
         made = list(asks)
         assert (asks.windows, asks.calls) == (len(made), sum(len(ask.datasets) for ask in made))
         assert bool(asks) == bool(made)
+        wanted = Days.union(to_ask.values()) & among
+        assert (asks.begin, asks.end) == (wanted.oldest, wanted.newest)
 
 
 def test_oldest_asked_day_is_left_as_well() -> None:
