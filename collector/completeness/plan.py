@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import NamedTuple
 
-from collector.completeness.datasets import CUMULATE, DATASETS
+from collector.completeness.datasets import CUMULATE, DATASETS, SUMMARY
+from collector.completeness.evidence import probable_end_of_history
 from collector.errors import WaitKind
 from collector.model.accounts import Account
 from collector.model.days import FIRST_DAY, NO_DAYS, ONE_DAY, Days, Window, beijing_day, next_beijing_midnight
@@ -126,12 +127,23 @@ def plan(account: Account, state: AccountState, target: Target, now: datetime, *
 
     A window reaches back its full span: it costs the same call, brings its neighbours, and requests of a single
     day were seen empty when two days were not. Datasets that mustn't be asked before some later instant are left
-    out. With `before`, the days from it on were asked already in this run: what is still pending isn't there yet.
+    out, and so are old days that were answered without a row today. With `before`, the days from it on were asked
+    already in this run: what is still pending isn't there yet.
     """
+    # A second answer of the same Beijing day proves nothing about an old day.
+    missing_today = {name: state.dataset(name).empty.get(beijing_day(now), NO_DAYS) for name in DATASETS}
     wanted = _wanted(account, state, target)
-    lookback = {name: _lookback(state.dataset(name), target, now) & wanted for name in DATASETS}
+    if any(missing_today.values()) and not target.exhaustive:
+        wanted -= _before_end_of_history(state, missing_today)
+    lookback = {
+        name: _lookback(state.dataset(name), target, now) & (wanted - missing)
+        for name, missing in missing_today.items()
+    }
     again = _refetched(target) & wanted
-    to_ask = {name: (wanted - state.dataset(name).settled) | days | again for name, days in lookback.items()}
+    to_ask = {
+        name: (wanted - missing_today[name] - state.dataset(name).settled) | days | again
+        for name, days in lookback.items()
+    }
     # A dataset with nothing to ask needs no notice of its wait.
     waiting = {name: wait for name, wait in waits(account, state, now).items() if to_ask[name]}
     asked = {name: days for name, days in to_ask.items() if name not in waiting}
@@ -169,6 +181,13 @@ def _wanted(account: Account, state: AccountState, target: Target) -> Days:
     # A backfill of a part of history: that part, and what a plain run wants.
     plain = Days.between(begins(account, state, Target(target.newest, target.lookback_days)), target.newest)
     return wanted & (plain | Days.between(target.since, target.until))
+
+
+def _before_end_of_history(state: AccountState, missing_today: Mapping[str, Days]) -> Days:
+    """Return the days before the probable end of history, where today's answers have found it."""
+    summary, cumulate = (state.dataset(name).void | missing_today[name] for name in (SUMMARY, CUMULATE))
+    end = probable_end_of_history(state, summary & cumulate)
+    return Days.between(FIRST_DAY, end) if end else NO_DAYS
 
 
 def _lookback(dataset: DatasetState, target: Target, now: datetime) -> Days:

@@ -179,6 +179,23 @@ async def test_lost_days_become_void(clock: FakeClock, database: Database, confi
     assert any(void)
 
 
+async def test_old_day_is_asked_once_a_day(clock: FakeClock, configured: Configured) -> None:
+    """A plain run after a backfill asks for young days alone: old ones have given today's answer."""
+    world = World(size=4, lost_days=0.1, births=(date(2027, 6, 1),))
+    async with Sandbox(world, clock=clock.now) as sandbox:
+        settings = configured(sandbox)
+        await run(settings, clock, since=date(2026, 6, 1))
+        for since in (None, date(2026, 6, 1)):
+            sandbox.calls.clear()
+            await run(settings, clock, since=since)
+            ends = {call.end_date for call in sandbox.calls if call.path in (SUMMARY, CUMULATE)}
+            assert min(ends) > str(NEWEST - 6 * ONE_DAY)
+        sandbox.calls.clear()
+        clock.instant += ONE_DAY
+        await run(settings, clock)
+        assert min(call.end_date for call in sandbox.calls if call.path == CUMULATE) < "2026-07-01"
+
+
 async def test_late_and_revised_days_come_right(clock: FakeClock, database: Database, configured: Configured) -> None:
     world = World(size=20, late_summary=0.3, revised_for_days=5)
     async with Sandbox(world, clock=clock.now) as sandbox:

@@ -17,6 +17,7 @@ ACCOUNT = Account("a", "wx0000000000000001", Secret("x"), Rate(5, 1))
 SUMMARY, CUMULATE = BOTH = ("user_summary", "user_cumulate")
 NEWEST = date(2026, 11, 23)
 NOW = datetime(2026, 11, 24, 2, 30, tzinfo=UTC)
+TODAY = date(2026, 11, 24)
 MIDNIGHT = datetime(2026, 11, 24, 16, tzinfo=UTC)
 DAILY = Target(NEWEST, 7)
 NEW = AccountState(ACCOUNT.appid, "a")
@@ -218,6 +219,47 @@ def test_backfill_only_extends_what_is_wanted() -> None:
     assert begins(ACCOUNT, state, target) == date(2026, 10, 1)
     assert begins(ACCOUNT, NEW, replace(DAILY, since=NEWEST)) == date(2026, 11, 17)
     assert _windows(_plan(target=replace(DAILY, since=NEWEST)).daily) == ["2026-11-17..2026-11-23"]
+
+
+def _missing(on: date, days: Days, *, since: date) -> AccountState:
+    """All days since `since` are covered, but for `days` that were answered without a row on the Beijing day `on`."""
+    covered = Days.between(since, NEWEST) - days
+    return replace(NEW, datasets=dict.fromkeys(BOTH, DatasetState(covered, empty={on: days}, refreshed_to=NEWEST)))
+
+
+def _asked(planned: Plan) -> Days:
+    return Days.joined(ask.window for ask in (*planned.daily, *planned.history))
+
+
+@pytest.mark.parametrize("refreshed_to", [NEWEST, NEWEST - ONE_DAY])
+def test_day_without_a_row_today_waits(refreshed_to: date) -> None:
+    """It is asked for again on the next Beijing day, or by a refetch, even if it is in the lookback."""
+    old = Days.between(date(2026, 11, 1), date(2026, 11, 17))
+    state = _missing(TODAY, old, since=date(2026, 10, 1))
+    datasets = {name: replace(state.dataset(name), refreshed_to=refreshed_to) for name in BOTH}
+    state = replace(state, datasets=datasets)
+    planned = _plan(state)
+    assert not planned.history
+    assert not planned.lookback.get(SUMMARY, NO_DAYS) & old
+    assert _windows(_plan(state, replace(DAILY, since=date(2026, 10, 1))).history) == []
+    again = _plan(_missing(TODAY - ONE_DAY, old, since=date(2026, 10, 1)))
+    assert not old - _asked(again)
+    refetch = _plan(state, replace(DAILY, since=date(2026, 11, 1), until=date(2026, 11, 17), refetch=True))
+    assert not old - _asked(refetch)
+
+
+def test_history_ends_behind_28_days_without_a_row_today() -> None:
+    """Older days wait with them, except in an exhaustive backfill."""
+    first = date(2026, 11, 1)
+    wall = Days.between(first - 28 * ONE_DAY, first - ONE_DAY)
+    state = replace(_missing(TODAY, wall, since=first), history_since=date(2026, 9, 1))
+    assert _parts(_plan(state)) == NOTHING
+    exhaustive = _plan(state, replace(DAILY, since=date(2026, 9, 1), exhaustive=True))
+    assert next(iter(exhaustive.history)).window.end == first - 29 * ONE_DAY
+    yesterday = replace(_missing(TODAY - ONE_DAY, wall, since=first), history_since=date(2026, 9, 1))
+    assert _plan(yesterday).history.windows == 9
+    short = _missing(TODAY, wall - Days.of([first - 28 * ONE_DAY]), since=first)
+    assert _plan(replace(short, history_since=date(2026, 9, 1))).history
 
 
 def test_waiting_history_is_counted() -> None:
