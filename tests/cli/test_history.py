@@ -87,7 +87,7 @@ async def test_backfill_before_the_first_day(folder: Path, mongod: str, database
         configure(folder, sandbox, mongod, database)
     ended = await collector("backfill", "--since", "2010-01-01", "--dry-run", "--json", cwd=folder)
     assert "--since 2010-01-01 is moved to 2014-12-01, the oldest day that WeChat keeps" in ended.err
-    assert min(window["begin"] for window in ended.json["accounts"][0]["windows"]) == "2014-12-01"
+    assert ended.json["accounts"][0]["history"]["begin"] == "2014-12-01"
 
 
 async def test_quiet_run_beside_another(folder: Path, mongod: str, database: Database) -> None:
