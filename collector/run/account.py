@@ -84,6 +84,7 @@ class AccountRun:
         self._answered: Counter[str] = Counter()
         self._still_asked = Days.joined(ask.window for ask in asks if CUMULATE in ask.datasets)
         self._stored = stored
+        self._before = settling.state
         self._handed_over: AccountState | None = None
         self._shared = shared
         self._clock = shared.session.clock
@@ -106,6 +107,10 @@ class AccountRun:
         """Ask a dataset (None: the account) no more, and note its wait, which is no failure."""
         self._ended.setdefault(scope, None)
         self._notices[kind] = Notice(self.account.appid, self.account.name, kind, until)
+
+    def forget(self) -> None:
+        """Go back to the state that was handed over last: what was learnt since then isn't stored."""
+        self.settling.state = self._handed_over or self._before
 
     async def collect(self) -> AccountResult:
         """Get a token and ask for every window, newest first."""

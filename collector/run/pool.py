@@ -115,6 +115,7 @@ class Pool:
             raise
         except Exception as error:
             log.exception("account.crashed", account=str(work.account))
+            work.forget()
             failure = crash_of(work.account, error, windows=len(work.asks))
-            # What was learnt when it crashed may not be stored, so nothing of the account is asked any more.
+            # Its history would most likely crash as well.
             return AccountResult(work.account, Outcome.FAILED, (failure,), ended=frozenset(DATASETS))

@@ -287,6 +287,27 @@ async def test_newer_day_comes_before_history(clock: FakeClock, database: Databa
     assert await stored(database) == truth(world, Window(since, newer))
 
 
+async def test_crashed_account_claims_no_unsaved_day(
+    clock: FakeClock, database: Database, configured: Configured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the newer day it is tried again, by what is stored of it."""
+    world, since = World(size=2), NEWEST - 60 * ONE_DAY
+    take, crashed = Settling.take, list[str]()
+
+    def failing(self: Settling, *arguments: Any) -> Any:
+        days = take(self, *arguments)
+        if self.state.account == world.accounts[0].appid and not crashed:
+            crashed.append(self.state.account)
+            raise KeyError("a mistake, after days were learnt")
+        return days
+
+    monkeypatch.setattr(Settling, "take", failing)
+    async with _sandbox(clock, world) as sandbox:
+        result = await run(configured(sandbox, since=since, workers=1), clock, watch=DayAfter(clock))
+    assert (result.exit, len(crashed)) == (0, 1)
+    assert truth(world, Window(since, NEWEST + ONE_DAY)).items() <= (await stored(database)).items()
+
+
 async def test_newer_day_without_history(clock: FakeClock, configured: Configured) -> None:
     """A day that is published during the daily job alone is left to the next run."""
     world = World(size=3)
