@@ -14,8 +14,9 @@ from collector.run.clock import set_clock
 from collector.runtime import Stop, WechatClock
 from collector.secrets.reader import Secrets
 from collector.wechat.api import MAX_IN_FLIGHT
-from collector.wechat.client import Client, Route
+from collector.wechat.client import Client
 from collector.wechat.connections import OPEN_PER_CALL
+from collector.wechat.routes import Route
 from collector.wechat.session import Session
 
 log = structlog.get_logger()

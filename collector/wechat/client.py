@@ -9,12 +9,12 @@ from __future__ import annotations
 import socket
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import lru_cache, partial
 from http import HTTPStatus
-from typing import Any, NamedTuple, Self, TypeVar
+from typing import NamedTuple, Self, TypeVar
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -24,20 +24,17 @@ import structlog
 from yarl import URL
 
 from collector.errors import (
-    ApiError,
     CallError,
     CallKind,
-    HostError,
     OpenFilesError,
     OriginError,
     Reaction,
     TransientError,
 )
-from collector.model.accounts import Origin, Secret
-from collector.runtime import HalfOpenBreaker, Stop, is_out_of_files, let_others_catch_up
-from collector.secrets.addresses import proxy_url, server_of
-from collector.secrets.reader import Secrets
-from collector.wechat.answers import Request, answer_in, instant_in, is_passing, refusal
+from collector.model.accounts import Secret
+from collector.runtime import HalfOpenBreaker, Stop, is_out_of_files
+from collector.secrets.addresses import server_of
+from collector.wechat.answers import Request, is_passing
 from collector.wechat.connections import Connections
 
 log = structlog.get_logger()
@@ -61,8 +58,8 @@ _HOST_FAILED = frozenset({HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE
 _PROXY_REFUSES = frozenset({HTTPStatus.FORBIDDEN, HTTPStatus.PROXY_AUTHENTICATION_REQUIRED})
 """Those by which it refuses the account for good, so that a retry is of no use."""
 
-_UNTRUSTED = "its certificate isn't trusted"
-_UNTRUSTED_REMEDY = (
+UNTRUSTED = "its certificate isn't trusted"
+UNTRUSTED_REMEDY = (
     "see who answers there; if that is right, make this host trust the authority that signed its certificate"
 )
 
@@ -75,6 +72,19 @@ KEPT_S = 5
 
 MAX_URLS = 512
 """URLs that are kept, enough for 256 accounts at work; more of them only lose the gain."""
+
+
+class NoAnswerError(Exception):
+    """A request had no whole HTTP answer; `trouble` says why, without any URL.
+
+    `is_proxys` is True where the proxy is to blame, and not the host, `is_final` where a retry is of no use.
+    """
+
+    def __init__(self, trouble: str, *, is_final: bool) -> None:
+        super().__init__(trouble)
+        self.trouble = trouble
+        self.is_proxys = trouble.startswith(_PROXY)
+        self.is_final = is_final
 
 
 class ToWechat(NamedTuple):
@@ -170,6 +180,31 @@ class Client:
                 log.debug("call.retried", call=" ".join(map(str, what)), number=attempt.num - 1, trouble=str(trouble))
                 return await call()
 
+    async def exchange(self, destination: ToWechat, request: Request) -> tuple[int, bytes, str | None]:
+        """Make one request to WeChat; return the status, the body, and the `Date` of the answer.
+
+        Raises `NoAnswerError` without a whole HTTP answer, `OpenFilesError` where this host has no file left for it.
+        """
+        if request.kind is CallKind.DATA:
+            self.calls += 1
+        else:
+            self.token_calls += 1
+        host, proxy = destination
+        try:
+            async with self.connections.turn(destination) as session:
+                url = self.url_of(host + request.path, tuple(request.query.items()))
+                response = await session.request(
+                    request.method, url, json=request.body, proxy=proxy, allow_redirects=False
+                )
+                self.answered = True
+                return response.status, await _read(response, request.kind), response.headers.get("Date")
+        except _NO_ANSWER as error:
+            if is_out_of_files(error):  # then neither the host nor the proxy is to blame
+                raise OpenFilesError(kind=request.kind) from None
+            self.trouble = _trouble(error, proxy)
+            is_final = isinstance(error, aiohttp.ClientHttpProxyError) and error.status in _PROXY_REFUSES
+        raise NoAnswerError(self.trouble, is_final=is_final)
+
     async def fetch(self, url: Secret, headers: Mapping[str, str]) -> bytes:
         """Return the body that a server of the agency's own gives to GET, by no route of WeChat's.
 
@@ -193,7 +228,7 @@ class Client:
             return body
         if trouble or (status and is_passing(status)):
             what = trouble or f"HTTP {status}"
-            remedy = _UNTRUSTED_REMEDY if trouble == _UNTRUSTED else "see that it runs and can be reached from here"
+            remedy = UNTRUSTED_REMEDY if trouble == UNTRUSTED else "see that it runs and can be reached from here"
             hint = f"the server {server} gives no answer ({what}): {remedy}"
             raise TransientError(f"the server {server} gives no answer ({what})", kind=CallKind.TOKEN, hint=hint)
         what = f"answered HTTP {status}" if status else "can't be asked like this"
@@ -202,96 +237,6 @@ class Client:
 
 def _url(endpoint: str, query: tuple[tuple[str, str], ...]) -> URL:
     return URL(endpoint).extend_query(query)
-
-
-class Route:
-    """One route to WeChat: its hosts, with failover to the next when a connection fails, by a proxy or without.
-
-    A host that failed isn't tried again before all others were. `answered_by` is the host of the last answer;
-    `is_common` says whether it is the route of all accounts that have none of their own.
-    """
-
-    def __init__(
-        self, client: Client, hosts: Sequence[str], proxy: Origin | None, secrets: Secrets, *, is_common: bool = True
-    ) -> None:
-        self.client = client
-        self.is_common = is_common
-        self.hosts = tuple(hosts)
-        self.proxy = proxy
-        self.answered_by: str | None = None
-        self._secrets = secrets
-        self._host = 0
-        self._left: set[int] = set()
-
-    async def request(self, request: Request) -> dict[str, Any]:
-        """Make one request and return its JSON object, which has the key that the request expects.
-
-        Hands WeChat's time to `on_date`. Raises `HostError` without a whole HTTP answer, `TransientError` for HTTP
-        5xx, 408, 429 and malformed bodies, `ApiError` for an errcode other than 0, `CallError` for any other HTTP
-        status, `OriginError` when the proxy's URL can't be read.
-        """
-        await let_others_catch_up()
-        proxy = proxy_url(await self._secrets.read(self.proxy)) if self.proxy else None
-        if request.kind is CallKind.DATA:
-            self.client.calls += 1
-        else:
-            self.client.token_calls += 1
-        status, body, date = await self._exchange(request, proxy)
-        if status != HTTPStatus.OK:
-            raise refusal(status, request.kind)
-        try:
-            answer = answer_in(body, request)
-        except ApiError:
-            self._note_date(date)
-            raise  # any other error means that it isn't WeChat's answer, nor is the date
-        self._note_date(date)
-        return answer
-
-    def _note_date(self, date: str | None) -> None:
-        """Hand the `Date` of an answer to `on_date`, until that has returned once; a malformed one is left out."""
-        if self.is_common and self.client.on_date and (instant := instant_in(date)):
-            self.client.on_date(instant)
-            self.client.on_date = None  # not before: an error that ends the run must meet all calls in flight
-
-    async def _exchange(self, request: Request, proxy: str | None) -> tuple[int, bytes, str | None]:
-        """Make one request; return the status, the body, and the time that the server says it is."""
-        number = self._host
-        host = self.hosts[number]
-        try:
-            async with self.client.connections.turn(ToWechat(host, proxy)) as session:
-                url = self.client.url_of(host + request.path, tuple(request.query.items()))
-                response = await session.request(
-                    request.method, url, json=request.body, proxy=proxy, allow_redirects=False
-                )
-                self.client.answered = True
-                self.answered_by = host
-                return response.status, await _read(response, request.kind), response.headers.get("Date")
-        except _NO_ANSWER as error:
-            if is_out_of_files(error):  # then neither the host nor the proxy is to blame
-                raise OpenFilesError(kind=request.kind) from None
-            trouble = self.client.trouble = _trouble(error, proxy)
-            is_final = isinstance(error, aiohttp.ClientHttpProxyError) and error.status in _PROXY_REFUSES
-        if proxy and trouble.startswith(_PROXY):
-            hint = f"{trouble} ({server_of(Secret(proxy))}): check `proxy`, and that it runs"
-        else:
-            hint = f"WeChat couldn't be reached ({', '.join(self.hosts)}): check network, proxy and hosts"
-            if trouble == _UNTRUSTED:
-                hint = f"the certificate of {host} isn't trusted, so nothing was sent to it: {_UNTRUSTED_REMEDY}"
-            self._leave(number, trouble)
-        unreached = HostError(f"{host} gave no answer ({trouble})", kind=request.kind, hint=hint)
-        unreached.unreachable = self.is_common
-        if is_final:
-            unreached.reaction = Reaction.ACCOUNT
-        raise unreached
-
-    def _leave(self, number: int, trouble: str) -> None:
-        """Use the next host for the rest of the run."""
-        # Calls that were in flight with this one fail as well; only the first of them moves on.
-        if number == self._host and len(self.hosts) > 1:
-            self._host = (number + 1) % len(self.hosts)
-            if number not in self._left:
-                self._left.add(number)
-                log.warning("host.left", host=self.hosts[number], trouble=trouble, next_host=self.hosts[self._host])
 
 
 def _passes(error: Exception) -> bool:
@@ -317,7 +262,7 @@ def _trouble(error: BaseException, proxy: str | None = None) -> str:
     if isinstance(error, TimeoutError):
         return "timed out"
     if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError):
-        return f"{_PROXY}'s certificate isn't trusted" if proxy and _is_at(error, proxy) else _UNTRUSTED
+        return f"{_PROXY}'s certificate isn't trusted" if proxy and _is_at(error, proxy) else UNTRUSTED
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return f"{_PROXY}'s name isn't known" if proxy else "its name isn't known"
     if isinstance(error, aiohttp.ClientProxyConnectionError):

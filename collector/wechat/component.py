@@ -20,8 +20,8 @@ from collector.model.state import Authorizer
 from collector.runtime import CircuitBreaker, Clock, Once
 from collector.secrets.reader import Secrets
 from collector.wechat.answers import Request, is_token
-from collector.wechat.client import Route
 from collector.wechat.external_tokens import External, fetched, value_in
+from collector.wechat.routes import Route
 from collector.wechat.tokens import Grant, Source, Token, Tokens, granted
 
 log = structlog.get_logger()

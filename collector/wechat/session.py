@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from collector.model.accounts import Account, Component, FromComponent, TokenKind
 from collector.runtime import Clock, Stop
 from collector.secrets.reader import Secrets
-from collector.wechat.client import Route
 from collector.wechat.component import Authorized, ComponentApi
 from collector.wechat.external_tokens import External
+from collector.wechat.routes import Route
 from collector.wechat.tokens import Classic, Source, Stable
 
 

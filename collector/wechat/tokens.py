@@ -16,8 +16,9 @@ from collector.model.accounts import Account, Secret
 from collector.runtime import CircuitBreaker, Clock
 from collector.secrets.reader import Secrets
 from collector.wechat.answers import Request, is_token
-from collector.wechat.client import Client, Route
+from collector.wechat.client import Client
 from collector.wechat.errcodes import ROTATING_HINT
+from collector.wechat.routes import Route
 
 T = TypeVar("T")
 

@@ -22,7 +22,8 @@ from collector.runtime import Stop
 from collector.secrets.reader import Secrets
 from collector.store.database import Database
 from collector.store.writer import Writer
-from collector.wechat.client import Client, Route
+from collector.wechat.client import Client
+from collector.wechat.routes import Route
 from collector.wechat.session import Session
 
 ACCOUNT = Account("a", "wx0000000000000001", Secret("x"), Rate(5, 1))

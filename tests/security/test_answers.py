@@ -32,8 +32,9 @@ from collector.store.leases import lease
 from collector.store.state import ACCOUNTS, read_states
 from collector.store.writer import Writer
 from collector.wechat.answers import Request
-from collector.wechat.client import Client, Route
+from collector.wechat.client import Client
 from collector.wechat.component import ComponentApi
+from collector.wechat.routes import Route
 
 NOW = datetime(2026, 11, 24, 2, 30, tzinfo=UTC)
 DAY = date(2026, 11, 23)

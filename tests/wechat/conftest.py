@@ -11,7 +11,8 @@ from support import FakeClock
 
 from collector.runtime import Stop
 from collector.secrets.reader import Secrets
-from collector.wechat.client import Client, Route
+from collector.wechat.client import Client
+from collector.wechat.routes import Route
 
 
 @pytest.fixture

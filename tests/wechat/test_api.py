@@ -17,7 +17,8 @@ from collector.model.days import Window
 from collector.runtime import Stop
 from collector.secrets.reader import Secrets
 from collector.wechat.api import AccountApi
-from collector.wechat.client import MAX_TRIES, Client, Route
+from collector.wechat.client import MAX_TRIES, Client
+from collector.wechat.routes import Route
 from collector.wechat.session import Session
 
 HOST = "https://wechat.test"

@@ -26,7 +26,8 @@ from collector.runtime import Stop
 from collector.secrets.reader import Secrets
 from collector.wechat import client as module
 from collector.wechat.answers import Request
-from collector.wechat.client import MAX_TRIES, Client, Route, ToWechat
+from collector.wechat.client import MAX_TRIES, Client, ToWechat
+from collector.wechat.routes import Route
 
 ONE, TWO = "https://one.wechat.test", "https://two.wechat.test"
 PATH = "/datacube/getusersummary"

@@ -27,9 +27,10 @@ from collector.model.accounts import Account, Component, FromCommand, FromFile, 
 from collector.model.state import Authorizer
 from collector.runtime import PROBE_EVERY_S
 from collector.secrets.reader import Secrets
-from collector.wechat.client import MAX_TRIES, Client, Route
+from collector.wechat.client import MAX_TRIES, Client
 from collector.wechat.component import MAX_READINGS, PAGE, Authorized, ComponentApi
 from collector.wechat.errcodes import api_error
+from collector.wechat.routes import Route
 from collector.wechat.tokens import Grant, Tokens
 
 HOST = "https://wechat.test"

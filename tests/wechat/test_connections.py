@@ -11,8 +11,9 @@ from collector.model.accounts import Secret
 from collector.runtime import Stop
 from collector.secrets.reader import Secrets
 from collector.wechat.answers import Request
-from collector.wechat.client import Client, Route
+from collector.wechat.client import Client
 from collector.wechat.connections import OPEN_PER_CALL, Connections
+from collector.wechat.routes import Route
 
 REQUEST = Request(CallKind.DATA, "POST", "/datacube/getusersummary", "list", {"access_token": "T"}, {})
 BODY = b'{"list": []}'

@@ -17,7 +17,8 @@ from collector.model.accounts import FromFile, Secret
 from collector.runtime import Stop
 from collector.secrets.reader import Secrets
 from collector.wechat.answers import Request
-from collector.wechat.client import MAX_TRIES, Client, Route, ToWechat
+from collector.wechat.client import MAX_TRIES, Client, ToWechat
+from collector.wechat.routes import Route
 
 ONE, TWO, THREE = "https://one.wechat.test", "https://two.wechat.test", "https://three.wechat.test"
 PATH = "/datacube/getusersummary"

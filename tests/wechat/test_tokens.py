@@ -10,8 +10,9 @@ from support import FakeClock
 from collector.errors import ApiError, CallError, CallKind, OriginError, Reaction, TransientError
 from collector.model.accounts import Account, FromFile, Secret
 from collector.secrets.reader import Secrets
-from collector.wechat.client import MAX_TRIES, Client, Route
+from collector.wechat.client import MAX_TRIES, Client
 from collector.wechat.errcodes import ROTATING_HINT, api_error
+from collector.wechat.routes import Route
 from collector.wechat.tokens import Classic, Grant, Source, Stable, Tokens
 
 HOST = "https://wechat.test"
