@@ -68,7 +68,8 @@ class AccountState:
 
     `name` is the one that its stored documents bear. `born` is the day on which its history begins, if that was
     found. `history_since` is the day to which a backfill was asked to reach. `authorizer` is set for an
-    account that a platform has discovered.
+    account that a platform has discovered. `forced_tokens` counts the new tokens that were forced on the Beijing day
+    `forced_on`.
     """
 
     account: str
@@ -78,6 +79,8 @@ class AccountState:
     history_since: date | None = None
     datasets: Mapping[str, DatasetState] = field(default_factory=dict)
     authorizer: Authorizer | None = None
+    forced_on: date | None = None
+    forced_tokens: int = 0
 
     def dataset(self, name: str) -> DatasetState:
         """Return the state of a dataset; an empty one where it was never asked."""

@@ -4,6 +4,7 @@ A document holds the whole value, so writing it twice is harmless::
 
     { _id: "wx…", version: 1, name: "acme-shoes", tags: ["retail"], born: "2019-03-02", history_since: "2015-01-01",
       authorizer: { component: "agency", nick_name: "Acme 鞋", mini_program: false },
+      forced_tokens: { on: "2026-11-24", count: 1 },
       user_summary: { covered: [{ begin: "2026-11-01", end: "2026-11-23" }], void: [],
                       empty: [{ begin: …, end: …, on: "2026-11-24" }], refreshed_to: "2026-11-23",
                       not_before: ISODate(), calls: { on: "2026-11-24", count: 2 }, last_success: ISODate(),
@@ -32,7 +33,7 @@ VERSION = 1
 OURS = {"_id": {"$regex": "^wx"}}
 """Query for the collector's own documents, whose `_id` is an appid; other tools may keep theirs beside them."""
 
-_NOT_DATASETS = frozenset({"_id", "version", "name", "tags", "born", "history_since", "authorizer"})
+_NOT_DATASETS = frozenset({"_id", "version", "name", "tags", "born", "history_since", "authorizer", "forced_tokens"})
 
 _MAX_NAMED = 5
 """Damaged documents that a message names."""
@@ -96,6 +97,7 @@ def to_document(state: AccountState) -> Document:
         "born": state.born and str(state.born),
         "history_since": state.history_since and str(state.history_since),
         "authorizer": state.authorizer and {key: getattr(state.authorizer, key) for key in Authorizer.__slots__},
+        "forced_tokens": state.forced_on and {"on": str(state.forced_on), "count": state.forced_tokens},
     }
     return _present(known | {name: _dataset(dataset) for name, dataset in state.datasets.items()})
 
@@ -107,6 +109,7 @@ def from_document(document: Mapping[str, Any]) -> AccountState:
     """
     if document["version"] != VERSION or not isinstance(document["_id"], str):
         raise ValueError("another version")
+    forced = document.get("forced_tokens", {})
     return AccountState(
         account=document["_id"],
         name=document["name"],
@@ -114,6 +117,8 @@ def from_document(document: Mapping[str, Any]) -> AccountState:
         born=_date(document.get("born")),
         history_since=_date(document.get("history_since")),
         authorizer=_authorizer(document.get("authorizer")),
+        forced_on=_date(forced.get("on")),
+        forced_tokens=int(forced.get("count", 0)),
         # In the document's order: that of a set differs from process to process.
         datasets={name: _dataset_state(document[name]) for name in document if name not in _NOT_DATASETS},
     )

@@ -13,7 +13,7 @@ from collector.model.days import Window
 from collector.wechat.answers import Request
 from collector.wechat.limits import Budget, Limiter
 from collector.wechat.session import Session
-from collector.wechat.tokens import Token, Tokens
+from collector.wechat.tokens import ForcedTokens, Token, Tokens
 
 log = structlog.get_logger()
 
@@ -30,7 +30,8 @@ class AccountApi:
         self.budget = Budget(account.daily_calls, clock=session.clock)
         self._limiter = Limiter(account.rate_limit, stop=session.stop, clock=session.clock)
         source = session.source_of(account, self._route)
-        self._tokens = Tokens(source, session.client, clock=session.clock, owner=str(account))
+        self.forced = ForcedTokens(clock=session.clock)
+        self._tokens = Tokens(source, session.client, clock=session.clock, owner=str(account), forced=self.forced)
         self.host: str | None = None
         """The host that gave the last answer to a call of the account."""
         self._stop = session.stop
