@@ -34,6 +34,7 @@ async def connect(settings: Settings, *, clock: WechatClock, stop: Stop) -> Asyn
     async with Client.opened(
         timeout_s=api.timeout, connections=connections, stop=stop, ipv4_only=api.ipv4_only
     ) as client:
+        client.clock = clock
         if api.check_clock:
             client.on_date = partial(set_clock, clock, settings.run.published_at)
         route = Route(client, api.hosts, api.proxy, secrets)

@@ -25,7 +25,7 @@ from yarl import URL
 
 from collector.errors import ApiError, CallError, CallKind, HostError, OriginError, Reaction, TransientError
 from collector.model.accounts import Origin, Secret
-from collector.runtime import CircuitBreaker, Stop, let_others_catch_up
+from collector.runtime import CircuitBreaker, Clock, Stop, let_others_catch_up
 from collector.secrets.addresses import proxy_url, server_of
 from collector.secrets.reader import Secrets
 from collector.wechat.answers import Request, answer_in, instant_in, is_passing, refusal
@@ -66,8 +66,8 @@ class Client:
     last error without one. `breakers` are the circuit breakers of token servers and commands by their name in
     messages. Calls wait for one of the `slots` outside their time-out: WeChat isn't to blame for that time.
 
-    `on_date` is given the time of WeChat's first answer, until it has returned once. It may raise a `CollectorError`
-    to end the run.
+    `clock` tells when a call was sent. `on_date` is given the time of WeChat's first answer, until it has returned
+    once. It may raise a `CollectorError` to end the run.
     """
 
     def __init__(
@@ -80,6 +80,7 @@ class Client:
         # An account asks at the same two URLs for all of its history: building them anew is 6 % of a backfill's CPU.
         # They hold tokens, so they are kept no longer than the run.
         self.url_of = lru_cache(MAX_URLS)(_url)
+        self.clock = Clock()
         self.on_date: Callable[[datetime], None] | None = None
         self.session = session
         self.slots = slots
@@ -196,13 +197,15 @@ class Route:
             self.client.calls += 1
         else:
             self.client.token_calls += 1
+        sent_s = self.client.clock.monotonic()
         status, body, date = await self._exchange(request, proxy)
         if status != HTTPStatus.OK:
             raise refusal(status, request.kind)
         try:
             answer = answer_in(body, request)
-        except ApiError:
+        except ApiError as error:
             self._note_date(date)
+            error.sent_at = self.client.clock.instant_of(sent_s)
             raise  # any other error means that it isn't WeChat's answer, nor is the date
         self._note_date(date)
         return answer
