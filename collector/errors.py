@@ -234,12 +234,14 @@ class CallError(CollectorError):
     `errcode`, `errmsg` and `rid` are WeChat's own where it answered with them. `hint` is the remedy
     in plain words, or empty. `kind` says which call it was. `wait_s` and `newest_missing` are those of the errcode's
     row in `wechat/errcodes.py`. `unreachable` is True if WeChat gave no connection on the route of most accounts.
+    `sent_at` is the instant (UTC) at which a call was sent that WeChat refused.
     """
 
     reaction = Reaction.UNKNOWN
     wait_s = 0
     newest_missing = False
     unreachable = False
+    sent_at: datetime | None = None
 
     def __init__(self, message: str, *, kind: CallKind = CallKind.DATA, hint: str = "") -> None:
         super().__init__(message)

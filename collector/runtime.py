@@ -27,6 +27,10 @@ class Clock:
         """Return seconds that pass evenly, whatever happens to `now`."""
         return time.monotonic()
 
+    def instant_of(self, monotonic_s: float) -> datetime:
+        """Return the instant (UTC) at which `monotonic` was `monotonic_s`."""
+        return self.now() - timedelta(seconds=self.monotonic() - monotonic_s)
+
     async def sleep(self, delay_s: float) -> None:
         """Wait for `delay_s` seconds."""
         await asyncio.sleep(delay_s)

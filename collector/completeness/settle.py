@@ -138,6 +138,10 @@ class Settling:
             }
         )
 
+    def count_forced_tokens(self, forced_on: date | None, tokens: int) -> None:
+        """Note how many new tokens were forced, and on which Beijing day."""
+        self.state = replace(self.state, forced_on=forced_on, forced_tokens=tokens)
+
     @property
     def is_renamed(self) -> bool:
         """True while the stored documents have the account's old name."""

@@ -117,6 +117,7 @@ class AccountRun:
         for name, dataset in DATASETS.items():
             known = self.settling.state.dataset(name)
             self.api.budget.resume(dataset.path, known.calls_on, known.calls)
+        self.api.forced.resume(self.settling.state.forced_on, self.settling.state.forced_tokens)
         if self._planned:
             await self._log_in()
             with first_of_group():
@@ -270,6 +271,7 @@ class AccountRun:
         # to count with each window costs 2 % of a backfill's CPU.
         if self.account.daily_calls is not None:
             self._count_calls()
+        self.settling.count_forced_tokens(*self.api.forced.used)
         state = self.settling.state
         if days or state != self._handed_over:
             await self._shared.writer.put(Update(days, state))

@@ -40,7 +40,7 @@ async def connect(settings: Settings, *, clock: WechatClock, stop: Stop) -> Asyn
         timeout_s=api.timeout,
         connections=connections,
         stop=stop,
-        monotonic=clock.monotonic,
+        clock=clock,
         ipv4_only=api.ipv4_only,
     ) as client:
         if api.check_clock:

@@ -36,7 +36,8 @@ def wait_ordered_by(error: CallError, now: datetime) -> Ordered | None:
         case None:
             return None
         case WaitKind.QUOTA | WaitKind.DAILY_CALLS as kind:
-            return Ordered(kind, next_beijing_midnight(now))
+            # An answer that comes after midnight speaks of the quota of the day before.
+            return Ordered(kind, next_beijing_midnight(error.sent_at or now))
         case WaitKind.RATE as kind:
             return Ordered(kind, now.replace(second=0, microsecond=0) + timedelta(minutes=1))
         case kind:

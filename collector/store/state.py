@@ -4,6 +4,7 @@ A document holds the whole value, so writing it twice is harmless::
 
     { _id: "wx…", version: 1, name: "acme-shoes", tags: ["retail"], born: "2019-03-02", history_since: "2015-01-01",
       authorizer: { component: "agency", nick_name: "Acme 鞋", mini_program: false },
+      forced_tokens: { on: "2026-11-24", count: 1 },
       user_summary: { covered: [{ begin: "2026-11-01", end: "2026-11-23" }], void: [],
                       empty: [{ begin: …, end: …, on: "2026-11-24" }], refreshed_to: "2026-11-23",
                       not_before: ISODate(), calls: { on: "2026-11-24", count: 2 }, last_success: ISODate(),
@@ -33,7 +34,7 @@ UPGRADES: Mapping[int, Callable[[Document], Document]] = {}
 OURS = {"_id": {"$regex": "^wx"}}
 """Query for the collector's own documents, whose `_id` is an appid; other tools may keep theirs beside them."""
 
-_NOT_DATASETS = frozenset({"_id", "version", "name", "tags", "born", "history_since", "authorizer"})
+_NOT_DATASETS = frozenset({"_id", "version", "name", "tags", "born", "history_since", "authorizer", "forced_tokens"})
 _KNOWN = _NOT_DATASETS.union(DATASET_NAMES)
 _KNOWN_OF_DATASET = frozenset(DatasetState.__slots__) - {"calls_on", "unknown"}  # these have no key of their own
 
@@ -90,6 +91,7 @@ def to_document(state: AccountState) -> Document:
         "born": state.born and str(state.born),
         "history_since": state.history_since and str(state.history_since),
         "authorizer": state.authorizer and {key: getattr(state.authorizer, key) for key in Authorizer.__slots__},
+        "forced_tokens": state.forced_on and {"on": str(state.forced_on), "count": state.forced_tokens},
     }
     return _present(known | {name: _dataset(dataset) for name, dataset in state.datasets.items()}) | dict(state.unknown)
 
@@ -100,6 +102,7 @@ def from_document(document: Mapping[str, Any]) -> AccountState:
     Raises `ValueError`, `TypeError`, `KeyError` or `AttributeError` where it is damaged or of a newer version.
     """
     document = _upgraded(document)
+    forced = document.get("forced_tokens", {})
     return AccountState(
         account=document["_id"],
         name=document["name"],
@@ -107,6 +110,8 @@ def from_document(document: Mapping[str, Any]) -> AccountState:
         born=_date(document.get("born")),
         history_since=_date(document.get("history_since")),
         authorizer=_authorizer(document.get("authorizer")),
+        forced_on=_date(forced.get("on")),
+        forced_tokens=int(forced.get("count", 0)),
         # In the document's order: that of a set differs from process to process.
         datasets={name: _dataset_state(document[name]) for name in document if name in DATASET_NAMES},
         unknown=_beyond(_KNOWN, document),

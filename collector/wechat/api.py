@@ -9,11 +9,11 @@ import structlog
 
 from collector.errors import ApiError, CallKind, Reaction, TransientError, UnwantedError
 from collector.model.accounts import Account
-from collector.model.days import Window
+from collector.model.days import Window, beijing_day
 from collector.wechat.answers import Request
 from collector.wechat.limits import Budget, Limiter
 from collector.wechat.session import Session
-from collector.wechat.tokens import Token, Tokens
+from collector.wechat.tokens import ForcedTokens, Token, Tokens
 
 log = structlog.get_logger()
 
@@ -30,9 +30,11 @@ class AccountApi:
         self.budget = Budget(account.daily_calls, clock=session.clock)
         self._limiter = Limiter(account.rate_limit, stop=session.stop, clock=session.clock)
         source = session.source_of(account, self._route)
-        self._tokens = Tokens(source, session.client, clock=session.clock, owner=str(account))
+        self.forced = ForcedTokens(clock=session.clock)
+        self._tokens = Tokens(source, session.client, clock=session.clock, owner=str(account), forced=self.forced)
         self.host: str | None = None
         """The host that gave the last answer to a call of the account."""
+        self._clock = session.clock
         self._stop = session.stop
 
     async def log_in(self) -> None:
@@ -95,13 +97,19 @@ class AccountApi:
             return rows
 
     async def _mend(self, error: ApiError, token: Token, slowdowns: int) -> None:
-        """Prepare another call with a newer token or a slower pace, or raise the error."""
+        """Prepare another call with a newer token, a new day's quota or a slower pace, or raise the error."""
         if error.reaction is Reaction.REFRESH:
             await self._tokens.after_refusal(token, error)
+        elif error.reaction is Reaction.STOP_FOR_DAY and self._is_of_yesterday(error):
+            log.info("quota.renewed", account=str(self.account))
         elif error.reaction is not Reaction.SLOW or not self._limiter.slow_down(slowdowns):
             raise error
         else:
             log.warning("account.slowed_down", account=str(self.account), errmsg=error.errmsg)
+
+    def _is_of_yesterday(self, error: ApiError) -> bool:
+        """Return True if the call was sent before Beijing's midnight, and the answer came after it."""
+        return error.sent_at is not None and beijing_day(error.sent_at) < beijing_day(self._clock.now())
 
 
 def _request(path: str, window: Window, token: Token) -> Request:

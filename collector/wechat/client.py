@@ -7,7 +7,6 @@ body of unknown shape is shown.
 from __future__ import annotations
 
 import socket
-import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping
 from contextlib import asynccontextmanager
@@ -32,7 +31,7 @@ from collector.errors import (
     TransientError,
 )
 from collector.model.accounts import Secret
-from collector.runtime import HalfOpenBreaker, Stop, is_out_of_files
+from collector.runtime import Clock, HalfOpenBreaker, Stop, is_out_of_files
 from collector.secrets.addresses import server_of
 from collector.wechat.answers import Request, is_passing
 from collector.wechat.connections import Connections
@@ -102,20 +101,19 @@ class Client:
     last error without one. `breakers` are the circuit breakers of token servers and commands by their name in
     messages. Calls wait for their turn among `connections` outside their time-out: WeChat isn't to blame for that time.
 
-    `on_date` is given the time of WeChat's first answer, until it has returned once. It may raise a `CollectorError`
-    to end the run.
+    `clock` tells when a call was sent, and when an unresponsive server is tried again. `on_date` is given the time of
+    WeChat's first answer, until it has returned once. It may raise a `CollectorError` to end the run.
     """
 
-    def __init__(
-        self, *, timeout_s: float, connections: int, stop: Stop, monotonic: Callable[[], float], ipv4_only: bool
-    ) -> None:
+    def __init__(self, *, timeout_s: float, connections: int, stop: Stop, clock: Clock, ipv4_only: bool) -> None:
         self.calls = self.token_calls = self.retries = 0
         self.answered = False
         self.trouble = ""
-        self.breakers: dict[str, HalfOpenBreaker] = defaultdict(partial(HalfOpenBreaker, monotonic))
+        self.breakers: dict[str, HalfOpenBreaker] = defaultdict(partial(HalfOpenBreaker, clock.monotonic))
         # An account asks at the same two URLs for all of its history: building them anew is 6 % of a backfill's CPU.
         # They hold tokens, so they are kept no longer than the run.
         self.url_of = lru_cache(MAX_URLS)(_url)
+        self.clock = clock
         self.on_date: Callable[[datetime], None] | None = None
         self.connections = Connections(connections, self._session)
         self._timeout = aiohttp.ClientTimeout(total=timeout_s)
@@ -130,14 +128,16 @@ class Client:
         timeout_s: float,
         connections: int,
         stop: Stop,
-        monotonic: Callable[[], float] = time.monotonic,
+        clock: Clock | None = None,
         ipv4_only: bool = False,
     ) -> AsyncIterator[Self]:
         """Open a client for `connections` calls in flight; with `ipv4_only`, those to WeChat go by IPv4.
 
-        `monotonic` is the clock by which unresponsive servers are tried again.
+        `clock` is this host's by default.
         """
-        client = cls(timeout_s=timeout_s, connections=connections, stop=stop, monotonic=monotonic, ipv4_only=ipv4_only)
+        client = cls(
+            timeout_s=timeout_s, connections=connections, stop=stop, clock=clock or Clock(), ipv4_only=ipv4_only
+        )
         try:
             yield client
         finally:

@@ -50,6 +50,7 @@ class Route:
         number = self._host
         host = self.hosts[number]
         unreached: HostError | None = None
+        sent_s = self.client.clock.monotonic()
         try:
             status, body, date = await self.client.exchange(ToWechat(host, proxy), request)
         except NoAnswerError as error:
@@ -61,8 +62,9 @@ class Route:
             raise refusal(status, request.kind)
         try:
             answer = answer_in(body, request)
-        except ApiError:
+        except ApiError as error:
             self._note_date(date)
+            error.sent_at = self.client.clock.instant_of(sent_s)
             raise  # any other error means that it isn't WeChat's answer, nor is the date
         self._note_date(date)
         return answer

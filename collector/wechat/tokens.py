@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, Protocol, TypeVar
 
 from collector.errors import ApiError, CallError, CallKind, OriginError, TransientError
 from collector.model.accounts import Account, Secret
+from collector.model.days import beijing_day
 from collector.runtime import CircuitBreaker, Clock
 from collector.secrets.reader import Secrets
 from collector.wechat.answers import Request, is_token
@@ -33,6 +35,13 @@ MAX_LIFE_S = 10 * 7200
 
 MAX_REFUSALS = 3
 """Refusals of one account in a run after which a new token is fetched, each token having worked first."""
+
+
+SECOND_LOOK_S = 2
+"""Seconds after which a refused token is tried once more before another one is forced: the refusal may be passing."""
+
+MAX_FORCED = 3
+"""Tokens that are forced for an account on a Beijing day: WeChat allows 20, which its other systems share."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +67,15 @@ class Source(Protocol):
     refused_hint: str = ROTATING_HINT
     """Remedy when WeChat refuses the source's token."""
 
+    can_force: bool = False
+    """True if `forced` replaces the token that `grant` keeps giving."""
+
     async def grant(self) -> Grant:
         """Fetch the source's current token. Raises `CallError` without one."""
 
-    async def forced(self) -> Grant | None:
-        """Fetch another token than the one that `grant` keeps giving; None where the source has no such call."""
-        return None
+    async def forced(self) -> Grant:
+        """Fetch another token than the one that `grant` keeps giving, where the source can."""
+        return await self.grant()
 
 
 @dataclass(frozen=True)
@@ -84,11 +96,13 @@ class _BySecret(Source):
 class Stable(_BySecret):
     """WeChat's stable call: the same token for all callers, so no other system loses its own."""
 
+    can_force = True
+
     async def grant(self) -> Grant:
         """Fetch the token that all callers share."""
         return await self._ask(force=False)
 
-    async def forced(self) -> Grant | None:
+    async def forced(self) -> Grant:
         """Replace the token that all callers share."""
         return await self._ask(force=True)
 
@@ -115,14 +129,51 @@ def granted(answer: Mapping[str, Any], key: str) -> Grant:
     return Grant(Secret(value), expires_in)
 
 
+class ForcedTokens:
+    """Count of the tokens forced for one account: at most one a run, and `MAX_FORCED` on a Beijing day.
+
+    None is forced before `resume`: whoever doesn't remember the count mustn't add to it.
+    """
+
+    def __init__(self, *, clock: Clock) -> None:
+        self._clock = clock
+        self._may_force = False
+        self._was_forced = False
+        self.used: tuple[date | None, int] = (None, 0)
+        """The last day in Beijing on which a token was forced, and how many."""
+
+    def resume(self, on: date | None, tokens: int) -> None:
+        """Take over the tokens that earlier runs have forced on a day."""
+        self._may_force = True
+        self.used = (on, tokens)
+
+    @property
+    def is_allowed(self) -> bool:
+        """True where one more may be forced."""
+        return self._may_force and not self._was_forced and self._of_today()[1] < MAX_FORCED
+
+    def count(self) -> None:
+        """Count one token, before it is asked for: an answer that is lost may have replaced the token as well."""
+        self._was_forced = True
+        today, tokens = self._of_today()
+        self.used = (today, tokens + 1)
+
+    def _of_today(self) -> tuple[date, int]:
+        today, (on, tokens) = beijing_day(self._clock.now()), self.used
+        return today, tokens if on == today else 0
+
+
 class Tokens:
     """Token of one account, or of one platform, during one run: fetched by one call at a time.
 
     `token` is the current one; `owner` is the name in the log. The first failure of the source is final: it isn't
-    asked again, and every later call raises a copy of the error.
+    asked again, and every later call raises a copy of the error. `forced` counts the tokens that are forced; without it
+    none is.
     """
 
-    def __init__(self, source: Source, client: Client, *, clock: Clock, owner: str) -> None:
+    def __init__(
+        self, source: Source, client: Client, *, clock: Clock, owner: str, forced: ForcedTokens | None = None
+    ) -> None:
         self._source = source
         self._client = client
         self._clock = clock
@@ -130,7 +181,9 @@ class Tokens:
         self._lock = asyncio.Lock()
         self.token: Token | None = None
         self._worked = False
-        self._forced = False
+        self._forced = forced or ForcedTokens(clock=clock)
+        # The refused token, given once more.
+        self._second_look: Token | None = None
         self._refusals = 0
         self._breaker = CircuitBreaker[CallError](max_failures=1)
 
@@ -151,8 +204,9 @@ class Tokens:
     async def after_refusal(self, refused: Token, refusal: ApiError) -> Token:
         """Return a newer token than the one that WeChat refused.
 
-        This is the current one if it is newer, else the source is asked once. Raises `refusal`, with its hint, for
-        a token that never worked, after too many refusals in one run, and when the source has no newer one.
+        This is the current one if it is newer, else the source is asked once. A source that could be forced to give a
+        newer one gets a second look first: the same token once more, after `SECOND_LOOK_S`. Raises `refusal`, with its
+        hint, for a token that never worked, after too many refusals in one run, and when there is no newer one.
         """
         async with self._lock:
             # Another call that was refused with the same token has fetched a newer one meanwhile.
@@ -160,22 +214,36 @@ class Tokens:
                 return self.token
             in_vain = self._refusals == MAX_REFUSALS or (self._refusals and not self._worked)
             # A source that failed raises its own error below, which says more than the refusal.
-            newer = None if in_vain and not self._breaker.is_open else await self._newer_than(refused)
-            if newer is None or newer.value == refused.value:
+            is_last = in_vain and refused is not self._second_look and not self._breaker.is_open
+            newer = None if is_last else await self._newer_than(refused)
+            if newer is None:
                 refusal.hint = self._source.refused_hint
                 raise refusal
-            self.token = self._token(newer)
-            return self.token
+            self.token = newer
+            return newer
 
-    async def _newer_than(self, refused: Token) -> Grant:
-        """Fetch the source's current token; force a new one, once, where that is the refused token again."""
-        self._refusals += 1
-        self._worked = False
+    async def _newer_than(self, refused: Token) -> Token | None:
+        """Fetch the source's current token; None where that is the refused one and no other may be forced."""
+        is_second, self._second_look = refused is self._second_look, None
+        if not is_second:
+            self._refusals += 1
+            self._worked = False
         grant = await self._fetch(self._source.grant)
-        if grant.value != refused.value or self._forced:
-            return grant
-        self._forced = True
-        return await self._fetch(self._source.forced) or grant
+        if grant.value == refused.value and self._source.can_force:
+            if not is_second:
+                await self._clock.sleep(SECOND_LOOK_S)
+                self._second_look = self._token(grant)
+                return self._second_look
+            if self._forced.is_allowed:
+                grant = await self._fetch(self._force)
+        return None if grant.value == refused.value else self._token(grant)
+
+    async def _force(self) -> Grant:
+        """Force a new token. A retry asks for the current one, which the lost answer's call may have replaced."""
+        if not self._forced.is_allowed:
+            return await self._source.grant()
+        self._forced.count()
+        return await self._source.forced()
 
     def is_due(self, token: Token) -> bool:
         """Return True if a token is so near its end that it must be renewed before it is used."""

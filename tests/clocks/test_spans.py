@@ -6,10 +6,11 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from clocks.hosts import SUMMARY, Host, Hosting
-from support import FakeClock, truth
+from support import Configured, FakeClock, run, stored, truth
 
 from collector.model.days import NO_DAYS, ONE_DAY, Days, Window
-from collector.sandbox import Faults, Limits, World
+from collector.sandbox import Faults, Limits, Sandbox, World
+from collector.store.database import Database
 from collector.store.state import load
 
 NEWEST = date(2026, 11, 22)
@@ -145,6 +146,32 @@ async def test_quota_is_renewed_at_midnight(hosting: Hosting, clock: FakeClock) 
         result = await host.collect()
         assert (result.exit, result.notices) == (0, ())
         assert await host.documents() == truth(world, Window(SINCE, NEWEST))
+
+
+async def test_refusal_over_midnight_is_of_yesterday(
+    clock: FakeClock, database: Database, configured: Configured
+) -> None:
+    """45009 counts for the Beijing day in which its call was sent: the run goes on with the new day's quota."""
+    clock.instant = last_second = MIDNIGHT + timedelta(seconds=58)
+    arrivals: list[datetime] = []
+
+    def arrive() -> datetime:
+        """Return the instant at which a question arrives; the answer to the first data call takes two seconds."""
+        arrivals.append(clock.instant)
+        clock.instant += timedelta(seconds=2 if len(arrivals) == 2 else 0)
+        return arrivals[-1]
+
+    world = World(size=1)
+    async with Sandbox(world, clock=lambda: last_second, limits=Limits(daily=5)) as sandbox:
+        settings = configured(sandbox, since=SINCE)
+        assert (await run(settings, clock)).calls == 2 * 5  # all that is allowed on the first day
+        await database["accounts"].delete_many({})
+        sandbox.calls.clear()
+        sandbox.clock = arrive
+        result = await run(settings, clock)
+        assert [call.errcode for call in sandbox.calls].count(45009) == 1
+    assert (result.exit, result.notices, result.failures) == (0, (), ())
+    assert await stored(database) == truth(world, Window(SINCE, NEWEST))
 
 
 async def test_daily_calls_are_renewed_at_midnight(hosting: Hosting, clock: FakeClock) -> None:

@@ -184,6 +184,14 @@ async def test_token_refused_twice(clock: FakeClock, configured: Configured) -> 
     assert all("another system is rotating" in failure.hint for failure in checks.accounts[0].failures)
 
 
+async def test_stuck_token_is_not_forced(clock: FakeClock, configured: Configured) -> None:
+    """A check can't count it for the runs to come."""
+    async with _sandbox(clock, World(size=1), faults=Faults(token_stuck=1.0)) as sandbox:
+        checks = await check(configured(sandbox), Selection(), clock=clock)
+        assert len([call for call in sandbox.calls if call.path == "/cgi-bin/stable_token"]) == 3
+    assert {failure.errcode for failure in checks.accounts[0].failures} == {40001}
+
+
 async def test_unrenewable_token_fails_the_account(clock: FakeClock, configured: Configured, tmp_path: Path) -> None:
     """A refused token that its source doesn't give again is one failure of the account."""
     async with _sandbox(clock, World(size=1)) as sandbox:

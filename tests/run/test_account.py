@@ -158,6 +158,19 @@ async def test_stuck_token_is_forced(clock: FakeClock, database: Database, confi
     assert await stored(database) == truth(world, Window(since, NEWEST))
 
 
+async def test_three_tokens_a_day_are_forced(clock: FakeClock, database: Database, configured: Configured) -> None:
+    """One a run: the fourth run of a Beijing day forces none, and the next day brings three more."""
+    token_calls = []
+    async with _sandbox(clock, World(size=1), faults=Faults(token_stuck=1.0)) as sandbox:
+        settings = configured(sandbox)
+        for _ in range(5):
+            token_calls.append((await run(settings, clock)).token_calls)
+            clock.instant += timedelta(hours=4)
+    assert token_calls == [4, 4, 4, 3, 4]  # the token; after a refusal; after the second look; forced
+    (state,) = [from_document(state) async for state in database["accounts"].find()]
+    assert (state.forced_on, state.forced_tokens) == (date(2026, 11, 25), 1)
+
+
 async def test_repeatedly_refused_token(clock: FakeClock, configured: Configured) -> None:
     """A token that is refused again and again fails the account with few token calls."""
     async with _sandbox(clock, World(size=1), faults=Faults(token_revoked=1.0)) as sandbox:

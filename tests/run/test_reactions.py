@@ -48,6 +48,16 @@ def test_waits(error: CallError, kind: WaitKind, until: datetime | None) -> None
     assert wait_ordered_by(error, NOW) == (kind, until)
 
 
+@pytest.mark.parametrize(
+    ("sent_at", "until"), [(MIDNIGHT - timedelta(seconds=1), MIDNIGHT), (MIDNIGHT, MIDNIGHT + timedelta(days=1))]
+)
+def test_quota_is_of_the_day_of_sending(sent_at: datetime, until: datetime) -> None:
+    """The answer comes a second after Beijing's midnight."""
+    error = error_of(45009)
+    error.sent_at = sent_at
+    assert wait_ordered_by(error.copy(), MIDNIGHT + timedelta(seconds=1)) == (WaitKind.QUOTA, until)
+
+
 @pytest.mark.parametrize("errcode", [-1, 40001, 40013, 42006, 42007, 48001, 40002, 61503, 99999])
 def test_no_wait(errcode: int) -> None:
     assert wait_ordered_by(error_of(errcode), NOW) is None

@@ -55,6 +55,8 @@ KNOWN = AccountState(
         "user_cumulate": DatasetState(),
     },
     authorizer=Authorizer("wx00000000000000aa", "Acme 鞋", mini_program=True),
+    forced_on=date(2026, 11, 24),
+    forced_tokens=3,
 )
 DOCUMENT: dict[str, Any] = {
     "_id": APPID,
@@ -64,6 +66,7 @@ DOCUMENT: dict[str, Any] = {
     "born": "2019-03-02",
     "history_since": "2015-01-01",
     "authorizer": {"component": "wx00000000000000aa", "nick_name": "Acme 鞋", "mini_program": True},
+    "forced_tokens": {"on": "2026-11-24", "count": 3},
     "user_summary": {
         "covered": [{"begin": "2026-11-01", "end": "2026-11-23"}],
         "void": [{"begin": "2026-09-01", "end": "2026-09-01"}, {"begin": "2026-09-03", "end": "2026-09-04"}],

@@ -17,7 +17,7 @@ from collector.wechat.routes import Route
 
 @pytest.fixture
 async def client(stop: Stop, clock: FakeClock) -> AsyncIterator[Client]:
-    async with Client.opened(timeout_s=5, connections=64, stop=stop, monotonic=clock.monotonic) as opened:
+    async with Client.opened(timeout_s=5, connections=64, stop=stop, clock=clock) as opened:
         yield opened
 
 

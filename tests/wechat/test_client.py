@@ -3,13 +3,15 @@ import errno
 import signal
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn
 from unittest.mock import Mock
 
 import aiohttp
 import pytest
+from aioresponses import CallbackResult
 from structlog.testing import capture_logs
+from support import FakeClock
 
 from collector.errors import (
     ApiError,
@@ -22,7 +24,7 @@ from collector.errors import (
     UsageError,
 )
 from collector.model.accounts import Secret
-from collector.runtime import Stop
+from collector.runtime import Stop, WechatClock
 from collector.secrets.reader import Secrets
 from collector.wechat import client as module
 from collector.wechat.answers import Request
@@ -71,6 +73,22 @@ async def test_wrapped_errcode(web: Any, route: Route, answer: object) -> None:
     with pytest.raises(ApiError) as failed:
         await route.request(REQUEST)
     assert (failed.value.errcode, failed.value.errmsg) == (48001, "api unauthorized")
+
+
+async def test_refusal_tells_when_it_was_sent(web: Any, client: Client, route: Route, clock: FakeClock) -> None:
+    """In WeChat's time, also of the first call, before which only the host's clock was known."""
+    client.clock = wechat = WechatClock(clock)
+    client.on_date = wechat.set
+
+    def slowly(url: object, **kwargs: Any) -> CallbackResult:
+        clock.instant += timedelta(seconds=3)
+        payload = {"errcode": 45009, "errmsg": "reach max api daily quota limit"}
+        return CallbackResult(payload=payload, headers={"Date": "Tue, 24 Nov 2026 16:00:01 GMT"})
+
+    web.post(URL, callback=slowly)
+    with pytest.raises(ApiError) as failed:
+        await route.request(REQUEST)
+    assert failed.value.sent_at == datetime(2026, 11, 24, 15, 59, 58, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(

@@ -254,8 +254,8 @@ async def test_failed_command_runs_once(client: Client, source: Sourced) -> None
     assert client.retries == 0
 
 
-async def test_no_forced_token(source: Sourced) -> None:
-    assert await source(PLAIN).forced() is None
+def test_no_forced_token(source: Sourced) -> None:
+    assert not source(PLAIN).can_force
 
 
 # A server in trouble

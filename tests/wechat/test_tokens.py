@@ -1,5 +1,6 @@
 import asyncio
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,12 @@ from support import FakeClock
 
 from collector.errors import ApiError, CallError, CallKind, OriginError, Reaction, TransientError
 from collector.model.accounts import Account, FromFile, Secret
+from collector.model.days import ONE_DAY
 from collector.secrets.reader import Secrets
 from collector.wechat.client import MAX_TRIES, Client
 from collector.wechat.errcodes import ROTATING_HINT, api_error
 from collector.wechat.routes import Route
-from collector.wechat.tokens import Classic, Grant, Source, Stable, Tokens
+from collector.wechat.tokens import Classic, ForcedTokens, Grant, Source, Stable, Tokens
 
 HOST = "https://wechat.test"
 STABLE = f"{HOST}/cgi-bin/stable_token"
@@ -22,7 +24,8 @@ REFUSAL = {"errcode": 40001, "errmsg": "invalid credential"}
 
 @pytest.fixture
 def tokens(account: Account, client: Client, route: Route, secrets: Secrets, clock: FakeClock) -> Tokens:
-    return Tokens(Stable(account, route, secrets), client, clock=clock, owner=str(account))
+    forced = _resumed(clock, None, 0)
+    return Tokens(Stable(account, route, secrets), client, clock=clock, owner=str(account), forced=forced)
 
 
 class StableCall:
@@ -101,23 +104,90 @@ async def test_calls_refused_together(web: Any, tokens: Tokens) -> None:
     assert call.asked == [False, False]
 
 
-async def test_forced_once(web: Any, tokens: Tokens) -> None:
+async def test_refused_token_gets_a_second_look(web: Any, tokens: Tokens, clock: FakeClock) -> None:
+    """The same token is tried once more after two seconds, and nothing is forced if it works then."""
+    call = StableCall("T1")
+    web.post(STABLE, callback=call, repeat=True)
+    first = await tokens.get()
+    again = await asyncio.gather(*(tokens.after_refusal(first, _refusal()) for _ in range(4)))
+    assert {token.value.get_secret_value() for token in again} == {"T1"}
+    assert (call.asked, clock.slept) == ([False, False], [2])
+    tokens.worked(again[0])
+    assert await tokens.get() is again[0]
+
+
+async def test_forced_after_the_second_look(web: Any, tokens: Tokens) -> None:
+    call = StableCall("T1", "T1", "T1", "T2")
+    web.post(STABLE, callback=call, repeat=True)
+    again = await tokens.after_refusal(await tokens.get(), _refusal())
+    newer = await asyncio.gather(*(tokens.after_refusal(again, _refusal()) for _ in range(4)))
+    assert {token.value.get_secret_value() for token in newer} == {"T2"}
+    assert call.asked == [False, False, False, True]
+
+
+async def test_newer_token_at_the_second_look(web: Any, tokens: Tokens) -> None:
+    """Nothing is forced where another system has renewed the token meanwhile."""
     call = StableCall("T1", "T1", "T2")
     web.post(STABLE, callback=call, repeat=True)
-    newer = await tokens.after_refusal(await tokens.get(), _refusal())
+    again = await tokens.after_refusal(await tokens.get(), _refusal())
+    newer = await tokens.after_refusal(again, _refusal())
     assert newer.value.get_secret_value() == "T2"
-    assert call.asked == [False, False, True]
+    assert call.asked == [False] * 3
 
 
 async def test_second_stuck_token_is_not_forced(web: Any, tokens: Tokens) -> None:
     """Another forced token would only show that somebody else keeps ending it, and WeChat allows 20 a day."""
-    call = StableCall("T1", "T1", "T2", "T2")
+    call = StableCall("T1", "T1", "T1", "T2", "T2")
     web.post(STABLE, callback=call, repeat=True)
-    newer = await tokens.after_refusal(await tokens.get(), _refusal())
+    newer = await tokens.after_refusal(await tokens.after_refusal(await tokens.get(), _refusal()), _refusal())
     tokens.worked(newer)
+    again = await tokens.after_refusal(newer, _refusal())
     with pytest.raises(ApiError):
-        await tokens.after_refusal(newer, _refusal())
-    assert call.asked == [False, False, True, False]
+        await tokens.after_refusal(again, _refusal())
+    assert call.asked == [False, False, False, True, False, False]
+
+
+async def test_forced_call_is_not_repeated(web: Any, tokens: Tokens) -> None:
+    """Its answer is lost, though WeChat has replaced the token: a retry asks for that one."""
+    call = StableCall("T1", "T1", "T1", "lost", "T2")
+
+    def loses_it(url: object, **kwargs: Any) -> CallbackResult:
+        answer = call(url, **kwargs)
+        return CallbackResult(status=502) if call.asked[-1] else answer
+
+    web.post(STABLE, callback=loses_it, repeat=True)
+    again = await tokens.after_refusal(await tokens.get(), _refusal())
+    assert (await tokens.after_refusal(again, _refusal())).value.get_secret_value() == "T2"
+    assert call.asked == [False, False, False, True, False]
+
+
+def _resumed(clock: FakeClock, on: date | None, tokens: int) -> ForcedTokens:
+    """The count of a new run, after so many forced tokens of earlier ones."""
+    forced = ForcedTokens(clock=clock)
+    forced.resume(on, tokens)
+    return forced
+
+
+def test_three_forced_tokens_a_day(clock: FakeClock) -> None:
+    """They are counted by the Beijing day, all runs together."""
+    today = date(2026, 11, 24)
+    assert [_resumed(clock, today, tokens).is_allowed for tokens in (0, 2, 3)] == [True, True, False]
+    assert _resumed(clock, today - ONE_DAY, 3).is_allowed
+    forced = _resumed(clock, today - ONE_DAY, 3)
+    forced.count()
+    assert forced.used == (today, 1)
+
+
+def test_one_forced_token_a_run(clock: FakeClock) -> None:
+    forced = _resumed(clock, None, 0)
+    forced.count()
+    forced.resume(*forced.used)  # the run goes on with its history
+    assert not forced.is_allowed
+
+
+def test_nothing_is_forced_without_the_count(clock: FakeClock) -> None:
+    """A check doesn't remember it, so it must not add to it."""
+    assert not ForcedTokens(clock=clock).is_allowed
 
 
 async def test_new_token_refused(web: Any, tokens: Tokens) -> None:
