@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date
 from functools import partial
 from itertools import chain
 
@@ -19,12 +19,13 @@ import structlog
 from collector.completeness.datasets import CUMULATE, DATASETS, Dataset, Folded, fold
 from collector.completeness.plan import Ask
 from collector.completeness.settle import Answer, Settling
-from collector.errors import ApiError, CallError, PostponedError, Scope, StoppedError, UnwantedError, WaitKind
+from collector.errors import ApiError, CallError, PostponedError, StoppedError, UnwantedError
 from collector.model.accounts import Account
 from collector.model.days import ONE_DAY, Days, Window
-from collector.model.results import AccountResult, Failure, Notice, Outcome
+from collector.model.results import AccountResult, Outcome
 from collector.model.state import AccountState, Day, Trouble, Update
-from collector.run.reactions import failure_of, scope_of, wait_ordered_by
+from collector.run.endings import Endings
+from collector.run.reactions import failure_of
 from collector.runtime import first_of_group, let_others_catch_up
 from collector.store.database import find_days, rename
 from collector.store.writer import Writer
@@ -93,20 +94,11 @@ class AccountRun:
         self._on_window = on_window
         self._is_late = is_late
         self._writing = asyncio.Lock()
-        # By dataset, None for the account: the error that ended it, or None for a wait.
-        self._ended: dict[str | None, CallError | None] = {}
-        self._notices: dict[str, Notice] = {}
-        # The first error of a dataset that failed a window only.
-        self._rejected: dict[str | None, CallError] = {}
+        self.endings = Endings(api.account)
         self._stopped = False
         self.postponed_until_s: float | None = None
         # True once handing over has failed; nothing more is learnt then.
         self._broken = False
-
-    def note_wait(self, scope: str | None, kind: WaitKind, until: datetime | None = None) -> None:
-        """Ask a dataset (None: the account) no more, and note its wait, which is no failure."""
-        self._ended.setdefault(scope, None)
-        self._notices[kind] = Notice(self.account.appid, self.account.name, kind, until)
 
     def forget(self) -> None:
         """Go back to the state that was handed over last: what was learnt since then isn't stored."""
@@ -170,7 +162,7 @@ class AccountRun:
     async def _lane(self, calls: Iterator[tuple[_Asked, Dataset]]) -> None:
         """Make one call after the other; after the last one for a window, settle all its answers together."""
         for asked, dataset in calls:
-            if self._wants(dataset.name) and (answer := await self._ask(dataset, asked.window)):
+            if self.endings.wants(dataset.name) and (answer := await self._ask(dataset, asked.window)):
                 asked.answers[dataset.name] = answer
             asked.left -= 1
             if not asked.left:
@@ -202,22 +194,19 @@ class AccountRun:
         return answer
 
     def _may_go_on(self) -> bool:
-        is_cut = self._stopped or self.postponed_until_s is not None or None in self._ended
+        is_cut = self._stopped or self.postponed_until_s is not None or self.endings.is_whole
         return not is_cut and not self._is_late()
-
-    def _wants(self, dataset: str) -> bool:
-        return None not in self._ended and dataset not in self._ended
 
     async def _fetch(self, dataset: Dataset, asked: Window) -> tuple[Answer, Folded]:
         """Ask for a window; once more without the newest day where WeChat says that it isn't there yet."""
         window = asked
         try:
-            rows = await self.api.rows(dataset.path, window, partial(self._wants, dataset.name))
+            rows = await self.api.rows(dataset.path, window, partial(self.endings.wants, dataset.name))
         except ApiError as error:
             if not error.newest_missing or asked.end != self.settling.newest or len(asked) == 1:
                 raise
             window = Window(asked.begin, asked.end - ONE_DAY)
-            rows = await self.api.rows(dataset.path, window, partial(self._wants, dataset.name))
+            rows = await self.api.rows(dataset.path, window, partial(self.endings.wants, dataset.name))
         await let_others_catch_up()
         folded = fold(dataset, rows, window)
         return Answer(asked, window, folded.days, Days.of(folded.malformed)), folded
@@ -245,12 +234,11 @@ class AccountRun:
     async def _finish(self) -> None:
         """Resolve what this run's answers couldn't tell, and keep errors and the number of calls."""
         # History may bring the missing totals, unless it isn't asked for.
-        is_final = not self._history_follows or self._ended or self._stopped
+        is_final = not self._history_follows or self.endings or self._stopped
         unresolved = frozenset(() if not is_final else self.settling.unresolved)
         days = await self._resolve(unresolved) if unresolved else []
         for name in DATASETS:
-            error = self._ended.get(name) or self._ended.get(None) or self._rejected.get(name)
-            if error:
+            if error := self.endings.error_of(name):
                 now = self._clock.now()
                 self.settling.fail(name, Trouble(error.errmsg, error.errcode, error.rid, error.hint, now, now))
         self._count_calls()
@@ -278,27 +266,16 @@ class AccountRun:
             self._handed_over = state
 
     def _end(self, dataset: str | None, error: CallError) -> None:
-        """Choose what ends with this error: the window, its dataset or the account; as a failure or with a notice."""
-        ends = scope_of(error)
-        if ends is Scope.WINDOW:
-            # Its days stay pending. A window that failed says nothing of the next one, which may be sound.
-            if error.reaction.is_failure and dataset:
-                self._rejected.setdefault(dataset, error)
-            return
-        scope = dataset if ends is Scope.DATASET else None
-        wait = wait_ordered_by(error, self._clock.now())
-        if wait is None:
-            self._ended.setdefault(scope, error)
-            return
-        kind, until = wait
-        self.note_wait(scope, kind, until)
-        if kind.is_stored:
-            for name in [scope] if scope else DATASETS:
-                self.settling.change(name, not_before=until)
+        """Note what ends with this error, and the wait that later runs must keep as well."""
+        datasets, until = self.endings.end(dataset, error, self._clock.now())
+        for name in datasets:
+            self.settling.change(name, not_before=until)
 
     def _result(self) -> AccountResult:
-        failed = self._rejected | {scope: error for scope, error in self._ended.items() if error is not None}
-        failures = tuple(self._failure(scope, error) for scope, error in failed.items())
+        failures = tuple(
+            failure_of(self.account, scope, error, self._missed(scope)) for scope, error in self.endings.failed.items()
+        )
+        notices = tuple(self.endings.notices.values())
         silent = self.settling.is_silent
         if failures:
             outcome = Outcome.FAILED
@@ -306,23 +283,20 @@ class AccountRun:
             outcome = Outcome.SKIPPED
         else:
             # Nothing is wanted of an account whose `since` is still to come, so it isn't pending.
-            wanted = bool(self._planned or self._notices)
+            wanted = bool(self._planned or notices)
             outcome = Outcome.PENDING if wanted and self.settling.newest_is_pending and not silent else Outcome.OK
         return AccountResult(
             self.account,
             outcome,
             failures,
-            tuple(self._notices.values()),
-            ended=frozenset(DATASETS if None in self._ended else self._ended),
+            notices,
+            ended=self.endings.datasets,
             answered=bool(self._answered),
-            unreachable=any(error.unreachable for error in self._ended.values() if error),
+            unreachable=self.endings.is_unreachable,
             silent=silent,
             # Windows of a failed account are counted with its failures.
-            windows_left=self._missed(None) if self._notices and not failures else 0,
+            windows_left=self._missed(None) if notices and not failures else 0,
         )
-
-    def _failure(self, dataset: str | None, error: CallError) -> Failure:
-        return failure_of(self.account, dataset, error, self._missed(dataset))
 
     def _missed(self, dataset: str | None) -> int:
         """Return how many windows weren't answered: of a dataset, or with None of the one that lacks most."""

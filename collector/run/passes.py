@@ -107,7 +107,7 @@ class NewestDays:
             history_follows=bool(planned.history),
         )
         for dataset, wait in planned.waits.items():
-            work.note_wait(dataset, wait.kind, wait.until)
+            work.endings.wait(dataset, wait.kind, wait.until)
         return work
 
     def end(self, work: AccountRun, result: AccountResult) -> None:

@@ -1,0 +1,82 @@
+"""What of an account isn't asked any more, and why: errors and waits."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+
+from collector.completeness.datasets import DATASETS
+from collector.errors import CallError, Scope, WaitKind
+from collector.model.accounts import Account
+from collector.model.results import Notice
+from collector.run.reactions import scope_of, wait_ordered_by
+
+
+class Endings:
+    """What has ended of one account in one pass. A scope is the name of a dataset, or None for the whole account.
+
+    `notices` are the waits, by kind. It is true once anything has ended.
+    """
+
+    def __init__(self, account: Account) -> None:
+        self.notices: dict[str, Notice] = {}
+        self._account = account
+        # The error that ended a scope, or None for a wait.
+        self._ended: dict[str | None, CallError | None] = {}
+        # The first error of a dataset that failed a window only.
+        self._rejected: dict[str | None, CallError] = {}
+
+    def wait(self, scope: str | None, kind: WaitKind, until: datetime | None = None) -> None:
+        """Ask a scope no more, and note its wait, which is no failure."""
+        self._ended.setdefault(scope, None)
+        self.notices[kind] = Notice(self._account.appid, self._account.name, kind, until)
+
+    def end(self, dataset: str | None, error: CallError, now: datetime) -> tuple[Collection[str], datetime | None]:
+        """Choose what ends with this error: the window, its dataset or the account; as a failure or with a notice.
+
+        Returns the datasets whose wait later runs must keep as well, and its end (UTC).
+        """
+        ends = scope_of(error)
+        if ends is Scope.WINDOW:
+            # Its days stay pending. A window that failed says nothing of the next one, which may be sound.
+            if error.reaction.is_failure and dataset:
+                self._rejected.setdefault(dataset, error)
+            return (), None
+        scope = dataset if ends is Scope.DATASET else None
+        wait = wait_ordered_by(error, now)
+        if wait is None:
+            self._ended.setdefault(scope, error)
+            return (), None
+        self.wait(scope, *wait)
+        return ([scope] if scope else DATASETS) if wait.kind.is_stored else (), wait.until
+
+    def wants(self, dataset: str) -> bool:
+        """Return True while a dataset is asked."""
+        return not self.is_whole and dataset not in self._ended
+
+    def error_of(self, dataset: str) -> CallError | None:
+        """Return the error by which a dataset failed."""
+        return self._ended.get(dataset) or self._ended.get(None) or self._rejected.get(dataset)
+
+    def __bool__(self) -> bool:
+        return bool(self._ended)
+
+    @property
+    def is_whole(self) -> bool:
+        """True once nothing of the account is asked any more."""
+        return None in self._ended
+
+    @property
+    def failed(self) -> dict[str | None, CallError]:
+        """The errors, by scope."""
+        return self._rejected | {scope: error for scope, error in self._ended.items() if error is not None}
+
+    @property
+    def datasets(self) -> frozenset[str | None]:
+        """The datasets that aren't asked any more."""
+        return frozenset(DATASETS if self.is_whole else self._ended)
+
+    @property
+    def is_unreachable(self) -> bool:
+        """True if something ended since no connection could be made."""
+        return any(error.unreachable for error in self._ended.values() if error)

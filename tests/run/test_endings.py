@@ -1,0 +1,103 @@
+"""What ends with an error, and what later runs keep of it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from support import FAST
+
+from collector.completeness.datasets import CUMULATE, DATASETS, SUMMARY
+from collector.errors import BudgetError, CallKind, HostError, RowError, WaitKind
+from collector.model.accounts import Account, Secret
+from collector.model.results import Notice
+from collector.run.endings import Endings
+from collector.wechat.errcodes import api_error
+
+ACCOUNT = Account("a", "wx0000000000000001", Secret("x"), FAST)
+NOW = datetime(2026, 11, 24, 2, 30, tzinfo=UTC)
+MIDNIGHT = datetime(2026, 11, 24, 16, tzinfo=UTC)
+
+
+@pytest.fixture
+def endings() -> Endings:
+    return Endings(ACCOUNT)
+
+
+def test_nothing_has_ended(endings: Endings) -> None:
+    assert not endings
+    assert all(map(endings.wants, DATASETS))
+    assert (endings.failed, endings.notices, endings.datasets) == ({}, {}, frozenset())
+    assert not (endings.is_whole or endings.is_unreachable)
+
+
+def test_failed_window_ends_nothing(endings: Endings) -> None:
+    """The first error of its dataset is told."""
+    first, second = RowError("first"), RowError("second")
+    for error in (first, second):
+        assert endings.end(SUMMARY, error, NOW) == ((), None)
+    assert not endings
+    assert endings.wants(SUMMARY)
+    assert (endings.failed, endings.error_of(SUMMARY), endings.error_of(CUMULATE)) == ({SUMMARY: first}, first, None)
+
+
+def test_window_not_there_yet_is_no_failure(endings: Endings) -> None:
+    endings.end(SUMMARY, api_error(61503, "not yet", CallKind.DATA), NOW)
+    assert endings.failed == {}
+
+
+def test_dataset_ends_alone(endings: Endings) -> None:
+    first = api_error(48001, "no", CallKind.DATA)
+    for error in (first, api_error(47009, "no", CallKind.DATA)):
+        assert endings.end(SUMMARY, error, NOW) == ((), None)
+    assert (endings.wants(SUMMARY), endings.wants(CUMULATE)) == (False, True)
+    assert (endings.failed, endings.datasets) == ({SUMMARY: first}, {SUMMARY})
+    assert bool(endings)
+    assert not endings.is_whole
+
+
+def test_account_ends_with_all_datasets(endings: Endings) -> None:
+    error = api_error(40125, "no", CallKind.TOKEN)
+    assert endings.end(None, error, NOW) == ((), None)
+    assert not any(map(endings.wants, DATASETS))
+    assert [endings.error_of(name) for name in DATASETS] == [error] * len(DATASETS)
+    assert (endings.is_whole, endings.datasets, endings.failed) == (True, frozenset(DATASETS), {None: error})
+
+
+def test_quota_of_a_dataset_waits(endings: Endings) -> None:
+    """Later runs keep the wait of this dataset; it is no failure."""
+    datasets, until = endings.end(SUMMARY, api_error(45009, "no", CallKind.DATA), NOW)
+    assert (list(datasets), until) == ([SUMMARY], MIDNIGHT)
+    assert endings.notices == {WaitKind.QUOTA: Notice(ACCOUNT.appid, "a", WaitKind.QUOTA, MIDNIGHT)}
+    assert (endings.failed, endings.wants(SUMMARY), endings.wants(CUMULATE)) == ({}, False, True)
+
+
+def test_refused_ip_keeps_all_datasets_waiting(endings: Endings) -> None:
+    datasets, until = endings.end(SUMMARY, api_error(89507, "no", CallKind.DATA), NOW)
+    assert (list(datasets), until) == (list(DATASETS), NOW + timedelta(hours=1))
+    assert endings.is_whole
+
+
+def test_own_limit_is_not_stored(endings: Endings) -> None:
+    assert list(endings.end(SUMMARY, BudgetError("used up"), NOW)[0]) == []
+    assert list(endings.notices) == [WaitKind.DAILY_CALLS]
+
+
+def test_planned_wait(endings: Endings) -> None:
+    """It doesn't replace an error."""
+    error = api_error(48001, "no", CallKind.DATA)
+    endings.end(SUMMARY, error, NOW)
+    endings.wait(SUMMARY, WaitKind.NOT_BEFORE, MIDNIGHT)
+    endings.wait(None, WaitKind.RATE)
+    assert endings.failed == {SUMMARY: error}
+    assert endings.notices[WaitKind.RATE] == Notice(ACCOUNT.appid, "a", WaitKind.RATE, None)
+    assert endings.is_whole
+
+
+@pytest.mark.parametrize(("unreachable", "found"), [(True, True), (False, False)])
+def test_unreachable_account(endings: Endings, unreachable: bool, found: bool) -> None:
+    error = HostError("no answer")
+    error.reaction, error.unreachable = error.reaction.after_retries, unreachable
+    endings.wait(SUMMARY, WaitKind.RATE)
+    endings.end(None, error, NOW)
+    assert endings.is_unreachable is found
