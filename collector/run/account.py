@@ -194,7 +194,7 @@ class AccountRun:
         return answer
 
     def _may_go_on(self) -> bool:
-        is_cut = self._stopped or self.postponed_until_s is not None or self.endings.is_whole
+        is_cut = self._stopped or self.endings.is_whole or self.postponed_until_s is not None
         return not is_cut and not self._is_late()
 
     async def _fetch(self, dataset: Dataset, asked: Window) -> tuple[Answer, Folded]:

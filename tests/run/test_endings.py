@@ -28,7 +28,8 @@ def test_nothing_has_ended(endings: Endings) -> None:
     assert not endings
     assert all(map(endings.wants, DATASETS))
     assert (endings.failed, endings.notices, endings.datasets) == ({}, {}, frozenset())
-    assert not (endings.is_whole or endings.is_unreachable)
+    assert not endings.is_whole
+    assert not endings.is_unreachable
 
 
 def test_failed_window_ends_nothing(endings: Endings) -> None:
@@ -51,7 +52,8 @@ def test_dataset_ends_alone(endings: Endings) -> None:
     for error in (first, api_error(47009, "no", CallKind.DATA)):
         assert endings.end(SUMMARY, error, NOW) == ((), None)
     assert (endings.wants(SUMMARY), endings.wants(CUMULATE)) == (False, True)
-    assert (endings.failed, endings.datasets) == ({SUMMARY: first}, {SUMMARY})
+    assert endings.failed == {SUMMARY: first}
+    assert endings.datasets == {SUMMARY}
     assert bool(endings)
     assert not endings.is_whole
 
