@@ -354,10 +354,8 @@ async def test_unreachable_wechat_with_outside_tokens(clock: FakeClock, configur
         await check(replace(settings, api=api, accounts=accounts), Selection(), clock=clock)
 
 
-async def test_unreachable_database_ends_the_check(
-    clock: FakeClock, configured: Configured, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("collector.store.database.SELECTION_TIMEOUT_MS", 50)
+@pytest.mark.usefixtures("_impatient")
+async def test_unreachable_database_ends_the_check(clock: FakeClock, configured: Configured) -> None:
     async with _sandbox(clock, World(size=1)) as sandbox:
         settings = configured(sandbox)
         mongodb = settings.mongodb.model_copy(update={"uri": Secret("mongodb://127.0.0.1:1")})
