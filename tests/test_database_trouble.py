@@ -417,6 +417,20 @@ async def test_stop_during_an_index_build(
     assert await database[LEASES].count_documents({}) == 0
 
 
+async def test_secondary_is_never_asked(
+    server: Mongod, clock: FakeClock, database: Database, configured: Configured
+) -> None:
+    """A read preference in the URI, which no member here could satisfy, doesn't apply: a secondary may lag behind."""
+    async with _sandbox(clock, 40) as sandbox:
+        settings = configured(sandbox)
+        uri = Secret(f"{server.uri}&readPreference=secondary")
+        settings = replace(settings, mongodb=settings.mongodb.model_copy(update={"uri": uri}))
+        result = await run(settings, clock)
+        verified = await verify(settings, Selection(), target_of(settings, clock), repair=False)
+    assert (result.error, result.exit, verified.findings) == (None, 0, [])
+    assert await stored(database) == truth(sandbox.world, LAST_WEEK)
+
+
 async def test_rename_is_retried(server: Mongod, clock: FakeClock, database: Database, configured: Configured) -> None:
     async with _sandbox(clock) as sandbox:
         settings = configured(sandbox)

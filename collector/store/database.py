@@ -12,7 +12,7 @@ import stamina
 import structlog
 from bson.codec_options import CodecOptions, DatetimeConversion
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection, AsyncIOMotorDatabase
-from pymongo import ASCENDING, IndexModel
+from pymongo import ASCENDING, IndexModel, ReadPreference
 from pymongo.errors import ConfigurationError, ConnectionFailure, NetworkTimeout, OperationFailure, PyMongoError
 
 from collector.errors import ConfigError, DatabaseError, Fault, OriginError
@@ -129,7 +129,8 @@ async def open_database(uri: Origin | None, name: str) -> AsyncIterator[Database
             log.warning("mongodb.uri", risk=risk)
         client = _client(address)
         stack.callback(client.close)
-        database = client[name]
+        # Whatever the URI says: by a secondary that lags, a day would look missing, and a lease free.
+        database = client.get_database(name, read_preference=ReadPreference.PRIMARY)
         await outlasting(lambda: database.command("ping"), timeout_s=FIRST_OUTAGE_S)
         yield database
 

@@ -41,12 +41,19 @@ def new_run_id(now: datetime) -> str:
 
 
 async def prepare_runs(database: Database) -> None:
-    """Create the index by which MongoDB deletes entries after `KEPT_DAYS`."""
-    indexes = await outlasting(database[RUNS].index_information)
-    # An operator may have chosen another time, so any index on that field is left as it is.
-    if not any(index["key"] == [("began", ASCENDING)] for index in indexes.values()):
-        expiry = IndexModel([("began", ASCENDING)], name="began", expireAfterSeconds=KEPT_DAYS * 86_400)
+    """Create the index by which MongoDB deletes entries after `KEPT_DAYS`, and delete those that have expired."""
+    indexes = (await outlasting(database[RUNS].index_information)).values()
+    # An operator may have chosen another time, or none, so any index on that field is left as it is.
+    found = [index for index in indexes if index["key"] == [("began", ASCENDING)]]
+    kept_s = found[0].get("expireAfterSeconds") if found else KEPT_DAYS * 86_400
+    if not found:
+        expiry = IndexModel([("began", ASCENDING)], name="began", expireAfterSeconds=kept_s)
         await outlasting(lambda: database[RUNS].create_indexes([expiry]))
+    if kept_s is not None:
+        # MongoDB itself deletes once a minute, and a local mongod may never live for that long.
+        is_old = {"$lt": ["$began", {"$subtract": ["$$NOW", kept_s * 1000]}]}
+        expired = {"began": {"$type": "date"}, "$expr": is_old}
+        await outlasting(lambda: database[RUNS].delete_many(expired))
 
 
 async def begin(database: Database, run: str, *, command: str, version: str, accounts: int) -> None:
