@@ -121,6 +121,15 @@ def _quick_retries() -> Iterator[None]:
     structlog.reset_defaults()
 
 
+@pytest.fixture
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Give up at once on an address of MongoDB that doesn't answer."""
+    monkeypatch.setattr("collector.store.database.SELECTION_TIMEOUT_MS", 50)
+    monkeypatch.setattr("collector.store.database.FIRST_OUTAGE_S", 0.01)
+    with stamina.set_testing(False):
+        yield
+
+
 @pytest.fixture(scope="session")
 def mongod() -> Iterator[str]:
     """The URI of a real mongod with an empty data directory, for the whole session."""

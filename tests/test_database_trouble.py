@@ -37,10 +37,12 @@ from collector.model.accounts import Rate, Secret
 from collector.model.days import ONE_DAY, Window
 from collector.model.results import AccountResult, Outcome
 from collector.model.state import AccountState, Day, Update
+from collector.runtime import Stop
 from collector.sandbox import Sandbox, World
 from collector.store.database import USER_DAILY, VALIDATOR, Database, open_database, prepare
 from collector.store.leases import LEASES
 from collector.store.local import find_mongod
+from collector.store.runs import RUNS
 from collector.store.state import ACCOUNTS, from_document
 from collector.store.writer import Writer
 
@@ -306,6 +308,126 @@ async def test_read_in_mid_run_is_retried(
         with server.failing("find", times=3, namespace=namespace, **PASSING[trouble]):
             result = await run(configured(sandbox, workers=1), clock)
     assert (result.error, result.exit, result.failures) == (None, 0, ())
+    assert await stored(database) == truth(sandbox.world, LAST_WEEK)
+
+
+@pytest.mark.parametrize(
+    ("command", "collection", "trouble"),
+    [
+        ("findAndModify", LEASES, "primary stepped down"),
+        ("findAndModify", LEASES, "majority late"),
+        ("createIndexes", USER_DAILY, "primary stepped down"),
+        ("createIndexes", USER_DAILY, "majority late"),
+        ("listIndexes", RUNS, "primary stepped down"),
+        ("createIndexes", RUNS, "primary stepped down"),
+        ("update", RUNS, "majority late"),
+        ("find", ACCOUNTS, "primary stepped down"),
+    ],
+)
+async def test_start_is_retried(  # noqa: PLR0917 - three of them are the test's parameters
+    server: Mongod,
+    clock: FakeClock,
+    configured: Configured,
+    database: Database,
+    command: str,
+    collection: str,
+    trouble: str,
+) -> None:
+    """An outage while a run begins is like any other once MongoDB has answered; the ledger has one whole entry."""
+    async with _sandbox(clock) as sandbox:
+        namespace = f"{database.name}.{collection}"
+        with server.failing(command, times=3, namespace=namespace, **PASSING[trouble]):
+            result = await run(configured(sandbox), clock)
+    assert (result.error, result.exit) == (None, 0)
+    assert [entry["status"] async for entry in database[RUNS].find()] == ["ok"]
+
+
+async def test_end_of_a_run_is_retried(
+    server: Mongod, clock: FakeClock, database: Database, configured: Configured
+) -> None:
+    namespace = f"{database.name}.{RUNS}"
+    async with _sandbox(clock) as sandbox:
+        with ExitStack() as stack:
+            failing = server.failing("update", times=3, namespace=namespace, errorCode=189)
+            result = await run(configured(sandbox), clock, watch=After(3, lambda: stack.enter_context(failing)))
+    assert result.exit == 0
+    assert [entry["status"] async for entry in database[RUNS].find()] == ["ok"]
+
+
+async def test_server_that_starts_late(
+    server: Mongod, clock: FakeClock, database: Database, configured: Configured
+) -> None:
+    """A run that begins before MongoDB does waits for it."""
+    server.kill()
+
+    def start() -> None:
+        time.sleep(1)  # longer than a server is looked for
+        server.start()
+
+    async with _sandbox(clock) as sandbox:
+        result, _ = await asyncio.gather(run(configured(sandbox), clock), asyncio.to_thread(start))
+    assert (result.error, result.exit) == (None, 0)
+
+
+# Indexes
+
+
+async def test_long_index_build(
+    server: Mongod, clock: FakeClock, database: Database, configured: Configured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is waited for, however long it takes, and that is told once."""
+    monkeypatch.setattr("collector.store.database.SOCKET_TIMEOUT_MS", 300)
+    _set_outage(monkeypatch, 0.3)
+    await database[USER_DAILY].insert_one({"account": "wxother", "ref_date": str(NEWEST), "name": "other"})
+
+    async def build() -> None:
+        with server.fail_point("hangAfterStartingIndexBuild"):
+            await asyncio.sleep(2)  # several times longer than the time-outs
+
+    with structlog.testing.capture_logs() as logs:
+        async with _sandbox(clock) as sandbox:
+            building = asyncio.create_task(build())
+            result = await run(configured(sandbox), clock)
+            await building
+    assert (result.error, result.exit) == (None, 0)
+    assert [log["what"] for log in logs if log["event"] == "database.indexing"] == [
+        "MongoDB builds the indexes of user_daily: the run goes on when they are ready"
+    ]
+    assert "account_1_ref_date_1" in await database[USER_DAILY].index_information()
+
+
+async def test_stop_during_an_index_build(
+    server: Mongod, clock: FakeClock, database: Database, configured: Configured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody waits for the build then, and the lease is free."""
+    monkeypatch.setattr("collector.store.database.SOCKET_TIMEOUT_MS", 300)
+    await database[USER_DAILY].insert_one({"account": "wxother", "ref_date": str(NEWEST), "name": "other"})
+    stop = Stop()
+
+    async def stop_when_told() -> None:
+        async with asyncio.timeout(READY_S):
+            while not any(log["event"] == "database.indexing" for log in logs):  # noqa: ASYNC110 - logs set no event
+                await asyncio.sleep(0.01)
+        stop.set(15)
+
+    with server.fail_point("hangAfterStartingIndexBuild"), structlog.testing.capture_logs() as logs:
+        async with _sandbox(clock) as sandbox:
+            result, _ = await asyncio.gather(run(configured(sandbox), clock, stop), stop_when_told())
+    assert (result.exit, sandbox.calls) == (143, [])
+    assert await database[LEASES].count_documents({}) == 0
+
+
+async def test_secondary_is_never_asked(
+    server: Mongod, clock: FakeClock, database: Database, configured: Configured
+) -> None:
+    """A read preference in the URI, which no member here could satisfy, doesn't apply: a secondary may lag behind."""
+    async with _sandbox(clock, 40) as sandbox:
+        settings = configured(sandbox)
+        uri = Secret(f"{server.uri}&readPreference=secondary")
+        settings = replace(settings, mongodb=settings.mongodb.model_copy(update={"uri": uri}))
+        result = await run(settings, clock)
+        verified = await verify(settings, Selection(), target_of(settings, clock), repair=False)
+    assert (result.error, result.exit, verified.findings) == (None, 0, [])
     assert await stored(database) == truth(sandbox.world, LAST_WEEK)
 
 

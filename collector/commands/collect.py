@@ -114,7 +114,7 @@ async def collect(settings: Settings, job: Job, *, clock: Clock, stop: Stop, wat
                 async with stop.ends():
                     mine = lease(database, run, job.command, on_lost=writer.lose, wait_s=job.wait_s)
                     await stack.enter_async_context(mine)
-                await prepare(database)
+                    await prepare(database)  # it may wait for a long time, too
                 await runs.prepare_runs(database)
                 await runs.begin(database, run, command=job.command, version=__version__, accounts=len(accounts))
                 async with in_background(_note_stop(database, run, stop), name="stop noted"):

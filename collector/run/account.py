@@ -9,7 +9,6 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
@@ -112,8 +111,7 @@ class AccountRun:
             self.api.budget.resume(dataset.path, known.calls_on, known.calls)
         self.api.forced.resume(self.settling.state.forced_on, self.settling.state.forced_tokens)
         if self._planned:
-            with self._noting_errors(None):
-                await self.api.log_in()  # without a token nothing can be asked
+            await self._log_in()
             with first_of_group():
                 await self._ask_all()
             await self._finish()
@@ -124,19 +122,16 @@ class AccountRun:
             await self._rename()
         return self._result()
 
-    @contextmanager
-    def _noting_errors(self, dataset: str | None) -> Iterator[None]:
-        """Note why the body got no answer, for a dataset or for the whole account."""
+    async def _log_in(self) -> None:
+        """Get a token first: without one nothing can be asked."""
         try:
-            yield
-        except UnwantedError:
-            pass  # what it was for has ended
+            await self.api.log_in()
         except StoppedError:
             self._stopped = True
         except PostponedError as error:
             self.postponed_until_s = error.at_s
         except CallError as error:
-            self._end(dataset, error)
+            self._end(None, error)
 
     async def _rename(self) -> None:
         """Write the account's new name into its documents, unless the run is stopping."""
@@ -176,10 +171,18 @@ class AccountRun:
 
     async def _ask(self, dataset: Dataset, window: Window) -> Answer | None:
         """Return a dataset's answer, or None where there was none, which is noted."""
-        answer: Answer | None = None
-        with self._noting_errors(dataset.name):
+        try:
             answer, folded = await self._fetch(dataset, window)
-        if answer is None:
+        except StoppedError:
+            self._stopped = True
+            return None
+        except UnwantedError:
+            return None
+        except PostponedError as error:
+            self.postponed_until_s = error.at_s
+            return None
+        except CallError as error:
+            self._end(dataset.name, error)
             return None
         # A window with a malformed day must be asked again; its key alone says that there was an answer.
         self._answered[dataset.name] += not folded.malformed

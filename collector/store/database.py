@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 import stamina
 import structlog
 from bson.codec_options import CodecOptions, DatetimeConversion
-from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
-from pymongo import ASCENDING, IndexModel
-from pymongo.errors import ConfigurationError, ConnectionFailure, OperationFailure, PyMongoError
+from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection, AsyncIOMotorDatabase
+from pymongo import ASCENDING, IndexModel, ReadPreference
+from pymongo.errors import ConfigurationError, ConnectionFailure, NetworkTimeout, OperationFailure, PyMongoError
 
 from collector.errors import ConfigError, DatabaseError, Fault, OriginError
 from collector.model.accounts import Origin, Secret
@@ -41,6 +41,9 @@ USER_DAILY = "user_daily"
 OUTAGE_S = 45.0
 """Seconds for which calls are retried after an outage began, such as the election of a primary."""
 
+FIRST_OUTAGE_S = 10.0
+"""Seconds for which the first call is retried, after `SELECTION_TIMEOUT_MS` of its own: the address may be wrong."""
+
 AS_IT_IS: CodecOptions[Document] = CodecOptions(
     document_class=dict, datetime_conversion=DatetimeConversion.DATETIME_AUTO, unicode_decode_error_handler="replace"
 )
@@ -49,13 +52,13 @@ AS_IT_IS: CodecOptions[Document] = CodecOptions(
 MAX_CONNECTIONS = 32
 """Connections to MongoDB. The driver's default of 100 would take the open files that connections to WeChat need."""
 
-_PASSING = frozenset({6, 7, 24, 89, 91, 112, 133, 189, 262, 365, 9001, 10107, 11600, 11602, 13435, 13436})
+PASSING = frozenset({6, 7, 24, 64, 89, 91, 112, 133, 189, 262, 365, 9001, 10107, 11600, 11602, 13435, 13436, 16500})
 """Codes of a server or mongos that elects, starts or stops, or can't reach another server, so that a retry may succeed.
 
-In this order: HostUnreachable, HostNotFound, LockTimeout, NetworkTimeout, ShutdownInProgress, WriteConflict,
-FailedToSatisfyReadPreference, PrimarySteppedDown, ExceededTimeLimit, TemporarilyUnavailable, SocketException,
-NotWritablePrimary, InterruptedAtShutdown, InterruptedDueToReplStateChange, NotPrimaryNoSecondaryOk,
-NotPrimaryOrSecondary.
+In this order: HostUnreachable, HostNotFound, LockTimeout, WriteConcernFailed, NetworkTimeout, ShutdownInProgress,
+WriteConflict, FailedToSatisfyReadPreference, PrimarySteppedDown, ExceededTimeLimit, TemporarilyUnavailable,
+SocketException, NotWritablePrimary, InterruptedAtShutdown, InterruptedDueToReplStateChange, NotPrimaryNoSecondaryOk,
+NotPrimaryOrSecondary, TooManyRequests (of Cosmos DB).
 """
 
 _NOT_ALLOWED = 13
@@ -114,7 +117,7 @@ _REFUSALS = {
 async def open_database(uri: Origin | None, name: str) -> AsyncIterator[Database]:
     """Open the database `name` at `uri`, or in the local mongod without a `uri`, and make sure that it answers.
 
-    Raises `DatabaseError` where it isn't available: within 10 s, unless a local mongod is slow to start. Raises
+    Raises `DatabaseError` where it isn't available: within 15 s, unless a local mongod is slow to start. Raises
     `ConfigError` where the `uri` can't be read from its file, command or variable.
     """
     async with AsyncExitStack() as stack:
@@ -126,9 +129,9 @@ async def open_database(uri: Origin | None, name: str) -> AsyncIterator[Database
             log.warning("mongodb.uri", risk=risk)
         client = _client(address)
         stack.callback(client.close)
-        database = client[name]
-        with translated():
-            await database.command("ping")
+        # Whatever the URI says: by a secondary that lags, a day would look missing, and a lease free.
+        database = client.get_database(name, read_preference=ReadPreference.PRIMARY)
+        await outlasting(lambda: database.command("ping"), timeout_s=FIRST_OUTAGE_S)
         yield database
 
 
@@ -137,13 +140,7 @@ async def prepare(database: Database) -> None:
 
     The validator of an existing collection is never changed: one that differs is only logged.
     """
-    with translated():
-        found = await database.list_collections(filter={"name": USER_DAILY})
-        options = [collection.get("options", {}) async for collection in found]
-        if not options:
-            await _create(database)
-        await _index(database)
-    if options and options[0].get("validator") != VALIDATOR:
+    if await outlasting(lambda: _prepared(database)) != VALIDATOR:
         what = f"the validator of {USER_DAILY} differs from this version's, and was left as it is (see docs/mongodb.md)"
         log.warning("database.differs", what=what)
 
@@ -181,8 +178,8 @@ def translated() -> Iterator[None]:
     raise DatabaseError(message)  # outside the handlers, so that no traceback shows PyMongo's text
 
 
-async def outlasting(call: Callable[[], Awaitable[T]]) -> T:
-    """Return what `call` returns, retrying it for `OUTAGE_S` seconds while MongoDB is away.
+async def outlasting(call: Callable[[], Awaitable[T]], *, timeout_s: float | None = None) -> T:
+    """Return what `call` returns, retrying it for `timeout_s` seconds (`OUTAGE_S` by default) while MongoDB is away.
 
     Raises `DatabaseError` when it stays away, or refuses.
     """
@@ -193,13 +190,14 @@ async def outlasting(call: Callable[[], Awaitable[T]]) -> T:
             if not _passes(error):
                 raise
         # The first try stands outside stamina: each of its contexts is garbage that only a search for cycles finds.
-        log.warning("mongodb.away", waiting_s=OUTAGE_S)
-        retrying = stamina.AsyncRetryingCaller(attempts=None, timeout=OUTAGE_S, wait_initial=0.2, wait_max=5)
+        timeout_s = OUTAGE_S if timeout_s is None else timeout_s
+        log.warning("mongodb.away", waiting_s=timeout_s)
+        retrying = stamina.AsyncRetryingCaller(attempts=None, timeout=timeout_s, wait_initial=0.2, wait_max=5)
         return await retrying(_passes, call)
 
 
 def _passes(error: Exception) -> bool:
-    return isinstance(error, ConnectionFailure) or (isinstance(error, OperationFailure) and error.code in _PASSING)
+    return isinstance(error, ConnectionFailure) or (isinstance(error, OperationFailure) and error.code in PASSING)
 
 
 async def _read(uri: Origin) -> Secret:
@@ -229,6 +227,16 @@ def _client(uri: Secret) -> AsyncIOMotorClient[Document]:
     )
 
 
+async def _prepared(database: Database) -> Any:
+    """Return the validator of `user_daily`, which is there with its indexes then."""
+    found = await database.list_collections(filter={"name": USER_DAILY})
+    options = [collection.get("options", {}) async for collection in found]
+    if not options:
+        await _create(database)
+    await _index(database)
+    return options[0].get("validator") if options else VALIDATOR
+
+
 async def _create(database: Database) -> None:
     try:
         await database.create_collection(USER_DAILY, validator=VALIDATOR, check_exists=False)
@@ -240,7 +248,7 @@ async def _create(database: Database) -> None:
 async def _index(database: Database) -> None:
     """Create the indexes. Raises `DatabaseError` with the remedy where documents or an index stand in the way."""
     try:
-        await database[USER_DAILY].create_indexes(list(INDEXES))
+        await _build(database[USER_DAILY], list(INDEXES))
     except OperationFailure as error:
         if error.code == _DUPLICATE:
             key = (error.details or {}).get("keyValue", {})
@@ -257,6 +265,22 @@ async def _index(database: Database) -> None:
         else:
             raise
         raise DatabaseError(message) from None
+
+
+async def _build(collection: AsyncIOMotorCollection[Document], indexes: list[IndexModel]) -> None:
+    """Create the indexes, however long that takes."""
+    is_logged = False
+    while True:
+        try:
+            await collection.create_indexes(indexes)
+        except NetworkTimeout:
+            # The server goes on building, and whoever asks for the same indexes waits for them.
+            if not is_logged:
+                what = f"MongoDB builds the indexes of {collection.name}: the run goes on when they are ready"
+                log.warning("database.indexing", what=what)
+            is_logged = True
+        else:
+            return
 
 
 def _explained(error: PyMongoError) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from collector.store.database import AS_IT_IS, USER_DAILY, Database, Document, translated
+from collector.store.database import AS_IT_IS, USER_DAILY, Database, Document, outlasting
 
 _SOURCES = {"$cond": [{"$isArray": "$sources"}, {"$size": "$sources"}, None]}
 
@@ -13,12 +13,10 @@ async def read_documents(database: Database, account: str, fields: Iterable[str]
     """Return the documents of an account, sorted by `ref_date`: these `fields`, and the number of `sources`."""
     wanted = {"_id": False, **dict.fromkeys(fields, True), "sources": _SOURCES}
     collection = database.get_collection(USER_DAILY, codec_options=AS_IT_IS)
-    with translated():
-        return await collection.find({"account": account}, wanted).sort("ref_date").to_list(None)
+    return await outlasting(lambda: collection.find({"account": account}, wanted).sort("ref_date").to_list(None))
 
 
 async def count_ownerless(database: Database) -> int:
     """Return the number of documents of `user_daily` whose `account` isn't a text."""
     no_text = {"account": {"$not": {"$gte": ""}}}  # unlike {"$not": {"$type": "string"}} it is answered by the index
-    with translated():
-        return await database[USER_DAILY].count_documents(no_text)
+    return await outlasting(lambda: database[USER_DAILY].count_documents(no_text))

@@ -26,7 +26,7 @@ from pymongo.errors import PyMongoError
 from collector.errors import DatabaseError, LeaseHeldError
 from collector.model.days import BEIJING
 from collector.runtime import in_background
-from collector.store.database import Database, Document, translated
+from collector.store.database import Database, Document, outlasting, translated
 from collector.text import printable
 
 log = structlog.get_logger()
@@ -143,14 +143,17 @@ class _Lease:
         """
         is_free = {"$lte": ["$expires", "$$NOW"]}  # true without a document too: an absent value sorts first
         taken = {"$mergeObjects": [{"$literal": self._owner}, {"since": "$$NOW", "expires": self._expires}]}
-        asked = self._now()  # before the call: however late its answer comes, this run never trusts a lease too long
-        with translated():
-            holder = await self._leases.find_one_and_update(
+
+        async def call() -> tuple[float, Document]:
+            asked = self._now()  # before the call: however late its answer comes, no lease is trusted for too long
+            return asked, await self._leases.find_one_and_update(
                 {"_id": "run"},
                 [{"$replaceWith": {"$cond": [is_free, taken, "$$ROOT"]}}],
                 upsert=True,
                 return_document=ReturnDocument.AFTER,
             )
+
+        asked, holder = await outlasting(call)
         if holder["run"] != self._mine["run"]:
             return holder
         self._confirmed = asked
@@ -175,8 +178,8 @@ class _Lease:
 
 async def is_held(database: Database) -> bool:
     """Return True while a run holds the lease of `database`. Raises `DatabaseError` when MongoDB is out of reach."""
-    with translated():
-        return await database[LEASES].find_one({"_id": "run", "$expr": {"$gt": ["$expires", "$$NOW"]}}) is not None
+    held = {"_id": "run", "$expr": {"$gt": ["$expires", "$$NOW"]}}
+    return await outlasting(lambda: database[LEASES].find_one(held)) is not None
 
 
 def _held(holder: Document) -> LeaseHeldError:

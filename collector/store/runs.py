@@ -25,7 +25,7 @@ from datetime import datetime
 from pymongo import ASCENDING, IndexModel
 
 from collector.model.results import RunResult
-from collector.store.database import Database, translated
+from collector.store.database import Database, outlasting
 
 RUNS = "runs"
 
@@ -41,13 +41,19 @@ def new_run_id(now: datetime) -> str:
 
 
 async def prepare_runs(database: Database) -> None:
-    """Create the index by which MongoDB deletes entries after `KEPT_DAYS`."""
-    with translated():
-        indexes = await database[RUNS].index_information()
-        # An operator may have chosen another time, so any index on that field is left as it is.
-        if not any(index["key"] == [("began", ASCENDING)] for index in indexes.values()):
-            expiry = IndexModel([("began", ASCENDING)], name="began", expireAfterSeconds=KEPT_DAYS * 86_400)
-            await database[RUNS].create_indexes([expiry])
+    """Create the index by which MongoDB deletes entries after `KEPT_DAYS`, and delete those that have expired."""
+    indexes = (await outlasting(database[RUNS].index_information)).values()
+    # An operator may have chosen another time, or none, so any index on that field is left as it is.
+    found = [index for index in indexes if index["key"] == [("began", ASCENDING)]]
+    kept_s = found[0].get("expireAfterSeconds") if found else KEPT_DAYS * 86_400
+    if not found:
+        expiry = IndexModel([("began", ASCENDING)], name="began", expireAfterSeconds=kept_s)
+        await outlasting(lambda: database[RUNS].create_indexes([expiry]))
+    if kept_s is not None:
+        # MongoDB itself deletes once a minute, and a local mongod may never live for that long.
+        is_old = {"$lt": ["$began", {"$subtract": ["$$NOW", kept_s * 1000]}]}
+        expired = {"began": {"$type": "date"}, "$expr": is_old}
+        await outlasting(lambda: database[RUNS].delete_many(expired))
 
 
 async def begin(database: Database, run: str, *, command: str, version: str, accounts: int) -> None:
@@ -58,17 +64,19 @@ async def begin(database: Database, run: str, *, command: str, version: str, acc
     status = {"$cond": [{"$gt": ["$stop_signal", None]}, "stopped", "crashed"]}
     origin = {"command": command, "version": version, "host": socket.gethostname(), "pid": os.getpid()}
     entry = origin | {"status": "running", "accounts": {"total": accounts}}
-    with translated():
-        await database[RUNS].update_many(
+    # One by one: repeated together, they would close this run's own entry.
+    await outlasting(
+        lambda: database[RUNS].update_many(
             {"status": "running", "ended": {"$exists": False}}, [{"$set": {"status": status, "ended": "$$NOW"}}]
         )
-        await database[RUNS].update_one({"_id": run}, {"$set": entry, "$currentDate": {"began": True}}, upsert=True)
+    )
+    begun = {"$set": entry, "$currentDate": {"began": True}}
+    await outlasting(lambda: database[RUNS].update_one({"_id": run}, begun, upsert=True))
 
 
 async def note_stop(database: Database, run: str, signal: int) -> None:
     """Enter the signal that stops the run, in case the run is killed before its end."""
-    with translated():
-        await database[RUNS].update_one({"_id": run}, {"$set": {"stop_signal": signal}})
+    await outlasting(lambda: database[RUNS].update_one({"_id": run}, {"$set": {"stop_signal": signal}}))
 
 
 async def end(database: Database, result: RunResult) -> None:
@@ -87,6 +95,6 @@ async def end(database: Database, result: RunResult) -> None:
         **({"error": result.error} if result.error is not None else {}),
         **({"stop_signal": result.stopped_by} if result.stopped_by is not None else {}),
     }
-    with translated():
-        # No upsert: a run that failed before `begin` has no entry, and gets none.
-        await database[RUNS].update_one({"_id": result.run}, {"$set": fields, "$currentDate": {"ended": True}})
+    ended = {"$set": fields, "$currentDate": {"ended": True}}
+    # No upsert: a run that failed before `begin` has no entry, and gets none.
+    await outlasting(lambda: database[RUNS].update_one({"_id": result.run}, ended))

@@ -20,11 +20,12 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from typing import Any
 
+from motor.motor_asyncio import AsyncIOMotorCollection
 from pymongo import ReplaceOne
 
 from collector.model.days import Days, Window
 from collector.model.state import DATASET_NAMES, AccountState, Authorizer, DatasetState, Trouble, UnusableState
-from collector.store.database import AS_IT_IS, Database, Document, translated
+from collector.store.database import AS_IT_IS, Database, Document, outlasting
 
 ACCOUNTS = "accounts"
 VERSION = 1
@@ -50,30 +51,18 @@ async def load(database: Database) -> dict[str, AccountState]:
 
 async def read_states(database: Database) -> tuple[dict[str, AccountState], dict[str, UnusableState]]:
     """Read the states of all accounts ever collected, by appid, and those that can't be used, in one query."""
-    states: dict[str, AccountState] = {}
-    unusable: dict[str, UnusableState] = {}
-    accounts = database.get_collection(ACCOUNTS, codec_options=AS_IT_IS)
-    with translated():
-        async for document in accounts.find(OURS, batch_size=_BATCH_SIZE):
-            state = _read(document)
-            if isinstance(state, AccountState):
-                states[state.account] = state
-            else:
-                unusable[state.account] = state
-    return states, unusable
+    return await outlasting(lambda: _read_all(_accounts(database)))
 
 
 async def read_state(database: Database, account: str) -> AccountState | UnusableState | None:
     """Read the state of one account; None where there is none."""
-    with translated():
-        document = await database.get_collection(ACCOUNTS, codec_options=AS_IT_IS).find_one({"_id": account})
+    document = await outlasting(lambda: _accounts(database).find_one({"_id": account}))
     return None if document is None else _read(document)
 
 
 async def replace_state(database: Database, state: AccountState) -> None:
     """Store `state` in place of whatever document the account had, even a damaged one."""
-    with translated():
-        await database[ACCOUNTS].bulk_write([replacement(state)])
+    await outlasting(lambda: database[ACCOUNTS].bulk_write([replacement(state)]))
 
 
 def replacement(state: AccountState) -> ReplaceOne[Document]:
@@ -116,6 +105,24 @@ def from_document(document: Mapping[str, Any]) -> AccountState:
         datasets={name: _dataset_state(document[name]) for name in document if name in DATASET_NAMES},
         unknown=_beyond(_KNOWN, document),
     )
+
+
+def _accounts(database: Database) -> AsyncIOMotorCollection[Document]:
+    return database.get_collection(ACCOUNTS, codec_options=AS_IT_IS)
+
+
+async def _read_all(
+    accounts: AsyncIOMotorCollection[Document],
+) -> tuple[dict[str, AccountState], dict[str, UnusableState]]:
+    states: dict[str, AccountState] = {}
+    unusable: dict[str, UnusableState] = {}
+    async for document in accounts.find(OURS, batch_size=_BATCH_SIZE):
+        state = _read(document)
+        if isinstance(state, AccountState):
+            states[state.account] = state
+        else:
+            unusable[state.account] = state
+    return states, unusable
 
 
 def _upgraded(document: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -14,17 +14,20 @@ from typing import Self
 import structlog
 from motor.motor_asyncio import AsyncIOMotorCollection
 from pymongo import ReplaceOne, UpdateOne
-from pymongo.errors import BulkWriteError, ConnectionFailure
+from pymongo.errors import BulkWriteError, ConnectionFailure, NetworkTimeout, OperationFailure
 
 from collector.errors import DatabaseError
 from collector.model.state import AccountState, Day, Update
-from collector.store.database import USER_DAILY, Database, Document, outlasting
+from collector.store.database import PASSING, USER_DAILY, Database, Document, outlasting
 from collector.store.state import ACCOUNTS, replacement
 
 log = structlog.get_logger()
 
 MAX_IN_BATCH = 1_000
 """Documents at which a bulk write is full. The update that fills it is written whole."""
+
+MIN_IN_BATCH = 50
+"""Documents below which a bulk write isn't halved any more when it takes too long."""
 
 MAX_WAITING = 1_000
 """Windows whose states may wait. After a run that was killed, the next one asks for these windows again."""
@@ -57,6 +60,8 @@ class Writer:
         """Last state of each account whose days are stored, until it is stored too."""
         self._waiting: Counter[str] = Counter()
         """Number of updates, by account, that the states in `_justified` stand for."""
+        self._in_bulk = MAX_IN_BATCH
+        """Writes that MongoDB gets at once: fewer once a bulk write took too long."""
         self._lost: DatabaseError | None = None
 
     async def __aenter__(self) -> Self:
@@ -154,16 +159,37 @@ class Writer:
         """Write these states, except for accounts of which MongoDB has refused a day."""
         sound = [state for account, state in states.items() if account not in self.rejected]
         if sound:
-            for entry in await _bulk(self._accounts, list(map(replacement, sound))):
+            for entry in await self._bulk(self._accounts, list(map(replacement, sound))):
                 self.rejected[sound[entry["index"]].account] = f"MongoDB rejected its state: {entry.get('errmsg')}"
 
     async def _upsert(self, days: Sequence[Day]) -> Mapping[int, str]:
         """Write the days; return the reason, by index, for each day that MongoDB refused."""
         # A day takes more than one write where something was inferred.
         writes = [(index, write) for index, day in enumerate(days) for write in _writes(day)]
-        errors = await _bulk(self._documents, [write for _, write in writes])
+        errors = await self._bulk(self._documents, [write for _, write in writes])
         # A message repeats the value that was refused, of whatever length.
         return {writes[entry["index"]][0]: str(entry.get("errmsg"))[:200] for entry in errors}
+
+    async def _bulk(
+        self, collection: AsyncIOMotorCollection[Document], writes: Sequence[UpdateOne | ReplaceOne[Document]]
+    ) -> Sequence[Document]:
+        """Write all, in parts as large as MongoDB manages in time; return the errors of single writes."""
+        errors: list[Document] = []
+        done = 0
+        while done < len(writes):
+            self._raise_if_lost()
+            part = writes[done : done + self._in_bulk]
+            try:
+                refused = await _bulk(collection, part)
+            except NetworkTimeout:
+                if len(part) <= MIN_IN_BATCH:
+                    raise
+                self._in_bulk = max(MIN_IN_BATCH, len(part) // 2)
+                log.warning("mongodb.slow", documents=len(part), next=self._in_bulk)
+            else:
+                errors += [{**entry, "index": done + entry["index"]} for entry in refused]
+                done += len(part)
+        return errors
 
 
 async def _bulk(
@@ -171,7 +197,8 @@ async def _bulk(
 ) -> Sequence[Document]:
     """Write all, in any order; return the errors of single writes.
 
-    Raises `ConnectionFailure` where the majority didn't acknowledge, so that the caller retries.
+    Raises `ConnectionFailure` where the majority didn't acknowledge, and `OperationFailure` where a single write failed
+    for a reason that passes, so that the caller retries.
     """
     try:
         await collection.bulk_write(list(writes), ordered=False)
@@ -179,7 +206,12 @@ async def _bulk(
         details = error.details or {}
         if details.get("writeConcernErrors"):
             raise ConnectionFailure("the majority of MongoDB's members didn't acknowledge") from None
-        return list(details.get("writeErrors", ()))
+        errors: list[Document] = details.get("writeErrors", [])
+        for entry in errors:
+            # mongos reports a shard's outage with each write: no fault of the document.
+            if entry["code"] in PASSING:
+                raise OperationFailure(str(entry.get("errmsg")), entry["code"]) from None
+        return errors
     return ()
 
 

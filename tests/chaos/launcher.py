@@ -96,6 +96,7 @@ def _hurry() -> None:
     database.MAJORITY_TIMEOUT_MS //= HURRY
     database.SOCKET_TIMEOUT_MS //= HURRY
     database.OUTAGE_S /= HURRY
+    database.FIRST_OUTAGE_S /= HURRY
     pymongo.common.MIN_HEARTBEAT_INTERVAL /= HURRY
 
 

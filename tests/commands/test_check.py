@@ -388,10 +388,8 @@ async def test_unresponsive_token_server(clock: FakeClock, configured: Configure
     assert checks.result.token_calls == MAX_FAILURES * MAX_TRIES
 
 
-async def test_unreachable_database_ends_the_check(
-    clock: FakeClock, configured: Configured, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("collector.store.database.SELECTION_TIMEOUT_MS", 50)
+@pytest.mark.usefixtures("_impatient")
+async def test_unreachable_database_ends_the_check(clock: FakeClock, configured: Configured) -> None:
     async with _sandbox(clock, World(size=1)) as sandbox:
         settings = configured(sandbox)
         mongodb = settings.mongodb.model_copy(update={"uri": Secret("mongodb://127.0.0.1:1")})

@@ -215,8 +215,8 @@ async def test_failover(clock: FakeClock, database: Database, configured: Config
     assert await stored(database) == truth(world, LAST_WEEK)
 
 
-async def test_unreachable_database(clock: FakeClock, configured: Configured, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("collector.store.database.SELECTION_TIMEOUT_MS", 50)
+@pytest.mark.usefixtures("_impatient")
+async def test_unreachable_database(clock: FakeClock, configured: Configured) -> None:
     async with _sandbox(clock, World(size=2)) as sandbox:
         settings = configured(sandbox)
         mongodb = settings.mongodb.model_copy(update={"uri": Secret("mongodb://127.0.0.1:1")})

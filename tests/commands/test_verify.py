@@ -397,8 +397,8 @@ async def test_gaps_of_a_new_account(
     ]
 
 
-async def test_database_out_of_reach(collected: Collected, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("collector.store.database.SELECTION_TIMEOUT_MS", 50)
+@pytest.mark.usefixtures("_impatient")
+async def test_database_out_of_reach(collected: Collected) -> None:
     settings = replace(
         collected.settings,
         mongodb=collected.settings.mongodb.model_copy(update={"uri": Secret("mongodb://127.0.0.1:1")}),

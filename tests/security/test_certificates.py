@@ -157,6 +157,7 @@ async def test_untrusted_token_server(client: Client, tmp_path: Path) -> None:
     assert server.received == b""
 
 
+@pytest.mark.usefixtures("_impatient")
 async def test_untrusted_mongodb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(database_module, "SELECTION_TIMEOUT_MS", 300)
     async with TlsServer(pem_file(tmp_path)).serving() as server:

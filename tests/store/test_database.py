@@ -6,7 +6,16 @@ from structlog.testing import capture_logs
 
 from collector.errors import DatabaseError
 from collector.model.accounts import Secret
-from collector.store.database import USER_DAILY, VALIDATOR, Database, open_database, prepare, translated
+from collector.store.database import (
+    FIRST_OUTAGE_S,
+    SELECTION_TIMEOUT_MS,
+    USER_DAILY,
+    VALIDATOR,
+    Database,
+    open_database,
+    prepare,
+    translated,
+)
 
 GOOD = {"account": "wx0123456789abcdef", "ref_date": "2026-11-23", "name": "acme-shoes"}
 
@@ -79,8 +88,13 @@ async def test_more_fields_are_allowed(database: Database) -> None:
     await database[USER_DAILY].insert_one(GOOD | {"net_user": -3, "mine": {"a": 1}})
 
 
-async def test_out_of_reach(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("collector.store.database.SELECTION_TIMEOUT_MS", 50)
+def test_15_s_for_the_first_answer() -> None:
+    assert SELECTION_TIMEOUT_MS / 1000 + FIRST_OUTAGE_S == 15
+
+
+@pytest.mark.usefixtures("_impatient")
+async def test_out_of_reach() -> None:
+    """An address that never answered isn't retried for as long as one that did."""
     with pytest.raises(DatabaseError) as failed:
         async with open_database(Secret("mongodb://user:pa55word@127.0.0.1:1/"), "wechat"):
             pytest.fail("there is nothing to open")

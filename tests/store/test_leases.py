@@ -337,7 +337,7 @@ async def test_release_is_bounded_in_time(taking: Taking, monkeypatch: pytest.Mo
 
 
 async def test_mongodb_out_of_reach(taking: Taking, monkeypatch: pytest.MonkeyPatch) -> None:
-    _calls(monkeypatch, "find_one_and_update", [OUTAGE])
+    _calls(monkeypatch, "find_one_and_update", repeat(OUTAGE))
     with pytest.raises(DatabaseError, match=r"^MongoDB can't be reached \(connection closed\)"):
         async with taking():
             pytest.fail("there is nothing to take")

@@ -157,10 +157,26 @@ async def test_entries_are_kept_for_400_days(database: Database) -> None:
     assert indexes["began"]["expireAfterSeconds"] == 400 * 24 * 60 * 60
 
 
-async def test_other_expiry_is_left_alone(database: Database) -> None:
-    await database[runs.RUNS].create_index("began", name="mine", expireAfterSeconds=60)
+def _ago(days: int) -> datetime:
+    return datetime.now(UTC) - timedelta(days=days)
+
+
+async def test_expired_entries_are_deleted(database: Database) -> None:
+    """The run does it itself: a local mongod may never live until MongoDB does. Other tools' documents stay."""
+    entries: list[Document] = [{"_id": "old", "began": _ago(401)}, {"_id": "new", "began": _ago(399)}, {"_id": 7}]
+    await database[runs.RUNS].insert_many(entries)
+    await runs.prepare_runs(database)
+    assert await database[runs.RUNS].distinct("_id") == [7, "new"]
+
+
+@pytest.mark.parametrize(("expiry", "left"), [({"expireAfterSeconds": 864_000}, ["new"]), ({}, ["new", "old"])])
+async def test_other_expiry_is_left_alone(database: Database, expiry: dict[str, Any], left: list[str]) -> None:
+    """An operator's own index decides which entries expire."""
+    await database[runs.RUNS].create_index("began", name="mine", **expiry)
+    await database[runs.RUNS].insert_many([{"_id": "old", "began": _ago(500)}, {"_id": "new", "began": _ago(9)}])
     await runs.prepare_runs(database)
     assert (await database[runs.RUNS].index_information()).keys() == {"_id_", "mine"}
+    assert await database[runs.RUNS].distinct("_id") == left
 
 
 @pytest.mark.parametrize(

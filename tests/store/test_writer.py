@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 import stamina
-from pymongo.errors import AutoReconnect, BulkWriteError, ConnectionFailure
+from motor.motor_asyncio import AsyncIOMotorCollection
+from pymongo.errors import AutoReconnect, BulkWriteError, ConnectionFailure, NetworkTimeout
 from structlog.testing import capture_logs
 
 from collector.errors import DatabaseError
@@ -183,6 +184,71 @@ async def test_queue_is_bounded(database: Database, monkeypatch: pytest.MonkeyPa
                 await writer.put(_update(_day(3)))
         goes_on.set()
     assert writer.days == 3
+
+
+async def test_batch_that_times_out_is_halved(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is, down to 50 documents, and the rest of the run is written in parts of that size."""
+    sizes: list[int] = []
+    bulk_write = AsyncIOMotorCollection.bulk_write
+
+    async def slow(self: Any, writes: list[Any], **options: Any) -> object:
+        sizes.append(len(writes))
+        if len(writes) > 60:
+            raise NetworkTimeout("timed out")
+        return await bulk_write(self, writes, **options)
+
+    monkeypatch.setattr(AsyncIOMotorCollection, "bulk_write", slow)
+    with capture_logs() as logs:
+        async with Writer(database) as writer:
+            await writer.put(_update(*map(_day, range(1_000))))
+            await writer.put(_update(*map(_day, range(1_000, 1_060))))
+    assert sizes == [1_000, 500, 250, 125, 62, *[50] * 20, 50, 10, 1]  # the last is the state
+    assert await database[USER_DAILY].count_documents({}) == writer.days == 1_060
+    assert {entry["event"] for entry in logs} == {"mongodb.slow"}
+
+
+async def test_batch_of_50_is_retried_whole(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    bulk_write = AsyncIOMotorCollection.bulk_write
+
+    async def late(self: Any, writes: list[Any], **options: Any) -> object:
+        sizes.append(len(writes))
+        if len(sizes) < 3:
+            raise NetworkTimeout("timed out")
+        return await bulk_write(self, writes, **options)
+
+    monkeypatch.setattr(AsyncIOMotorCollection, "bulk_write", late)
+    async with Writer(database) as writer:
+        await writer.put(_update(*map(_day, range(50))))
+    assert (sizes, writer.days) == ([50, 50, 50, 1], 50)
+
+
+async def test_refused_day_beyond_the_first_part(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is named by its own date."""
+    await prepare(database)
+    monkeypatch.setattr(module, "MAX_IN_BATCH", 10)
+    async with Writer(database) as writer:
+        await writer.put(_update(*map(_day, range(14)), _day(14, user_cumulate={"cumulate_user": -1})))
+    assert writer.rejected == {_day().account: "MongoDB rejected 2026-11-09: Document failed validation"}
+    assert writer.days == 14
+
+
+@pytest.mark.parametrize("code", [6, 91, 112, 133, 189, 16500])
+async def test_write_error_that_passes(code: int, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is outlasted: mongos reports a shard's outage with each write, and the documents are sound."""
+    troubles = [{"index": 0, "code": 121, "errmsg": "no"}, {"index": 1, "code": code, "errmsg": "shard away"}]
+    bulk_write = AsyncIOMotorCollection.bulk_write
+    failures = [BulkWriteError({"writeErrors": troubles})] * 2
+
+    async def failing(self: Any, writes: list[Any], **options: Any) -> object:
+        if failures:
+            raise failures.pop()
+        return await bulk_write(self, writes, **options)
+
+    monkeypatch.setattr(AsyncIOMotorCollection, "bulk_write", failing)
+    async with Writer(database) as writer:
+        await writer.put(_update(_day(account="wxa"), _day(1, account="wxa")))
+    assert (writer.rejected, writer.days, failures) == ({}, 2, [])
 
 
 async def test_majority_write_concern(database: Database) -> None:
