@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import date
 
 import pytest
-from chaos.trials import SPACING_S, late_days, lost_turns
+from chaos.report import trial_line
+from chaos.trials import SPACING_S, late_days, lost_turns, turns_make_calls
 
 from collector.sandbox import Call
 from collector.sandbox.api import CUMULATE, SUMMARY
@@ -44,3 +45,9 @@ def test_each_turn_makes_a_call() -> None:
     assert lost_turns(calls, 6) == []
     assert lost_turns(calls[:3] + calls[4:], 6) == ["5 calls instead of 6", "10.0 s between two calls, at one in 5 s"]
     assert lost_turns([*calls, calls[-1]], 6) == ["7 calls instead of 6"]
+
+
+def test_line_of_a_trial() -> None:
+    trial = turns_make_calls()
+    assert trial_line(trial, 25.55, []) == "trial n turns make n calls    25.6 s  ok"
+    assert trial_line(trial, 91.0, ["5 calls instead of 6"]) == "trial n turns make n calls    91.0 s  1 WRONG"
