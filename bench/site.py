@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import trustme
 from pymongo import MongoClient
 
 from bench import world
@@ -67,15 +68,11 @@ def server(latency_s: float = 0.0, certificate: Path | None = None) -> Iterator[
 
 
 def make_certificate(folder: Path) -> Path:
-    """Make a key and its certificate in one file of `folder`; the certificate is its own authority."""
+    """Make a key, its certificate and their authority in one file of `folder`."""
+    authority = trustme.CA()
+    issued = authority.issue_cert("127.0.0.1")
     file = folder / "server.pem"
-    kind = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2")
-    names = ("-subj", "/CN=bench", "-addext", "subjectAltName=IP:127.0.0.1")
-    try:
-        command = ("openssl", "req", "-x509", *kind, *names, "-keyout", file, "-out", file)
-        subprocess.run(command, capture_output=True, check=True)
-    except (OSError, subprocess.CalledProcessError) as error:
-        raise BenchError(f"openssl made no certificate ({error}). Install openssl 1.1.1 or newer.") from None
+    file.write_bytes(issued.private_key_and_cert_chain_pem.bytes() + authority.cert_pem.bytes())
     return file
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import ssl
 from collections.abc import Iterator
 from contextlib import closing
@@ -53,7 +52,6 @@ async def test_floor_keeps_what_it_knows(database: Database, mongod: str) -> Non
     ] * 2
 
 
-@pytest.mark.skipif(not shutil.which("openssl"), reason="it makes the certificate")
 def test_server_counts_handshakes(over_tls: Server) -> None:
     assert over_tls.authority is not None
     context = ssl.create_default_context(cafile=over_tls.authority)
