@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
-from typing import Any
+from typing import Any, NamedTuple
 
 from collector.completeness.datasets import CUMULATE, SUMMARY
-from collector.model.days import FIRST_DAY, ONE_DAY, Days
-from collector.model.state import AccountState, DatasetState
+from collector.model.days import FIRST_DAY, NO_DAYS, ONE_DAY, Days, Window
+from collector.model.state import AccountState, DatasetState, Fields
 
 # Nothing later than this was ever seen to come, so from this age on a missing row speaks against the day.
 EMPTY_AGE_DAYS = 6
@@ -22,6 +22,28 @@ QUIET_AGE_DAYS = 2
 
 # No account was seen to pause for four weeks in both datasets and then to have older figures.
 BIRTH_DAYS = 28
+
+
+class Answer(NamedTuple):
+    """Answer of a dataset: the days of `window` that had rows, with their fields.
+
+    `asked` is the window of the plan. `window` lacks its newest day where WeChat said that it isn't there yet.
+    The answer says nothing about `malformed` days, but that they have a row.
+    """
+
+    asked: Window
+    window: Window
+    days: Mapping[date, Fields]
+    malformed: Days = NO_DAYS
+
+    @property
+    def known(self) -> Days:
+        """The days that the answer says something about."""
+        return Days.between(self.window.begin, self.window.end) - self.malformed
+
+    def came(self, known: Days) -> Days:
+        """Return the days that had rows; `known` are those that the answer says something about."""
+        return known if len(self.days) == len(known) else Days.of(self.days)
 
 
 def answered(

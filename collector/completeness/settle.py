@@ -8,10 +8,11 @@ from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import date, datetime
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
 from collector.completeness.datasets import CUMULATE, DATASETS, QUIET, SUMMARY
 from collector.completeness.evidence import (
+    Answer,
     answered,
     birth_after_void_days,
     first_stored,
@@ -34,28 +35,6 @@ SILENT_DAYS = 14
 MAX_EDGES = 16
 
 _ZEROS: Mapping[str, Fields] = MappingProxyType({SUMMARY: QUIET})
-
-
-class Answer(NamedTuple):
-    """Answer of a dataset: the days of `window` that had rows, with their fields.
-
-    `asked` is the window of the plan. `window` lacks its newest day where WeChat said that it isn't there yet.
-    The answer says nothing about `malformed` days, but that they have a row.
-    """
-
-    asked: Window
-    window: Window
-    days: Mapping[date, Fields]
-    malformed: Days = NO_DAYS
-
-    @property
-    def known(self) -> Days:
-        """The days that the answer says something about."""
-        return Days.between(self.window.begin, self.window.end) - self.malformed
-
-    def came(self, known: Days) -> Days:
-        """Return the days that had rows; `known` are those that the answer says something about."""
-        return known if len(self.days) == len(known) else Days.of(self.days)
 
 
 class Settling:

@@ -17,9 +17,10 @@ from itertools import chain
 import structlog
 
 from collector.completeness.datasets import CUMULATE, DATASETS, Dataset, Folded, fold
+from collector.completeness.evidence import Answer
 from collector.completeness.plan import Ask
-from collector.completeness.settle import Answer, Settling
-from collector.errors import ApiError, CallError, PostponedError, StoppedError, UnwantedError
+from collector.completeness.settle import Settling
+from collector.errors import ApiError, CallError, CollectorError, PostponedError, StoppedError, UnwantedError
 from collector.model.accounts import Account
 from collector.model.days import ONE_DAY, Days, Window
 from collector.model.results import AccountResult, Outcome
@@ -33,6 +34,8 @@ from collector.wechat.api import MAX_IN_FLIGHT, AccountApi
 from collector.wechat.session import Session
 
 log = structlog.get_logger()
+
+_NO_ANSWER = (CallError, PostponedError, StoppedError, UnwantedError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +98,8 @@ class AccountRun:
         self._is_late = is_late
         self._writing = asyncio.Lock()
         self.endings = Endings(api.account)
-        self._stopped = False
         self.postponed_until_s: float | None = None
+        self._stopped = False
         # True once handing over has failed; nothing more is learnt then.
         self._broken = False
 
@@ -111,7 +114,10 @@ class AccountRun:
             self.api.budget.resume(dataset.path, known.calls_on, known.calls)
         self.api.forced.resume(self.settling.state.forced_on, self.settling.state.forced_tokens)
         if self._planned:
-            await self._log_in()
+            try:
+                await self.api.log_in()  # without a token nothing can be asked
+            except _NO_ANSWER as error:
+                self._end(None, error)
             with first_of_group():
                 await self._ask_all()
             await self._finish()
@@ -121,17 +127,6 @@ class AccountRun:
         if self._renames and self.settling.is_renamed:
             await self._rename()
         return self._result()
-
-    async def _log_in(self) -> None:
-        """Get a token first: without one nothing can be asked."""
-        try:
-            await self.api.log_in()
-        except StoppedError:
-            self._stopped = True
-        except PostponedError as error:
-            self.postponed_until_s = error.at_s
-        except CallError as error:
-            self._end(None, error)
 
     async def _rename(self) -> None:
         """Write the account's new name into its documents, unless the run is stopping."""
@@ -153,7 +148,7 @@ class AccountRun:
     def _calls(self) -> Iterator[tuple[_Asked, Dataset]]:
         """Give the calls for each window, newest first, as long as there is more to ask."""
         for ask in self.asks:
-            if not self._may_go_on() or self.settling.is_before_birth(ask.window):
+            if self._is_cut or self.settling.is_before_birth(ask.window):
                 return
             asked = _Asked(ask.window, len(ask.datasets))
             for name in ask.datasets:
@@ -173,15 +168,7 @@ class AccountRun:
         """Return a dataset's answer, or None where there was none, which is noted."""
         try:
             answer, folded = await self._fetch(dataset, window)
-        except StoppedError:
-            self._stopped = True
-            return None
-        except UnwantedError:
-            return None
-        except PostponedError as error:
-            self.postponed_until_s = error.at_s
-            return None
-        except CallError as error:
+        except _NO_ANSWER as error:
             self._end(dataset.name, error)
             return None
         # A window with a malformed day must be asked again; its key alone says that there was an answer.
@@ -193,9 +180,9 @@ class AccountRun:
             log.info("rows.dropped", account=str(self.account), dataset=dataset.name, rows=folded.dropped)
         return answer
 
-    def _may_go_on(self) -> bool:
-        is_cut = self._stopped or self.endings.is_whole or self.postponed_until_s is not None
-        return not is_cut and not self._is_late()
+    @property
+    def _is_cut(self) -> bool:
+        return self._stopped or self.endings.is_whole or self.postponed_until_s is not None or self._is_late()
 
     async def _fetch(self, dataset: Dataset, asked: Window) -> tuple[Answer, Folded]:
         """Ask for a window; once more without the newest day where WeChat says that it isn't there yet."""
@@ -226,8 +213,7 @@ class AccountRun:
             days = self.settling.take(asked.answers, self._clock.now())
             # Zeros go out together with the answer that shows them: a run that is killed in between would leave the
             # day settled without them.
-            if resolvable := self.settling.resolvable(self._still_asked):
-                days += await self._resolve(resolvable)
+            days += await self._resolve(self.settling.resolvable(self._still_asked))
             await self._put(days)
             self._broken = False
 
@@ -235,8 +221,7 @@ class AccountRun:
         """Resolve what this run's answers couldn't tell, and keep errors and the number of calls."""
         # History may bring the missing totals, unless it isn't asked for.
         is_final = not self._history_follows or self.endings or self._stopped
-        unresolved = frozenset(() if not is_final else self.settling.unresolved)
-        days = await self._resolve(unresolved) if unresolved else []
+        days = await self._resolve(frozenset(self.settling.unresolved)) if is_final else []
         for name in DATASETS:
             if error := self.endings.error_of(name):
                 now = self._clock.now()
@@ -249,6 +234,8 @@ class AccountRun:
         self.settling.count({name: used[dataset.path] for name, dataset in DATASETS.items() if dataset.path in used})
 
     async def _resolve(self, unresolved: AbstractSet[date]) -> list[Day]:
+        if not unresolved:
+            return []
         wanted = {day - ONE_DAY * back for day in unresolved for back in (0, 1)}
         stored = await find_days(self._shared.writer.database, self.account.appid, wanted)
         return self.settling.resolve(unresolved, stored, self._clock.now())
@@ -265,11 +252,17 @@ class AccountRun:
             await self._shared.writer.put(Update(days, state))
             self._handed_over = state
 
-    def _end(self, dataset: str | None, error: CallError) -> None:
+    def _end(self, dataset: str | None, error: CollectorError) -> None:
         """Note what ends with this error, and the wait that later runs must keep as well."""
-        datasets, until = self.endings.end(dataset, error, self._clock.now())
-        for name in datasets:
-            self.settling.change(name, not_before=until)
+        match error:
+            case StoppedError():
+                self._stopped = True
+            case PostponedError():
+                self.postponed_until_s = error.at_s
+            case CallError():
+                datasets, until = self.endings.end(dataset, error, self._clock.now())
+                for name in datasets:
+                    self.settling.change(name, not_before=until)
 
     def _result(self) -> AccountResult:
         failures = tuple(

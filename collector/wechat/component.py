@@ -15,12 +15,12 @@ from typing import Any
 import structlog
 
 from collector.errors import ApiError, CallError, CallKind, ComponentError, OriginError, Reaction, TransientError
-from collector.model.accounts import Account, Component, FromCommand, FromUrl, Origin, Secret
+from collector.model.accounts import Account, Component, Secret
 from collector.model.state import Authorizer
 from collector.runtime import CircuitBreaker, Clock, Once
 from collector.secrets.reader import Secrets
 from collector.wechat.answers import Request, is_token
-from collector.wechat.external_tokens import External, fetched, value_in
+from collector.wechat.component_tokens import source_of
 from collector.wechat.routes import Route
 from collector.wechat.tokens import Grant, Source, Token, Tokens, granted
 
@@ -40,8 +40,6 @@ FRESH_FOR = timedelta(seconds=60)
 
 WITHDRAWN = 61003
 """The errcode about an account that hasn't authorised the platform, or no longer does."""
-
-STALE_HINT = "the platform {} has no valid token: see that its ticket arrives, and that nothing else renews its token"
 
 
 @dataclass(slots=True)
@@ -65,7 +63,7 @@ class ComponentApi:
         self._route = route
         self._secrets = secrets
         self._clock = clock
-        source = _source(component, route, secrets)
+        source = source_of(component, route, secrets)
         self._tokens = Tokens(source, route.client, clock=clock, owner=str(component))
         self._breaker = CircuitBreaker[CallError](max_failures=1)
         self._first_list = Once(self._read_list)
@@ -254,45 +252,6 @@ class Authorized(Source):
     async def grant(self) -> Grant:
         """Fetch a new token of the account."""
         return await self.component.grant(self.account)
-
-
-@dataclass(frozen=True, slots=True)
-class _ByTicket(Source):
-    """Platform token in exchange for its secret and the newest ticket."""
-
-    component: Component
-    route: Route
-    secrets: Secrets
-    refused_hint: str
-
-    async def grant(self) -> Grant:
-        """Fetch a new token, which invalidates the one that the platform's own systems use."""
-        component = self.component
-        if component.secret is None or component.verify_ticket is None:
-            message = f"the platform {component.name} has no way to its token"
-            raise OriginError(message, "give it an `access_token`, or a `secret` and a `verify_ticket`")
-        secret, ticket = await self.secrets.read(component.secret), await self._ticket(component.verify_ticket)
-        body = {
-            "component_appid": component.appid,
-            "component_appsecret": secret.get_secret_value(),
-            "component_verify_ticket": ticket.get_secret_value(),
-        }
-        path, key = "/cgi-bin/component/api_component_token", "component_access_token"
-        return granted(await self.route.request(Request(CallKind.COMPONENT, "POST", path, key, {}, body)), key)
-
-    async def _ticket(self, origin: Origin | FromUrl) -> Secret:
-        """Read the newest ticket: WeChat sends another every ten minutes, so none is kept."""
-        if isinstance(origin, FromUrl | FromCommand):
-            body = await fetched(origin, self.route.client, self.secrets, appid=self.component.appid)
-            return value_in(body, origin)
-        return await self.secrets.read(origin, fresh=True)
-
-
-def _source(component: Component, route: Route, secrets: Secrets) -> Source:
-    hint = STALE_HINT.format(component.name)
-    if component.access_token is None:
-        return _ByTicket(component, route, secrets, hint)
-    return External(component.access_token, component.appid, route.client, secrets, refused_hint=hint)
 
 
 def _take_token(appid: str, answer: Mapping[str, Any], listing: Listing) -> None:

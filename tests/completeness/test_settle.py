@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from collector.completeness.datasets import CUMULATE, DATASETS, QUIET, SUMMARY, fold
 from collector.completeness.evidence import (
+    Answer,
     answered,
     birth_after_void_days,
     covering,
@@ -20,7 +21,7 @@ from collector.completeness.evidence import (
     missing_rows,
 )
 from collector.completeness.plan import Asks, Plan, Target, plan
-from collector.completeness.settle import Answer, Settling
+from collector.completeness.settle import Settling
 from collector.model.accounts import Account, Rate, Secret
 from collector.model.days import BEIJING, FIRST_DAY, NO_DAYS, ONE_DAY, Days, Window, beijing_day, newest_published
 from collector.model.state import AccountState, Authorizer, DatasetState, Trouble
