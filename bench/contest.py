@@ -67,7 +67,7 @@ def run(site: Site, server: Server, contestant: str, job: Job, how: Run = USUAL)
     """Run one contestant on the job, whose database exists. Raises `BenchError` unless the job is done in full."""
     command = CONTESTANTS[contestant](site, job, how)
     server.taken()
-    cost = measured(command)
+    cost = measured(command, server.authority)
     seen = server.taken()
     said = orjson.loads(cost.stdout) if cost.stdout else {}
     asked = (seen["calls"], seen["token_calls"])

@@ -12,6 +12,7 @@ import orjson
 from bench.world import Account, Window, accounts, rows, windows
 
 COLLECTION = "user_daily"
+STATES = "accounts"
 MAX_BATCH = 1_000
 """Documents of one bulk write, as in the collector."""
 

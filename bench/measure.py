@@ -45,15 +45,19 @@ def script(name: str, *arguments: str) -> list[str]:
     return [str(Path(sys.executable).with_name(name)), *arguments]
 
 
-def measured(command: list[str]) -> Cost:
-    """Run `command` to its end. Raises `BenchError` unless its exit code is 0."""
+def measured(command: list[str], authority: Path | None = None) -> Cost:
+    """Run `command` to its end. Raises `BenchError` unless its exit code is 0.
+
+    It trusts the certificates of `authority` alone, where there is one: OpenSSL and requests each have a variable.
+    """
+    trusted = {"SSL_CERT_FILE": str(authority), "REQUESTS_CA_BUNDLE": str(authority)} if authority else {}
     with tempfile.TemporaryDirectory(prefix="collector-bench-") as folder:
         file = Path(folder, "cost.json")
         done = subprocess.run(
             [sys.executable, "-I", "-S", str(LAUNCHER), str(file), *command],
             capture_output=True,
             check=True,
-            env=os.environ | {"NO_PROXY": "*"},  # no proxy of this machine's on the way to a server on it
+            env=os.environ | trusted | {"NO_PROXY": "*"},  # no proxy of this machine's on the way to a server on it
         )
         cost = Cost(**orjson.loads(file.read_bytes()), stdout=done.stdout)
     if cost.exit:

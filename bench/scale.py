@@ -19,6 +19,7 @@ class Scale:
     """The amounts of the scenarios; `years` is both the long and the short history, each of the same accounts."""
 
     history: Amount
+    tls: Amount
     daily: Amount
     latency: Amount
     rate: Amount
@@ -32,6 +33,7 @@ ALL_YEARS = 5_000
 
 FULL = Scale(
     history=Amount(100, 104, rounds=3),
+    tls=Amount(100, 52, rounds=3),
     daily=Amount(1_000, rounds=5),
     latency=Amount(500, 26),
     rate=Amount(100, 26),
@@ -41,6 +43,7 @@ FULL = Scale(
 )
 SHORT = Scale(
     history=Amount(50, 26, rounds=2),
+    tls=Amount(50, 26),
     daily=Amount(600, rounds=2),
     latency=Amount(48, 8),
     rate=Amount(20, 8),

@@ -9,12 +9,12 @@ from datetime import date, timedelta
 from typing import Any
 
 from bench import world
-from bench.contest import COLLECTOR, COLLECTOR_64, FLOOR, WECHATPY, alone, contest, run
+from bench.contest import COLLECTOR, COLLECTOR_64, FLOOR, WECHATPY, Contest, Measured, alone, contest, run
 from bench.figures import Figures
 from bench.job import Job
 from bench.measure import measured, script
 from bench.scale import Amount, Scale
-from bench.site import NOT_YET, USUAL, Run, Site, server
+from bench.site import NOT_YET, USUAL, Run, Site, make_certificate, server
 
 WORKERS = 64
 WEEKS_OF_A_YEAR = 52
@@ -64,12 +64,32 @@ def history(bench: Bench) -> Outcome:
     with server() as listening:
         job = bench.job(listening.url, amount)
         found = contest(bench.site, listening, job, contestants, rounds=amount.rounds)
-    figures = {
-        "history.cpu": found.cpu_ratios(COLLECTOR, FLOOR),
-        "history.wechatpy_cpu": found.cpu_ratios(WECHATPY, COLLECTOR),
-        "history.calls": found.pace_ratios(COLLECTOR, WECHATPY),
+    lag_s = [_lag_s(each) for each in found.full[COLLECTOR]]
+    return Outcome({**_comparison("history", found), "history.lag": lag_s}, found.as_json())
+
+
+def tls(bench: Bench) -> Outcome:
+    """Backfill a year over TLS with all contestants, and count the handshakes."""
+    amount = bench.scale.tls
+    with server(certificate=make_certificate(bench.site.folder)) as listening:
+        job = bench.job(listening.url, amount)
+        found = contest(bench.site, listening, job, {**EVEN, WECHATPY: THREADS}, rounds=amount.rounds)
+    handshakes = [float(each.seen["handshakes"]) for each in found.full[COLLECTOR]]
+    return Outcome({**_comparison("tls", found), "tls.handshakes": handshakes}, found.as_json())
+
+
+def _comparison(scenario: str, found: Contest) -> Figures:
+    """Return the ratios of all three contestants."""
+    return {
+        f"{scenario}.cpu": found.cpu_ratios(COLLECTOR, FLOOR),
+        f"{scenario}.wechatpy_cpu": found.cpu_ratios(WECHATPY, COLLECTOR),
+        f"{scenario}.calls": found.pace_ratios(COLLECTOR, WECHATPY),
     }
-    return Outcome(figures, found.as_json())
+
+
+def _lag_s(done: Measured) -> float:
+    """Return the longest delay of the collector's event loop in a run."""
+    return float(done.said["loop_lag_s"])
 
 
 def daily(bench: Bench) -> Outcome:
@@ -79,7 +99,11 @@ def daily(bench: Bench) -> Outcome:
         job = bench.job(listening.url, amount)
         with bench.yesterday(job, amount) as seed:
             found = contest(bench.site, listening, job, EVEN, rounds=amount.rounds, seed=seed)
-    return Outcome({"daily.cpu": found.cpu_ratios(COLLECTOR, FLOOR)}, found.as_json())
+    figures = {
+        "daily.cpu": found.cpu_ratios(COLLECTOR, FLOOR),
+        "daily.lag": [_lag_s(each) for each in found.full[COLLECTOR]],
+    }
+    return Outcome(figures, found.as_json())
 
 
 def latency(bench: Bench) -> Outcome:
@@ -113,7 +137,11 @@ def many(bench: Bench) -> Outcome:
             config = ("--config", bench.site.configuration(job, USUAL))
             dry = [measured(script("collector", "run", "--dry-run", "--json", *config)) for _ in range(amount.rounds)]
             done = run(bench.site, listening, COLLECTOR, job)
-    figures = {"many.memory": [done.cost.peak_mib], "many.plan": [cost.wall_s for cost in dry]}
+    figures = {
+        "many.memory": [done.cost.peak_mib],
+        "many.plan": [cost.wall_s for cost in dry],
+        "many.lag": [_lag_s(done)],
+    }
     return Outcome(figures, {COLLECTOR: [done.as_json()]})
 
 
@@ -126,7 +154,10 @@ def years(bench: Bench) -> Outcome:
             [alone(bench.site, listening, COLLECTOR, bench.job(listening.url, each)) for each in (year, amount)]
             for _ in range(amount.rounds)
         ]
-    figures = {"years.memory": [long.cost.peak_bytes / short.cost.peak_bytes for short, long in rounds]}
+    figures = {
+        "years.memory": [long.cost.peak_bytes / short.cost.peak_bytes for short, long in rounds],
+        "years.lag": [_lag_s(long) for _, long in rounds],
+    }
     return Outcome(
         figures, {"a year": [short.as_json() for short, _ in rounds], "all": [e.as_json() for _, e in rounds]}
     )
@@ -142,5 +173,5 @@ def start(bench: Bench) -> Outcome:
 
 
 SCENARIOS: Mapping[str, Callable[[Bench], Outcome]] = {
-    each.__name__: each for each in (history, daily, latency, rate, many, years, start)
+    each.__name__: each for each in (history, tls, daily, latency, rate, many, years, start)
 }

@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import resource
 import signal
+import ssl
 import sys
 import time
 from bisect import bisect_left
@@ -38,11 +39,15 @@ class Wechat:
         self._arrivals: dict[bytes, list[float]] = defaultdict(list)
         self._tokens = 0
         self._connections = 0
+        self._handshakes = 0
+        self._resumed = 0
         self._cpu_s = _cpu_s()
 
-    def connected(self) -> None:
-        """Count a connection."""
+    def connected(self, tls: ssl.SSLObject | None) -> None:
+        """Count a connection, and its handshake over TLS."""
         self._connections += 1
+        self._handshakes += tls is not None
+        self._resumed += bool(tls and tls.session_reused)
 
     def answer(self, target: bytes, body: bytes) -> tuple[bytes, float]:
         """Return the HTTP answer to a call, and the seconds until it is due."""
@@ -64,13 +69,18 @@ class Wechat:
         return made
 
     def _taken(self) -> dict[str, Any]:
-        """Return the record since the last time. Rates are calls of one account a second; instants are monotonic."""
+        """Return the record since the last time. Rates are calls of one account a second; instants are monotonic.
+
+        The connection that asks isn't counted; it resumes no session.
+        """
         times = list(self._arrivals.values())
         every = [instant for arrivals in times for instant in arrivals]
         seen = {
             "calls": len(every),
             "token_calls": self._tokens,
-            "connections": self._connections,
+            "connections": self._connections - 1,
+            "handshakes": max(0, self._handshakes - 1),
+            "resumed": self._resumed,
             "cpu_s": _cpu_s() - self._cpu_s,
             "first_s": min(every, default=0.0),
             "last_s": max(every, default=0.0),
@@ -92,7 +102,7 @@ class Conversation(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is of no such class
-        self._wechat.connected()
+        self._wechat.connected(transport.get_extra_info("ssl_object"))
 
     def data_received(self, data: bytes) -> None:
         """Answer the requests that are whole."""
@@ -143,12 +153,17 @@ def _cpu_s() -> float:
     return used.ru_utime + used.ru_stime
 
 
-async def main(latency_s: float, *, ends_with_stdin: bool) -> None:
-    """Serve on a free local port, which is printed, until the process is ended."""
+async def main(latency_s: float, certificate: str | None, *, ends_with_stdin: bool) -> None:
+    """Serve on a free local port, which is printed, until the process is ended; over TLS with a `certificate`."""
+    context = None
+    if certificate:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
     wechat, loop, end = Wechat(latency_s), asyncio.get_running_loop(), asyncio.Event()
     if ends_with_stdin:
         loop.add_reader(sys.stdin.fileno(), end.set)
-    async with await loop.create_server(lambda: Conversation(wechat), "127.0.0.1", backlog=4096) as server:
+    listening = loop.create_server(lambda: Conversation(wechat), "127.0.0.1", backlog=4096, ssl=context)
+    async with await listening as server:
         print(server.sockets[0].getsockname()[1], flush=True)
         await end.wait()
 
@@ -156,8 +171,9 @@ async def main(latency_s: float, *, ends_with_stdin: bool) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--latency-s", type=float, default=0.0)
+    parser.add_argument("--certificate", help="a file with a key and its certificate, for TLS")
     parser.add_argument("--ends-with-stdin", action="store_true", help="not by Ctrl-C, but when stdin is closed")
     arguments = parser.parse_args()
     if arguments.ends_with_stdin:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-    uvloop.run(main(arguments.latency_s, ends_with_stdin=arguments.ends_with_stdin))
+    uvloop.run(main(arguments.latency_s, arguments.certificate, ends_with_stdin=arguments.ends_with_stdin))

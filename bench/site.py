@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import itertools
 import signal
+import ssl
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, closing, contextmanager
 from dataclasses import dataclass
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPSConnection
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,11 @@ import orjson
 from pymongo import MongoClient
 
 from bench import world
-from bench.job import COLLECTION, Job
+from bench.job import COLLECTION, STATES, Job
 from bench.measure import BenchError, python
 from collector.store.database import INDEXES, VALIDATOR
 from collector.store.local import local_mongod
 
-STATES = "accounts"
 ALL_DAY = "00:00"
 """Hour of publication at which the newest day is published already."""
 
@@ -33,14 +33,22 @@ NOT_YET = "23:59"
 
 
 class Server:
-    """The running server."""
+    """The running server; over TLS, `authority` is the certificate that it shows."""
 
-    def __init__(self, url: str) -> None:
-        self.url = url
+    def __init__(self, port: int, authority: Path | None) -> None:
+        self.authority = authority
+        self._place = f"127.0.0.1:{port}"
+
+    @property
+    def url(self) -> str:
+        """Return its address."""
+        return f"{'https' if self.authority else 'http'}://{self._place}"
 
     def taken(self) -> dict[str, Any]:
         """Return its record since the last time."""
-        connection = HTTPConnection(self.url.removeprefix("http://"))
+        connection = HTTPConnection(self._place)
+        if self.authority:
+            connection = HTTPSConnection(self._place, context=ssl.create_default_context(cafile=self.authority))
         with closing(connection):
             connection.request("GET", "/bench/taken")
             seen: dict[str, Any] = orjson.loads(connection.getresponse().read())
@@ -48,12 +56,27 @@ class Server:
 
 
 @contextmanager
-def server(latency_s: float = 0.0) -> Iterator[Server]:
-    """Start a server in a process of its own, which takes `latency_s` for each answer."""
+def server(latency_s: float = 0.0, certificate: Path | None = None) -> Iterator[Server]:
+    """Start a server in a process of its own, which takes `latency_s` for each answer; over TLS with a certificate."""
     command = python("bench.server", "--latency-s", str(latency_s), "--ends-with-stdin")
+    if certificate:
+        command += ["--certificate", str(certificate)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
-        yield Server(f"http://127.0.0.1:{int(process.stdout.readline())}")
+        yield Server(int(process.stdout.readline()), certificate)
+
+
+def make_certificate(folder: Path) -> Path:
+    """Make a key and its certificate in one file of `folder`; the certificate is its own authority."""
+    file = folder / "server.pem"
+    kind = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2")
+    names = ("-subj", "/CN=bench", "-addext", "subjectAltName=IP:127.0.0.1")
+    try:
+        command = ("openssl", "req", "-x509", *kind, *names, "-keyout", file, "-out", file)
+        subprocess.run(command, capture_output=True, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise BenchError(f"openssl made no certificate ({error}). Install openssl 1.1.1 or newer.") from None
+    return file
 
 
 @dataclass(frozen=True, slots=True)

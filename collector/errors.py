@@ -10,9 +10,11 @@
     ├── UnreachableError        WeChat is out of reach for everybody: the run ends, exit 1
     ├── ClockError              this host's clock is wrong: the run ends, exit 1
     ├── UnwantedError           the call's account or dataset ended while it waited: nothing more to do
+    ├── PostponedError          a server of the agency's own is unresponsive: the account is tried again later
     ├── StoppedError            a stop signal came: no further call, what is in flight is finished
     └── CallError               one call of one account gave no answer: `reaction` says what follows
         ├── TransientError      worth another try: HTTP 5xx, cut bodies
+        │   ├── OpenFilesError     this host's limit of open files is reached
         │   └── HostError       the host gave no whole answer: refused, broken, too late; the next host is tried
         ├── ApiError            WeChat answered with an errcode
         ├── BudgetError         the account's own `daily_calls` are used up
@@ -107,6 +109,18 @@ class StoppedError(CollectorError):
 
     def __init__(self) -> None:
         super().__init__("the run is stopping")
+
+
+class PostponedError(CollectorError):
+    """A call wasn't made, or failed, as the circuit breaker of a server or a program is open: `trouble` says why.
+
+    `at_s` is the second of the monotonic clock from which it makes sense to try again.
+    """
+
+    def __init__(self, trouble: CallError, *, at_s: float) -> None:
+        super().__init__(str(trouble))
+        self.trouble = trouble
+        self.at_s = at_s
 
 
 class CallKind(StrEnum):
@@ -254,6 +268,14 @@ class HostError(TransientError):
     """
 
     unreachable = True
+
+
+class OpenFilesError(TransientError):
+    """This host's limit of open files is reached, which is nobody else's trouble."""
+
+    def __init__(self, *, kind: CallKind = CallKind.DATA) -> None:
+        remedy = "raise it with ulimit -n, or LimitNOFILE= in the unit, or lower run.workers"
+        super().__init__("too many open files", kind=kind, hint=f"this host's limit of open files is reached: {remedy}")
 
 
 class ApiError(CallError):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Generic, TypeVar
 
-from collector.errors import CallError, CollectorError, StoppedError
+from collector.errors import CallError, CollectorError, PostponedError, StoppedError
 
 T = TypeVar("T")
 E = TypeVar("E", bound=CollectorError)
@@ -74,6 +75,12 @@ async def let_others_catch_up() -> None:
     await asyncio.sleep(0)
 
 
+def is_out_of_files(error: BaseException) -> bool:
+    """Return True if `error` means that this process, or this host, can't open another file or connection."""
+    cause = getattr(error, "os_error", error)  # aiohttp's errors carry the system's
+    return isinstance(cause, OSError) and cause.errno in (errno.EMFILE, errno.ENFILE)
+
+
 class Stop:
     """The stop signal: once set, waits end and no new call begins; what is in flight goes on."""
 
@@ -125,6 +132,28 @@ class Stop:
             raise
 
 
+LAG_EVERY_S = 0.05
+"""Seconds between two looks at the event loop's lag."""
+
+
+class LoopLag:
+    """Lag of the event loop: `max_s` is the longest time in seconds by which a timer was late.
+
+    For so long some callback, or another process, has held the loop, and neither calls nor the lease went on.
+    """
+
+    def __init__(self) -> None:
+        self.max_s = 0.0
+
+    async def measure(self) -> None:
+        """Look at the lag until cancelled."""
+        now = asyncio.get_running_loop().time
+        while True:
+            due_s = now() + LAG_EVERY_S
+            await asyncio.sleep(LAG_EVERY_S)
+            self.max_s = max(self.max_s, now() - due_s)
+
+
 @asynccontextmanager
 async def in_background(work: Coroutine[object, object, None], *, name: str) -> AsyncIterator[None]:
     """Run `work` beside the body, which ends it."""
@@ -151,13 +180,15 @@ def first_of_group() -> Iterator[None]:
 class Once(Generic[T]):
     """A value fetched by the first caller and shared by all: later callers get it, or a copy of its `CallError`.
 
-    A first caller that is cancelled, or fails otherwise, leaves the fetching to the next one.
+    A first caller that is cancelled, or fails otherwise, leaves the fetching to the next one; so does one whose error
+    is of a class in `forgets`.
     """
 
     _value: T
 
-    def __init__(self, fetch: Callable[[], Awaitable[T]]) -> None:
+    def __init__(self, fetch: Callable[[], Awaitable[T]], *, forgets: tuple[type[CallError], ...] = ()) -> None:
         self._fetch = fetch
+        self._forgets = forgets
         self._lock = asyncio.Lock()
         self._has_value = False
         self._error: CallError | None = None
@@ -171,8 +202,9 @@ class Once(Generic[T]):
                 try:
                     self._value = await self._fetch()
                 except CallError as error:
-                    # Raised to thousands of callers, one object would collect the frames of them all.
-                    self._error = error.copy()
+                    if not isinstance(error, self._forgets):
+                        # Raised to thousands of callers, one object would collect the frames of them all.
+                        self._error = error.copy()
                     raise
                 self._has_value = True
             return self._value
@@ -215,3 +247,50 @@ class CircuitBreaker(Generic[E]):
         """Close the breaker."""
         self.failures = 0
         self.error = None
+
+
+PROBE_EVERY_S = 15
+"""Seconds between the calls that find out whether a server or a program is back."""
+
+POSTPONE_S = 120
+"""Seconds after opening in which callers are postponed; a restart takes no longer, and later ones fail at once."""
+
+
+class HalfOpenBreaker(CircuitBreaker[CallError]):
+    """Circuit breaker that lets one caller through every `PROBE_EVERY_S` seconds while it is open: the probe.
+
+    A caller uses `begin` first, and notes the result. `monotonic` gives seconds that pass evenly. When a probe began
+    is what counts, not its end: one that is cancelled, or takes long, doesn't hold up the next one.
+    """
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        super().__init__()
+        self._monotonic = monotonic
+        self._opened_s = self._next_probe_s = 0.0
+
+    def check(self) -> None:
+        """Raise `refusal` if the breaker is open and no probe is due."""
+        if self.error and self.is_open and self._monotonic() < self._next_probe_s:
+            raise self.refusal(self.error)
+
+    def begin(self) -> None:
+        """Begin a call, which is the probe if the breaker is open. Raises what `check` raises."""
+        self.check()
+        self._next_probe_s = self._monotonic() + PROBE_EVERY_S
+
+    def refusal(self, error: CallError) -> CollectorError:
+        """Return the error to raise in the place of `error` while the breaker is open.
+
+        It is a `PostponedError` until `POSTPONE_S` seconds after opening, then a copy of `error`.
+        """
+        now_s, fails_s = self._monotonic(), self._opened_s + POSTPONE_S
+        if now_s >= fails_s:
+            return error.copy()
+        return PostponedError(error.copy(), at_s=min(max(now_s, self._next_probe_s), fails_s))
+
+    def failed(self, error: CallError, *, at_once: bool = False) -> None:
+        """Note a failure. The one that opens the breaker counts as the first probe."""
+        if not self.is_open:
+            self._opened_s = self._monotonic()
+            self._next_probe_s = self._opened_s + PROBE_EVERY_S
+        super().failed(error, at_once=at_once)

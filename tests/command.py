@@ -28,8 +28,11 @@ class Ended:
         return json.loads(self.out)
 
 
-async def started(*arguments: str, cwd: Path, **environ: str) -> asyncio.subprocess.Process:
+async def started(*arguments: str, cwd: Path, redirected: str = "", **environ: str) -> asyncio.subprocess.Process:
+    """Start the command; `redirected` are redirections as a shell writes them."""
+    shell = ["bash", "-c", f'exec "$0" "$@" {redirected}'] if redirected else []
     return await asyncio.create_subprocess_exec(
+        *shell,
         sys.executable,
         "-m",
         "collector",
@@ -48,8 +51,8 @@ async def ended_of(process: asyncio.subprocess.Process) -> Ended:
     return Ended(process.returncode, out.decode(), err.decode())
 
 
-async def collector(*arguments: str, cwd: Path, **environ: str) -> Ended:
-    return await ended_of(await started(*arguments, cwd=cwd, **environ))
+async def collector(*arguments: str, cwd: Path, redirected: str = "", **environ: str) -> Ended:
+    return await ended_of(await started(*arguments, cwd=cwd, redirected=redirected, **environ))
 
 
 def configure(folder: Path, sandbox: Sandbox, uri: str, database: Database, *, extra: str = "") -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import inspect
 import json
 import tempfile
+import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
@@ -23,6 +25,7 @@ from aiohttp import ClientResponse
 from hypothesis import Phase, settings
 from support import FAST, Advance, Configured, FakeClock, settings_of
 
+from collector.cli.terminal import tune_gc
 from collector.config import Settings
 from collector.model.accounts import Account, Secret
 from collector.runtime import Stop
@@ -69,6 +72,25 @@ async def advance(monkeypatch: pytest.MonkeyPatch) -> Advance:
 
     monkeypatch.setattr(loop, "time", lambda: real() + ahead_s)
     return forward
+
+
+@pytest.fixture
+def callbacks_s(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
+    """The CPU seconds of its thread that each callback of the event loop has used."""
+    used_s: list[float] = []
+    call = asyncio.events.Handle._run
+
+    def measured(handle: asyncio.Handle) -> None:
+        began = time.thread_time()
+        call(handle)
+        used_s.append(time.thread_time() - began)
+
+    monkeypatch.setattr(asyncio.events.Handle, "_run", measured)
+    threshold = gc.get_threshold()
+    tune_gc()
+    yield used_s
+    gc.unfreeze()
+    gc.set_threshold(*threshold)
 
 
 @pytest.fixture

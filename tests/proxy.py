@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -32,6 +32,11 @@ class Proxy:
             yield self
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError, asyncio.IncompleteReadError):  # where one side has gone, the other one's call ends too
+            await self._answer(reader, writer)
+        writer.close()
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
         line, _, rest = head.partition("\r\n")
         fields = {
@@ -47,7 +52,6 @@ class Proxy:
         else:
             writer.write(await self._forward(line, rest, body))
         await writer.drain()
-        writer.close()
 
     async def _forward(self, line: str, rest: str, body: bytes) -> bytes:
         method, url, version = line.split()
@@ -57,8 +61,9 @@ class Proxy:
         path = f"{parts.path}?{parts.query}" if parts.query else parts.path
         reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
         lines = [f"{method} {path} {version}", *kept, "Connection: close", "", ""]
-        writer.write("\r\n".join(lines).encode() + body)
-        await writer.drain()
-        answer = await reader.read()
-        writer.close()
-        return answer
+        try:
+            writer.write("\r\n".join(lines).encode() + body)
+            await writer.drain()
+            return await reader.read()
+        finally:
+            writer.close()

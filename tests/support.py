@@ -48,14 +48,18 @@ class FakeClock(Clock):
 
 
 class RecordingWatch(Watch):
-    """Watch that keeps the phases and results it is given."""
+    """Watch that keeps what it is given."""
 
     def __init__(self) -> None:
-        self.phases: list[tuple[str, int]] = []
+        self.begun: list[int] = []
+        self.windows: list[int] = []
         self.results: list[AccountResult] = []
 
-    def phase(self, unit: str, total: int) -> None:
-        self.phases.append((unit, total))
+    def begin(self, accounts: int) -> None:
+        self.begun.append(accounts)
+
+    def history(self, windows: int) -> None:
+        self.windows.append(windows)
 
     def account(self, result: AccountResult) -> None:
         self.results.append(result)

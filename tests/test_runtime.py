@@ -1,13 +1,25 @@
 import asyncio
 import signal
+import time
 import traceback
 from collections.abc import Awaitable, Callable
 from datetime import UTC
 
 import pytest
 
-from collector.errors import CallError, HostError, StoppedError
-from collector.runtime import MAX_FAILURES, CircuitBreaker, Clock, Once, Stop
+from collector.errors import CallError, HostError, OriginError, PostponedError, StoppedError
+from collector.runtime import (
+    MAX_FAILURES,
+    POSTPONE_S,
+    PROBE_EVERY_S,
+    CircuitBreaker,
+    Clock,
+    HalfOpenBreaker,
+    LoopLag,
+    Once,
+    Stop,
+    in_background,
+)
 
 
 async def test_stop_ends_a_wait(stop: Stop) -> None:
@@ -123,6 +135,16 @@ async def test_once_after_a_cancelled_caller() -> None:
     assert (first.cancelled(), fetched) == (True, 2)
 
 
+async def test_once_forgets_an_error() -> None:
+    """An error that it is told to forget leaves the fetching to the next caller, another one of the same kind not."""
+    source = Source(OriginError("slow", "wait"), CallError("refused"))
+    once = Once(source.fetch, forgets=(OriginError,))
+    for error in (OriginError, CallError, CallError):
+        with pytest.raises(error):
+            await once.get()
+    assert source.fetched == 2
+
+
 def test_breaker_opens_after_failures() -> None:
     breaker = CircuitBreaker[CallError]()
     for number in range(MAX_FAILURES):
@@ -155,6 +177,87 @@ def test_breaker_opens_at_once() -> None:
     assert breaker.is_open
 
 
+# Half-open
+
+
+class Server:
+    """A server behind a half-open breaker, which is unresponsive at first."""
+
+    def __init__(self) -> None:
+        self.now_s = 1000.0
+        self.breaker = HalfOpenBreaker(lambda: self.now_s)
+        self.is_back = False
+        self.asked_at: list[float] = []
+
+    def ask(self) -> str:
+        """Call it as a source of tokens does, without retries; return the result."""
+        try:
+            self.breaker.begin()
+        except PostponedError as postponed:
+            return f"postponed to {postponed.at_s - 1000:g}"
+        except CallError as error:
+            return str(error)
+        self.asked_at.append(self.now_s - 1000)
+        if self.is_back:
+            self.breaker.succeeded()
+            return "answer"
+        self.breaker.failed(CallError("unresponsive"))
+        return "no answer"
+
+
+@pytest.fixture
+def server() -> Server:
+    """A server that is unresponsive, and whose breaker has opened at second 0."""
+    server = Server()
+    for _ in range(MAX_FAILURES):
+        server.ask()
+    server.asked_at.clear()
+    return server
+
+
+def test_one_probe_every_15_s(server: Server) -> None:
+    """Of many callers in each second, one every 15 seconds gets through, also when all others fail at once."""
+    for _ in range(2 * POSTPONE_S):
+        for _ in range(10):
+            server.ask()
+        server.now_s += 1
+    assert server.asked_at == list(range(PROBE_EVERY_S, 2 * POSTPONE_S, PROBE_EVERY_S))
+
+
+def test_postponed_to_the_next_probe(server: Server) -> None:
+    assert server.ask() == "postponed to 15"
+    server.now_s += 40
+    assert [server.ask(), server.ask()] == ["no answer", "postponed to 55"]
+    server.now_s += 75
+    assert [server.ask(), server.ask()] == ["no answer", "postponed to 120"]
+
+
+def test_no_postponement_after_two_minutes(server: Server) -> None:
+    """Two minutes after the breaker opened, callers fail with the error that opened it."""
+    server.now_s += POSTPONE_S
+    assert [server.ask(), server.ask()] == ["no answer", "unresponsive"]
+
+
+@pytest.mark.parametrize("after_s", [PROBE_EVERY_S, 3 * POSTPONE_S])
+def test_probe_closes_the_breaker(server: Server, after_s: float) -> None:
+    """A probe that succeeds lets all others through; the breaker opens again only after as many failures."""
+    server.now_s += after_s
+    server.is_back = True
+    assert [server.ask() for _ in range(3)] == ["answer"] * 3
+    server.is_back = False
+    assert [server.ask() for _ in range(MAX_FAILURES)] == ["no answer"] * MAX_FAILURES
+    assert server.ask() == f"postponed to {after_s + PROBE_EVERY_S:g}"
+
+
+def test_lost_probe_isnt_waited_for(server: Server) -> None:
+    """A probe without a result, such as a cancelled one, doesn't keep the next one from being made."""
+    server.now_s += PROBE_EVERY_S
+    server.breaker.begin()
+    assert server.ask() == "postponed to 30"
+    server.now_s += PROBE_EVERY_S
+    assert server.ask() == "no answer"
+
+
 async def _failed(call: Callable[[], Awaitable[object]]) -> CallError:
     with pytest.raises(CallError) as failed:
         await call()
@@ -179,3 +282,13 @@ async def test_traceback_of_a_shared_error_doesnt_grow() -> None:
         for _ in range(3_000):
             last = await _failed(call)
         assert frames(last) == second
+
+
+async def test_lag_of_a_held_loop() -> None:
+    """It is the longest delay, and a loop that is idle has nearly none."""
+    lag = LoopLag()
+    async with in_background(lag.measure(), name="lag"):
+        for held_s in (0.3, 0):
+            await asyncio.sleep(0.06)
+            time.sleep(held_s)  # noqa: ASYNC251 - holding the loop is the point
+    assert lag.max_s >= 0.2

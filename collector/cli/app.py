@@ -18,7 +18,16 @@ import typer
 from collector.cli.config_commands import app as config_commands
 from collector.cli.options import Common, DryRun, LogForm, Quiet, Verbose, Wait, day, output_of, with_common_options
 from collector.cli.printing import print_plans, print_result, width
-from collector.cli.terminal import LogFormat, complain, pretty, run_at_once, run_to_the_end, say
+from collector.cli.terminal import (
+    LogFormat,
+    complain,
+    open_std_streams,
+    pretty,
+    run_at_once,
+    run_to_the_end,
+    say,
+    say_json,
+)
 
 if TYPE_CHECKING:  # the rest of the collector is imported by the commands that need it
     from collector.commands.collect import Job
@@ -105,7 +114,7 @@ def status(
     found = run_at_once(command.status(settings, selection, datetime.now(UTC)))
     found_gaps = run_at_once(verify_command.gaps(settings, selection, _target(settings))) if gaps else []
     if output.as_json:
-        say(pretty(console.as_json(found, max_age) | ({"gaps": gaps_json(found_gaps)} if gaps else {})))
+        say_json(console.as_json(found, max_age) | ({"gaps": gaps_json(found_gaps)} if gaps else {}))
     elif not output.quiet:
         say("\n\n".join(filter(None, (console.as_text(found, max_age, width=width()), gaps_text(found_gaps)))))
     elif max_age is not None and (text := console.too_old_text(found, max_age)):
@@ -131,7 +140,7 @@ def verify(
     settings, selection, output = common
     verified = run_at_once(command.verify(settings, selection, _target(settings), repair=repair, wait_s=wait))
     if output.as_json:
-        say(pretty(console.as_json(verified)))
+        say_json(console.as_json(verified))
     elif verified.exit or not output.quiet:  # -q still prints what was found
         say(console.as_text(verified))
     raise typer.Exit(verified.exit)
@@ -151,7 +160,7 @@ def check(common: Common) -> None:
     settings, selection, output = common
     checks = run_at_once(_watched(partial(command.check, settings, selection), quiet=output.quiet))
     if output.as_json:
-        say(pretty(console.as_json(checks)))
+        say_json(console.as_json(checks))
     elif not output.quiet:
         say(console.as_text(checks, width=width()))
     elif text := console.failed_text(checks, width=width()):
@@ -202,6 +211,7 @@ def sandbox(
 
 def main() -> NoReturn:
     """Run the command line: `collector`, and `python -m collector`."""
+    open_std_streams()
     from collector.errors import CollectorError, ConfigError, LeaseHeldError, UsageError
 
     try:

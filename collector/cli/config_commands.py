@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from collector.cli.options import Config, Json, loaded
-from collector.cli.terminal import complain, pretty, say
+from collector.cli.terminal import complain, say, say_json
 from collector.text import counted
 
 app = typer.Typer(help="Write, check and show the configuration.", no_args_is_help=True, rich_markup_mode=None)
@@ -58,7 +58,10 @@ def show(files: Config = None, as_json: Json = False) -> None:
     from collector import config
 
     settings = loaded(files)
-    say(pretty(config.shown(settings)) if as_json else config.show_yaml(settings).rstrip())
+    if as_json:
+        say_json(config.shown(settings))
+    else:
+        say(config.show_yaml(settings).rstrip())
 
 
 @app.command()
@@ -66,7 +69,7 @@ def schema() -> None:
     """Print the JSON Schema, for editors."""
     from collector import config
 
-    say(pretty(config.json_schema()))
+    say_json(config.json_schema())
 
 
 @app.command("import")  # a keyword, so the function needs another name

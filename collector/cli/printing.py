@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable
+from itertools import starmap
 from typing import TYPE_CHECKING
 
 from collector.cli.options import Output
-from collector.cli.terminal import complain, pretty, say
+from collector.cli.terminal import complain, say, say_json, say_json_list
 
 if TYPE_CHECKING:
     from collector.completeness.plan import Plan
+    from collector.console.plan import Planned
     from collector.model.accounts import Account
     from collector.model.results import RunResult
 
@@ -21,20 +23,26 @@ def width() -> int | None:
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
-def print_plans(plans: Sequence[tuple[Account, Plan]], output: Output) -> None:
-    """Print which calls a run would make."""
+def print_plans(plans: Iterable[tuple[Account, Plan]], output: Output) -> None:
+    """Print which calls a run would make, account by account."""
     from collector.console import plan as console
 
-    rows = [
-        console.Planned(
-            account,
-            [(ask.window, ask.datasets) for ask in (*plan.daily, *plan.history)],
-            plan.notices(account),
-            plan.windows_held,
-        )
-        for account, plan in plans
-    ]
-    say(pretty(console.as_json(rows)) if output.as_json else console.as_text(rows))
+    rows = starmap(_planned, plans)
+    if output.as_json:
+        totals = console.Totals()
+        accounts = (console.account_json(totals.counting(planned)) for planned in rows)
+        say_json_list("accounts", accounts, totals.as_json)
+    else:
+        say(console.as_text(rows))
+
+
+def _planned(account: Account, plan: Plan) -> Planned:
+    from collector.console.plan import History, Planned
+
+    older = plan.history
+    history = History(older.begin, older.end, older.windows, older.calls) if older.begin and older.end else None
+    daily = [(ask.window, ask.datasets) for ask in plan.daily]
+    return Planned(account, daily, plan.notices(account), plan.windows_held, history)
 
 
 def print_result(result: RunResult, output: Output) -> None:
@@ -42,7 +50,7 @@ def print_result(result: RunResult, output: Output) -> None:
     from collector.console import summary
 
     if output.as_json:
-        say(pretty(summary.as_json(result)))
+        say_json(summary.as_json(result))
     elif result.error and not result.got_through:
         pass  # a summary would only repeat the error
     elif not output.quiet:

@@ -11,8 +11,9 @@ import io
 import os
 import signal
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from enum import StrEnum
+from textwrap import indent
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -22,6 +23,9 @@ T = TypeVar("T")
 
 GC_THRESHOLD = 20_000
 """New objects, about a megabyte, before Python looks for cycles among them."""
+
+NEVER = 1_000_000
+"""Times that young objects are looked through before all are; no run comes so far."""
 
 SIGNALS_APART_S = 0.05
 """Signals closer together count as one: `timeout` signals the command, and then the group that it is in."""
@@ -39,10 +43,25 @@ class LogFormat(StrEnum):
     JSON = "json"
 
 
-def say(text: object) -> None:
+def open_std_streams() -> None:
+    """Make stdin, stdout and stderr usable whatever started this process: it must come first.
+
+    A stream that is closed (`>&-`) becomes the null device: else the next file or socket gets its number, with which
+    libuv aborts. What the encoding of stdout lacks is printed as an escape, as Python does for stderr by itself.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            null = os.open(os.devnull, os.O_RDWR)  # it gets the lowest free number, which is the stream's
+            os.set_inheritable(null, True)  # helper commands get it too
+            setattr(sys, name, open(null, mode, encoding="utf-8", closefd=False))  # noqa: SIM115 - open to the end
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def say(text: object, end: str = "\n") -> None:
     """Print a result on stdout; a reader that has left early (`| head`) changes neither work nor exit code."""
     try:
-        _put(text)
+        _put(text, end)
     except OSError as error:
         # Python flushes stdout once more at exit, and would fail there again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -50,15 +69,40 @@ def say(text: object) -> None:
             complain(f"could not print the result: {error.strerror}")
 
 
-def _put(text: object) -> None:
+def _put(text: object, end: str) -> None:
     out = sys.stdout
     if not isinstance(getattr(out, "buffer", None), io.RawIOBase):
-        print(text, flush=True)
+        print(text, end=end, flush=True)
         return
     # With PYTHONUNBUFFERED, usual in containers, Python drops the rest of a write that a pipe took in part: a JSON
     # object of more than 128 KB arrived cut off. A buffer of our own writes all of it.
     with open(out.fileno(), "w", encoding=out.encoding, errors=out.errors, closefd=False) as whole:
-        print(text, file=whole)
+        print(text, end=end, file=whole)
+
+
+def say_json(value: object) -> None:
+    """Print a result as indented JSON, in UTF-8 whatever the locale."""
+    _use_utf8()
+    say(pretty(value))
+
+
+def say_json_list(key: str, items: Iterable[object], rest: Callable[[], Mapping[str, object]]) -> None:
+    """Print one JSON object, as `say_json` would, but its list `key` item by item: it may be too long to hold.
+
+    `rest` gives the fields after the list, once all items are printed.
+    """
+    _use_utf8()
+    say(f'{{\n  "{key}": [', end="")
+    line_end = "\n"
+    for item in items:
+        say(line_end + indent(pretty(item), " " * 4), end="")
+        line_end = ",\n"
+    say("\n  ],\n" + pretty(rest()).removeprefix("{\n"))
+
+
+def _use_utf8() -> None:
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")
 
 
 def complain(first: object, *more: object) -> None:
@@ -87,11 +131,19 @@ def run_to_the_end(main: Callable[[Stop], Coroutine[Any, Any, T]]) -> T:
             asyncio.get_running_loop().add_signal_handler(number, _on_first_signal, stop, number)
         return await main(stop)
 
-    # A run makes few cycles, and looking for them took a fifth of its time.
-    gc.freeze()
-    gc.set_threshold(GC_THRESHOLD)
+    tune_gc()
     with asyncio.Runner(loop_factory=_event_loop) as runner:
         return runner.run(stoppable())
+
+
+def tune_gc() -> None:
+    """Look for cycles rarely, and among young objects alone.
+
+    A run makes few of them, and looking for them took a fifth of its time. To look through all objects held the loop
+    for 140 ms with 10,000 accounts.
+    """
+    gc.freeze()
+    gc.set_threshold(GC_THRESHOLD, 10, NEVER)
 
 
 def run_at_once(work: Coroutine[Any, Any, T]) -> T:

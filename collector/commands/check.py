@@ -20,6 +20,7 @@ from collector.errors import (
     CallKind,
     CollectorError,
     HostError,
+    PostponedError,
     Scope,
     TransientError,
     UnwantedError,
@@ -28,14 +29,14 @@ from collector.model.accounts import Account
 from collector.model.days import ONE_DAY, Window
 from collector.model.findings import AccountCheck, Checks, DatasetCheck, Verdict
 from collector.model.results import AccountResult, Failure, Notice, Outcome
-from collector.model.state import AccountState
+from collector.model.state import AccountState, UnusableState
 from collector.run.connect import connect
 from collector.run.discovery import discover, may_discover, take_discovered
-from collector.run.reactions import Ordered, crash_of, failure_of, wait_ordered_by
+from collector.run.reactions import Ordered, crash_of, failure_of, failure_of_state, wait_ordered_by
 from collector.run.tally import Tally
 from collector.runtime import Clock, Stop, WechatClock, first_of_group
 from collector.store.database import open_database
-from collector.store.state import load
+from collector.store.state import read_states
 from collector.text import counted
 from collector.wechat.api import AccountApi
 from collector.wechat.errcodes import refused_ip
@@ -61,7 +62,7 @@ async def check(settings: Settings, selection: Selection, *, clock: Clock, watch
     """
     clock = WechatClock(clock)
     async with open_database(settings.mongodb.uri, settings.mongodb.database) as database:
-        states = await load(database)
+        states, unusable = await read_states(database)
     tally, newest = Tally(watch or Watch(), settings.run.workers), target_of(settings, clock).newest
     async with connect(settings, clock=clock, stop=Stop()) as session:
         tally.attach(session.client)
@@ -71,13 +72,14 @@ async def check(settings: Settings, selection: Selection, *, clock: Clock, watch
         else:
             accounts = selection.of(settings.accounts)
             tally.expect(accounts)
-        tally.watch.phase("accounts", len(accounts))
+        tally.watch.begin(len(accounts))
         waiting, done = iter(accounts), list[AccountCheck]()
 
         async def work() -> None:
             for account in waiting:
                 trial = _Trial(account, newest, session)
-                await trial.run(states.get(account.appid) or AccountState(account.appid, account.name))
+                known = states.get(account.appid) or unusable.get(account.appid)
+                await trial.run(known or AccountState(account.appid, account.name))
                 checked, result = trial.results()
                 done.append(checked)
                 tally.add(result)
@@ -109,10 +111,15 @@ class _Trial:
         self._was_covered = False
         self._without_rows = 0
 
-    async def run(self, state: AccountState) -> None:
-        """Check the account; a mistake of ours stops this account alone."""
+    async def run(self, state: AccountState | UnusableState) -> None:
+        """Check the account; a mistake of ours stops this account alone. One with an unusable state isn't asked."""
+        if isinstance(state, UnusableState):  # its waits and the calls of the day aren't known
+            self._failures.append(failure_of_state(self._account, state))
+            return
         try:
             await self._ask(state)
+        except PostponedError as postponed:
+            self._token = self._blame(None, postponed.trouble)  # a check says what is wrong now, so it doesn't wait
         except CollectorError:
             raise  # it ends the command, as it ends a run
         except Exception as error:
@@ -191,7 +198,9 @@ class _Trial:
     async def _ask_quota(self, dataset: Dataset) -> None:
         try:
             left = await self._api.quota_left(dataset.path)
-        except CallError as error:  # the check is about data; what is left of the quota is worth knowing, no more
+        except PostponedError:
+            pass  # the check is about data; what is left of the quota is worth knowing, no more
+        except CallError as error:
             self._note_ip(error)
             log.debug("quota.unknown", account=str(self._account), dataset=dataset.name, trouble=str(error))
         else:

@@ -5,9 +5,11 @@ It drains at the first stop signal, and returns a result whatever happened.
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from datetime import date
+from functools import partial
 from typing import Any
 
 import structlog
@@ -19,18 +21,20 @@ from collector.console.progress import Watch
 from collector.errors import ClockError, DatabaseError, StoppedError, UnreachableError, UsageError
 from collector.model.accounts import Account
 from collector.model.days import FIRST_DAY, newest_published
-from collector.model.results import RunResult
-from collector.model.state import Update
+from collector.model.results import AccountResult, Outcome, RunResult
+from collector.model.state import UnusableState, Update
 from collector.run.account import Shared
 from collector.run.connect import connect
 from collector.run.discovery import discover, known_accounts, may_discover, take_discovered
-from collector.run.pool import Pool, initial_state
+from collector.run.passes import initial_state
+from collector.run.pool import Pool
+from collector.run.reactions import failure_of_state
 from collector.run.tally import Tally
 from collector.runtime import Clock, Stop, WechatClock, first_of_group, in_background
 from collector.store import runs
 from collector.store.database import Database, open_database, prepare
 from collector.store.leases import lease
-from collector.store.state import load
+from collector.store.state import read_states
 from collector.store.writer import Writer
 
 log = structlog.get_logger()
@@ -44,24 +48,37 @@ def target_of(settings: Settings, clock: Clock) -> Target:
 
     Raises `ClockError` where this host's clock is so wrong that there is nothing to collect.
     """
-    newest = newest_published(clock.now(), settings.run.published_at)
+    newest = _newest(settings, clock)
     if newest < FIRST_DAY:
         raise ClockError(clock.now())
     return Target(newest, settings.run.lookback)
 
 
-async def plans(settings: Settings, selection: Selection, target: Target, clock: Clock) -> list[tuple[Account, Plan]]:
+def _newest(settings: Settings, clock: Clock) -> date:
+    return newest_published(clock.now(), settings.run.published_at)
+
+
+async def plans(
+    settings: Settings, selection: Selection, target: Target, clock: Clock
+) -> Iterator[tuple[Account, Plan]]:
     """Return what a run would ask for, as of now; nothing is asked, nothing is changed.
 
-    Of the accounts that a platform discovers, those are planned that an earlier run has found.
+    Each account is planned as it is taken, so that one plan is held at a time. Of the accounts that a platform
+    discovers, those are planned that an earlier run has found. Accounts whose state can't be used are left out, and
+    only logged.
     """
     async with open_database(settings.mongodb.uri, settings.mongodb.database) as database:
-        states = await load(database)
+        states, unusable = await read_states(database)
     now = clock.now()
-    return [
+    accounts = selection.of(known_accounts(settings, states))
+    for account in accounts:
+        if state := unusable.get(account.appid):
+            log.warning("account.left_out", account=str(account), reason=state.reason, remedy=state.remedy)
+    return (
         (account, plan(account, initial_state(account, states.get(account.appid), target), target, now))
-        for account in selection.of(known_accounts(settings, states))
-    ]
+        for account in accounts
+        if account.appid not in unusable
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +110,7 @@ async def collect(settings: Settings, job: Job, *, clock: Clock, stop: Stop, wat
         async with open_database(settings.mongodb.uri, settings.mongodb.database) as database:
             writer = Writer(database)
             async with AsyncExitStack() as stack:
+                await stack.enter_async_context(in_background(tally.lag.measure(), name="loop's lag"))
                 async with stop.ends():
                     mine = lease(database, run, job.command, on_lost=writer.lose, wait_s=job.wait_s)
                     await stack.enter_async_context(mine)
@@ -142,19 +160,32 @@ async def _collect(  # noqa: PLR0913 - everything that a run opens, by its names
     clock: WechatClock,
     stop: Stop,
 ) -> None:
-    states = await load(writer.database)
+    states, unusable = await read_states(writer.database)
     async with connect(settings, clock=clock, stop=stop) as session, writer:
         tally.attach(session.client, writer)
         if may_discover(settings, job.selection):
             async with stop.ends(grace_s=DRAIN_S):
                 found = await discover(settings, states, session)
             for state in found.changed:
-                await writer.put(Update((), state))
+                if state.account not in unusable:
+                    await writer.put(Update((), state))
             accounts, states = take_discovered(found, job.selection, settings, tally), found.states
-        pool = Pool(settings.run.workers, tally, Shared(session, writer))
+        accounts = _fail_unusable(accounts, unusable, tally)
+        newest = partial(_newest, settings, clock)
+        pool = Pool(settings.run.workers, tally, Shared(session, writer), newest)
         try:
             with first_of_group():
                 async with stop.ends(grace_s=DRAIN_S):
                     await pool.collect(accounts, job.target, states)
         except StoppedError:
             log.warning("run.cut", after_seconds=DRAIN_S)
+
+
+def _fail_unusable(
+    accounts: Sequence[Account], unusable: Mapping[str, UnusableState], tally: Tally
+) -> Sequence[Account]:
+    """Count the accounts whose state can't be used as failed; return the others."""
+    for account in accounts:
+        if state := unusable.get(account.appid):
+            tally.add(AccountResult(account, Outcome.FAILED, (failure_of_state(account, state),)))
+    return [account for account in accounts if account.appid not in unusable]

@@ -17,21 +17,22 @@ from collector.console.status import worst_first
 from collector.model.accounts import Account
 from collector.model.days import Days, newest_published
 from collector.model.findings import AccountStatus, Former, Newest, Standing, Status
-from collector.model.state import AccountState, DatasetState
+from collector.model.state import AccountState, DatasetState, Trouble, UnusableState
 from collector.run.discovery import known_accounts
 from collector.store.database import open_database
-from collector.store.state import load
+from collector.store.state import read_states
 
 
 async def status(settings: Settings, selection: Selection, now: datetime) -> Status:
     """Return the status of the selected accounts at `now`, worst first, and of former accounts.
 
-    Raises `DatabaseError` when MongoDB is out of reach or a state is damaged.
+    An account whose state can't be used is failing since `now`. Raises `DatabaseError` when MongoDB is out of reach.
     """
     async with open_database(settings.mongodb.uri, settings.mongodb.database) as database:
-        states = await load(database)
+        states, unusable = await read_states(database)
     target = Target(newest_published(now, settings.run.published_at), settings.run.lookback)
     known = known_accounts(settings, states)
+    states |= {each.appid: _failing(each, unusable[each.appid], now) for each in known if each.appid in unusable}
     appids = {account.appid for account in known}
     return Status(
         newest_published=target.newest,
@@ -40,6 +41,7 @@ async def status(settings: Settings, selection: Selection, now: datetime) -> Sta
         no_longer_configured=_former(
             state for appid, state in states.items() if state.datasets and appid not in appids
         ),
+        unusable=tuple(state for appid, state in sorted(unusable.items()) if appid not in appids),
         disabled=sum(not account.enabled for account in settings.accounts),
     )
 
@@ -59,6 +61,12 @@ def _account_status(account: Account, states: Mapping[str, AccountState], target
         last_success=_last_success(state),
         errors={name: error for name in DATASETS if (error := state.dataset(name).last_error)},
     )
+
+
+def _failing(account: Account, unusable: UnusableState, now: datetime) -> AccountState:
+    """Return a state of which nothing is known but that the stored one can't be used."""
+    error = Trouble(unusable.reason, None, None, unusable.remedy, since=now, at=now)
+    return AccountState(account.appid, account.name, datasets=dict.fromkeys(DATASETS, DatasetState(last_error=error)))
 
 
 def _former(states: Iterable[AccountState]) -> tuple[Former, ...]:

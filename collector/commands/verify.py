@@ -5,8 +5,9 @@ No document of `user_daily` is ever changed. One account is in memory at a time.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from collector.completeness import integrity
@@ -17,13 +18,13 @@ from collector.errors import DatabaseError
 from collector.model.accounts import Account
 from collector.model.days import Days
 from collector.model.findings import AccountFindings, AccountGaps, Verified
-from collector.model.state import AccountState
+from collector.model.state import AccountState, UnusableState
 from collector.run.discovery import known_accounts
 from collector.store.database import Database, Document, open_database
 from collector.store.documents import count_ownerless, read_documents
 from collector.store.leases import is_held, lease
 from collector.store.runs import new_run_id
-from collector.store.state import read_state, read_states, replace_state
+from collector.store.state import load, read_state, read_states, replace_state
 
 
 async def verify(
@@ -42,19 +43,17 @@ async def verify(
             run = new_run_id(datetime.now(UTC))
             await stack.enter_async_context(lease(database, run, "verify", on_lost=lost.append, wait_s=wait_s))
         at_work = not repair and await is_held(database)
-        states, damaged = await read_states(database)
+        states, unusable = await read_states(database)
         known = {account.appid: account for account in known_accounts(settings, states)}
-        chosen = selection.of(tuple(known.values()))
-        # Damaged states are reported whatever the selection: one of them fails each run.
-        appids = dict.fromkeys([*(account.appid for account in chosen), *damaged])
+        appids = _chosen(selection, known, unusable)
         foreign = await count_ownerless(database)
         for appid in appids:
             # Without the lease a run may have begun, whose state a repair would overwrite.
             if lost:
                 raise lost[0]
-            found = await _verify(database, appid, known.get(appid), target, damaged=appid in damaged, repair=repair)
+            found = await _verify(database, appid, known.get(appid), target, repair=repair)
             foreign += found.foreign
-            if found.differs or found.breaks or found.foreign:
+            if found.differs or found.newer or found.breaks or found.foreign:
                 findings.append(found)
         # Asked again at the end: a run that began meanwhile explains differences too.
         at_work = at_work or (not repair and await is_held(database))
@@ -67,25 +66,44 @@ async def gaps(settings: Settings, selection: Selection, target: Target) -> list
     Raises `DatabaseError` when MongoDB is out of reach.
     """
     async with open_database(settings.mongodb.uri, settings.mongodb.database) as database:
-        states, _ = await read_states(database)
-        accounts = selection.of(known_accounts(settings, states))
+        accounts = selection.of(known_accounts(settings, await load(database)))
         found = [await _gaps(database, account, target) for account in accounts]
     return [each for each in found if each.missing or each.void or each.breaks]
 
 
+def _chosen(selection: Selection, known: Mapping[str, Account], unusable: Collection[str]) -> list[str]:
+    """Return the appids of the selected accounts, and of unusable states that no enabled account has.
+
+    The latter are selected by their appid, or if nothing is named.
+    """
+    strays = {appid for appid in unusable if appid not in known or not known[appid].enabled}
+    named = strays.intersection(selection.names)
+    others = replace(selection, names=[name for name in selection.names if name not in named])
+    chosen = () if named and not others.names else others.of(tuple(known.values()))
+    are_all = not selection.names and not selection.tags
+    return [*(account.appid for account in chosen), *sorted(strays if are_all else named)]
+
+
 async def _verify(
-    database: Database, appid: str, account: Account | None, target: Target, *, damaged: bool, repair: bool
+    database: Database, appid: str, account: Account | None, target: Target, *, repair: bool
 ) -> AccountFindings:
     # The state is read before the documents. A run at work stores days before it counts them as covered, so in the
     # other order its newest days would look lost.
-    known = await read_state(database, appid)
+    stored = await read_state(database, appid)
     documents = await read_documents(database, appid, integrity.FIELDS)
     days, foreign = integrity.read(documents, target.newest)
     found = integrity.covered(days)
-    state = known or _state_to_repair(appid, account, documents)
-    name = account.name if account else state.name
+    unusable = stored if isinstance(stored, UnusableState) else None
+    state = stored if isinstance(stored, AccountState) else _state_to_repair(appid, account, documents)
+    is_newer = unusable is not None and unusable.is_newer
     findings = AccountFindings(
-        appid, name, integrity.differences(state, found), damaged and known is None, integrity.breaks(days), foreign
+        appid,
+        account.name if account else state.name,
+        {} if is_newer else integrity.differences(state, found),
+        unusable is not None and not is_newer,
+        integrity.breaks(days),
+        foreign,
+        is_newer,
     )
     if repair and findings.differs:
         await replace_state(database, integrity.mended(state, found, account.since if account else None))
@@ -102,7 +120,8 @@ def _state_to_repair(appid: str, account: Account | None, documents: Sequence[Do
 
 
 async def _gaps(database: Database, account: Account, target: Target) -> AccountGaps:
-    known = await read_state(database, account.appid) or AccountState(account.appid, account.name)
+    stored = await read_state(database, account.appid)
+    known = stored if isinstance(stored, AccountState) else AccountState(account.appid, account.name)
     days, _ = integrity.read(await read_documents(database, account.appid, integrity.FIELDS), target.newest)
     found = integrity.covered(days)
     wanted = Days.between(begins(account, known, target), target.newest)

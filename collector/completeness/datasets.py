@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, TypeGuard
 
 from collector.errors import RowError
 from collector.model.days import FIRST_DAY, Window
-from collector.model.state import Fields
+from collector.model.state import DATASET_NAMES, Fields
 from collector.text import printable
 
 Row = Mapping[str, Any]
@@ -187,8 +187,7 @@ def _wrong(row: object, what: str) -> RowError:
     )
 
 
-SUMMARY = "user_summary"
-CUMULATE = "user_cumulate"
+SUMMARY, CUMULATE = DATASET_NAMES
 
 QUIET: Fields = {"new_user": 0, "cancel_user": 0, "net_user": 0, "sources": []}
 """The fields of a quiet day: summary has no row, because nobody came or went."""

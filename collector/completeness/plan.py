@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import NamedTuple
@@ -55,6 +55,51 @@ class Ask(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Asks:
+    """The fewest windows that hold the days `to_ask`, by dataset, as far as they are `among` some days; newest first.
+
+    The windows are made as they are asked for: twelve years of an account are hundreds of them. One that reaches back
+    over a dataset's days that aren't `among` them is asked of that dataset as well.
+    """
+
+    to_ask: Mapping[str, Days]
+    among: Days
+
+    def __iter__(self) -> Iterator[Ask]:
+        for window in self._days.windows(SPAN_DAYS):
+            yield Ask(window, tuple([name for name, days in self.to_ask.items() if days.touches(window)]))
+
+    def __bool__(self) -> bool:
+        return bool(self._days)
+
+    @property
+    def begin(self) -> date | None:
+        """The oldest day to ask for."""
+        return self._days.oldest
+
+    @property
+    def end(self) -> date | None:
+        """The newest day to ask for."""
+        return self._days.newest
+
+    @property
+    def windows(self) -> int:
+        """The number of windows."""
+        return self._days.window_count(SPAN_DAYS)
+
+    @property
+    def calls(self) -> int:
+        """The number of calls: one for each window and each dataset that it is asked of."""
+        sets = [days for days in self.to_ask.values() if days]
+        # Mostly all datasets lack the same days, and then the windows needn't be made.
+        return self.windows * len(sets) if len(set(sets)) == 1 else sum(len(ask.datasets) for ask in self)
+
+    @property
+    def _days(self) -> Days:
+        return Days.union(self.to_ask.values()) & self.among
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """Windows to ask one account for, newest first: the `daily` ones, then those of `history`.
 
@@ -64,7 +109,7 @@ class Plan:
     """
 
     daily: tuple[Ask, ...]
-    history: tuple[Ask, ...]
+    history: Asks
     lookback: Mapping[str, Days]
     waits: Mapping[str, Wait]
     windows_held: int = 0
@@ -105,23 +150,15 @@ def plan(account: Account, state: AccountState, target: Target, now: datetime, *
     held = {name: days for name, days in to_ask.items() if name in waiting}
     # The lookback and everything newer is the daily job; what lies before it is history.
     first = before or min(filter(None, (days.oldest for days in lookback.values())), default=target.lookback_begin)
-    daily = [] if before else _asks(asked, Days.between(first, target.newest))
+    daily = () if before else tuple(Asks(asked, Days.between(first, target.newest)))
     older = Days.between(FIRST_DAY, first - ONE_DAY) - Days.joined([ask.window for ask in daily])
     return Plan(
-        tuple(daily),
-        tuple(_asks(asked, older)),
+        daily,
+        Asks(asked, older),
         {name: days for name, days in lookback.items() if days and name in asked},
         waiting,
-        len(_asks(held, older)),
+        Asks(held, older).windows,
     )
-
-
-def _asks(to_ask: Mapping[str, Days], among: Days) -> list[Ask]:
-    """Return the fewest windows that hold the days `to_ask` that are `among` these, newest first."""
-    return [
-        Ask(window, tuple([name for name, days in to_ask.items() if days.touches(window)]))
-        for window in (Days.union(to_ask.values()) & among).windows(SPAN_DAYS)
-    ]
 
 
 def begins(account: Account, state: AccountState, target: Target) -> date:

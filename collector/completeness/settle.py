@@ -61,12 +61,14 @@ class Answer(NamedTuple):
 class Settling:
     """Everything that a run learns of one account from its answers, newest window first.
 
-    `state` is what is known so far. `take` returns the days to be stored. `unresolved` days are those of which this
-    run's answers can't tell whether they are quiet; `resolve` settles them with the stored documents.
+    `state` is what is known so far. `take` returns the days to be stored, under the account's `name`. `unresolved` days
+    are those of which this run's answers can't tell whether they are quiet; `resolve` settles them with the stored
+    documents.
     """
 
-    def __init__(self, state: AccountState, plan: Plan, target: Target) -> None:
+    def __init__(self, state: AccountState, plan: Plan, target: Target, name: str | None = None) -> None:
         self.state = state
+        self._name = name or state.name
         self.unresolved: set[date] = set()
         self._target = target
         self._lookback_left = dict(plan.lookback)
@@ -139,6 +141,15 @@ class Settling:
     def count_forced_tokens(self, forced_on: date | None, tokens: int) -> None:
         """Note how many new tokens were forced, and on which Beijing day."""
         self.state = replace(self.state, forced_on=forced_on, forced_tokens=tokens)
+
+    @property
+    def is_renamed(self) -> bool:
+        """True while the stored documents have the account's old name."""
+        return self.state.name != self._name
+
+    def rename(self) -> None:
+        """Note that the stored documents have the new name."""
+        self.state = replace(self.state, name=self._name)
 
     @property
     def newest_is_pending(self) -> bool:
@@ -288,7 +299,7 @@ class Settling:
             self.state = replace(self.state, born=born)
 
     def _as_days(self, fields: Mapping[date, Mapping[str, Fields]], zeros: list[date], now: datetime) -> list[Day]:
-        account, name = self.state.account, self.state.name
+        account, name = self.state.account, self._name
         days = {day: Day(account, name, day, came, now) for day, came in fields.items()}
         for day in zeros:
             days[day] = Day(account, name, day, fields.get(day, NOTHING), now, _ZEROS)

@@ -15,8 +15,11 @@ from collector.model.results import AccountResult, Outcome
 class Watch:
     """Progress of a run: this one shows nothing."""
 
-    def phase(self, unit: str, total: int) -> None:
-        """Begin a part of the run: `total` of `unit` (accounts, windows) are to be done."""
+    def begin(self, accounts: int) -> None:
+        """Begin, perhaps anew, with the newest days of so many accounts."""
+
+    def history(self, windows: int) -> None:
+        """Expect so many more windows of history."""
 
     def account(self, result: AccountResult) -> None:
         """Count an account whose newest days are done."""
@@ -34,27 +37,37 @@ class Bars(Watch):
 
     def __init__(self, progress: rich_progress.Progress) -> None:
         self._progress = progress
-        self._task: rich_progress.TaskID | None = None
-        self._failed = 0
+        self._accounts: rich_progress.TaskID | None = None
+        self._windows: rich_progress.TaskID | None = None
+        self._failed = self._expected = 0
 
-    def phase(self, unit: str, total: int) -> None:
+    def begin(self, accounts: int) -> None:
         """Begin a new bar."""
-        self._task = self._progress.add_task(unit, total=total, note="")
+        for task in self._progress.task_ids:
+            self._progress.remove_task(task)
+        self._accounts = self._progress.add_task("accounts", total=accounts, note="")
+        self._windows = None
+        self._failed = self._expected = 0
+
+    def history(self, windows: int) -> None:
+        """Begin the bar of windows, or lengthen it."""
+        self._expected += windows
+        if self._windows is not None:
+            self._progress.update(self._windows, total=self._expected)
+        elif windows:
+            self._windows = self._progress.add_task("windows", total=windows, note=None)
 
     def account(self, result: AccountResult) -> None:
         """Count an account."""
         self._failed += result.outcome is Outcome.FAILED
         # Those that a stop skipped aren't counted: the bar would end full although nothing was done.
-        if result.outcome is not Outcome.SKIPPED:
-            self._advance(f"{self._failed} failed")
+        if result.outcome is not Outcome.SKIPPED and self._accounts is not None:
+            self._progress.update(self._accounts, advance=1, note=f"{self._failed} failed")
 
     def window(self) -> None:
         """Count a window."""
-        self._advance(None)
-
-    def _advance(self, note: str | None) -> None:
-        if self._task is not None:
-            self._progress.update(self._task, advance=1, note=note)
+        if self._windows is not None:
+            self._progress.update(self._windows, advance=1)
 
 
 class _Note(rich_progress.ProgressColumn):

@@ -10,6 +10,7 @@ from datetime import date, datetime
 from collector.console.table import NEVER_HAD_A_ROW, Cells, Table, in_one_line, problem_text
 from collector.model.days import BEIJING
 from collector.model.findings import AccountStatus, Former, Standing, Status
+from collector.model.state import UnusableState
 from collector.text import counted, paragraphs
 
 _RANK = {standing: rank for rank, standing in enumerate(Standing)}
@@ -40,6 +41,9 @@ def as_json(status: Status, max_age_days: int | None = None) -> dict[str, object
         "totals": _totals(status),
         "silent": [account.name for account in status.silent],
         "no_longer_configured": [asdict(former) for former in status.no_longer_configured],
+        "unusable": [
+            {"account": state.account, "reason": state.reason, "remedy": state.remedy} for state in status.unusable
+        ],
         "max_age": max_age_days,
         "too_old": [] if max_age_days is None else [account.name for account in too_old(status, max_age_days)],
     }
@@ -62,6 +66,7 @@ def as_text(status: Status, max_age_days: int | None = None, *, width: int | Non
         _totals_text(status),
         _part("Silent, without any figure in the last 14 days; nothing failed. Are they in use?", table.lines(silent)),
         _part("No longer configured; what is stored of them stays:", table.lines(former)),
+        _part("Documents of accounts that can't be used:", "\n".join(map(_unusable_text, status.unusable))),
         "" if max_age_days is None else too_old_text(status, max_age_days),
     )
 
@@ -120,6 +125,10 @@ def _cells(account: AccountStatus) -> Cells:
 def _former_cells(former: Former) -> Cells:
     newest = map(_shown, former.newest.values())
     return in_one_line(former.name), *newest, "", "", _shown(former.last_success), former.account
+
+
+def _unusable_text(state: UnusableState) -> str:
+    return in_one_line(f"{state.account}: {state.reason}; {state.remedy}")
 
 
 def _error_text(account: AccountStatus) -> str:

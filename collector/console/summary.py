@@ -20,6 +20,7 @@ def as_json(result: RunResult) -> dict[str, object]:
         "status": result.status,
         "exit": result.exit,
         "seconds": round(result.seconds, 3),
+        "loop_lag_s": round(result.loop_lag_s, 3),
         "accounts": {"total": result.total} | {str(outcome): count for outcome, count in result.outcomes.items()},
         "calls": result.calls,
         "token_calls": result.token_calls,

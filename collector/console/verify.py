@@ -14,6 +14,8 @@ MAX_LINES = 20
 MAX_ACCOUNTS = 50
 """The accounts shown in a section; JSON has all."""
 
+_NEWER = "Not verified: a newer version of the collector wrote the state. Upgrade the collector on this host:"
+
 
 def as_json(verified: Verified) -> dict[str, object]:
     """Return the object that `verify --json` prints; later versions add fields and change none.
@@ -29,6 +31,7 @@ def as_json(verified: Verified) -> dict[str, object]:
             "accounts": verified.checked,
             "differing": len(differing),
             "damaged": sum(found.damaged for found in differing),
+            "newer": len(verified.newer),
             "lost_days": sum(found.lost_days for found in differing),
             "unknown_days": sum(found.unknown_days for found in differing),
             "breaks": sum(len(found.breaks) for found in verified.findings),
@@ -43,6 +46,7 @@ def as_text(verified: Verified) -> str:
     differing = verified.differing
     return paragraphs(
         _section("State and documents differ:", [_difference_lines(found) for found in differing]),
+        _section(_NEWER, [[f"  {_title(found)}"] for found in verified.newer]),
         _breaks_section(verified.findings),
         _foreign(verified.foreign),
         _next_step(verified, sum(found.lost_days for found in differing)),
@@ -80,6 +84,7 @@ def _findings_json(found: AccountFindings) -> dict[str, object]:
         "account": found.account,
         "name": found.name,
         "damaged": found.damaged,
+        "newer": found.newer,
         "datasets": {
             name: {"lost": _ranges_json(difference.lost), "unknown": _ranges_json(difference.unknown)}
             for name, difference in found.differences.items()
@@ -106,7 +111,7 @@ def _ranges_json(days: Days) -> list[dict[str, str]]:
 def _difference_lines(found: AccountFindings) -> list[str]:
     lines = [_title(found)]
     if found.damaged:
-        lines.append("  its state is damaged or of another version")
+        lines.append("  its state is damaged")
     for what in ("lost", "unknown"):
         days = {name: getattr(difference, what) for name, difference in found.differences.items()}
         lines += _range_lines(days, f"{what:<7}")
@@ -165,7 +170,7 @@ def _foreign(count: int) -> str:
 
 
 def _next_step(verified: Verified, lost_days: int) -> str:
-    checked, differing = counted(verified.checked, "account"), len(verified.differing)
+    checked, differing = counted(verified.checked - len(verified.newer), "account"), len(verified.differing)
     if not differing:
         return f"{checked} verified: state and documents agree."
     fetch = f"run `collector run` to fetch {counted(lost_days, 'day')} again" if lost_days else ""

@@ -135,20 +135,29 @@ class Days:
         """The newest day, or None of an empty set."""
         return _day(self.bits.bit_length() - 1) if self.bits else None
 
-    def windows(self, span_days: int) -> list[Window]:
-        """Return the fewest windows of `span_days` each that hold all these days, newest first.
+    def windows(self, span_days: int) -> Iterator[Window]:
+        """Give the fewest windows of `span_days` each that hold all these days, newest first.
 
         Each ends on a day of the set and reaches back its full span, over days that aren't in the set too,
         but not before `FIRST_DAY`.
         """
-        cut: list[Window] = []
         left, first = self.bits, _number(FIRST_DAY)
         while left:
             end = left.bit_length() - 1
             begin = max(first, end - span_days + 1)
-            cut.append(Window(_day(begin), _day(end)))
+            yield Window(_day(begin), _day(end))
             left &= (1 << begin) - 1
-        return cut
+
+    def window_count(self, span_days: int) -> int:
+        """Return the number of these windows, without making them."""
+        count, before = 0, date.max.toordinal()
+        for held in reversed(self.ranges):
+            days = min(held.end.toordinal() + 1, before) - held.begin.toordinal()
+            if days > 0:  # else the last window has reached back over all of them
+                here = -(-days // span_days)
+                count += here
+                before = held.begin.toordinal() + days - here * span_days
+        return count
 
     def touches(self, window: Window) -> bool:
         """Return True where a day of the window is among these."""

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from collector.model.days import NO_DAYS, ONE_DAY, Days
 from collector.model.results import ExitCode, Failure, Notice, Outcome, RunResult
-from collector.model.state import Trouble
+from collector.model.state import Trouble, UnusableState
 
 
 class Verdict(StrEnum):
@@ -128,13 +128,14 @@ class Former:
 class Status:
     """The status of the selected accounts, at least one, in the order in which they are shown.
 
-    `newest_published` is the day that each of them should have. `disabled` counts accounts that the configuration
-    disables; they aren't shown.
+    `newest_published` is the day that each of them should have. `unusable` are the states that can't be used, of
+    accounts that aren't known otherwise. `disabled` counts accounts that the configuration disables; they aren't shown.
     """
 
     newest_published: date
     accounts: tuple[AccountStatus, ...]
     no_longer_configured: tuple[Former, ...] = ()
+    unusable: tuple[UnusableState, ...] = ()
     disabled: int = 0
 
     @property
@@ -178,7 +179,8 @@ class AccountFindings:
     """The findings about one account.
 
     `differences` has the datasets that differ. `foreign` counts its documents that aren't in the collector's form.
-    `damaged` is True if its state is of another version or could not be read completely.
+    `damaged` is True if its state could not be read completely, `newer` if a newer version of the collector wrote it:
+    a repair leaves that one alone.
     """
 
     account: str
@@ -187,6 +189,7 @@ class AccountFindings:
     damaged: bool = False
     breaks: tuple[Break, ...] = ()
     foreign: int = 0
+    newer: bool = False
 
     @property
     def differs(self) -> bool:
@@ -224,10 +227,15 @@ class Verified:
         return [found for found in self.findings if found.differs]
 
     @property
+    def newer(self) -> list[AccountFindings]:
+        """The accounts whose state a newer version of the collector wrote."""
+        return [found for found in self.findings if found.newer]
+
+    @property
     def exit(self) -> ExitCode:
-        """3 while something is left to repair, else 0."""
+        """3 while something is left to repair, or a state is of a newer version; else 0."""
         # Breaks and foreign documents don't count: `--repair` can't change them.
-        return ExitCode.PARTIAL if self.differing and not self.repaired else ExitCode.OK
+        return ExitCode.PARTIAL if (self.differing and not self.repaired) or self.newer else ExitCode.OK
 
 
 @dataclass(frozen=True, slots=True)

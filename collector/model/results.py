@@ -98,7 +98,8 @@ class RunResult:
 
     `calls` counts requests sent to the datasets, with retries; `days` counts acknowledged upserts. `got_through` counts
     accounts with an answer of at least one dataset. `silent` has the names of silent accounts, `windows_left` counts
-    the windows of history that wait for a later run. `error` is the message of the error that ended the run early,
+    the windows of history that wait for a later run. `loop_lag_s` is the longest time in seconds for which the event
+    loop was held. `error` is the message of the error that ended the run early,
     `stopped_by` the number of the signal that did.
     """
 
@@ -114,6 +115,7 @@ class RunResult:
     notices: tuple[Notice, ...] = ()
     silent: tuple[str, ...] = ()
     windows_left: int = 0
+    loop_lag_s: float = 0.0
     error: str | None = None
     stopped_by: int | None = None
 

@@ -9,6 +9,10 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from collector.model.days import NO_DAYS, Days
+from collector.text import printable
+
+DATASET_NAMES = ("user_summary", "user_cumulate")
+"""Names of the datasets, as they are stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,7 @@ class DatasetState:
       of the current lookback that needn't be fetched again, while others of it are still pending.
     * `not_before`: the instant (UTC) before which WeChat is not to be asked.
     * `calls`: data calls made on the Beijing day `calls_on`, all runs together.
+    * `unknown`: keys of the stored document that this version doesn't know; they are stored again as they are.
     """
 
     covered: Days = NO_DAYS
@@ -46,6 +51,7 @@ class DatasetState:
     calls: int = 0
     last_success: datetime | None = None
     last_error: Trouble | None = None
+    unknown: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def settled(self) -> Days:
@@ -69,7 +75,8 @@ class AccountState:
     `name` is the one that its stored documents bear. `born` is the day on which its history begins, if that was
     found. `history_since` is the day to which a backfill was asked to reach. `authorizer` is set for an
     account that a platform has discovered. `forced_tokens` counts the new tokens that were forced on the Beijing day
-    `forced_on`.
+    `forced_on`. `unknown` are keys of the stored document that this version doesn't know; they are stored again as they
+    are.
     """
 
     account: str
@@ -81,6 +88,7 @@ class AccountState:
     authorizer: Authorizer | None = None
     forced_on: date | None = None
     forced_tokens: int = 0
+    unknown: Mapping[str, object] = field(default_factory=dict)
 
     def dataset(self, name: str) -> DatasetState:
         """Return the state of a dataset; an empty one where it was never asked."""
@@ -88,6 +96,27 @@ class AccountState:
 
 
 _UNKNOWN = DatasetState()
+
+
+@dataclass(frozen=True, slots=True)
+class UnusableState:
+    """Stored document of an account's state that can't be used: it is damaged, or of a newer version."""
+
+    account: str
+    is_newer: bool = False
+
+    @property
+    def reason(self) -> str:
+        """The reason why it can't be used, for people."""
+        what = "was written by a newer version of the collector" if self.is_newer else "is damaged"
+        return f"the account's document in the collection accounts {what}"
+
+    @property
+    def remedy(self) -> str:
+        """The remedy, for people. A newer version's document knows more than a repair could, so none is advised."""
+        if self.is_newer:
+            return "upgrade the collector on this host"
+        return f"make it anew from the stored days: collector verify --repair --account {printable(self.account, 50)}"
 
 
 Fields = Mapping[str, object]

@@ -19,7 +19,7 @@ import structlog
 from collector.completeness.datasets import CUMULATE, DATASETS, Dataset, Folded, fold
 from collector.completeness.plan import Ask
 from collector.completeness.settle import Answer, Settling
-from collector.errors import ApiError, CallError, Scope, StoppedError, UnwantedError, WaitKind
+from collector.errors import ApiError, CallError, PostponedError, Scope, StoppedError, UnwantedError, WaitKind
 from collector.model.accounts import Account
 from collector.model.days import ONE_DAY, Days, Window
 from collector.model.results import AccountResult, Failure, Notice, Outcome
@@ -54,9 +54,13 @@ class _Asked:
 class AccountRun:
     """One account while a worker has it.
 
-    `asks` are the windows to ask now, newest first; `on_window` is called when one is done. `stored` is the state as
-    MongoDB has it; None for a new account and in the history pass. With `history_follows`, the history pass continues
-    with `settling` and may resolve what is unresolved.
+    `asks` are the windows to ask now, newest first; `on_window` is called when one is done, and no further one is begun
+    once `is_late` returns True. `stored` is the state as MongoDB has it; None for a new account and in the history
+    pass. With `history_follows`, the history pass continues with `settling` and may resolve what is unresolved. With
+    `renames`, an account's new name is written into its documents at the end.
+
+    `postponed_until_s` is set where the source of the account's token is out of order: the monotonic second from which
+    to try the account again.
     """
 
     def __init__(  # noqa: PLR0913 - what differs between the two passes, by its names
@@ -68,7 +72,9 @@ class AccountRun:
         *,
         stored: AccountState | None = None,
         history_follows: bool = False,
-        on_window: Callable[[], None] | None = None,
+        renames: bool = False,
+        on_window: Callable[[], None] = lambda: None,
+        is_late: Callable[[], bool] = lambda: False,
     ) -> None:
         self.account: Account = api.account
         self.api = api
@@ -78,11 +84,14 @@ class AccountRun:
         self._answered: Counter[str] = Counter()
         self._still_asked = Days.joined(ask.window for ask in asks if CUMULATE in ask.datasets)
         self._stored = stored
+        self._before = settling.state
         self._handed_over: AccountState | None = None
         self._shared = shared
         self._clock = shared.session.clock
         self._history_follows = history_follows
-        self._on_window = on_window or (lambda: None)
+        self._renames = renames
+        self._on_window = on_window
+        self._is_late = is_late
         self._writing = asyncio.Lock()
         # By dataset, None for the account: the error that ended it, or None for a wait.
         self._ended: dict[str | None, CallError | None] = {}
@@ -90,6 +99,7 @@ class AccountRun:
         # The first error of a dataset that failed a window only.
         self._rejected: dict[str | None, CallError] = {}
         self._stopped = False
+        self.postponed_until_s: float | None = None
         # True once handing over has failed; nothing more is learnt then.
         self._broken = False
 
@@ -97,6 +107,10 @@ class AccountRun:
         """Ask a dataset (None: the account) no more, and note its wait, which is no failure."""
         self._ended.setdefault(scope, None)
         self._notices[kind] = Notice(self.account.appid, self.account.name, kind, until)
+
+    def forget(self) -> None:
+        """Go back to the state that was handed over last: what was learnt since then isn't stored."""
+        self.settling.state = self._handed_over or self._before
 
     async def collect(self) -> AccountResult:
         """Get a token and ask for every window, newest first."""
@@ -106,11 +120,14 @@ class AccountRun:
         self.api.forced.resume(self.settling.state.forced_on, self.settling.state.forced_tokens)
         if self._planned:
             await self._log_in()
-        await self._take_over_configuration()
-        if self._planned:
             with first_of_group():
                 await self._ask_all()
             await self._finish()
+        # Of a new account without anything to ask there is nothing to remember yet, but for a backfill's --since.
+        elif (state := self.settling.state) != self._stored and (self._stored or state.history_since):
+            await self._put([])
+        if self._renames and self.settling.is_renamed:
+            await self._rename()
         return self._result()
 
     async def _log_in(self) -> None:
@@ -119,17 +136,17 @@ class AccountRun:
             await self.api.log_in()
         except StoppedError:
             self._stopped = True
+        except PostponedError as error:
+            self.postponed_until_s = error.at_s
         except CallError as error:
             self._end(None, error)
 
-    async def _take_over_configuration(self) -> None:
-        """Rename the stored documents if need be; store what else has changed where no answer will bring it along."""
-        stored, state = self._stored, self.settling.state
+    async def _rename(self) -> None:
+        """Write the account's new name into its documents, unless the run is stopping."""
         # The documents first: once the state has the new name, no later run would rename them.
-        if stored and stored.name != state.name:
-            await rename(self._shared.writer.database, state.account, state.name)
-        # Of a new account without anything to ask there is nothing to remember yet, but for a backfill's --since.
-        if not self._planned and state != stored and (stored or state.history_since):
+        if not self._shared.session.stop.is_set:
+            await rename(self._shared.writer.database, self.account.appid, self.account.name)
+            self.settling.rename()
             await self._put([])
 
     async def _ask_all(self) -> None:
@@ -144,7 +161,7 @@ class AccountRun:
     def _calls(self) -> Iterator[tuple[_Asked, Dataset]]:
         """Give the calls for each window, newest first, as long as there is more to ask."""
         for ask in self.asks:
-            if self._stopped or None in self._ended or self.settling.is_before_birth(ask.window):
+            if not self._may_go_on() or self.settling.is_before_birth(ask.window):
                 return
             asked = _Asked(ask.window, len(ask.datasets))
             for name in ask.datasets:
@@ -169,6 +186,9 @@ class AccountRun:
             return None
         except UnwantedError:
             return None
+        except PostponedError as error:
+            self.postponed_until_s = error.at_s
+            return None
         except CallError as error:
             self._end(dataset.name, error)
             return None
@@ -180,6 +200,10 @@ class AccountRun:
         if folded.dropped:
             log.info("rows.dropped", account=str(self.account), dataset=dataset.name, rows=folded.dropped)
         return answer
+
+    def _may_go_on(self) -> bool:
+        is_cut = self._stopped or self.postponed_until_s is not None or None in self._ended
+        return not is_cut and not self._is_late()
 
     def _wants(self, dataset: str) -> bool:
         return None not in self._ended and dataset not in self._ended

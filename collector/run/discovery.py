@@ -15,7 +15,7 @@ from itertools import count
 import structlog
 
 from collector.config import Selection, Settings
-from collector.errors import CallError, Reaction, UsageError
+from collector.errors import CallError, PostponedError, Reaction, UsageError
 from collector.model.accounts import Account, Component
 from collector.model.results import Failure, Notice
 from collector.model.state import AccountState, Authorizer
@@ -23,7 +23,7 @@ from collector.run.reactions import wait_ordered_by
 from collector.run.tally import Tally
 from collector.runtime import CircuitBreaker, Clock, first_of_group
 from collector.text import counted, printable
-from collector.wechat.component import ComponentApi, Listing
+from collector.wechat.component import WITHDRAWN, ComponentApi, Listing
 from collector.wechat.session import Session
 
 log = structlog.get_logger()
@@ -34,11 +34,7 @@ MAX_LOOKUPS = 16
 MAX_LETTERS = 80
 """Letters of a nickname in a name, which leaves room for a suffix that makes it unique."""
 
-_ENDED_HINT = "the list of authorised accounts ended early, so new ones may be missing: run again"
-_EMPTY_HINT = (
-    "the list of authorised accounts is empty, so those of before are kept: run again, or take the platform out if "
-    "they have all left"
-)
+_SHORT_HINT = "the list of authorised accounts is incomplete, so new ones may be missing: run again"
 
 
 @dataclass(slots=True)
@@ -112,10 +108,10 @@ def take_discovered(found: Discovered, selection: Selection, settings: Settings,
 
 
 async def discover(settings: Settings, states: Mapping[str, AccountState], session: Session) -> Discovered:
-    """Read the lists of the platforms that discover accounts, and look up the new accounts.
+    """Read the lists of the platforms that discover accounts, and look up new accounts and those that a list lacks.
 
-    An account that is no longer in the list isn't collected any more; its documents and state stay. A list that
-    can't be read, or ends early, removes no account. Raises `StoppedError` at a stop signal.
+    An account that has withdrawn its authorisation isn't collected any more; its documents and state stay. No list
+    alone removes an account. Raises `StoppedError` at a stop signal.
     """
     found = Discovered(dict(states), session.clock)
     apis = [session.components[component.name] for component in _discovering(settings)]
@@ -129,9 +125,11 @@ async def discover(settings: Settings, states: Mapping[str, AccountState], sessi
         for api, listing in listings.items()
     }
     for api in listings:
-        await _learn(api, listed, found)
+        _take_over(api.component, listed, found.states)
     for api, listing in listings.items():
-        _forget(api.component, listing, found)
+        new = {appid for appid in listed[api.component.name] if not _is_remembered(appid, found)}
+        missing = _remembered(api.component, found) - configured - listing.refresh_tokens.keys()
+        await _look_up(api, listing, new, missing, found)
     found.changed = [state for appid, state in found.states.items() if state is not states.get(appid)]
     return found
 
@@ -141,7 +139,9 @@ async def _listing(api: ComponentApi, found: Discovered) -> Listing | None:
         return await api.authorizers()
     except CallError as error:
         found.fail_platform(api.component, error)
-        return None
+    except PostponedError as postponed:
+        found.fail_platform(api.component, postponed.trouble)
+    return None
 
 
 def _discovering(settings: Settings) -> Iterator[Component]:
@@ -152,36 +152,59 @@ def _is_wanted(about: Authorizer, component: Component, appid: str) -> bool:
     return about.component == component.name and not about.mini_program and appid not in component.exclude
 
 
-async def _learn(api: ComponentApi, listed: Mapping[str, AbstractSet[str]], found: Discovered) -> None:
-    """Add the accounts of a platform's list to `found`; WeChat is asked only about those never seen before.
+def _is_remembered(appid: str, found: Discovered) -> bool:
+    return appid in found.states and found.states[appid].authorizer is not None
 
-    `listed` are the accounts of each platform now.
+
+def _remembered(component: Component, found: Discovered) -> AbstractSet[str]:
+    """Return the accounts that are collected through the platform."""
+    remembered = ((appid, state.authorizer) for appid, state in found.states.items() if state.authorizer)
+    return {appid for appid, about in remembered if _is_wanted(about, component, appid)}
+
+
+def _take_over(component: Component, listed: Mapping[str, AbstractSet[str]], known: dict[str, AccountState]) -> None:
+    """Give the platform the remembered accounts in its list that their own platform doesn't list.
+
+    That one was renamed, or has lost the account, or failed. `listed` are the accounts of each platform now.
     """
-    component, known, unknown = api.component, found.states, []
-    for appid in sorted(listed[component.name]):
+    for appid in listed[component.name]:
         about = known[appid].authorizer if appid in known else None
-        if about is None:
-            unknown.append(appid)
-        elif appid not in listed.get(about.component, ()):
-            # Its platform was renamed, or has lost the account, or failed: the platform that lists it takes it over.
+        if about and appid not in listed.get(about.component, ()):
             known[appid] = replace(known[appid], authorizer=replace(about, component=component.name))
-    lookup = _Lookup(api, iter(unknown), found)
+
+
+async def _look_up(
+    api: ComponentApi, listing: Listing, new: AbstractSet[str], missing: AbstractSet[str], found: Discovered
+) -> None:
+    """Ask WeChat about the accounts never seen before, and about the remembered ones that the list lacks."""
+    component, listed = api.component, len(listing.refresh_tokens)
+    lookup = _Lookup(api, iter(sorted(new | missing)), missing, found)
     with first_of_group():
         async with asyncio.TaskGroup() as lanes:
             for _ in range(MAX_LOOKUPS):
                 lanes.create_task(lookup.lane())
     if lookup.breaker.error:
-        unasked = sum(1 for appid in unknown if appid not in known or not known[appid].authorizer)
+        unasked = sum(not _is_remembered(appid, found) for appid in new)
         found.fail_platform(component, lookup.breaker.error, unasked=unasked)
+    if not listing.is_whole or lookup.kept:
+        lacks = f"the list lacks {counted(lookup.kept, 'account')} that authorised the platform"
+        message = lacks if listing.is_whole else f"the list ended after {counted(listed, 'account')}"
+        found.failures.append(Failure(component.appid, component.name, None, message, hint=_SHORT_HINT, accounts=0))
 
 
 @dataclass(slots=True)
 class _Lookup:
-    """Lookup of accounts, several at once, until the platform's circuit breaker opens."""
+    """Lookup of accounts, several at once, until the platform's circuit breaker opens.
+
+    `missing` are those among `appids` that are remembered and not in the list, `kept` counts those of them that are
+    still authorised.
+    """
 
     api: ComponentApi
     appids: Iterator[str]
+    missing: AbstractSet[str]
     found: Discovered
+    kept: int = 0
     breaker: CircuitBreaker[CallError] = field(default_factory=CircuitBreaker)
 
     async def lane(self) -> None:
@@ -193,35 +216,34 @@ class _Lookup:
                 about = await self.api.authorizer(appid)
             except CallError as error:
                 self._note(appid, error)
+            except PostponedError as postponed:
+                self.breaker.failed(postponed.trouble, at_once=True)
             else:
-                about = replace(about, nick_name=_readable(about))
-                state = self.found.states.get(appid) or AccountState(appid, about.nick_name or appid)
-                self.found.states[appid] = replace(state, authorizer=about)
+                self._remember(appid, about)
+
+    def _remember(self, appid: str, about: Authorizer) -> None:
+        if appid in self.missing:
+            self.kept += 1
+            return
+        about = replace(about, nick_name=_readable(about))
+        state = self.found.states.get(appid) or AccountState(appid, about.nick_name or appid)
+        self.found.states[appid] = replace(state, authorizer=about)
 
     def _note(self, appid: str, error: CallError) -> None:
         if error.reaction.is_shared:
             # Retries were of no use, so the next account may still get through; after a wait or a stale token none can.
             self.breaker.failed(error, at_once=error.reaction is not Reaction.RETRY)
-        else:
+        elif appid not in self.missing:
             self.found.fail(appid, appid, error, errmsg=error.errmsg, accounts=1)
+        elif error.errcode == WITHDRAWN:
+            self._forget(appid)
+        else:
+            self.kept += 1  # WeChat knows the account, which then fails by itself
 
-
-def _forget(component: Component, listing: Listing, found: Discovered) -> None:
-    """Forget the platform's accounts that are no longer in its list, if the list can be trusted."""
-    known = found.states
-    remembered = [
-        appid for appid, state in known.items() if state.authorizer and state.authorizer.component == component.name
-    ]
-    message, hint = f"the list ended after {counted(len(listing.refresh_tokens), 'account')}", _ENDED_HINT
-    if listing.is_whole and not listing.refresh_tokens:
-        message, hint = "the list is empty", _EMPTY_HINT
-    if not listing.is_whole or (remembered and not listing.refresh_tokens):
-        found.failures.append(Failure(component.appid, component.name, None, message, hint=hint, accounts=0))
-        return
-    for appid in remembered:
-        if appid not in listing.refresh_tokens:
-            log.warning("authorizer.left", account=known[appid].name, appid=appid, component=component.name)
-            known[appid] = replace(known[appid], authorizer=None)
+    def _forget(self, appid: str) -> None:
+        state = self.found.states[appid]
+        log.warning("authorizer.left", account=state.name, appid=appid, component=self.api.component.name)
+        self.found.states[appid] = replace(state, authorizer=None)
 
 
 def _unique_names(found: Mapping[str, Authorizer], before: Mapping[str, str], taken: Iterable[str]) -> dict[str, str]:

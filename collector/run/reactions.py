@@ -9,6 +9,7 @@ from collector.errors import CallError, CallKind, ComponentError, Scope, WaitKin
 from collector.model.accounts import Account
 from collector.model.days import next_beijing_midnight
 from collector.model.results import Failure
+from collector.model.state import UnusableState
 
 
 class Ordered(NamedTuple):
@@ -22,6 +23,11 @@ def failure_of(account: Account, dataset: str | None, error: CallError, windows:
     """Return the failure that an error amounts to; that of a third-party platform has the platform's name."""
     whose = error if isinstance(error, ComponentError) else account
     return Failure(whose.appid, whose.name, dataset, error.errmsg, error.errcode, error.rid, error.hint, windows)
+
+
+def failure_of_state(account: Account, unusable: UnusableState) -> Failure:
+    """Return the failure of an account whose stored state can't be used."""
+    return Failure(account.appid, account.name, None, unusable.reason, hint=unusable.remedy)
 
 
 def wait_ordered_by(error: CallError, now: datetime) -> Ordered | None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from copy import copy
+from dataclasses import asdict, dataclass, field, fields, replace
 
 import structlog
 
@@ -15,7 +16,7 @@ from collector.console.progress import Watch
 from collector.errors import UnreachableError, WaitKind
 from collector.model.accounts import Account
 from collector.model.results import AccountResult, Failure, Notice, Outcome, RunResult
-from collector.runtime import CircuitBreaker
+from collector.runtime import CircuitBreaker, LoopLag
 from collector.store.database import FAILED_VALIDATION
 from collector.store.writer import Writer
 from collector.text import counted
@@ -32,6 +33,22 @@ SOUND = (Outcome.OK, Outcome.PENDING)
 """The outcomes of accounts that were asked for all that was wanted."""
 
 
+@dataclass(slots=True)
+class _Found:
+    """How the accounts came out, by appid; failures also by dataset, notices by kind."""
+
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    ended: dict[str, frozenset[str | None]] = field(default_factory=dict)
+    failures: dict[tuple[str, str | None], Failure] = field(default_factory=dict)
+    notices: dict[tuple[str, str], Notice] = field(default_factory=dict)
+    held: dict[str, int] = field(default_factory=dict)
+    silent: dict[str, str] = field(default_factory=dict)
+    windows_left: Counter[str] = field(default_factory=Counter)
+
+    def copy(self) -> _Found:
+        return _Found(*(copy(getattr(self, each.name)) for each in fields(self)))
+
+
 class Tally:
     """The outcome of each account, what failed, what waits, and the counts of the client and the writer."""
 
@@ -41,23 +58,25 @@ class Tally:
         self._max_unreachable = 2 * workers
         self._began = time.monotonic()
         self._names: dict[str, str] = {}
-        self._outcomes: dict[str, Outcome] = {}
         self._answered: set[str] = set()
-        self._ended: dict[str, frozenset[str | None]] = {}
-        self._failures: dict[tuple[str, str | None], Failure] = {}
-        self._notices: dict[tuple[str, str], Notice] = {}
-        self._held: dict[str, int] = {}
-        self._silent: list[str] = []
-        self._windows_left = 0
+        self._found = _Found()
+        self._before: _Found | None = None
+        self.lag = LoopLag()
         self._client: Client | None = None
         self._writer: Writer | None = None
 
     def expect(self, accounts: Sequence[Account]) -> None:
         """Expect results of `accounts`: without one, an account counts as skipped."""
         self._names = {account.appid: account.name for account in accounts}
-        self._outcomes = dict.fromkeys(self._names, Outcome.SKIPPED)
+        self._found.outcomes = dict.fromkeys(self._names, Outcome.SKIPPED)
         # Of few accounts all must have failed.
         self._unreachable = CircuitBreaker[UnreachableError](min(self._max_unreachable, len(accounts)))
+
+    def begin_day(self) -> None:
+        """Begin with the daily job: forget how accounts came out with an older day, and keep what was noted before."""
+        if self._before is None:
+            self._before = self._found
+        self._found = self._before.copy()
 
     def attach(self, client: Client, writer: Writer | None = None) -> None:
         """Take the counts of `client` and `writer` into the result, as they stand when it is made."""
@@ -65,28 +84,30 @@ class Tally:
 
     def ended(self, account: Account) -> frozenset[str | None]:
         """The datasets of an account that are not to be asked any more in this run."""
-        return self._ended.get(account.appid, frozenset())
+        return self._found.ended.get(account.appid, frozenset())
 
     def may_ask_history(self, account: Account) -> bool:
         """Return True where an account's newest days were asked for, and a dataset may still be asked."""
-        return self._outcomes[account.appid] is not Outcome.SKIPPED and self.ended(account) != frozenset(DATASETS)
+        return self._found.outcomes[account.appid] is not Outcome.SKIPPED and self.ended(account) != frozenset(DATASETS)
 
     def note_waiting(self, account: Account, planned: Plan) -> None:
         """Count an account's windows of history that wait, and note the waits. Does nothing for a failed account."""
-        if self._outcomes[account.appid] not in SOUND:
+        if self._found.outcomes[account.appid] not in SOUND:
             return
-        self._held[account.appid] = planned.windows_held
-        self._windows_left += planned.windows_held
-        if any((account.appid, kind) in self._notices for kind in WaitKind if kind.outlasts_run):
+        self._found.held[account.appid] = planned.windows_held
+        self._found.windows_left[account.appid] += planned.windows_held
+        if any((account.appid, kind) in self._found.notices for kind in WaitKind if kind.outlasts_run):
             return  # told already
         for notice in planned.notices(account):
             self.note(notice)
 
     def add(self, result: AccountResult) -> None:
         """Count how an account came out with its newest days."""
-        self._outcomes[result.account.appid] = result.outcome
-        self._windows_left += result.windows_left
-        self._silent += [result.account.name] if result.silent else []
+        appid = result.account.appid
+        self._found.outcomes[appid] = result.outcome
+        self._found.windows_left[appid] = result.windows_left
+        if result.silent:
+            self._found.silent[appid] = result.account.name
         self._add(result)
         self.watch.account(result)
 
@@ -94,36 +115,36 @@ class Tally:
         """Count how an account came out with its history, which can only make it fail."""
         appid = result.account.appid
         if result.outcome is Outcome.FAILED:
-            self._outcomes[appid] = result.outcome
+            self._found.outcomes[appid] = result.outcome
         # A window left by one dataset mostly waits for the other too and is counted in `_held`, so it counts once.
-        self._windows_left += max(0, result.windows_left - self._held.get(appid, 0))
+        self._found.windows_left[appid] += max(0, result.windows_left - self._found.held.get(appid, 0))
         self._add(result)
 
     def _add(self, result: AccountResult) -> None:
         appid = result.account.appid
-        self._ended[appid] = self.ended(result.account) | result.ended
+        self._found.ended[appid] = self.ended(result.account) | result.ended
         if result.answered:
             self._answered.add(appid)
-        self._notices |= {(appid, notice.kind): notice for notice in result.notices}
+        self._found.notices |= {(appid, notice.kind): notice for notice in result.notices}
         for failure in result.failures:
             self.fail(failure, of=appid)
 
     def fail(self, failure: Failure, *, of: str) -> None:
         """Note a failure of the account `of`: the first of each dataset, and a platform's once for all its accounts."""
         key = (failure.account, failure.dataset)
-        first = self._failures.setdefault(key, failure)
+        first = self._found.failures.setdefault(key, failure)
         if first is failure:
             log.info("account.failed", **asdict(failure))
         elif not first.accounts:
             # A platform's failure that fails accounts matters more than one that only kept new ones from being found.
-            self._failures[key] = failure
+            self._found.failures[key] = failure
         elif failure.account != of:
             accounts, windows = first.accounts + failure.accounts, first.windows + failure.windows
-            self._failures[key] = replace(first, accounts=accounts, windows=windows)
+            self._found.failures[key] = replace(first, accounts=accounts, windows=windows)
 
     def note(self, notice: Notice) -> None:
         """Note a wait, which is no failure."""
-        self._notices[notice.account, notice.kind] = notice
+        self._found.notices[notice.account, notice.kind] = notice
 
     def give_up_if_unreachable(self, result: AccountResult, session: Session) -> None:
         """Raise `UnreachableError` when no account had an answer, and twice as many as there are workers no connection.
@@ -152,8 +173,10 @@ class Tally:
 
         rejected = writer.rejected if writer else {}
         unsaved = dict.fromkeys(writer.unsaved if writer else (), Outcome.SKIPPED)
-        sound = {appid for appid, outcome in self._outcomes.items() if outcome in SOUND}
-        outcomes = Counter({**self._outcomes, **unsaved, **dict.fromkeys(rejected, Outcome.FAILED)}.values())
+        sound = {appid for appid, outcome in self._found.outcomes.items() if outcome in SOUND}
+        final = {**self._found.outcomes, **unsaved, **dict.fromkeys(rejected, Outcome.FAILED)}
+        # Discovery writes states of accounts that weren't selected, too: they aren't counted.
+        outcomes = Counter(outcome for appid, outcome in final.items() if appid in self._names)
         return RunResult(
             run=run,
             seconds=time.monotonic() - self._began,
@@ -163,17 +186,18 @@ class Tally:
             token_calls=client.token_calls if client else 0,
             retries=client.retries if client else 0,
             days=writer.days if writer else 0,
-            failures=tuple(sorted((*self._failures.values(), *self._rejections(rejected)), key=place)),
-            notices=tuple(sorted(self._notices.values(), key=place)),
-            silent=tuple(self._silent),
-            windows_left=self._windows_left,
+            failures=tuple(sorted((*self._found.failures.values(), *self._rejections(rejected)), key=place)),
+            notices=tuple(sorted(self._found.notices.values(), key=place)),
+            silent=tuple(self._found.silent.values()),
+            windows_left=self._found.windows_left.total(),
+            loop_lag_s=self.lag.max_s,
             error=error,
             stopped_by=stopped_by,
         )
 
     def _rejections(self, rejected: Mapping[str, str]) -> list[Failure]:
         return [
-            Failure(appid, self._names[appid], None, reason, hint=hint)
+            Failure(appid, self._names.get(appid, appid), None, reason, hint=hint)
             for appid, reason in rejected.items()
             for hint in [_VALIDATOR_HINT if FAILED_VALIDATION in reason else _REFUSED_HINT]
         ]

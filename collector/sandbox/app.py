@@ -127,6 +127,13 @@ class Sandbox:
         """
         self._api.component.authorisations.withdraw(appid)
 
+    def shrink_list(self, size: int) -> None:
+        """Leave all but the first `size` accounts out of the next reading of the component's list.
+
+        `total_count` is `size` too, so only calls about the accounts show that they are still authorised.
+        """
+        self._api.component.shrink_list(size)
+
     def refresh_token(self, appid: str) -> str:
         """Return the valid `authorizer_refresh_token`.
 

@@ -41,6 +41,8 @@ class ComponentApi:
         self._allowlists = allowlists
         self.authorisations = Authorisations(world, authorised)
         self.ticket = Ticket(world)
+        self._shrunk_to: int | None = None
+        self._size: int | None = None
         folder = "/cgi-bin/component"
         self.calls: dict[str, Callable[[Question], Answer]] = {
             f"{folder}/api_component_token": self._component_token,
@@ -48,6 +50,10 @@ class ComponentApi:
             f"{folder}/api_get_authorizer_list": self._authorizer_list,
             f"{folder}/api_get_authorizer_info": self._authorizer_info,
         }
+
+    def shrink_list(self, size: int) -> None:
+        """Leave all but the first `size` accounts out of the next reading of the list, and of its `total_count`."""
+        self._shrunk_to = size
 
     def _component_token(self, question: Question) -> Answer:
         component = self._world.component
@@ -76,8 +82,12 @@ class ComponentApi:
         offset, count = data.get("offset"), data.get("count")
         if not isinstance(offset, int) or not isinstance(count, int) or offset < 0 or not 0 < count <= MAX_PAGE:
             raise RefusalError(61451)
-        # `total_count` stays the true one: that is how a client can notice a list that ends early.
+        if offset == 0:  # another reading begins
+            self._size, self._shrunk_to = self._shrunk_to, None
         total, ends_at = len(self.authorisations), self._faults.list_ends_at
+        if self._size is not None:
+            total = min(total, self._size)
+        # `total_count` may be larger than the list: that is how a client can notice a list that ends early.
         end = min(offset + count, total if ends_at is None else ends_at)
         page = [self._entry(authorisation) for authorisation in self.authorisations.page(offset, end)]
         return {"total_count": total, "list": page}

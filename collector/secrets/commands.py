@@ -10,7 +10,8 @@ import os
 import signal
 from contextlib import suppress
 
-from collector.errors import CommandTimeoutError, OriginError
+from collector.errors import CallKind, CommandTimeoutError, OpenFilesError, OriginError
+from collector.runtime import is_out_of_files
 
 COMMAND_S = 30
 """Seconds that a command may take."""
@@ -73,11 +74,14 @@ class Printed(asyncio.SubprocessProtocol):
 async def run(argv: tuple[str, ...], name: str) -> tuple[Printed, int]:
     """Return a command's output and exit code. A command that takes too long is ended with all that it started.
 
-    Raises `OriginError` when it can't be started, `CommandTimeoutError` when it takes too long, both with its `name`.
+    Raises `OriginError` when it can't be started, `CommandTimeoutError` when it takes too long, both with its `name`;
+    `OpenFilesError` when this host has no open file left.
     """
     try:
         process, printed = await _start(argv)
     except (OSError, ValueError) as error:
+        if is_out_of_files(error):
+            raise OpenFilesError(kind=CallKind.TOKEN) from None
         reason = error.strerror if isinstance(error, OSError) else "an argument isn't of a form that can be passed"
         remedy = "correct the path, or make it executable"
         raise OriginError(f"the command {name} can't be started ({reason})", remedy) from None

@@ -10,13 +10,15 @@ import os
 import re
 import stat
 import sys
+import time
 from collections import defaultdict
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from collector.errors import CommandTimeoutError, OriginError
+from collector.errors import CallKind, CommandTimeoutError, OpenFilesError, OriginError
 from collector.model.accounts import FromCommand, FromCredential, FromFile, Origin, Secret
-from collector.runtime import CircuitBreaker, Once
+from collector.runtime import HalfOpenBreaker, Once, is_out_of_files
 from collector.secrets.commands import MAX_BYTES, run
 
 MAX_COMMANDS = 2 * (os.cpu_count() or 1)
@@ -26,40 +28,50 @@ _FORMS = {"word": re.compile(r"[^\s\x00-\x1f\x7f]+"), "line": re.compile(r"[^\x0
 
 
 class Secrets:
-    """Reader of secrets at their origins, and of what commands print; one for each run."""
+    """Reader of secrets at their origins, and of what commands print; one for each run.
 
-    def __init__(self) -> None:
+    `monotonic` is the clock by which unresponsive programs are tried again.
+    """
+
+    def __init__(self, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._reads: dict[tuple[Origin, bool], Once[Secret]] = {}
         self._running = asyncio.Semaphore(MAX_COMMANDS)
         # By program: if the vault is unresponsive for one account, it is so for the others.
-        self._breakers: dict[str, CircuitBreaker[CommandTimeoutError]] = defaultdict(CircuitBreaker)
+        self._breakers: dict[str, HalfOpenBreaker] = defaultdict(partial(HalfOpenBreaker, monotonic))
 
     async def read(self, origin: Origin, *, fresh: bool = False, line: bool = False) -> Secret:
         """Return the secret at `origin`: read once, for the first caller, unless it must be `fresh`.
 
         It is one word, or, with `line`, words such as `Bearer …` in a line. Raises `OriginError` when it can't be
-        read; so does every other call for it in this run.
+        read; so does every other call for it in this run, unless a command took too long, or
+        this host had no open file left (`OpenFilesError`).
         """
         if isinstance(origin, Secret):
             return origin
         key = (origin, line)
         if fresh or key not in self._reads:
-            self._reads[key] = Once(partial(self._fetch, origin, "line" if line else "word"))
+            fetch = partial(self._fetch, origin, "line" if line else "word")
+            # The program's circuit breaker says how often it is tried, so nobody else has to remember a time-out.
+            self._reads[key] = Once(fetch, forgets=(CommandTimeoutError, OpenFilesError))
         return await self._reads[key].get()
 
     async def output_of(self, argv: tuple[str, ...]) -> bytes:
         """Run a command without a shell and return its output, at most `MAX_BYTES` bytes.
 
-        Raises `OriginError` when it can't be started, fails, or takes too long. The message has the program's name
-        alone: arguments and stderr may hold secrets.
+        Raises `OriginError` when it can't be started, fails, or takes too long, and `PostponedError` while the
+        program's circuit breaker postpones callers. The message has the program's name alone: arguments and stderr
+        may hold secrets.
         """
         name, breaker = Path(argv[0]).name, self._breakers[argv[0]]
+        breaker.check()  # before the wait as well: commands of an open breaker's program may be slow to end
         async with self._running:
-            breaker.check()
+            breaker.begin()
             try:
                 printed, code = await run(argv, name)
             except CommandTimeoutError as error:
                 breaker.failed(error)
+                if breaker.is_open:
+                    raise breaker.refusal(error) from None
                 raise
             breaker.succeeded()
         if printed.is_too_long:
@@ -109,6 +121,8 @@ def _file(path: Path) -> bytes:
         with path.open("rb") as file:
             mode, raw = os.fstat(file.fileno()).st_mode, file.read(MAX_BYTES + 1)
     except OSError as error:
+        if is_out_of_files(error):
+            raise OpenFilesError(kind=CallKind.TOKEN) from None
         remedy = "correct the path, or let the collector's user read it"
         raise OriginError(f"the file {path} can't be read ({error.strerror})", remedy) from None
     if mode & stat.S_IROTH and sys.platform != "win32":

@@ -11,69 +11,63 @@ A document holds the whole value, so writing it twice is harmless::
                       last_error: { errmsg: …, errcode: …, rid: …, hint: …, since: ISODate(), at: ISODate() } },
       user_cumulate: { … } }
 
-Unknown fields of the state are absent.
+Fields of the state without a value are absent. Keys that this version doesn't know are read and written back unchanged.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from typing import Any
 
 from pymongo import ReplaceOne
 
-from collector.errors import DatabaseError
 from collector.model.days import Days, Window
-from collector.model.state import AccountState, Authorizer, DatasetState, Trouble
-from collector.store.database import AS_IT_IS, MAX_SHOWN, Database, Document, translated
-from collector.text import counted, printable
+from collector.model.state import DATASET_NAMES, AccountState, Authorizer, DatasetState, Trouble, UnusableState
+from collector.store.database import AS_IT_IS, Database, Document, translated
 
 ACCOUNTS = "accounts"
 VERSION = 1
+UPGRADES: Mapping[int, Callable[[Document], Document]] = {}
+"""Pure upgrades of a document, by its version: each returns the document as the next version has it."""
+
 OURS = {"_id": {"$regex": "^wx"}}
 """Query for the collector's own documents, whose `_id` is an appid; other tools may keep theirs beside them."""
 
 _NOT_DATASETS = frozenset({"_id", "version", "name", "tags", "born", "history_since", "authorizer", "forced_tokens"})
+_KNOWN = _NOT_DATASETS.union(DATASET_NAMES)
+_KNOWN_OF_DATASET = frozenset(DatasetState.__slots__) - {"calls_on", "unknown"}  # these have no key of their own
 
-_MAX_NAMED = 5
-"""Damaged documents that a message names."""
+_BATCH_SIZE = 100
+"""Documents read before other tasks get their turn. MongoDB's own batches hold thousands, which take a second."""
 
 
 async def load(database: Database) -> dict[str, AccountState]:
-    """Read the state of all accounts ever collected, by appid, in one query.
-
-    Raises `DatabaseError` for documents that are damaged or of another version; nothing is changed then.
-    """
-    states, damaged = await read_states(database)
-    if damaged:
-        named = ", ".join(printable(appid, MAX_SHOWN) for appid in damaged[:_MAX_NAMED])
-        more = " and more" if len(damaged) > _MAX_NAMED else ""
-        are = "is" if len(damaged) == 1 else "are"
-        raise DatabaseError(
-            f"{counted(len(damaged), 'document')} of `{ACCOUNTS}` {are} damaged or of another version ({named}{more}); "
-            "nothing was changed. `collector verify --repair` makes them anew from the documents of user_daily"
-        )
+    """Read the states that can be used, of all accounts ever collected, by appid."""
+    states, _ = await read_states(database)
     return states
 
 
-async def read_states(database: Database) -> tuple[dict[str, AccountState], list[str]]:
-    """Read all states, by appid, and the appids of those that are damaged or of another version."""
+async def read_states(database: Database) -> tuple[dict[str, AccountState], dict[str, UnusableState]]:
+    """Read the states of all accounts ever collected, by appid, and those that can't be used, in one query."""
     states: dict[str, AccountState] = {}
-    damaged: list[str] = []
+    unusable: dict[str, UnusableState] = {}
+    accounts = database.get_collection(ACCOUNTS, codec_options=AS_IT_IS)
     with translated():
-        async for document in database.get_collection(ACCOUNTS, codec_options=AS_IT_IS).find(OURS):
-            if state := _readable(document):
+        async for document in accounts.find(OURS, batch_size=_BATCH_SIZE):
+            state = _read(document)
+            if isinstance(state, AccountState):
                 states[state.account] = state
             else:
-                damaged.append(document["_id"])
-    return states, damaged
+                unusable[state.account] = state
+    return states, unusable
 
 
-async def read_state(database: Database, account: str) -> AccountState | None:
-    """Read the state of one account; None where there is none, or it is damaged or of another version."""
+async def read_state(database: Database, account: str) -> AccountState | UnusableState | None:
+    """Read the state of one account; None where there is none."""
     with translated():
         document = await database.get_collection(ACCOUNTS, codec_options=AS_IT_IS).find_one({"_id": account})
-    return None if document is None else _readable(document)
+    return None if document is None else _read(document)
 
 
 async def replace_state(database: Database, state: AccountState) -> None:
@@ -99,16 +93,15 @@ def to_document(state: AccountState) -> Document:
         "authorizer": state.authorizer and {key: getattr(state.authorizer, key) for key in Authorizer.__slots__},
         "forced_tokens": state.forced_on and {"on": str(state.forced_on), "count": state.forced_tokens},
     }
-    return _present(known | {name: _dataset(dataset) for name, dataset in state.datasets.items()})
+    return _present(known | {name: _dataset(dataset) for name, dataset in state.datasets.items()}) | dict(state.unknown)
 
 
 def from_document(document: Mapping[str, Any]) -> AccountState:
     """Return the state that a document holds.
 
-    Raises `ValueError`, `TypeError`, `KeyError` or `AttributeError` where it is damaged or of another version.
+    Raises `ValueError`, `TypeError`, `KeyError` or `AttributeError` where it is damaged or of a newer version.
     """
-    if document["version"] != VERSION or not isinstance(document["_id"], str):
-        raise ValueError("another version")
+    document = _upgraded(document)
     forced = document.get("forced_tokens", {})
     return AccountState(
         account=document["_id"],
@@ -120,15 +113,25 @@ def from_document(document: Mapping[str, Any]) -> AccountState:
         forced_on=_date(forced.get("on")),
         forced_tokens=int(forced.get("count", 0)),
         # In the document's order: that of a set differs from process to process.
-        datasets={name: _dataset_state(document[name]) for name in document if name not in _NOT_DATASETS},
+        datasets={name: _dataset_state(document[name]) for name in document if name in DATASET_NAMES},
+        unknown=_beyond(_KNOWN, document),
     )
 
 
-def _readable(document: Mapping[str, Any]) -> AccountState | None:
+def _upgraded(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    while (version := document["version"]) != VERSION:
+        document = {**UPGRADES[version](dict(document)), "version": version + 1}
+    return document
+
+
+def _read(document: Mapping[str, Any]) -> AccountState | UnusableState:
     try:
+        if document["version"] > VERSION:
+            return UnusableState(document["_id"], is_newer=True)
         return from_document(document)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
-        return None  # damage can be of any form: a text in the place of a list, an infinite count
+        # Damage can be of any form: a text in the place of a list, an infinite count.
+        return UnusableState(document["_id"])
 
 
 def _authorizer(document: Mapping[str, Any] | None) -> Authorizer | None:
@@ -153,7 +156,7 @@ def _dataset(dataset: DatasetState) -> Document:
             "last_success": dataset.last_success,
             "last_error": error and {key: getattr(error, key) for key in Trouble.__slots__},
         }
-    )
+    ) | dict(dataset.unknown)
 
 
 def _dataset_state(document: Mapping[str, Any]) -> DatasetState:
@@ -172,8 +175,19 @@ def _dataset_state(document: Mapping[str, Any]) -> DatasetState:
         calls_on=_date(calls.get("on")),
         calls=int(calls.get("count", 0)),
         last_success=_utc(document.get("last_success")),
-        last_error=Trouble(**{**error, "since": _utc(error["since"]), "at": _utc(error["at"])}) if error else None,
+        last_error=_trouble(error) if error else None,
+        unknown=_beyond(_KNOWN_OF_DATASET, document),
     )
+
+
+def _trouble(document: Mapping[str, Any]) -> Trouble:
+    known = {key: document[key] for key in Trouble.__slots__}
+    return Trouble(**{**known, "since": _utc(document["since"]), "at": _utc(document["at"])})
+
+
+def _beyond(known: frozenset[str], document: Mapping[str, Any]) -> Document:
+    """Return what another version has added to a document."""
+    return {key: document[key] for key in document if key not in known}
 
 
 def _present(values: Mapping[str, Any]) -> Document:

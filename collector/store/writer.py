@@ -11,13 +11,17 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Self
 
+import structlog
 from motor.motor_asyncio import AsyncIOMotorCollection
 from pymongo import ReplaceOne, UpdateOne
 from pymongo.errors import BulkWriteError, ConnectionFailure
 
+from collector.errors import DatabaseError
 from collector.model.state import AccountState, Day, Update
 from collector.store.database import USER_DAILY, Database, Document, outlasting
 from collector.store.state import ACCOUNTS, replacement
+
+log = structlog.get_logger()
 
 MAX_IN_BATCH = 1_000
 """Documents at which a bulk write is full. The update that fills it is written whole."""
@@ -53,7 +57,7 @@ class Writer:
         """Last state of each account whose days are stored, until it is stored too."""
         self._waiting: Counter[str] = Counter()
         """Number of updates, by account, that the states in `_justified` stand for."""
-        self._lost: Exception | None = None
+        self._lost: DatabaseError | None = None
 
     async def __aenter__(self) -> Self:
         self._task = asyncio.create_task(self._work(), name="writer")
@@ -63,22 +67,24 @@ class Writer:
         # A cancelled write goes on in the server, so the writer is never cancelled: it ends at the sentinel.
         await self._queue.put(None)
         await asyncio.shield(self._task)
-        if self._lost:
-            raise self._lost
+        self._raise_if_lost()
 
     async def put(self, update: Update) -> None:
         """Queue days and the state that they justify; waits while the queue is full.
 
-        Raises the error with which MongoDB was lost, a `DatabaseError`, once it is.
+        Raises a copy of the error with which MongoDB was lost, once it is.
         """
-        if self._lost:
-            raise self._lost
+        self._raise_if_lost()
         self.unsaved[update.state.account] += 1
         await self._queue.put(update)
 
-    def lose(self, error: Exception) -> None:
+    def lose(self, error: DatabaseError) -> None:
         """Stop writing: further updates are dropped, and the run ends with the first `error`."""
         self._lost = self._lost or error
+
+    def _raise_if_lost(self) -> None:
+        if self._lost:
+            raise self._lost.copy()  # each worker raises its own
 
     async def _work(self) -> None:
         ended = False
@@ -88,8 +94,17 @@ class Writer:
             if (batch or self._justified) and not self._lost:
                 try:
                     await self._store(batch)
-                except Exception as error:  # noqa: BLE001 - raised by `put` and by the exit; no worker may wait for ever
+                except DatabaseError as error:
                     self.lose(error)
+                except Exception as error:
+                    # No worker can go on without the writer, so a mistake of ours ends the run.
+                    log.exception("writer.crashed")
+                    self.lose(
+                        DatabaseError(
+                            f"the collector failed as it wrote to MongoDB ({type(error).__name__}). This is a mistake "
+                            "of the collector: please report it with the log"
+                        )
+                    )
 
     async def _gather(self) -> tuple[list[Update], bool]:
         """Return what is queued by now, after waiting for one item, and whether the sentinel was reached."""
@@ -124,8 +139,7 @@ class Writer:
 
         Returns the reason, by index, for each day that MongoDB refused, and whether the states were written.
         """
-        if self._lost:
-            raise self._lost
+        self._raise_if_lost()
         # Days first: a state must never claim a day that isn't stored.
         rejected = await self._upsert(days) if days else {}
         for index, reason in rejected.items():

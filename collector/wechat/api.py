@@ -30,7 +30,7 @@ class AccountApi:
         self.budget = Budget(account.daily_calls, clock=session.clock)
         self._limiter = Limiter(account.rate_limit, stop=session.stop, clock=session.clock)
         source = session.source_of(account, self._route)
-        self.forced = ForcedTokens(clock=session.clock)
+        self.forced = ForcedTokens(account.appid, session.forced_for, clock=session.clock)
         self._tokens = Tokens(source, session.client, clock=session.clock, owner=str(account), forced=self.forced)
         self.host: str | None = None
         """The host that gave the last answer to a call of the account."""
@@ -78,8 +78,9 @@ class AccountApi:
             slowdowns = await self._limiter.acquire()
             if not wanted():
                 raise UnwantedError
-            if self._tokens.is_due(token):
-                continue  # the turn came late; to renew the token now would delay the call into the next one's turn
+            # Even where it came due while the turn was awaited: to renew it now would delay the call into the next
+            # one's turn, and another turn might come too late again, for ever.
+            token = self._tokens.token or token
             self.budget.spend(path)
             try:
                 answer = await self._route.request(_request(path, window, token))

@@ -6,15 +6,15 @@ body of unknown shape is shown.
 
 from __future__ import annotations
 
-import asyncio
 import socket
+import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from http import HTTPStatus
-from typing import Any, Self, TypeVar
+from typing import NamedTuple, Self, TypeVar
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -23,12 +23,19 @@ import stamina
 import structlog
 from yarl import URL
 
-from collector.errors import ApiError, CallError, CallKind, HostError, OriginError, Reaction, TransientError
-from collector.model.accounts import Origin, Secret
-from collector.runtime import CircuitBreaker, Clock, Stop, let_others_catch_up
-from collector.secrets.addresses import proxy_url, server_of
-from collector.secrets.reader import Secrets
-from collector.wechat.answers import Request, answer_in, instant_in, is_passing, refusal
+from collector.errors import (
+    CallError,
+    CallKind,
+    OpenFilesError,
+    OriginError,
+    Reaction,
+    TransientError,
+)
+from collector.model.accounts import Secret
+from collector.runtime import Clock, HalfOpenBreaker, Stop, is_out_of_files
+from collector.secrets.addresses import server_of
+from collector.wechat.answers import Request, is_passing
+from collector.wechat.connections import Connections
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -45,8 +52,14 @@ What is stored of a body may be several times as large, and MongoDB takes 16 MB.
 _PROXY = "the proxy"
 """First words of an error that is the proxy's own, and no host's."""
 
-_UNTRUSTED = "its certificate isn't trusted"
-_UNTRUSTED_REMEDY = (
+_HOST_FAILED = frozenset({HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT})
+"""A proxy's answers to CONNECT that mean the host behind it."""
+
+_PROXY_REFUSES = frozenset({HTTPStatus.FORBIDDEN, HTTPStatus.PROXY_AUTHENTICATION_REQUIRED})
+"""Those by which it refuses the account for good, so that a retry is of no use."""
+
+UNTRUSTED = "its certificate isn't trusted"
+UNTRUSTED_REMEDY = (
     "see who answers there; if that is right, make this host trust the authority that signed its certificate"
 )
 
@@ -54,8 +67,31 @@ _NO_ANSWER = (aiohttp.ClientError, OSError, ValueError)
 """Errors of a call without a whole answer: time-outs are OSErrors, odd names ValueErrors."""
 
 
+KEPT_S = 5
+"""Seconds that a connection is kept without a call."""
+
 MAX_URLS = 512
 """URLs that are kept, enough for 256 accounts at work; more of them only lose the gain."""
+
+
+class NoAnswerError(Exception):
+    """A request had no whole HTTP answer; `trouble` says why, without any URL.
+
+    `is_proxys` is True where the proxy is to blame, and not the host, `is_final` where a retry is of no use.
+    """
+
+    def __init__(self, trouble: str, *, is_final: bool) -> None:
+        super().__init__(trouble)
+        self.trouble = trouble
+        self.is_proxys = trouble.startswith(_PROXY)
+        self.is_final = is_final
+
+
+class ToWechat(NamedTuple):
+    """Destination of calls to WeChat: a host, and the address of the proxy before it, which may hold a password."""
+
+    host: str
+    proxy: str | None
 
 
 class Client:
@@ -64,47 +100,59 @@ class Client:
     `calls` counts requests sent for data, retries included; `token_calls` those for tokens and other credentials;
     `retries` the repetitions; `answered` says whether any host ever gave an HTTP answer in this run, `trouble` is the
     last error without one. `breakers` are the circuit breakers of token servers and commands by their name in
-    messages. Calls wait for one of the `slots` outside their time-out: WeChat isn't to blame for that time.
+    messages. Calls wait for their turn among `connections` outside their time-out: WeChat isn't to blame for that time.
 
     `clock` tells when a call was sent. `on_date` is given the time of WeChat's first answer, until it has returned
     once. It may raise a `CollectorError` to end the run.
     """
 
     def __init__(
-        self, session: aiohttp.ClientSession, direct: aiohttp.ClientSession, slots: asyncio.Semaphore, *, stop: Stop
+        self, *, timeout_s: float, connections: int, stop: Stop, monotonic: Callable[[], float], ipv4_only: bool
     ) -> None:
         self.calls = self.token_calls = self.retries = 0
         self.answered = False
         self.trouble = ""
-        self.breakers: dict[str, CircuitBreaker[CallError]] = defaultdict(CircuitBreaker)
+        self.breakers: dict[str, HalfOpenBreaker] = defaultdict(partial(HalfOpenBreaker, monotonic))
         # An account asks at the same two URLs for all of its history: building them anew is 6 % of a backfill's CPU.
         # They hold tokens, so they are kept no longer than the run.
         self.url_of = lru_cache(MAX_URLS)(_url)
         self.clock = Clock()
         self.on_date: Callable[[datetime], None] | None = None
-        self.session = session
-        self.slots = slots
-        self._direct = direct
+        self.connections = Connections(connections, self._session)
+        self._timeout = aiohttp.ClientTimeout(total=timeout_s)
+        self._family = socket.AF_INET if ipv4_only else socket.AF_UNSPEC
         self._stop = stop
 
     @classmethod
     @asynccontextmanager
     async def opened(
-        cls, *, timeout_s: float, connections: int, stop: Stop, ipv4_only: bool = False
+        cls,
+        *,
+        timeout_s: float,
+        connections: int,
+        stop: Stop,
+        monotonic: Callable[[], float] = time.monotonic,
+        ipv4_only: bool = False,
     ) -> AsyncIterator[Self]:
-        """Open a client for `connections` calls in flight; with `ipv4_only`, those to WeChat go by IPv4."""
+        """Open a client for `connections` calls in flight; with `ipv4_only`, those to WeChat go by IPv4.
 
-        def session(family: socket.AddressFamily) -> aiohttp.ClientSession:
-            return aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=connections, ttl_dns_cache=300, family=family),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                timeout=aiohttp.ClientTimeout(total=timeout_s),
-                json_serialize_bytes=orjson.dumps,
-            )
+        `monotonic` is the clock by which unresponsive servers are tried again.
+        """
+        client = cls(timeout_s=timeout_s, connections=connections, stop=stop, monotonic=monotonic, ipv4_only=ipv4_only)
+        try:
+            yield client
+        finally:
+            await client.connections.close()
 
-        family = socket.AF_INET if ipv4_only else socket.AF_UNSPEC
-        async with session(family) as to_wechat, session(socket.AF_UNSPEC) as direct:
-            yield cls(to_wechat, direct, asyncio.Semaphore(connections), stop=stop)
+    def _session(self, destination: Hashable) -> aiohttp.ClientSession:
+        """Open the session of a destination, whose connections `self.connections` counts."""
+        family = self._family if isinstance(destination, ToWechat) else socket.AF_UNSPEC
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEPT_S, ttl_dns_cache=300, family=family),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=self._timeout,
+            json_serialize_bytes=orjson.dumps,
+        )
 
     async def retrying(self, call: Callable[[], Awaitable[T]], *what: object) -> T:
         """Make a call up to `MAX_TRIES` times while its error is a passing one, backing off with jitter.
@@ -133,6 +181,31 @@ class Client:
                 log.debug("call.retried", call=" ".join(map(str, what)), number=attempt.num - 1, trouble=str(trouble))
                 return await call()
 
+    async def exchange(self, destination: ToWechat, request: Request) -> tuple[int, bytes, str | None]:
+        """Make one request to WeChat; return the status, the body, and the `Date` of the answer.
+
+        Raises `NoAnswerError` without a whole HTTP answer, `OpenFilesError` where this host has no file left for it.
+        """
+        if request.kind is CallKind.DATA:
+            self.calls += 1
+        else:
+            self.token_calls += 1
+        host, proxy = destination
+        try:
+            async with self.connections.turn(destination) as session:
+                url = self.url_of(host + request.path, tuple(request.query.items()))
+                response = await session.request(
+                    request.method, url, json=request.body, proxy=proxy, allow_redirects=False
+                )
+                self.answered = True
+                return response.status, await _read(response, request.kind), response.headers.get("Date")
+        except _NO_ANSWER as error:
+            if is_out_of_files(error):  # then neither the host nor the proxy is to blame
+                raise OpenFilesError(kind=request.kind) from None
+            self.trouble = _trouble(error, proxy)
+            is_final = isinstance(error, aiohttp.ClientHttpProxyError) and error.status in _PROXY_REFUSES
+        raise NoAnswerError(self.trouble, is_final=is_final)
+
     async def fetch(self, url: Secret, headers: Mapping[str, str]) -> bytes:
         """Return the body that a server of the agency's own gives to GET, by no route of WeChat's.
 
@@ -143,10 +216,12 @@ class Client:
         server = server_of(url)
         status, body, trouble = None, b"", ""
         try:
-            async with self.slots:
-                response = await self._direct.get(url.get_secret_value(), headers=headers, allow_redirects=False)
+            async with self.connections.turn(server) as session:
+                response = await session.get(url.get_secret_value(), headers=headers, allow_redirects=False)
                 status, body = response.status, await _read(response, CallKind.TOKEN)
         except _NO_ANSWER as error:
+            if is_out_of_files(error):
+                raise OpenFilesError(kind=CallKind.TOKEN) from None
             # A ValueError is an odd name, or an Authorization header beside a user in the URL, or a certificate's.
             is_sent = isinstance(error, aiohttp.ClientConnectorError) or not isinstance(error, ValueError)
             trouble = _trouble(error) if is_sent else ""
@@ -154,7 +229,7 @@ class Client:
             return body
         if trouble or (status and is_passing(status)):
             what = trouble or f"HTTP {status}"
-            remedy = _UNTRUSTED_REMEDY if trouble == _UNTRUSTED else "see that it runs and can be reached from here"
+            remedy = UNTRUSTED_REMEDY if trouble == UNTRUSTED else "see that it runs and can be reached from here"
             hint = f"the server {server} gives no answer ({what}): {remedy}"
             raise TransientError(f"the server {server} gives no answer ({what})", kind=CallKind.TOKEN, hint=hint)
         what = f"answered HTTP {status}" if status else "can't be asked like this"
@@ -163,93 +238,6 @@ class Client:
 
 def _url(endpoint: str, query: tuple[tuple[str, str], ...]) -> URL:
     return URL(endpoint).extend_query(query)
-
-
-class Route:
-    """One route to WeChat: its hosts, with failover to the next when a connection fails, by a proxy or without.
-
-    A host that failed isn't tried again before all others were. `answered_by` is the host of the last answer;
-    `is_common` says whether it is the route of all accounts that have none of their own.
-    """
-
-    def __init__(
-        self, client: Client, hosts: Sequence[str], proxy: Origin | None, secrets: Secrets, *, is_common: bool = True
-    ) -> None:
-        self.client = client
-        self.is_common = is_common
-        self.hosts = tuple(hosts)
-        self.proxy = proxy
-        self.answered_by: str | None = None
-        self._secrets = secrets
-        self._host = 0
-        self._left: set[int] = set()
-
-    async def request(self, request: Request) -> dict[str, Any]:
-        """Make one request and return its JSON object, which has the key that the request expects.
-
-        Hands WeChat's time to `on_date`. Raises `HostError` without a whole HTTP answer, `TransientError` for HTTP
-        5xx, 408, 429 and malformed bodies, `ApiError` for an errcode other than 0, `CallError` for any other HTTP
-        status, `OriginError` when the proxy's URL can't be read.
-        """
-        await let_others_catch_up()
-        proxy = proxy_url(await self._secrets.read(self.proxy)) if self.proxy else None
-        if request.kind is CallKind.DATA:
-            self.client.calls += 1
-        else:
-            self.client.token_calls += 1
-        sent_s = self.client.clock.monotonic()
-        status, body, date = await self._exchange(request, proxy)
-        if status != HTTPStatus.OK:
-            raise refusal(status, request.kind)
-        try:
-            answer = answer_in(body, request)
-        except ApiError as error:
-            self._note_date(date)
-            error.sent_at = self.client.clock.instant_of(sent_s)
-            raise  # any other error means that it isn't WeChat's answer, nor is the date
-        self._note_date(date)
-        return answer
-
-    def _note_date(self, date: str | None) -> None:
-        """Hand the `Date` of an answer to `on_date`, until that has returned once; a malformed one is left out."""
-        if self.is_common and self.client.on_date and (instant := instant_in(date)):
-            self.client.on_date(instant)
-            self.client.on_date = None  # not before: an error that ends the run must meet all calls in flight
-
-    async def _exchange(self, request: Request, proxy: str | None) -> tuple[int, bytes, str | None]:
-        """Make one request; return the status, the body, and the time that the server says it is."""
-        number = self._host
-        host = self.hosts[number]
-        try:
-            async with self.client.slots:
-                url = self.client.url_of(host + request.path, tuple(request.query.items()))
-                response = await self.client.session.request(
-                    request.method, url, json=request.body, proxy=proxy, allow_redirects=False
-                )
-                self.client.answered = True
-                self.answered_by = host
-                return response.status, await _read(response, request.kind), response.headers.get("Date")
-        except _NO_ANSWER as error:
-            trouble = self.client.trouble = _trouble(error, proxy)
-        if proxy and trouble.startswith(_PROXY):
-            hint = f"{trouble} ({server_of(Secret(proxy))}): check `proxy`, and that it runs"
-        else:
-            hint = f"WeChat couldn't be reached ({', '.join(self.hosts)}): check network, proxy and hosts"
-            if trouble == _UNTRUSTED:
-                hint = f"the certificate of {host} isn't trusted, so nothing was sent to it: {_UNTRUSTED_REMEDY}"
-            self._leave(number, trouble)
-        unreached = HostError(f"{host} gave no answer ({trouble})", kind=request.kind, hint=hint)
-        unreached.unreachable = self.is_common
-        raise unreached
-
-    def _leave(self, number: int, trouble: str) -> None:
-        """Use the next host for the rest of the run."""
-        # Calls that were in flight with this one fail as well; only the first of them moves on.
-        if number == self._host and len(self.hosts) > 1:
-            self._host = (number + 1) % len(self.hosts)
-            if number not in self._left:
-                self._left.add(number)
-                log.warning("host.left", host=self.hosts[number], trouble=trouble, next_host=self.hosts[self._host])
 
 
 def _passes(error: Exception) -> bool:
@@ -275,12 +263,14 @@ def _trouble(error: BaseException, proxy: str | None = None) -> str:
     if isinstance(error, TimeoutError):
         return "timed out"
     if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError):
-        return f"{_PROXY}'s certificate isn't trusted" if proxy and _is_at(error, proxy) else _UNTRUSTED
+        return f"{_PROXY}'s certificate isn't trusted" if proxy and _is_at(error, proxy) else UNTRUSTED
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return f"{_PROXY}'s name isn't known" if proxy else "its name isn't known"
     if isinstance(error, aiohttp.ClientProxyConnectionError):
         return f"{_PROXY} can't be reached"
     if isinstance(error, aiohttp.ClientHttpProxyError):
+        if error.status in _HOST_FAILED:
+            return f"no connection by {_PROXY}: HTTP {error.status}"
         return f"{_PROXY} refused with HTTP {error.status}"
     if isinstance(error, aiohttp.ClientConnectorError | ConnectionRefusedError):
         return "no connection"

@@ -20,8 +20,8 @@ from collector.model.state import Authorizer
 from collector.runtime import CircuitBreaker, Clock, Once
 from collector.secrets.reader import Secrets
 from collector.wechat.answers import Request, is_token
-from collector.wechat.client import Route
 from collector.wechat.external_tokens import External, fetched, value_in
+from collector.wechat.routes import Route
 from collector.wechat.tokens import Grant, Source, Token, Tokens, granted
 
 log = structlog.get_logger()
@@ -37,6 +37,9 @@ PAGE = 500
 
 FRESH_FOR = timedelta(seconds=60)
 """Time for which a list that was read again counts as new: many refusals at once need one reading."""
+
+WITHDRAWN = 61003
+"""The errcode about an account that hasn't authorised the platform, or no longer does."""
 
 STALE_HINT = "the platform {} has no valid token: see that its ticket arrives, and that nothing else renews its token"
 
@@ -77,8 +80,13 @@ class ComponentApi:
         return self._list
 
     async def authorizer(self, appid: str) -> Authorizer:
-        """Return the name and kind of an account that authorised the platform. Raises `CallError` without them."""
+        """Return the name and kind of an account that authorised the platform. Raises `CallError` without them.
+
+        The answer also holds the account's refresh token, which the list may lack.
+        """
         answer = await self._route.client.retrying(partial(self._info, appid), self.component)
+        if self._list:
+            _take_token(appid, answer, self._list)
         info = answer["authorizer_info"]
         nick_name = info.get("nick_name") if isinstance(info, Mapping) else None
         if not isinstance(nick_name, str):
@@ -102,25 +110,29 @@ class ComponentApi:
         return await self._authorizer_token(account, again, newer)
 
     async def _list_for(self, account: Account) -> Listing:
-        """Return the list, or an empty one for an account with a refresh token of its own if it can't be read."""
+        """Return the list; if it can't be read, one of the account alone that has a refresh token of its own."""
         try:
             return await self.authorizers()
         except CallError:
             if self._breaker.is_open or account.authorizer_refresh_token is None:
                 raise
-            return Listing(self._clock.now())
+            own = await self._secrets.read(account.authorizer_refresh_token)
+            return Listing(self._clock.now(), {account.appid: own.get_secret_value()})
 
     async def _refresh_token(self, account: Account, listing: Listing) -> Secret:
-        """Return it from the list; where that has a gap, from the call for one account; else from the configuration."""
+        """Return it from the list; where that lacks it, from the call for one account; else from the configuration.
+
+        A list was seen that lacked most accounts for once, so only the call for the account is a proof.
+        """
         appid = account.appid
+        if not listing.refresh_tokens.get(appid):
+            try:
+                _take_token(appid, await self._info(appid), listing)
+            except ApiError as error:
+                if error.errcode != WITHDRAWN or appid in listing.refresh_tokens:
+                    raise
         if token := listing.refresh_tokens.get(appid):
             return Secret(token)
-        if appid in listing.refresh_tokens or not listing.is_whole:
-            about = (await self._info(appid)).get("authorization_info")
-            token = about.get("authorizer_refresh_token") if isinstance(about, Mapping) else None
-            if is_token(token):
-                listing.refresh_tokens[appid] = token
-                return Secret(token)
         if account.authorizer_refresh_token:
             return await self._secrets.read(account.authorizer_refresh_token)
         message = f"the account isn't among those that authorised the platform {self.component.name}"
@@ -281,6 +293,13 @@ def _source(component: Component, route: Route, secrets: Secrets) -> Source:
     if component.access_token is None:
         return _ByTicket(component, route, secrets, hint)
     return External(component.access_token, component.appid, route.client, secrets, refused_hint=hint)
+
+
+def _take_token(appid: str, answer: Mapping[str, Any], listing: Listing) -> None:
+    """Enter the refresh token of an answer about one account into the list."""
+    about = answer.get("authorization_info")
+    if isinstance(about, Mapping) and is_token(token := about.get("authorizer_refresh_token")):
+        listing.refresh_tokens[appid] = token
 
 
 def _is_row(row: object) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from collector.errors import OriginError, TransientError
+from collector.errors import OpenFilesError, OriginError, PostponedError, TransientError
 from collector.model.accounts import FromCommand, FromUrl, Secret
 from collector.secrets.addresses import server_of
 from collector.secrets.reader import Secrets, text_in
@@ -42,21 +42,33 @@ class External(Source):
         self.refused_hint = self.refused_hint or _REFUSED.format(name_of(self.origin))
 
     async def grant(self) -> Grant:
-        """Fetch the token from the origin, unless its circuit breaker is open."""
+        """Fetch the token from the origin. Raises `PostponedError` while its circuit breaker postpones callers."""
+        try:
+            body = await self._fetched()
+        except PostponedError:
+            self._tries = 0
+            raise
+        self._tries = 0  # a later renewal has retries of its own
+        return grant_in(body, self.origin)
+
+    async def _fetched(self) -> bytes:
         breaker = self.client.breakers[name_of(self.origin)]
-        breaker.check()
+        breaker.begin()
         try:
             body = await fetched(self.origin, self.client, self.secrets, appid=self.appid)
+        except OpenFilesError:
+            raise  # not the server's failure
         except TransientError as error:
             self._tries += 1
             if self._tries == MAX_TRIES:
                 # One account's retries are one failure, and those of the accounts after it would take as long.
                 error.reaction = error.reaction.after_retries
                 breaker.failed(error)
+            if breaker.is_open:  # by now, or all along if this was the probe
+                raise breaker.refusal(error) from None
             raise
         breaker.succeeded()
-        self._tries = 0  # a later renewal has retries of its own
-        return grant_in(body, self.origin)
+        return body
 
 
 async def fetched(origin: FromUrl | FromCommand, client: Client, secrets: Secrets, *, appid: str) -> bytes:

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from collector.model.accounts import Account, Component, FromComponent, TokenKind
 from collector.runtime import Clock, Stop
 from collector.secrets.reader import Secrets
-from collector.wechat.client import Route
 from collector.wechat.component import Authorized, ComponentApi
 from collector.wechat.external_tokens import External
+from collector.wechat.routes import Route
 from collector.wechat.tokens import Classic, Source, Stable
 
 
@@ -28,6 +28,8 @@ class Session:
         self.components = {each.name: ComponentApi(each, route, secrets, clock=clock) for each in components}
         self.clock = clock
         self.stop = stop
+        self.forced_for: set[str] = set()
+        """The appids of accounts for which a token was forced in this run."""
         # Accounts with the same hosts and proxy fail over together.
         self._routes = {(route.hosts, route.proxy): route}
 

@@ -1,4 +1,4 @@
-"""`make chaos`: run storms one after the other, until one of them leaves something wrong."""
+"""`make chaos`: run storms one after the other, until one of them leaves something wrong; then the trials."""
 
 from __future__ import annotations
 
@@ -8,56 +8,87 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 
-from chaos.host import MovedClock, host
+from chaos.host import Host, MovedClock, host
 from chaos.plan import Plan, draw
-from chaos.replicas import replica_set
-from chaos.report import line, table
+from chaos.replicas import ReplicaSet, replica_set
+from chaos.report import line, table, trial_line
 from chaos.storm import Outcome, storm
+from chaos.trials import trials
 
 from collector.cli.terminal import say
 
 MAX_PRINTED = 20
 
 
-async def storms(plans: Iterable[Plan], keep: Path | None = None) -> AsyncIterator[Outcome]:
+@asynccontextmanager
+async def opened() -> AsyncIterator[tuple[ReplicaSet, Host, Path]]:
+    """Open a replica set, a host of collectors and a folder."""
+    with tempfile.TemporaryDirectory(prefix="collector-storms-") as name:
+        folder = Path(name)
+        async with replica_set() as replicas, host(MovedClock(folder / "clock")) as machine:
+            yield replicas, machine, folder
+
+
+async def storms(plans: Iterable[Plan], keep: Path | None = None) -> AsyncGenerator[Outcome, None]:
     """Run the storms one after the other over one replica set.
 
     The output of a storm's collectors is copied to `keep` if anything is wrong after it.
     """
-    with tempfile.TemporaryDirectory(prefix="collector-storms-") as name:
-        folder = Path(name)
-        async with replica_set() as replicas, host(MovedClock(folder / "clock")) as machine:
-            for plan in plans:
-                site = folder / str(plan.seed)
-                site.mkdir()
-                try:
-                    outcome = await storm(plan, replicas, machine, site)
-                except Exception as error:
-                    error.add_note(f"in the storm of the seed {plan.seed}")
-                    raise
-                if keep and outcome.wrong:
-                    shutil.copytree(site, keep / site.name, dirs_exist_ok=True)
-                shutil.rmtree(site)
-                yield outcome
+    async with opened() as (replicas, machine, folder):
+        for plan in plans:
+            site = folder / str(plan.seed)
+            site.mkdir()
+            try:
+                outcome = await storm(plan, replicas, machine, site)
+            except Exception as error:
+                error.add_note(f"in the storm of the seed {plan.seed}")
+                raise
+            if keep and outcome.wrong:
+                shutil.copytree(site, keep / site.name, dirs_exist_ok=True)
+            shutil.rmtree(site)
+            yield outcome
 
 
 async def main(first_seed: int, number: int, keep: Path | None) -> int:
-    """Print a line for each storm and the table of all; return 1 at the first that leaves something wrong."""
+    """Run the storms, then the trials; return 1 where something is wrong."""
     _end_at_signals()
-    outcomes = []
-    async for outcome in storms(map(draw, range(first_seed, first_seed + number)), keep):
-        outcomes.append(outcome)
-        say(line(outcome))
-        if outcome.wrong:
-            break
-    say(f"\n{table(outcomes)}")
+    return await _storms(first_seed, number, keep) or await _trials(keep)
+
+
+async def _storms(first_seed: int, number: int, keep: Path | None) -> int:
+    """Print a line for each storm and the table of all; return 1 at the first that leaves something wrong."""
+    outcomes: list[Outcome] = []
+    async with aclosing(storms(map(draw, range(first_seed, first_seed + number)), keep)) as running:
+        async for outcome in running:
+            outcomes.append(outcome)
+            say(line(outcome))
+            if outcome.wrong:
+                break
+    if not outcomes:
+        return 0
+    say(f"\n{table(outcomes)}\n")
     if not (wrong := outcomes[-1].wrong):
         return 0
-    say("\n".join(["", *wrong[:MAX_PRINTED], f"\nAgain: make chaos STORMS=1 SEED={outcomes[-1].seed}"]))
+    say("\n".join([*wrong[:MAX_PRINTED], f"\nAgain: make chaos STORMS=1 SEED={outcomes[-1].seed}"]))
     return 1
+
+
+async def _trials(keep: Path | None) -> int:
+    """Print a line for each trial, and what is wrong after it; return 1 if anything is."""
+    failed = 0
+    async with opened() as (replicas, machine, folder):
+        async for trial, seconds, wrong in trials(replicas, machine, folder):
+            say("\n".join([trial_line(trial, seconds, wrong), *wrong[:MAX_PRINTED]]))
+            failed += bool(wrong)
+        if keep and failed:
+            shutil.copytree(folder, keep, dirs_exist_ok=True)
+    if failed:
+        say("\nAgain: make chaos STORMS=0")
+    return int(failed > 0)
 
 
 def _end_at_signals() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
+from chaos.configuration import PROXY_PASSWORD
 from support import Documents, truth
 
 from collector.model.days import ONE_DAY, Window
@@ -30,7 +31,10 @@ _FORMS = {
 _SECOND_SIGNAL = re.compile(r"Exception ignored in[^\n]*\nTraceback.*?KeyboardInterrupt", re.DOTALL)
 """Python's output when the second of two signals comes after the end, while it waits for PyMongo's threads."""
 
-_CRASHES = ("Traceback (most recent call last)", "account.crashed", "mistake of the collector")
+_DROPPED = "authorizer.left"
+"""Event of an account that a platform has lost: in a storm none leaves, however short its list is."""
+
+_CRASHES = ("Traceback (most recent call last)", "account.crashed", "mistake of the collector", _DROPPED)
 
 
 def differences(found: Documents, world: World, since: date, newest: date) -> list[str]:
@@ -74,7 +78,7 @@ def secrets_of(world: World) -> dict[str, str]:
     named |= {f"refresh token of {appid}": world.refresh_token(appid) for appid in world.authorizers}
     component = world.component
     named |= {"platform's secret": component.secret, "platform's ticket": component.verify_ticket}
-    return {**named, "token server's key": world.token_server_key}
+    return {**named, "token server's key": world.token_server_key, "proxies' password": PROXY_PASSWORD}
 
 
 def leaks(texts: Mapping[str, str], secrets: Mapping[str, str]) -> list[str]:
@@ -88,6 +92,6 @@ def leaks(texts: Mapping[str, str], secrets: Mapping[str, str]) -> list[str]:
 
 
 def crashes(log: str) -> list[str]:
-    """Return the signs of crashes in a log."""
+    """Return the signs of crashes, and of accounts dropped without a reason, in a log."""
     told = _SECOND_SIGNAL.sub("", log)
     return [f"the log has {sign!r}" for sign in _CRASHES if sign in told]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -14,10 +15,20 @@ TIMEOUT_S = 5
 """Time-out of a call to WeChat, in seconds of the collector's hurried loop."""
 
 AGENCY = "agency"
+PROXY_USER, PROXY_PASSWORD = "egress", "pass-of-the-proxies"
 
 
-def configuration(plan: Plan, hosts: Sequence[str], uri: str, database: str) -> bytes:
-    """Return the text of an `accounts.yaml` for WeChat at `hosts`; the token server is at the first of them."""
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Addresses that a storm's collectors call: WeChat's `hosts`, the token server, and by appid their `proxies`."""
+
+    hosts: tuple[str, ...]
+    token_server: str
+    proxies: Mapping[str, str] = field(default_factory=dict)
+
+
+def configuration(plan: Plan, addresses: Addresses, uri: str, database: str) -> bytes:
+    """Return the text of an `accounts.yaml`."""
     world, component = plan.world, plan.world.component
     defaults: dict[str, Any] = {"rate_limit": plan.rate_limit}
     if not plan.backfill:
@@ -28,11 +39,13 @@ def configuration(plan: Plan, hosts: Sequence[str], uri: str, database: str) -> 
         "name": AGENCY,
         "appid": component.appid,
         "secret": component.secret,
-        "verify_ticket": {"url": f"{hosts[0]}/component-ticket", "json": "ticket"},
+        "verify_ticket": {"url": f"{addresses.token_server}/component-ticket", "json": "ticket"},
     }
+    if plan.discovers:
+        agency["discover"] = "true"
     settings = {
         "mongodb": {"uri": uri, "database": database},
-        "api": {"hosts": hosts, "timeout": str(TIMEOUT_S)},
+        "api": {"hosts": addresses.hosts, "timeout": str(TIMEOUT_S)},
         "run": {"workers": str(plan.workers)},
         "defaults": defaults,
         "components": [agency] if Way.COMPONENT in plan.ways else [],
@@ -40,12 +53,20 @@ def configuration(plan: Plan, hosts: Sequence[str], uri: str, database: str) -> 
             {
                 "name": account.name,
                 "appid": account.appid,
-                **_credentials(account, way, hosts[0], world.token_server_key),
+                **_credentials(account, way, addresses.token_server, world.token_server_key),
+                **_own(account, plan, addresses),
             }
             for account, way in zip(world.accounts, plan.ways, strict=True)
+            if way is not Way.COMPONENT or not plan.discovers
         ],
     }
     return orjson.dumps(settings)  # JSON is YAML
+
+
+def _own(account: SandboxAccount, plan: Plan, addresses: Addresses) -> Mapping[str, str]:
+    """Return the rate and the proxy of an account that has its own."""
+    own = {"rate_limit": plan.slow, "proxy": addresses.proxies}
+    return {key: by_appid[account.appid] for key, by_appid in own.items() if account.appid in by_appid}
 
 
 def _credentials(account: SandboxAccount, way: Way, url: str, key: str) -> Mapping[str, Any]:

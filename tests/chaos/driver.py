@@ -6,6 +6,7 @@ import asyncio
 import signal
 from collections import Counter
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import timedelta
 from itertools import cycle
 
@@ -24,20 +25,28 @@ SLOW_S = 0.02
 """Seconds for each chunk of a slow link."""
 
 
+@dataclass(frozen=True, slots=True)
+class Links:
+    """Links before WeChat and before the token server."""
+
+    wechat: Link
+    tokens: Link
+
+
 class Driver:
-    """Driver that applies `plan` to a site, its WeChat behind `link`, and its replica set.
+    """Driver that applies `plan` to a site, its WeChat and its token server behind `links`, and its replica set.
 
     `faults` counts the events that happened; `wrong` are exits that no fault excuses.
     """
 
-    def __init__(self, plan: Plan, site: Site, sandbox: Sandbox, link: Link, replicas: ReplicaSet) -> None:
+    def __init__(self, plan: Plan, site: Site, sandbox: Sandbox, links: Links, replicas: ReplicaSet) -> None:
         self.faults: Counter[str] = Counter()
         self.wrong: list[str] = []
         self._plan = plan
         self._site = site
         self._clock = site.host.clock
         self._sandbox = sandbox
-        self._link = link
+        self._links = links
         self._replicas = replicas
         self._collector: Collector | None = None
         self._over = asyncio.Event()
@@ -120,14 +129,16 @@ class Driver:
             case What.MONGODB_CUT | What.MONGODB_REFUSE | What.MONGODB_SLOW | What.MONGODB_HOLD:
                 await asyncio.gather(*(_disturb(link, event) for link in links))
             case What.WECHAT_CUT | What.WECHAT_REFUSE | What.WECHAT_SLOW | What.WECHAT_HOLD:
-                await _disturb(self._link, event)
+                await _disturb(self._links.wechat, event)
+            case What.TOKENS_REFUSE | What.TOKENS_HOLD:
+                await _disturb(self._links.tokens, event)
             case What.JUMP:
                 self._clock.jump(event.by)
                 self._tell_clock()
             case What.SKEW:
                 await self._skew(event)
-            case What.PLATFORM:
-                self._renew_platform()
+            case What.PLATFORM | What.SHORT_LIST:
+                self._change_platform(event.what)
 
     async def _restart(self, event: Event) -> None:
         """Kill a member, or the primary where the event is for all, and start it again later."""
@@ -149,8 +160,11 @@ class Driver:
         if self._collector:
             self._collector.signal(signal.SIGUSR1)
 
-    def _renew_platform(self) -> None:
-        """Renew all credentials of the third-party platform and its clients."""
+    def _change_platform(self, what: What) -> None:
+        """Make the third-party platform's list short once, or renew all its credentials and its clients'."""
+        if what is What.SHORT_LIST:
+            self._sandbox.shrink_list(1)
+            return
         self._sandbox.end_component_token()
         self._sandbox.renew_ticket()
         for appid in self._plan.world.authorizers[::3]:
@@ -169,9 +183,9 @@ async def _disturb(link: Link, event: Event) -> None:
     match event.what:
         case What.MONGODB_CUT | What.WECHAT_CUT:
             link.cut()
-        case What.MONGODB_REFUSE | What.WECHAT_REFUSE:
+        case What.MONGODB_REFUSE | What.WECHAT_REFUSE | What.TOKENS_REFUSE:
             await link.refuse(event.for_s)
         case What.MONGODB_SLOW | What.WECHAT_SLOW:
             await link.slow(event.for_s, SLOW_S)
-        case What.MONGODB_HOLD | What.WECHAT_HOLD:
+        case What.MONGODB_HOLD | What.WECHAT_HOLD | What.TOKENS_HOLD:
             await link.hold(event.for_s)

@@ -27,6 +27,9 @@ ALONE_S = 0.9
 OUTAGE_S = 7.0
 """Maximal seconds for which all of MongoDB is unreachable: longer than a collector waits for it."""
 
+SLOW_RATE = "10/s"
+"""Rate of a slow account, whose history lasts for several seconds."""
+
 RATES: Mapping[Fault, float] = {
     Fault.SYSTEM_ERROR: 0.05,
     Fault.HTTP_5XX: 0.04,
@@ -72,9 +75,12 @@ class What(StrEnum):
     WECHAT_REFUSE = "wechat out of reach"
     WECHAT_SLOW = "wechat slow"
     WECHAT_HOLD = "wechat silent"
+    TOKENS_REFUSE = "token server out of reach"
+    TOKENS_HOLD = "token server silent"
     JUMP = "clock moved"
     SKEW = "host's clock off"
     PLATFORM = "platform's credentials renewed"
+    SHORT_LIST = "platform's list short"
 
 
 SIGNALS = frozenset({What.KILL, What.STOP, What.STOP_TWICE, What.FREEZE})
@@ -105,7 +111,9 @@ class Plan:
 
     `begins` is the instant by WeChat's clock, `pauses` how far that moves after each collector.
     `since` is the oldest day wanted: where `backfill` is on by that command, else by the configuration. `ways` has one
-    for each account of `world`; `daily_calls` None is no budget.
+    for each account of `world`; with `discovers`, those of the platform aren't configured but found in its list.
+    `slow` has by appid the rates that differ from `rate_limit`; `proxied` are appids of accounts with proxies of their
+    own. `daily_calls` None is no budget.
     """
 
     seed: int
@@ -116,6 +124,9 @@ class Plan:
     since: date
     backfill: bool
     ways: tuple[Way, ...]
+    discovers: bool
+    slow: Mapping[str, str]
+    proxied: tuple[str, ...]
     workers: int
     rate_limit: str
     daily_calls: int | None
@@ -131,6 +142,8 @@ def draw(seed: int) -> Plan:
     since = begins.astimezone(BEIJING).date() - ONE_DAY * dice.randint(14, 140)
     world = _world(random.Random(f"{seed} world"), seed, since)
     ways = tuple(dice.choices(tuple(Way), (4, 1, 2, 1, 1), k=world.size))
+    alone = random.Random(f"{seed} alone")
+    appids = [account.appid for account in world.accounts]
     return Plan(
         seed=seed,
         world=world,
@@ -140,6 +153,9 @@ def draw(seed: int) -> Plan:
         since=since,
         backfill=dice.random() < 0.4,
         ways=ways,
+        discovers=alone.random() < 0.5,
+        slow={alone.choice(appids): SLOW_RATE} if alone.random() < 0.5 else {},
+        proxied=tuple(alone.sample(appids, alone.randrange(4))),
         workers=dice.randint(1, 8),
         rate_limit=dice.choice(("1000/s", "1000/s", "200/s")),
         daily_calls=dice.choice((None, None, 8, 20)),

@@ -6,15 +6,24 @@ from collections import Counter
 from collections.abc import Sequence
 
 from chaos.storm import Outcome
+from chaos.trials import Trial
 
 
 def line(outcome: Outcome) -> str:
     """Return the line of one storm."""
-    verdict = f"{len(outcome.wrong)} WRONG" if outcome.wrong else "ok"
     return (
         f"storm {outcome.seed:<6} {outcome.faults.total():>5} faults {outcome.runs:>4} runs {outcome.calls:>6} calls "
-        f"{outcome.documents:>6} documents {outcome.seconds:>6.1f} s  {verdict}"
+        f"{outcome.documents:>6} documents {outcome.seconds:>6.1f} s  {_verdict(outcome.wrong)}"
     )
+
+
+def trial_line(trial: Trial, seconds: float, wrong: Sequence[str]) -> str:
+    """Return the line of one trial."""
+    return f"trial {trial.name:<21} {seconds:>6.1f} s  {_verdict(wrong)}"
+
+
+def _verdict(wrong: Sequence[str]) -> str:
+    return f"{len(wrong)} WRONG" if wrong else "ok"
 
 
 def table(outcomes: Sequence[Outcome]) -> str:

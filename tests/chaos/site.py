@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 
-from chaos.configuration import configuration
+from chaos.configuration import Addresses, configuration
 from chaos.host import Collector, Host
 from chaos.plan import Plan
 from chaos.replicas import ReplicaSet
@@ -27,16 +27,16 @@ _FORMS = (("-vv",), ("-vv", "--log-format", "json"), ("-v",), ())
 class Site:
     """Site that starts the commands of a storm, one after the other, in `folder`; `printed` is all their output."""
 
-    def __init__(self, plan: Plan, host: Host, replicas: ReplicaSet, folder: Path, hosts: Sequence[str]) -> None:
+    def __init__(self, plan: Plan, host: Host, replicas: ReplicaSet, folder: Path, addresses: Addresses) -> None:
         self.replicas = replicas
-        self.database = f"storm_{plan.seed}"
+        self.database = f"storm_{folder.name}"
         self.host = host
         self.runs = 0
         self._plan = plan
         self._folder = folder
         self._config = folder / "accounts.yaml"
         self._config.touch(mode=0o600)
-        self._config.write_bytes(configuration(plan, hosts, replicas.uri, self.database))
+        self._config.write_bytes(configuration(plan, addresses, replicas.uri, self.database))
         self._numbers = count(1)
 
     async def start(self, *command: str, hurried: bool = False) -> Collector:

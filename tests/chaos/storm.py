@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from datetime import time as time_of_day
@@ -15,12 +15,14 @@ from typing import Any
 
 import orjson
 from chaos import compare
-from chaos.driver import Driver
+from chaos.configuration import PROXY_PASSWORD, PROXY_USER, Addresses
+from chaos.driver import Driver, Links
 from chaos.host import Host, HungError
 from chaos.link import HOST, Link
 from chaos.plan import Plan
 from chaos.replicas import ReplicaSet
 from chaos.site import Site
+from proxy import Proxy
 from pymongo.errors import PyMongoError
 from support import stored
 
@@ -70,15 +72,16 @@ async def storm(plan: Plan, replicas: ReplicaSet, host: Host, folder: Path) -> O
     async with AsyncExitStack() as stack:
         sandbox = Sandbox(plan.world, faults=plan.faults, limits=plan.limits, clock=host.clock.now)
         await stack.enter_async_context(sandbox)
-        link = await stack.enter_async_context(Link(sandbox.port))
-        hosts = [f"http://{name}:{link.port}" for name in ((HOST, "localhost") if plan.two_hosts else (HOST,))]
-        site = Site(plan, host, replicas, folder, hosts)
+        # Before the links, so that its calls have ended when it closes.
+        proxies = [await stack.enter_async_context(_proxy()) for _ in plan.proxied]
+        links = Links(*[await stack.enter_async_context(Link(sandbox.port)) for _ in range(2)])
+        site = Site(plan, host, replicas, folder, _addresses(plan, links, proxies))
         stack.push_async_callback(_drop, site)
-        driver = Driver(plan, site, sandbox, link, replicas)
+        driver = Driver(plan, site, sandbox, links, replicas)
         try:
             await driver.run()
             await replicas.recover()
-            calm = await stack.enter_async_context(_calm(plan, host, link))
+            calm = await stack.enter_async_context(_calm(plan, host, links))
             await _to_the_end(site, plan.world)
             outcome.differences += await _compared(site, plan, outcome)
             outcome.calls += len(calm.calls)
@@ -93,6 +96,19 @@ async def storm(plan: Plan, replicas: ReplicaSet, host: Host, folder: Path) -> O
     return outcome
 
 
+def _proxy() -> AbstractAsyncContextManager[Proxy]:
+    return Proxy(PROXY_USER, PROXY_PASSWORD).serving()
+
+
+def _addresses(plan: Plan, links: Links, proxies: Sequence[Proxy]) -> Addresses:
+    names = (HOST, "localhost") if plan.two_hosts else (HOST,)
+    return Addresses(
+        hosts=tuple(f"http://{name}:{links.wechat.port}" for name in names),
+        token_server=f"http://{HOST}:{links.tokens.port}",
+        proxies={appid: proxy.url for appid, proxy in zip(plan.proxied, proxies, strict=True)},
+    )
+
+
 async def _drop(site: Site) -> None:
     await site.replicas.recover()
     with suppress(PyMongoError):  # after an election this very moment it stays until the end of all storms
@@ -100,12 +116,13 @@ async def _drop(site: Site) -> None:
 
 
 @asynccontextmanager
-async def _calm(plan: Plan, host: Host, link: Link) -> AsyncIterator[Sandbox]:
+async def _calm(plan: Plan, host: Host, links: Links) -> AsyncIterator[Sandbox]:
     """Serve the same WeChat without faults, late days and revisions."""
     world = replace(plan.world, late_summary=0.0, revised_for_days=0)
     async with Sandbox(world, clock=host.clock.now) as sandbox:
-        link.target = sandbox.port
-        link.cut()
+        for link in (links.wechat, links.tokens):
+            link.target = sandbox.port
+            link.cut()
         yield sandbox
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from datetime import date, timedelta
 
 import pytest
@@ -9,6 +10,7 @@ from chaos.compare import crashes, differences, everything_stored, leaks, loose_
 from support import Documents, truth
 
 from collector.model.days import ONE_DAY, Window
+from collector.run import discovery
 from collector.sandbox import World
 from collector.store.database import Database
 
@@ -134,6 +136,13 @@ async def test_database_is_searched(database: Database) -> None:
     assert leaks({"the database": await everything_stored(database)}, SECRETS) == [
         "the platform's secret is in the database"
     ]
+
+
+@pytest.mark.parametrize("form", ["[warning] authorizer.left account=a", '{"event": "authorizer.left"}'])
+def test_dropped_account_is_told(form: str) -> None:
+    """No account leaves its platform in a storm, so none may be dropped."""
+    assert crashes(form) == ["the log has 'authorizer.left'"]
+    assert '"authorizer.left"' in inspect.getsource(discovery)
 
 
 def test_traceback_is_a_crash() -> None:

@@ -27,8 +27,10 @@ def test_every_kind_of_fault_is_planned() -> None:
 
 def test_configurations_differ() -> None:
     assert {way for plan in PLANS for way in plan.ways} == set(Way)
-    for name in ("backfill", "workers", "rate_limit", "daily_calls", "two_hosts", "limits"):
+    for name in ("backfill", "discovers", "workers", "rate_limit", "daily_calls", "two_hosts", "limits"):
         assert len({getattr(plan, name) for plan in PLANS}) > 1, name
+    assert {len(plan.slow) for plan in PLANS} == {0, 1}
+    assert {len(plan.proxied) for plan in PLANS} == {0, 1, 2, 3}
 
 
 def test_some_begin_just_before_a_border() -> None:

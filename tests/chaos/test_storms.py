@@ -12,13 +12,13 @@ import pytest
 from chaos import processes
 from chaos.__main__ import storms
 from chaos.host import TESTS
-from chaos.plan import What, draw
+from chaos.plan import Way, What, draw
 from chaos.report import line, table
 from chaos.storm import Outcome
 
 from collector.sandbox import Fault
 
-SEEDS = (77, 139, 142, 362)
+SEEDS = (764, 894, 150, 59)
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +43,14 @@ def test_every_kind_of_fault_occurred(outcomes: list[Outcome]) -> None:
     wanted = {*What, *(f"wechat: {fault}" for fault in Fault), "wechat: account broken"}
     assert wanted - occurred.keys() == set()
     assert any(kind.startswith("token server") for kind in occurred)
+
+
+def test_accounts_differ() -> None:
+    """Some accounts are slow, have proxies of their own, or are found in a platform's list."""
+    plans = [draw(seed) for seed in SEEDS]
+    assert any(plan.slow for plan in plans)
+    assert any(plan.proxied for plan in plans)
+    assert any(plan.discovers and Way.COMPONENT in plan.ways for plan in plans)
 
 
 async def test_stopped_storm_leaves_nothing(tmp_path: Path) -> None:

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+import json
+import subprocess
+import sys
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from command import collector, configure, ended_of, started
 from support import stored
 
-from collector.model.days import BEIJING
+from collector.completeness.datasets import DATASETS
+from collector.model.days import BEIJING, Days
+from collector.model.state import AccountState, DatasetState
 from collector.sandbox import Faults, Sandbox, World
 from collector.store.database import Database
 from collector.store.leases import lease
+from collector.store.state import ACCOUNTS, to_document
 
 WORLD = World(size=12)
 BROKEN = WORLD.accounts[0]
@@ -81,7 +87,7 @@ async def test_backfill_before_the_first_day(folder: Path, mongod: str, database
         configure(folder, sandbox, mongod, database)
     ended = await collector("backfill", "--since", "2010-01-01", "--dry-run", "--json", cwd=folder)
     assert "--since 2010-01-01 is moved to 2014-12-01, the oldest day that WeChat keeps" in ended.err
-    assert min(window["begin"] for window in ended.json["accounts"][0]["windows"]) == "2014-12-01"
+    assert ended.json["accounts"][0]["history"]["begin"] == "2014-12-01"
 
 
 async def test_quiet_run_beside_another(folder: Path, mongod: str, database: Database) -> None:
@@ -108,3 +114,55 @@ async def test_second_run(folder: Path, mongod: str, database: Database) -> None
         waited = await ended_of(waiting)
     assert (waited.code, waited.json["status"]) == (0, "ok")
     assert "lease.waiting" in waited.err
+
+
+MEASURED = """
+import atexit, sys
+from pathlib import Path
+from collector.cli.app import main
+# The peak of this program alone: that of `getrusage` may be that of the program that started it.
+status = Path("/proc/self/status")
+atexit.register(lambda: sys.stderr.writelines(line for line in status.open() if line.startswith("VmHWM:")))
+main()
+"""
+
+
+async def _planned(folder: Path, *options: str) -> tuple[str, float]:
+    """Return what a backfill over twelve years plans, and the MiB that it takes at most."""
+    command = (sys.executable, "-c", MEASURED, "backfill", "--since", "2014-12-01", "--dry-run", *options)
+    with (folder / "out").open("wb") as out:
+        process = await asyncio.create_subprocess_exec(*command, cwd=folder, stdout=out, stderr=subprocess.PIPE)
+        _, said = await process.communicate()
+    assert process.returncode == 0, said
+    return (folder / "out").read_text(), int(said.split()[1]) / 1024
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+async def test_long_dry_run(tmp_path: Path, mongod: str, database: Database) -> None:
+    """10,000 accounts of twelve years, half of them new, are planned and printed one by one."""
+    accounts = [{"name": f"a-{number}", "appid": f"wx{number:016x}", "secret": "x" * 32} for number in range(10_000)]
+    file = tmp_path / "accounts.yaml"
+    file.touch(mode=0o600)
+    file.write_text(json.dumps({"mongodb": {"uri": mongod, "database": database.name}, "accounts": accounts}))
+    known = DatasetState(covered=Days.between(date(2016, 1, 1), date(2026, 1, 31)), refreshed_to=date(2026, 1, 31))
+    await database[ACCOUNTS].insert_many(
+        to_document(AccountState(account["appid"], account["name"], datasets=dict.fromkeys(DATASETS, known)))
+        for account in accounts[5000:]
+    )
+    text, text_mib = await _planned(tmp_path)
+    printed, json_mib = await _planned(tmp_path, "--json")
+    assert max(text_mib, json_mib) < 200
+    plan = json.loads(printed)
+    calls = [account["calls"] for account in plan["accounts"]]
+    assert (plan["calls"], len(calls)) == (sum(calls), 10_000)
+    assert text.splitlines()[-1] == f"10,000 accounts, {plan['calls']:,} data calls. Nothing was asked."
+    new, half = (plan["accounts"][place]["history"] for place in (0, -1))
+    (week,) = plan["accounts"][0]["windows"]
+    day_before = date.fromisoformat(week["begin"]) - timedelta(days=1)
+    assert new == {
+        "begin": "2014-12-01",
+        "end": str(day_before),
+        "windows": (windows := ((day_before - date(2014, 12, 1)).days + 7) // 7),
+        "calls": 2 * windows,
+    }
+    assert half == {"begin": "2014-12-01", "end": "2015-12-31", "windows": 57, "calls": 114}

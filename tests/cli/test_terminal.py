@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import os
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
+from command import collector, configure, ended_of, started
 
-from collector.cli.terminal import MAX_FAULTS, complain, pretty
+from collector.cli.terminal import MAX_FAULTS, complain, pretty, say_json_list
+from collector.sandbox import Faults, Sandbox, World
+from collector.store.database import Database
 
 SAY = "from collector.cli.terminal import say; say('x' * 100_000); say('y')"
 
@@ -73,3 +81,77 @@ def test_many_faults(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_pretty() -> None:
     assert pretty({"a": [1, "é"]}) == '{\n  "a": [\n    1,\n    "é"\n  ]\n}'
+
+
+@pytest.mark.parametrize("items", [[{"a": [1]}], [{"a": 1}, {"b": {"c": "é"}}], []])
+def test_json_item_by_item(capsys: pytest.CaptureFixture[str], items: list[object]) -> None:
+    """The object is that of one piece."""
+    say_json_list("items", iter(items), lambda: {"calls": 3})
+    printed = capsys.readouterr().out
+    assert json.loads(printed) == {"items": items, "calls": 3}
+    assert not items or printed == pretty({"items": items, "calls": 3}) + "\n"
+
+
+NAME = "鞋 Café 👟"
+WORLD = World(size=2)
+LOCALES = {
+    "ascii": {"PYTHONIOENCODING": "ascii"},
+    "C unbuffered": {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONUNBUFFERED": "1"},
+}
+CODES = {"run": 3, "status": 0, "check": 3, "config validate": 0}
+
+
+@pytest.fixture
+async def folder(tmp_path: Path, mongod: str, database: Database) -> AsyncIterator[Path]:
+    """A folder for two accounts: one with a name outside ASCII, whose secret is refused, and a sound one."""
+    async with Sandbox(WORLD, faults=Faults(broken={WORLD.accounts[0].appid: 40125})) as sandbox:
+        configure(tmp_path, sandbox, mongod, database)
+        file = tmp_path / "accounts.yaml"
+        file.write_text(file.read_text().replace(WORLD.accounts[0].name, NAME), encoding="utf-8")
+        yield tmp_path
+
+
+@pytest.mark.parametrize("environ", LOCALES.values(), ids=LOCALES)
+async def test_text_without_utf8(folder: Path, environ: dict[str, str]) -> None:
+    """What the encoding lacks is escaped, and the exit code stays that of the work."""
+    for command, code in CODES.items():
+        ended = await collector(*command.split(), cwd=folder, **environ)
+        assert (ended.code, "Traceback" in ended.err, ended.out.isascii()) == (code, False, True), command
+        assert (r"\u978b Caf\xe9 \U0001f45f" in ended.out) == (command != "config validate"), command
+
+
+@pytest.mark.parametrize("environ", LOCALES.values(), ids=LOCALES)
+async def test_json_is_utf8(folder: Path, environ: dict[str, str]) -> None:
+    """Whatever the locale is."""
+    for command, code in {"run": 3, "run --dry-run": 0, "status": 0, "check": 3, "config show": 0}.items():
+        ended = await collector(*command.split(), "--json", cwd=folder, **environ)
+        assert (ended.code, "Traceback" in ended.err, NAME in ended.out) == (code, False, True), command
+        assert ended.json
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+async def test_closed_streams(folder: Path, closed: str) -> None:
+    """They change neither exit codes nor what goes to the other streams."""
+    for command, code in CODES.items():
+        for form in ([], ["--json"]) if command != "config validate" else ([],):
+            ended = await collector(*command.split(), *form, cwd=folder, redirected=closed)
+            assert (ended.code, ended.err) == (code, ""), command
+            assert bool(ended.out) == (">&-" not in closed.split()), command
+    # A usage error is told on stderr, where that is open.
+    ended = await collector("run", "--account", "nobody", cwd=folder, redirected=closed)
+    assert (ended.code, ended.out, bool(ended.err)) == (2, "", "2>" not in closed)
+
+
+@pytest.mark.parametrize("closed", ["<&-", "<&- >&-"])
+async def test_sandbox_without_streams(tmp_path: Path, closed: str) -> None:
+    """The pretend WeChat serves until Ctrl-C."""
+    process = await started("sandbox", "--port", "0", cwd=tmp_path, redirected=closed)
+    assert process.stderr
+    url = (await process.stderr.readline()).decode().split()[6]
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+    writer.write(b"GET / HTTP/1.0\r\n\r\n")
+    assert (await reader.read()).startswith(b"HTTP/1.0 404 ")
+    writer.close()
+    process.send_signal(signal.SIGINT)
+    ended = await ended_of(process)
+    assert (ended.code, ended.err, bool(ended.out)) == (0, "", ">&-" not in closed)

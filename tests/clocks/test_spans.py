@@ -38,21 +38,28 @@ async def _run_until(host: Host, until: date) -> None:
         assert (await host.collect()).failures == ()
 
 
-@pytest.mark.parametrize("begins", [EIGHT, MIDNIGHT], ids=["08:00", "midnight"])
-async def test_run_asks_for_the_days_at_its_begin(hosting: Hosting, clock: FakeClock, begins: datetime) -> None:
-    """A run over 08:00 or midnight asks for the days that were published as it began.
-
-    Of four accounts, with a worker for one at a time, most are planned when it is over.
-    """
-    clock.instant = begins
+async def test_run_over_midnight_asks_for_no_newer_day(hosting: Hosting, clock: FakeClock) -> None:
+    """Of four accounts, with a worker for one at a time, most are planned when it is over."""
+    clock.instant = MIDNIGHT
     world = World(size=4)
     async with hosting(world, since=SINCE, tick=TICK, workers=1) as host:
         result = await host.collect()
         assert (result.exit, result.failures) == (0, ())
-        assert clock.instant - begins == 44 * TICK
+        assert clock.instant - MIDNIGHT == 44 * TICK
         assert host.asked == FIVE_WINDOWS
         assert await host.documents() == truth(world, Window(SINCE, NEWEST))
         assert await host.void(NEWEST) == NO_DAYS
+
+
+async def test_run_over_eight_takes_in_the_newer_day(hosting: Hosting, clock: FakeClock) -> None:
+    """A day that is published while history is filled comes in the same run."""
+    clock.instant = EIGHT
+    world = World(size=4)
+    async with hosting(world, since=SINCE, tick=TICK, workers=1) as host:
+        result = await host.collect()
+        assert (result.exit, result.failures) == (0, ())
+        assert host.newest_asked == NEWEST + ONE_DAY
+        assert await host.differing(SINCE + ONE_DAY, NEWEST + ONE_DAY) == set()
 
 
 @pytest.mark.parametrize("begins", [EIGHT, MIDNIGHT], ids=["08:00", "midnight"])
@@ -73,7 +80,7 @@ async def test_later_runs_leave_no_hole(hosting: Hosting, clock: FakeClock, begi
 
 
 async def test_next_run_after_eight_has_the_new_day(hosting: Hosting, clock: FakeClock) -> None:
-    """The day that was published during a run comes with the next one, at once."""
+    """The day that was published during a daily job comes with the next run, at once."""
     clock.instant = EIGHT
     async with hosting(WORLD, since=SINCE, tick=TICK) as host:
         await host.collect()

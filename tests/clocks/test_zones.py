@@ -117,7 +117,7 @@ def observe(mongod: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
         return Observed(
             {(call.path, call.begin_date, call.end_date) for call in calls},
             documents,
-            {key: value for key, value in json.loads(out).items() if key not in ("run", "seconds")},
+            {key: value for key, value in json.loads(out).items() if key not in ("run", "seconds", "loop_lag_s")},
             sorted(log.splitlines()),
             status + table,
         )

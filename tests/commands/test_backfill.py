@@ -14,12 +14,14 @@ from pathlib import Path
 
 from support import Configured, FakeClock, run, stored, truth
 
-from collector.commands.collect import Job, collect, target_of
+from collector.commands.collect import Job, collect, plans, target_of
 from collector.completeness.datasets import DATASETS
+from collector.config import Selection
 from collector.model.days import FIRST_DAY, ONE_DAY, Window
+from collector.model.results import Outcome
 from collector.runtime import Stop
 from collector.sandbox import Faults, Limits, Sandbox, World
-from collector.store.database import Database
+from collector.store.database import Database, Document
 from collector.store.leases import lease
 from collector.store.state import load
 
@@ -217,14 +219,36 @@ async def test_silent_account_is_ok(clock: FakeClock, configured: Configured) ->
     assert (result.exit, result.silent) == (0, (world.accounts[0].name,))
 
 
-async def test_damaged_state_stops_the_run(clock: FakeClock, database: Database, configured: Configured) -> None:
-    async with Sandbox(World(size=2), clock=clock.now) as sandbox:
-        await database["accounts"].insert_one({"_id": "wx0000000000000001", "version": 99})
-        result = await run(configured(sandbox), clock)
-        assert sandbox.calls == []
-    assert result.exit == 1
-    assert "`collector verify --repair`" in (result.error or "")
-    assert await stored(database) == {}
+async def test_unusable_states_fail_alone(clock: FakeClock, database: Database, configured: Configured) -> None:
+    """Nothing is asked for their accounts, the documents stay, and those of unknown accounts disturb nobody."""
+    async with Sandbox(World(size=4), clock=clock.now) as sandbox:
+        damaged, newer, *others = (account.appid for account in sandbox.world.accounts)
+        documents: list[Document] = [
+            {"_id": damaged, "version": 1},
+            {"_id": newer, "version": 99},
+            {"_id": "wxgone", "version": "?"},
+        ]
+        await database["accounts"].insert_many(documents)
+        settings = configured(sandbox)
+        result = await run(settings, clock)
+        assert set(_data_calls(sandbox)) == set(others)
+        assert await database["accounts"].find({"_id": {"$nin": others}}).to_list(None) == documents
+        planned = await plans(settings, Selection(), target_of(settings, clock), clock)
+    assert (result.exit, result.outcomes[Outcome.FAILED], result.outcomes[Outcome.OK]) == (3, 2, 2)
+    assert [(failure.account, failure.errmsg, failure.hint) for failure in result.failures] == [
+        (
+            damaged,
+            "the account's document in the collection accounts is damaged",
+            f"make it anew from the stored days: collector verify --repair --account {damaged}",
+        ),
+        (
+            newer,
+            "the account's document in the collection accounts was written by a newer version of the collector",
+            "upgrade the collector on this host",
+        ),
+    ]
+    assert {account for account, _ in await stored(database)} == set(others)
+    assert [account.appid for account, _ in planned] == others
 
 
 async def test_ledger_has_runs_and_crashes(clock: FakeClock, database: Database, configured: Configured) -> None:

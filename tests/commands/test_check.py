@@ -20,15 +20,17 @@ from collector.commands.check import check
 from collector.config import Selection
 from collector.console import check as checked
 from collector.errors import DatabaseError, UnreachableError, UsageError, WaitKind
-from collector.model.accounts import Component, FromCommand, Secret
+from collector.model.accounts import Component, FromCommand, FromUrl, Secret
 from collector.model.days import ONE_DAY, Days
 from collector.model.findings import AccountCheck, DatasetCheck, Verdict
 from collector.model.results import Failure, Notice, Outcome
 from collector.model.state import AccountState, DatasetState
+from collector.runtime import MAX_FAILURES
 from collector.sandbox import Faults, Limits, Sandbox, World
 from collector.store.database import Database
 from collector.store.state import ACCOUNTS, replacement
 from collector.wechat.api import AccountApi
+from collector.wechat.client import MAX_TRIES
 
 NEWEST = date(2026, 11, 23)
 SUMMARY, CUMULATE = "user_summary", "user_cumulate"
@@ -65,6 +67,18 @@ async def test_an_empty_database_stays_empty(clock: FakeClock, configured: Confi
         checks = await check(settings, Selection(), clock=clock)
     assert (checks.result.exit, len(checks.accounts)) == (0, 3)
     assert await database.list_collection_names() == []
+
+
+async def test_unusable_state_isnt_asked(clock: FakeClock, configured: Configured, database: Database) -> None:
+    """Its waits aren't known, and a run would fail the account as well."""
+    async with _sandbox(clock, World(size=2)) as sandbox:
+        settings = configured(sandbox)
+        broken, sound = (account.appid for account in settings.accounts)
+        await database[ACCOUNTS].insert_one({"_id": broken, "version": 0})
+        checks = await check(settings, Selection(), clock=clock)
+        assert set(_data_calls(sandbox)) - {None} == {sound}
+    assert checks.result.exit == 3
+    assert [(failure.account, failure.hint[-18:]) for failure in checks.result.failures] == [(broken, broken)]
 
 
 async def test_writes_nothing(clock: FakeClock, configured: Configured, database: Database) -> None:
@@ -372,6 +386,20 @@ async def test_unreachable_wechat_with_outside_tokens(clock: FakeClock, configur
     api = settings.api.model_copy(update={"hosts": ("http://127.0.0.1:1",)})
     with pytest.raises(UnreachableError, match="3 accounts tried http"):
         await check(replace(settings, api=api, accounts=accounts), Selection(), clock=clock)
+
+
+async def test_unresponsive_token_server(clock: FakeClock, configured: Configured) -> None:
+    """A check waits for no token server: each of its accounts fails, those too that it wasn't asked for."""
+    async with _sandbox(clock, World(size=6)) as sandbox:
+        settings = configured(sandbox, workers=1)
+        token = FromUrl(Secret("http://127.0.0.1:1/{appid}"))
+        accounts = tuple(replace(account, token=token) for account in settings.accounts)
+        checks = await check(replace(settings, accounts=accounts), Selection(), clock=clock)
+    assert [each.token for each in checks.accounts] == [Verdict.FAILED] * 6
+    assert {failure.errmsg for each in checks.accounts for failure in each.failures} == {
+        "the server http://127.0.0.1:1 gives no answer (no connection)"
+    }
+    assert checks.result.token_calls == MAX_FAILURES * MAX_TRIES
 
 
 async def test_unreachable_database_ends_the_check(

@@ -113,6 +113,24 @@ async def test_known_accounts_are_not_looked_up(clock: FakeClock, configured: Co
     assert _names(checks) == [world.accounts[1].name]
 
 
+async def test_list_lacks_known_accounts(clock: FakeClock, configured: Configured, database: Database) -> None:
+    """Who is still authorised is checked, and the platform's list has failed."""
+    world = World(size=4)
+    async with _sandbox(clock, world) as sandbox:
+        settings = replace(configured(sandbox), accounts=(), components=(_component(world, discover=True),))
+        await run(settings, clock)
+        before = await database["accounts"].find().to_list(None)
+        sandbox.withdraw(world.accounts[3].appid)
+        sandbox.shrink_list(1)
+        checks = await check(settings, Selection(), clock=clock)
+    assert sorted(_names(checks)) == [account.name for account in world.accounts[:3]]
+    assert [failure.errmsg for failure in checks.result.failures] == [
+        "the list lacks 2 accounts that authorised the platform"
+    ]
+    assert checks.result.exit == 3
+    assert await database["accounts"].find().to_list(None) == before
+
+
 async def test_configured_account_needs_no_list(clock: FakeClock, configured: Configured) -> None:
     world = World(size=2)
     async with _sandbox(clock, world) as sandbox:

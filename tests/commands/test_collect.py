@@ -13,7 +13,9 @@ from typing import Any
 import orjson
 import pytest
 from aioresponses import aioresponses
+from motor.motor_asyncio import AsyncIOMotorCollection
 from pymongo.errors import AutoReconnect
+from structlog.testing import capture_logs
 from support import Configured, FakeClock, run, stored, truth
 
 from collector.commands import collect as collect_module
@@ -24,6 +26,7 @@ from collector.model.results import Outcome
 from collector.runtime import Stop
 from collector.sandbox import Faults, Sandbox, World
 from collector.store.database import USER_DAILY, Database
+from collector.store.runs import RUNS
 from collector.store.writer import Writer
 
 NEWEST = date(2026, 11, 23)
@@ -266,6 +269,28 @@ async def test_unacknowledged_accounts_are_skipped(
         result = await run(configured(sandbox), clock)
     assert (result.exit, result.days, result.outcomes[Outcome.SKIPPED]) == (1, 0, 2)
     assert "MongoDB can't be reached (connection closed)" in (result.error or "")
+
+
+async def test_crash_of_the_writer(
+    clock: FakeClock, database: Database, configured: Configured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ends the run of all accounts plainly: one traceback in the log, and the ledger is closed."""
+
+    async def broken(*_: object, **__: object) -> None:
+        raise ValueError("not foreseen")
+
+    monkeypatch.setattr(AsyncIOMotorCollection, "bulk_write", broken)
+    async with _sandbox(clock, World(size=200)) as sandbox:
+        with capture_logs() as logs:
+            result = await run(configured(sandbox), clock)
+    error = (
+        "the collector failed as it wrote to MongoDB (ValueError). This is a mistake of the collector: please report "
+        "it with the log"
+    )
+    assert (result.error, result.exit, result.failures) == (error, 1, ())
+    assert [entry["event"] for entry in logs if "exc_info" in entry] == ["writer.crashed"]
+    (entry,) = await database[RUNS].find().to_list(None)
+    assert (entry["status"], entry["error"], "ended" in entry) == ("failed", error, True)
 
 
 async def test_odd_characters_in_an_errmsg(clock: FakeClock, configured: Configured) -> None:

@@ -15,11 +15,10 @@ from collector.commands.status import status
 from collector.completeness.datasets import CUMULATE, SUMMARY
 from collector.config import Selection, Settings
 from collector.config.schema import ApiSettings, MongoSettings, RunSettings
-from collector.errors import DatabaseError
 from collector.model.accounts import Account, Rate, Secret
 from collector.model.days import NO_DAYS, ONE_DAY, Days
 from collector.model.findings import AccountStatus, Former, Standing, Status
-from collector.model.state import AccountState, DatasetState, Trouble
+from collector.model.state import AccountState, DatasetState, Trouble, UnusableState
 from collector.sandbox import Faults, Sandbox, World
 from collector.store.database import Database
 from collector.store.state import ACCOUNTS, replacement
@@ -226,11 +225,14 @@ async def test_empty_database_stays_empty(look: Look, database: Database) -> Non
     assert await database.list_collection_names() == []
 
 
-async def test_damaged_state_is_an_error(look: Look, database: Database) -> None:
-    """The error names the remedy."""
-    await database[ACCOUNTS].insert_one({"_id": "wx-one", "version": 99})
-    with pytest.raises(DatabaseError, match="verify --repair"):
-        await look([_account("one")])
+async def test_unusable_state_is_failing(look: Look, database: Database) -> None:
+    """Its account is named with the remedy, and so is the appid of an account that isn't configured."""
+    await database[ACCOUNTS].insert_many([{"_id": f"wx-{name}", "version": 99} for name in ("one", "gone")])
+    found = await look([_account("one"), _account("two")], _state("two", _dataset(MONTH), _dataset(MONTH)))
+    (one, two), gone = found.accounts, UnusableState("wx-gone", is_newer=True)
+    assert (one.standing, one.newest, two.standing) == (Standing.FAILING, {SUMMARY: None, CUMULATE: None}, Standing.OK)
+    assert one.last_error == Trouble(gone.reason, None, None, "upgrade the collector on this host", NOW, NOW)
+    assert (found.unusable, found.no_longer_configured) == ((gone,), ())
 
 
 async def test_status_after_a_run(clock: FakeClock, database: Database, mongod: str, tmp_path: Path) -> None:

@@ -237,7 +237,7 @@ async def test_lost_state_is_replaced(collected: Collected, database: Database) 
 
 
 DAMAGES: list[dict[str, Any]] = [
-    {"$set": {"version": 99}},
+    {"$set": {"version": 0}},
     {"$unset": {"version": 1}},
     {"$set": {"user_cumulate.covered": "all of them"}},
     {"$set": {"user_cumulate.covered.0.end": "2026-02-30"}},
@@ -249,19 +249,19 @@ DAMAGES: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("damage", DAMAGES, ids=str)
 async def test_damaged_state_is_replaced(damage: dict[str, Any], collected: Collected, database: Database) -> None:
-    """It stops a run without a change; repair replaces it."""
+    """A run fails the account and leaves it unchanged; repair replaces it."""
     broken = collected.accounts[1]
     await collected.states.update_one({"_id": broken.appid}, damage)
-    before = await _all(collected)
+    before = await collected.states.find_one({"_id": broken.appid})
     result = await run(collected.settings, collected.clock)
-    assert (result.exit, "verify --repair" in (result.error or "")) == (1, True)
+    assert (result.exit, [failure.account for failure in result.failures]) == (3, [broken.appid])
 
     verified = await collected.verify()
     assert (verified.exit, [(found.account, found.damaged) for found in verified.findings]) == (
         3,
         [(broken.appid, True)],
     )
-    assert await _all(collected) == before
+    assert await collected.states.find_one({"_id": broken.appid}) == before
 
     assert (await collected.verify(repair=True)).exit == 0
     assert await collected.verify() == Verified(3, [])
@@ -286,16 +286,31 @@ async def test_repair_keeps_nothing_of_damage(collected: Collected, database: Da
     )
 
 
+async def test_newer_state_is_never_repaired(collected: Collected) -> None:
+    """It may know more than this version can tell."""
+    newer = collected.accounts[1]
+    await collected.states.update_one({"_id": newer.appid}, {"$set": {"version": 99}})
+    before = await _all(collected)
+    found = AccountFindings(newer.appid, newer.name, newer=True)
+    verified = await collected.verify(repair=True)
+    assert (verified, verified.exit) == (Verified(3, [found], repaired=True), 3)
+    assert await _all(collected) == before
+
+
 async def test_damaged_state_of_another_account(collected: Collected, database: Database) -> None:
-    """It keeps every run from beginning, so it must be possible to get rid of it."""
+    """It is verified with all accounts, or by its appid."""
     await collected.states.insert_one({"_id": "wxgone", "version": "?"})
     await collected.documents.insert_one(
         {"account": "wxgone", "ref_date": "2026-11-01", "name": "gone", "cumulate_user": 7}
     )
     unknown = {CUMULATE: Difference(unknown=Days.of([date(2026, 11, 1)]))}
     found = AccountFindings("wxgone", "gone", unknown, damaged=True)
-    assert await collected.verify(collected.accounts[0]) == Verified(2, [found])
-    await collected.verify(collected.accounts[0], repair=True)
+    assert await collected.verify() == Verified(4, [found])
+    assert await collected.verify(collected.accounts[0], repair=True) == Verified(1, [], repaired=True)
+    target = target_of(collected.settings, collected.clock)
+    assert await verify(collected.settings, Selection(["wxgone"]), target, repair=True) == Verified(
+        1, [found], repaired=True
+    )
     assert (await load(database))["wxgone"].name == "gone"
 
 
@@ -396,7 +411,7 @@ async def test_repair_of_a_discovered_account(collected: Collected, database: Da
     """Whose it is isn't in the documents, so the next run's discovery finds that out again."""
     appid = collected.accounts[0].appid
     about = {"component": "agency", "nick_name": "Acme", "mini_program": False}
-    await collected.states.update_one({"_id": appid}, {"$set": {"version": 2, "authorizer": about}})
+    await collected.states.update_one({"_id": appid}, {"$set": {"version": 0, "authorizer": about}})
     (found,) = (await collected.verify(repair=True)).findings
     assert found.damaged
     assert await collected.verify() == Verified(3, [])

@@ -1,3 +1,4 @@
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
@@ -5,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.completeness.plan import Ask, Plan, Target, Wait, begins, plan, waits
+from collector.completeness.plan import Ask, Asks, Plan, Target, Wait, begins, plan, waits
 from collector.errors import WaitKind
 from collector.model.accounts import Account, Rate, Secret
 from collector.model.days import FIRST_DAY, NO_DAYS, ONE_DAY, Days, Window
@@ -20,6 +21,7 @@ TODAY = date(2026, 11, 24)
 MIDNIGHT = datetime(2026, 11, 24, 16, tzinfo=UTC)
 DAILY = Target(NEWEST, 7)
 NEW = AccountState(ACCOUNT.appid, "a")
+NOTHING: tuple[object, ...] = ((), (), {}, {}, 0)
 
 
 def _state(covered: Days, *, refreshed_to: date | None = NEWEST) -> AccountState:
@@ -30,14 +32,20 @@ def _plan(state: AccountState = NEW, target: Target = DAILY, *, before: date | N
     return plan(replace(ACCOUNT, **account), state, target, NOW, before=before)  # type: ignore[arg-type]
 
 
-def _windows(asks: tuple[Ask, ...]) -> list[str]:
+def _windows(asks: Iterable[Ask]) -> list[str]:
     return [str(ask.window) for ask in asks]
+
+
+def _parts(planned: Plan) -> tuple[object, ...]:
+    """Return a plan's fields, with the windows of its history made."""
+    return planned.daily, tuple(planned.history), planned.lookback, planned.waits, planned.windows_held
 
 
 def test_new_account_asks_one_window() -> None:
     """Its window holds the lookback, and both datasets are asked."""
     week = Days.between(date(2026, 11, 17), NEWEST)
-    assert _plan() == Plan((Ask(Window(date(2026, 11, 17), NEWEST), BOTH),), (), dict.fromkeys(BOTH, week), {})
+    asks = (Ask(Window(date(2026, 11, 17), NEWEST), BOTH),)
+    assert _parts(_plan()) == (asks, (), dict.fromkeys(BOTH, week), {}, 0)
 
 
 def test_oldest_window_is_filled_up_backwards() -> None:
@@ -54,19 +62,19 @@ def test_no_window_begins_before_the_first_day() -> None:
 
 
 def test_since_after_the_newest_day() -> None:
-    assert _plan(since=NEWEST + ONE_DAY) == Plan((), (), {}, {})
+    assert _parts(_plan(since=NEWEST + ONE_DAY)) == NOTHING
 
 
 def test_complete_account_asks_nothing() -> None:
     """A second run on the same day has nothing to do."""
-    assert _plan(_state(Days.between(date(2026, 11, 1), NEWEST))) == Plan((), (), {}, {})
+    assert _parts(_plan(_state(Days.between(date(2026, 11, 1), NEWEST)))) == NOTHING
 
 
 def test_daily_run_asks_one_window() -> None:
     yesterday = NEWEST - ONE_DAY
     planned = _plan(_state(Days.between(date(2026, 11, 1), yesterday), refreshed_to=yesterday))
     assert planned.daily == (Ask(Window(date(2026, 11, 17), NEWEST), BOTH),)
-    assert planned.history == ()
+    assert not planned.history
 
 
 def test_lookback_after_an_outage() -> None:
@@ -97,7 +105,7 @@ def test_hole_is_asked_of_its_dataset() -> None:
     state = _state(days)
     holed = replace(state.dataset(SUMMARY), covered=days - Days.of([date(2026, 10, 20)]))
     planned = _plan(replace(state, datasets={**state.datasets, SUMMARY: holed}))
-    assert planned == Plan((), (Ask(Window(date(2026, 10, 14), date(2026, 10, 20)), (SUMMARY,)),), {}, {})
+    assert _parts(planned) == ((), (Ask(Window(date(2026, 10, 14), date(2026, 10, 20)), (SUMMARY,)),), {}, {}, 0)
 
 
 def test_only_a_refetch_asks_for_void_days() -> None:
@@ -105,7 +113,7 @@ def test_only_a_refetch_asks_for_void_days() -> None:
     void = Days.of([date(2026, 10, 20)])
     dataset = DatasetState(covered=days - void, void=void, refreshed_to=NEWEST)
     state = replace(NEW, datasets=dict.fromkeys(BOTH, dataset))
-    assert _plan(state) == Plan((), (), {}, {})
+    assert _parts(_plan(state)) == NOTHING
     target = replace(DAILY, since=date(2026, 10, 20), until=date(2026, 10, 20), refetch=True)
     assert _windows(_plan(state, target).history) == ["2026-10-14..2026-10-20"]
 
@@ -128,7 +136,7 @@ def test_oldest_day_wanted(since: date | None, history_since: date | None, begin
 
 def test_nothing_is_wanted_before_birth() -> None:
     state = replace(_state(Days.between(date(2026, 11, 12), NEWEST)), born=date(2026, 11, 12))
-    assert _plan(state, since=FIRST_DAY) == Plan((), (), {}, {})
+    assert _parts(_plan(state, since=FIRST_DAY)) == NOTHING
 
 
 def test_partial_backfill() -> None:
@@ -192,7 +200,7 @@ def test_complete_dataset_has_no_notice() -> None:
     held = replace(state.dataset(SUMMARY), not_before=MIDNIGHT)
     state = replace(state, datasets={**state.datasets, SUMMARY: held})
     assert waits(ACCOUNT, state, NOW) == {SUMMARY: Wait(WaitKind.NOT_BEFORE, MIDNIGHT)}
-    assert _plan(state) == Plan((), (), {}, {})
+    assert _parts(_plan(state)) == NOTHING
 
 
 def test_lookback_omits_finished_days() -> None:
@@ -220,7 +228,7 @@ def _missing(on: date, days: Days, *, since: date) -> AccountState:
 
 
 def _asked(planned: Plan) -> Days:
-    return Days.joined(ask.window for ask in planned.daily + planned.history)
+    return Days.joined(ask.window for ask in (*planned.daily, *planned.history))
 
 
 @pytest.mark.parametrize("refreshed_to", [NEWEST, NEWEST - ONE_DAY])
@@ -231,7 +239,7 @@ def test_day_without_a_row_today_waits(refreshed_to: date) -> None:
     datasets = {name: replace(state.dataset(name), refreshed_to=refreshed_to) for name in BOTH}
     state = replace(state, datasets=datasets)
     planned = _plan(state)
-    assert planned.history == ()
+    assert not planned.history
     assert not planned.lookback.get(SUMMARY, NO_DAYS) & old
     assert _windows(_plan(state, replace(DAILY, since=date(2026, 10, 1))).history) == []
     again = _plan(_missing(TODAY - ONE_DAY, old, since=date(2026, 10, 1)))
@@ -245,20 +253,19 @@ def test_history_ends_behind_28_days_without_a_row_today() -> None:
     first = date(2026, 11, 1)
     wall = Days.between(first - 28 * ONE_DAY, first - ONE_DAY)
     state = replace(_missing(TODAY, wall, since=first), history_since=date(2026, 9, 1))
-    assert _plan(state) == Plan((), (), {}, {})
+    assert _parts(_plan(state)) == NOTHING
     exhaustive = _plan(state, replace(DAILY, since=date(2026, 9, 1), exhaustive=True))
-    assert exhaustive.history[0].window.end == first - 29 * ONE_DAY
-    assert (
-        len(_plan(replace(_missing(TODAY - ONE_DAY, wall, since=first), history_since=date(2026, 9, 1))).history) == 9
-    )
+    assert next(iter(exhaustive.history)).window.end == first - 29 * ONE_DAY
+    yesterday = replace(_missing(TODAY - ONE_DAY, wall, since=first), history_since=date(2026, 9, 1))
+    assert _plan(yesterday).history.windows == 9
     short = _missing(TODAY, wall - Days.of([first - 28 * ONE_DAY]), since=first)
-    assert _plan(replace(short, history_since=date(2026, 9, 1))).history != ()
+    assert _plan(replace(short, history_since=date(2026, 9, 1))).history
 
 
 def test_waiting_history_is_counted() -> None:
     state = replace(NEW, datasets=dict.fromkeys(BOTH, DatasetState(not_before=MIDNIGHT)))
     planned = _plan(state, since=date(2026, 10, 1), before=date(2026, 11, 17))
-    assert planned == Plan((), (), {}, dict.fromkeys(BOTH, Wait(WaitKind.NOT_BEFORE, MIDNIGHT)), 7)
+    assert _parts(planned) == ((), (), {}, dict.fromkeys(BOTH, Wait(WaitKind.NOT_BEFORE, MIDNIGHT)), 7)
 
 
 def test_two_waits_of_a_kind_are_one_notice() -> None:
@@ -268,7 +275,7 @@ def test_two_waits_of_a_kind_are_one_notice() -> None:
         planned = _plan(replace(NEW, datasets={SUMMARY: summary, CUMULATE: cumulate}))
         assert planned.notices(ACCOUNT) == (Notice(ACCOUNT.appid, "a", WaitKind.NOT_BEFORE, NOW + timedelta(hours=2)),)
     both = {SUMMARY: Wait(WaitKind.NOT_BEFORE, NOW), CUMULATE: Wait(WaitKind.DAILY_CALLS, NOW)}
-    assert [notice.kind for notice in Plan((), (), {}, both).notices(ACCOUNT)] == ["not_before", "daily_calls"]
+    assert [notice.kind for notice in replace(_plan(), waits=both).notices(ACCOUNT)] == ["not_before", "daily_calls"]
 
 
 def test_gaps_of_asked_days_are_left() -> None:
@@ -290,7 +297,7 @@ def test_every_pending_day_is_asked_once(summary: Days, cumulate: Days, since: d
         CUMULATE: DatasetState(covered=cumulate, refreshed_to=NEWEST - ONE_DAY),
     }
     planned = _plan(replace(NEW, datasets=datasets), Target(NEWEST, lookback), since=since)
-    asks = planned.daily + planned.history
+    asks = [*planned.daily, *planned.history]
     assert [ask.window.end for ask in asks] == sorted((ask.window.end for ask in asks), reverse=True)
     assert sum(len(ask.window) for ask in asks) == len(Days.joined(ask.window for ask in asks))
     wanted = Days.between(since, NEWEST)
@@ -303,10 +310,21 @@ def test_every_pending_day_is_asked_once(summary: Days, cumulate: Days, since: d
             assert (name in ask.datasets) == bool(lacks)
 
 
+@given(day_sets, day_sets, day_sets)
+def test_counts_without_making_windows(summary: Days, cumulate: Days, among: Days) -> None:
+    for to_ask in ({SUMMARY: summary, CUMULATE: cumulate}, dict.fromkeys(BOTH, summary)):
+        asks = Asks(to_ask, among)
+        made = list(asks)
+        assert (asks.windows, asks.calls) == (len(made), sum(len(ask.datasets) for ask in made))
+        assert bool(asks) == bool(made)
+        wanted = Days.union(to_ask.values()) & among
+        assert (asks.begin, asks.end) == (wanted.oldest, wanted.newest)
+
+
 def test_oldest_asked_day_is_left_as_well() -> None:
     """`before` itself was asked in this run."""
     holed = Days.between(date(2026, 11, 1), NEWEST) - Days.between(date(2026, 11, 17), date(2026, 11, 18))
-    assert _plan(_state(holed), before=date(2026, 11, 17)) == Plan((), (), {}, {})
+    assert _parts(_plan(_state(holed), before=date(2026, 11, 17))) == NOTHING
 
 
 def test_nothing_is_wanted_before_first_day() -> None:
@@ -326,10 +344,10 @@ def test_partial_backfill_of_a_new_account() -> None:
 def test_only_a_refetch_asks_for_settled_days() -> None:
     state = _state(Days.between(date(2026, 10, 1), NEWEST))
     target = replace(DAILY, since=date(2026, 11, 10))
-    assert _plan(state, target) == Plan((), (), {}, {})
-    assert _plan(state, replace(DAILY, refetch=True)) == Plan((), (), {}, {})
+    assert _parts(_plan(state, target)) == NOTHING
+    assert _parts(_plan(state, replace(DAILY, refetch=True))) == NOTHING
     planned = _plan(state, replace(target, refetch=True))
-    assert _windows(planned.daily + planned.history) == ["2026-11-17..2026-11-23", "2026-11-10..2026-11-16"]
+    assert _windows([*planned.daily, *planned.history]) == ["2026-11-17..2026-11-23", "2026-11-10..2026-11-16"]
 
 
 @pytest.mark.parametrize("dataset", [DatasetState(), DatasetState(calls_on=date(2026, 11, 23), calls=1)])

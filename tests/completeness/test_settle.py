@@ -19,7 +19,7 @@ from collector.completeness.evidence import (
     is_quiet,
     missing_rows,
 )
-from collector.completeness.plan import Plan, Target, plan
+from collector.completeness.plan import Asks, Plan, Target, plan
 from collector.completeness.settle import Answer, Settling
 from collector.model.accounts import Account, Rate, Secret
 from collector.model.days import BEIJING, FIRST_DAY, NO_DAYS, ONE_DAY, Days, Window, beijing_day, newest_published
@@ -27,7 +27,7 @@ from collector.model.state import AccountState, Authorizer, DatasetState, Troubl
 from collector.sandbox import World
 from collector.sandbox.publication import shown_cumulate, shown_summary
 
-NOTHING = Plan((), (), {}, {})
+NOTHING = Plan((), Asks({}, NO_DAYS), {}, {})
 AUTHORIZER = Authorizer("agency", "Acme")
 NEW = AccountState("wx0000000000000001", "a")
 NOW = datetime(2015, 10, 23, 4, tzinfo=UTC)
@@ -435,9 +435,8 @@ def test_malformed_day_is_never_void(before: DatasetState) -> None:
 def test_malformed_day_of_the_lookback_is_pending() -> None:
     """WeChat may have revised its figures, which those of older days keep."""
     covered = DatasetState(covered=_days("1-22"))
-    settling = _settling(
-        RECORDED.end, replace(NEW, datasets={CUMULATE: covered}), Plan((), (), {CUMULATE: _days("17-22")}, {})
-    )
+    planned = replace(NOTHING, lookback={CUMULATE: _days("17-22")})
+    settling = _settling(RECORDED.end, replace(NEW, datasets={CUMULATE: covered}), planned)
     rows = [_row(day, 7) | (MALFORMED if day.day < 18 else {}) for day in RECORDED]
     settling.take(_answers(RECORDED, user_cumulate=rows), NOW)
     dataset = settling.state.dataset(CUMULATE)

@@ -1,7 +1,7 @@
+from dataclasses import replace
 from datetime import UTC, date, datetime
-from typing import Any, cast
 
-from collector.console.plan import Planned, as_json, as_text
+from collector.console.plan import History, Planned, Totals, account_json, as_text
 from collector.errors import WaitKind
 from collector.model.accounts import Account, Rate, Secret
 from collector.model.days import Window
@@ -25,6 +25,7 @@ def test_text_has_a_line_an_account() -> None:
     )
 
 
+LONG = replace(PLANS[0], history=History(date(2014, 12, 1), date(2026, 11, 16), 625, 1250))
 MIDNIGHT = datetime(2026, 11, 24, 16, tzinfo=UTC)
 WAITING = Planned(ACCOUNTS[1], [], [Notice("wxb", "b", WaitKind.DAILY_CALLS, MIDNIGHT)], 11)
 
@@ -42,22 +43,41 @@ def test_text_names_who_waits() -> None:
         "\n"
         "History waits with that: 11 windows."
     )
-    accounts = cast("list[dict[str, Any]]", as_json([PLANS[0], WAITING])["accounts"])
-    assert (accounts[1]["windows_held"], [wait["kind"] for wait in accounts[1]["waits"]]) == (11, ["daily_calls"])
-
-
-def test_json_names_every_window() -> None:
-    assert as_json(PLANS) == {
-        "calls": 2,
-        "accounts": [
-            {
-                "account": "wxacme-shoes",
-                "name": "acme-shoes",
-                "calls": 2,
-                "windows": [
-                    {"begin": "2026-11-17", "end": "2026-11-23", "datasets": ["user_summary", "user_cumulate"]}
-                ],
-            },
-            {"account": "wxb", "name": "b", "calls": 0, "windows": []},
-        ],
+    assert account_json(WAITING) == {
+        "account": "wxb",
+        "name": "b",
+        "calls": 0,
+        "windows": [],
+        "waits": [{"kind": "daily_calls", "until": MIDNIGHT}],
+        "windows_held": 11,
     }
+
+
+def test_json_of_an_account() -> None:
+    """The windows of the daily job are named, and history only where there is any."""
+    daily = {
+        "account": "wxacme-shoes",
+        "name": "acme-shoes",
+        "calls": 2,
+        "windows": [{"begin": "2026-11-17", "end": "2026-11-23", "datasets": ["user_summary", "user_cumulate"]}],
+    }
+    assert account_json(PLANS[0]) == daily
+    assert account_json(LONG) == daily | {"calls": 1252, "history": LONG.history}
+    assert account_json(PLANS[1]) == {"account": "wxb", "name": "b", "calls": 0, "windows": []}
+
+
+def test_history_in_text() -> None:
+    """It counts in the days and the calls of its account."""
+    assert as_text([LONG]) == (
+        "acme-shoes (wxacme-shoes)  2014-12-01 to 2026-11-23  1,252 calls\n"
+        "\n"
+        "1 account, 1,252 data calls. Nothing was asked."
+    )
+
+
+def test_totals() -> None:
+    totals = Totals()
+    for planned in (*PLANS, WAITING, LONG):
+        assert totals.counting(planned) is planned
+    assert totals.as_json() == {"calls": 1254}
+    assert totals == Totals(asked=2, complete=1, calls=1254, windows_held=11, notices=[*WAITING.notices])

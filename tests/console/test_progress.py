@@ -14,10 +14,10 @@ def _shown(*, terminal: bool, width: int = 120) -> str:
     written = io.StringIO()
     with progress(Console(file=written, force_terminal=terminal, width=width)) as watch:
         watch.account(AccountResult(ACCOUNT, Outcome.OK))  # before its phase: nothing to count it in
-        watch.phase("accounts", 2)
+        watch.begin(2)
         watch.account(AccountResult(ACCOUNT, Outcome.OK))
         watch.account(AccountResult(ACCOUNT, Outcome.FAILED))
-        watch.phase("windows", 3)
+        watch.history(3)
         watch.window()
     return written.getvalue()
 
@@ -41,6 +41,6 @@ def test_no_terminal_shows_nothing() -> None:
 
 def test_watch_shows_nothing() -> None:
     watch = Watch()
-    watch.phase("accounts", 2)
+    watch.begin(2)
     watch.account(AccountResult(ACCOUNT, Outcome.OK))
     watch.window()

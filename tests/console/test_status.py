@@ -11,7 +11,7 @@ from rich.cells import cell_len
 
 from collector.console.status import as_json, as_text, too_old, too_old_text, worst_first
 from collector.model.findings import AccountStatus, Former, Newest, Standing, Status
-from collector.model.state import Trouble
+from collector.model.state import Trouble, UnusableState
 
 NEWEST = date(2026, 11, 23)
 ANSWERED = datetime(2026, 11, 24, 2, 30, 10, tzinfo=UTC)
@@ -96,6 +96,17 @@ def test_text_without_empty_parts() -> None:
         "1 account: 1 ok",
         "0 days missing; the newest published day is 2026-11-23",
     ]
+
+
+def test_unusable_states_are_named() -> None:
+    """Of accounts that nothing else names: the appid, the reason and the remedy."""
+    gone = UnusableState("wxgone\n")
+    status = Status(NEWEST, (OK,), unusable=(gone,))
+    assert as_text(status).splitlines()[-2:] == [
+        "Documents of accounts that can't be used:",
+        f"wxgone : {gone.reason}; make it anew from the stored days: collector verify --repair --account wxgone",
+    ]
+    assert as_json(status)["unusable"] == [{"account": "wxgone\n", "reason": gone.reason, "remedy": gone.remedy}]
 
 
 def test_width_cuts_names() -> None:
@@ -211,6 +222,7 @@ def test_json_has_the_same_facts() -> None:
                 "last_success": "2025-10-21T02:30:10Z",
             }
         ],
+        "unusable": [],
         "max_age": 3,
         "too_old": ["刚刚加入", "asleep"],
     }

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from collector.console import summary
@@ -129,11 +130,13 @@ def test_json_has_the_contracts_fields() -> None:
     result = _result(
         ok=1, failed=1, failures=_failures(1), notices=(Notice("wxa", "a", WaitKind.QUOTA, until),), calls=4
     )
+    result = replace(result, loop_lag_s=0.1234)
     assert summary.as_json(result) == {
         "run": "r1",
         "status": "partial",
         "exit": 3,
         "seconds": 12.345,
+        "loop_lag_s": 0.123,
         "accounts": {"total": 2, "ok": 1, "pending": 0, "failed": 1, "skipped": 0},
         "calls": 4,
         "token_calls": 0,

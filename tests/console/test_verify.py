@@ -23,7 +23,7 @@ def test_text_ends_with_the_next_step() -> None:
         "  user_cumulate  lost     2026-10-01 to 2026-10-31     31 days\n"
         "  user_cumulate  unknown  2026-11-03\n"
         "b (wxb)\n"
-        "  its state is damaged or of another version\n"
+        "  its state is damaged\n"
         "\n"
         "1,200 accounts verified, 2 to repair. "
         "Repair with `collector verify --repair`, then run `collector run` to fetch 32 days again."
@@ -36,6 +36,18 @@ def test_text_after_a_repair() -> None:
         "\n\n2 accounts verified, 1 repaired. Now run `collector run` to fetch 32 days again."
     )
     assert as_text(Verified(1, [DAMAGED], repaired=True)).endswith("\n\n1 account verified, 1 repaired.")
+
+
+def test_text_of_newer_states() -> None:
+    """They are named with their remedy, and count neither as verified nor as something to repair."""
+    newer = Verified(2, [AccountFindings("wxa", "acme", newer=True)], repaired=True)
+    assert newer.exit == 3
+    assert as_text(newer) == (
+        "Not verified: a newer version of the collector wrote the state. Upgrade the collector on this host:\n"
+        "  acme (wxa)\n"
+        "\n"
+        "1 account verified: state and documents agree."
+    )
 
 
 def test_text_without_findings() -> None:
@@ -92,6 +104,7 @@ def test_json_has_all_findings() -> None:
                 "account": "wxa",
                 "name": "acme-shoes",
                 "damaged": False,
+                "newer": False,
                 "datasets": {
                     "user_summary": {"lost": [month, day], "unknown": []},
                     "user_cumulate": {"lost": [month], "unknown": [day]},
@@ -99,11 +112,20 @@ def test_json_has_all_findings() -> None:
                 "breaks": [],
                 "foreign": 0,
             },
-            {"account": "wxb", "name": "b", "damaged": True, "datasets": {}, "breaks": [], "foreign": 0},
+            {
+                "account": "wxb",
+                "name": "b",
+                "damaged": True,
+                "newer": False,
+                "datasets": {},
+                "breaks": [],
+                "foreign": 0,
+            },
             {
                 "account": "wxc",
                 "name": "c",
                 "damaged": False,
+                "newer": False,
                 "datasets": {},
                 "breaks": [broken_json] * (MAX_LINES + 1),
                 "foreign": 1,
@@ -113,6 +135,7 @@ def test_json_has_all_findings() -> None:
             "accounts": 9,
             "differing": 2,
             "damaged": 1,
+            "newer": 0,
             "lost_days": 32,
             "unknown_days": 1,
             "breaks": MAX_LINES + 1,

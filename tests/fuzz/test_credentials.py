@@ -22,9 +22,10 @@ from collector.model.accounts import Account, Component, FromComponent, FromUrl,
 from collector.runtime import Stop
 from collector.secrets.reader import Secrets
 from collector.wechat.api import AccountApi
-from collector.wechat.client import Client, Route
+from collector.wechat.client import Client
 from collector.wechat.component import PAGE, ComponentApi
 from collector.wechat.external_tokens import LIFE_S, grant_in
+from collector.wechat.routes import Route
 from collector.wechat.session import Session
 from collector.wechat.tokens import Grant
 

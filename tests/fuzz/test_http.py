@@ -16,8 +16,9 @@ from collector.model.accounts import FromUrl, Secret
 from collector.runtime import Stop
 from collector.secrets.reader import Secrets
 from collector.wechat.answers import Request
-from collector.wechat.client import Client, Route
+from collector.wechat.client import Client
 from collector.wechat.external_tokens import External
+from collector.wechat.routes import Route
 
 TIMEOUT_S, SLOW_TIMEOUT_S = 20, 0.3
 """Time-outs of a call; short where the hazard is that time runs out."""

@@ -107,7 +107,7 @@ def test_between(begin: date, end: date) -> None:
 @given(day_sets, st.integers(1, 10))
 def test_windows_of_the_full_span(held: set[date], span: int) -> None:
     """Windows come newest first, don't overlap, and end at a day that is held."""
-    cut = Days.of(held).windows(span)
+    cut = list(Days.of(held).windows(span))
     assert held <= {day for window in cut for day in window}
     assert all(newer.begin > older.end for newer, older in pairwise(cut))
     assert all(len(window) == span or window.begin == FIRST_DAY for window in cut)
@@ -118,7 +118,9 @@ def test_windows_of_the_full_span(held: set[date], span: int) -> None:
 def test_windows_are_the_fewest(offsets: set[int], span: int) -> None:
     """Compared with the optimum, found by trying every choice of window ends."""
     first = date(2020, 1, 1)
-    cut = Days.of(first + n * ONE_DAY for n in offsets).windows(span)
+    held = Days.of(first + n * ONE_DAY for n in offsets)
+    cut = list(held.windows(span))
+    assert held.window_count(span) == len(cut)
 
     def holds(ends: tuple[int, ...]) -> bool:
         return all(any(end - span < offset <= end for end in ends) for offset in offsets)

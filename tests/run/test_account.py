@@ -331,6 +331,23 @@ async def test_quiet_day_is_settled_with_its_answer(
     assert found[appid, str(quiet)] == truth(world, Window(since, NEWEST))[appid, str(quiet)]
 
 
+async def test_cut_daily_job_resolves_quiet_days(clock: FakeClock, database: Database, configured: Configured) -> None:
+    """Where the day before isn't asked any more in this run, its stored total decides, though history was to follow."""
+    world, day = World(size=40), NEWEST - 6 * ONE_DAY
+    number, quiet = next(
+        (number, account)
+        for number, account in enumerate(world.accounts)
+        if world.cumulate(account.appid, day) and not world.summary(account.appid, day)
+    )
+    before = {"account": quiet.appid, "ref_date": str(day - ONE_DAY), "name": quiet.name}
+    await database["user_daily"].insert_one(before | {"cumulate_user": world.cumulate(quiet.appid, day - ONE_DAY)})
+    async with _sandbox(clock, world) as sandbox:
+        settings = configured(sandbox, since=NEWEST - 60 * ONE_DAY, lookback=14, account={"daily_calls": 1})
+        result = await run(replace(settings, accounts=(settings.accounts[number],)), clock)
+    assert [notice.kind for notice in result.notices] == [WaitKind.DAILY_CALLS]
+    assert (await stored(database))[quiet.appid, str(day)]["sources"] == []
+
+
 async def test_newest_day_is_the_only_day(clock: FakeClock, database: Database, configured: Configured) -> None:
     """On the second day of WeChat's records a window without its newest day would be empty: the day stays pending."""
     clock.instant = datetime(2014, 12, 2, 0, 30, tzinfo=UTC)  # 08:30 in Beijing

@@ -27,14 +27,15 @@ from collector.config import Selection, Settings
 from collector.config.schema import ApiSettings, MongoSettings, RunSettings
 from collector.console.summary import failed_text
 from collector.errors import UsageError
-from collector.model.accounts import Account, Component, FromComponent, Rate, Secret
+from collector.model.accounts import Account, Component, FromCommand, FromComponent, Rate, Secret
 from collector.model.days import ONE_DAY, Window
 from collector.model.findings import Verified
 from collector.model.results import Failure, Outcome, RunResult
 from collector.model.state import AccountState, Authorizer
 from collector.run.discovery import known_accounts
-from collector.runtime import Stop
+from collector.runtime import MAX_FAILURES, Stop
 from collector.sandbox import Faults, Sandbox, World
+from collector.secrets import commands
 from collector.store.database import USER_DAILY, Database
 from collector.store.state import ACCOUNTS, load
 from collector.wechat.client import MAX_TRIES
@@ -159,6 +160,21 @@ async def test_authorised_again_between_runs(clock: FakeClock, database: Databas
     assert await stored(database) == truth(world, Window(LAST_WEEK.begin, NEWEST + ONE_DAY))
 
 
+async def test_unusable_state_of_a_discovered_account(
+    clock: FakeClock, database: Database, configured: Configured
+) -> None:
+    """It fails its account, and isn't replaced by what discovery finds out."""
+    world = World(size=2)
+    broken, sound = (account.appid for account in world.accounts)
+    document = {"_id": broken, "version": 99}
+    await database[ACCOUNTS].insert_one(document)
+    async with _sandbox(clock, world) as sandbox:
+        result = await _run(configured(sandbox), clock)
+    assert (result.exit, [failure.account for failure in result.failures]) == (3, [broken])
+    assert await database[ACCOUNTS].find_one({"_id": broken}) == document
+    assert {account for account, _ in await stored(database)} == {sound}
+
+
 async def test_new_account_between_runs(clock: FakeClock, database: Database, configured: Configured) -> None:
     """An account that authorises between two runs is collected by the second."""
     world = World(size=3)
@@ -173,6 +189,7 @@ async def test_new_account_between_runs(clock: FakeClock, database: Database, co
 
 
 LONG = "鞋" * 100
+SHORT = "the list of authorised accounts is incomplete, so new ones may be missing: run again"
 FAILED = {"errcode": -1, "errmsg": "system error"}
 QUOTA = {"errcode": 45009, "errmsg": "reach max api daily quota limit"}
 
@@ -396,7 +413,7 @@ async def test_list_ends_early(clock: FakeClock, database: Database, configured:
             "agency",
             None,
             f"the list ended after {ends_at} accounts",
-            hint="the list of authorised accounts ended early, so new ones may be missing: run again",
+            hint="the list of authorised accounts is incomplete, so new ones may be missing: run again",
             accounts=0,
         ),
     )
@@ -404,29 +421,113 @@ async def test_list_ends_early(clock: FakeClock, database: Database, configured:
     assert await stored(database) == truth(world, Window(LAST_WEEK.begin, NEWEST + ONE_DAY))
     assert failed_text(result) == (
         "Failed:\n"
-        "  The platform: the list of authorised accounts ended early, so new ones may be missing: run again\n"
+        "  The platform: the list of authorised accounts is incomplete, so new ones may be missing: run again\n"
         "    agency"
     )
 
 
+async def test_list_shrinks_once(clock: FakeClock, database: Database, configured: Configured) -> None:
+    """Who withdrew is dropped, all others are collected at no further call, and the platform's list has failed."""
+    world = World(size=20)
+    gone = world.accounts[7].appid
+    async with _sandbox(clock, world) as sandbox:
+        settings = configured(sandbox)
+        await _run(settings, clock)
+        clock.instant += ONE_DAY
+        sandbox.withdraw(gone)
+        sandbox.shrink_list(1)
+        _asked(sandbox)
+        result = await _run(settings, clock)
+        assert _asked(sandbox) == {TOKEN: 1, LIST: 1, INFO: 19, AUTHORIZER_TOKEN: 19}
+        assert (result.exit, result.outcomes[Outcome.OK]) == (3, 19)
+        assert [(failure.name, failure.errmsg, failure.hint, failure.accounts) for failure in result.failures] == [
+            ("agency", "the list lacks 18 accounts that authorised the platform", SHORT, 0)
+        ]
+        result = await _run(settings, clock)
+        assert (result.exit, result.total, INFO in _asked(sandbox)) == (0, 19, False)
+    assert [appid for appid, platform in (await _platforms(database)).items() if not platform] == [gone]
+    days = await stored(database)
+    assert {account for account, day in days if day == str(NEWEST + ONE_DAY)} == world.account_of.keys() - {gone}
+
+
 async def test_empty_list(clock: FakeClock, database: Database, configured: Configured) -> None:
+    """It proves nothing: who is still authorised is collected."""
     world = World(size=2)
     async with _sandbox(clock, world) as sandbox:
+        settings = configured(sandbox)
+        await _run(settings, clock)
+        clock.instant += ONE_DAY
+        sandbox.shrink_list(0)
+        result = await _run(settings, clock)
+    assert (result.exit, result.outcomes[Outcome.OK]) == (3, 2)
+    assert [failure.errmsg for failure in result.failures] == ["the list lacks 2 accounts that authorised the platform"]
+    assert await stored(database) == truth(world, Window(LAST_WEEK.begin, NEWEST + ONE_DAY))
+
+
+async def test_all_withdrew(clock: FakeClock, database: Database, configured: Configured) -> None:
+    """The accounts are dropped, and a platform without any is a usage error."""
+    world = World(size=2)
+    async with _sandbox(clock, world) as sandbox:
+        settings = configured(sandbox)
+        await _run(settings, clock)
+        for account in world.accounts:
+            sandbox.withdraw(account.appid)
+        with pytest.raises(UsageError):
+            await _run(settings, clock)
+    assert set((await _platforms(database)).values()) == {None}
+
+
+@pytest.mark.parametrize(("answer", "most"), [(FAILED, 3), (QUOTA, 1)])
+async def test_breaker_of_missing_accounts(
+    clock: FakeClock,
+    database: Database,
+    configured: Configured,
+    monkeypatch: pytest.MonkeyPatch,
+    answer: dict[str, Any],
+    most: int,
+) -> None:
+    """A platform in trouble isn't asked about every account that its list lacks, and all are kept."""
+    monkeypatch.setattr("collector.run.discovery.MAX_LOOKUPS", 1)
+    async with _sandbox(clock, World(size=20)) as sandbox:
+        settings = configured(sandbox, since="2026-11-24")  # there is nothing to ask
+        await _run(settings, clock)
+        sandbox.shrink_list(1)
+        with _interposed(sandbox, INFO, lambda appid: answer):
+            result = await _run(settings, clock)
+    assert result.token_calls == 2 + most * (MAX_TRIES if answer is FAILED else 1)
+    assert [each.errmsg for each in result.failures] == (["system error"] if answer is FAILED else [])
+    assert [each.kind for each in result.notices] == ([] if answer is FAILED else ["quota"])
+    assert (result.total, set((await _platforms(database)).values())) == (20, {"agency"})
+
+
+@pytest.mark.parametrize("info", [{"nick_name": None}, FAILED | {"errcode": 48001}], ids=["odd", "refused"])
+async def test_odd_answer_keeps_an_account(
+    clock: FakeClock, database: Database, configured: Configured, info: dict[str, Any]
+) -> None:
+    """Nothing but 61003 means that an account has left."""
+    answer = info if "errcode" in info else {"authorizer_info": info}
+    async with _sandbox(clock, World(size=3)) as sandbox:
+        settings = configured(sandbox, since="2026-11-24")  # there is nothing to ask
+        await _run(settings, clock)
+        sandbox.shrink_list(1)
+        with _interposed(sandbox, INFO, lambda appid: answer):
+            result = await _run(settings, clock)
+    assert [failure.name for failure in result.failures] == ["agency"]
+    assert set((await _platforms(database)).values()) == {"agency"}
+
+
+async def test_missing_and_not_collected(clock: FakeClock, database: Database, configured: Configured) -> None:
+    """Mini programs, excluded and configured accounts aren't asked about when the list lacks them."""
+    world = World(size=3, mini_programs=2)
+    async with _sandbox(clock, world) as sandbox:
         await _run(configured(sandbox), clock)
-    before = await stored(database)
-    clock.instant += ONE_DAY
-    async with _sandbox(clock, world, authorised=0) as sandbox:
+        sandbox.shrink_list(0)
+        _asked(sandbox)
+        excluded = {"exclude": [world.accounts[1].appid]}
+        await _run(configured(sandbox, platform=excluded, accounts=(_entry(world, 0),)), clock)
+        assert _asked(sandbox)[INFO] == 1
         result = await _run(configured(sandbox), clock)
-    assert (result.exit, result.outcomes[Outcome.FAILED]) == (1, 2)
-    assert [(failure.name, failure.accounts, failure.errmsg) for failure in result.failures] == [
-        *(
-            (account.name, 1, "the account isn't among those that authorised the platform agency")
-            for account in world.accounts
-        ),
-        ("agency", 0, "the list is empty"),
-    ]
-    assert await _platforms(database) == {account.appid: "agency" for account in world.accounts}
-    assert await stored(database) == before
+        assert (result.total, _asked(sandbox)[INFO]) == (3, 0)
 
 
 @pytest.mark.parametrize(("others", "expected"), [(0, 1), (1, 3)])
@@ -501,6 +602,22 @@ async def test_breaker_of_lookups(
     assert [each.errmsg for each in result.failures] == (
         ["system error (20 new accounts not known yet)"] if answer is FAILED else []
     )
+
+
+async def test_postponed_platforms_fail(
+    clock: FakeClock, configured: Configured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A platform whose command isn't run, since it took too long for others, fails like those."""
+    monkeypatch.setattr(commands, "COMMAND_S", 0.05)
+    async with _sandbox(clock, World(size=1)) as sandbox:
+        settings = configured(sandbox)
+        (agency,) = settings.components
+        components = tuple(
+            replace(agency, name=f"agency-{place}", appid=f"wx{place:016d}", secret=FromCommand(("sleep", "60")))
+            for place in range(MAX_FAILURES + 2)
+        )
+        result = await _run(replace(settings, components=components), clock)
+    assert [failure.errmsg for failure in result.failures] == ["the command sleep took longer than 0.05 s"] * 5
 
 
 async def test_quota_of_lookups(clock: FakeClock, database: Database, configured: Configured) -> None:

@@ -11,20 +11,24 @@ import pytest
 from structlog.testing import capture_logs
 from support import FakeClock, RecordingWatch
 
-from collector.completeness.plan import Plan, Wait
+from collector.completeness.plan import Asks, Plan, Wait
 from collector.console.progress import Watch
 from collector.errors import UnreachableError, WaitKind
 from collector.model.accounts import Account, Rate, Secret
+from collector.model.days import NO_DAYS
 from collector.model.results import AccountResult, Failure, Notice, Outcome
 from collector.run.tally import Tally
 from collector.runtime import Stop
 from collector.secrets.reader import Secrets
-from collector.wechat.client import Client, Route
+from collector.store.database import Database
+from collector.store.writer import Writer
+from collector.wechat.client import Client
+from collector.wechat.routes import Route
 from collector.wechat.session import Session
 
 ACCOUNT = Account("a", "wx0000000000000001", Secret("x"), Rate(5, 1))
 MIDNIGHT = datetime(2026, 11, 24, 16, tzinfo=UTC)
-HELD = Plan((), (), {}, {"user_summary": Wait(WaitKind.NOT_BEFORE, MIDNIGHT)}, 9)
+HELD = Plan((), Asks({}, NO_DAYS), {}, {"user_summary": Wait(WaitKind.NOT_BEFORE, MIDNIGHT)}, 9)
 
 
 @pytest.fixture
@@ -132,3 +136,35 @@ async def test_unreachable_wechat(stop: Stop, clock: FakeClock, accounts: int, g
             tally.give_up_if_unreachable(results[given_up_after - 1], session)
         client.answered = True
         tally.give_up_if_unreachable(results[0], session)
+
+
+async def test_refused_state_outside_the_selection(stop: Stop, tally: Tally, database: Database) -> None:
+    """Discovery writes states of accounts that aren't selected: their failure is told, and the totals add up."""
+    writer = Writer(database)
+    writer.rejected["wx2"] = "MongoDB rejected its state: no"
+    writer.unsaved["wx3"] = 1
+    async with Client.opened(timeout_s=1, connections=1, stop=stop) as client:
+        tally.attach(client, writer)
+        result = tally.result("run", error=None, stopped_by=None)
+    assert (result.total, result.outcomes[Outcome.OK]) == (1, 1)
+    assert [(failure.account, failure.name) for failure in result.failures] == [("wx2", "wx2")]
+    assert result.exit == 3
+
+
+def test_newer_day_counts_anew() -> None:
+    """What discovery noted stays, and each account counts as it comes out with the newer day."""
+    tally = Tally(Watch(), 4)
+    tally.fail(UNREAD_LIST, of=UNREAD_LIST.account)
+    tally.note(Notice(UNREAD_LIST.account, "agency", WaitKind.QUOTA))
+    tally.expect([ACCOUNT])
+    tally.begin_day()
+    failures = (Failure(ACCOUNT.appid, "a", None, "no"),)
+    notices = (Notice(ACCOUNT.appid, "a", WaitKind.RATE),)
+    tally.add(AccountResult(ACCOUNT, Outcome.FAILED, failures, notices, frozenset({None}), silent=True, windows_left=3))
+    tally.begin_day()
+    assert tally.ended(ACCOUNT) == frozenset()
+    left = tally.result("run", error=None, stopped_by=None)
+    assert left.outcomes[Outcome.SKIPPED] == left.total == 1
+    assert [each.account for each in left.failures] == [UNREAD_LIST.account]
+    assert [each.account for each in left.notices] == [UNREAD_LIST.account]
+    assert (left.silent, left.windows_left) == ((), 0)

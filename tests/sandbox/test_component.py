@@ -209,6 +209,18 @@ async def test_list_can_end_early(ends_at: int, sizes: list[int]) -> None:
     assert [len(page["list"]) for page in pages] == sizes
 
 
+async def test_list_shrinks_once() -> None:
+    """One reading has and counts fewer accounts, the next has all; none loses its authorisation."""
+    async with serve(World(size=5)) as caller:
+        token = await caller.component_token()
+        caller.sandbox.shrink_list(3)
+        shrunk, whole = [[await caller.listed(token, offset, 2) for offset in (0, 2, 4)] for _ in range(2)]
+        last = caller.sandbox.world.accounts[4].appid
+        assert "authorizer_info" in await caller.info(token, last)
+    assert [(page["total_count"], len(page["list"])) for page in shrunk] == [(3, 2), (3, 1), (3, 0)]
+    assert [(page["total_count"], len(page["list"])) for page in whole] == [(5, 2), (5, 2), (5, 1)]
+
+
 @pytest.mark.parametrize("fields", [{}, {"component_appid": "x"}, {"component_verify_ticket": None}])
 async def test_stale_ticket_gets_no_token(fields: dict[str, object]) -> None:
     async with serve(faults=Faults(stale_ticket=True)) as caller:

@@ -1,16 +1,20 @@
 import asyncio
 import os
 import re
-from collections.abc import Callable
+import resource
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from origins import LEAK, refusal_of, shell, shown, value_of, written
+from support import FakeClock
 
-from collector.errors import CallKind, CommandTimeoutError, OriginError, Reaction
+from collector.errors import CallKind, CommandTimeoutError, OpenFilesError, OriginError, PostponedError, Reaction
 from collector.model.accounts import FromCommand, FromCredential, FromFile, Secret
-from collector.runtime import MAX_FAILURES
-from collector.secrets import commands
+from collector.runtime import MAX_FAILURES, PROBE_EVERY_S
+from collector.secrets import commands, reader
 from collector.secrets.commands import MAX_BYTES
 from collector.secrets.reader import MAX_COMMANDS, Secrets
 
@@ -123,14 +127,76 @@ async def test_max_commands(tmp_path: Path) -> None:
     assert 1 < most <= MAX_COMMANDS
 
 
-async def test_breaker_of_a_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A program whose commands all take too long isn't started any more."""
+SLOW = ("sh", "-c", 'echo >>"$0"; sleep 60')
+
+
+async def opened(secrets: Secrets, count: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Open the breaker of `sh` by commands that take too long."""
     monkeypatch.setattr(commands, "COMMAND_S", 0.05)
-    secrets, count = Secrets(), tmp_path / "count"
-    for _ in range(MAX_FAILURES + 2):
-        with pytest.raises(CommandTimeoutError, match=r"the command sh took longer than 0\.05 s"):
-            await secrets.output_of(("sh", "-c", 'echo >>"$0"; sleep 60', str(count)))
-    assert len(count.read_bytes()) == MAX_FAILURES
+    for error in [CommandTimeoutError] * (MAX_FAILURES - 1) + [PostponedError]:
+        with pytest.raises(error, match=r"the command sh took longer than 0\.05 s"):
+            await secrets.output_of((*SLOW, str(count)))
+
+
+async def test_breaker_of_a_program(clock: FakeClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program whose commands all take too long is started every 15 s alone, until one of them answers."""
+    secrets, count = Secrets(monotonic=clock.monotonic), tmp_path / "count"
+    await opened(secrets, count, monkeypatch)
+    for started in (MAX_FAILURES, MAX_FAILURES + 1):
+        for _ in range(3):
+            with pytest.raises(PostponedError, match="the command sh took longer than"):
+                await secrets.output_of((*SLOW, str(count)))
+        assert len(count.read_bytes()) == started
+        clock.instant += timedelta(seconds=PROBE_EVERY_S)
+    monkeypatch.setattr(commands, "COMMAND_S", 30)
+    assert await secrets.output_of(("sh", "-c", "echo s3cret")) == b"s3cret\n"
+
+
+async def test_open_breaker_waits_for_no_slot(
+    clock: FakeClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A caller is postponed at once, though running commands take all slots."""
+    monkeypatch.setattr(reader, "MAX_COMMANDS", 1)
+    secrets, count = Secrets(monotonic=clock.monotonic), tmp_path / "count"
+    await opened(secrets, count, monkeypatch)
+    monkeypatch.setattr(commands, "COMMAND_S", 30)
+    clock.instant += timedelta(seconds=PROBE_EVERY_S)
+    probe = asyncio.create_task(secrets.output_of((*SLOW, str(count))))
+    await asyncio.sleep(0)
+    async with asyncio.timeout(10):
+        with pytest.raises(PostponedError):
+            await secrets.output_of((*SLOW, str(count)))
+    assert probe.cancel()
+    await asyncio.wait([probe])
+
+
+async def test_slow_command_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command that took too long for one account is run again for the next one that needs its secret."""
+    secrets, origin = Secrets(), shell('[ -s "$0" ] && echo s3cret || { echo >"$0"; sleep 60; }', str(tmp_path / "up"))
+    monkeypatch.setattr(commands, "COMMAND_S", 0.5)
+    with pytest.raises(CommandTimeoutError):
+        await secrets.read(origin)
+    monkeypatch.setattr(commands, "COMMAND_S", 30)
+    assert await secrets.read(origin) == Secret("s3cret")
+
+
+@contextmanager
+def no_open_file_left() -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+async def test_too_many_open_files(tmp_path: Path) -> None:
+    """A secret that can't be read for want of an open file is read again, as nothing is wrong with it."""
+    for origin in (written(tmp_path, b"s3cret"), shell("echo s3cret")):
+        secrets = Secrets()
+        with no_open_file_left(), pytest.raises(OpenFilesError, match="too many open files"):
+            await secrets.read(origin)
+        assert await secrets.read(origin) == Secret("s3cret")
 
 
 # Once a run

@@ -29,11 +29,12 @@ from collector.runtime import Stop
 from collector.secrets.reader import Secrets
 from collector.store.database import USER_DAILY, Database, prepare
 from collector.store.leases import lease
-from collector.store.state import ACCOUNTS, load
+from collector.store.state import ACCOUNTS, read_states
 from collector.store.writer import Writer
 from collector.wechat.answers import Request
-from collector.wechat.client import Client, Route
+from collector.wechat.client import Client
 from collector.wechat.component import ComponentApi
+from collector.wechat.routes import Route
 
 NOW = datetime(2026, 11, 24, 2, 30, tzinfo=UTC)
 DAY = date(2026, 11, 23)
@@ -276,11 +277,9 @@ async def test_hostile_names_on_a_terminal(site: Site, mongod: str, database: Da
 
 
 async def test_hostile_documents_on_a_terminal(database: Database) -> None:
-    said = []
-    await database[ACCOUNTS].insert_one({"_id": f"wx{RING}", "version": 99})
-    with pytest.raises(DatabaseError) as damaged:
-        await load(database)
-    said.append(str(damaged.value))
+    await database[ACCOUNTS].insert_one({"_id": f"wx{RING}", "version": 0})
+    _, unusable = await read_states(database)
+    said = [state.remedy for state in unusable.values()]
     odd = [{"account": f"a{RING}", "ref_date": f"b{RING}"}] * 2
     await database[USER_DAILY].insert_many([dict(each) for each in odd])
     with pytest.raises(DatabaseError) as doubled:

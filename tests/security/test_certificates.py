@@ -27,8 +27,9 @@ from collector.secrets.reader import Secrets
 from collector.store import database as database_module
 from collector.store.database import Database, open_database
 from collector.wechat.answers import Request
-from collector.wechat.client import Client, Route
+from collector.wechat.client import Client
 from collector.wechat.external_tokens import External
+from collector.wechat.routes import Route
 
 NOW = datetime(2026, 11, 24, 2, 30, tzinfo=UTC)
 ACCOUNT = "accounts: [{name: a, appid: wx0000000000000001, secret: s}]\n"
@@ -67,7 +68,8 @@ import asyncio, sys
 from collector.errors import CallError, CallKind
 from collector.secrets.reader import Secrets
 from collector.wechat.answers import Request
-from collector.wechat.client import Client, Route
+from collector.wechat.client import Client
+from collector.wechat.routes import Route
 from collector.runtime import Stop
 
 async def main():

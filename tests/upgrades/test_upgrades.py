@@ -22,6 +22,7 @@ from collector.model.days import ONE_DAY, Window
 from collector.model.state import AccountState
 from collector.sandbox import Sandbox
 from collector.sandbox.publication import newest_published
+from collector.store import state as state_module
 from collector.store.database import USER_DAILY, Database
 from collector.store.leases import LEASES
 from collector.store.runs import RUNS
@@ -66,6 +67,18 @@ async def test_every_state_is_read(restored: Database) -> None:
     assert await _accounts(restored) == before
     assert before.keys() == states.keys() == {document["_id"] for document in read(FOLDER, ACCOUNTS)}
     assert Counter(kind for state in states.values() for kind in _kinds(state)) == KINDS
+
+
+async def test_old_states_are_upgraded(restored: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each old document passes the upgrades as it is read, and is stored as the new version has it."""
+    before = await _accounts(restored)
+    monkeypatch.setattr(state_module, "VERSION", 2)
+    monkeypatch.setattr(state_module, "UPGRADES", {1: lambda document: document | {"upgraded": document["_id"]}})
+    states = await load(restored)
+    await restored[ACCOUNTS].bulk_write([replacement(state) for state in states.values()])
+    assert await _accounts(restored) == {
+        appid: document | {"version": 2, "upgraded": appid} for appid, document in before.items()
+    }
 
 
 async def _accounts(database: Database) -> dict[str, Any]:

@@ -7,21 +7,23 @@ from typing import Any
 
 import pytest
 from aioresponses import aioresponses
+from support import FakeClock
 
 from collector.runtime import Stop
 from collector.secrets.reader import Secrets
-from collector.wechat.client import Client, Route
+from collector.wechat.client import Client
+from collector.wechat.routes import Route
 
 
 @pytest.fixture
-async def client(stop: Stop) -> AsyncIterator[Client]:
-    async with Client.opened(timeout_s=5, connections=64, stop=stop) as opened:
+async def client(stop: Stop, clock: FakeClock) -> AsyncIterator[Client]:
+    async with Client.opened(timeout_s=5, connections=64, stop=stop, monotonic=clock.monotonic) as opened:
         yield opened
 
 
 @pytest.fixture
-def secrets() -> Secrets:
-    return Secrets()
+def secrets(clock: FakeClock) -> Secrets:
+    return Secrets(monotonic=clock.monotonic)
 
 
 @pytest.fixture

@@ -1,20 +1,24 @@
 import asyncio
 import re
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
 from aioresponses import CallbackResult, aioresponses
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from structlog.testing import capture_logs
+from support import FAST, FakeClock
 from yarl import URL
 
 from collector.errors import TransientError
-from collector.model.accounts import Account
+from collector.model.accounts import Account, Secret
 from collector.model.days import Window
 from collector.runtime import Stop
 from collector.secrets.reader import Secrets
 from collector.wechat.api import AccountApi
-from collector.wechat.client import MAX_TRIES, Client, Route
+from collector.wechat.client import MAX_TRIES, Client
+from collector.wechat.routes import Route
 from collector.wechat.session import Session
 
 HOST = "https://wechat.test"
@@ -86,3 +90,36 @@ async def test_retry_is_logged(web: Any, account: Account, api: AccountApi) -> N
         await api.rows(PATH, WINDOW)
     (retried,) = [log for log in logs if log["event"] == "call.retried"]
     assert retried["call"] == f"{account} {PATH} 2026-11-17..2026-11-23"
+
+
+class PassingClock(FakeClock):
+    """Clock that moves on by `step_s` with each look at it, as if each turn were awaited for a while."""
+
+    step_s = 0.0
+
+    def monotonic(self) -> float:
+        self.instant += timedelta(seconds=self.step_s)
+        return super().monotonic()
+
+
+@given(st.floats(0, 90), st.integers(-10, 200), st.integers(1, 6))
+@settings(max_examples=50)
+def test_each_turn_makes_a_call(step_s: float, expires_in: int, calls: int) -> None:
+    """A token that comes due while its call waits for its turn doesn't cost the turn."""
+
+    async def ask() -> tuple[int, int]:
+        clock, stop = PassingClock(datetime(2026, 11, 24, 2, 30, tzinfo=UTC)), Stop()
+        clock.step_s = step_s
+        async with Client.opened(timeout_s=5, connections=4, stop=stop) as client:
+            route = Route(client, [HOST], None, Secrets())
+            account = Account("a", "wx0123456789abcdef", Secret("x"), FAST)
+            api = AccountApi(account, Session(route, Secrets(), clock=clock, stop=stop))
+            with aioresponses() as web:
+                token = {"access_token": "T", "expires_in": expires_in}
+                web.post(f"{HOST}/cgi-bin/stable_token", payload=token, repeat=True)
+                web.post(f"{HOST}{PATH}?access_token=T", payload={"list": []}, repeat=True)
+                async with asyncio.timeout(5):  # before, it took for ever
+                    await asyncio.gather(*(api.rows(PATH, WINDOW) for _ in range(calls)))
+            return client.calls, client.retries
+
+    assert asyncio.run(ask()) == (calls, 0)

@@ -1,4 +1,5 @@
 import asyncio
+import errno
 import signal
 from contextlib import suppress
 from dataclasses import replace
@@ -9,15 +10,26 @@ from unittest.mock import Mock
 import aiohttp
 import pytest
 from aioresponses import CallbackResult
+from structlog.testing import capture_logs
 from support import FakeClock
 
-from collector.errors import ApiError, CallError, CallKind, HostError, StoppedError, TransientError, UsageError
+from collector.errors import (
+    ApiError,
+    CallError,
+    CallKind,
+    HostError,
+    OpenFilesError,
+    StoppedError,
+    TransientError,
+    UsageError,
+)
 from collector.model.accounts import Secret
 from collector.runtime import Stop, WechatClock
 from collector.secrets.reader import Secrets
 from collector.wechat import client as module
 from collector.wechat.answers import Request
-from collector.wechat.client import MAX_TRIES, Client, Route
+from collector.wechat.client import MAX_TRIES, Client, ToWechat
+from collector.wechat.routes import Route
 
 ONE, TWO = "https://one.wechat.test", "https://two.wechat.test"
 PATH = "/datacube/getusersummary"
@@ -191,6 +203,27 @@ async def test_connection_errors_hold_no_token(
     assert not client.answered
 
 
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
+@pytest.mark.parametrize(
+    "kind",
+    [aiohttp.ClientConnectorError, aiohttp.ClientConnectorDNSError, aiohttp.ClientProxyConnectionError],
+)
+async def test_too_many_open_files(
+    web: Any, client: Client, secrets: Secrets, kind: type[aiohttp.ClientConnectorError], number: int
+) -> None:
+    """This host's limit of open files is told as such: no host is left for it, and the call is retried."""
+    web.post(URL, exception=kind(Mock(ssl=True, host="h", port=1), OSError(number, "too many")), repeat=True)
+    route = Route(client, [ONE, TWO], Secret("http://p:1"), secrets)
+    with pytest.raises(OpenFilesError, match="too many open files") as failed, capture_logs() as logs:
+        await client.retrying(lambda: route.request(REQUEST))
+    assert "host.left" not in [log["event"] for log in logs]
+    assert (client.calls, client.trouble, failed.value.unreachable) == (MAX_TRIES, "", False)
+    assert failed.value.hint == (
+        "this host's limit of open files is reached: raise it with ulimit -n, or LimitNOFILE= in the unit, or lower "
+        "run.workers"
+    )
+
+
 async def test_failover(web: Any, client: Client, route: Route) -> None:
     """After a connection error the next host is asked for the rest of the run."""
     web.post(URL, exception=ConnectionResetError())
@@ -242,9 +275,8 @@ async def test_request_options(web: Any, stop: Stop, secrets: Secrets) -> None:
     web.post(URL, payload={"list": []})
     async with Client.opened(timeout_s=3, connections=4, stop=stop) as client:
         await Route(client, [ONE], Secret("http://p:1"), secrets).request(REQUEST)
-        assert client.session.timeout.total == 3
-        assert client.session.connector is not None
-        assert client.session.connector.limit == 4
+        async with client.connections.turn(ToWechat(ONE, "http://p:1")) as session:
+            assert session.timeout.total == 3
     (sent,) = next(iter(web.requests.values()))
     assert (sent.kwargs["proxy"], sent.kwargs["allow_redirects"]) == ("http://p:1", False)
 

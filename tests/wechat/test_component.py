@@ -4,6 +4,7 @@ import traceback
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,24 @@ from aioresponses import CallbackResult
 from structlog.testing import capture_logs
 from support import FakeClock
 
-from collector.errors import ApiError, CallError, CallKind, ComponentError, OriginError, Reaction, TransientError
+from collector.errors import (
+    ApiError,
+    CallError,
+    CallKind,
+    ComponentError,
+    OriginError,
+    PostponedError,
+    Reaction,
+    TransientError,
+)
 from collector.model.accounts import Account, Component, FromCommand, FromFile, FromUrl, Rate, Secret
 from collector.model.state import Authorizer
+from collector.runtime import PROBE_EVERY_S
 from collector.secrets.reader import Secrets
-from collector.wechat.client import MAX_TRIES, Client, Route
+from collector.wechat.client import MAX_TRIES, Client
 from collector.wechat.component import MAX_READINGS, PAGE, Authorized, ComponentApi
 from collector.wechat.errcodes import api_error
+from collector.wechat.routes import Route
 from collector.wechat.tokens import Grant, Tokens
 
 HOST = "https://wechat.test"
@@ -253,10 +265,11 @@ def in_file(tmp_path: Path) -> FromFile:
 
 
 async def test_configured_token_without_entry(platform: Platform, api: ComponentApi, in_file: FromFile) -> None:
-    """An account that isn't in the list uses its configured refresh token."""
+    """An account of which WeChat says that it isn't authorised uses its configured refresh token."""
+    platform.scripted[ONE] = [{"errcode": 61003, "errmsg": "component is not authorized by this account"}]
     platform.taken[appid_of(99)] = "refresh-99"
     assert (await api.grant(account_of(99, in_file))).value == Secret(f"access-{appid_of(99)}")
-    assert platform.asked == {TOKEN: 1, LIST: 1, ACCOUNT_TOKEN: 1}
+    assert platform.asked == {TOKEN: 1, LIST: 1, ONE: 1, ACCOUNT_TOKEN: 1}
 
 
 async def test_configured_token_for_a_gap(platform: Platform, api: ComponentApi, in_file: FromFile) -> None:
@@ -287,7 +300,31 @@ async def test_account_not_in_the_list(platform: Platform, api: ComponentApi) ->
     assert str(failed.value) == (
         "the account isn't among those that authorised the platform agency: ask the client to authorise it"
     )
-    assert platform.asked == {TOKEN: 1, LIST: 1}
+    assert platform.asked == {TOKEN: 1, LIST: 1, ONE: 1}
+
+
+async def test_list_lacks_an_account(platform: Platform, api: ComponentApi, route: Route, clock: FakeClock) -> None:
+    """An account that a list lacks, but that is still authorised, gets its token; others need no more calls."""
+    del platform.listed[appid_of(2)]
+    assert await log_in(api, route, clock, map(account_of, range(4))) == access(*range(4))
+    assert platform.asked == {TOKEN: 1, LIST: 1, ONE: 1, ACCOUNT_TOKEN: 4}
+
+
+async def test_lookup_gives_the_refresh_token(platform: Platform, api: ComponentApi) -> None:
+    """What discovery has asked about an account isn't asked for again."""
+    del platform.listed[appid_of(2)]
+    await api.authorizers()
+    await api.authorizer(appid_of(2))
+    await api.grant(account_of(2))
+    assert platform.asked == {TOKEN: 1, LIST: 1, ONE: 1, ACCOUNT_TOKEN: 1}
+
+
+async def test_withdrawn_but_listed(platform: Platform, api: ComponentApi) -> None:
+    """An account that the list still has, and that has withdrawn, fails with WeChat's own answer."""
+    platform.listed[appid_of(99)] = None
+    with pytest.raises(ApiError) as failed:
+        await api.grant(account_of(99))
+    assert failed.value.errcode == 61003
 
 
 # Refresh tokens that WeChat doesn't take
@@ -395,8 +432,7 @@ async def test_list_ends_early(platform: Platform, api: ComponentApi, route: Rou
     with capture_logs() as logs:
         found = await log_in(api, route, clock, [*map(account_of, range(6)), account_of(99)])
     assert found[:6] == access(*range(6))
-    assert isinstance(found[6], ApiError)
-    assert (found[6].errcode, found[6].reaction) == (61003, Reaction.ACCOUNT)
+    assert isinstance(found[6], OriginError)
     assert not (await api.authorizers()).is_whole
     assert platform.bodies(LIST) == [{"offset": 0, "count": 500}, {"offset": 49, "count": 500}]
     assert platform.bodies(ONE) == [{"authorizer_appid": appid_of(5)}, {"authorizer_appid": appid_of(99)}]
@@ -816,3 +852,18 @@ async def test_traceback_of_a_failed_platform_doesnt_grow(
         assert isinstance(error, CallError)
         frames.append(sum(1 for _ in traceback.walk_tb(error.__traceback__)))
     assert frames[-1] == frames[1]
+
+
+async def test_postponement_isnt_final(web: Any, client: Client, secrets: Secrets, clock: FakeClock) -> None:
+    """A platform whose token server is unresponsive is asked again by the next account once it is back."""
+    url = "http://tokens.internal/platform"
+    component = replace(COMPONENT, access_token=FromUrl(Secret(url)))
+    api = ComponentApi(component, Route(client, [HOST], None, secrets), secrets, clock=clock)
+    platform = Platform(web, 1)
+    client.breakers["the server http://tokens.internal"].failed(TransientError("no answer"), at_once=True)
+    for _ in range(2):
+        with pytest.raises(PostponedError):
+            await Authorized(account_of(0), api).grant()
+    clock.instant += timedelta(seconds=PROBE_EVERY_S)
+    web.get(url, body=platform.valid)
+    assert (await Authorized(account_of(0), api).grant()).value.get_secret_value()

@@ -1,19 +1,35 @@
+import asyncio
+import errno
 import traceback
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
+import aiohttp
 import orjson
 import pytest
 from aioresponses import CallbackResult
 from hypothesis import given
 from hypothesis import strategies as st
+from support import FakeClock
 
-from collector.errors import ApiError, CallError, CallKind, HostError, OriginError, Reaction, TransientError
+from collector.errors import (
+    ApiError,
+    CallError,
+    CallKind,
+    HostError,
+    OpenFilesError,
+    OriginError,
+    PostponedError,
+    Reaction,
+    TransientError,
+)
 from collector.model.accounts import FromCommand, FromCredential, FromFile, FromUrl, Secret
-from collector.runtime import MAX_FAILURES
+from collector.runtime import MAX_FAILURES, POSTPONE_S, PROBE_EVERY_S
 from collector.secrets.addresses import server_of
 from collector.secrets.reader import Secrets
 from collector.wechat.client import MAX_TRIES, Client
@@ -352,29 +368,105 @@ async def test_refused_token_of_a_server(web: Any, client: Client, source: Sourc
     assert client.token_calls == 2
 
 
-async def test_breaker_of_a_server(web: Any, client: Client, source: Sourced, clock: Any) -> None:
-    """A server that gave several accounts no answer isn't asked for the others."""
+async def outcome(tokens: Tokens) -> str | PostponedError:
+    """Return the token, the failure's hint, or the postponement."""
+    try:
+        return (await tokens.get()).value.get_secret_value()
+    except PostponedError as postponed:
+        return postponed
+    except CallError as error:
+        return error.hint
+
+
+@pytest.fixture
+def account_of(client: Client, source: Sourced, clock: FakeClock) -> Callable[[], Tokens]:
+    """Tokens of another account of the same server."""
+    return lambda: Tokens(source(PLAIN), client, clock=clock, owner="x")
+
+
+Accounts = Callable[[], Tokens]
+NO_ANSWER = f"{SERVER} gives no answer (HTTP 500): see that it runs and can be reached from here"
+
+
+async def test_breaker_of_a_server(web: Any, client: Client, account_of: Accounts, clock: FakeClock) -> None:
+    """A server that gave several accounts no answer isn't asked for the others, which are postponed."""
     web.get(ASKED, status=500, repeat=True)
-    hints = set()
-    for _ in range(MAX_FAILURES + 5):
-        with pytest.raises(TransientError) as failed:
-            await Tokens(source(PLAIN), client, clock=clock, owner="x").get()
-        hints.add(failed.value.hint)
-    assert hints == {f"{SERVER} gives no answer (HTTP 500): see that it runs and can be reached from here"}
+    outcomes = [await outcome(account_of()) for _ in range(MAX_FAILURES + 5)]
+    assert outcomes[: MAX_FAILURES - 1] == [NO_ANSWER] * (MAX_FAILURES - 1)
+    postponed = [each for each in outcomes[MAX_FAILURES - 1 :] if isinstance(each, PostponedError)]
+    assert [each.at_s for each in postponed] == [clock.monotonic() + PROBE_EVERY_S] * 6
+    assert {str(each) for each in postponed} == {"the server http://tokens.internal:8080 gives no answer (HTTP 500)"}
     assert client.token_calls == MAX_FAILURES * MAX_TRIES
 
 
+async def test_server_away_for_12_s(web: Any, client: Client, account_of: Accounts, clock: FakeClock) -> None:
+    """Of 1,000 accounts only those fail that found a restarting server unresponsive before its breaker opened."""
+    back = clock.instant + timedelta(seconds=12)
+
+    def answer(*_: object, **__: object) -> CallbackResult:
+        return CallbackResult(status=500 if clock.now() < back else 200, body="TOKEN")
+
+    web.get(ASKED, callback=answer, repeat=True)
+    queue, outcomes = deque(account_of() for _ in range(1000)), Counter[str]()
+    while queue:
+        got = await outcome(tokens := queue.popleft())
+        if isinstance(got, PostponedError):
+            queue.append(tokens)
+            clock.instant += timedelta(seconds=0.01)
+        else:
+            outcomes[got] += 1
+    assert outcomes == {"TOKEN": 1000 - (MAX_FAILURES - 1), NO_ANSWER: MAX_FAILURES - 1}
+    assert client.token_calls <= MAX_FAILURES * MAX_TRIES + 1000
+
+
+async def test_accounts_at_work_are_postponed(web: Any, account_of: Accounts) -> None:
+    """An account whose last try fails once the breaker is open is postponed as well."""
+    web.get(ASKED, status=500, repeat=True)
+    outcomes = await asyncio.gather(*(outcome(account_of()) for _ in range(64)))
+    assert len([each for each in outcomes if isinstance(each, PostponedError)]) == 64 - (MAX_FAILURES - 1)
+
+
+async def test_too_many_open_files(web: Any, client: Client, account_of: Accounts) -> None:
+    """This host's limit of open files isn't the token server's trouble, so its breaker stays closed."""
+    error = aiohttp.ClientConnectorError(Mock(ssl=True, host="h", port=1), OSError(errno.EMFILE, "too many"))
+    web.get(ASKED, exception=error, repeat=True)
+    for _ in range(MAX_FAILURES + 1):
+        with pytest.raises(OpenFilesError):
+            await account_of().get()
+    assert not client.breakers[SERVER].is_open
+
+
+async def test_retries_after_a_postponement(web: Any, client: Client, source: Sourced) -> None:
+    """A postponed account has all its retries once the server answers."""
+    web.get(ASKED, status=500)
+    early = source(PLAIN)
+    with pytest.raises(TransientError):
+        await early.grant()
+    breaker = client.breakers[SERVER]
+    breaker.failed(TransientError("no answer"), at_once=True)
+    with pytest.raises(PostponedError):
+        await early.grant()
+    breaker.succeeded()
+    for _ in range(MAX_TRIES - 1):
+        web.get(ASKED, status=500)
+    web.get(ASKED, body="TOKEN")
+    assert await client.retrying(early.grant) == Grant(Secret("TOKEN"), 7200)
+
+
 async def test_traceback_of_an_unresponsive_server_doesnt_grow(
-    web: Any, client: Client, source: Sourced, clock: Any
+    web: Any, client: Client, account_of: Accounts, clock: FakeClock
 ) -> None:
     """A token server that fails for thousands of accounts raises an exception of its own to each."""
     web.get(ASKED, status=500, repeat=True)
-    frames = []
-    for _ in range(1_000):
-        with pytest.raises(TransientError) as failed:
-            await Tokens(source(PLAIN), client, clock=clock, owner="x").get()
-        frames.append(sum(1 for _ in traceback.walk_tb(failed.value.__traceback__)))
-    assert frames[-1] == frames[MAX_FAILURES]
+    client.breakers[SERVER].failed(TransientError("no answer"), at_once=True)
+    frames = Counter[int]()
+    for wait_s in (0, POSTPONE_S, 0):
+        clock.instant += timedelta(seconds=wait_s)
+        for _ in range(1_000):
+            with pytest.raises((TransientError, PostponedError)) as failed:
+                await account_of().get()
+            frames[sum(1 for _ in traceback.walk_tb(failed.value.__traceback__))] += 1
+    assert len(frames) <= 3
 
 
 async def test_renewal_has_retries_of_its_own(web: Any, client: Client, source: Sourced, clock: Any) -> None:

@@ -17,7 +17,8 @@ from collector.model.accounts import FromFile, Secret
 from collector.runtime import Stop
 from collector.secrets.reader import Secrets
 from collector.wechat.answers import Request
-from collector.wechat.client import Client, Route
+from collector.wechat.client import MAX_TRIES, Client, ToWechat
+from collector.wechat.routes import Route
 
 ONE, TWO, THREE = "https://one.wechat.test", "https://two.wechat.test", "https://three.wechat.test"
 PATH = "/datacube/getusersummary"
@@ -97,9 +98,13 @@ async def test_http_error_keeps_the_host(web: Any, client: Client, secrets: Secr
 
 @pytest.mark.parametrize(("ipv4_only", "family"), [(True, socket.AF_INET), (False, socket.AF_UNSPEC)])
 async def test_ipv4_only(stop: Stop, ipv4_only: bool, family: socket.AddressFamily) -> None:
-    async with Client.opened(timeout_s=5, connections=4, stop=stop, ipv4_only=ipv4_only) as client:
-        connector: Any = client.session.connector
-        assert connector.family is family
+    async with (
+        Client.opened(timeout_s=5, connections=4, stop=stop, ipv4_only=ipv4_only) as client,
+        client.connections.turn(ToWechat(ONE, None)) as session,
+        client.connections.turn("http://tokens.internal") as direct,
+    ):
+        connectors: list[Any] = [session.connector, direct.connector]
+        assert [each.family for each in connectors] == [family, socket.AF_UNSPEC]
 
 
 # Proxies
@@ -107,8 +112,12 @@ async def test_ipv4_only(stop: Stop, ipv4_only: bool, family: socket.AddressFami
 
 @dataclass
 class Proxy:
-    """A proxy on this machine that answers for WeChat, to those who have the password; notes what it was asked."""
+    """A proxy on this machine that answers for WeChat, to those who have the password; notes what it was asked.
 
+    `refusal` is its answer to all others.
+    """
+
+    refusal: str = "407 Proxy Authentication Required"
     port: int = 0
     asked: list[tuple[str, str]] = field(default_factory=list)
 
@@ -118,7 +127,7 @@ class Proxy:
         self.asked.append((head[0], headers.get("proxy-authorization", "")))
         await reader.readexactly(int(headers.get("content-length", "0")))
         opens = headers.get("proxy-authorization") == OPENS
-        status, body = ("200 OK", b'{"list": [7]}') if opens else ("407 Proxy Authentication Required", b"")
+        status, body = ("200 OK", b'{"list": [7]}') if opens else (self.refusal, b"")
         writer.write(f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode() + body)
         await writer.drain()
         writer.close()
@@ -173,6 +182,46 @@ async def test_proxy_refuses_connect(client: Client, secrets: Secrets, proxy: Pr
     assert str(failed.value) == f"{ONE} gave no answer (the proxy refused with HTTP 407)"
     assert PASSWORD not in shown(failed.value) + repr(logs)
     assert authorization not in shown(failed.value) + repr(logs)
+
+
+CONNECT_ONE, CONNECT_TWO = (f"CONNECT {name.removeprefix('https://')}:443 HTTP/1.1" for name in (ONE, TWO))
+
+
+async def _asked(client: Client, secrets: Secrets, proxy: Proxy) -> tuple[HostError, list[str], list[Any]]:
+    """Make a call by a proxy that refuses it; return the error, what the proxy was asked, and the log."""
+    route = Route(client, [ONE, TWO], Secret(f"http://127.0.0.1:{proxy.port}"), secrets)
+    with pytest.raises(HostError) as failed, capture_logs() as logs:
+        await client.retrying(lambda: route.request(REQUEST))
+    return failed.value, [line for line, _ in proxy.asked], [log for log in logs if log["event"] == "host.left"]
+
+
+@pytest.mark.parametrize("refusal", ["502 Bad Gateway", "503 Service Unavailable", "504 Gateway Timeout"])
+async def test_next_host_behind_a_proxy(client: Client, secrets: Secrets, proxy: Proxy, refusal: str) -> None:
+    """A proxy that gets no connection to a host is asked for the next one."""
+    proxy.refusal = refusal
+    failed, asked, left = await _asked(client, secrets, proxy)
+    assert asked == [CONNECT_ONE, CONNECT_TWO] * 2
+    assert str(failed) == f"{TWO} gave no answer (no connection by the proxy: HTTP {refusal[:3]})"
+    assert failed.hint == f"WeChat couldn't be reached ({ONE}, {TWO}): check network, proxy and hosts"
+    assert [(log["host"], log["next_host"]) for log in left] == [(ONE, TWO), (TWO, ONE)]
+
+
+@pytest.mark.parametrize("refusal", ["403 Forbidden", "407 Proxy Authentication Required"])
+async def test_proxy_that_refuses_is_final(client: Client, secrets: Secrets, proxy: Proxy, refusal: str) -> None:
+    """A refusal of the proxy's own isn't retried, and no host is left for it."""
+    proxy.refusal = refusal
+    failed, asked, left = await _asked(client, secrets, proxy)
+    assert (asked, left, failed.reaction) == ([CONNECT_ONE], [], Reaction.ACCOUNT)
+    assert failed.hint == (
+        f"the proxy refused with HTTP {refusal[:3]} (http://127.0.0.1:{proxy.port}): check `proxy`, and that it runs"
+    )
+
+
+async def test_busy_proxy_keeps_the_host(client: Client, secrets: Secrets, proxy: Proxy) -> None:
+    """Any other refusal is the proxy's as well, and is retried."""
+    proxy.refusal = "429 Too Many Requests"
+    _, asked, left = await _asked(client, secrets, proxy)
+    assert (asked, left) == ([CONNECT_ONE] * MAX_TRIES, [])
 
 
 async def test_proxy_refuses_a_plain_host(client: Client, secrets: Secrets, proxy: Proxy) -> None:

@@ -16,9 +16,10 @@ from collector.model.accounts import (
 )
 from collector.runtime import Clock, Stop
 from collector.secrets.reader import Secrets
-from collector.wechat.client import Client, Route
+from collector.wechat.client import Client
 from collector.wechat.component import Authorized
 from collector.wechat.external_tokens import External
+from collector.wechat.routes import Route
 from collector.wechat.session import Session
 from collector.wechat.tokens import Classic, Source, Stable
 

@@ -1,0 +1,212 @@
+"""The two passes over the accounts: the daily job, which asks for the newest days, and history.
+
+A pass plans an account when its turn comes, and keeps what it has learnt for the next one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from datetime import date
+from typing import Protocol
+
+from collector.completeness.datasets import DATASETS
+from collector.completeness.plan import Ask, Plan, Target, plan
+from collector.completeness.settle import Settling
+from collector.model.accounts import Account
+from collector.model.results import AccountResult
+from collector.model.state import AccountState, Update
+from collector.run.account import AccountRun, Shared
+from collector.run.tally import Tally
+from collector.wechat.api import AccountApi
+
+
+def initial_state(account: Account, known: AccountState | None, target: Target) -> AccountState:
+    """Return the state with which a run begins: with today's tags, and what a backfill wants to be remembered.
+
+    The name stays the old one until the documents are renamed.
+    """
+    state = known or AccountState(account.appid, account.name)
+    # A backfill with an end wants a part of history once, not all of it from now on.
+    since = target.since if target.until is None else None
+    return replace(
+        state,
+        tags=account.tags,
+        born=None if target.exhaustive else state.born,
+        history_since=min((day for day in (state.history_since, since) if day), default=None),
+    )
+
+
+class Pass(Protocol):
+    """One round of the workers over the accounts."""
+
+    def begin(self, account: Account) -> AccountRun | None:
+        """Return the part of an account in this pass; None where there is nothing to do in it."""
+
+    def end(self, work: AccountRun, result: AccountResult) -> None:
+        """Keep what the account has learnt, and count how it came out."""
+
+    def leave(self, work: AccountRun) -> None:
+        """Keep what the account has learnt. It counts when it has had another turn."""
+
+    async def skip(self, account: Account) -> None:
+        """Store and count what is needed of an account whose turn came after the stop signal."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """An account between the passes: what it has learnt, and the oldest day asked so far.
+
+    `held` is the plan of what waits, without its windows.
+    """
+
+    settling: Settling
+    oldest_asked: date
+    held: Plan
+
+
+@dataclass(slots=True)
+class Known:
+    """What the passes of a run share: the state of each account, and those that go on with their history.
+
+    `apis` are the tokens and the paces of accounts that will be asked again in this run.
+    """
+
+    states: dict[str, AccountState]
+    kept: dict[str, _Kept] = field(default_factory=dict)
+    apis: dict[str, AccountApi] = field(default_factory=dict)
+
+
+class NewestDays:
+    """The daily job of all accounts. `wait_for_history` is given those that go on with their history."""
+
+    def __init__(
+        self, target: Target, known: Known, tally: Tally, shared: Shared, wait_for_history: Callable[[Account], None]
+    ) -> None:
+        self._target = target
+        self._known = known
+        self._tally = tally
+        self._shared = shared
+        self._wait_for_history = wait_for_history
+        self._at_work: dict[str, tuple[AccountState, Plan]] = {}
+
+    def begin(self, account: Account) -> AccountRun:
+        """Plan an account, and ask for its newest days alone."""
+        session, known = self._shared.session, self._known.states.get(account.appid)
+        self._known.kept.pop(account.appid, None)  # of the day before
+        state = initial_state(account, known, self._target)
+        planned = plan(account, state, self._target, session.clock.now())
+        self._at_work[account.appid] = state, planned
+        api = self._known.apis.pop(account.appid, None)
+        work = AccountRun(
+            AccountApi(account, session) if api is None else api,
+            planned.daily,
+            Settling(state, planned, self._target, account.name),
+            self._shared,
+            stored=known,
+            history_follows=bool(planned.history),
+        )
+        for dataset, wait in planned.waits.items():
+            work.note_wait(dataset, wait.kind, wait.until)
+        return work
+
+    def end(self, work: AccountRun, result: AccountResult) -> None:
+        """Keep accounts whose history may lack something: not asked yet, held back by a wait, or reopened."""
+        account = work.account
+        before, planned = self._at_work[account.appid]
+        self.leave(work)
+        self._tally.add(result)
+        if (
+            planned.history
+            or planned.windows_held
+            or _has_new_pending_days(before, work.settling.state)
+            or work.settling.is_renamed
+        ):
+            oldest_asked = work.asks[-1].window.begin if work.asks else self._target.lookback_begin
+            self._known.kept[account.appid] = _Kept(work.settling, oldest_asked, replace(planned, daily=()))
+            self._tally.watch.history(planned.history.windows)
+            self._wait_for_history(account)
+        else:
+            del self._known.apis[account.appid]
+
+    def leave(self, work: AccountRun) -> None:
+        """Keep what the account has learnt."""
+        del self._at_work[work.account.appid]
+        self._known.states[work.account.appid] = work.settling.state
+        self._known.apis[work.account.appid] = work.api
+
+    async def skip(self, account: Account) -> None:
+        """Remember what a backfill wants."""
+        known = self._known.states.get(account.appid)
+        state = initial_state(account, known, self._target)
+        if state != known and (known or state.history_since):
+            await self._shared.writer.put(Update((), state))
+
+
+def _has_new_pending_days(before: AccountState, after: AccountState) -> bool:
+    """Return True where answers made days pending that weren't: before the account's birth, or void."""
+    return before.born != after.born or any(
+        before.dataset(name).void - after.dataset(name).settled for name in DATASETS
+    )
+
+
+class History:
+    """The older days that are pending, of the accounts that the daily job has kept.
+
+    An account stops between two windows once `newest` returns a newer day than the target's.
+    """
+
+    def __init__(self, target: Target, known: Known, tally: Tally, shared: Shared, newest: Callable[[], date]) -> None:
+        self._target = target
+        self._known = known
+        self._tally = tally
+        self._shared = shared
+        self._is_late = lambda: newest() > target.newest
+        self._at_work: dict[str, _Kept] = {}
+
+    def begin(self, account: Account) -> AccountRun | None:
+        """Plan the days before those asked so far, of the datasets that haven't ended in this run."""
+        kept, api = self._known.kept.pop(account.appid), self._known.apis.pop(account.appid)
+        state, now = kept.settling.state, self._shared.session.clock.now()
+        planned = plan(account, state, self._target, now, before=kept.oldest_asked)
+        if planned.windows_held:
+            self._tally.note_waiting(account, planned)
+        if not self._tally.may_ask_history(account):
+            return None
+        asks = _without(planned.history, self._tally.ended(account))
+        if not asks and not kept.settling.is_renamed:
+            return None
+        self._at_work[account.appid] = kept
+        return AccountRun(
+            api,
+            asks,
+            kept.settling,
+            self._shared,
+            renames=True,
+            on_window=self._tally.watch.window,
+            is_late=self._is_late,
+        )
+
+    def end(self, work: AccountRun, result: AccountResult) -> None:
+        """Count how the account came out."""
+        self._known.states[work.account.appid] = work.settling.state
+        del self._at_work[work.account.appid]
+        self._tally.add_history(result)
+
+    def leave(self, work: AccountRun) -> None:
+        """Keep what the account has learnt, and go on with what is left of its history."""
+        appid = work.account.appid
+        self._known.states[appid] = work.settling.state
+        self._known.apis[appid] = work.api
+        self._known.kept[appid] = self._at_work.pop(appid)
+
+    async def skip(self, account: Account) -> None:
+        """Count the windows that wait, as the run ends before the account's turn."""
+        if (held := self._known.kept.pop(account.appid).held).windows_held:
+            self._tally.note_waiting(account, held)
+
+
+def _without(asks: Iterable[Ask], ended: frozenset[str | None]) -> list[Ask]:
+    """Return the windows without the datasets that have ended."""
+    left = [Ask(ask.window, tuple(name for name in ask.datasets if name not in ended)) for ask in asks]
+    return [ask for ask in left if ask.datasets]
