@@ -16,7 +16,18 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 import typer
 
 from collector.cli.config_commands import app as config_commands
-from collector.cli.options import Common, DryRun, LogForm, Quiet, Verbose, Wait, day, output_of, with_common_options
+from collector.cli.options import (
+    Common,
+    DryRun,
+    IgnoreWaits,
+    LogForm,
+    Quiet,
+    Verbose,
+    Wait,
+    day,
+    output_of,
+    with_common_options,
+)
 from collector.cli.printing import print_plans, print_result, width
 from collector.cli.terminal import (
     LogFormat,
@@ -62,11 +73,14 @@ def _collector(
 
 @app.command()
 @with_common_options
-def run(common: Common, wait: Wait = 0.0, dry_run: DryRun = False) -> None:
+def run(common: Common, wait: Wait = 0.0, dry_run: DryRun = False, ignore_waits: IgnoreWaits = False) -> None:
     """Collect missing days, and the last days again: the daily job."""
     from collector.commands.collect import Job
+    from collector.errors import UsageError
 
-    _run_or_plan(common, Job(_target(common.settings), common.selection, "run", wait), dry_run)
+    if ignore_waits and not common.selection.names:
+        raise UsageError("--ignore-waits needs --account: name each account whose wait is over")
+    _run_or_plan(common, Job(_target(common.settings), common.selection, "run", wait, ignore_waits), dry_run)
 
 
 @app.command()
@@ -268,7 +282,7 @@ def _run_or_plan(common: Common, job: Job, dry_run: bool) -> None:
 
     settings, selection, output = common
     if dry_run:
-        print_plans(run_at_once(plans(settings, selection, job.target, Clock())), output)
+        print_plans(run_at_once(plans(settings, selection, job.target, Clock(), ignore_waits=job.ignore_waits)), output)
         return
     try:
         result = run_to_the_end(partial(_collect, settings, job, quiet=output.quiet))

@@ -40,6 +40,14 @@ Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print only failures.
 LogForm = Annotated[LogFormat, typer.Option("--log-format", help="Form of the log on stderr.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the planned calls without making any.")]
+IgnoreWaits = Annotated[
+    bool,
+    typer.Option(
+        "--ignore-waits",
+        help="Ask although WeChat told an earlier run to wait; needs --account. For a wait that is over in truth: the "
+        "quota was raised, the IP allowed.",
+    ),
+]
 Wait = Annotated[
     float,
     typer.Option(

@@ -108,6 +108,8 @@ class _Trial:
         self._notices: dict[str, Notice] = {}
         self._ips: dict[str, None] = {}
         self._unreachable = False
+        self._was_covered = False
+        self._without_rows = 0
 
     async def run(self, state: AccountState | UnusableState) -> None:
         """Check the account; a mistake of ours stops this account alone. One with an unusable state isn't asked."""
@@ -131,14 +133,16 @@ class _Trial:
         host, ips = self._api.host, tuple(self._ips)
         late = self._datasets[CUMULATE].verdict is Verdict.EMPTY
         answered = any(each.verdict in {Verdict.OK, Verdict.EMPTY} for each in self._datasets.values())
+        never = self._without_rows == len(DATASETS) and not self._was_covered
         check = AccountCheck(
-            account.appid, account.name, outcome, self._token, self._datasets, late, host, ips, failures, notices
+            account.appid, account.name, outcome, self._token, self._datasets, late, host, ips, failures, notices, never
         )
         result = AccountResult(account, outcome, failures, notices, answered=answered, unreachable=self._unreachable)
         return check, result
 
     async def _ask(self, state: AccountState) -> None:
         """Get the token, then try one dataset after the other: an account that refuses is asked few times."""
+        self._was_covered = any(state.dataset(name).covered for name in DATASETS)
         asked = self._not_waiting(state)
         if not asked:
             return
@@ -182,6 +186,7 @@ class _Trial:
             return Verdict.EMPTY if error.newest_missing else self._blame(dataset.name, error)
         if folded.malformed:
             return self._blame(dataset.name, next(iter(folded.malformed.values())))
+        self._without_rows += not folded.days
         return Verdict.OK if self._window.end in folded.days else Verdict.EMPTY
 
     def _may_ask(self, kept: int) -> bool:

@@ -5,7 +5,7 @@ It drains at the first stop signal, and returns a result whatever happened.
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import date
@@ -15,14 +15,14 @@ from typing import Any
 import structlog
 
 from collector import __version__
-from collector.completeness.plan import Plan, Target, plan
+from collector.completeness.plan import Plan, Target, plan, without_waits
 from collector.config import Selection, Settings
 from collector.console.progress import Watch
 from collector.errors import ClockError, DatabaseError, StoppedError, UnreachableError, UsageError
 from collector.model.accounts import Account
 from collector.model.days import FIRST_DAY, newest_published
 from collector.model.results import AccountResult, Outcome, RunResult
-from collector.model.state import UnusableState, Update
+from collector.model.state import AccountState, UnusableState, Update
 from collector.run.account import Shared
 from collector.run.connect import connect
 from collector.run.discovery import discover, known_accounts, may_discover, take_discovered
@@ -59,7 +59,7 @@ def _newest(settings: Settings, clock: Clock) -> date:
 
 
 async def plans(
-    settings: Settings, selection: Selection, target: Target, clock: Clock
+    settings: Settings, selection: Selection, target: Target, clock: Clock, *, ignore_waits: bool = False
 ) -> Iterator[tuple[Account, Plan]]:
     """Return what a run would ask for, as of now; nothing is asked, nothing is changed.
 
@@ -71,6 +71,8 @@ async def plans(
         states, unusable = await read_states(database)
     now = clock.now()
     accounts = selection.of(known_accounts(settings, states))
+    if ignore_waits:
+        _end_waits(accounts, states)
     for account in accounts:
         if state := unusable.get(account.appid):
             log.warning("account.left_out", account=str(account), reason=state.reason, remedy=state.remedy)
@@ -85,13 +87,15 @@ async def plans(
 class Job:
     """Job of a run: its target, the accounts it takes, and its `command` as the lease and the ledger name it.
 
-    `wait_s` are the seconds to wait for another run to end.
+    `wait_s` are the seconds to wait for another run to end. With `ignore_waits`, the waits that WeChat ordered in
+    earlier runs are taken to be over.
     """
 
     target: Target
     selection: Selection = field(default_factory=Selection)
     command: str = "run"
     wait_s: float = 0.0
+    ignore_waits: bool = False
 
 
 async def collect(settings: Settings, job: Job, *, clock: Clock, stop: Stop, watch: Watch | None = None) -> RunResult:
@@ -171,6 +175,8 @@ async def _collect(  # noqa: PLR0913 - everything that a run opens, by its names
                     await writer.put(Update((), state))
             accounts, states = take_discovered(found, job.selection, settings, tally), found.states
         accounts = _fail_unusable(accounts, unusable, tally)
+        if job.ignore_waits:
+            _end_waits(accounts, states)
         newest = partial(_newest, settings, clock)
         pool = Pool(settings.run.workers, tally, Shared(session, writer), newest)
         try:
@@ -179,6 +185,12 @@ async def _collect(  # noqa: PLR0913 - everything that a run opens, by its names
                     await pool.collect(accounts, job.target, states)
         except StoppedError:
             log.warning("run.cut", after_seconds=DRAIN_S)
+
+
+def _end_waits(accounts: Iterable[Account], states: dict[str, AccountState]) -> None:
+    """Take the stored waits of `accounts` to be over: what WeChat answers now is stored in their place."""
+    chosen = {account.appid for account in accounts}
+    states |= {appid: without_waits(state) for appid, state in states.items() if appid in chosen}
 
 
 def _fail_unusable(

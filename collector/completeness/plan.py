@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import NamedTuple
 
@@ -224,6 +224,12 @@ def _refetched(target: Target) -> Days:
 def waits(account: Account, state: AccountState, now: datetime) -> dict[str, Wait]:
     """Return the datasets that must not be asked now: WeChat ordered a wait, or `daily_calls` are used up."""
     return {name: wait for name in DATASETS if (wait := _wait(account, state.dataset(name), now))}
+
+
+def without_waits(state: AccountState) -> AccountState:
+    """Return the state as if the waits that WeChat ordered were over."""
+    datasets = {name: replace(dataset, not_before=None) for name, dataset in state.datasets.items()}
+    return replace(state, datasets=datasets)
 
 
 def _wait(account: Account, dataset: DatasetState, now: datetime) -> Wait | None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from collector.console.summary import notice_text
-from collector.console.table import Cells, Table, in_one_line, problem_text
+from collector.console.table import NEVER_HAD_A_ROW, Cells, Table, in_one_line, problem_text
 from collector.model.findings import AccountCheck, Checks, Verdict
 from collector.model.results import Failure, Outcome
 from collector.text import counted, paragraphs
@@ -89,11 +89,13 @@ def _cells(each: AccountCheck) -> Cells:
 
 
 def _problem(each: AccountCheck) -> str:
-    """Return the first failure with its remedy, else the first wait."""
+    """Return the first failure with its remedy, else the first wait, else what its answers lack."""
     if each.failures:
         return problem_text(each.failures[0])
     if each.notices:
         return in_one_line(notice_text(each.notices[0]))
+    if each.never_had_a_row:
+        return NEVER_HAD_A_ROW
     return "the newest published day isn't there yet" if each.late else ""
 
 

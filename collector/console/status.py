@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import date, datetime
 
-from collector.console.table import Cells, Table, in_one_line, problem_text
+from collector.console.table import NEVER_HAD_A_ROW, Cells, Table, in_one_line, problem_text
 from collector.model.days import BEIJING
 from collector.model.findings import AccountStatus, Former, Standing, Status
 from collector.model.state import UnusableState
@@ -82,7 +82,8 @@ def _account_json(account: AccountStatus) -> dict[str, object]:
     fields = asdict(account)
     # One error stands for those of all datasets, since they mostly have the same cause.
     errors, error = fields.pop("errors"), account.last_error
-    return fields | {"last_error": error and {"datasets": list(errors), **asdict(error)}}
+    last_error = error and {"datasets": list(errors), **asdict(error)}
+    return fields | {"last_error": last_error, "never_had_a_row": account.never_had_a_row}
 
 
 def _totals(status: Status) -> dict[str, int]:
@@ -131,10 +132,13 @@ def _unusable_text(state: UnusableState) -> str:
 
 
 def _error_text(account: AccountStatus) -> str:
-    """Return since when it fails, the remedy and the message; with the dataset unless all of them fail."""
+    """Return since when it fails, the remedy and the message; with the dataset unless all of them fail.
+
+    Without an error, a word on an account that never had a row.
+    """
     error = account.last_error
     if error is None:
-        return ""
+        return NEVER_HAD_A_ROW if account.never_had_a_row else ""
     where = "" if len(account.errors) == len(account.newest) else f"{', '.join(account.errors)}: "
     return f"since {error.since.astimezone(BEIJING):%Y-%m-%d}: {problem_text(error, where)}"
 

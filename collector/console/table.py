@@ -10,6 +10,8 @@ from collector.model.results import Failure
 from collector.model.state import Trouble
 from collector.text import printable
 
+NEVER_HAD_A_ROW = "never had a row: perhaps not verified"
+
 Cells = tuple[str, ...]
 """One row: the name first, the problem last."""
 

@@ -34,7 +34,7 @@ class AccountCheck:
     """The check of one account: its token, each dataset, the host that answered, and this host's refused IPs.
 
     `late` is True if the newest published day isn't there yet. Summary alone may lack it, since it has no row for a day
-    on which nobody came or went.
+    on which nobody came or went. `never_had_a_row` is True if neither an answer nor the state has a row of any day.
     """
 
     account: str
@@ -47,6 +47,7 @@ class AccountCheck:
     refused_ips: tuple[str, ...] = ()
     failures: tuple[Failure, ...] = ()
     notices: tuple[Notice, ...] = ()
+    never_had_a_row: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +102,11 @@ class AccountStatus:
     born: date | None = None
     last_success: datetime | None = None
     errors: Mapping[str, Trouble] = field(default_factory=dict)
+
+    @property
+    def never_had_a_row(self) -> bool:
+        """True for a silent account without a stored day: WeChat gives empty answers for some that aren't verified."""
+        return self.standing is Standing.SILENT and not any(self.newest.values())
 
     @property
     def last_error(self) -> Trouble | None:

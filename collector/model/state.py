@@ -74,9 +74,9 @@ class AccountState:
 
     `name` is the one that its stored documents bear. `born` is the day on which its history begins, if that was
     found. `history_since` is the day to which a backfill was asked to reach. `authorizer` is set for an
-    account that a platform has discovered. `unknown` are keys of the stored document that this version doesn't know;
-    they are stored again as they are. `forced_tokens` counts the new tokens that were forced on the Beijing day
-    `forced_on`.
+    account that a platform has discovered. `forced_tokens` counts the new tokens that were forced on the Beijing day
+    `forced_on`. `unknown` are keys of the stored document that this version doesn't know; they are stored again as they
+    are.
     """
 
     account: str
@@ -86,9 +86,9 @@ class AccountState:
     history_since: date | None = None
     datasets: Mapping[str, DatasetState] = field(default_factory=dict)
     authorizer: Authorizer | None = None
-    unknown: Mapping[str, object] = field(default_factory=dict)
     forced_on: date | None = None
     forced_tokens: int = 0
+    unknown: Mapping[str, object] = field(default_factory=dict)
 
     def dataset(self, name: str) -> DatasetState:
         """Return the state of a dataset; an empty one where it was never asked."""

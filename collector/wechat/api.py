@@ -30,7 +30,7 @@ class AccountApi:
         self.budget = Budget(account.daily_calls, clock=session.clock)
         self._limiter = Limiter(account.rate_limit, stop=session.stop, clock=session.clock)
         source = session.source_of(account, self._route)
-        self.forced = ForcedTokens(clock=session.clock)
+        self.forced = ForcedTokens(account.appid, session.forced_for, clock=session.clock)
         self._tokens = Tokens(source, session.client, clock=session.clock, owner=str(account), forced=self.forced)
         self.host: str | None = None
         """The host that gave the last answer to a call of the account."""

@@ -28,6 +28,8 @@ class Session:
         self.components = {each.name: ComponentApi(each, route, secrets, clock=clock) for each in components}
         self.clock = clock
         self.stop = stop
+        self.forced_for: set[str] = set()
+        """The appids of accounts for which a token was forced in this run."""
         # Accounts with the same hosts and proxy fail over together.
         self._routes = {(route.hosts, route.proxy): route}
 

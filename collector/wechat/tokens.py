@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from collector.errors import ApiError, CallError, CallKind, OriginError, TransientError
@@ -132,29 +133,32 @@ def granted(answer: Mapping[str, Any], key: str) -> Grant:
 class ForcedTokens:
     """Count of the tokens forced for one account: at most one a run, and `MAX_FORCED` on a Beijing day.
 
-    None is forced before `resume`: whoever doesn't remember the count mustn't add to it.
+    `in_run` are the appids of all accounts for which one was forced in this run. None is forced before `resume`:
+    whoever doesn't remember the count mustn't add to it.
     """
 
-    def __init__(self, *, clock: Clock) -> None:
+    def __init__(self, appid: str, in_run: set[str], *, clock: Clock) -> None:
+        self._appid = appid
+        self._in_run = in_run
         self._clock = clock
         self._may_force = False
-        self._was_forced = False
         self.used: tuple[date | None, int] = (None, 0)
         """The last day in Beijing on which a token was forced, and how many."""
 
     def resume(self, on: date | None, tokens: int) -> None:
-        """Take over the tokens that earlier runs have forced on a day."""
-        self._may_force = True
-        self.used = (on, tokens)
+        """Take over the tokens that earlier runs have forced on a day, when the account's first turn has come."""
+        if not self._may_force:
+            self._may_force = True
+            self.used = (on, tokens)
 
     @property
     def is_allowed(self) -> bool:
         """True where one more may be forced."""
-        return self._may_force and not self._was_forced and self._of_today()[1] < MAX_FORCED
+        return self._may_force and self._appid not in self._in_run and self._of_today()[1] < MAX_FORCED
 
     def count(self) -> None:
         """Count one token, before it is asked for: an answer that is lost may have replaced the token as well."""
-        self._was_forced = True
+        self._in_run.add(self._appid)
         today, tokens = self._of_today()
         self.used = (today, tokens + 1)
 
@@ -167,8 +171,8 @@ class Tokens:
     """Token of one account, or of one platform, during one run: fetched by one call at a time.
 
     `token` is the current one; `owner` is the name in the log. The first failure of the source is final: it isn't
-    asked again, and every later call raises a copy of the error. `forced` counts the tokens that are forced; without it
-    none is.
+    asked again, and every later call raises a copy of the error. `forced` counts the tokens that are forced; None where
+    none may be.
     """
 
     def __init__(
@@ -181,7 +185,7 @@ class Tokens:
         self._lock = asyncio.Lock()
         self.token: Token | None = None
         self._worked = False
-        self._forced = forced or ForcedTokens(clock=clock)
+        self._forced = forced
         # The refused token, given once more.
         self._second_look: Token | None = None
         self._refusals = 0
@@ -234,15 +238,15 @@ class Tokens:
                 await self._clock.sleep(SECOND_LOOK_S)
                 self._second_look = self._token(grant)
                 return self._second_look
-            if self._forced.is_allowed:
-                grant = await self._fetch(self._force)
+            if self._forced and self._forced.is_allowed:
+                grant = await self._fetch(partial(self._force, self._forced))
         return None if grant.value == refused.value else self._token(grant)
 
-    async def _force(self) -> Grant:
+    async def _force(self, forced: ForcedTokens) -> Grant:
         """Force a new token. A retry asks for the current one, which the lost answer's call may have replaced."""
-        if not self._forced.is_allowed:
+        if not forced.is_allowed:
             return await self._source.grant()
-        self._forced.count()
+        forced.count()
         return await self._source.forced()
 
     def is_due(self, token: Token) -> bool:

@@ -149,6 +149,15 @@ async def test_usage_errors(folder: Path) -> None:
     assert (await collector("run", "--no-such-option", cwd=folder)).code == 2
 
 
+async def test_ignore_waits_needs_accounts(folder: Path) -> None:
+    ended = await collector("run", "--ignore-waits", "--tag", "retail", cwd=folder)
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err == "collector: --ignore-waits needs --account: name each account whose wait is over\n"
+    sound = WORLD.accounts[5].name
+    ended = await collector("run", "--ignore-waits", "--account", sound, cwd=folder)
+    assert (ended.code, ended.out.splitlines()[0]) == (0, "1 account: 1 ok")
+
+
 async def test_faults_of_the_configuration(tmp_path: Path) -> None:
     """They exit with 78, each with its line."""
     file = tmp_path / "accounts.yaml"

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -340,6 +340,20 @@ async def test_unpublished_newest_day_is_late(clock: FakeClock, configured: Conf
     assert (checks.result.exit, checks.result.failures) == (0, ())
     assert {(each.late, each.datasets[CUMULATE].verdict) for each in checks.accounts} == {(True, Verdict.EMPTY)}
     assert "20 accounts: 20 late; the newest" in checked.as_text(checks)
+
+
+async def test_account_that_never_had_a_row(clock: FakeClock, configured: Configured, database: Database) -> None:
+    """Neither now nor in any run; the newest day alone proves nothing."""
+    world = World(size=3, births=(date(2027, 6, 1), date(2027, 6, 1)), published_at=time(20))  # the newest day is late
+    known = DatasetState(covered=Days.of([date(2026, 1, 1)]))
+    stopped = AccountState(world.accounts[1].appid, world.accounts[1].name, datasets={SUMMARY: known})
+    await database[ACCOUNTS].bulk_write([replacement(stopped)])
+    async with _sandbox(clock, world) as sandbox:
+        checks = await check(configured(sandbox, published_at=time(8)), Selection(), clock=clock)
+    assert {each.name: each.never_had_a_row for each in checks.accounts} == {
+        account.name: account is world.accounts[0] for account in world.accounts
+    }
+    assert [each.late for each in checks.accounts] == [True] * 3
 
 
 async def test_malformed_day_fails_its_dataset(clock: FakeClock, configured: Configured) -> None:

@@ -121,6 +121,7 @@ async def test_json_form(clock: FakeClock, configured: Configured) -> None:
                 "refused_ips": ["203.0.113.7"],
                 "failures": [failure],
                 "notices": [],
+                "never_had_a_row": False,
             },
             {
                 "account": sound.appid,
@@ -133,6 +134,7 @@ async def test_json_form(clock: FakeClock, configured: Configured) -> None:
                 "refused_ips": [],
                 "failures": [],
                 "notices": [],
+                "never_had_a_row": False,
             },
         ],
         "failures": [failure],

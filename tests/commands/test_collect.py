@@ -19,14 +19,17 @@ from structlog.testing import capture_logs
 from support import Configured, FakeClock, run, stored, truth
 
 from collector.commands import collect as collect_module
+from collector.commands.collect import Job, collect, plans, target_of
+from collector.config import Selection
 from collector.console.summary import as_json
 from collector.model.accounts import Secret, TokenKind
 from collector.model.days import ONE_DAY, Window
 from collector.model.results import Outcome
 from collector.runtime import Stop
-from collector.sandbox import Faults, Sandbox, World
+from collector.sandbox import Faults, Limits, Sandbox, World
 from collector.store.database import USER_DAILY, Database
 from collector.store.runs import RUNS
+from collector.store.state import ACCOUNTS
 from collector.store.writer import Writer
 
 NEWEST = date(2026, 11, 23)
@@ -129,6 +132,56 @@ async def test_broken_accounts_fail_alone(clock: FakeClock, database: Database, 
     assert all(failure.rid for failure in result.failures)
     assert result.token_calls == 10
     assert await stored(database) == truth(world, LAST_WEEK, without=(ip, secret, right, late_ip))
+
+
+async def _waits_stored(database: Database) -> set[str]:
+    """The accounts with a stored wait."""
+    found = database[ACCOUNTS].find({"user_summary.not_before": {"$exists": True}})
+    return {state["_id"] async for state in found}
+
+
+async def test_wait_that_is_over_is_ignored(clock: FakeClock, database: Database, configured: Configured) -> None:
+    """WeChat has raised the quota: the accounts named get their days, and the wait is forgotten."""
+    world, since = World(size=2, sparse=False), NEWEST - 13 * ONE_DAY
+    named, other = (account.appid for account in world.accounts)
+    async with _sandbox(clock, world, limits=Limits(daily=1)) as sandbox:
+        assert {notice.kind for notice in (await run(configured(sandbox, since=since), clock)).notices} == {"quota"}
+    async with _sandbox(clock, world) as sandbox:
+        settings = configured(sandbox, since=since)
+        assert (await run(settings, clock)).calls == 0
+        job = Job(target_of(settings, clock), Selection([named]), ignore_waits=True)
+        planned = await plans(settings, job.selection, job.target, clock, ignore_waits=True)
+        assert [(plan.history.windows, plan.waits) for _, plan in planned] == [(1, {})]
+        result = await collect(settings, job, clock=clock, stop=Stop())
+    assert (result.exit, result.notices, result.calls) == (0, (), 2)
+    assert await _waits_stored(database) == {other}
+    found = await stored(database)
+    expected = truth(world, Window(since, NEWEST), without=[other])
+    assert {key: document for key, document in found.items() if key[0] == named} == expected
+
+
+async def test_ignored_wait_is_ordered_anew(clock: FakeClock, database: Database, configured: Configured) -> None:
+    """It isn't over in truth: what WeChat answers is stored."""
+    world = World(size=1)
+    async with _sandbox(clock, world, limits=Limits(daily=1)) as sandbox:
+        settings = configured(sandbox, since=NEWEST - 13 * ONE_DAY)
+        await run(settings, clock)
+        job = Job(target_of(settings, clock), Selection([world.accounts[0].name]), ignore_waits=True)
+        result = await collect(settings, job, clock=clock, stop=Stop())
+        assert ([notice.kind for notice in result.notices], result.calls) == (["quota"], 2)
+        assert await _waits_stored(database) == {world.accounts[0].appid}
+        assert (await run(settings, clock)).calls == 0
+
+
+async def test_daily_calls_are_never_ignored(clock: FakeClock, configured: Configured) -> None:
+    """They are the configuration's own limit."""
+    world = World(size=1)
+    async with _sandbox(clock, world) as sandbox:
+        settings = configured(sandbox, since=NEWEST - 13 * ONE_DAY, account={"daily_calls": 1})
+        await run(settings, clock)
+        job = Job(target_of(settings, clock), Selection([world.accounts[0].name]), ignore_waits=True)
+        result = await collect(settings, job, clock=clock, stop=Stop())
+    assert ([notice.kind for notice in result.notices], result.calls) == (["daily_calls"], 0)
 
 
 async def test_no_account_through_fails_the_run(clock: FakeClock, configured: Configured) -> None:

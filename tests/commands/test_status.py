@@ -147,6 +147,24 @@ async def test_silent_account_on_the_next_day(look: Look) -> None:
     assert found.accounts[0].standing is Standing.SILENT
 
 
+@pytest.mark.parametrize(
+    ("summary", "cumulate", "never"),
+    [
+        (_dataset(), _dataset(), True),
+        (_dataset(), _dataset(Days.of([_back(30)])), False),
+        (_dataset(Days.of([_back(30)])), _dataset(), False),
+        (DatasetState(), DatasetState(), False),  # never asked
+        (_dataset(last_error=TROUBLE), _dataset(), False),
+    ],
+)
+async def test_account_that_never_had_a_row(
+    look: Look, summary: DatasetState, cumulate: DatasetState, never: bool
+) -> None:
+    """Of neither dataset, though it was asked and nothing failed."""
+    found = await look([_account("one")], _state("one", summary, cumulate))
+    assert [account.never_had_a_row for account in found.accounts] == [never]
+
+
 async def test_history_counts_as_missing(look: Look) -> None:
     """The days of a backfill count as missing."""
     state = _state("one", _dataset(MONTH), _dataset(MONTH), history_since=_back(129))

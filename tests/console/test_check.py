@@ -91,6 +91,11 @@ def test_text_lists_failures_first() -> None:
     )
 
 
+def test_account_that_never_had_a_row() -> None:
+    lines = checked.as_text(_checks(replace(LATE, never_had_a_row=True))).splitlines()
+    assert lines[1].endswith("http://127.0.0.1:1  never had a row: perhaps not verified")
+
+
 def test_width_cuts_names() -> None:
     """Long names are cut, and a problem without room goes on a line of its own."""
     long = replace(SECRET, name="a shop with a very long name indeed")
@@ -247,6 +252,7 @@ def test_json_has_the_whole_check() -> None:
                 "refused_ips": ("203.0.113.7",),
                 "failures": (told,),
                 "notices": (),
+                "never_had_a_row": False,
             },
             {
                 "account": "wx-later",
@@ -269,6 +275,7 @@ def test_json_has_the_whole_check() -> None:
                         "until": datetime(2026, 11, 24, 16, tzinfo=UTC),
                     },
                 ),
+                "never_had_a_row": False,
             },
         ],
         "failures": [told],

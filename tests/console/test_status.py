@@ -141,8 +141,26 @@ def test_foreign_text_stays_in_its_line() -> None:
     )
 
 
+def test_account_that_never_had_a_row() -> None:
+    """It has a word of its own among the silent ones, in JSON too."""
+    never = _account("blank", Standing.SILENT, _newest(None, None), missing_days=7)
+    status = replace(STATUS, accounts=(OK, SILENT, never))
+    (marked,) = (
+        line for line in as_text(status).splitlines() if line.endswith("never had a row: perhaps not verified")
+    )
+    assert marked.startswith("blank ")
+    accounts: list[dict[str, object]] = orjson.loads(orjson.dumps(as_json(status)))["accounts"]
+    assert [account["never_had_a_row"] for account in accounts] == [False, False, True]
+
+
 def test_json_has_the_same_facts() -> None:
-    nothing: dict[str, object] = {"tags": [], "born": None, "last_success": "2026-11-24T02:30:10Z", "last_error": None}
+    nothing: dict[str, object] = {
+        "tags": [],
+        "born": None,
+        "last_success": "2026-11-24T02:30:10Z",
+        "last_error": None,
+        "never_had_a_row": False,
+    }
     status = replace(STATUS, accounts=(FAILING, NEVER, SILENT))
     assert orjson.loads(orjson.dumps(as_json(status, 3), option=orjson.OPT_UTC_Z)) == {
         "newest_published": "2026-11-23",
@@ -165,6 +183,7 @@ def test_json_has_the_same_facts() -> None:
                     "since": "2026-11-20T16:05:00Z",
                     "at": "2026-11-24T02:30:10Z",
                 },
+                "never_had_a_row": False,
             },
             nothing
             | {

@@ -163,7 +163,7 @@ async def test_forced_call_is_not_repeated(web: Any, tokens: Tokens) -> None:
 
 def _resumed(clock: FakeClock, on: date | None, tokens: int) -> ForcedTokens:
     """The count of a new run, after so many forced tokens of earlier ones."""
-    forced = ForcedTokens(clock=clock)
+    forced = ForcedTokens("wx1", set(), clock=clock)
     forced.resume(on, tokens)
     return forced
 
@@ -179,15 +179,23 @@ def test_three_forced_tokens_a_day(clock: FakeClock) -> None:
 
 
 def test_one_forced_token_a_run(clock: FakeClock) -> None:
-    forced = _resumed(clock, None, 0)
-    forced.count()
-    forced.resume(*forced.used)  # the run goes on with its history
-    assert not forced.is_allowed
+    """Whatever the number of the account's turns in it, and on the next Beijing day too."""
+    in_run: set[str] = set()
+    first = ForcedTokens("wx1", in_run, clock=clock)
+    first.resume(None, 0)
+    first.count()
+    first.resume(None, 0)  # an earlier state, after a crash
+    assert first.used == (date(2026, 11, 24), 1)
+    clock.instant += ONE_DAY
+    again, other = (ForcedTokens(appid, in_run, clock=clock) for appid in ("wx1", "wx2"))
+    for forced in (again, other):
+        forced.resume(*first.used)
+    assert [forced.is_allowed for forced in (first, again, other)] == [False, False, True]
 
 
 def test_nothing_is_forced_without_the_count(clock: FakeClock) -> None:
     """A check doesn't remember it, so it must not add to it."""
-    assert not ForcedTokens(clock=clock).is_allowed
+    assert not ForcedTokens("wx1", set(), clock=clock).is_allowed
 
 
 async def test_new_token_refused(web: Any, tokens: Tokens) -> None:
