@@ -445,6 +445,22 @@ async def test_rename_is_retried(server: Mongod, clock: FakeClock, database: Dat
     assert names == {"新名"}
 
 
+@pytest.mark.parametrize("code", [9, 14, 238, 17276])
+async def test_server_that_lacks_pipelines(
+    server: Mongod, clock: FakeClock, database: Database, configured: Configured, code: int
+) -> None:
+    """What it lacks and which servers lack it is told before anything is asked."""
+    async with _sandbox(clock) as sandbox:
+        with server.failing("findAndModify", namespace=f"{database.name}.{LEASES}", errorCode=code):
+            result = await run(configured(sandbox), clock)
+    assert (result.exit, sandbox.calls) == (1, [])
+    assert result.error == (
+        "the server of mongodb.uri lacks what the collector needs, update pipelines and $$NOW (Failing command via "
+        "'failCommand' failpoint). Use MongoDB 5.0 or later: Amazon DocumentDB and older Azure Cosmos DB don't suffice "
+        "(see docs/mongodb.md)"
+    )
+
+
 # The disk
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import shlex
@@ -27,7 +28,7 @@ from collector.model.findings import AccountCheck, Checks, Verdict
 from collector.model.results import Outcome
 from collector.sandbox import Faults, Sandbox, TokenServerFault, World
 from collector.secrets import commands
-from collector.store.database import Database
+from collector.store.database import USER_DAILY, VALIDATOR, Database
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -292,6 +293,14 @@ def test_partial_configuration_is_valid(text: str, tmp_path: Path, clock: FakeCl
     part.write_text(text)
     settings = config.load([whole, part], {"MONGODB_URI": "mongodb://db.example"}, clock.now())
     assert settings != config.load([whole], {}, clock.now())
+
+
+async def test_collmod_sets_the_validator(database: Database) -> None:
+    """The command for a validator that differs sets this version's."""
+    await database.create_collection(USER_DAILY, validator={"account": {"$exists": True}})
+    (line,) = (block.text for block in _blocks(DOCS / "mongodb.md") if "collMod" in block.text)
+    await database.command(json.loads(line.strip().removeprefix("db.runCommand(").removesuffix(")")))
+    assert (await database[USER_DAILY].options())["validator"] == VALIDATOR
 
 
 @pytest.mark.parametrize("page", PAGES, ids=_name)

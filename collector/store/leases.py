@@ -21,7 +21,7 @@ from datetime import UTC
 
 import structlog
 from pymongo import ReturnDocument
-from pymongo.errors import PyMongoError
+from pymongo.errors import OperationFailure, PyMongoError
 
 from collector.errors import DatabaseError, LeaseHeldError
 from collector.model.days import BEIJING
@@ -34,6 +34,13 @@ log = structlog.get_logger()
 LEASES = "leases"
 
 _NO_ANSWER = "MongoDB doesn't answer"
+
+_LACKING = frozenset({9, 14, 115, 168, 238, 303, 304, 17276, 40324})
+"""Codes of servers that don't know update pipelines or `$$NOW`.
+
+MongoDB before 4.2 answers 14 (TypeMismatch) or 17276 (undefined variable), Amazon DocumentDB 9 (FailedToParse), 303 or
+304 (not supported), others 115 or 238 (not supported), 168 or 40324 (unknown expression or stage).
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,15 +150,20 @@ class _Lease:
         """
         is_free = {"$lte": ["$expires", "$$NOW"]}  # true without a document too: an absent value sorts first
         taken = {"$mergeObjects": [{"$literal": self._owner}, {"since": "$$NOW", "expires": self._expires}]}
+        pipeline = [{"$replaceWith": {"$cond": [is_free, taken, "$$ROOT"]}}]
 
         async def call() -> tuple[float, Document]:
             asked = self._now()  # before the call: however late its answer comes, no lease is trusted for too long
-            return asked, await self._leases.find_one_and_update(
-                {"_id": "run"},
-                [{"$replaceWith": {"$cond": [is_free, taken, "$$ROOT"]}}],
-                upsert=True,
-                return_document=ReturnDocument.AFTER,
-            )
+            try:
+                holder: Document = await self._leases.find_one_and_update(
+                    {"_id": "run"}, pipeline, upsert=True, return_document=ReturnDocument.AFTER
+                )
+            except OperationFailure as error:
+                # It is a run's first write, so a server that lacks something is found out before anything is asked.
+                if error.code in _LACKING:
+                    raise _lacking(error) from None
+                raise
+            return asked, holder
 
         asked, holder = await outlasting(call)
         if holder["run"] != self._mine["run"]:
@@ -180,6 +192,14 @@ async def is_held(database: Database) -> bool:
     """Return True while a run holds the lease of `database`. Raises `DatabaseError` when MongoDB is out of reach."""
     held = {"_id": "run", "$expr": {"$gt": ["$expires", "$$NOW"]}}
     return await outlasting(lambda: database[LEASES].find_one(held)) is not None
+
+
+def _lacking(error: OperationFailure) -> DatabaseError:
+    reason = printable((error.details or {}).get("errmsg"))
+    return DatabaseError(
+        f"the server of mongodb.uri lacks what the collector needs, update pipelines and $$NOW ({reason}). Use MongoDB "
+        "5.0 or later: Amazon DocumentDB and older Azure Cosmos DB don't suffice (see docs/mongodb.md)"
+    )
 
 
 def _held(holder: Document) -> LeaseHeldError:
