@@ -23,8 +23,8 @@ from pymongo import MongoClient
 from bench import world
 from bench.job import COLLECTION, STATES, Job
 from bench.measure import BenchError, python
-from collector.store.database import INDEXES, VALIDATOR
 from collector.store.local import local_mongod
+from collector.store.schema import INDEXES, VALIDATOR
 
 ALL_DAY = "00:00"
 """Hour of publication at which the newest day is published already."""

@@ -18,7 +18,8 @@ from collector.model.accounts import Rate, Secret
 from collector.model.results import AccountResult, RunResult
 from collector.runtime import Clock, Stop
 from collector.sandbox import Sandbox, World
-from collector.store.database import USER_DAILY, Database
+from collector.store.database import Database
+from collector.store.schema import USER_DAILY
 
 Advance = Callable[[float], Awaitable[None]]
 Configured = Callable[..., Settings]

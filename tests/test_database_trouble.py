@@ -39,10 +39,11 @@ from collector.model.results import AccountResult, Outcome
 from collector.model.state import AccountState, Day, Update
 from collector.runtime import Stop
 from collector.sandbox import Sandbox, World
-from collector.store.database import USER_DAILY, VALIDATOR, Database, open_database, prepare
+from collector.store.database import Database, open_database, prepare
 from collector.store.leases import LEASES
 from collector.store.local import find_mongod
 from collector.store.runs import RUNS
+from collector.store.schema import USER_DAILY, VALIDATOR
 from collector.store.state import ACCOUNTS, from_document
 from collector.store.writer import Writer
 

@@ -28,7 +28,8 @@ from collector.model.findings import AccountCheck, Checks, Verdict
 from collector.model.results import Outcome
 from collector.sandbox import Faults, Sandbox, TokenServerFault, World
 from collector.secrets import commands
-from collector.store.database import USER_DAILY, VALIDATOR, Database
+from collector.store.database import Database
+from collector.store.schema import USER_DAILY, VALIDATOR
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"

@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from datetime import UTC, date, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -28,7 +26,8 @@ from collector.cli.options import (
     output_of,
     with_common_options,
 )
-from collector.cli.printing import print_plans, print_result, width
+from collector.cli.printing import print_result, width
+from collector.cli.running import collecting, days_of_backfill, run_or_plan, target_now, watched
 from collector.cli.terminal import (
     LogFormat,
     complain,
@@ -39,15 +38,6 @@ from collector.cli.terminal import (
     say,
     say_json,
 )
-
-if TYPE_CHECKING:  # the rest of the collector is imported by the commands that need it
-    from collector.commands.collect import Job
-    from collector.completeness.plan import Target
-    from collector.config import Settings
-    from collector.model.results import RunResult
-    from collector.runtime import Stop
-
-T = TypeVar("T")
 
 app = typer.Typer(
     help="Collect the follower figures of many WeChat official accounts into MongoDB.",
@@ -80,7 +70,7 @@ def run(common: Common, wait: Wait = 0.0, dry_run: DryRun = False, ignore_waits:
 
     if ignore_waits and not common.selection.names:
         raise UsageError("--ignore-waits needs --account: name each account whose wait is over")
-    _run_or_plan(common, Job(_target(common.settings), common.selection, "run", wait, ignore_waits), dry_run)
+    run_or_plan(common, Job(target_now(common.settings), common.selection, "run", wait, ignore_waits), dry_run=dry_run)
 
 
 @app.command()
@@ -104,8 +94,8 @@ def backfill(
     """
     from collector.commands.collect import Job
 
-    target = _target(common.settings, **_history(since, until), refetch=refetch, exhaustive=exhaustive)
-    _run_or_plan(common, Job(target, common.selection, "backfill", wait), dry_run)
+    target = target_now(common.settings, **days_of_backfill(since, until), refetch=refetch, exhaustive=exhaustive)
+    run_or_plan(common, Job(target, common.selection, "backfill", wait), dry_run=dry_run)
 
 
 @app.command()
@@ -126,7 +116,7 @@ def status(
 
     settings, selection, output = common
     found = run_at_once(command.status(settings, selection, datetime.now(UTC)))
-    found_gaps = run_at_once(verify_command.gaps(settings, selection, _target(settings))) if gaps else []
+    found_gaps = run_at_once(verify_command.gaps(settings, selection, target_now(settings))) if gaps else []
     if output.as_json:
         say_json(console.as_json(found, max_age) | ({"gaps": gaps_json(found_gaps)} if gaps else {}))
     elif not output.quiet:
@@ -152,7 +142,7 @@ def verify(
     from collector.console import verify as console
 
     settings, selection, output = common
-    verified = run_at_once(command.verify(settings, selection, _target(settings), repair=repair, wait_s=wait))
+    verified = run_at_once(command.verify(settings, selection, target_now(settings), repair=repair, wait_s=wait))
     if output.as_json:
         say_json(console.as_json(verified))
     elif verified.exit or not output.quiet:  # -q still prints what was found
@@ -172,7 +162,7 @@ def check(common: Common) -> None:
     from collector.console import check as console
 
     settings, selection, output = common
-    checks = run_at_once(_watched(partial(command.check, settings, selection), quiet=output.quiet))
+    checks = run_at_once(watched(partial(command.check, settings, selection), quiet=output.quiet))
     if output.as_json:
         say_json(console.as_json(checks))
     elif not output.quiet:
@@ -188,7 +178,7 @@ def demo(verbose: Verbose = 0, quiet: Quiet = False, log_format: LogForm = LogFo
     from collector.commands.demo import demo as demonstrate
 
     output = output_of(False, verbose, quiet, log_format)
-    done = run_to_the_end(lambda stop: demonstrate(stop, partial(_collect, quiet=quiet)))
+    done = run_to_the_end(lambda stop: demonstrate(stop, partial(collecting, quiet=quiet)))
     print_result(done.result, output)
     if done.document and done.result.stopped_by is None:  # after a signal nobody waits for more output
         say(f"\nOne of the documents, as it is in MongoDB:\n\n{pretty(done.document)}")
@@ -249,63 +239,3 @@ def _with_seconds(arguments: list[str]) -> list[str]:
         if argument == "--wait" and not following.replace(".", "", 1).isdecimal():
             filled.append("600")
     return filled
-
-
-def _history(since: date, until: date | None) -> dict[str, Any]:
-    """Return the days of a backfill as keywords for `Target`."""
-    import structlog
-
-    from collector.errors import UsageError
-    from collector.model.days import FIRST_DAY, beijing_day
-
-    if since > beijing_day(datetime.now(UTC)):
-        raise UsageError(f"--since {since} lies in the future: name a day that has passed")
-    if until and until < since:
-        raise UsageError(f"--since {since} lies after --until {until}: swap them")
-    if since < FIRST_DAY:  # "everything" is a sensible wish, so it is no usage error
-        structlog.get_logger().warning(f"--since {since} is moved to {FIRST_DAY}, the oldest day that WeChat keeps")
-    return {"since": max(since, FIRST_DAY), "until": until}
-
-
-def _target(settings: Settings, **history: Any) -> Target:
-    from collector.commands.collect import target_of
-    from collector.runtime import Clock
-
-    return replace(target_of(settings, Clock()), **history)
-
-
-def _run_or_plan(common: Common, job: Job, dry_run: bool) -> None:
-    from collector.commands.collect import plans
-    from collector.errors import LeaseHeldError
-    from collector.model.results import ExitCode
-    from collector.runtime import Clock
-
-    settings, selection, output = common
-    if dry_run:
-        print_plans(run_at_once(plans(settings, selection, job.target, Clock(), ignore_waits=job.ignore_waits)), output)
-        return
-    try:
-        result = run_to_the_end(partial(_collect, settings, job, quiet=output.quiet))
-    except LeaseHeldError:
-        if output.quiet:  # nothing failed, so there is nothing to print
-            raise typer.Exit(ExitCode.LEASE) from None
-        raise
-    print_result(result, output)
-    raise typer.Exit(result.exit)
-
-
-async def _collect(settings: Settings, job: Job, stop: Stop, *, quiet: bool = False) -> RunResult:
-    from collector.commands.collect import collect
-
-    return await _watched(partial(collect, settings, job, stop=stop), quiet=quiet)
-
-
-async def _watched(command: Callable[..., Awaitable[T]], *, quiet: bool) -> T:
-    """Run the command, with progress on stderr where that is a terminal."""
-    from rich.console import Console
-
-    from collector.console.progress import progress
-    from collector.runtime import Clock
-
-    with progress(Console(stderr=True, quiet=quiet)) as watch:
-        return await command(clock=Clock(), watch=watch)

@@ -16,8 +16,9 @@ from collector.model.results import ExitCode, Outcome, RunResult
 from collector.runtime import Clock, Stop
 from collector.sandbox import Faults, Sandbox, World
 from collector.secrets.files import private_file
-from collector.store.database import USER_DAILY, open_database
+from collector.store.database import open_database
 from collector.store.local import local_mongod
+from collector.store.schema import USER_DAILY
 
 ACCOUNTS = 52
 DAYS = 90

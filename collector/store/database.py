@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import date
 from typing import Any, TypeVar
@@ -12,7 +12,7 @@ import stamina
 import structlog
 from bson.codec_options import CodecOptions, DatetimeConversion
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection, AsyncIOMotorDatabase
-from pymongo import ASCENDING, IndexModel, ReadPreference
+from pymongo import IndexModel, ReadPreference
 from pymongo.errors import ConfigurationError, ConnectionFailure, NetworkTimeout, OperationFailure, PyMongoError
 
 from collector.errors import ConfigError, DatabaseError, Fault, OriginError
@@ -20,6 +20,7 @@ from collector.model.accounts import Origin, Secret
 from collector.secrets.addresses import mongodb_risk
 from collector.secrets.reader import Secrets
 from collector.store.local import local_mongod
+from collector.store.schema import INDEXES, USER_DAILY, VALIDATOR
 from collector.text import printable
 
 T = TypeVar("T")
@@ -35,8 +36,6 @@ MAJORITY_TIMEOUT_MS = 10_000
 
 SOCKET_TIMEOUT_MS = 15_000
 """Milliseconds without a byte after which a connection to MongoDB counts as broken."""
-
-USER_DAILY = "user_daily"
 
 OUTAGE_S = 45.0
 """Seconds for which calls are retried after an outage began, such as the election of a primary."""
@@ -73,38 +72,6 @@ MAX_SHOWN = 50
 
 FAILED_VALIDATION = "failed validation"
 """Part of MongoDB's message when a validator refuses a document."""
-
-_COUNT = {"bsonType": ["int", "long"], "minimum": 0}
-VALIDATOR: Mapping[str, Any] = {
-    "$jsonSchema": {
-        "bsonType": "object",
-        "required": ["account", "ref_date", "name"],
-        "properties": {
-            "account": {"bsonType": "string", "minLength": 1},
-            "ref_date": {"bsonType": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"},
-            "name": {"bsonType": "string", "minLength": 1},
-            "new_user": _COUNT,
-            "cancel_user": _COUNT,
-            "net_user": {"bsonType": ["int", "long"]},
-            "cumulate_user": _COUNT,
-            "sources": {
-                "bsonType": "array",
-                "items": {
-                    "bsonType": "object",
-                    "required": ["user_source", "new_user", "cancel_user"],
-                    "properties": {"user_source": _COUNT, "new_user": _COUNT, "cancel_user": _COUNT},
-                },
-            },
-            "fetched_at": {"bsonType": "object"},
-        },
-    }
-}
-"""Validator of `user_daily`; it allows more fields."""
-
-INDEXES = (
-    IndexModel([("account", ASCENDING), ("ref_date", ASCENDING)], unique=True),
-    IndexModel([("ref_date", ASCENDING)]),
-)
 
 _REFUSALS = {
     _NOT_ALLOWED: "the user of mongodb.uri may not do this: give it the role readWrite on the database",

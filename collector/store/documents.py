@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from collector.store.database import AS_IT_IS, USER_DAILY, Database, Document, outlasting
+from collector.store.database import AS_IT_IS, Database, Document, outlasting
+from collector.store.schema import USER_DAILY
 
 _SOURCES = {"$cond": [{"$isArray": "$sources"}, {"$size": "$sources"}, None]}
 

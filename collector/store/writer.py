@@ -18,7 +18,8 @@ from pymongo.errors import BulkWriteError, ConnectionFailure, NetworkTimeout, Op
 
 from collector.errors import DatabaseError
 from collector.model.state import AccountState, Day, Update
-from collector.store.database import PASSING, USER_DAILY, Database, Document, outlasting
+from collector.store.database import PASSING, Database, Document, outlasting
+from collector.store.schema import USER_DAILY
 from collector.store.state import ACCOUNTS, replacement
 
 log = structlog.get_logger()

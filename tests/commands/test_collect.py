@@ -27,8 +27,9 @@ from collector.model.days import ONE_DAY, Window
 from collector.model.results import Outcome
 from collector.runtime import Stop
 from collector.sandbox import Faults, Limits, Sandbox, World
-from collector.store.database import USER_DAILY, Database
+from collector.store.database import Database
 from collector.store.runs import RUNS
+from collector.store.schema import USER_DAILY
 from collector.store.state import ACCOUNTS
 from collector.store.writer import Writer
 

@@ -12,7 +12,8 @@ from collector.config import Settings
 from collector.model.days import ONE_DAY
 from collector.model.results import ExitCode, Outcome, RunResult
 from collector.runtime import Stop
-from collector.store.database import USER_DAILY, open_database
+from collector.store.database import open_database
+from collector.store.schema import USER_DAILY
 
 
 def _result(failed: int, error: str | None = None) -> RunResult:

@@ -25,8 +25,9 @@ from collector.model.findings import AccountFindings, AccountGaps, Break, Differ
 from collector.model.results import ExitCode
 from collector.model.state import AccountState, DatasetState
 from collector.sandbox import Sandbox, World
-from collector.store.database import USER_DAILY, Database
+from collector.store.database import Database
 from collector.store.leases import lease
+from collector.store.schema import USER_DAILY
 from collector.store.state import ACCOUNTS, load
 
 NEWEST = date(2026, 11, 23)

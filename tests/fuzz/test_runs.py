@@ -16,7 +16,8 @@ from fuzz.server import Asked, Saying, Server
 from support import Configured, FakeClock, run
 
 from collector.model.results import Outcome
-from collector.store.database import USER_DAILY, Database
+from collector.store.database import Database
+from collector.store.schema import USER_DAILY
 
 SUMMARY, CUMULATE = "/datacube/getusersummary", "/datacube/getusercumulate"
 Answer = Callable[[str, Asked], Saying | bytes]

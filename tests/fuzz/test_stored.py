@@ -17,7 +17,8 @@ from collector.completeness.datasets import CUMULATE, DATASETS, SUMMARY, fold
 from collector.errors import CallError, CallKind
 from collector.model.days import Window
 from collector.model.state import AccountState, Day, Update
-from collector.store.database import USER_DAILY, Database, prepare
+from collector.store.database import Database, prepare
+from collector.store.schema import USER_DAILY
 from collector.store.writer import Writer
 from collector.wechat.answers import Request, answer_in
 from collector.wechat.client import MAX_BODY_BYTES

@@ -36,7 +36,8 @@ from collector.run.discovery import known_accounts
 from collector.runtime import MAX_FAILURES, Stop
 from collector.sandbox import Faults, Sandbox, World
 from collector.secrets import commands
-from collector.store.database import USER_DAILY, Database
+from collector.store.database import Database
+from collector.store.schema import USER_DAILY
 from collector.store.state import ACCOUNTS, load
 from collector.wechat.client import MAX_TRIES
 

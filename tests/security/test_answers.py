@@ -27,8 +27,9 @@ from collector.model.days import Window
 from collector.model.state import AccountState, Day, Update
 from collector.runtime import Stop
 from collector.secrets.reader import Secrets
-from collector.store.database import USER_DAILY, Database, prepare
+from collector.store.database import Database, prepare
 from collector.store.leases import lease
+from collector.store.schema import USER_DAILY
 from collector.store.state import ACCOUNTS, read_states
 from collector.store.writer import Writer
 from collector.wechat.answers import Request

@@ -6,16 +6,8 @@ from structlog.testing import capture_logs
 
 from collector.errors import DatabaseError
 from collector.model.accounts import Secret
-from collector.store.database import (
-    FIRST_OUTAGE_S,
-    SELECTION_TIMEOUT_MS,
-    USER_DAILY,
-    VALIDATOR,
-    Database,
-    open_database,
-    prepare,
-    translated,
-)
+from collector.store.database import FIRST_OUTAGE_S, SELECTION_TIMEOUT_MS, Database, open_database, prepare, translated
+from collector.store.schema import USER_DAILY, VALIDATOR
 
 GOOD = {"account": "wx0123456789abcdef", "ref_date": "2026-11-23", "name": "acme-shoes"}
 

@@ -4,8 +4,9 @@ from datetime import UTC, datetime
 
 from bson import DatetimeMS
 
-from collector.store.database import USER_DAILY, Database
+from collector.store.database import Database
 from collector.store.documents import count_ownerless, read_documents
+from collector.store.schema import USER_DAILY
 
 APPID = "wx0123456789abcdef"
 

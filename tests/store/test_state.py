@@ -15,7 +15,8 @@ from collector.errors import DatabaseError
 from collector.model.days import Days
 from collector.model.state import AccountState, Authorizer, DatasetState, Trouble, UnusableState
 from collector.store import state as module
-from collector.store.database import USER_DAILY, Database, Document, rename
+from collector.store.database import Database, Document, rename
+from collector.store.schema import USER_DAILY
 from collector.store.state import (
     ACCOUNTS,
     from_document,

@@ -14,7 +14,8 @@ from collector.errors import DatabaseError
 from collector.model.days import ONE_DAY
 from collector.model.state import AccountState, Day, Fields, Update
 from collector.store import writer as module
-from collector.store.database import USER_DAILY, Database, prepare
+from collector.store.database import Database, prepare
+from collector.store.schema import USER_DAILY
 from collector.store.state import ACCOUNTS, to_document
 from collector.store.writer import Writer
 

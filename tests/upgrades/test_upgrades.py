@@ -23,9 +23,10 @@ from collector.model.state import AccountState
 from collector.sandbox import Sandbox
 from collector.sandbox.publication import newest_published
 from collector.store import state as state_module
-from collector.store.database import USER_DAILY, Database
+from collector.store.database import Database
 from collector.store.leases import LEASES
 from collector.store.runs import RUNS
+from collector.store.schema import USER_DAILY
 from collector.store.state import ACCOUNTS, load, replacement
 
 FOLDER = Path(__file__).parent / "5aa28a5"
