@@ -86,13 +86,14 @@ class Turns:
 
     async def _change(self) -> None:
         """Wait until the lines change, or the first of those that were put back may be asked."""
+        due_s = min((at_s for appid, at_s in self._not_before.items() if appid not in self._at_work), default=None)
         # One worker sleeps until then: by a clock of tests, each sleep moves the time on.
-        if self._not_before and not self._sleeps:
+        if due_s is not None and not self._sleeps:
             self._sleeps = True
             try:
                 with suppress(StoppedError):
                     async with self._stop.ends():
-                        await self._clock.sleep(max(0.0, min(self._not_before.values()) - self._clock.monotonic()))
+                        await self._clock.sleep(due_s - self._clock.monotonic())
             finally:
                 self._sleeps = False
                 self._wake()

@@ -52,6 +52,7 @@ def test_dataset_ends_alone(endings: Endings) -> None:
     for error in (first, api_error(47009, "no", CallKind.DATA)):
         assert endings.end(SUMMARY, error, NOW) == ((), None)
     assert (endings.wants(SUMMARY), endings.wants(CUMULATE)) == (False, True)
+    assert (endings.error_of(SUMMARY), endings.error_of(CUMULATE)) == (first, None)
     assert endings.failed == {SUMMARY: first}
     assert endings.datasets == {SUMMARY}
     assert bool(endings)

@@ -60,17 +60,59 @@ async def test_postponed_account_comes_last(two_lines: Turns, clock: FakeClock) 
     assert clock.slept == [15]
 
 
-async def test_one_worker_sleeps(two_lines: Turns, clock: FakeClock) -> None:
+class SlowClock(FakeClock):
+    """Clock whose sleeps let others run before the time moves on."""
+
+    async def sleep(self, delay_s: float) -> None:
+        await asyncio.sleep(0)
+        await super().sleep(delay_s)
+
+
+async def test_one_worker_sleeps(clock: FakeClock, stop: Stop) -> None:
     """However many wait for an account that was put back, time passes once."""
-    two_lines.put_back(0, A, clock.monotonic() + 15)
-
-    async def work() -> list[tuple[int, str]]:
-        return await _taken(two_lines)
-
+    clock = SlowClock(clock.instant)
+    found = Turns(1, clock=clock, stop=stop)
+    found.put_back(0, A, clock.monotonic() + 15)
     async with asyncio.TaskGroup() as group:
-        workers = [group.create_task(work()) for _ in range(4)]
+        workers = [group.create_task(_taken(found)) for _ in range(4)]
     assert [turn for worker in workers for turn in worker.result()] == [(0, "a")]
     assert clock.slept == [15]
+
+
+async def test_account_is_postponed_again(two_lines: Turns, clock: FakeClock) -> None:
+    two_lines.add(0, [A])
+    for slept in ([], [15], [15, 15]):
+        assert await two_lines.take() == (0, A)
+        assert clock.slept == slept
+        two_lines.put_back(0, A, clock.monotonic() + 15)
+        two_lines.done(A)
+
+
+async def test_others_at_work_are_no_time_to_sleep(two_lines: Turns, clock: FakeClock) -> None:
+    """Who waits for an account that has its turn, or has been put back but isn't done, doesn't let time pass."""
+    two_lines.put_back(0, A, clock.monotonic() - 1)
+    assert await two_lines.take() == (0, A)
+    waiting = asyncio.create_task(two_lines.take())
+    await asyncio.sleep(0)
+    two_lines.put_back(0, A, clock.monotonic() - 1)
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    two_lines.done(A)
+    assert await waiting == (0, A)
+    assert clock.slept == []
+
+
+async def test_stop_ends_the_sleep(clock: FakeClock, stop: Stop) -> None:
+    class Endless(FakeClock):
+        async def sleep(self, delay_s: float) -> None:
+            await asyncio.Event().wait()
+
+    found = Turns(1, clock=Endless(clock.instant), stop=stop)
+    found.put_back(0, A, clock.monotonic() + 15)
+    waiting = asyncio.create_task(found.take())
+    await asyncio.sleep(0)
+    stop.set(signal.SIGTERM)
+    assert await waiting == (0, A)
 
 
 async def test_stop_ends_postponement(two_lines: Turns, clock: FakeClock, stop: Stop) -> None:
