@@ -15,20 +15,26 @@ import structlog
 from aioresponses import aioresponses
 from support import Configured, FakeClock, SpoiltWorld, run, stored, truth
 
-from collector.errors import DatabaseError, WaitKind
+from collector.errors import CallKind, DatabaseError, RowError, WaitKind
 from collector.model.accounts import Rate
 from collector.model.days import ONE_DAY, Days, Window
 from collector.model.results import Notice, Outcome
-from collector.model.state import Update
+from collector.model.state import AccountState, Trouble, Update
 from collector.runtime import Stop
 from collector.sandbox import Faults, Limits, Sandbox, World
 from collector.store.database import Database
 from collector.store.state import from_document, to_document
 from collector.store.writer import Writer
+from collector.wechat.api import AccountApi
+from collector.wechat.errcodes import api_error
 
 NEWEST = date(2026, 11, 23)
 LAST_WEEK = Window(NEWEST - 6 * ONE_DAY, NEWEST)
 SUMMARY, CUMULATE = "/datacube/getusersummary", "/datacube/getusercumulate"
+
+
+async def _state(database: Database, appid: str) -> AccountState:
+    return from_document(await database["accounts"].find_one({"_id": appid}) or {})
 
 
 def _sandbox(clock: FakeClock, world: World, **options: Any) -> Sandbox:
@@ -43,6 +49,11 @@ async def test_unknown_errcode_fails_its_dataset(clock: FakeClock, database: Dat
         result = await run(configured(sandbox), clock)
     assert [(failure.account, failure.errcode) for failure in result.failures] == [(strange, 99999)] * 2
     assert result.retries == 0
+    state = await _state(database, strange)
+    for failure in result.failures:
+        kept = state.dataset(failure.dataset or "").last_error
+        rid, now = failure.rid, clock.now()
+        assert kept == Trouble(failure.errmsg, 99999, rid, failure.hint, since=now, at=now)
     assert await stored(database) == truth(world, LAST_WEEK, without=[strange])
 
 
@@ -56,6 +67,8 @@ async def test_used_up_quota_is_a_notice(clock: FakeClock, database: Database, c
     assert result.notices == (Notice(account.appid, account.name, WaitKind.QUOTA, midnight),)
     assert (result.exit, result.failures) == (0, ())
     assert await stored(database) == truth(world, Window(NEWEST - 13 * ONE_DAY, NEWEST))
+    state = await _state(database, account.appid)
+    assert [dataset.not_before for dataset in state.datasets.values()] == [midnight] * 2
 
 
 async def test_minute_quota_slows_the_account(clock: FakeClock, database: Database, configured: Configured) -> None:
@@ -144,7 +157,9 @@ async def test_rows_outside_the_window_are_dropped(
         settings = configured(Sandbox(world, port=1))
         api = settings.api.model_copy(update={"hosts": ("https://wechat.test",)})
         assert (await run(replace(settings, api=api), clock)).exit == 0
-    assert [(log["event"], log["dataset"], log["rows"]) for log in logs] == [("rows.dropped", "user_cumulate", 1)]
+    account = str(settings.accounts[0])
+    dropped = {"event": "rows.dropped", "account": account, "dataset": "user_cumulate", "rows": 1, "log_level": "info"}
+    assert logs == [dropped]
     assert (await stored(database)).keys() == {(appid, str(NEWEST))}
 
 
@@ -205,7 +220,7 @@ async def test_stop_between_two_datasets(
     async with _sandbox(clock, world, latency_s=0.05) as sandbox, asyncio.TaskGroup() as group:
         group.create_task(stop_at_the_first(sandbox))
         result = await run(configured(sandbox, account={"rate_limit": Rate(1, 1)}), clock, stop)
-    assert (result.exit, result.calls, result.days) == (143, 1, 7)
+    assert (result.exit, result.calls, result.days, result.outcomes[Outcome.SKIPPED]) == (143, 1, 7, 1)
     expected = {key: document.copy() for key, document in truth(world, LAST_WEEK).items()}
     for document in expected.values():
         del document["cumulate_user"]
@@ -225,7 +240,7 @@ async def test_refusal_stops_waiting_calls(clock: FakeClock, configured: Configu
     whole, summary = (account.appid for account in world.accounts)
     faults = Faults(broken_data={whole: 40164, summary: 48001})
     async with _sandbox(clock, world, faults=faults) as sandbox:
-        await run(configured(sandbox, account={"rate_limit": Rate(4, 1)}, since=NEWEST - 69 * ONE_DAY), clock)
+        await run(configured(sandbox, account={"rate_limit": Rate(4, 1)}, lookback=28), clock)
         calls = Counter((call.appid, call.path) for call in sandbox.calls if call.path in (SUMMARY, CUMULATE))
     assert sum(calls[whole, path] for path in (SUMMARY, CUMULATE)) == 1
     assert (calls[summary, SUMMARY], calls[summary, CUMULATE]) == (1, 1)
@@ -254,9 +269,13 @@ async def test_malformed_row_spoils_its_day_alone(clock: FakeClock, database: Da
             for key in ("new_user", "cancel_user", "net_user", "sources"):
                 del document[key]
     async with _sandbox(clock, SpoiltWorld(size=1, sparse=False, spoilt=spoilt)) as sandbox:
-        result = await run(configured(sandbox, since=since), clock)
+        settings = configured(sandbox, since=since)
+        with structlog.testing.capture_logs() as logs:
+            result = await run(settings, clock)
         assert await stored(database) == expected
         (failure,) = result.failures
+        malformed = {"event": "day.malformed", "account": str(settings.accounts[0]), "dataset": "user_summary"}
+        assert malformed | {"trouble": failure.errmsg, "log_level": "info"} in logs
         assert (failure.dataset, failure.windows, result.exit) == ("user_summary", 1, 3)
         assert failure.errmsg.startswith("2026-11-21: a row has no whole number")
         assert result.got_through == 1
@@ -264,6 +283,58 @@ async def test_malformed_row_spoils_its_day_alone(clock: FakeClock, database: Da
         result = await run(configured(sandbox, since=since), clock)
     assert (result.exit, result.calls) == (0, 2)
     assert await stored(database) == truth(world, Window(since, NEWEST))
+
+
+@pytest.mark.parametrize(
+    ("path", "error", "failed"),
+    [
+        (SUMMARY, RowError("a row without a date"), [("user_summary", 1)]),
+        (CUMULATE, api_error(48001, "no", CallKind.DATA), [("user_cumulate", 1)]),
+        (CUMULATE, api_error(50002, "restricted", CallKind.DATA), [(None, 1)]),
+    ],
+    ids=["window", "dataset", "account"],
+)
+async def test_windows_that_lack_an_answer_are_counted(
+    clock: FakeClock, configured: Configured, monkeypatch: pytest.MonkeyPatch, path: str, error: Exception, failed: Any
+) -> None:
+    """Of four windows the oldest fails, when the others have been answered."""
+    rows = AccountApi.rows
+    answered = 0
+
+    async def failing(self: AccountApi, asked: str, window: Window, *arguments: Any) -> list[object]:
+        nonlocal answered
+        if asked == path and NEWEST - 27 * ONE_DAY in window:
+            while answered < 7:  # noqa: ASYNC110 - the other calls set no event
+                await asyncio.sleep(0.001)
+            raise error
+        found = await rows(self, asked, window, *arguments)
+        answered += 1
+        return found
+
+    monkeypatch.setattr(AccountApi, "rows", failing)
+    async with _sandbox(clock, World(size=1)) as sandbox:
+        result = await run(configured(sandbox, lookback=28), clock)
+    assert [(failure.dataset, failure.windows) for failure in result.failures] == failed
+
+
+async def test_history_decides_over_stored_totals(
+    clock: FakeClock, database: Database, configured: Configured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Summary lacks the oldest day of the daily job. A stored total that WeChat has revised says that it is quiet."""
+    world, day = World(size=1, sparse=False), NEWEST - 6 * ONE_DAY
+    (account,) = world.accounts
+    rows = AccountApi.rows
+
+    async def lacking(self: AccountApi, path: str, window: Window, *arguments: Any) -> list[object]:
+        found: list[Any] = await rows(self, path, window, *arguments)
+        return [row for row in found if path == CUMULATE or row["ref_date"] != str(day)]
+
+    monkeypatch.setattr(AccountApi, "rows", lacking)
+    stale = {"account": account.appid, "ref_date": str(day - ONE_DAY), "name": account.name}
+    await database["user_daily"].insert_one(stale | {"cumulate_user": world.cumulate(account.appid, day)})
+    async with _sandbox(clock, world) as sandbox:
+        assert (await run(configured(sandbox, since=NEWEST - 20 * ONE_DAY), clock)).exit == 0
+    assert "sources" not in (await stored(database))[account.appid, str(day)]
 
 
 async def test_failed_put_is_never_taken_for_stored(
