@@ -21,9 +21,9 @@ from collector.model.results import AccountResult, Outcome
 from collector.model.state import AccountState
 from collector.run.account import AccountRun, Shared
 from collector.run.passes import History, Known, NewestDays, Pass
+from collector.run.queue import AccountQueue
 from collector.run.reactions import crash_of
 from collector.run.tally import Tally
-from collector.run.turns import Turns
 from collector.runtime import let_others_catch_up
 
 log = structlog.get_logger()
@@ -44,7 +44,7 @@ class Pool:
         self._tally = tally
         self._shared = shared
         self._newest = newest
-        self._turns = Turns(2, clock=session.clock, stop=session.stop, before_turn=self._look_for_a_newer_day)
+        self._queue = AccountQueue(2, clock=session.clock, stop=session.stop, before_get=self._look_for_a_newer_day)
 
     async def collect(self, accounts: Sequence[Account], target: Target, states: dict[str, AccountState]) -> None:
         """Do the daily job of all accounts, then fill their history.
@@ -67,42 +67,46 @@ class Pool:
             NewestDays(target, self._known, self._tally, self._shared, self._wait_for_history),
             History(target, self._known, self._tally, self._shared, self._newest),
         )
-        self._turns.clear()
-        self._turns.add(_DAILY, self._accounts)
+        self._queue.clear()
+        self._queue.put(_DAILY, self._accounts)
         self._tally.watch.begin(len(self._accounts))
 
     def _wait_for_history(self, account: Account) -> None:
-        self._turns.add(_HISTORY, [account])
+        self._queue.put(_HISTORY, [account])
 
     def _look_for_a_newer_day(self) -> None:
-        """Begin with the daily job again where a newer day has been published while history is filled."""
-        if not self._shared.session.stop.is_set and self._turns.is_busy(_HISTORY):
+        """Begin with the daily job again where a newer day has been published while history is filled.
+
+        Not during the daily job: it would begin anew for those who are done, and the older day is as good for now.
+        """
+        has_history = self._queue.has_waiting(_HISTORY) or self._queue.has_at_work(_HISTORY)
+        if has_history and not self._queue.has_waiting(_DAILY) and not self._shared.session.stop.is_set:
             newest = self._newest()
             if newest > self._target.newest:
                 log.info("day.published", newest=str(newest))
                 self._begin_day(replace(self._target, newest=newest))
 
     async def _worker(self) -> None:
-        while turn := await self._turns.take():
-            line, account = turn
+        while taken := await self._queue.get():
+            priority, account = taken
             try:
                 await let_others_catch_up()
-                await self._ask(line, account)
+                await self._ask(priority, account)
             finally:
-                self._turns.done(account)
+                self._queue.task_done(account)
 
-    async def _ask(self, line: int, account: Account) -> None:
-        pass_ = self._passes[line]
+    async def _ask(self, priority: int, account: Account) -> None:
+        pass_ = self._passes[priority]
         if self._shared.session.stop.is_set:
             await pass_.skip(account)
         elif work := pass_.begin(account):
             result = await self._isolated(work)
             self._look_for_a_newer_day()
-            if pass_ is not self._passes[line]:
+            if pass_ is not self._passes[priority]:
                 pass_.leave(work)  # a newer day has come, and with it another turn
             elif work.postponed_until_s is not None:
                 pass_.leave(work)
-                self._turns.put_back(line, account, work.postponed_until_s)
+                self._queue.postpone(priority, account, work.postponed_until_s)
             else:
                 pass_.end(work, result)
                 self._tally.give_up_if_unreachable(result, self._shared.session)

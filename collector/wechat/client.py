@@ -98,8 +98,8 @@ class Client:
 
     `calls` counts requests sent for data, retries included; `token_calls` those for tokens and other credentials;
     `retries` the repetitions; `answered` says whether any host ever gave an HTTP answer in this run, `trouble` is the
-    last error without one. `breakers` are the circuit breakers of token servers and commands by their name in
-    messages. Calls wait for their turn among `connections` outside their time-out: WeChat isn't to blame for that time.
+    last error without one. `breakers` are the circuit breakers of token servers, by their name in messages. Calls wait
+    for one of the `connections` outside their time-out: WeChat isn't to blame for that time.
 
     `clock` tells when a call was sent, and when an unresponsive server is tried again. `on_date` is given the time of
     WeChat's first answer, until it has returned once. It may raise a `CollectorError` to end the run.

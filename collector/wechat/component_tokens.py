@@ -20,7 +20,7 @@ def source_of(component: Component, route: Route, secrets: Secrets) -> Source:
     hint = STALE_HINT.format(component.name)
     if component.access_token is None:
         return _ByTicket(component, route, secrets, hint)
-    return External(component.access_token, component.appid, route.client, secrets, refused_hint=hint)
+    return External(component.access_token, component.appid, route.client, secrets, refused_hint=hint, is_shared=True)
 
 
 @dataclass(frozen=True, slots=True)

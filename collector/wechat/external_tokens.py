@@ -29,13 +29,17 @@ _REFUSED = (
 
 @dataclass(slots=True)
 class External(Source):
-    """A token that another system has fetched from WeChat; the collector doesn't ask WeChat for it."""
+    """A token that another system has fetched from WeChat; the collector doesn't ask WeChat for it.
+
+    One that `is_shared` is a platform's, which all its accounts need.
+    """
 
     origin: FromUrl | FromCommand
     appid: str
     client: Client
     secrets: Secrets
     refused_hint: str = ""
+    is_shared: bool = False
     _tries: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
@@ -52,6 +56,8 @@ class External(Source):
         return grant_in(body, self.origin)
 
     async def _fetched(self) -> bytes:
+        if isinstance(self.origin, FromCommand):  # `secrets` has the circuit breaker of its program
+            return await fetched(self.origin, self.client, self.secrets, appid=self.appid)
         breaker = self.client.breakers[name_of(self.origin)]
         breaker.begin()
         try:
@@ -63,7 +69,8 @@ class External(Source):
             if self._tries == MAX_TRIES:
                 # One account's retries are one failure, and those of the accounts after it would take as long.
                 error.reaction = error.reaction.after_retries
-                breaker.failed(error)
+                # The failure of a token that all share says as much as that of several accounts.
+                breaker.failed(error, at_once=self.is_shared)
             if breaker.is_open:  # by now, or all along if this was the probe
                 raise breaker.refusal(error) from None
             raise

@@ -22,7 +22,7 @@ from collector.model.accounts import FromUrl, Rate, Secret
 from collector.model.days import ONE_DAY, Days, Window
 from collector.model.results import AccountResult, Outcome
 from collector.model.state import AccountState, DatasetState
-from collector.run import turns
+from collector.run import queue
 from collector.runtime import Stop
 from collector.sandbox import Faults, Sandbox, TokenServerFault, World
 from collector.store.database import Database
@@ -341,7 +341,7 @@ async def test_newer_day_does_not_wait_for_a_slow_account(
     clock: FakeClock, database: Database, configured: Configured, stop: Stop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The others get it while the slow account, whose history is filled, waits for its turn."""
-    monkeypatch.setattr(turns, "LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr(queue, "LOOK_EVERY_S", 0.01)
     world, newer = World(size=3, sparse=False), NEWEST + ONE_DAY
 
     class Rested(Watch):

@@ -25,7 +25,7 @@ from collector.errors import (
 )
 from collector.model.accounts import Account, Component, FromCommand, FromFile, FromUrl, Rate, Secret
 from collector.model.state import Authorizer
-from collector.runtime import PROBE_EVERY_S
+from collector.runtime import POSTPONE_S, PROBE_EVERY_S
 from collector.secrets.reader import Secrets
 from collector.wechat.client import MAX_TRIES, Client
 from collector.wechat.component import MAX_READINGS, PAGE, Authorized, ComponentApi
@@ -667,16 +667,35 @@ async def test_server_repeats_a_refused_token(
     assert ((tmp_path / "count").read_text(), platform.asked) == ("\n\n", {LIST: 1})
 
 
+async def test_platform_server_that_restarts(
+    web: Any, platform: Platform, route: Route, secrets: Secrets, clock: FakeClock
+) -> None:
+    """The tries of one account are in vain, and the next one gets its token."""
+    for _ in range(MAX_TRIES):
+        web.get("http://tokens.internal/", status=503)
+    web.get("http://tokens.internal/", body=platform.valid)
+    component = Component("agency", COMPONENT.appid, access_token=FromUrl(Secret("http://tokens.internal/")))
+    api = ComponentApi(component, route, secrets, clock=clock)
+    (postponed,) = await log_in(api, route, clock, [account_of(0)])
+    assert isinstance(postponed, PostponedError)
+    clock.instant += timedelta(seconds=PROBE_EVERY_S)
+    assert await log_in(api, route, clock, map(account_of, range(3))) == access(0, 1, 2)
+
+
 async def test_unresponsive_platform_server(
     web: Any, platform: Platform, route: Route, secrets: Secrets, clock: FakeClock
 ) -> None:
     web.get("http://tokens.internal/", status=503, repeat=True)
     component = Component("agency", COMPONENT.appid, access_token=FromUrl(Secret("http://tokens.internal/")))
     api = ComponentApi(component, route, secrets, clock=clock)
+    postponed = await log_in(api, route, clock, map(account_of, range(50)))
+    assert {type(error) for error in postponed} == {PostponedError}
+    assert (route.client.token_calls, platform.calls) == (MAX_TRIES, [])
+    clock.instant += timedelta(seconds=POSTPONE_S)
     error = the_one(await log_in(api, route, clock, map(account_of, range(50))))
     assert str(error) == "the server http://tokens.internal gives no answer (HTTP 503)"
     assert not error.unreachable  # that is about WeChat
-    assert (route.client.token_calls, platform.calls) == (MAX_TRIES, [])
+    assert (route.client.token_calls, platform.calls) == (MAX_TRIES + 1, [])
 
 
 async def test_ticket_is_read_each_time(
