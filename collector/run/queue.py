@@ -17,7 +17,7 @@ LOOK_EVERY_S = 60.0
 
 
 class AccountQueue:
-    """Accounts that wait for a worker, by priority: those of 0 first, those of 1 when none of 0 can be taken, and so on.
+    """Accounts that wait for a worker, by priority: those of 1 are taken when none of 0 can be, and so on.
 
     No account is at work twice at a time. A postponed account comes after the others of its priority, and not before
     its time, in seconds of the monotonic `clock`. `before_get` is called before each choice, and may change the queue.
@@ -92,9 +92,8 @@ class AccountQueue:
 
     async def _change(self) -> None:
         """Wait until the queue changes, or the first postponed account may be taken."""
-        due_s = min(
-            (at_s for appid, at_s in self._postponed_until_s.items() if appid not in self._at_work), default=None
-        )
+        postponed = {appid: at_s for appid, at_s in self._postponed_until_s.items() if appid not in self._at_work}
+        due_s = min(postponed.values(), default=None)
         # One worker sleeps until then, so that one is woken and not all.
         if due_s is not None and not self._sleeps:
             self._sleeps = True

@@ -308,6 +308,23 @@ async def test_crashed_account_claims_no_unsaved_day(
     assert truth(world, Window(since, NEWEST + ONE_DAY)).items() <= (await stored(database)).items()
 
 
+async def test_daily_job_is_finished_first(clock: FakeClock, configured: Configured) -> None:
+    """A day that is published during the daily job comes after it, though an account waits for its history."""
+    world = World(size=3)
+
+    class Later(RecordingWatch):
+        def account(self, result: AccountResult) -> None:
+            super().account(result)
+            if len(self.results) == 1:
+                clock.instant += ONE_DAY
+
+    async with _sandbox(clock, world) as sandbox:
+        settings = _with(configured(sandbox, workers=1), 0, since=NEWEST - 30 * ONE_DAY)
+        assert (await run(settings, clock, watch=Later())).exit == 0
+        newest = [call.end_date for call in sandbox.calls if call.path == CUMULATE]
+    assert newest[:6] == [str(NEWEST)] * 3 + [str(NEWEST + ONE_DAY)] * 3
+
+
 async def test_newer_day_without_history(clock: FakeClock, configured: Configured) -> None:
     """A day that is published during the daily job alone is left to the next run."""
     world = World(size=3)
