@@ -16,6 +16,7 @@
         ├── TransientError      worth another try: HTTP 5xx, cut bodies
         │   ├── OpenFilesError     this host's limit of open files is reached
         │   └── HostError       the host gave no whole answer: refused, broken, too late; the next host is tried
+        │       └── ProxyRefusedError    the proxy refused the account for good
         ├── ApiError            WeChat answered with an errcode
         ├── BudgetError         the account's own `daily_calls` are used up
         ├── RowError            a row of an answer isn't of the right shape
@@ -276,6 +277,12 @@ class OpenFilesError(TransientError):
     def __init__(self, *, kind: CallKind = CallKind.DATA) -> None:
         remedy = "raise it with ulimit -n, or LimitNOFILE= in the unit, or lower run.workers"
         super().__init__("too many open files", kind=kind, hint=f"this host's limit of open files is reached: {remedy}")
+
+
+class ProxyRefusedError(HostError):
+    """The proxy refused the account for good (403, 407), so that a retry is of no use."""
+
+    reaction = Reaction.ACCOUNT
 
 
 class ApiError(CallError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
@@ -24,6 +25,9 @@ from collector.store.schema import USER_DAILY
 Advance = Callable[[float], Awaitable[None]]
 Configured = Callable[..., Settings]
 Documents = dict[tuple[str, str], dict[str, Any]]
+
+MAX_CALLBACK_S = 0.1 if sys.gettrace() is None else 0.3
+"""CPU seconds that a callback of the event loop may use; the measuring of coverage takes twice as many of its own."""
 
 FAST = Rate(1000, 1)
 """A rate that doesn't slow a test down."""

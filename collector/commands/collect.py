@@ -132,7 +132,7 @@ async def collect(settings: Settings, job: Job, *, clock: Clock, stop: Stop, wat
                 result = tally.result(run, error=error, stopped_by=stop.signal)
                 await _error_of(runs.end(database, result))
                 return result
-    except StoppedError:  # while it waited for another run
+    except StoppedError:  # while it waited for another run, or for an index build
         return tally.result(run, error=None, stopped_by=stop.signal)
     except DatabaseError as error:
         return tally.result(run, error=str(error), stopped_by=stop.signal)
@@ -171,7 +171,7 @@ async def _collect(  # noqa: PLR0913 - everything that a run opens, by its names
             async with stop.ends(grace_s=DRAIN_S):
                 found = await discover(settings, states, session)
             for state in found.changed:
-                if state.account not in unusable:
+                if state.account not in unusable:  # a document that can't be used is a repair's to replace
                     await writer.put(Update((), state))
             accounts, states = take_discovered(found, job.selection, settings, tally), found.states
         accounts = _fail_unusable(accounts, unusable, tally)

@@ -134,6 +134,7 @@ def plan(account: Account, state: AccountState, target: Target, now: datetime, *
     missing_today = {name: state.dataset(name).empty.get(beijing_day(now), NO_DAYS) for name in DATASETS}
     wanted = _wanted(account, state, target)
     if any(missing_today.values()) and not target.exhaustive:
+        # Most likely there is nothing before 28 days without a row, even if no second day has confirmed them yet.
         wanted -= _before_end_of_history(state, missing_today)
     lookback = {
         name: _lookback(state.dataset(name), target, now) & (wanted - missing)

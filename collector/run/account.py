@@ -86,6 +86,7 @@ class AccountRun:
         self.asks = asks
         self._planned = Counter(chain.from_iterable(ask.datasets for ask in asks))
         self._answered: Counter[str] = Counter()
+        self._has_answer = False
         self._still_asked = Days.joined(ask.window for ask in asks if CUMULATE in ask.datasets)
         self._stored = stored
         self._before = settling.state
@@ -103,7 +104,7 @@ class AccountRun:
         # True once handing over has failed; nothing more is learnt then.
         self._broken = False
 
-    def forget(self) -> None:
+    def roll_back(self) -> None:
         """Go back to the state that was handed over last: what was learnt since then isn't stored."""
         self.settling.state = self._handed_over or self._before
 
@@ -171,8 +172,9 @@ class AccountRun:
         except _NO_ANSWER as error:
             self._end(dataset.name, error)
             return None
-        # A window with a malformed day must be asked again; its key alone says that there was an answer.
-        self._answered[dataset.name] += not folded.malformed
+        self._has_answer = True
+        if not folded.malformed:  # else the window must be asked again
+            self._answered[dataset.name] += 1
         for malformed in folded.malformed.values():
             log.info("day.malformed", account=str(self.account), dataset=dataset.name, trouble=str(malformed))
             self._end(dataset.name, malformed)
@@ -182,7 +184,7 @@ class AccountRun:
 
     @property
     def _is_cut(self) -> bool:
-        return self._stopped or self.endings.is_whole or self.postponed_until_s is not None or self._is_late()
+        return self._stopped or self.endings.account_has_ended or self.postponed_until_s is not None or self._is_late()
 
     async def _fetch(self, dataset: Dataset, asked: Window) -> tuple[Answer, Folded]:
         """Ask for a window; once more without the newest day where WeChat says that it isn't there yet."""
@@ -284,7 +286,7 @@ class AccountRun:
             failures,
             notices,
             ended=self.endings.datasets,
-            answered=bool(self._answered),
+            answered=self._has_answer,
             unreachable=self.endings.is_unreachable,
             silent=silent,
             # Windows of a failed account are counted with its failures.

@@ -1,4 +1,4 @@
-"""What of an account isn't asked any more, and why: errors and waits."""
+"""Ended parts of an account, and the errors and waits that ended them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from collector.run.reactions import scope_of, wait_ordered_by
 
 
 class Endings:
-    """What has ended of one account in one pass. A scope is the name of a dataset, or None for the whole account.
+    """Ended scopes of one account in one pass. A scope is the name of a dataset, or None for the whole account.
 
     `notices` are the waits, by kind. It is true once anything has ended.
     """
@@ -52,7 +52,7 @@ class Endings:
 
     def wants(self, dataset: str) -> bool:
         """Return True while a dataset is asked."""
-        return not self.is_whole and dataset not in self._ended
+        return not self.account_has_ended and dataset not in self._ended
 
     def error_of(self, dataset: str) -> CallError | None:
         """Return the error by which a dataset failed."""
@@ -62,7 +62,7 @@ class Endings:
         return bool(self._ended)
 
     @property
-    def is_whole(self) -> bool:
+    def account_has_ended(self) -> bool:
         """True once nothing of the account is asked any more."""
         return None in self._ended
 
@@ -74,7 +74,7 @@ class Endings:
     @property
     def datasets(self) -> frozenset[str | None]:
         """The datasets that aren't asked any more."""
-        return frozenset(DATASETS if self.is_whole else self._ended)
+        return frozenset(DATASETS if self.account_has_ended else self._ended)
 
     @property
     def is_unreachable(self) -> bool:

@@ -1,6 +1,6 @@
 """The two passes over the accounts: the daily job, which asks for the newest days, and history.
 
-A pass plans an account when its turn comes, and keeps what it has learnt for the next one.
+A pass plans an account when a worker takes it, and keeps the account's state and token for its next turn.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ class Pass(Protocol):
         """Return the part of an account in this pass; None where there is nothing to do in it."""
 
     def end(self, work: AccountRun, result: AccountResult) -> None:
-        """Keep what the account has learnt, and count how it came out."""
+        """Keep the account's state, and count its result."""
 
     def leave(self, work: AccountRun) -> None:
-        """Keep what the account has learnt. It counts when it has had another turn."""
+        """Keep the account's state and token for its next turn, whose result counts."""
 
     async def skip(self, account: Account) -> None:
         """Store and count what is needed of an account whose turn came after the stop signal."""
@@ -55,19 +55,19 @@ class Pass(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """An account between the passes: what it has learnt, and the oldest day asked so far.
+    """An account between the passes, and the oldest day asked so far.
 
-    `held` is the plan of what waits, without its windows.
+    `waiting` is the plan of what waits, without its windows.
     """
 
     settling: Settling
     oldest_asked: date
-    held: Plan
+    waiting: Plan
 
 
 @dataclass(slots=True)
 class Known:
-    """What the passes of a run share: the state of each account, and those that go on with their history.
+    """State shared by the passes of a run: that of each account, and the accounts whose history is filled next.
 
     `apis` are the tokens and the paces of accounts that will be asked again in this run.
     """
@@ -78,7 +78,7 @@ class Known:
 
 
 class NewestDays:
-    """The daily job of all accounts. `wait_for_history` is given those that go on with their history."""
+    """The daily job of all accounts. `wait_for_history` is given those whose history is filled next."""
 
     def __init__(
         self, target: Target, known: Known, tally: Tally, shared: Shared, wait_for_history: Callable[[Account], None]
@@ -130,7 +130,7 @@ class NewestDays:
             del self._known.apis[account.appid]
 
     def leave(self, work: AccountRun) -> None:
-        """Keep what the account has learnt."""
+        """Keep the account's state and token."""
         del self._at_work[work.account.appid]
         self._known.states[work.account.appid] = work.settling.state
         self._known.apis[work.account.appid] = work.api
@@ -194,7 +194,7 @@ class History:
         self._tally.add_history(result)
 
     def leave(self, work: AccountRun) -> None:
-        """Keep what the account has learnt, and go on with what is left of its history."""
+        """Keep the account's state and token, and what is left of its history."""
         appid = work.account.appid
         self._known.states[appid] = work.settling.state
         self._known.apis[appid] = work.api
@@ -202,8 +202,8 @@ class History:
 
     async def skip(self, account: Account) -> None:
         """Count the windows that wait, as the run ends before the account's turn."""
-        if (held := self._known.kept.pop(account.appid).held).windows_held:
-            self._tally.note_waiting(account, held)
+        if (waiting := self._known.kept.pop(account.appid).waiting).windows_held:
+            self._tally.note_waiting(account, waiting)
 
 
 def _without(asks: Iterable[Ask], ended: frozenset[str | None]) -> list[Ask]:

@@ -119,7 +119,7 @@ class Pool:
             raise
         except Exception as error:
             log.exception("account.crashed", account=str(work.account))
-            work.forget()
+            work.roll_back()
             failure = crash_of(work.account, error, windows=len(work.asks))
             # Its history would most likely crash as well.
             return AccountResult(work.account, Outcome.FAILED, (failure,), ended=frozenset(DATASETS))

@@ -41,7 +41,7 @@ class _Found:
     ended: dict[str, frozenset[str | None]] = field(default_factory=dict)
     failures: dict[tuple[str, str | None], Failure] = field(default_factory=dict)
     notices: dict[tuple[str, str], Notice] = field(default_factory=dict)
-    held: dict[str, int] = field(default_factory=dict)
+    waiting: dict[str, int] = field(default_factory=dict)
     silent: dict[str, str] = field(default_factory=dict)
     windows_left: Counter[str] = field(default_factory=Counter)
 
@@ -94,7 +94,7 @@ class Tally:
         """Count an account's windows of history that wait, and note the waits. Does nothing for a failed account."""
         if self._found.outcomes[account.appid] not in SOUND:
             return
-        self._found.held[account.appid] = planned.windows_held
+        self._found.waiting[account.appid] = planned.windows_held
         self._found.windows_left[account.appid] += planned.windows_held
         if any((account.appid, kind) in self._found.notices for kind in WaitKind if kind.outlasts_run):
             return  # told already
@@ -116,8 +116,8 @@ class Tally:
         appid = result.account.appid
         if result.outcome is Outcome.FAILED:
             self._found.outcomes[appid] = result.outcome
-        # A window left by one dataset mostly waits for the other too and is counted in `_held`, so it counts once.
-        self._found.windows_left[appid] += max(0, result.windows_left - self._found.held.get(appid, 0))
+        # A window left by one dataset mostly waits for the other too, and `note_waiting` has counted it then.
+        self._found.windows_left[appid] += max(0, result.windows_left - self._found.waiting.get(appid, 0))
         self._add(result)
 
     def _add(self, result: AccountResult) -> None:

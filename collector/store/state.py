@@ -88,7 +88,8 @@ def to_document(state: AccountState) -> Document:
 def from_document(document: Mapping[str, Any]) -> AccountState:
     """Return the state that a document holds.
 
-    Raises `ValueError`, `TypeError`, `KeyError` or `AttributeError` where it is damaged or of a newer version.
+    Raises `ValueError`, `TypeError`, `KeyError`, `AttributeError` or `OverflowError` where it is damaged or of a newer
+    version.
     """
     document = _upgraded(document)
     forced = document.get("forced_tokens", {})

@@ -62,7 +62,8 @@ class Writer:
         self._waiting: Counter[str] = Counter()
         """Number of updates, by account, that the states in `_justified` stand for."""
         self._in_bulk = MAX_IN_BATCH
-        """Writes that MongoDB gets at once: fewer once a bulk write took too long."""
+        """Writes that MongoDB gets at once: fewer once a bulk write took too long, for the rest of the run, since each
+        attempt at more may cost a time-out of 15 s."""
         self._lost: DatabaseError | None = None
 
     async def __aenter__(self) -> Self:

@@ -48,9 +48,6 @@ MAX_BODY_BYTES = 1024 * 1024
 What is stored of a body may be several times as large, and MongoDB takes 16 MB.
 """
 
-_PROXY = "the proxy"
-"""First words of an error that is the proxy's own, and no host's."""
-
 _HOST_FAILED = frozenset({HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT})
 """A proxy's answers to CONNECT that mean the host behind it."""
 
@@ -67,23 +64,30 @@ _NO_ANSWER = (aiohttp.ClientError, OSError, ValueError)
 
 
 KEPT_S = 5
-"""Seconds that a connection is kept without a call."""
+"""Seconds that a connection is kept without a call: longer than the spacing of most accounts, and no longer, since each
+is an open file."""
 
 MAX_URLS = 512
 """URLs that are kept, enough for 256 accounts at work; more of them only lose the gain."""
 
 
-class NoAnswerError(Exception):
-    """A request had no whole HTTP answer; `trouble` says why, without any URL.
+class Trouble(NamedTuple):
+    """Why a request had no whole HTTP answer, in `words` without any URL.
 
     `is_proxys` is True where the proxy is to blame, and not the host, `is_final` where a retry is of no use.
     """
 
-    def __init__(self, trouble: str, *, is_final: bool) -> None:
-        super().__init__(trouble)
+    words: str
+    is_proxys: bool = False
+    is_final: bool = False
+
+
+class NoAnswerError(Exception):
+    """A request had no whole HTTP answer."""
+
+    def __init__(self, trouble: Trouble) -> None:
+        super().__init__(trouble.words)
         self.trouble = trouble
-        self.is_proxys = trouble.startswith(_PROXY)
-        self.is_final = is_final
 
 
 class ToWechat(NamedTuple):
@@ -201,9 +205,9 @@ class Client:
         except _NO_ANSWER as error:
             if is_out_of_files(error):  # then neither the host nor the proxy is to blame
                 raise OpenFilesError(kind=request.kind) from None
-            self.trouble = _trouble(error, proxy)
-            is_final = isinstance(error, aiohttp.ClientHttpProxyError) and error.status in _PROXY_REFUSES
-        raise NoAnswerError(self.trouble, is_final=is_final)
+            trouble = _trouble(error, proxy)
+        self.trouble = trouble.words
+        raise NoAnswerError(trouble)
 
     async def fetch(self, url: Secret, headers: Mapping[str, str]) -> bytes:
         """Return the body that a server of the agency's own gives to GET, by no route of WeChat's.
@@ -223,7 +227,7 @@ class Client:
                 raise OpenFilesError(kind=CallKind.TOKEN) from None
             # A ValueError is an odd name, or an Authorization header beside a user in the URL, or a certificate's.
             is_sent = isinstance(error, aiohttp.ClientConnectorError) or not isinstance(error, ValueError)
-            trouble = _trouble(error) if is_sent else ""
+            trouble = _trouble(error).words if is_sent else ""
         if status == HTTPStatus.OK:
             return body
         if trouble or (status and is_passing(status)):
@@ -257,25 +261,28 @@ async def _read(response: aiohttp.ClientResponse, kind: CallKind) -> bytes:
     return bytes(body)
 
 
-def _trouble(error: BaseException, proxy: str | None = None) -> str:
-    """Return in words without any URL why a call got no answer, by `proxy` if there is one."""
+def _trouble(error: BaseException, proxy: str | None = None) -> Trouble:
+    """Return why a call got no answer, by `proxy` if there is one."""
     if isinstance(error, TimeoutError):
-        return "timed out"
+        return Trouble("timed out")
     if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError):
-        return f"{_PROXY}'s certificate isn't trusted" if proxy and _is_at(error, proxy) else UNTRUSTED
+        if proxy and _is_at(error, proxy):
+            return Trouble("the proxy's certificate isn't trusted", is_proxys=True)
+        return Trouble(UNTRUSTED)
     if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return f"{_PROXY}'s name isn't known" if proxy else "its name isn't known"
+        return Trouble("the proxy's name isn't known", is_proxys=True) if proxy else Trouble("its name isn't known")
     if isinstance(error, aiohttp.ClientProxyConnectionError):
-        return f"{_PROXY} can't be reached"
+        return Trouble("the proxy can't be reached", is_proxys=True)
     if isinstance(error, aiohttp.ClientHttpProxyError):
         if error.status in _HOST_FAILED:
-            return f"no connection by {_PROXY}: HTTP {error.status}"
-        return f"{_PROXY} refused with HTTP {error.status}"
+            return Trouble(f"no connection by the proxy: HTTP {error.status}")
+        words = f"the proxy refused with HTTP {error.status}"
+        return Trouble(words, is_proxys=True, is_final=error.status in _PROXY_REFUSES)
     if isinstance(error, aiohttp.ClientConnectorError | ConnectionRefusedError):
-        return "no connection"
+        return Trouble("no connection")
     if isinstance(error, aiohttp.ClientPayloadError):
-        return "the answer broke off"
-    return "the connection broke"
+        return Trouble("the answer broke off")
+    return Trouble("the connection broke")
 
 
 def _is_at(error: aiohttp.ClientConnectorError, proxy: str) -> bool:

@@ -8,13 +8,13 @@ from typing import Any
 
 import structlog
 
-from collector.errors import ApiError, CallKind, HostError, Reaction
+from collector.errors import ApiError, CallKind, HostError, ProxyRefusedError
 from collector.model.accounts import Origin, Secret
 from collector.runtime import let_others_catch_up
 from collector.secrets.addresses import proxy_url, server_of
 from collector.secrets.reader import Secrets
 from collector.wechat.answers import Request, answer_in, instant_in, refusal
-from collector.wechat.client import UNTRUSTED, UNTRUSTED_REMEDY, Client, NoAnswerError, ToWechat
+from collector.wechat.client import UNTRUSTED, UNTRUSTED_REMEDY, Client, NoAnswerError, ToWechat, Trouble
 
 log = structlog.get_logger()
 
@@ -43,7 +43,8 @@ class Route:
 
         Hands WeChat's time to `on_date`. Raises `HostError` without a whole HTTP answer, `TransientError` for HTTP
         5xx, 408, 429 and malformed bodies, `ApiError` for an errcode other than 0, `CallError` for any other HTTP
-        status, `OriginError` when the proxy's URL can't be read.
+        status, `OriginError` when the proxy's URL can't be read,
+        `OpenFilesError` where this host has no file left for it.
         """
         await let_others_catch_up()
         proxy = proxy_url(await self._secrets.read(self.proxy)) if self.proxy else None
@@ -54,7 +55,7 @@ class Route:
         try:
             status, body, date = await self.client.exchange(ToWechat(host, proxy), request)
         except NoAnswerError as error:
-            unreached = self._host_error(number, error, proxy, request.kind)
+            unreached = self._host_error(number, error.trouble, proxy, request.kind)
         if unreached:
             raise unreached  # outside the handler, so that a traceback shows one error
         self.answered_by = host
@@ -75,20 +76,19 @@ class Route:
             self.client.on_date(instant)
             self.client.on_date = None  # not before: an error that ends the run must meet all calls in flight
 
-    def _host_error(self, number: int, error: NoAnswerError, proxy: str | None, kind: CallKind) -> HostError:
+    def _host_error(self, number: int, trouble: Trouble, proxy: str | None, kind: CallKind) -> HostError:
         """Return the error of a call without an answer; unless the proxy is to blame, leave the host."""
-        host, trouble = self.hosts[number], error.trouble
-        if proxy and error.is_proxys:
-            hint = f"{trouble} ({server_of(Secret(proxy))}): check `proxy`, and that it runs"
+        host, words = self.hosts[number], trouble.words
+        if proxy and trouble.is_proxys:
+            hint = f"{words} ({server_of(Secret(proxy))}): check `proxy`, and that it runs"
         else:
             hint = f"WeChat couldn't be reached ({', '.join(self.hosts)}): check network, proxy and hosts"
-            if trouble == UNTRUSTED:
+            if words == UNTRUSTED:
                 hint = f"the certificate of {host} isn't trusted, so nothing was sent to it: {UNTRUSTED_REMEDY}"
-            self._leave(number, trouble)
-        unreached = HostError(f"{host} gave no answer ({trouble})", kind=kind, hint=hint)
+            self._leave(number, words)
+        error = ProxyRefusedError if trouble.is_final else HostError
+        unreached = error(f"{host} gave no answer ({words})", kind=kind, hint=hint)
         unreached.unreachable = self.is_common
-        if error.is_final:
-            unreached.reaction = Reaction.ACCOUNT
         return unreached
 
     def _leave(self, number: int, trouble: str) -> None:

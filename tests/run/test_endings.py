@@ -1,4 +1,4 @@
-"""What ends with an error, and what later runs keep of it."""
+"""The scopes that end with an error, and the waits that later runs keep."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_nothing_has_ended(endings: Endings) -> None:
     assert not endings
     assert all(map(endings.wants, DATASETS))
     assert (endings.failed, endings.notices, endings.datasets) == ({}, {}, frozenset())
-    assert not endings.is_whole
+    assert not endings.account_has_ended
     assert not endings.is_unreachable
 
 
@@ -56,7 +56,7 @@ def test_dataset_ends_alone(endings: Endings) -> None:
     assert endings.failed == {SUMMARY: first}
     assert endings.datasets == {SUMMARY}
     assert bool(endings)
-    assert not endings.is_whole
+    assert not endings.account_has_ended
 
 
 def test_account_ends_with_all_datasets(endings: Endings) -> None:
@@ -64,7 +64,7 @@ def test_account_ends_with_all_datasets(endings: Endings) -> None:
     assert endings.end(None, error, NOW) == ((), None)
     assert not any(map(endings.wants, DATASETS))
     assert [endings.error_of(name) for name in DATASETS] == [error] * len(DATASETS)
-    assert (endings.is_whole, endings.datasets, endings.failed) == (True, frozenset(DATASETS), {None: error})
+    assert (endings.account_has_ended, endings.datasets, endings.failed) == (True, frozenset(DATASETS), {None: error})
 
 
 def test_quota_of_a_dataset_waits(endings: Endings) -> None:
@@ -78,7 +78,7 @@ def test_quota_of_a_dataset_waits(endings: Endings) -> None:
 def test_refused_ip_keeps_all_datasets_waiting(endings: Endings) -> None:
     datasets, until = endings.end(SUMMARY, api_error(89507, "no", CallKind.DATA), NOW)
     assert (list(datasets), until) == (list(DATASETS), NOW + timedelta(hours=1))
-    assert endings.is_whole
+    assert endings.account_has_ended
 
 
 def test_own_limit_is_not_stored(endings: Endings) -> None:
@@ -86,19 +86,18 @@ def test_own_limit_is_not_stored(endings: Endings) -> None:
     assert list(endings.notices) == [WaitKind.DAILY_CALLS]
 
 
-def test_planned_wait(endings: Endings) -> None:
-    """It doesn't replace an error."""
+def test_wait_replaces_no_error(endings: Endings) -> None:
     error = api_error(48001, "no", CallKind.DATA)
     endings.end(SUMMARY, error, NOW)
     endings.wait(SUMMARY, WaitKind.NOT_BEFORE, MIDNIGHT)
     endings.wait(None, WaitKind.RATE)
     assert endings.failed == {SUMMARY: error}
     assert endings.notices[WaitKind.RATE] == Notice(ACCOUNT.appid, "a", WaitKind.RATE, None)
-    assert endings.is_whole
+    assert endings.account_has_ended
 
 
 @pytest.mark.parametrize(("unreachable", "found"), [(True, True), (False, False)])
-def test_unreachable_account(endings: Endings, unreachable: bool, found: bool) -> None:
+def test_only_no_connection_is_unreachable(endings: Endings, unreachable: bool, found: bool) -> None:
     error = HostError("no answer")
     error.reaction, error.unreachable = error.reaction.after_retries, unreachable
     endings.wait(SUMMARY, WaitKind.RATE)

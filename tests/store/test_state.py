@@ -10,6 +10,7 @@ from bson.codec_options import CodecOptions
 from motor.motor_asyncio import AsyncIOMotorCollection
 from pymongo.errors import AutoReconnect
 from structlog.testing import capture_logs
+from support import MAX_CALLBACK_S
 
 from collector.errors import DatabaseError
 from collector.model.days import Days
@@ -286,7 +287,7 @@ async def test_states_are_read_in_small_pieces(database: Database, callbacks_s: 
     callbacks_s.clear()
     assert len(await load(database)) == 10_000
     await asyncio.sleep(0)  # the last callback counts as well
-    assert max(callbacks_s) < 0.1
+    assert max(callbacks_s) < MAX_CALLBACK_S
 
 
 async def test_replace_state(database: Database) -> None:
