@@ -44,8 +44,8 @@ IgnoreWaits = Annotated[
     bool,
     typer.Option(
         "--ignore-waits",
-        help="Ask although WeChat told an earlier run to wait; needs --account. For a wait that is over in truth: the "
-        "quota was raised, the IP allowed.",
+        help="Ignore the waits that WeChat ordered in earlier runs; needs --account. Use it once the quota was raised "
+        "or the IP allowed.",
     ),
 ]
 Wait = Annotated[
