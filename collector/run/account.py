@@ -122,8 +122,7 @@ class AccountRun:
             with first_of_group():
                 await self._ask_all()
             await self._finish()
-        # Of a new account without anything to ask there is nothing to remember yet, but for a backfill's --since.
-        elif (state := self.settling.state) != self._stored and (self._stored or state.history_since):
+        elif self._stored and self.settling.state != self._stored:  # new tags, or a backfill's --since
             await self._put([])
         if self._renames and self.settling.is_renamed:
             await self._rename()

@@ -286,25 +286,30 @@ async def test_malformed_row_spoils_its_day_alone(clock: FakeClock, database: Da
 
 
 @pytest.mark.parametrize(
-    ("path", "error", "failed"),
+    ("fails", "error", "failed"),
     [
-        (SUMMARY, RowError("a row without a date"), [("user_summary", 1)]),
-        (CUMULATE, api_error(48001, "no", CallKind.DATA), [("user_cumulate", 1)]),
-        (CUMULATE, api_error(50002, "restricted", CallKind.DATA), [(None, 1)]),
+        ({SUMMARY: 1, CUMULATE: 2}, RowError("no date"), {"user_summary": 1, "user_cumulate": 2}),
+        ({CUMULATE: 1}, api_error(48001, "no", CallKind.DATA), {"user_cumulate": 1}),
+        ({CUMULATE: 1}, api_error(50002, "restricted", CallKind.DATA), {None: 1}),
     ],
     ids=["window", "dataset", "account"],
 )
 async def test_windows_that_lack_an_answer_are_counted(
-    clock: FakeClock, configured: Configured, monkeypatch: pytest.MonkeyPatch, path: str, error: Exception, failed: Any
+    clock: FakeClock,
+    configured: Configured,
+    monkeypatch: pytest.MonkeyPatch,
+    fails: dict[str, int],
+    error: Exception,
+    failed: Any,
 ) -> None:
-    """Of four windows the oldest fails, when the others have been answered."""
+    """Of four windows the oldest fail, when the others have been answered."""
     rows = AccountApi.rows
     answered = 0
 
     async def failing(self: AccountApi, asked: str, window: Window, *arguments: Any) -> list[object]:
         nonlocal answered
-        if asked == path and NEWEST - 27 * ONE_DAY in window:
-            while answered < 7:  # noqa: ASYNC110 - the other calls set no event
+        if window.begin <= NEWEST - 27 * ONE_DAY + 7 * ONE_DAY * (fails.get(asked, 0) - 1):
+            while answered < 8 - sum(fails.values()):  # noqa: ASYNC110 - the other calls set no event
                 await asyncio.sleep(0.001)
             raise error
         found = await rows(self, asked, window, *arguments)
@@ -314,7 +319,73 @@ async def test_windows_that_lack_an_answer_are_counted(
     monkeypatch.setattr(AccountApi, "rows", failing)
     async with _sandbox(clock, World(size=1)) as sandbox:
         result = await run(configured(sandbox, lookback=28), clock)
-    assert [(failure.dataset, failure.windows) for failure in result.failures] == failed
+    assert {failure.dataset: failure.windows for failure in result.failures} == failed
+
+
+async def test_oldest_day_is_resolved_at_the_end(clock: FakeClock, database: Database, configured: Configured) -> None:
+    """Nothing before it is asked, so the stored total of the day before decides whether it is quiet."""
+    world, day = World(size=80), NEWEST - 20 * ONE_DAY
+    number, quiet = next(
+        (number, account)
+        for number, account in enumerate(world.accounts)
+        if world.cumulate(account.appid, day) and not world.summary(account.appid, day)
+    )
+    before = {"account": quiet.appid, "ref_date": str(day - ONE_DAY), "name": quiet.name}
+    await database["user_daily"].insert_one(before | {"cumulate_user": world.cumulate(quiet.appid, day - ONE_DAY)})
+    async with _sandbox(clock, world) as sandbox:
+        settings = configured(sandbox, since=day)
+        assert (await run(replace(settings, accounts=(settings.accounts[number],)), clock)).exit == 0
+    assert (await stored(database))[quiet.appid, str(day)]["sources"] == []
+
+
+async def test_calls_of_earlier_runs_count(clock: FakeClock, configured: Configured) -> None:
+    """Of two calls a day the daily job has made one; the windows that are left wait."""
+    async with _sandbox(clock, World(size=1, sparse=False)) as sandbox:
+        settings = configured(sandbox, account={"daily_calls": 2})
+        assert (await run(settings, clock)).calls == 2
+        result = await run(settings, clock, since=NEWEST - 34 * ONE_DAY)
+    assert (result.calls, result.windows_left) == (2, 3)
+    assert [notice.kind for notice in result.notices] == [WaitKind.DAILY_CALLS]
+
+
+async def test_failed_account_has_no_windows_left(
+    clock: FakeClock, configured: Configured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a dataset waits and the other has failed, its windows are counted with the failure."""
+
+    async def refusing(self: AccountApi, path: str, *_: Any) -> list[object]:
+        raise api_error({SUMMARY: 45009, CUMULATE: 48001}[path], "no", CallKind.DATA)
+
+    monkeypatch.setattr(AccountApi, "rows", refusing)
+    async with _sandbox(clock, World(size=1)) as sandbox:
+        result = await run(configured(sandbox), clock)
+    assert (result.windows_left, [failure.windows for failure in result.failures]) == (0, [1])
+    assert [notice.kind for notice in result.notices] == [WaitKind.QUOTA]
+
+
+async def test_account_without_rows_is_silent(
+    clock: FakeClock, configured: Configured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def nothing(*_: Any) -> list[object]:
+        return []
+
+    monkeypatch.setattr(AccountApi, "rows", nothing)
+    async with _sandbox(clock, World(size=1)) as sandbox:
+        settings = configured(sandbox)
+        result = await run(settings, clock)
+    assert (result.exit, result.silent) == (0, (settings.accounts[0].name,))
+
+
+async def test_new_tags_are_stored(clock: FakeClock, database: Database, configured: Configured) -> None:
+    """Also where nothing is asked; a new account that isn't asked gets no state."""
+    async with _sandbox(clock, World(size=1, sparse=False)) as sandbox:
+        settings = configured(sandbox)
+        (account,) = settings.accounts
+        await run(replace(settings, accounts=(replace(account, since=NEWEST + ONE_DAY),)), clock)
+        assert await database["accounts"].count_documents({}) == 0
+        await run(settings, clock)
+        result = await run(replace(settings, accounts=(replace(account, tags=("new",)),)), clock)
+    assert (result.calls, (await _state(database, account.appid)).tags) == (0, ("new",))
 
 
 async def test_history_decides_over_stored_totals(
@@ -417,6 +488,8 @@ async def test_cut_daily_job_resolves_quiet_days(clock: FakeClock, database: Dat
         result = await run(replace(settings, accounts=(settings.accounts[number],)), clock)
     assert [notice.kind for notice in result.notices] == [WaitKind.DAILY_CALLS]
     assert (await stored(database))[quiet.appid, str(day)]["sources"] == []
+    document = await database["user_daily"].find_one({"account": quiet.appid, "ref_date": str(day)}) or {}
+    assert document["fetched_at"]["user_summary"].replace(tzinfo=UTC) == clock.now()
 
 
 async def test_newest_day_is_the_only_day(clock: FakeClock, database: Database, configured: Configured) -> None:
