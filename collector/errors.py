@@ -235,7 +235,8 @@ class CallError(CollectorError):
     `errcode`, `errmsg` and `rid` are WeChat's own where it answered with them. `hint` is the remedy
     in plain words, or empty. `kind` says which call it was. `wait_s` and `newest_missing` are those of the errcode's
     row in `wechat/errcodes.py`. `unreachable` is True if WeChat gave no connection on the route of most accounts.
-    `sent_at` is the instant (UTC) at which a call was sent that WeChat refused.
+    `sent_at` is the instant (UTC) at which a call was sent that WeChat refused. `may_recover` is True where the same
+    may succeed later in the run, so that no caller remembers the error.
     """
 
     reaction = Reaction.UNKNOWN
@@ -243,6 +244,7 @@ class CallError(CollectorError):
     newest_missing = False
     unreachable = False
     sent_at: datetime | None = None
+    may_recover = False
 
     def __init__(self, message: str, *, kind: CallKind = CallKind.DATA, hint: str = "") -> None:
         super().__init__(message)
@@ -273,6 +275,8 @@ class HostError(TransientError):
 
 class OpenFilesError(TransientError):
     """This host's limit of open files is reached, which is nobody else's trouble."""
+
+    may_recover = True
 
     def __init__(self, *, kind: CallKind = CallKind.DATA) -> None:
         remedy = "raise it with ulimit -n, or LimitNOFILE= in the unit, or lower run.workers"
@@ -326,7 +330,9 @@ class OriginError(CallError):
 
 
 class CommandTimeoutError(OriginError):
-    """A command takes too long to print a secret or a token."""
+    """A command takes too long to print a secret or a token; its circuit breaker says how often it is tried."""
+
+    may_recover = True
 
 
 class ComponentError(CallError):
@@ -341,3 +347,4 @@ class ComponentError(CallError):
         self.errcode = trouble.errcode
         self.rid = trouble.rid
         self.unreachable = trouble.unreachable
+        self.may_recover = trouble.may_recover

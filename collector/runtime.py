@@ -180,15 +180,14 @@ def first_of_group() -> Iterator[None]:
 class Once(Generic[T]):
     """A value fetched by the first caller and shared by all: later callers get it, or a copy of its `CallError`.
 
-    A first caller that is cancelled, or fails otherwise, leaves the fetching to the next one; so does one whose error
-    is of a class in `forgets`.
+    A first caller that is cancelled, or fails otherwise, leaves the fetching to the next one; so does one with an error
+    that `may_recover`.
     """
 
     _value: T
 
-    def __init__(self, fetch: Callable[[], Awaitable[T]], *, forgets: tuple[type[CallError], ...] = ()) -> None:
+    def __init__(self, fetch: Callable[[], Awaitable[T]]) -> None:
         self._fetch = fetch
-        self._forgets = forgets
         self._lock = asyncio.Lock()
         self._has_value = False
         self._error: CallError | None = None
@@ -202,7 +201,7 @@ class Once(Generic[T]):
                 try:
                     self._value = await self._fetch()
                 except CallError as error:
-                    if not isinstance(error, self._forgets):
+                    if not error.may_recover:
                         # Raised to thousands of callers, one object would collect the frames of them all.
                         self._error = error.copy()
                     raise
@@ -281,12 +280,13 @@ class HalfOpenBreaker(CircuitBreaker[CallError]):
     def refusal(self, error: CallError) -> CollectorError:
         """Return the error to raise in the place of `error` while the breaker is open.
 
-        It is a `PostponedError` until `POSTPONE_S` seconds after opening, then a copy of `error`.
+        It is a `PostponedError` until `POSTPONE_S` seconds after opening, then a copy of `error`, which may recover: a
+        later probe may succeed.
         """
         now_s, fails_s = self._monotonic(), self._opened_s + POSTPONE_S
-        if now_s >= fails_s:
-            return error.copy()
-        return PostponedError(error.copy(), at_s=min(max(now_s, self._next_probe_s), fails_s))
+        error = error.copy()
+        error.may_recover = True
+        return error if now_s >= fails_s else PostponedError(error, at_s=min(max(now_s, self._next_probe_s), fails_s))
 
     def failed(self, error: CallError, *, at_once: bool = False) -> None:
         """Note a failure. The one that opens the breaker counts as the first probe."""

@@ -7,7 +7,7 @@ from datetime import UTC
 
 import pytest
 
-from collector.errors import CallError, HostError, OriginError, PostponedError, StoppedError
+from collector.errors import CallError, CommandTimeoutError, HostError, PostponedError, StoppedError
 from collector.runtime import (
     MAX_FAILURES,
     POSTPONE_S,
@@ -136,10 +136,10 @@ async def test_once_after_a_cancelled_caller() -> None:
 
 
 async def test_once_forgets_an_error() -> None:
-    """An error that it is told to forget leaves the fetching to the next caller, another one of the same kind not."""
-    source = Source(OriginError("slow", "wait"), CallError("refused"))
-    once = Once(source.fetch, forgets=(OriginError,))
-    for error in (OriginError, CallError, CallError):
+    """An error that may recover leaves the fetching to the next caller, another one doesn't."""
+    source = Source(CommandTimeoutError("slow", "wait"), CallError("refused"))
+    once = Once(source.fetch)
+    for error in (CommandTimeoutError, CallError, CallError):
         with pytest.raises(error):
             await once.get()
     assert source.fetched == 2

@@ -52,7 +52,7 @@ class Secrets:
         if fresh or key not in self._reads:
             fetch = partial(self._fetch, origin, "line" if line else "word")
             # The program's circuit breaker says how often it is tried, so nobody else has to remember a time-out.
-            self._reads[key] = Once(fetch, forgets=(CommandTimeoutError, OpenFilesError))
+            self._reads[key] = Once(fetch)
         return await self._reads[key].get()
 
     async def output_of(self, argv: tuple[str, ...]) -> bytes:

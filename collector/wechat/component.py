@@ -227,7 +227,8 @@ class ComponentApi:
             self._breaker.check()
             return await get()
         except CallError as error:
-            self._breaker.failed(error)
+            if not error.may_recover:
+                self._breaker.failed(error)
             raise self._error(error) from None
 
     def _error(self, trouble: CallError) -> CallError:

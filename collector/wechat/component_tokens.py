@@ -8,7 +8,7 @@ from collector.errors import CallKind, OriginError
 from collector.model.accounts import Component, FromCommand, FromUrl, Origin, Secret
 from collector.secrets.reader import Secrets
 from collector.wechat.answers import Request
-from collector.wechat.external_tokens import External, fetched, value_in
+from collector.wechat.external_tokens import External, value_in
 from collector.wechat.routes import Route
 from collector.wechat.tokens import Grant, Source, granted
 
@@ -18,9 +18,16 @@ STALE_HINT = "the platform {} has no valid token: see that its ticket arrives, a
 def source_of(component: Component, route: Route, secrets: Secrets) -> Source:
     """Return the source of a platform's token: the origin that is configured, else its secret and its ticket."""
     hint = STALE_HINT.format(component.name)
-    if component.access_token is None:
-        return _ByTicket(component, route, secrets, hint)
-    return External(component.access_token, component.appid, route.client, secrets, refused_hint=hint, is_shared=True)
+
+    def external(origin: FromUrl | FromCommand) -> External:
+        return External(origin, component.appid, route.client, secrets, refused_hint=hint, is_shared=True)
+
+    if component.access_token is not None:
+        return external(component.access_token)
+    ticket = component.verify_ticket
+    return _ByTicket(
+        component, external(ticket) if isinstance(ticket, FromUrl | FromCommand) else ticket, route, secrets, hint
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +35,7 @@ class _ByTicket(Source):
     """Platform token in exchange for its secret and the newest ticket."""
 
     component: Component
+    ticket: External | Origin | None
     route: Route
     secrets: Secrets
     refused_hint: str
@@ -35,10 +43,10 @@ class _ByTicket(Source):
     async def grant(self) -> Grant:
         """Fetch a new token, which invalidates the one that the platform's own systems use."""
         component = self.component
-        if component.secret is None or component.verify_ticket is None:
+        if component.secret is None or self.ticket is None:
             message = f"the platform {component.name} has no way to its token"
             raise OriginError(message, "give it an `access_token`, or a `secret` and a `verify_ticket`")
-        secret, ticket = await self.secrets.read(component.secret), await self._ticket(component.verify_ticket)
+        secret, ticket = await self.secrets.read(component.secret), await self._newest(self.ticket)
         body = {
             "component_appid": component.appid,
             "component_appsecret": secret.get_secret_value(),
@@ -47,9 +55,8 @@ class _ByTicket(Source):
         path, key = "/cgi-bin/component/api_component_token", "component_access_token"
         return granted(await self.route.request(Request(CallKind.COMPONENT, "POST", path, key, {}, body)), key)
 
-    async def _ticket(self, origin: Origin | FromUrl) -> Secret:
+    async def _newest(self, ticket: External | Origin) -> Secret:
         """Read the newest ticket: WeChat sends another every ten minutes, so none is kept."""
-        if isinstance(origin, FromUrl | FromCommand):
-            body = await fetched(origin, self.route.client, self.secrets, appid=self.component.appid)
-            return value_in(body, origin)
-        return await self.secrets.read(origin, fresh=True)
+        if isinstance(ticket, External):
+            return value_in(await ticket.body(), ticket.origin)
+        return await self.secrets.read(ticket, fresh=True)

@@ -47,15 +47,19 @@ class External(Source):
 
     async def grant(self) -> Grant:
         """Fetch the token from the origin. Raises `PostponedError` while its circuit breaker postpones callers."""
+        return grant_in(await self.body(), self.origin)
+
+    async def body(self) -> bytes:
+        """Fetch the origin's answer. Raises what `grant` raises."""
         try:
-            body = await self._fetched()
+            body = await self._guarded()
         except PostponedError:
             self._tries = 0
             raise
         self._tries = 0  # a later renewal has retries of its own
-        return grant_in(body, self.origin)
+        return body
 
-    async def _fetched(self) -> bytes:
+    async def _guarded(self) -> bytes:
         if isinstance(self.origin, FromCommand):  # `secrets` has the circuit breaker of its program
             return await fetched(self.origin, self.client, self.secrets, appid=self.appid)
         breaker = self.client.breakers[name_of(self.origin)]

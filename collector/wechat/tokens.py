@@ -13,7 +13,7 @@ from datetime import date
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
-from collector.errors import ApiError, CallError, CallKind, OriginError, TransientError
+from collector.errors import ApiError, CallError, CallKind, OriginError, PostponedError, TransientError
 from collector.model.accounts import Account, Secret
 from collector.model.days import beijing_day
 from collector.runtime import CircuitBreaker, Clock
@@ -170,9 +170,9 @@ class ForcedTokens:
 class Tokens:
     """Token of one account, or of one platform, during one run: fetched by one call at a time.
 
-    `token` is the current one; `owner` is the name in the log. The first failure of the source is final: it isn't
-    asked again, and every later call raises a copy of the error. `forced` counts the tokens that are forced; None where
-    none may be.
+    `token` is the current one; `owner` is the name in the log. The first failure of the source is final, unless it may
+    recover: it isn't asked again, and every later call raises a copy of the error. `forced` counts the tokens that are
+    forced; None where none may be.
     """
 
     def __init__(
@@ -203,7 +203,8 @@ class Tokens:
 
     def worked(self, token: Token) -> None:
         """Note that WeChat accepted `token`."""
-        self._worked = self._worked or token is self.token
+        if token is self.token:
+            self._worked, self._second_look = True, None
 
     async def after_refusal(self, refused: Token, refusal: ApiError) -> Token:
         """Return a newer token than the one that WeChat refused.
@@ -219,7 +220,11 @@ class Tokens:
             in_vain = self._refusals == MAX_REFUSALS or (self._refusals and not self._worked)
             # A source that failed raises its own error below, which says more than the refusal.
             is_last = in_vain and refused is not self._second_look and not self._breaker.is_open
-            newer = None if is_last else await self._newer_than(refused)
+            try:
+                newer = None if is_last else await self._newer_than(refused)
+            except PostponedError:
+                self.token = None  # else the refused one would be used again when the account's turn has come
+                raise
             if newer is None:
                 refusal.hint = self._source.refused_hint
                 raise refusal
@@ -228,11 +233,11 @@ class Tokens:
 
     async def _newer_than(self, refused: Token) -> Token | None:
         """Fetch the source's current token; None where that is the refused one and no other may be forced."""
+        grant = await self._fetch(self._source.grant)
         is_second, self._second_look = refused is self._second_look, None
         if not is_second:
             self._refusals += 1
             self._worked = False
-        grant = await self._fetch(self._source.grant)
         if grant.value == refused.value and self._source.can_force:
             if not is_second:
                 await self._clock.sleep(SECOND_LOOK_S)
@@ -261,7 +266,8 @@ class Tokens:
         except CallError as error:
             # Else the call that needs the token would retry in turn.
             error.reaction = error.reaction.after_retries
-            self._breaker.failed(error)
+            if not error.may_recover:
+                self._breaker.failed(error)
             raise
 
     def _token(self, grant: Grant) -> Token:

@@ -26,6 +26,7 @@ from collector.errors import (
 from collector.model.accounts import Account, Component, FromCommand, FromFile, FromUrl, Rate, Secret
 from collector.model.state import Authorizer
 from collector.runtime import POSTPONE_S, PROBE_EVERY_S
+from collector.secrets import commands
 from collector.secrets.reader import Secrets
 from collector.wechat.client import MAX_TRIES, Client
 from collector.wechat.component import MAX_READINGS, PAGE, Authorized, ComponentApi
@@ -680,6 +681,54 @@ async def test_platform_server_that_restarts(
     assert isinstance(postponed, PostponedError)
     clock.instant += timedelta(seconds=PROBE_EVERY_S)
     assert await log_in(api, route, clock, map(account_of, range(3))) == access(0, 1, 2)
+
+
+async def _in_turn(api: ComponentApi, clock: FakeClock, turns: int) -> list[str]:
+    """Ask for the token of one account after the other, one a second; return what each has got."""
+    found = []
+    for turn in range(turns):
+        clock.instant += timedelta(seconds=1)
+        try:
+            await Authorized(account_of(turn % 50), api).grant()
+            found.append("token")
+        except (PostponedError, CallError) as error:
+            found.append(type(error).__name__)
+    return found
+
+
+@pytest.mark.parametrize("away_s", [12, 150])
+@pytest.mark.parametrize("key", ["access_token", "verify_ticket"])
+async def test_platform_server_comes_back(
+    web: Any, client: Client, secrets: Secrets, clock: FakeClock, key: str, away_s: int
+) -> None:
+    """However long the server of a platform's token or ticket is away, accounts get their tokens once it is back."""
+    url, back = "http://tokens.internal/platform", clock.instant + timedelta(seconds=away_s)
+    platform = Platform(web, 50)
+    value = platform.valid if key == "access_token" else "ticket-7"
+
+    def answer(*_: Any, **__: Any) -> CallbackResult:
+        return CallbackResult(status=200 if clock.now() >= back else 503, body=value)
+
+    web.get(url, callback=answer, repeat=True)
+    component = replace(COMPONENT, **{key: FromUrl(Secret(url))})  # type: ignore[arg-type]
+    api = ComponentApi(component, Route(client, [HOST], None, secrets), secrets, clock=clock)
+    found = await _in_turn(api, clock, 200)
+    assert found[0] == "PostponedError"
+    assert set(found[away_s + PROBE_EVERY_S :]) == {"token"}
+
+
+async def test_slow_command_of_a_platform(
+    web: Any, client: Client, secrets: Secrets, clock: FakeClock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A command that took too long for one account is run again for the next one."""
+    monkeypatch.setattr(commands, "COMMAND_S", 0.2)
+    script = f"test -e {tmp_path}/back || sleep 5; echo component-token-1"
+    component = replace(COMPONENT, access_token=FromCommand(("sh", "-c", script)))
+    api = ComponentApi(component, Route(client, [HOST], None, secrets), secrets, clock=clock)
+    Platform(web, 50)
+    assert await _in_turn(api, clock, 1) == ["ComponentError"]
+    (tmp_path / "back").touch()
+    assert set(await _in_turn(api, clock, 3)) == {"token"}
 
 
 async def test_unresponsive_platform_server(

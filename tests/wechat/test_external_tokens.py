@@ -480,3 +480,21 @@ async def test_renewal_has_retries_of_its_own(web: Any, client: Client, source: 
     assert (await tokens.get()).value.get_secret_value() == "FIRST"
     clock.instant += timedelta(seconds=LIFE_S)
     assert (await tokens.get()).value.get_secret_value() == "SECOND"
+
+
+async def test_refusal_while_the_server_is_away(
+    web: Any, client: Client, account_of: Accounts, clock: FakeClock, secrets: Secrets
+) -> None:
+    """The refused token isn't used again: once the server is back, its newer one is."""
+    url = "http://tokens.internal/x"
+    web.get(url, body="T1")
+    source = External(FromUrl(Secret(url)), "wx0000000000000001", client, secrets)
+    tokens = Tokens(source, client, clock=clock, owner="a")
+    refused = await tokens.get()
+    tokens.worked(refused)
+    client.breakers["the server http://tokens.internal"].failed(TransientError("no answer"), at_once=True)
+    with pytest.raises(PostponedError):
+        await tokens.after_refusal(refused, api_error(40001, "invalid credential", CallKind.DATA))
+    clock.instant += timedelta(seconds=PROBE_EVERY_S)
+    web.get(url, body="T2")
+    assert (await tokens.get()).value == Secret("T2")

@@ -116,6 +116,16 @@ async def test_refused_token_gets_a_second_look(web: Any, tokens: Tokens, clock:
     assert await tokens.get() is again[0]
 
 
+async def test_second_look_after_it_worked(web: Any, tokens: Tokens) -> None:
+    """A token that worked at the second look gets another one when it is refused again."""
+    call = StableCall("T1")
+    web.post(STABLE, callback=call, repeat=True)
+    again = await tokens.after_refusal(await tokens.get(), _refusal())
+    tokens.worked(again)
+    assert (await tokens.after_refusal(again, _refusal())).value == again.value
+    assert call.asked == [False, False, False]
+
+
 async def test_forced_after_the_second_look(web: Any, tokens: Tokens) -> None:
     call = StableCall("T1", "T1", "T1", "T2")
     web.post(STABLE, callback=call, repeat=True)
