@@ -192,6 +192,11 @@ class Once(Generic[T]):
         self._has_value = False
         self._error: CallError | None = None
 
+    @property
+    def has_failed(self) -> bool:
+        """True if an error is remembered."""
+        return self._error is not None
+
     async def get(self) -> T:
         """Return the value. Raises the error of the fetching, as an exception object of the caller's own."""
         async with self._lock:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import partial
 from typing import Any
@@ -182,7 +182,9 @@ async def _collect(  # noqa: PLR0913 - everything that a run opens, by its names
         try:
             with first_of_group():
                 async with stop.ends(grace_s=DRAIN_S):
-                    await pool.collect(accounts, job.target, states)
+                    # The wait for another run, or for an index build, may have taken hours.
+                    target = replace(job.target, newest=max(job.target.newest, newest()))
+                    await pool.collect(accounts, target, states)
         except StoppedError:
             log.warning("run.cut", after_seconds=DRAIN_S)
 

@@ -17,8 +17,10 @@ FIRST_DAY = date(2014, 12, 1)
 
 ONE_DAY = timedelta(days=1)
 
-_OLDEST = date(2012, 1, 1)
-_FIRST_NUMBER = _OLDEST.toordinal()
+OLDEST = date(2012, 1, 1)
+"""No official account is older."""
+
+_FIRST_NUMBER = OLDEST.toordinal()
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -103,7 +105,7 @@ class Days:
         return self.bits.bit_count()
 
     def __contains__(self, day: date) -> bool:
-        return day >= _OLDEST and self.bits >> _number(day) & 1 == 1
+        return day >= OLDEST and self.bits >> _number(day) & 1 == 1
 
     def __iter__(self) -> Iterator[date]:
         return chain.from_iterable(self.ranges)

@@ -12,7 +12,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
-from itertools import chain
+from itertools import chain, takewhile
 
 import structlog
 
@@ -50,7 +50,7 @@ class Shared:
 class _Asked:
     """A window while it is asked: how many of its calls are `left`, and the answers so far."""
 
-    window: Window
+    ask: Ask
     left: int
     answers: dict[str, Answer] = field(default_factory=dict)
 
@@ -58,10 +58,10 @@ class _Asked:
 class AccountRun:
     """One account while a worker has it.
 
-    `asks` are the windows to ask now, newest first; `on_window` is called when one is done, and no further one is begun
-    once `is_late` returns True. `stored` is the state as MongoDB has it; None for a new account and in the history
-    pass. With `history_follows`, the history pass continues with `settling` and may resolve what is unresolved. With
-    `renames`, an account's new name is written into its documents at the end.
+    `asks` are the windows to ask now, newest first; `on_window` is called when one is done. No further one is begun
+    once `must_make_way` returns True, and `has_made_way` is True then. `stored` is the state as MongoDB has it; None
+    for a new account and in the history pass. With `history_follows`, the history pass continues with `settling` and
+    may resolve what is unresolved. With `renames`, a new name is written into the stored documents at the end.
 
     `postponed_until_s` is set where the source of the account's token is out of order: the monotonic second from which
     to try the account again.
@@ -78,7 +78,7 @@ class AccountRun:
         history_follows: bool = False,
         renames: bool = False,
         on_window: Callable[[], None] = lambda: None,
-        is_late: Callable[[], bool] = lambda: False,
+        must_make_way: Callable[[], bool] = lambda: False,
     ) -> None:
         self.account: Account = api.account
         self.api = api
@@ -96,9 +96,11 @@ class AccountRun:
         self._history_follows = history_follows
         self._renames = renames
         self._on_window = on_window
-        self._is_late = is_late
+        self._must_make_way = must_make_way
+        self._done: set[Window] = set()
         self._writing = asyncio.Lock()
         self.endings = Endings(api.account)
+        self.has_made_way = False
         self.postponed_until_s: float | None = None
         self._stopped = False
         # True once handing over has failed; nothing more is learnt then.
@@ -119,9 +121,10 @@ class AccountRun:
                 await self.api.log_in()  # without a token nothing can be asked
             except _NO_ANSWER as error:
                 self._end(None, error)
-            with first_of_group():
-                await self._ask_all()
-            await self._finish()
+            if self.postponed_until_s is None:  # else there is nothing new to store
+                with first_of_group():
+                    await self._ask_all()
+                await self._finish()
         elif self._stored and self.settling.state != self._stored:  # new tags, or a backfill's --since
             await self._put([])
         if self._renames and self.settling.is_renamed:
@@ -148,21 +151,26 @@ class AccountRun:
     def _calls(self) -> Iterator[tuple[_Asked, Dataset]]:
         """Give the calls for each window, newest first, as long as there is more to ask."""
         for ask in self.asks:
+            if self._must_make_way():
+                self.has_made_way = True
+                return
             if self._is_cut or self.settling.is_before_birth(ask.window):
                 return
-            asked = _Asked(ask.window, len(ask.datasets))
+            asked = _Asked(ask, len(ask.datasets))
             for name in ask.datasets:
                 yield asked, DATASETS[name]
 
     async def _lane(self, calls: Iterator[tuple[_Asked, Dataset]]) -> None:
         """Make one call after the other; after the last one for a window, settle all its answers together."""
         for asked, dataset in calls:
-            if self.endings.wants(dataset.name) and (answer := await self._ask(dataset, asked.window)):
+            if self.endings.wants(dataset.name) and (answer := await self._ask(dataset, asked.ask.window)):
                 asked.answers[dataset.name] = answer
             asked.left -= 1
             if not asked.left:
                 await self._take(asked)
                 self._on_window()
+                if len(asked.answers) == len(asked.ask.datasets):
+                    self._done.add(asked.ask.window)
 
     async def _ask(self, dataset: Dataset, window: Window) -> Answer | None:
         """Return a dataset's answer, or None where there was none, which is noted."""
@@ -182,8 +190,14 @@ class AccountRun:
         return answer
 
     @property
+    def oldest_done(self) -> date | None:
+        """The begin of the oldest window that is answered like all newer ones; None where the newest isn't."""
+        done = list(takewhile(self._done.__contains__, (ask.window for ask in self.asks)))
+        return done[-1].begin if done else None
+
+    @property
     def _is_cut(self) -> bool:
-        return self._stopped or self.endings.account_has_ended or self.postponed_until_s is not None or self._is_late()
+        return self._stopped or self.endings.account_has_ended or self.postponed_until_s is not None
 
     async def _fetch(self, dataset: Dataset, asked: Window) -> tuple[Answer, Folded]:
         """Ask for a window; once more without the newest day where WeChat says that it isn't there yet."""
@@ -205,7 +219,7 @@ class AccountRun:
         async with self._writing:
             # Here and not when the answer came: only the `take` below makes this window's totals known. Until then
             # `resolvable` must not use stored ones.
-            self._still_asked -= Days.between(asked.window.begin, asked.window.end)
+            self._still_asked -= Days.between(asked.ask.window.begin, asked.ask.window.end)
             if self._broken or not asked.answers:
                 return
             # A state must not go out without the days that it was learnt from. If handing over fails, nothing more

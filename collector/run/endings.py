@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from collector.completeness.datasets import DATASETS
@@ -49,6 +49,10 @@ class Endings:
             return (), None
         self.wait(scope, *wait)
         return ([scope] if scope else DATASETS) if wait.kind.is_stored else (), wait.until
+
+    def take_over(self, failed: Mapping[str | None, CallError]) -> None:
+        """Take over the errors of an earlier pass."""
+        self._rejected |= failed
 
     def wants(self, dataset: str) -> bool:
         """Return True while a dataset is asked."""

@@ -5,20 +5,23 @@ A pass plans an account when a worker takes it, and keeps the account's state an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
+from math import inf
 from typing import Protocol
 
 from collector.completeness.datasets import DATASETS
 from collector.completeness.plan import Ask, Plan, Target, plan
 from collector.completeness.settle import Settling
+from collector.errors import CallError
 from collector.model.accounts import Account
 from collector.model.results import AccountResult
 from collector.model.state import AccountState, Update
 from collector.run.account import AccountRun, Shared
 from collector.run.tally import Tally
 from collector.wechat.api import AccountApi
+from collector.wechat.session import Session
 
 
 def initial_state(account: Account, known: AccountState | None, target: Target) -> AccountState:
@@ -57,11 +60,12 @@ class Pass(Protocol):
 class _Kept:
     """An account between the passes, and the oldest day asked so far.
 
-    `waiting` is the plan of what waits, without its windows.
+    `failed` are the errors of its windows, by dataset, `waiting` is the plan of what waits, without its windows.
     """
 
     settling: Settling
     oldest_asked: date
+    failed: Mapping[str | None, CallError]
     waiting: Plan
 
 
@@ -69,12 +73,30 @@ class _Kept:
 class Known:
     """State shared by the passes of a run: that of each account, and the accounts whose history is filled next.
 
-    `apis` are the tokens and the paces of accounts that will be asked again in this run.
+    `apis` are the tokens and the paces of accounts that will be asked again for the same day; of the others the last
+    turn is remembered, in seconds of the monotonic clock. `asked_to` are the oldest days that history has come to.
     """
 
     states: dict[str, AccountState]
     kept: dict[str, _Kept] = field(default_factory=dict)
     apis: dict[str, AccountApi] = field(default_factory=dict)
+    last_turns_s: dict[str, float] = field(default_factory=dict)
+    asked_to: dict[str, date] = field(default_factory=dict)
+
+    def api_of(self, account: Account, session: Session) -> AccountApi:
+        """Return the kept token and pace of an account, or new ones that respect its last turn."""
+        if api := self.apis.pop(account.appid, None):
+            return api
+        return AccountApi(account, session, last_turn_s=self.last_turns_s.get(account.appid, -inf))
+
+    def drop_api(self, appid: str) -> None:
+        """Forget an account's token, and all of its pace but the last turn."""
+        self.last_turns_s[appid] = self.apis.pop(appid).last_turn_s
+
+    def drop_apis(self) -> None:
+        """Forget all tokens."""
+        for appid in [*self.apis]:
+            self.drop_api(appid)
 
 
 class NewestDays:
@@ -97,9 +119,8 @@ class NewestDays:
         state = initial_state(account, known, self._target)
         planned = plan(account, state, self._target, session.clock.now())
         self._at_work[account.appid] = state, planned
-        api = self._known.apis.pop(account.appid, None)
         work = AccountRun(
-            AccountApi(account, session) if api is None else api,
+            self._known.api_of(account, session),
             planned.daily,
             Settling(state, planned, self._target, account.name),
             self._shared,
@@ -123,11 +144,14 @@ class NewestDays:
             or work.settling.is_renamed
         ):
             oldest_asked = work.asks[-1].window.begin if work.asks else self._target.lookback_begin
-            self._known.kept[account.appid] = _Kept(work.settling, oldest_asked, replace(planned, daily=()))
+            # History goes on where it was: else one that takes days would begin again with each newer day.
+            oldest_asked = min(oldest_asked, self._known.asked_to.get(account.appid, oldest_asked))
+            waiting = replace(planned, daily=())
+            self._known.kept[account.appid] = _Kept(work.settling, oldest_asked, work.endings.failed, waiting)
             self._tally.watch.history(planned.history.windows)
             self._wait_for_history(account)
         else:
-            del self._known.apis[account.appid]
+            self._known.drop_api(account.appid)
 
     def leave(self, work: AccountRun) -> None:
         """Keep the account's state and token."""
@@ -153,15 +177,17 @@ def _has_new_pending_days(before: AccountState, after: AccountState) -> bool:
 class History:
     """The older days that are pending, of the accounts that the daily job has kept.
 
-    An account stops between two windows once `newest` returns a newer day than the target's.
+    An account stops between two windows once `must_make_way` returns True.
     """
 
-    def __init__(self, target: Target, known: Known, tally: Tally, shared: Shared, newest: Callable[[], date]) -> None:
+    def __init__(
+        self, target: Target, known: Known, tally: Tally, shared: Shared, must_make_way: Callable[[], bool]
+    ) -> None:
         self._target = target
         self._known = known
         self._tally = tally
         self._shared = shared
-        self._is_late = lambda: newest() > target.newest
+        self._must_make_way = must_make_way
         self._at_work: dict[str, _Kept] = {}
 
     def begin(self, account: Account) -> AccountRun | None:
@@ -177,20 +203,23 @@ class History:
         if not asks and not kept.settling.is_renamed:
             return None
         self._at_work[account.appid] = kept
-        return AccountRun(
+        work = AccountRun(
             api,
             asks,
             kept.settling,
             self._shared,
             renames=True,
             on_window=self._tally.watch.window,
-            is_late=self._is_late,
+            must_make_way=self._must_make_way,
         )
+        work.endings.take_over(kept.failed)  # an answer to an older window doesn't mend what failed
+        return work
 
     def end(self, work: AccountRun, result: AccountResult) -> None:
         """Count how the account came out."""
-        self._known.states[work.account.appid] = work.settling.state
-        del self._at_work[work.account.appid]
+        self.leave(work)
+        del self._known.kept[work.account.appid]
+        self._known.drop_api(work.account.appid)
         self._tally.add_history(result)
 
     def leave(self, work: AccountRun) -> None:
@@ -198,7 +227,9 @@ class History:
         appid = work.account.appid
         self._known.states[appid] = work.settling.state
         self._known.apis[appid] = work.api
-        self._known.kept[appid] = self._at_work.pop(appid)
+        kept = self._at_work.pop(appid)
+        asked_to = self._known.asked_to[appid] = work.oldest_done or kept.oldest_asked
+        self._known.kept[appid] = replace(kept, oldest_asked=asked_to, failed=work.endings.failed)
 
     async def skip(self, account: Account) -> None:
         """Count the windows that wait, as the run ends before the account's turn."""

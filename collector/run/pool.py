@@ -35,7 +35,7 @@ class Pool:
     """`size` workers, each of which takes the next account when it has finished one.
 
     `newest` returns the newest published day. When it has moved on while history is filled, the daily job comes first
-    again.
+    again. Between two windows a history makes way for a daily job that can be done.
     """
 
     def __init__(self, size: int, tally: Tally, shared: Shared, newest: Callable[[], date]) -> None:
@@ -62,10 +62,9 @@ class Pool:
     def _begin_day(self, target: Target) -> None:
         """Let all accounts wait for the daily job of `target`, after which their history comes."""
         self._target = target
-        self._tally.begin_day()
         self._passes: tuple[Pass, Pass] = (
             NewestDays(target, self._known, self._tally, self._shared, self._wait_for_history),
-            History(target, self._known, self._tally, self._shared, self._newest),
+            History(target, self._known, self._tally, self._shared, self._must_make_way),
         )
         self._queue.clear()
         self._queue.put(_DAILY, self._accounts)
@@ -74,23 +73,39 @@ class Pool:
     def _wait_for_history(self, account: Account) -> None:
         self._queue.put(_HISTORY, [account])
 
-    def _look_for_a_newer_day(self) -> None:
-        """Begin with the daily job again where a newer day has been published while history is filled.
+    def _must_make_way(self) -> bool:
+        """Return True where a history stops between two windows, since a daily job comes first."""
+        is_stopping = self._shared.session.stop.is_set
+        return (self._queue.has_ready(_DAILY) and not is_stopping) or self._is_newer_day_due()
+
+    def _is_newer_day_due(self) -> bool:
+        """Return True where a newer day has been published while history is filled.
 
         Not during the daily job: it would begin anew for those who are done, and the older day is as good for now.
         """
         has_history = self._queue.has_waiting(_HISTORY) or self._queue.has_at_work(_HISTORY)
-        if has_history and not self._queue.has_waiting(_DAILY) and not self._shared.session.stop.is_set:
+        if not has_history or self._queue.has_ready(_DAILY) or self._shared.session.stop.is_set:
+            return False
+        return self._newest() > self._target.newest
+
+    def _look_for_a_newer_day(self) -> None:
+        if self._is_newer_day_due():
             newest = self._newest()
-            if newest > self._target.newest:
-                log.info("day.published", newest=str(newest))
-                self._begin_day(replace(self._target, newest=newest))
+            log.info("day.published", newest=str(newest))
+            # What failed for the older day is tried again for the newer one.
+            self._shared.session.forget_failures()
+            self._known.drop_apis()
+            self._begin_day(replace(self._target, newest=newest))
 
     async def _worker(self) -> None:
-        while taken := await self._queue.get():
+        while True:
+            # Before the choice: what is chosen must be begun before anybody else changes the queue.
+            await let_others_catch_up()
+            taken = await self._queue.get()
+            if taken is None:
+                return
             priority, account = taken
             try:
-                await let_others_catch_up()
                 await self._ask(priority, account)
             finally:
                 self._queue.task_done(account)
@@ -99,17 +114,30 @@ class Pool:
         pass_ = self._passes[priority]
         if self._shared.session.stop.is_set:
             await pass_.skip(account)
-        elif work := pass_.begin(account):
+        elif work := self._begun(pass_, account):
             result = await self._isolated(work)
             self._look_for_a_newer_day()
             if pass_ is not self._passes[priority]:
                 pass_.leave(work)  # a newer day has come, and with it another turn
+                self._known.drop_api(account.appid)
             elif work.postponed_until_s is not None:
                 pass_.leave(work)
                 self._queue.postpone(priority, account, work.postponed_until_s)
+            elif work.has_made_way:
+                pass_.leave(work)
+                self._queue.put(priority, [account])
             else:
                 pass_.end(work, result)
                 self._tally.give_up_if_unreachable(result, self._shared.session)
+
+    def _begun(self, pass_: Pass, account: Account) -> AccountRun | None:
+        """Begin an account's part; a mistake of ours stops that account alone."""
+        try:
+            return pass_.begin(account)
+        except Exception as error:
+            log.exception("account.crashed", account=str(account))
+            self._tally.add(_crashed(account, error, windows=0))
+            return None
 
     async def _isolated(self, work: AccountRun) -> AccountResult:
         """Return one account's result; even a mistake of ours stops that account alone."""
@@ -120,6 +148,10 @@ class Pool:
         except Exception as error:
             log.exception("account.crashed", account=str(work.account))
             work.roll_back()
-            failure = crash_of(work.account, error, windows=len(work.asks))
-            # Its history would most likely crash as well.
-            return AccountResult(work.account, Outcome.FAILED, (failure,), ended=frozenset(DATASETS))
+            return _crashed(work.account, error, windows=len(work.asks))
+
+
+def _crashed(account: Account, error: Exception, *, windows: int) -> AccountResult:
+    """Return the result of an account on which we made a mistake; its history would most likely crash as well."""
+    failure = crash_of(account, error, windows=windows)
+    return AccountResult(account, Outcome.FAILED, (failure,), ended=frozenset(DATASETS))

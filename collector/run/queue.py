@@ -55,6 +55,11 @@ class AccountQueue:
         """Return True while an account of a priority waits."""
         return bool(self._waiting[priority])
 
+    def has_ready(self, priority: int) -> bool:
+        """Return True while an account of a priority waits that may be taken now."""
+        now_s = self._clock.monotonic()
+        return any(self._may_be_taken(account, now_s) for account in self._waiting[priority])
+
     def has_at_work(self, priority: int) -> bool:
         """Return True while an account is at work that waited with a priority."""
         return priority in self._at_work.values()
@@ -84,11 +89,14 @@ class AccountQueue:
         now_s = inf if self._stop.is_set else self._clock.monotonic()
         for _ in range(len(waiting)):
             account = waiting.popleft()
-            if account.appid not in self._at_work and self._postponed_until_s.get(account.appid, -inf) <= now_s:
+            if self._may_be_taken(account, now_s):
                 self._postponed_until_s.pop(account.appid, None)
                 return account
             waiting.append(account)
         return None
+
+    def _may_be_taken(self, account: Account, now_s: float) -> bool:
+        return account.appid not in self._at_work and self._postponed_until_s.get(account.appid, -inf) <= now_s
 
     async def _change(self) -> None:
         """Wait until the queue changes, or the first postponed account may be taken."""

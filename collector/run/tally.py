@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from copy import copy
-from dataclasses import asdict, dataclass, field, fields, replace
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
 
 import structlog
 
@@ -33,22 +32,6 @@ SOUND = (Outcome.OK, Outcome.PENDING)
 """The outcomes of accounts that were asked for all that was wanted."""
 
 
-@dataclass(slots=True)
-class _Found:
-    """How the accounts came out, by appid; failures also by dataset, notices by kind."""
-
-    outcomes: dict[str, Outcome] = field(default_factory=dict)
-    ended: dict[str, frozenset[str | None]] = field(default_factory=dict)
-    failures: dict[tuple[str, str | None], Failure] = field(default_factory=dict)
-    notices: dict[tuple[str, str], Notice] = field(default_factory=dict)
-    waiting: dict[str, int] = field(default_factory=dict)
-    silent: dict[str, str] = field(default_factory=dict)
-    windows_left: Counter[str] = field(default_factory=Counter)
-
-    def copy(self) -> _Found:
-        return _Found(*(copy(getattr(self, each.name)) for each in fields(self)))
-
-
 class Tally:
     """The outcome of each account, what failed, what waits, and the counts of the client and the writer."""
 
@@ -59,8 +42,15 @@ class Tally:
         self._began = time.monotonic()
         self._names: dict[str, str] = {}
         self._answered: set[str] = set()
-        self._found = _Found()
-        self._before: _Found | None = None
+        self._outcomes: dict[str, Outcome] = {}
+        self._ended: dict[str, frozenset[str | None]] = {}
+        # By the account that failed, also where the failure is a platform's.
+        self._failures: dict[str, list[Failure]] = defaultdict(list)
+        self._told: set[tuple[str, str | None]] = set()
+        self._notices: dict[str, dict[str, Notice]] = defaultdict(dict)
+        self._waiting: dict[str, int] = {}
+        self._silent: dict[str, str] = {}
+        self._windows_left: Counter[str] = Counter()
         self.lag = LoopLag()
         self._client: Client | None = None
         self._writer: Writer | None = None
@@ -68,15 +58,9 @@ class Tally:
     def expect(self, accounts: Sequence[Account]) -> None:
         """Expect results of `accounts`: without one, an account counts as skipped."""
         self._names = {account.appid: account.name for account in accounts}
-        self._found.outcomes = dict.fromkeys(self._names, Outcome.SKIPPED)
+        self._outcomes = dict.fromkeys(self._names, Outcome.SKIPPED)
         # Of few accounts all must have failed.
         self._unreachable = CircuitBreaker[UnreachableError](min(self._max_unreachable, len(accounts)))
-
-    def begin_day(self) -> None:
-        """Begin with the daily job: forget how accounts came out with an older day, and keep what was noted before."""
-        if self._before is None:
-            self._before = self._found
-        self._found = self._before.copy()
 
     def attach(self, client: Client, writer: Writer | None = None) -> None:
         """Take the counts of `client` and `writer` into the result, as they stand when it is made."""
@@ -84,30 +68,34 @@ class Tally:
 
     def ended(self, account: Account) -> frozenset[str | None]:
         """The datasets of an account that are not to be asked any more in this run."""
-        return self._found.ended.get(account.appid, frozenset())
+        return self._ended.get(account.appid, frozenset())
 
     def may_ask_history(self, account: Account) -> bool:
         """Return True where an account's newest days were asked for, and a dataset may still be asked."""
-        return self._found.outcomes[account.appid] is not Outcome.SKIPPED and self.ended(account) != frozenset(DATASETS)
+        return self._outcomes[account.appid] is not Outcome.SKIPPED and self.ended(account) != frozenset(DATASETS)
 
     def note_waiting(self, account: Account, planned: Plan) -> None:
         """Count an account's windows of history that wait, and note the waits. Does nothing for a failed account."""
-        if self._found.outcomes[account.appid] not in SOUND:
+        if self._outcomes[account.appid] not in SOUND:
             return
-        self._found.waiting[account.appid] = planned.windows_held
-        self._found.windows_left[account.appid] += planned.windows_held
-        if any((account.appid, kind) in self._found.notices for kind in WaitKind if kind.outlasts_run):
+        if account.appid in self._waiting:
+            return  # an account that was postponed comes here with each of its turns
+        self._waiting[account.appid] = planned.windows_held
+        self._windows_left[account.appid] += planned.windows_held
+        if any(kind in self._notices[account.appid] for kind in WaitKind if kind.outlasts_run):
             return  # told already
         for notice in planned.notices(account):
             self.note(notice)
 
     def add(self, result: AccountResult) -> None:
-        """Count how an account came out with its newest days."""
+        """Count how an account came out with its newest days, in the place of what was counted for an older day."""
         appid = result.account.appid
-        self._found.outcomes[appid] = result.outcome
-        self._found.windows_left[appid] = result.windows_left
+        for older in (self._ended, self._failures, self._notices, self._waiting, self._silent):
+            older.pop(appid, None)
+        self._outcomes[appid] = result.outcome
+        self._windows_left[appid] = result.windows_left
         if result.silent:
-            self._found.silent[appid] = result.account.name
+            self._silent[appid] = result.account.name
         self._add(result)
         self.watch.account(result)
 
@@ -115,36 +103,46 @@ class Tally:
         """Count how an account came out with its history, which can only make it fail."""
         appid = result.account.appid
         if result.outcome is Outcome.FAILED:
-            self._found.outcomes[appid] = result.outcome
+            self._outcomes[appid] = result.outcome
         # A window left by one dataset mostly waits for the other too, and `note_waiting` has counted it then.
-        self._found.windows_left[appid] += max(0, result.windows_left - self._found.waiting.get(appid, 0))
+        self._windows_left[appid] += max(0, result.windows_left - self._waiting.get(appid, 0))
         self._add(result)
 
     def _add(self, result: AccountResult) -> None:
         appid = result.account.appid
-        self._found.ended[appid] = self.ended(result.account) | result.ended
+        self._ended[appid] = self.ended(result.account) | result.ended
         if result.answered:
             self._answered.add(appid)
-        self._found.notices |= {(appid, notice.kind): notice for notice in result.notices}
+        for notice in result.notices:
+            self.note(notice)
         for failure in result.failures:
             self.fail(failure, of=appid)
 
     def fail(self, failure: Failure, *, of: str) -> None:
-        """Note a failure of the account `of`: the first of each dataset, and a platform's once for all its accounts."""
-        key = (failure.account, failure.dataset)
-        first = self._found.failures.setdefault(key, failure)
-        if first is failure:
+        """Note a failure of the account `of`."""
+        self._failures[of].append(failure)
+        if (subject := (failure.account, failure.dataset)) not in self._told:
+            self._told.add(subject)
             log.info("account.failed", **asdict(failure))
-        elif not first.accounts:
-            # A platform's failure that fails accounts matters more than one that only kept new ones from being found.
-            self._found.failures[key] = failure
-        elif failure.account != of:
-            accounts, windows = first.accounts + failure.accounts, first.windows + failure.windows
-            self._found.failures[key] = replace(first, accounts=accounts, windows=windows)
 
     def note(self, notice: Notice) -> None:
         """Note a wait, which is no failure."""
-        self._found.notices[notice.account, notice.kind] = notice
+        self._notices[notice.account][notice.kind] = notice
+
+    def _merged_failures(self) -> Iterable[Failure]:
+        """Return the first failure of each dataset, and a platform's once for all its accounts."""
+        merged: dict[tuple[str, str | None], Failure] = {}
+        for of, failures in self._failures.items():
+            for failure in failures:
+                subject = (failure.account, failure.dataset)
+                first = merged.get(subject)
+                # A platform's failure that fails accounts matters more than one that only keeps new ones unknown.
+                if not first or not first.accounts:
+                    merged[subject] = failure
+                elif failure.account != of:
+                    accounts, windows = first.accounts + failure.accounts, first.windows + failure.windows
+                    merged[subject] = replace(first, accounts=accounts, windows=windows)
+        return merged.values()
 
     def give_up_if_unreachable(self, result: AccountResult, session: Session) -> None:
         """Raise `UnreachableError` when no account had an answer, and twice as many as there are workers no connection.
@@ -173,8 +171,8 @@ class Tally:
 
         rejected = writer.rejected if writer else {}
         unsaved = dict.fromkeys(writer.unsaved if writer else (), Outcome.SKIPPED)
-        sound = {appid for appid, outcome in self._found.outcomes.items() if outcome in SOUND}
-        final = {**self._found.outcomes, **unsaved, **dict.fromkeys(rejected, Outcome.FAILED)}
+        sound = {appid for appid, outcome in self._outcomes.items() if outcome in SOUND}
+        final = {**self._outcomes, **unsaved, **dict.fromkeys(rejected, Outcome.FAILED)}
         # Discovery writes states of accounts that weren't selected, too: they aren't counted.
         outcomes = Counter(outcome for appid, outcome in final.items() if appid in self._names)
         return RunResult(
@@ -186,10 +184,10 @@ class Tally:
             token_calls=client.token_calls if client else 0,
             retries=client.retries if client else 0,
             days=writer.days if writer else 0,
-            failures=tuple(sorted((*self._found.failures.values(), *self._rejections(rejected)), key=place)),
-            notices=tuple(sorted(self._found.notices.values(), key=place)),
-            silent=tuple(self._found.silent.values()),
-            windows_left=self._found.windows_left.total(),
+            failures=tuple(sorted((*self._merged_failures(), *self._rejections(rejected)), key=place)),
+            notices=tuple(sorted((notice for each in self._notices.values() for notice in each.values()), key=place)),
+            silent=tuple(self._silent.values()),
+            windows_left=self._windows_left.total(),
             loop_lag_s=self.lag.max_s,
             error=error,
             stopped_by=stopped_by,

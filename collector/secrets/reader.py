@@ -55,6 +55,10 @@ class Secrets:
             self._reads[key] = Once(fetch)
         return await self._reads[key].get()
 
+    def forget_failures(self) -> None:
+        """Let secrets be read again that couldn't be."""
+        self._reads = {origin: read for origin, read in self._reads.items() if not read.has_failed}
+
     async def output_of(self, argv: tuple[str, ...]) -> bytes:
         """Run a command without a shell and return its output, at most `MAX_BYTES` bytes.
 

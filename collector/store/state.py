@@ -23,7 +23,7 @@ from typing import Any
 from motor.motor_asyncio import AsyncIOMotorCollection
 from pymongo import ReplaceOne
 
-from collector.model.days import Days, Window
+from collector.model.days import OLDEST, Days, Window
 from collector.model.state import DATASET_NAMES, AccountState, Authorizer, DatasetState, Trouble, UnusableState
 from collector.store.database import AS_IT_IS, Database, Document, outlasting
 
@@ -211,7 +211,11 @@ def _window(span: Mapping[str, str]) -> Window:
 
 
 def _date(day: str | None) -> date | None:
-    return None if day is None else date.fromisoformat(day)
+    """Return the day that a text names. Raises `ValueError` for one before there was any official account."""
+    found = None if day is None else date.fromisoformat(day)
+    if found and found < OLDEST:
+        raise ValueError("a day before 2012")
+    return found
 
 
 def _utc(instant: datetime | None) -> datetime | None:

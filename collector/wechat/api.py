@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from math import inf
 
 import structlog
 
@@ -24,11 +25,11 @@ MAX_IN_FLIGHT = 4
 class AccountApi:
     """WeChat's data calls for one account, within its rate and its budget."""
 
-    def __init__(self, account: Account, session: Session) -> None:
+    def __init__(self, account: Account, session: Session, *, last_turn_s: float = -inf) -> None:
         self.account = account
         self._route = session.route_of(account)
         self.budget = Budget(account.daily_calls, clock=session.clock)
-        self._limiter = Limiter(account.rate_limit, stop=session.stop, clock=session.clock)
+        self._limiter = Limiter(account.rate_limit, stop=session.stop, clock=session.clock, last_turn_s=last_turn_s)
         source = session.source_of(account, self._route)
         self.forced = ForcedTokens(account.appid, session.forced_for, clock=session.clock)
         self._tokens = Tokens(source, session.client, clock=session.clock, owner=str(account), forced=self.forced)
@@ -36,6 +37,11 @@ class AccountApi:
         """The host that gave the last answer to a call of the account."""
         self._clock = session.clock
         self._stop = session.stop
+
+    @property
+    def last_turn_s(self) -> float:
+        """The second of the monotonic clock at which the account had its last turn."""
+        return self._limiter.last_turn_s
 
     async def log_in(self) -> None:
         """Get a token, so that an account without one fails before any data call."""

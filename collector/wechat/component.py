@@ -71,6 +71,11 @@ class ComponentApi:
         self._list_again: Once[Listing] | None = None
         self._outdated: Listing | None = None
 
+    @property
+    def has_failed(self) -> bool:
+        """True if its token or its list couldn't be fetched, which is final for this object."""
+        return self._breaker.is_open or self._first_list.has_failed
+
     async def authorizers(self) -> Listing:
         """Return the accounts that authorised the platform, read once a run. Raises `ComponentError` without a list."""
         listing = await self._shared(self._first_list)

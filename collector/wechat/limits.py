@@ -31,16 +31,19 @@ _ROOM = 0.01
 
 
 class Limiter:
-    """Limiter of one account's data calls: one call a spacing, and none in a pause that WeChat ordered."""
+    """Limiter of one account's data calls: one call a spacing, and none in a pause that WeChat ordered.
 
-    def __init__(self, rate: Rate, *, stop: Stop, clock: Clock) -> None:
+    `last_turn_s` is the second of the monotonic clock at which the last turn was.
+    """
+
+    def __init__(self, rate: Rate, *, stop: Stop, clock: Clock, last_turn_s: float = -inf) -> None:
         self._stop = stop
         self._clock = clock
         self._lock = asyncio.Lock()
         self._spacing_s = rate.spacing_s
         self._throttler = _throttler(self._spacing_s)
         self._paused = False
-        self._turn_s = -inf
+        self.last_turn_s = last_turn_s
         self.slowdowns = 0
 
     async def acquire(self) -> int:
@@ -51,16 +54,16 @@ class Limiter:
         """
         self._stop.check()
         # Most often nobody waits and a turn is free at once, where the network is slower than the rate.
-        if not self._paused and not self._lock.locked() and monotonic() - self._turn_s > self._spacing_s:
+        if not self._paused and not self._lock.locked() and monotonic() - self.last_turn_s > self._spacing_s:
             await self._throttler.acquire()
-            self._turn_s = monotonic()
+            self.last_turn_s = monotonic()
             return self.slowdowns
         async with self._stop.ends(), self._lock:
             while True:
-                if (left_s := self._turn_s + self._spacing_s - monotonic()) > 0:
+                if (left_s := self.last_turn_s + self._spacing_s - monotonic()) > 0:
                     await asyncio.sleep(left_s + self._room_s)  # the throttler would only be polled until then
                 await self._throttler.acquire()
-                self._turn_s = monotonic()
+                self.last_turn_s = monotonic()
                 if not self._paused:
                     return self.slowdowns
                 # A slow-down may come while this waits, so the turn counts only after the pause.

@@ -33,6 +33,13 @@ class Session:
         # Accounts with the same hosts and proxy fail over together.
         self._routes = {(route.hosts, route.proxy): route}
 
+    def forget_failures(self) -> None:
+        """Let platforms and secrets be tried again that have failed in this run."""
+        self.secrets.forget_failures()
+        for name, api in self.components.items():
+            if api.has_failed:
+                self.components[name] = ComponentApi(api.component, self.route, self.secrets, clock=self.clock)
+
     def route_of(self, account: Account) -> Route:
         """Return the account's route, which all accounts with the same hosts and proxy share."""
         key = (account.hosts or self.route.hosts, account.proxy or self.route.proxy)

@@ -6,7 +6,7 @@ import asyncio
 import signal
 import time
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from datetime import time as time_of_day
 from typing import Any
 
@@ -28,6 +28,7 @@ from collector.model.results import Outcome
 from collector.runtime import Stop
 from collector.sandbox import Faults, Limits, Sandbox, World
 from collector.store.database import Database
+from collector.store.leases import lease
 from collector.store.runs import RUNS
 from collector.store.schema import USER_DAILY
 from collector.store.state import ACCOUNTS
@@ -358,3 +359,18 @@ async def test_odd_characters_in_an_errmsg(clock: FakeClock, configured: Configu
         result = await run(replace(settings, api=api), clock)
     assert result.failures[0].errmsg == "a  [31m"
     assert orjson.dumps(as_json(result))
+
+
+async def test_day_published_during_the_wait(clock: FakeClock, database: Database, configured: Configured) -> None:
+    """A run that waited for another one past 08:00 asks for the newer day."""
+    clock.instant = clock.instant.replace(hour=23, minute=50)  # 07:50 in Beijing
+    async with Sandbox(World(size=2, sparse=False), clock=clock.now) as sandbox:
+        settings = configured(sandbox)
+        async with lease(database, "other", "backfill", on_lost=lambda _: None):
+            job = Job(target_of(settings, clock), wait_s=30)
+            waiting = asyncio.create_task(collect(settings, job, clock=clock, stop=Stop()))
+            await asyncio.sleep(0)
+            clock.instant += timedelta(hours=1)
+        result = await waiting
+        newest = max(call.end_date or "" for call in sandbox.calls)
+    assert (result.exit, newest) == (0, str(target_of(settings, clock).newest))

@@ -151,20 +151,43 @@ async def test_refused_state_outside_the_selection(stop: Stop, tally: Tally, dat
     assert result.exit == 3
 
 
-def test_newer_day_counts_anew() -> None:
-    """What discovery noted stays, and each account counts as it comes out with the newer day."""
+def test_newer_day_replaces_the_older_one() -> None:
+    """Each account counts as it comes out with the newer day, and as before where it has no turn any more."""
     tally = Tally(Watch(), 4)
     tally.fail(UNREAD_LIST, of=UNREAD_LIST.account)
-    tally.note(Notice(UNREAD_LIST.account, "agency", WaitKind.QUOTA))
-    tally.expect([ACCOUNT])
-    tally.begin_day()
-    failures = (Failure(ACCOUNT.appid, "a", None, "no"),)
-    notices = (Notice(ACCOUNT.appid, "a", WaitKind.RATE),)
-    tally.add(AccountResult(ACCOUNT, Outcome.FAILED, failures, notices, frozenset({None}), silent=True, windows_left=3))
-    tally.begin_day()
-    assert tally.ended(ACCOUNT) == frozenset()
+    results = [
+        _of(
+            number,
+            failures=(Failure(f"wx{number:016}", f"n{number}", None, "no"),),
+            notices=(Notice(f"wx{number:016}", f"n{number}", WaitKind.RATE),),
+            ended=frozenset({None}),
+            silent=True,
+            windows_left=3,
+        )
+        for number in (1, 2)
+    ]
+    tally.expect([result.account for result in results])
+    for result in results:
+        tally.add(replace(result, outcome=Outcome.FAILED))
+    tally.add(_of(1))
+    assert tally.ended(results[0].account) == frozenset()
+    assert tally.ended(results[1].account) == {None}
     left = tally.result("run", error=None, stopped_by=None)
-    assert left.outcomes[Outcome.SKIPPED] == left.total == 1
-    assert [each.account for each in left.failures] == [UNREAD_LIST.account]
-    assert [each.account for each in left.notices] == [UNREAD_LIST.account]
-    assert (left.silent, left.windows_left) == ((), 0)
+    assert (left.outcomes[Outcome.OK], left.outcomes[Outcome.FAILED], left.total) == (1, 1, 2)
+    assert [failure.name for failure in left.failures] == ["n2", "agency"]
+    assert ([notice.name for notice in left.notices], left.silent, left.windows_left) == (["n2"], ("n2",), 3)
+
+
+def test_platforms_failure_of_a_newer_day(tally: Tally) -> None:
+    """Its accounts count once, however many days they failed."""
+    for _ in range(2):
+        for number in (1, 2):
+            tally.add(replace(_of(number, failures=(PLATFORM,)), outcome=Outcome.FAILED))
+    assert [failure.accounts for failure in _failures(tally)] == [2]
+
+
+def test_waiting_history_counts_once(tally: Tally) -> None:
+    """A postponed account notes it with each of its turns."""
+    for _ in range(3):
+        tally.note_waiting(ACCOUNT, HELD)
+    assert tally.result("run", error=None, stopped_by=None).windows_left == 9

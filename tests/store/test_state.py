@@ -348,3 +348,12 @@ async def test_rename_that_a_validator_refuses(database: Database) -> None:
     ]
     assert "failed validation" in logs[0]["reason"]
     assert await database[USER_DAILY].find_one() == day
+
+
+async def test_day_before_any_account_is_damage(database: Database) -> None:
+    """Days can't be counted back from it, so it fails its account alone."""
+    await database[ACCOUNTS].insert_one(
+        {**DOCUMENT, "user_summary": {**DOCUMENT["user_summary"], "refreshed_to": "2011-12-31"}}
+    )
+    states, unusable = await read_states(database)
+    assert (states, [*unusable]) == ({}, [APPID])
