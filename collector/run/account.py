@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
@@ -16,7 +15,7 @@ from itertools import chain, takewhile
 
 import structlog
 
-from collector.completeness.datasets import CUMULATE, DATASETS, Dataset, Folded, fold
+from collector.completeness.datasets import DATASETS, Dataset, Folded, fold
 from collector.completeness.evidence import Answer
 from collector.completeness.plan import Ask
 from collector.completeness.settle import Settling
@@ -24,11 +23,11 @@ from collector.errors import ApiError, CallError, CollectorError, PostponedError
 from collector.model.accounts import Account
 from collector.model.days import ONE_DAY, Days, Window
 from collector.model.results import AccountResult, Outcome
-from collector.model.state import AccountState, Day, Trouble, Update
+from collector.model.state import AccountState
 from collector.run.endings import Endings
 from collector.run.reactions import failure_of
+from collector.run.storing import Storing
 from collector.runtime import first_of_group, let_others_catch_up
-from collector.store.database import find_days, rename
 from collector.store.writer import Writer
 from collector.wechat.api import MAX_IN_FLIGHT, AccountApi
 from collector.wechat.session import Session
@@ -87,35 +86,27 @@ class AccountRun:
         self._planned = Counter(chain.from_iterable(ask.datasets for ask in asks))
         self._answered: Counter[str] = Counter()
         self._has_answer = False
-        self._still_asked = Days.joined(ask.window for ask in asks if CUMULATE in ask.datasets)
         self._stored = stored
-        self._before = settling.state
-        self._handed_over: AccountState | None = None
-        self._shared = shared
+        self._storing = Storing(settling, api, asks, shared.writer, clock=shared.session.clock)
+        self._stop = shared.session.stop
         self._clock = shared.session.clock
         self._history_follows = history_follows
         self._renames = renames
         self._on_window = on_window
         self._must_make_way = must_make_way
         self._done: set[Window] = set()
-        self._writing = asyncio.Lock()
         self.endings = Endings(api.account)
         self.has_made_way = False
         self.postponed_until_s: float | None = None
         self._stopped = False
-        # True once handing over has failed; nothing more is learnt then.
-        self._broken = False
 
     def roll_back(self) -> None:
         """Go back to the state that was handed over last: what was learnt since then isn't stored."""
-        self.settling.state = self._handed_over or self._before
+        self._storing.roll_back()
 
     async def collect(self) -> AccountResult:
         """Get a token and ask for every window, newest first."""
-        for name, dataset in DATASETS.items():
-            known = self.settling.state.dataset(name)
-            self.api.budget.resume(dataset.path, known.calls_on, known.calls)
-        self.api.forced.resume(self.settling.state.forced_on, self.settling.state.forced_tokens)
+        self._storing.resume_counts()
         if self._planned:
             try:
                 await self.api.log_in()  # without a token nothing can be asked
@@ -124,20 +115,14 @@ class AccountRun:
             if self.postponed_until_s is None:  # else there is nothing new to store
                 with first_of_group():
                     await self._ask_all()
-                await self._finish()
+                # History may bring the totals that are missing, unless it isn't asked for.
+                is_final = bool(not self._history_follows or self.endings or self._stopped)
+                await self._storing.finish(self.endings.errors, is_final=is_final)
         elif self._stored and self.settling.state != self._stored:  # new tags, or a backfill's --since
-            await self._put([])
-        if self._renames and self.settling.is_renamed:
-            await self._rename()
+            await self._storing.put()
+        if self._renames and self.settling.is_renamed and not self._stop.is_set:
+            await self._storing.rename(self.account.name)
         return self._result()
-
-    async def _rename(self) -> None:
-        """Write the account's new name into its documents, unless the run is stopping."""
-        # The documents first: once the state has the new name, no later run would rename them.
-        if not self._shared.session.stop.is_set:
-            await rename(self._shared.writer.database, self.account.appid, self.account.name)
-            self.settling.rename()
-            await self._put([])
 
     async def _ask_all(self) -> None:
         """Make all calls, in as many lanes as calls may be in flight; this task is one of them."""
@@ -167,7 +152,8 @@ class AccountRun:
                 asked.answers[dataset.name] = answer
             asked.left -= 1
             if not asked.left:
-                await self._take(asked)
+                await let_others_catch_up()
+                await self._storing.take(asked.ask.window, asked.answers)
                 self._on_window()
                 if len(asked.answers) == len(asked.ask.datasets):
                     self._done.add(asked.ask.window)
@@ -212,60 +198,6 @@ class AccountRun:
         await let_others_catch_up()
         folded = fold(dataset, rows, window)
         return Answer(asked, window, folded.days, Days.of(folded.malformed)), folded
-
-    async def _take(self, asked: _Asked) -> None:
-        """Settle a window and hand over the days to be stored, one lane at a time, so that states go out in order."""
-        await let_others_catch_up()
-        async with self._writing:
-            # Here and not when the answer came: only the `take` below makes this window's totals known. Until then
-            # `resolvable` must not use stored ones.
-            self._still_asked -= Days.between(asked.ask.window.begin, asked.ask.window.end)
-            if self._broken or not asked.answers:
-                return
-            # A state must not go out without the days that it was learnt from. If handing over fails, nothing more
-            # is learnt.
-            self._broken = True
-            days = self.settling.take(asked.answers, self._clock.now())
-            # Zeros go out together with the answer that shows them: a run that is killed in between would leave the
-            # day settled without them.
-            days += await self._resolve(self.settling.resolvable(self._still_asked))
-            await self._put(days)
-            self._broken = False
-
-    async def _finish(self) -> None:
-        """Resolve what this run's answers couldn't tell, and keep errors and the number of calls."""
-        # History may bring the missing totals, unless it isn't asked for.
-        is_final = not self._history_follows or self.endings or self._stopped
-        days = await self._resolve(frozenset(self.settling.unresolved)) if is_final else []
-        for name in DATASETS:
-            if error := self.endings.error_of(name):
-                now = self._clock.now()
-                self.settling.fail(name, Trouble(error.errmsg, error.errcode, error.rid, error.hint, now, now))
-        self._count_calls()
-        await self._put(days)
-
-    def _count_calls(self) -> None:
-        used = self.api.budget.used
-        self.settling.count({name: used[dataset.path] for name, dataset in DATASETS.items() if dataset.path in used})
-
-    async def _resolve(self, unresolved: AbstractSet[date]) -> list[Day]:
-        if not unresolved:
-            return []
-        wanted = {day - ONE_DAY * back for day in unresolved for back in (0, 1)}
-        stored = await find_days(self._shared.writer.database, self.account.appid, wanted)
-        return self.settling.resolve(unresolved, stored, self._clock.now())
-
-    async def _put(self, days: Sequence[Day]) -> None:
-        """Hand over days and the state that they justify, if any of it is new."""
-        # Where calls are limited, a run that is killed must leave their number behind. Elsewhere the last state has it:
-        # to count with each window costs 2 % of a backfill's CPU.
-        if self.account.daily_calls is not None:
-            self._count_calls()
-        self.settling.count_forced_tokens(*self.api.forced.used)
-        state = self.settling.state
-        if days or state != self._handed_over:
-            await self._shared.writer.put(Update(days, state))
-            self._handed_over = state
 
     def _end(self, dataset: str | None, error: CollectorError) -> None:
         """Note what ends with this error, and the wait that later runs must keep as well."""

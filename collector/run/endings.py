@@ -58,9 +58,14 @@ class Endings:
         """Return True while a dataset is asked."""
         return not self.account_has_ended and dataset not in self._ended
 
-    def error_of(self, dataset: str) -> CallError | None:
-        """Return the error by which a dataset failed."""
-        return self._ended.get(dataset) or self._ended.get(None) or self._rejected.get(dataset)
+    @property
+    def errors(self) -> dict[str, CallError]:
+        """The error by which each dataset has failed."""
+        return {
+            name: error
+            for name in DATASETS
+            if (error := self._ended.get(name) or self._ended.get(None) or self._rejected.get(name))
+        }
 
     def __bool__(self) -> bool:
         return bool(self._ended)

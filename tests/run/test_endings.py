@@ -39,7 +39,7 @@ def test_failed_window_ends_nothing(endings: Endings) -> None:
         assert endings.end(SUMMARY, error, NOW) == ((), None)
     assert not endings
     assert endings.wants(SUMMARY)
-    assert (endings.failed, endings.error_of(SUMMARY), endings.error_of(CUMULATE)) == ({SUMMARY: first}, first, None)
+    assert (endings.failed, endings.errors) == ({SUMMARY: first}, {SUMMARY: first})
 
 
 def test_window_not_there_yet_is_no_failure(endings: Endings) -> None:
@@ -52,7 +52,7 @@ def test_dataset_ends_alone(endings: Endings) -> None:
     for error in (first, api_error(47009, "no", CallKind.DATA)):
         assert endings.end(SUMMARY, error, NOW) == ((), None)
     assert (endings.wants(SUMMARY), endings.wants(CUMULATE)) == (False, True)
-    assert (endings.error_of(SUMMARY), endings.error_of(CUMULATE)) == (first, None)
+    assert endings.errors == {SUMMARY: first}
     assert endings.failed == {SUMMARY: first}
     assert endings.datasets == {SUMMARY}
     assert bool(endings)
@@ -63,7 +63,7 @@ def test_account_ends_with_all_datasets(endings: Endings) -> None:
     error = api_error(40125, "no", CallKind.TOKEN)
     assert endings.end(None, error, NOW) == ((), None)
     assert not any(map(endings.wants, DATASETS))
-    assert [endings.error_of(name) for name in DATASETS] == [error] * len(DATASETS)
+    assert endings.errors == dict.fromkeys(DATASETS, error)
     assert (endings.account_has_ended, endings.datasets, endings.failed) == (True, frozenset(DATASETS), {None: error})
 
 
@@ -103,3 +103,10 @@ def test_only_no_connection_is_unreachable(endings: Endings, unreachable: bool, 
     endings.wait(SUMMARY, WaitKind.RATE)
     endings.end(None, error, NOW)
     assert endings.is_unreachable is found
+
+
+def test_error_of_an_earlier_pass_stays(endings: Endings) -> None:
+    error = RowError("malformed")
+    endings.take_over({SUMMARY: error})
+    assert (endings.failed, endings.errors) == ({SUMMARY: error}, {SUMMARY: error})
+    assert endings.wants(SUMMARY)
