@@ -12,17 +12,19 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 from support import MAX_CALLBACK_S, Configured, FakeClock, RecordingWatch, run, stored, truth
 
+from collector.completeness.plan import plan
 from collector.completeness.settle import Settling
 from collector.config import Settings
 from collector.console.progress import Watch
 from collector.errors import CallKind
-from collector.model.accounts import FromUrl, Rate, Secret
+from collector.model.accounts import Account, FromUrl, Rate, Secret
 from collector.model.days import ONE_DAY, Days, Window
 from collector.model.results import AccountResult, Outcome
 from collector.model.state import AccountState, DatasetState
-from collector.run import queue
+from collector.run import passes, queue
 from collector.runtime import Stop
 from collector.sandbox import Faults, Sandbox, TokenServerFault, World
 from collector.store.database import Database
@@ -118,13 +120,43 @@ async def test_crash_stops_one_account(
 
     monkeypatch.setattr(Settling, "take", failing)
     async with _sandbox(clock, world) as sandbox:
-        result = await run(configured(sandbox), clock, since=NEWEST - 20 * ONE_DAY)
+        settings = configured(sandbox)
+        with capture_logs() as logs:
+            result = await run(settings, clock, since=NEWEST - 20 * ONE_DAY)
         assert sum(call.appid == broken for call in sandbox.calls) == 3  # a token and the newest days: no history
-    assert [(failure.account, failure.errmsg) for failure in result.failures] == [
-        (broken, "the collector failed on this account (KeyError)")
+    assert [(failure.account, failure.errmsg, failure.windows) for failure in result.failures] == [
+        (broken, "the collector failed on this account (KeyError)", 1)
     ]
-    assert result.exit == 3
+    assert (result.exit, result.outcomes[Outcome.FAILED]) == (3, 1)
+    crashes = [log for log in logs if log["event"] == "account.crashed"]
+    assert [log["account"] for log in crashes] == [str(settings.accounts[1])]
     assert await stored(database) == truth(world, Window(NEWEST - 20 * ONE_DAY, NEWEST), without=[broken])
+
+
+async def test_crash_in_planning_stops_one_account(
+    clock: FakeClock, database: Database, configured: Configured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(size=3)
+    broken = world.accounts[1].appid
+    planned = plan
+
+    def failing(account: Account, *arguments: Any, **more: Any) -> Any:
+        if account.appid == broken:
+            raise OverflowError("a date before all dates")
+        return planned(account, *arguments, **more)
+
+    monkeypatch.setattr(passes, "plan", failing)
+    async with _sandbox(clock, world) as sandbox:
+        settings = configured(sandbox)
+        with capture_logs() as logs:
+            result = await run(settings, clock)
+    assert [(failure.account, failure.errmsg, failure.windows) for failure in result.failures] == [
+        (broken, "the collector failed on this account (OverflowError)", 0)
+    ]
+    assert (result.exit, result.outcomes[Outcome.FAILED], result.outcomes[Outcome.OK]) == (3, 1, 2)
+    crashes = [log for log in logs if log["event"] == "account.crashed"]
+    assert [log["account"] for log in crashes] == [str(settings.accounts[1])]
+    assert await stored(database) == truth(world, LAST_WEEK, without=[broken])
 
 
 async def test_dead_proxy_fails_its_accounts_alone(
@@ -276,7 +308,9 @@ async def test_newer_day_comes_before_history(clock: FakeClock, database: Databa
     """A day that is published while history is filled is asked for of all accounts, then history goes on."""
     world, newer, since = World(size=3), NEWEST + ONE_DAY, NEWEST - 90 * ONE_DAY
     async with _sandbox(clock, world) as sandbox:
-        result = await run(configured(sandbox, since=since, workers=1), clock, watch=DayAfter(clock))
+        with capture_logs() as logs:
+            result = await run(configured(sandbox, since=since, workers=1), clock, watch=DayAfter(clock))
+        assert {"event": "day.published", "newest": str(newer), "log_level": "info"} in logs
         calls = [call for call in sandbox.calls if call.path == CUMULATE]
     of_newer = [n for n, call in enumerate(calls) if call.end_date == str(newer)]
     assert {calls[n].appid for n in of_newer} == {account.appid for account in world.accounts}
