@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from datetime import timedelta
 
 import pytest
 from support import FAST, FakeClock
@@ -151,6 +152,22 @@ async def test_waiting_and_at_work(queue: AccountQueue) -> None:
     assert seen() == [(False, False), (False, True)]
     queue.task_done(A)
     assert seen() == [(False, False)] * 2
+
+
+async def test_ready_account(queue: AccountQueue, clock: FakeClock) -> None:
+    """One that waits is ready, unless it is at work or postponed."""
+    assert not queue.has_ready(0)
+    queue.put(0, [A, B])
+    assert (queue.has_ready(0), queue.has_ready(1)) == (True, False)
+    await queue.get()
+    queue.put(0, [A])
+    assert queue.has_ready(0)
+    await queue.get()
+    assert not queue.has_ready(0)
+    queue.postpone(1, C, clock.monotonic() + 15)
+    assert not queue.has_ready(1)
+    clock.instant += timedelta(seconds=15)
+    assert queue.has_ready(1)
 
 
 async def test_cleared_queue_is_empty(queue: AccountQueue, clock: FakeClock) -> None:
