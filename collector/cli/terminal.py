@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from enum import StrEnum
 from textwrap import indent
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 if TYPE_CHECKING:
     from collector.runtime import Stop
@@ -63,8 +63,7 @@ def say(text: object, end: str = "\n") -> None:
     try:
         _put(text, end)
     except OSError as error:
-        # Python flushes stdout once more at exit, and would fail there again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _give_up(sys.stdout)
         if not isinstance(error, BrokenPipeError):
             complain(f"could not print the result: {error.strerror}")
 
@@ -105,12 +104,32 @@ def _use_utf8() -> None:
         sys.stdout.reconfigure(encoding="utf-8")
 
 
+class Stderr:
+    """Stderr whose writes never fail: a full disk, or a reader that has left, must not end the work."""
+
+    def write(self, text: str) -> None:
+        """Write to `sys.stderr`, which is looked up late: a progress bar replaces it."""
+        try:
+            sys.stderr.write(text)
+            sys.stderr.flush()
+        except OSError:
+            _give_up(sys.stderr)
+
+    def flush(self) -> None:
+        """Do nothing: each write is flushed."""
+
+
+def _give_up(stream: TextIO) -> None:
+    """Let the stream go to the null device: Python flushes it once more at exit, and would fail there again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
 def complain(first: object, *more: object) -> None:
     """Print an error or a remark on stderr."""
     lines = [f"collector: {first}", *map(str, more[:MAX_FAULTS])]
     if len(more) > MAX_FAULTS:
         lines.append(f"and {len(more) - MAX_FAULTS} more")
-    print(*lines, sep="\n", file=sys.stderr)
+    print(*lines, sep="\n", file=Stderr())
 
 
 def pretty(value: object) -> str:
@@ -158,6 +177,8 @@ def run_at_once(work: Coroutine[Any, Any, T]) -> T:
             return runner.run(stoppable())
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # uvloop leaves its own, of a loop that is closed
 
 
 def configure_logging(verbose: int, log_format: LogFormat, *, quiet: bool) -> None:
@@ -167,6 +188,7 @@ def configure_logging(verbose: int, log_format: LogFormat, *, quiet: bool) -> No
     import stamina.instrumentation
     import structlog
 
+    stderr: Any = Stderr()
     # The client logs retries itself: stamina would log their arguments, which may be secrets.
     stamina.instrumentation.set_on_retry_hooks([])
     level = logging.ERROR if quiet else (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
@@ -177,7 +199,7 @@ def configure_logging(verbose: int, log_format: LogFormat, *, quiet: bool) -> No
     structlog.configure(
         processors=[structlog.processors.add_log_level, structlog.processors.TimeStamper(fmt="iso"), *renderers],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),  # looked up late: a progress bar replaces it
+        logger_factory=lambda *_: structlog.PrintLogger(stderr),
         cache_logger_on_first_use=False,
     )
 

@@ -51,13 +51,13 @@ AS_IT_IS: CodecOptions[Document] = CodecOptions(
 MAX_CONNECTIONS = 32
 """Connections to MongoDB. The driver's default of 100 would take the open files that connections to WeChat need."""
 
-PASSING = frozenset({6, 7, 24, 64, 89, 91, 112, 133, 189, 262, 365, 9001, 10107, 11600, 11602, 13435, 13436, 16500})
+PASSING = frozenset({6, 7, 24, 43, 64, 89, 91, 112, 133, 189, 262, 365, 9001, 10107, 11600, 11602, 13435, 13436, 16500})
 """Codes of a server or mongos that elects, starts or stops, or can't reach another server, so that a retry may succeed.
 
-In this order: HostUnreachable, HostNotFound, LockTimeout, WriteConcernFailed, NetworkTimeout, ShutdownInProgress,
-WriteConflict, FailedToSatisfyReadPreference, PrimarySteppedDown, ExceededTimeLimit, TemporarilyUnavailable,
-SocketException, NotWritablePrimary, InterruptedAtShutdown, InterruptedDueToReplStateChange, NotPrimaryNoSecondaryOk,
-NotPrimaryOrSecondary, TooManyRequests (of Cosmos DB).
+In this order: HostUnreachable, HostNotFound, LockTimeout, CursorNotFound, WriteConcernFailed, NetworkTimeout,
+ShutdownInProgress, WriteConflict, FailedToSatisfyReadPreference, PrimarySteppedDown, ExceededTimeLimit,
+TemporarilyUnavailable, SocketException, NotWritablePrimary, InterruptedAtShutdown, InterruptedDueToReplStateChange,
+NotPrimaryNoSecondaryOk, NotPrimaryOrSecondary, TooManyRequests (of Cosmos DB).
 """
 
 _NOT_ALLOWED = 13

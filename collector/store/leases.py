@@ -128,6 +128,8 @@ class _Lease:
             why = "the run was halted for too long, or somebody deleted the lease"
         except TimeoutError:
             why = f"it couldn't be renewed for {lost_after_s:g} s ({self._trouble})"
+        except Exception as error:  # noqa: BLE001 - whatever it was, nobody renews the lease any more
+            why = f"its renewal failed ({type(error).__name__})"
         on_lost(
             DatabaseError(
                 f"this run lost the lease: {why}. Another run may be at work, so nothing more is written: run again"
@@ -148,7 +150,9 @@ class _Lease:
 
         One call does both, so no other run can come in between.
         """
-        is_free = {"$lte": ["$expires", "$$NOW"]}  # true without a document too: an absent value sorts first
+        # Also true without a document, since an absent value sorts first. A lease of this run was taken by a call whose
+        # answer never came: taken again, it counts from now.
+        is_free = {"$or": [{"$lte": ["$expires", "$$NOW"]}, {"$eq": ["$run", self._mine["run"]]}]}
         taken = {"$mergeObjects": [{"$literal": self._owner}, {"since": "$$NOW", "expires": self._expires}]}
         pipeline = [{"$replaceWith": {"$cond": [is_free, taken, "$$ROOT"]}}]
 

@@ -23,7 +23,7 @@ from typing import Any
 from motor.motor_asyncio import AsyncIOMotorCollection
 from pymongo import ReplaceOne
 
-from collector.model.days import OLDEST, Days, Window
+from collector.model.days import FIRST_DAY, OLDEST, Days, Window
 from collector.model.state import DATASET_NAMES, AccountState, Authorizer, DatasetState, Trouble, UnusableState
 from collector.store.database import AS_IT_IS, Database, Document, outlasting
 
@@ -62,7 +62,8 @@ async def read_state(database: Database, account: str) -> AccountState | Unusabl
 
 async def replace_state(database: Database, state: AccountState) -> None:
     """Store `state` in place of whatever document the account had, even a damaged one."""
-    await outlasting(lambda: database[ACCOUNTS].bulk_write([replacement(state)]))
+    document = to_document(state)
+    await outlasting(lambda: database[ACCOUNTS].replace_one({"_id": state.account}, document, upsert=True))
 
 
 def replacement(state: AccountState) -> ReplaceOne[Document]:
@@ -92,6 +93,8 @@ def from_document(document: Mapping[str, Any]) -> AccountState:
     version.
     """
     document = _upgraded(document)
+    if not isinstance(document["name"], str):
+        raise TypeError("a name that is no text")
     forced = document.get("forced_tokens", {})
     return AccountState(
         account=document["_id"],
@@ -207,7 +210,10 @@ def _ranges(days: Days) -> list[Document]:
 
 
 def _window(span: Mapping[str, str]) -> Window:
-    return Window(date.fromisoformat(span["begin"]), date.fromisoformat(span["end"]))
+    window = Window(date.fromisoformat(span["begin"]), date.fromisoformat(span["end"]))
+    if window.begin < FIRST_DAY:
+        raise ValueError("days before WeChat's first one")
+    return window
 
 
 def _date(day: str | None) -> date | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Self
 
 import structlog
@@ -105,13 +106,13 @@ class Writer:
                     self.lose(error)
                 except Exception as error:
                     # No worker can go on without the writer, so a mistake of ours ends the run.
-                    log.exception("writer.crashed")
                     self.lose(
                         DatabaseError(
                             f"the collector failed as it wrote to MongoDB ({type(error).__name__}). This is a mistake "
                             "of the collector: please report it with the log"
                         )
                     )
+                    log.exception("writer.crashed")
 
     async def _gather(self) -> tuple[list[Update], bool]:
         """Return what is queued by now, after waiting for one item, and whether the sentinel was reached."""
@@ -127,12 +128,12 @@ class Writer:
         return batch, True
 
     async def _store(self, batch: Sequence[Update]) -> None:
-        """Write the days of these updates and perhaps the states that wait, retrying through outages."""
+        """Write the days of these updates and perhaps the states that wait."""
         days = [day for update in batch for day in update.days]
         states = self._justified | {update.state.account: update.state for update in batch}
         waiting = self._waiting + Counter(update.state.account for update in batch)
         may_wait = waiting.total() < MAX_WAITING
-        rejected, saved = await outlasting(lambda: self._write(days, states, may_wait=may_wait))
+        rejected, saved = await self._write(days, states, may_wait=may_wait)
         self.days += len(days) - len(rejected)
         # Only now, after the acknowledgement: a retry must begin with the same states.
         self._justified, self._waiting = ({}, Counter()) if saved else (states, waiting)
@@ -142,7 +143,7 @@ class Writer:
     async def _write(
         self, days: Sequence[Day], states: Mapping[str, AccountState], *, may_wait: bool
     ) -> tuple[Mapping[int, str], bool]:
-        """Write the days, then the states unless they may wait and more updates are queued; a repetition is harmless.
+        """Write the days, then the states unless they may wait and more updates are queued.
 
         Returns the reason, by index, for each day that MongoDB refused, and whether the states were written.
         """
@@ -175,23 +176,30 @@ class Writer:
     async def _bulk(
         self, collection: AsyncIOMotorCollection[Document], writes: Sequence[UpdateOne | ReplaceOne[Document]]
     ) -> Sequence[Document]:
-        """Write all, in parts as large as MongoDB manages in time; return the errors of single writes."""
+        """Write all, retrying through outages; return the errors of single writes."""
         errors: list[Document] = []
         done = 0
         while done < len(writes):
+            # Each part by itself: a slow MongoDB that makes progress is waited for, and nothing is written twice.
+            count, refused = await outlasting(partial(self._write_part, collection, writes[done:]))
+            errors += [{**entry, "index": done + entry["index"]} for entry in refused]
+            done += count
+        return errors
+
+    async def _write_part(
+        self, collection: AsyncIOMotorCollection[Document], writes: Sequence[UpdateOne | ReplaceOne[Document]]
+    ) -> tuple[int, Sequence[Document]]:
+        """Write the first ones, as many as MongoDB manages in time; return their number and those refused."""
+        while True:
             self._raise_if_lost()
-            part = writes[done : done + self._in_bulk]
+            part = writes[: self._in_bulk]
             try:
-                refused = await _bulk(collection, part)
+                return len(part), await _bulk(collection, part)
             except NetworkTimeout:
                 if len(part) <= MIN_IN_BATCH:
                     raise
                 self._in_bulk = max(MIN_IN_BATCH, len(part) // 2)
                 log.warning("mongodb.slow", documents=len(part), next=self._in_bulk)
-            else:
-                errors += [{**entry, "index": done + entry["index"]} for entry in refused]
-                done += len(part)
-        return errors
 
 
 async def _bulk(

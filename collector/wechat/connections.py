@@ -34,9 +34,9 @@ class Connections(Generic[S]):
     """Sessions of a run, one for each destination: a host by a proxy or without one, or a token server.
 
     At most `max_in_flight` calls are made at once. A session counts for as many connections as it had calls in flight
-    at once. Where all of them count for more than `OPEN_PER_CALL` times `max_in_flight`, sessions without a call are
-    closed, the one that was used longest ago first. So with a proxy for each of thousands of accounts, neither open
-    files nor memory grow with the accounts.
+    at once. Where all of them would count for more than `OPEN_PER_CALL` times `max_in_flight`, sessions without a call
+    are closed, the one that was used longest ago first, and without any such session a call waits for one. So with a
+    proxy for each of thousands of accounts, neither open files nor memory grow with the accounts.
     """
 
     def __init__(self, max_in_flight: int, open_session: Callable[[Hashable], S]) -> None:
@@ -44,6 +44,8 @@ class Connections(Generic[S]):
         self._max_open = OPEN_PER_CALL * max_in_flight
         self._open_session = open_session
         self._open = 0
+        self._room = asyncio.Lock()
+        self._one_is_idle = asyncio.Event()
         # In the order of their last use.
         self._destinations: dict[Hashable, _Destination[S]] = {}
 
@@ -52,25 +54,21 @@ class Connections(Generic[S]):
         return Turn(self, destination)
 
     async def begin(self, destination: Hashable) -> _Destination[S]:
-        """Begin a call once it is its turn."""
+        """Begin a call once it is its turn, and there is room for its connection."""
         await self._slots.acquire()
-        used = self._destinations.pop(destination, None) or _Destination(self._open_session(destination))
-        self._destinations[destination] = used
-        used.in_flight += 1
-        if used.in_flight > used.open:
-            used.open += 1
-            self._open += 1
-            if self._open > self._max_open:
-                try:
-                    await self._make_room()
-                except BaseException:
-                    self.end(used)
-                    raise
-        return used
+        try:
+            # In turn: while a call waits for room, later ones would keep all destinations busy.
+            async with self._room:
+                return await self._taken(destination)
+        except BaseException:
+            self._slots.release()
+            raise
 
     def end(self, used: _Destination[S]) -> None:
         """End a call."""
         used.in_flight -= 1
+        if not used.in_flight:
+            self._one_is_idle.set()
         self._slots.release()
 
     async def close(self) -> None:
@@ -78,12 +76,26 @@ class Connections(Generic[S]):
         while self._destinations:
             await self._close(next(iter(self._destinations)))
 
-    async def _make_room(self) -> None:
-        while self._open > self._max_open:
-            idle = next((each for each, used in self._destinations.items() if not used.in_flight), None)
-            if idle is None:
-                return
-            await self._close(idle)
+    async def _taken(self, destination: Hashable) -> _Destination[S]:
+        """Return the destination with one more call in flight."""
+        while True:
+            used = self._destinations.pop(destination, None) or _Destination(self._open_session(destination))
+            self._destinations[destination] = used
+            if used.in_flight < used.open or self._open < self._max_open:
+                break
+            idle = next(
+                (each for each, other in self._destinations.items() if not other.in_flight and other.open), None
+            )
+            if idle is not None:
+                await self._close(idle)
+            else:
+                self._one_is_idle.clear()
+                await self._one_is_idle.wait()
+        used.in_flight += 1
+        if used.in_flight > used.open:
+            used.open += 1
+            self._open += 1
+        return used
 
     async def _close(self, destination: Hashable) -> None:
         closed = self._destinations.pop(destination)

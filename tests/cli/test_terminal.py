@@ -142,6 +142,17 @@ async def test_closed_streams(folder: Path, closed: str) -> None:
     assert (ended.code, ended.out, bool(ended.err)) == (2, "", "2>" not in closed)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has /dev/full")
+async def test_log_to_a_full_disk(folder: Path) -> None:
+    """Neither logs nor errors that can't be written change the work or the exit code."""
+    for command, code in (("run -vv", 3), ("run --account nobody", 2), ("run -c missing.yaml", 78)):
+        ended = await collector(*command.split(), cwd=folder, redirected="2> /dev/full")
+        assert (ended.code, "Traceback" in ended.out) == (code, False), command
+    ended = await collector("status", cwd=folder)
+    assert NAME in ended.out
+    assert "never collected" not in ended.out
+
+
 @pytest.mark.parametrize("closed", ["<&-", "<&- >&-"])
 async def test_sandbox_without_streams(tmp_path: Path, closed: str) -> None:
     """The pretend WeChat serves until Ctrl-C."""

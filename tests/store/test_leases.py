@@ -126,6 +126,14 @@ async def test_expired_lease_is_taken(database: Database, taking: Taking) -> Non
         assert (await _held(database))["run"] == RUN
 
 
+async def test_own_lease_is_taken_again(database: Database, taking: Taking) -> None:
+    """A run whose answer was lost asks again: its lease counts from then on."""
+    soon = datetime.now(UTC) + timedelta(seconds=5)
+    await _put(database, RUN, expires=soon)
+    async with taking():
+        assert (await _held(database))["expires"].replace(tzinfo=UTC) > soon + timedelta(seconds=30)
+
+
 async def test_host_clock_ahead_takes_nothing(taking: Taking) -> None:
     """The server's clock decides, so a host whose clock is ahead can't take a lease that is held."""
     async with taking(OTHER):

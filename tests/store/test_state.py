@@ -305,7 +305,7 @@ async def test_replace_state(database: Database) -> None:
     [
         (read_states, "find"),
         (lambda database: read_state(database, APPID), "find_one"),
-        (lambda database: replace_state(database, KNOWN), "bulk_write"),
+        (lambda database: replace_state(database, KNOWN), "replace_one"),
     ],
     ids=["read_states", "read_state", "replace_state"],
 )
@@ -350,10 +350,24 @@ async def test_rename_that_a_validator_refuses(database: Database) -> None:
     assert await database[USER_DAILY].find_one() == day
 
 
+EARLY = {"begin": "2012-01-01", "end": "2012-01-06"}
+
+
 async def test_day_before_any_account_is_damage(database: Database) -> None:
     """Days can't be counted back from it, so it fails its account alone."""
     await database[ACCOUNTS].insert_one(
         {**DOCUMENT, "user_summary": {**DOCUMENT["user_summary"], "refreshed_to": "2011-12-31"}}
     )
+    states, unusable = await read_states(database)
+    assert (states, [*unusable]) == ({}, [APPID])
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [{"name": None}, {"name": 7}, {"user_summary": {**DOCUMENT["user_summary"], "covered": [EARLY]}}],
+    ids=["no name", "a number as name", "days before all figures"],
+)
+async def test_odd_value_is_damage(database: Database, damage: dict[str, Any]) -> None:
+    await database[ACCOUNTS].insert_one({**DOCUMENT, **damage})
     states, unusable = await read_states(database)
     assert (states, [*unusable]) == ({}, [APPID])

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import stamina
 from motor.motor_asyncio import AsyncIOMotorCollection
-from pymongo.errors import AutoReconnect, BulkWriteError, ConnectionFailure, NetworkTimeout
+from pymongo.errors import AutoReconnect, BulkWriteError, NetworkTimeout
 from structlog.testing import capture_logs
 
 from collector.errors import DatabaseError
@@ -119,16 +119,20 @@ async def test_refused_document_fails_its_account(database: Database) -> None:
     assert [document["account"] for document in await _stored(database)] == ["wxgood", "wxbad"]
 
 
+async def _away(*_: Any, **__: Any) -> None:
+    raise AutoReconnect("connection closed")
+
+
 async def test_outage_that_ends(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     troubles = [AutoReconnect("not primary"), AutoReconnect("connection closed")]
-    upsert = Writer._upsert
+    bulk_write = AsyncIOMotorCollection.bulk_write
 
-    async def failing(self: Writer, batch: list[Day]) -> Mapping[int, str]:
+    async def failing(self: Any, *arguments: Any, **options: Any) -> Any:
         if troubles:
             raise troubles.pop()
-        return await upsert(self, batch)
+        return await bulk_write(self, *arguments, **options)
 
-    monkeypatch.setattr(Writer, "_upsert", failing)
+    monkeypatch.setattr(AsyncIOMotorCollection, "bulk_write", failing)
     async with Writer(database) as writer:
         await writer.put(_update(_day()))
     assert len(await _stored(database)) == 1
@@ -137,10 +141,7 @@ async def test_outage_that_ends(database: Database, monkeypatch: pytest.MonkeyPa
 async def test_outage_for_good(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """It fails the run, and no worker waits for room in the queue."""
 
-    async def failing(self: Writer, batch: list[Day]) -> Mapping[int, str]:
-        raise AutoReconnect("connection closed")
-
-    monkeypatch.setattr(Writer, "_upsert", failing)
+    monkeypatch.setattr(AsyncIOMotorCollection, "bulk_write", _away)
     monkeypatch.setattr(module, "MAX_QUEUED", 2)
     writer = Writer(database)
 
@@ -156,10 +157,7 @@ async def test_outage_for_good(database: Database, monkeypatch: pytest.MonkeyPat
 
 
 async def test_outage_at_the_last_write(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def failing(self: Writer, batch: list[Day]) -> Mapping[int, str]:
-        raise AutoReconnect("connection closed")
-
-    monkeypatch.setattr(Writer, "_upsert", failing)
+    monkeypatch.setattr(AsyncIOMotorCollection, "bulk_write", _away)
     with pytest.raises(DatabaseError):
         async with Writer(database) as writer:
             await writer.put(_update(_day()))
@@ -257,14 +255,13 @@ async def test_majority_write_concern(database: Database) -> None:
 
 
 async def test_no_majority_is_an_outage(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Unacknowledged:
-        async def bulk_write(self, operations: object, *, ordered: bool) -> None:
-            raise BulkWriteError({"writeErrors": [], "writeConcernErrors": [{"code": 64}]})
+    async def unacknowledged(*_: Any, **__: Any) -> None:
+        raise BulkWriteError({"writeErrors": [], "writeConcernErrors": [{"code": 64}]})
 
-    writer = Writer(database)
-    monkeypatch.setattr(writer, "_documents", Unacknowledged())
-    with pytest.raises(ConnectionFailure, match=r"^the majority of MongoDB's members didn't acknowledge$"):
-        await writer._upsert([_day()])
+    monkeypatch.setattr(AsyncIOMotorCollection, "bulk_write", unacknowledged)
+    with pytest.raises(DatabaseError, match=r"the majority of MongoDB's members didn't acknowledge"):
+        async with Writer(database) as writer:
+            await writer.put(_update(_day()))
 
 
 async def test_inferred_makes_a_document(database: Database) -> None:
@@ -369,10 +366,14 @@ async def test_waiting_states_are_bounded(database: Database, monkeypatch: pytes
 
 
 async def test_unsaved_until_the_state_is_stored(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def failing(self: Writer, states: Mapping[str, AccountState]) -> None:
-        raise AutoReconnect("connection closed")
+    bulk_write = AsyncIOMotorCollection.bulk_write
 
-    monkeypatch.setattr(Writer, "_save", failing)
+    async def failing(self: Any, *arguments: Any, **options: Any) -> Any:
+        if self.name == ACCOUNTS:
+            raise AutoReconnect("connection closed")
+        return await bulk_write(self, *arguments, **options)
+
+    monkeypatch.setattr(AsyncIOMotorCollection, "bulk_write", failing)
     writer = Writer(database)
     with pytest.raises(DatabaseError):
         async with writer:
@@ -469,18 +470,18 @@ async def test_outage_of_45_s_is_logged_once(
 ) -> None:
     troubles = [AutoReconnect("not primary")] * failures
     waits: list[dict[str, Any]] = []
-    upsert, caller = Writer._upsert, stamina.AsyncRetryingCaller
+    bulk_write, caller = AsyncIOMotorCollection.bulk_write, stamina.AsyncRetryingCaller
 
-    async def failing(self: Writer, batch: list[Day]) -> Mapping[int, str]:
+    async def failing(self: Any, *arguments: Any, **options: Any) -> Any:
         if troubles:
             raise troubles.pop()
-        return await upsert(self, batch)
+        return await bulk_write(self, *arguments, **options)
 
     def noted(**how: Any) -> Any:
         waits.append(how)
         return caller(**how)
 
-    monkeypatch.setattr(Writer, "_upsert", failing)
+    monkeypatch.setattr(AsyncIOMotorCollection, "bulk_write", failing)
     monkeypatch.setattr(stamina, "AsyncRetryingCaller", noted)
     with capture_logs() as logs:
         async with Writer(database) as writer:
@@ -537,3 +538,20 @@ async def test_refused_state(database: Database) -> None:
             await writer.put(_update(_day(account=account)))
     assert writer.rejected == {"wxrefused": "MongoDB rejected its state: Document failed validation"}
     assert [state["_id"] async for state in database[ACCOUNTS].find().sort("_id")] == ["wxfirst", "wxlast"]
+
+
+async def test_acknowledged_part_is_not_repeated(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An outage between two parts of a batch repeats the second alone."""
+    monkeypatch.setattr(module, "MAX_IN_BATCH", 4)
+    bulk_write, sizes, troubles = AsyncIOMotorCollection.bulk_write, list[int](), [AutoReconnect("not primary")]
+
+    async def failing(self: Any, writes: Any, **options: Any) -> Any:
+        sizes.append(len(writes))
+        if len(sizes) == 2:
+            raise troubles.pop()
+        return await bulk_write(self, writes, **options)
+
+    monkeypatch.setattr(AsyncIOMotorCollection, "bulk_write", failing)
+    async with Writer(database) as writer:
+        await writer.put(_update(*map(_day, range(6))))
+    assert (sizes, writer.days) == ([4, 2, 2, 1], 6)

@@ -12,7 +12,7 @@ from collector.runtime import Stop
 from collector.secrets.reader import Secrets
 from collector.wechat.answers import Request
 from collector.wechat.client import Client
-from collector.wechat.connections import OPEN_PER_CALL, Connections
+from collector.wechat.connections import OPEN_PER_CALL, Connections, Turn
 from collector.wechat.routes import Route
 
 REQUEST = Request(CallKind.DATA, "POST", "/datacube/getusersummary", "list", {"access_token": "T"}, {})
@@ -100,6 +100,33 @@ class Session:
 def closed(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     monkeypatch.setattr(Session, "closed", Counter())
     return Session.closed
+
+
+async def test_call_waits_for_room(closed: Counter[str]) -> None:
+    """A slow call keeps the session of each destination open; a call to another one waits until one of them is done."""
+    connections = Connections(4, Session)
+
+    async def begun(name: str, calls: int) -> list[Turn[Session]]:
+        turns = [connections.turn(name) for _ in range(calls)]
+        for turn in turns:
+            await turn.__aenter__()
+        return turns
+
+    slow = {}
+    for name, calls in (("a", 4), ("b", 3), ("c", 1)):  # eight connections may be open
+        slow[name], *others = await begun(name, calls)
+        for turn in others:
+            await turn.__aexit__()
+    waiting = asyncio.create_task(begun("d", 1))
+    later = asyncio.create_task(begun("a", 1))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not waiting.done()
+    assert not later.done()  # else the others might keep all destinations busy for ever
+    await slow["b"].__aexit__()
+    await waiting
+    await later
+    assert closed == {"b": 1}
 
 
 async def test_longest_unused_is_closed(closed: Counter[str]) -> None:
