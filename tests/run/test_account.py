@@ -388,6 +388,37 @@ async def test_new_tags_are_stored(clock: FakeClock, database: Database, configu
     assert (result.calls, (await _state(database, account.appid)).tags) == (0, ("new",))
 
 
+async def test_window_still_asked_decides_over_stored_totals(
+    clock: FakeClock, database: Database, configured: Configured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Summary lacks the oldest day of the newest window, and the stored total of the day before was revised."""
+    world, day = World(seed=1, size=1, sparse=False), NEWEST - 5 * ONE_DAY
+    (account,) = world.accounts
+    assert world.cumulate(account.appid, day) != world.cumulate(account.appid, day - ONE_DAY)
+    rows, put, settled = AccountApi.rows, Writer.put, asyncio.Event()
+
+    async def lacking(self: AccountApi, path: str, window: Window, *arguments: Any) -> list[object]:
+        if window.end < day and clock.now().day == 25:
+            await settled.wait()  # the older window is answered when the newer one is settled
+        found: list[Any] = await rows(self, path, window, *arguments)
+        return [row for row in found if path == CUMULATE or row["ref_date"] != str(day)]
+
+    async def noted(self: Writer, update: Update) -> None:
+        await put(self, update)
+        settled.set()
+
+    monkeypatch.setattr(AccountApi, "rows", lacking)
+    async with _sandbox(clock, world) as sandbox:
+        settings = configured(sandbox, lookback=14)
+        assert (await run(settings, clock)).exit == 0
+        clock.instant += ONE_DAY
+        stale = {"$set": {"cumulate_user": world.cumulate(account.appid, day)}}
+        await database["user_daily"].update_one({"ref_date": str(day - ONE_DAY)}, stale)
+        monkeypatch.setattr(Writer, "put", noted)
+        assert (await run(settings, clock)).exit == 0
+    assert "sources" not in (await stored(database))[account.appid, str(day)]
+
+
 async def test_history_decides_over_stored_totals(
     clock: FakeClock, database: Database, configured: Configured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
