@@ -15,14 +15,15 @@ import pytest
 from support import Configured, FakeClock, RecordingWatch, SpoiltWorld, run, stored, truth
 
 from collector.config import Settings
-from collector.errors import CallError, CallKind, PostponedError, TransientError
+from collector.errors import CallError, CallKind, PostponedError, TransientError, WaitKind
 from collector.model.accounts import Component, FromComponent, FromFile, FromUrl, Rate, Secret
 from collector.model.days import ONE_DAY, Days, Window
-from collector.model.results import Outcome
+from collector.model.results import Outcome, RunResult
+from collector.model.state import AccountState, DatasetState
 from collector.runtime import Stop
 from collector.sandbox import Faults, Sandbox, TokenServerFault, World
 from collector.store.database import Database
-from collector.store.state import load
+from collector.store.state import ACCOUNTS, load, to_document
 from collector.store.writer import Writer
 from collector.wechat.api import AccountApi
 from collector.wechat.component import ComponentApi
@@ -66,14 +67,16 @@ class DayAfter(RecordingWatch):
             self._clock.instant += ONE_DAY
 
 
-async def test_refetch_goes_on_with_newer_days(clock: FakeClock, configured: Configured) -> None:
+@pytest.mark.parametrize("refetch", [False, True])
+async def test_backfill_goes_on_with_newer_days(clock: FakeClock, configured: Configured, refetch: bool) -> None:
     """A backfill that takes days asks for each old day once."""
     world, since = World(size=3), NEWEST - 60 * ONE_DAY
     async with Sandbox(world, clock=clock.now) as sandbox:
         settings = configured(sandbox, since=since, workers=1)
-        await run(settings, clock)
-        sandbox.calls.clear()
-        await run(settings, clock, watch=DayAfter(clock, windows=4, days=5), since=since, refetch=True)
+        if refetch:
+            await run(settings, clock)
+            sandbox.calls.clear()
+        await run(settings, clock, watch=DayAfter(clock, windows=4, days=5), since=since, refetch=refetch)
         asked: dict[str | None, list[Window]] = defaultdict(list)
         for call in sandbox.calls:
             if call.path == CUMULATE:
@@ -267,3 +270,69 @@ async def test_newer_day_does_not_wait_for_the_postponed(
     found = await stored(database)
     assert expected.items() <= found.items()
     assert {appid for appid, day in found if day == str(newer)} == {account.appid for account in world.accounts}
+
+
+async def test_stop_before_any_turn(clock: FakeClock, database: Database, configured: Configured, stop: Stop) -> None:
+    """What a backfill wants is remembered of all accounts, with what was known of them; a plain run stores nothing."""
+    since = NEWEST - 60 * ONE_DAY
+
+    class AtOnce(RecordingWatch):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stop = Stop()
+
+        def begin(self, accounts: int) -> None:
+            self.stop.set(signal.SIGTERM)
+
+    async def stopped(settings: Settings, **history: Any) -> RunResult:
+        watch = AtOnce()
+        return await run(settings, clock, watch.stop, watch, **history)
+
+    async with Sandbox(World(size=3), clock=clock.now) as sandbox:
+        settings = configured(sandbox, workers=1)
+        await run(replace(settings, accounts=settings.accounts[:1]), clock)
+        before = await load(database)
+        await stopped(settings)
+        assert await load(database) == before
+        result = await stopped(settings, since=since)
+    after = await load(database)
+    assert (result.calls, {state.history_since for state in after.values()}, len(after)) == (0, {since}, 3)
+    (first,) = before.values()
+    assert after[first.account] == replace(first, history_since=since)
+
+
+async def test_part_of_history_is_wanted_once(clock: FakeClock, database: Database, configured: Configured) -> None:
+    """A backfill with an end leaves nothing to later runs."""
+    async with Sandbox(World(size=1), clock=clock.now) as sandbox:
+        settings = configured(sandbox)
+        await run(settings, clock, since=NEWEST - 60 * ONE_DAY, until=NEWEST - 40 * ONE_DAY)
+    assert [state.history_since for state in (await load(database)).values()] == [None]
+
+
+async def test_exhaustive_backfill_forgets_the_birth(
+    clock: FakeClock, database: Database, configured: Configured
+) -> None:
+    world = World(size=1)
+    born = AccountState(world.accounts[0].appid, world.accounts[0].name, born=NEWEST - 3 * ONE_DAY)
+    await database[ACCOUNTS].insert_one(to_document(born))
+    async with Sandbox(world, clock=clock.now) as sandbox:
+        await run(configured(sandbox), clock, since=NEWEST - 20 * ONE_DAY, exhaustive=True)
+        asked = min(call.begin_date or "" for call in sandbox.calls if call.path == CUMULATE)
+    assert asked <= str(NEWEST - 20 * ONE_DAY)
+
+
+async def test_history_keeps_the_token(clock: FakeClock, configured: Configured) -> None:
+    async with Sandbox(World(size=3), clock=clock.now) as sandbox:
+        result = await run(configured(sandbox, since=NEWEST - 60 * ONE_DAY, workers=1), clock)
+    assert (result.exit, result.token_calls) == (0, 3)
+
+
+async def test_planned_wait_is_told_with_its_end(clock: FakeClock, database: Database, configured: Configured) -> None:
+    later = clock.now() + timedelta(hours=3)
+    async with Sandbox(World(size=1), clock=clock.now) as sandbox:
+        settings = configured(sandbox)
+        waiting = dict.fromkeys(("user_summary", "user_cumulate"), DatasetState(not_before=later))
+        (account,) = settings.accounts
+        await database[ACCOUNTS].insert_one(to_document(AccountState(account.appid, account.name, datasets=waiting)))
+        result = await run(settings, clock)
+    assert [(notice.kind, notice.until) for notice in result.notices] == [(WaitKind.NOT_BEFORE, later)]
