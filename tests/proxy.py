@@ -19,6 +19,7 @@ class Proxy:
     port: int = 0
     asked: list[str] = field(default_factory=list)
     refused: int = 0
+    _serving: set[asyncio.Task[None]] = field(default_factory=set, repr=False)
 
     @property
     def url(self) -> str:
@@ -30,11 +31,21 @@ class Proxy:
         self.port = server.sockets[0].getsockname()[1]
         async with server:
             yield self
+        # A call whose side was killed may still be waited for.
+        for task in self._serving:
+            task.cancel()
+        await asyncio.gather(*self._serving, return_exceptions=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError, asyncio.IncompleteReadError):  # where one side has gone, the other one's call ends too
-            await self._answer(reader, writer)
-        writer.close()
+        task = asyncio.current_task()
+        assert task
+        self._serving.add(task)
+        try:
+            with suppress(OSError, asyncio.IncompleteReadError):  # where one side has gone, the other one's call ends
+                await self._answer(reader, writer)
+        finally:
+            self._serving.discard(task)
+            writer.close()
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
