@@ -21,10 +21,10 @@ from collector.completeness.evidence import (
     missing_rows,
 )
 from collector.completeness.plan import Asks, Plan, Target, plan
-from collector.completeness.settle import Settling
+from collector.completeness.settle import MAX_EDGES, Settling
 from collector.model.accounts import Account, Rate, Secret
 from collector.model.days import BEIJING, FIRST_DAY, NO_DAYS, ONE_DAY, Days, Window, beijing_day, newest_published
-from collector.model.state import AccountState, Authorizer, DatasetState, Trouble
+from collector.model.state import AccountState, Authorizer, DatasetState, Day, Trouble
 from collector.sandbox import World
 from collector.sandbox.publication import shown_cumulate, shown_summary
 
@@ -598,3 +598,107 @@ def test_no_missing_row_before_the_first_day() -> None:
     settling = _settling(date(2014, 12, 20))
     settling.take(_answers(Window(FIRST_DAY, FIRST_DAY + 6 * ONE_DAY), user_summary=[], user_cumulate=[]), NOW)
     assert settling.state.dataset(SUMMARY).empty[date(2015, 10, 23)].oldest == FIRST_DAY
+
+
+def test_stored_days_are_whole() -> None:
+    """Each has the account, its new name, what came or was inferred, and the instant."""
+    window = Window(date(2015, 10, 18), date(2015, 10, 20))
+    settling = Settling(NEW, NOTHING, Target(date(2015, 10, 24), 7), "renamed")
+    rows = [_row(window.begin, 7), _row(date(2015, 10, 19), 7), _row(window.end, 9)]
+    first, second, third = settling.take(
+        _answers(window, user_summary=[_sources(window.end, 2, 0)], user_cumulate=rows), NOW
+    )
+    total = {CUMULATE: {"cumulate_user": 7}}
+    assert first == Day(NEW.account, "renamed", window.begin, total, NOW)
+    assert second == Day(NEW.account, "renamed", date(2015, 10, 19), total, NOW, {SUMMARY: QUIET})
+    assert (third.account, third.name, third.fetched_at, third.inferred) == (NEW.account, "renamed", NOW, {})
+    assert set(third.fields) == {SUMMARY, CUMULATE}
+    (resolved,) = settling.resolve({window.begin}, {window.begin - ONE_DAY: {"cumulate_user": 7}}, NOW)
+    assert resolved == Day(NEW.account, "renamed", window.begin, {}, NOW, {SUMMARY: QUIET})
+    assert (settling.state.name, settling.is_renamed) == ("a", True)
+    settling.rename()
+    assert (settling.state.name, settling.is_renamed) == ("renamed", False)
+
+
+def test_change_and_count_keep_the_rest() -> None:
+    """Fields of a dataset change, and nothing else of it or of the other one."""
+    known = DatasetState(covered=_days("1-3"), calls_on=RECORDED.end, calls=4)
+    settling = _settling(RECORDED.end, replace(NEW, datasets={SUMMARY: known, CUMULATE: DatasetState(calls=1)}))
+    settling.change(SUMMARY, not_before=NOW)
+    assert settling.state.dataset(SUMMARY) == replace(known, not_before=NOW)
+    before = settling.state
+    settling.count({SUMMARY: (RECORDED.end, 4)})
+    assert settling.state is before
+    settling.count({SUMMARY: (RECORDED.end, 5)})
+    assert settling.state.dataset(SUMMARY) == replace(known, not_before=NOW, calls=5)
+    settling.count({SUMMARY: (RECORDED.end + ONE_DAY, 5)})
+    assert settling.state.dataset(SUMMARY).calls_on == RECORDED.end + ONE_DAY
+    assert settling.state.dataset(CUMULATE) == DatasetState(calls=1)
+
+
+@pytest.mark.parametrize(("total", "pending"), [(7, False), (8, True)])
+def test_newest_day_without_summary(total: int, pending: bool) -> None:
+    """It may be quiet while its total is that of the day before; one that has moved is pending."""
+    window = Window(date(2015, 10, 20), date(2015, 10, 22))
+    settling = _settling(window.end)
+    rows = [_row(window.begin, 7), _row(date(2015, 10, 21), 7), _row(window.end, total)]
+    settling.take(_answers(window, user_summary=[_sources(window.begin, 1, 0)], user_cumulate=rows), NOW)
+    assert settling.newest_is_pending == pending
+
+
+def test_newest_day_of_an_earlier_run() -> None:
+    """Without an answer of this run nothing says that it may be quiet."""
+    covered = {CUMULATE: DatasetState(covered=Days.of([RECORDED.end]))}
+    assert _settling(RECORDED.end, replace(NEW, datasets=covered)).newest_is_pending
+
+
+def test_few_edges_are_kept() -> None:
+    """The oldest are forgotten first."""
+    settling = _settling(date(2015, 10, 22))
+    windows = list(Days.between(date(2015, 7, 1), date(2015, 10, 22)).windows(7))
+    for window in windows:
+        settling.take(_answers(window, user_cumulate=[_row(day, 7) for day in window]), NOW)
+    assert len(windows) * 2 > MAX_EDGES == len(settling._edges)
+    assert windows[-1].begin in settling._edges
+    assert windows[0].end not in settling._edges
+
+
+def test_window_of_the_birth_is_not_before_it() -> None:
+    born = date(2015, 10, 10)
+    settling = _settling(RECORDED.end, replace(NEW, born=born))
+    assert settling.is_before_birth(Window(born - 7 * ONE_DAY, born - ONE_DAY))
+    assert not settling.is_before_birth(Window(born - 6 * ONE_DAY, born))
+
+
+@pytest.mark.parametrize("has_totals", [False, True])
+def test_history_ends_behind_missing_windows(has_totals: bool) -> None:
+    """Four windows without a row in this run, of both datasets, are the probable end of history."""
+    settling = _settling(date(2015, 12, 31))
+    windows = list(Days.between(date(2015, 9, 1), date(2015, 10, 26)).windows(7))
+    settling.take(_answers(windows[0], user_summary=[], user_cumulate=[_row(day, 7) for day in windows[0]]), NOW)
+    for window in windows[1:5]:
+        assert not settling.is_before_birth(windows[5])
+        rows = [_row(day, 7) for day in window] if has_totals else []
+        settling.take(_answers(window, user_summary=[], user_cumulate=rows), NOW)
+    assert settling.is_before_birth(windows[5]) == (not has_totals)
+
+
+def test_birth_behind_void_days() -> None:
+    void = Days.between(date(2015, 8, 1), date(2015, 10, 9))
+    dataset = DatasetState(covered=_days("10-15"), void=void)
+    settling = _settling(RECORDED.end, replace(NEW, datasets={SUMMARY: dataset, CUMULATE: dataset}))
+    settling.take(_answers(RECORDED, user_cumulate=[_row(day, 7) for day in RECORDED]), NOW)
+    assert settling.state.born == date(2015, 10, 10)
+    settling.take(
+        _answers(Window(date(2015, 10, 10), date(2015, 10, 10)), user_cumulate=[_row(date(2015, 10, 10), 7)]), NOW
+    )
+    assert settling.state.born == date(2015, 10, 10)  # a row of that day is nothing older
+
+
+def test_birth_with_one_follower() -> None:
+    """The first total is the net of the first day."""
+    window = Window(date(2015, 10, 1), date(2015, 10, 7))
+    settling = _settling(date(2015, 12, 31))
+    rows = [_row(date(2015, 10, day), 1) for day in (5, 6, 7)]
+    settling.take(_answers(window, user_summary=[_sources(date(2015, 10, 5), 1, 0)], user_cumulate=rows), NOW)
+    assert settling.state.born == date(2015, 10, 5)

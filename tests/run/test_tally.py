@@ -191,3 +191,71 @@ def test_waiting_history_counts_once(tally: Tally) -> None:
     for _ in range(3):
         tally.note_waiting(ACCOUNT, HELD)
     assert tally.result("run", error=None, stopped_by=None).windows_left == 9
+
+
+async def test_result_has_all_counts(stop: Stop, database: Database) -> None:
+    """Those of the client and of the writer; refused and unsaved accounts count as that."""
+    tally, results = Tally(Watch(), 4), [_of(number, answered=number == 4) for number in range(1, 5)]
+    tally.expect([result.account for result in results])
+    for result in results[:3]:
+        tally.add(result)
+    tally.add(replace(results[3], outcome=Outcome.FAILED))
+    writer = Writer(database)
+    writer.days = 7
+    writer.rejected = {
+        results[0].account.appid: "MongoDB rejected 2026-11-23: Document failed validation",
+        results[1].account.appid: "MongoDB rejected its state: too large",
+    }
+    writer.unsaved[results[2].account.appid] = 1
+    tally.lag.max_s = 0.25
+    async with Client.opened(timeout_s=1, connections=1, stop=stop) as client:
+        client.calls, client.token_calls, client.retries = 3, 2, 1
+        tally.attach(client, writer)
+        counted = tally.result("r1", error="gone", stopped_by=15)
+    assert (counted.run, counted.error, counted.stopped_by, counted.loop_lag_s) == ("r1", "gone", 15, 0.25)
+    assert 0 <= counted.seconds < 60
+    assert (counted.calls, counted.token_calls, counted.retries, counted.days) == (3, 2, 1, 7)
+    assert dict(counted.outcomes) == {
+        Outcome.OK: 0,
+        Outcome.PENDING: 0,
+        Outcome.FAILED: 3,
+        Outcome.SKIPPED: 1,
+    }
+    assert counted.got_through == 1  # the one that failed, but had an answer
+    assert [(failure.name, failure.errmsg, failure.hint) for failure in counted.failures] == [
+        (
+            "n1",
+            "MongoDB rejected 2026-11-23: Document failed validation",
+            "look at the document and at the validator of user_daily",
+        ),
+        ("n2", "MongoDB rejected its state: too large", "MongoDB refused a write: look into its log"),
+    ]
+
+
+def test_result_before_anything_is_open() -> None:
+    result = Tally(Watch(), 4).result("r1", error="gone", stopped_by=None)
+    assert (result.calls, result.token_calls, result.retries, result.days, result.total) == (0, 0, 0, 0, 0)
+
+
+def test_waiting_windows_add_up(tally: Tally) -> None:
+    tally.add(AccountResult(ACCOUNT, Outcome.OK, windows_left=2))
+    tally.note_waiting(ACCOUNT, HELD)
+    assert tally.result("run", error=None, stopped_by=None).windows_left == 2 + 9
+
+
+def test_history_of_an_account(tally: Tally) -> None:
+    """It may be asked where the newest days were, and a dataset is left."""
+    other = _of(2).account
+    tally.expect([ACCOUNT, other])
+    assert not tally.may_ask_history(other)
+    tally.add(AccountResult(ACCOUNT, Outcome.FAILED, ended=frozenset({"user_summary"})))
+    assert tally.may_ask_history(ACCOUNT)
+    tally.add(AccountResult(ACCOUNT, Outcome.FAILED, ended=frozenset({"user_summary", "user_cumulate"})))
+    assert not tally.may_ask_history(ACCOUNT)
+
+
+def test_failure_is_logged_once(tally: Tally) -> None:
+    with capture_logs() as logs:
+        for dataset in ("user_summary", "user_summary", "user_cumulate"):
+            tally.fail(Failure(ACCOUNT.appid, "a", dataset, "no"), of=ACCOUNT.appid)
+    assert [log["dataset"] for log in logs] == ["user_summary", "user_cumulate"]
