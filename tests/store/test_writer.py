@@ -555,3 +555,41 @@ async def test_acknowledged_part_is_not_repeated(database: Database, monkeypatch
     async with Writer(database) as writer:
         await writer.put(_update(*map(_day, range(6))))
     assert (sizes, writer.days) == ([4, 2, 2, 1], 6)
+
+
+async def test_crash_is_told_once(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(_: Day) -> None:
+        raise KeyError("a mistake")
+
+    monkeypatch.setattr(module, "_writes", failing)
+    message = (
+        r"^the collector failed as it wrote to MongoDB \(KeyError\). This is a mistake of the collector: please report "
+        r"it with the log$"
+    )
+    with capture_logs() as logs, pytest.raises(DatabaseError, match=message):
+        async with Writer(database) as writer:
+            await writer.put(_update(_day()))
+    assert [log["event"] for log in logs] == ["writer.crashed"]
+
+
+async def test_refusals_of_all_parts_count(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each part of a batch may have some, and slowness is logged."""
+    await prepare(database)
+    monkeypatch.setattr(module, "MAX_IN_BATCH", 4)
+    monkeypatch.setattr(module, "MIN_IN_BATCH", 2)
+    bulk_write, troubles = AsyncIOMotorCollection.bulk_write, [NetworkTimeout("too slow")]
+
+    async def slow(self: Any, *arguments: Any, **options: Any) -> Any:
+        if troubles:
+            raise troubles.pop()
+        return await bulk_write(self, *arguments, **options)
+
+    monkeypatch.setattr(AsyncIOMotorCollection, "bulk_write", slow)
+    bad = {"user_cumulate": {"cumulate_user": -1}}
+    days = [_day(number, account=f"wx{number}")._replace(fields=bad) for number in range(4)]
+    writer = Writer(database)
+    with capture_logs() as logs:
+        async with writer:
+            await writer.put(_update(*days))
+    assert sorted(writer.rejected) == ["wx0", "wx1", "wx2", "wx3"]
+    assert logs == [{"event": "mongodb.slow", "documents": 4, "next": 2, "log_level": "warning"}]
