@@ -39,7 +39,8 @@ class Answer(NamedTuple):
     @property
     def known(self) -> Days:
         """The days that the answer says something about."""
-        return Days.between(self.window.begin, self.window.end) - self.malformed
+        days = Days.between(self.window.begin, self.window.end)
+        return days - self.malformed if self.malformed else days
 
     def came(self, known: Days) -> Days:
         """Return the days that had rows; `known` are those that the answer says something about."""
@@ -90,8 +91,6 @@ def reopened_malformed(dataset: DatasetState, malformed: Days, lookback: Days) -
 
     Figures from before stay covered, except for days of the `lookback`: WeChat may have revised these.
     """
-    if not malformed:
-        return dataset
     void, empty = dataset.void - malformed, _without(dataset.empty, malformed)
     return replace(dataset, covered=dataset.covered - (malformed & lookback), void=void, empty=empty)
 

@@ -119,7 +119,8 @@ class Settling:
 
     def count_forced_tokens(self, forced_on: date | None, tokens: int) -> None:
         """Note how many new tokens were forced, and on which Beijing day."""
-        self.state = replace(self.state, forced_on=forced_on, forced_tokens=tokens)
+        if (self.state.forced_on, self.state.forced_tokens) != (forced_on, tokens):
+            self.state = replace(self.state, forced_on=forced_on, forced_tokens=tokens)
 
     @property
     def is_renamed(self) -> bool:
@@ -179,9 +180,10 @@ class Settling:
         for name, answer in answers.items():
             if missing := asked[name] - came[name]:
                 self._missing[name] |= missing
-            looked_at = self._lookback_left.get(name, NO_DAYS)
+            before, looked_at = self.state.dataset(name), self._lookback_left.get(name, NO_DAYS)
             others = {"last_success": now, **self._lookback_done(name, answer, asked[name])}
-            before = reopened_malformed(self.state.dataset(name), answer.malformed, looked_at)
+            if answer.malformed:
+                before = reopened_malformed(before, answer.malformed, looked_at)
             after = answered(before, asked[name], came[name], today=today, newest=newest, **others)
             # Malformed days are a failure, which began when the one before it did.
             learnt[name] = replace(after, last_error=before.last_error) if answer.malformed else after

@@ -21,7 +21,7 @@ from collector.completeness.plan import Ask
 from collector.completeness.settle import Settling
 from collector.errors import ApiError, CallError, CollectorError, PostponedError, StoppedError, UnwantedError
 from collector.model.accounts import Account
-from collector.model.days import ONE_DAY, Days, Window
+from collector.model.days import NO_DAYS, ONE_DAY, Days, Window
 from collector.model.results import AccountResult, Outcome
 from collector.model.state import AccountState
 from collector.run.endings import Endings
@@ -197,7 +197,8 @@ class AccountRun:
             rows = await self.api.rows(dataset.path, window, partial(self.endings.wants, dataset.name))
         await let_others_catch_up()
         folded = fold(dataset, rows, window)
-        return Answer(asked, window, folded.days, Days.of(folded.malformed)), folded
+        malformed = Days.of(folded.malformed) if folded.malformed else NO_DAYS
+        return Answer(asked, window, folded.days, malformed), folded
 
     def _end(self, dataset: str | None, error: CollectorError) -> None:
         """Note what ends with this error, and the wait that later runs must keep as well."""

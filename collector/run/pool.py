@@ -83,10 +83,10 @@ class Pool:
 
         Not during the daily job: it would begin anew for those who are done, and the older day is as good for now.
         """
-        has_history = self._queue.has_waiting(_HISTORY) or self._queue.has_at_work(_HISTORY)
-        if not has_history or self._queue.has_ready(_DAILY) or self._shared.session.stop.is_set:
+        if self._newest() <= self._target.newest or self._shared.session.stop.is_set:
             return False
-        return self._newest() > self._target.newest
+        has_history = self._queue.has_waiting(_HISTORY) or self._queue.has_at_work(_HISTORY)
+        return has_history and not self._queue.has_ready(_DAILY)
 
     def _look_for_a_newer_day(self) -> None:
         if self._is_newer_day_due():

@@ -57,8 +57,11 @@ class AccountQueue:
 
     def has_ready(self, priority: int) -> bool:
         """Return True while an account of a priority waits that may be taken now."""
+        waiting = self._waiting[priority]
+        if not waiting:  # as for most windows of history
+            return False
         now_s = self._clock.monotonic()
-        return any(self._may_be_taken(account, now_s) for account in self._waiting[priority])
+        return any(self._may_be_taken(account, now_s) for account in waiting)
 
     def has_at_work(self, priority: int) -> bool:
         """Return True while an account is at work that waited with a priority."""

@@ -56,6 +56,11 @@ class Connections(Generic[S]):
     async def begin(self, destination: Hashable) -> _Destination[S]:
         """Begin a call once it is its turn, and there is room for its connection."""
         await self._slots.acquire()
+        used = self._destinations.get(destination)
+        if used and used.in_flight < used.open and not self._room.locked():  # as for most calls
+            self._destinations[destination] = self._destinations.pop(destination)
+            used.in_flight += 1
+            return used
         try:
             # In turn: while a call waits for room, later ones would keep all destinations busy.
             async with self._room:
