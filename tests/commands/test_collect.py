@@ -32,7 +32,6 @@ from collector.store.leases import lease
 from collector.store.runs import RUNS
 from collector.store.schema import USER_DAILY
 from collector.store.state import ACCOUNTS
-from collector.store.writer import Writer
 
 NEWEST = date(2026, 11, 23)
 LAST_WEEK = Window(NEWEST - 6 * ONE_DAY, NEWEST)
@@ -316,10 +315,10 @@ async def test_rejected_documents_fail_the_run(clock: FakeClock, database: Datab
 async def test_unacknowledged_accounts_are_skipped(
     clock: FakeClock, configured: Configured, monkeypatch: pytest.MonkeyPatch, stop: Stop
 ) -> None:
-    async def failing(self: Writer, days: Any) -> Any:
+    async def failing(*_: object, **__: object) -> None:
         raise AutoReconnect("connection closed")
 
-    monkeypatch.setattr(Writer, "_upsert", failing)
+    monkeypatch.setattr(AsyncIOMotorCollection, "bulk_write", failing)
     async with _sandbox(clock, World(size=2)) as sandbox:
         result = await run(configured(sandbox), clock)
     assert (result.exit, result.days, result.outcomes[Outcome.SKIPPED]) == (1, 0, 2)
