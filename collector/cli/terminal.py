@@ -111,12 +111,15 @@ class Stderr:
         """Write to `sys.stderr`, which is looked up late: a progress bar replaces it."""
         try:
             sys.stderr.write(text)
-            sys.stderr.flush()
         except OSError:
             _give_up(sys.stderr)
 
     def flush(self) -> None:
-        """Do nothing: each write is flushed."""
+        """Flush; not with each write, since a progress bar must get whole lines."""
+        try:
+            sys.stderr.flush()
+        except OSError:
+            _give_up(sys.stderr)
 
 
 def _give_up(stream: TextIO) -> None:
@@ -129,7 +132,7 @@ def complain(first: object, *more: object) -> None:
     lines = [f"collector: {first}", *map(str, more[:MAX_FAULTS])]
     if len(more) > MAX_FAULTS:
         lines.append(f"and {len(more) - MAX_FAULTS} more")
-    print(*lines, sep="\n", file=Stderr())
+    print(*lines, sep="\n", file=Stderr(), flush=True)
 
 
 def pretty(value: object) -> str:
