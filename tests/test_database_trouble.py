@@ -450,7 +450,7 @@ async def test_rename_is_retried(server: Mongod, clock: FakeClock, database: Dat
 async def test_server_that_lacks_pipelines(
     server: Mongod, clock: FakeClock, database: Database, configured: Configured, code: int
 ) -> None:
-    """What it lacks and which servers lack it is told before anything is asked."""
+    """The message names the lack, and servers with it, before anything is asked."""
     async with _sandbox(clock) as sandbox:
         with server.failing("findAndModify", namespace=f"{database.name}.{LEASES}", errorCode=code):
             result = await run(configured(sandbox), clock)

@@ -1,4 +1,4 @@
-"""What `run`, `backfill`, `check` and `demo` share: targets, plans, runs with their progress.
+"""Targets, plans, and runs with their progress, for `run`, `backfill`, `check` and `demo`.
 
 Nothing heavy is imported at the top, so that `--help` answers at once.
 """

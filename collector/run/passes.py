@@ -192,19 +192,19 @@ class History:
 
     def begin(self, account: Account) -> AccountRun | None:
         """Plan the days before those asked so far, of the datasets that haven't ended in this run."""
-        kept, api = self._known.kept.pop(account.appid), self._known.apis.pop(account.appid)
+        kept = self._known.kept.pop(account.appid)
         state, now = kept.settling.state, self._shared.session.clock.now()
         planned = plan(account, state, self._target, now, before=kept.oldest_asked)
         if planned.windows_held:
             self._tally.note_waiting(account, planned)
-        if not self._tally.may_ask_history(account):
-            return None
-        asks = _without(planned.history, self._tally.ended(account))
-        if not asks and not kept.settling.is_renamed:
+        may_ask = self._tally.may_ask_history(account)
+        asks = _without(planned.history, self._tally.ended(account)) if may_ask else []
+        if not asks and not (may_ask and kept.settling.is_renamed):
+            self._known.drop_api(account.appid)
             return None
         self._at_work[account.appid] = kept
         work = AccountRun(
-            api,
+            self._known.apis.pop(account.appid),
             asks,
             kept.settling,
             self._shared,

@@ -113,7 +113,7 @@ async def folder(tmp_path: Path, mongod: str, database: Database) -> AsyncIterat
 
 @pytest.mark.parametrize("environ", LOCALES.values(), ids=LOCALES)
 async def test_text_without_utf8(folder: Path, environ: dict[str, str]) -> None:
-    """What the encoding lacks is escaped, and the exit code stays that of the work."""
+    """Characters that the encoding lacks are escaped, and the exit code stays that of the work."""
     for command, code in CODES.items():
         ended = await collector(*command.split(), cwd=folder, **environ)
         assert (ended.code, "Traceback" in ended.err, ended.out.isascii()) == (code, False, True), command

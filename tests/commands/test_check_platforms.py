@@ -114,7 +114,7 @@ async def test_known_accounts_are_not_looked_up(clock: FakeClock, configured: Co
 
 
 async def test_list_lacks_known_accounts(clock: FakeClock, configured: Configured, database: Database) -> None:
-    """Who is still authorised is checked, and the platform's list has failed."""
+    """Accounts that are still authorised are checked, and the platform's list has failed."""
     world = World(size=4)
     async with _sandbox(clock, world) as sandbox:
         settings = replace(configured(sandbox), accounts=(), components=(_component(world, discover=True),))

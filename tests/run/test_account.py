@@ -322,9 +322,8 @@ async def test_windows_that_lack_an_answer_are_counted(
     assert {failure.dataset: failure.windows for failure in result.failures} == failed
 
 
-async def test_oldest_day_is_resolved_at_the_end(clock: FakeClock, database: Database, configured: Configured) -> None:
-    """Nothing before it is asked, so the stored total of the day before decides whether it is quiet."""
-    world, day = World(size=80), NEWEST - 20 * ONE_DAY
+async def _quiet_day_after_a_stored_total(database: Database, world: World, day: date) -> tuple[int, str]:
+    """Store the total of the day before for an account whose `day` is quiet; return the account's place and appid."""
     number, quiet = next(
         (number, account)
         for number, account in enumerate(world.accounts)
@@ -332,10 +331,17 @@ async def test_oldest_day_is_resolved_at_the_end(clock: FakeClock, database: Dat
     )
     before = {"account": quiet.appid, "ref_date": str(day - ONE_DAY), "name": quiet.name}
     await database["user_daily"].insert_one(before | {"cumulate_user": world.cumulate(quiet.appid, day - ONE_DAY)})
+    return number, quiet.appid
+
+
+async def test_oldest_day_is_resolved_at_the_end(clock: FakeClock, database: Database, configured: Configured) -> None:
+    """Nothing before it is asked, so the stored total of the day before decides whether it is quiet."""
+    world, day = World(size=80), NEWEST - 20 * ONE_DAY
+    number, appid = await _quiet_day_after_a_stored_total(database, world, day)
     async with _sandbox(clock, world) as sandbox:
         settings = configured(sandbox, since=day)
         assert (await run(replace(settings, accounts=(settings.accounts[number],)), clock)).exit == 0
-    assert (await stored(database))[quiet.appid, str(day)]["sources"] == []
+    assert (await stored(database))[appid, str(day)]["sources"] == []
 
 
 async def test_calls_of_earlier_runs_count(clock: FakeClock, configured: Configured) -> None:
@@ -507,19 +513,13 @@ async def test_quiet_day_is_settled_with_its_answer(
 async def test_cut_daily_job_resolves_quiet_days(clock: FakeClock, database: Database, configured: Configured) -> None:
     """Where the day before isn't asked any more in this run, its stored total decides, though history was to follow."""
     world, day = World(size=40), NEWEST - 6 * ONE_DAY
-    number, quiet = next(
-        (number, account)
-        for number, account in enumerate(world.accounts)
-        if world.cumulate(account.appid, day) and not world.summary(account.appid, day)
-    )
-    before = {"account": quiet.appid, "ref_date": str(day - ONE_DAY), "name": quiet.name}
-    await database["user_daily"].insert_one(before | {"cumulate_user": world.cumulate(quiet.appid, day - ONE_DAY)})
+    number, appid = await _quiet_day_after_a_stored_total(database, world, day)
     async with _sandbox(clock, world) as sandbox:
         settings = configured(sandbox, since=NEWEST - 60 * ONE_DAY, lookback=14, account={"daily_calls": 1})
         result = await run(replace(settings, accounts=(settings.accounts[number],)), clock)
     assert [notice.kind for notice in result.notices] == [WaitKind.DAILY_CALLS]
-    assert (await stored(database))[quiet.appid, str(day)]["sources"] == []
-    document = await database["user_daily"].find_one({"account": quiet.appid, "ref_date": str(day)}) or {}
+    assert (await stored(database))[appid, str(day)]["sources"] == []
+    document = await database["user_daily"].find_one({"account": appid, "ref_date": str(day)}) or {}
     assert document["fetched_at"]["user_summary"].replace(tzinfo=UTC) == clock.now()
 
 

@@ -428,7 +428,7 @@ async def test_list_ends_early(clock: FakeClock, database: Database, configured:
 
 
 async def test_list_shrinks_once(clock: FakeClock, database: Database, configured: Configured) -> None:
-    """Who withdrew is dropped, all others are collected at no further call, and the platform's list has failed."""
+    """Accounts that withdrew are dropped, the others are collected at no further call, and the list has failed."""
     world = World(size=20)
     gone = world.accounts[7].appid
     async with _sandbox(clock, world) as sandbox:

@@ -1,4 +1,4 @@
-"""What the passes of a run keep of an account: while its day changes, and while it is postponed."""
+"""State that the passes keep of an account while the newest day changes, and while it is postponed."""
 
 from __future__ import annotations
 
@@ -273,7 +273,7 @@ async def test_newer_day_does_not_wait_for_the_postponed(
 
 
 async def test_stop_before_any_turn(clock: FakeClock, database: Database, configured: Configured, stop: Stop) -> None:
-    """What a backfill wants is remembered of all accounts, with what was known of them; a plain run stores nothing."""
+    """A backfill's --since is remembered for all accounts, beside what was known; a plain run stores nothing."""
     since = NEWEST - 60 * ONE_DAY
 
     class AtOnce(RecordingWatch):

@@ -267,21 +267,13 @@ async def test_stopped_run_counts_held_history(
     since = NEWEST - 34 * ONE_DAY
     later = clock.now() + timedelta(hours=3)
 
-    class StopAfterTheDailyJob(Watch):
-        seen = 0
-
-        def account(self, result: AccountResult) -> None:
-            self.seen += 1
-            if self.seen == 2:
-                stop.set(signal.SIGTERM)
-
     async with _sandbox(clock, World(size=2)) as sandbox:
         settings = configured(sandbox, since=since)
         for account in settings.accounts:
             waiting = dict.fromkeys(("user_summary", "user_cumulate"), DatasetState(not_before=later))
             state = AccountState(account.appid, account.name, datasets=waiting)
             await database["accounts"].insert_one(to_document(state))
-        result = await run(settings, clock, stop, StopAfterTheDailyJob())
+        result = await run(settings, clock, stop, StopAfterTwo(stop))
     assert (result.exit, result.calls, result.windows_left) == (143, 0, 2 * 4)
 
 
@@ -289,6 +281,19 @@ def _with(settings: Settings, slow: int, **changes: Any) -> Settings:
     """Return the settings with one account changed."""
     accounts = [replace(account, **changes) if n == slow else account for n, account in enumerate(settings.accounts)]
     return replace(settings, accounts=tuple(accounts))
+
+
+class StopAfterTwo(Watch):
+    """Watch that stops the run when the newest days of two accounts are done."""
+
+    def __init__(self, stop: Stop) -> None:
+        self._stop = stop
+        self._seen = 0
+
+    def account(self, result: AccountResult) -> None:
+        self._seen += 1
+        if self._seen == 2:
+            self._stop.set(signal.SIGTERM)
 
 
 class DayAfter(Watch):
@@ -432,14 +437,6 @@ async def test_renames_come_after_the_daily_job(
 ) -> None:
     """A stop before an account's history leaves its old name, and the next run writes the new one."""
 
-    class StopAfterTheDailyJob(Watch):
-        seen = 0
-
-        def account(self, result: AccountResult) -> None:
-            self.seen += 1
-            if self.seen == 2:
-                stop.set(signal.SIGTERM)
-
     async def names() -> set[str]:
         return set(await database["user_daily"].distinct("name"))
 
@@ -448,7 +445,7 @@ async def test_renames_come_after_the_daily_job(
         await run(settings, clock)
         before = await names()
         renamed = _with(_with(settings, 0, name="新名"), 1, name="other")
-        await run(renamed, clock, stop, StopAfterTheDailyJob())
+        await run(renamed, clock, stop, StopAfterTwo(stop))
         assert await names() == before
         await run(renamed, clock)
     assert await names() == {"新名", "other"}

@@ -90,7 +90,7 @@ async def test_account_is_postponed_again(queue: AccountQueue, clock: FakeClock)
 
 
 async def test_others_at_work_are_no_time_to_sleep(queue: AccountQueue, clock: FakeClock) -> None:
-    """Who waits for an account that has its turn, or has been put back but isn't done, doesn't let time pass."""
+    """A worker that waits for an account at work doesn't let time pass, even where that account is postponed."""
     queue.postpone(0, A, clock.monotonic() - 1)
     assert await queue.get() == (0, A)
     waiting = asyncio.create_task(queue.get())

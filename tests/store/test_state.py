@@ -172,7 +172,7 @@ MORE: dict[str, Any] = {"seen": {"by": ["x", 1]}, "user_read": {"covered": "new"
 
 
 async def test_unknown_keys_are_kept(database: Database) -> None:
-    """What another version added is stored again unchanged, at the top and in a dataset."""
+    """Keys that another version added are stored again unchanged, at the top and in a dataset."""
     summary = DOCUMENT["user_summary"] | {"forced": {"on": "2026-11-24"}, "unknown": 1, "calls_on": [NOON]}
     document = DOCUMENT | MORE | {"user_summary": summary}
     await database[ACCOUNTS].insert_one(document)

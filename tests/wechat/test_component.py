@@ -312,7 +312,7 @@ async def test_list_lacks_an_account(platform: Platform, api: ComponentApi, rout
 
 
 async def test_lookup_gives_the_refresh_token(platform: Platform, api: ComponentApi) -> None:
-    """What discovery has asked about an account isn't asked for again."""
+    """A refresh token that discovery was given isn't asked for again."""
     del platform.listed[appid_of(2)]
     await api.authorizers()
     await api.authorizer(appid_of(2))
