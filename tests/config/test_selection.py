@@ -89,8 +89,13 @@ def test_egress(egress: set[str | None], chosen: tuple[Account, ...]) -> None:
     [
         (Selection(egress=frozenset({"eu"})), "none of the enabled accounts has the egress label 'eu'"),
         (
+            Selection(egress=frozenset({"hk", "eu"}), tags=["food"]),
+            "none of the enabled accounts has the egress label 'eu' or 'hk'",
+        ),
+        (Selection(["acme-tea"], egress=frozenset({None})), "all of the accounts named have an egress label"),
+        (
             Selection(["acme-tea"], egress=frozenset({"hk", "eu", None})),
-            "none of the accounts named has the egress label 'eu' or the egress label 'hk' or no egress label",
+            "all of the accounts named have an egress label other than 'eu' or 'hk'",
         ),
     ],
 )
