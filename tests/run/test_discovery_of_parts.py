@@ -128,6 +128,21 @@ async def test_missing_account_of_another_shard(clock: FakeClock, database: Data
     assert (await _platforms(database))[gone] is None
 
 
+async def test_named_appids(clock: FakeClock, database: Database, configured: Configured) -> None:
+    """Of accounts that are named by their appids no other is looked up; a nickname may be anybody's."""
+    world = World(size=4)
+    one, *others = (account.appid for account in world.accounts)
+    async with Sandbox(world, clock=clock.now) as sandbox:
+        settings = _settings(configured, sandbox, _platform(world, "agency"))
+        assert (await _run(settings, clock, Selection([one]))).total == 1
+        assert (_asked(sandbox)[INFO], {*await load(database)}) == (1, {one})
+        with pytest.raises(UsageError, match="no account has the name or appid 'wx00000000000000aa'"):
+            await _run(settings, clock, Selection(["wx00000000000000aa"]))
+        assert _asked(sandbox)[INFO] == 0
+        assert (await _run(settings, clock, Selection([one, world.accounts[1].name]))).total == 2
+        assert (_asked(sandbox)[INFO], {*await load(database)}) == (3, {one, *others})
+
+
 async def test_platforms_of_other_labels(clock: FakeClock, database: Database, configured: Configured) -> None:
     """A platform is asked by runs of its label alone: its allow-list may not know the other hosts."""
     world = World(size=3)
