@@ -67,7 +67,7 @@ async def check(settings: Settings, selection: Selection, *, clock: Clock, watch
     async with connect(settings, clock=clock, stop=Stop()) as session:
         tally.attach(session.client)
         if may_discover(settings, selection):
-            found = await discover(settings, states, session)
+            found = await discover(settings, states, session, selection)
             accounts, states = take_discovered(found, selection, settings, tally), found.states
         else:
             accounts = selection.of(settings.accounts)
@@ -135,7 +135,18 @@ class _Trial:
         answered = any(each.verdict in {Verdict.OK, Verdict.EMPTY} for each in self._datasets.values())
         never = self._without_rows == len(DATASETS) and not self._was_covered
         check = AccountCheck(
-            account.appid, account.name, outcome, self._token, self._datasets, late, host, ips, failures, notices, never
+            account.appid,
+            account.name,
+            outcome,
+            self._token,
+            self._datasets,
+            late,
+            host,
+            ips,
+            failures,
+            notices,
+            never,
+            account.egress,
         )
         result = AccountResult(account, outcome, failures, notices, answered=answered, unreachable=self._unreachable)
         return check, result

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
@@ -9,8 +10,15 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+_APPID = re.compile("wx[0-9a-f]{16}")
+
 Secret = SecretStr
 """A text whose repr, str and JSON are asterisks; `get_secret_value()` returns it."""
+
+
+def is_appid(text: str) -> bool:
+    """Return True for a text of the form that appids have."""
+    return _APPID.fullmatch(text) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +86,8 @@ class Component:
     """One third-party platform of the agency.
 
     Its token comes from `access_token`, or is requested with `secret` and `verify_ticket`. With `discover` all
-    official accounts that authorised it are collected, except the appids of `exclude`.
+    official accounts that authorised it are collected, except the appids of `exclude`. `egress` is the label of the
+    accounts whose token it gives, where they have none of their own.
     """
 
     name: str
@@ -88,6 +97,7 @@ class Component:
     verify_ticket: Origin | FromUrl | None = None
     discover: bool = False
     exclude: frozenset[str] = frozenset()
+    egress: str | None = None
 
     def __str__(self) -> str:
         return f"{self.name} ({self.appid})"
@@ -115,7 +125,7 @@ class Account:
 
     `daily_calls` is its maximum of data calls of each dataset in a Beijing day, all runs together. `proxy` and
     `hosts` are its own route to WeChat, where it has one. `authorizer_refresh_token` is used where the list of a
-    third-party platform has none.
+    third-party platform has none. `egress` is the label of the way out to WeChat that its allow-list knows.
     """
 
     name: str
@@ -128,6 +138,7 @@ class Account:
     hosts: tuple[str, ...] = ()
     since: date | None = None
     daily_calls: int | None = None
+    egress: str | None = None
     tags: tuple[str, ...] = ()
     enabled: bool = True
 
