@@ -118,7 +118,7 @@ def void_between(state: DatasetState, found: Days) -> Days:
 
 
 def _mended(known: DatasetState, found: Days) -> DatasetState:
-    return replace(covering(replace(known, covered=NO_DAYS), found), refreshed_to=_refreshed_to(known, found))
+    return covering(known._replace(covered=NO_DAYS), found)._replace(refreshed_to=_refreshed_to(known, found))
 
 
 def _refreshed_to(known: DatasetState, found: Days) -> date | None:

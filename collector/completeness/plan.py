@@ -229,7 +229,7 @@ def waits(account: Account, state: AccountState, now: datetime) -> dict[str, Wai
 
 def without_waits(state: AccountState) -> AccountState:
     """Return the state as if the waits that WeChat ordered were over."""
-    datasets = {name: replace(dataset, not_before=None) for name, dataset in state.datasets.items()}
+    datasets = {name: dataset._replace(not_before=None) for name, dataset in state.datasets.items()}
     return replace(state, datasets=datasets)
 
 

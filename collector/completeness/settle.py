@@ -104,14 +104,14 @@ class Settling:
 
     def change(self, name: str, **known: Any) -> None:
         """Change fields of a dataset's state."""
-        self._learn({name: replace(self.state.dataset(name), **known)})
+        self._learn({name: self.state.dataset(name)._replace(**known)})
 
     def count(self, used: Mapping[str, tuple[date, int]]) -> None:
         """Note how many calls of each dataset were made, and on which Beijing day."""
         known = self.state.dataset
         self._learn(
             {
-                name: replace(known(name), calls_on=calls_on, calls=calls)
+                name: known(name)._replace(calls_on=calls_on, calls=calls)
                 for name, (calls_on, calls) in used.items()
                 if (calls_on, calls) != (known(name).calls_on, known(name).calls)
             }
@@ -186,7 +186,7 @@ class Settling:
                 before = reopened_malformed(before, answer.malformed, looked_at)
             after = answered(before, asked[name], came[name], today=today, newest=newest, **others)
             # Malformed days are a failure, which began when the one before it did.
-            learnt[name] = replace(after, last_error=before.last_error) if answer.malformed else after
+            learnt[name] = after._replace(last_error=before.last_error) if answer.malformed else after
         self._learn(learnt)
         if SUMMARY in answers:
             self.unresolved.difference_update(answers[SUMMARY].malformed)

@@ -103,7 +103,7 @@ def test_hole_is_asked_of_its_dataset() -> None:
     """A dataset that has the day isn't asked."""
     days = Days.between(date(2026, 10, 1), NEWEST)
     state = _state(days)
-    holed = replace(state.dataset(SUMMARY), covered=days - Days.of([date(2026, 10, 20)]))
+    holed = state.dataset(SUMMARY)._replace(covered=days - Days.of([date(2026, 10, 20)]))
     planned = _plan(replace(state, datasets={**state.datasets, SUMMARY: holed}))
     assert _parts(planned) == ((), (Ask(Window(date(2026, 10, 14), date(2026, 10, 20)), (SUMMARY,)),), {}, {}, 0)
 
@@ -183,7 +183,7 @@ def test_waits() -> None:
     """A dataset waits until WeChat's instant, else for Beijing's midnight once its `daily_calls` are used up."""
     hour = timedelta(hours=1)
     used = DatasetState(calls_on=date(2026, 11, 24), calls=5)
-    state = replace(NEW, datasets={SUMMARY: replace(used, not_before=NOW + hour), CUMULATE: used})
+    state = replace(NEW, datasets={SUMMARY: used._replace(not_before=NOW + hour), CUMULATE: used})
     ordered, by_settings = Wait(WaitKind.NOT_BEFORE, NOW + hour), Wait(WaitKind.DAILY_CALLS, MIDNIGHT)
     limited = replace(ACCOUNT, daily_calls=5)
     assert waits(limited, state, NOW) == {SUMMARY: ordered, CUMULATE: by_settings}
@@ -197,7 +197,7 @@ def test_waits() -> None:
 def test_complete_dataset_has_no_notice() -> None:
     """A dataset that must not be asked now, and lacks nothing, waits for nothing."""
     state = _state(Days.between(date(2026, 11, 1), NEWEST))
-    held = replace(state.dataset(SUMMARY), not_before=MIDNIGHT)
+    held = state.dataset(SUMMARY)._replace(not_before=MIDNIGHT)
     state = replace(state, datasets={**state.datasets, SUMMARY: held})
     assert waits(ACCOUNT, state, NOW) == {SUMMARY: Wait(WaitKind.NOT_BEFORE, MIDNIGHT)}
     assert _parts(_plan(state)) == NOTHING
@@ -236,7 +236,7 @@ def test_day_without_a_row_today_waits(refreshed_to: date) -> None:
     """It is asked for again on the next Beijing day, or by a refetch, even if it is in the lookback."""
     old = Days.between(date(2026, 11, 1), date(2026, 11, 17))
     state = _missing(TODAY, old, since=date(2026, 10, 1))
-    datasets = {name: replace(state.dataset(name), refreshed_to=refreshed_to) for name in BOTH}
+    datasets = {name: state.dataset(name)._replace(refreshed_to=refreshed_to) for name in BOTH}
     state = replace(state, datasets=datasets)
     planned = _plan(state)
     assert not planned.history

@@ -160,7 +160,7 @@ def test_answer_keeps_the_rest_of_a_dataset() -> None:
         *(date(2015, 10, 15), 7, NOW, TROUBLE),
     )
     after = answered(before, _days("8"), _days("8"), today=date(2015, 10, 23), newest=date(2015, 10, 22))
-    assert after == replace(before, last_error=None)
+    assert after == before._replace(last_error=None)
 
 
 def test_answer_keeps_the_rest_of_a_state() -> None:
@@ -168,7 +168,7 @@ def test_answer_keeps_the_rest_of_a_state() -> None:
     account = AccountState("wx1", "a", ("tag",), None, date(2014, 12, 5), {CUMULATE: before}, AUTHORIZER)
     settling = _settling(RECORDED.end, account)
     settling.take(_answers(RECORDED, user_cumulate=[]), NOW)
-    after = replace(before, last_success=NOW, last_error=None, empty={beijing_day(NOW): _days("16")})
+    after = before._replace(last_success=NOW, last_error=None, empty={beijing_day(NOW): _days("16")})
     assert settling.state == replace(account, datasets={CUMULATE: after})
 
 
@@ -625,12 +625,12 @@ def test_change_and_count_keep_the_rest() -> None:
     known = DatasetState(covered=_days("1-3"), calls_on=RECORDED.end, calls=4)
     settling = _settling(RECORDED.end, replace(NEW, datasets={SUMMARY: known, CUMULATE: DatasetState(calls=1)}))
     settling.change(SUMMARY, not_before=NOW)
-    assert settling.state.dataset(SUMMARY) == replace(known, not_before=NOW)
+    assert settling.state.dataset(SUMMARY) == known._replace(not_before=NOW)
     before = settling.state
     settling.count({SUMMARY: (RECORDED.end, 4)})
     assert settling.state is before
     settling.count({SUMMARY: (RECORDED.end, 5)})
-    assert settling.state.dataset(SUMMARY) == replace(known, not_before=NOW, calls=5)
+    assert settling.state.dataset(SUMMARY) == known._replace(not_before=NOW, calls=5)
     settling.count({SUMMARY: (RECORDED.end + ONE_DAY, 5)})
     assert settling.state.dataset(SUMMARY).calls_on == RECORDED.end + ONE_DAY
     assert settling.state.dataset(CUMULATE) == DatasetState(calls=1)

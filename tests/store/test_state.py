@@ -208,13 +208,13 @@ SUMMARY = KNOWN.dataset("user_summary")
         *[
             (f"user_summary.{name}", replace(KNOWN, datasets={**KNOWN.datasets, "user_summary": dataset}))
             for name, dataset in [
-                ("refreshed_to", replace(SUMMARY, refreshed_to=None)),
-                ("looked", replace(SUMMARY, looked=Days())),
-                ("not_before", replace(SUMMARY, not_before=None)),
-                ("calls", replace(SUMMARY, calls_on=None, calls=0)),
-                ("calls.count", replace(SUMMARY, calls=0)),
-                ("last_success", replace(SUMMARY, last_success=None)),
-                ("last_error", replace(SUMMARY, last_error=None)),
+                ("refreshed_to", SUMMARY._replace(refreshed_to=None)),
+                ("looked", SUMMARY._replace(looked=Days())),
+                ("not_before", SUMMARY._replace(not_before=None)),
+                ("calls", SUMMARY._replace(calls_on=None, calls=0)),
+                ("calls.count", SUMMARY._replace(calls=0)),
+                ("last_success", SUMMARY._replace(last_success=None)),
+                ("last_error", SUMMARY._replace(last_error=None)),
             ]
         ],
     ],
