@@ -120,7 +120,7 @@ class Settling:
     def count_forced_tokens(self, forced_on: date | None, tokens: int) -> None:
         """Note how many new tokens were forced, and on which Beijing day."""
         if (self.state.forced_on, self.state.forced_tokens) != (forced_on, tokens):
-            self.state = replace(self.state, forced_on=forced_on, forced_tokens=tokens)
+            self.state = self.state._replace(forced_on=forced_on, forced_tokens=tokens)
 
     @property
     def is_renamed(self) -> bool:
@@ -129,7 +129,7 @@ class Settling:
 
     def rename(self) -> None:
         """Note that the stored documents have the new name."""
-        self.state = replace(self.state, name=self._name)
+        self.state = self.state._replace(name=self._name)
 
     @property
     def newest_is_pending(self) -> bool:
@@ -168,7 +168,7 @@ class Settling:
     def _learn(self, datasets: Mapping[str, DatasetState]) -> None:
         """Put `datasets` in the place of what was known of them."""
         if datasets:
-            self.state = replace(self.state, datasets={**self.state.datasets, **datasets})
+            self.state = self.state._replace(datasets={**self.state.datasets, **datasets})
 
     def _learn_from(
         self, answers: Mapping[str, Answer], asked: Mapping[str, Days], came: Mapping[str, Days], now: datetime
@@ -264,7 +264,7 @@ class Settling:
         if born := self.state.born:
             rows = [day for answer in answers.values() for day in (*answer.days, *answer.malformed)]
             if min(rows, default=born) < born:
-                self.state = replace(self.state, born=None)  # there is something older after all
+                self.state = self.state._replace(born=None)  # there is something older after all
         if self.state.born or self._target.exhaustive:
             return
         born = birth_after_void_days(self.state)
@@ -277,7 +277,7 @@ class Settling:
             missing = missing_rows(self.state.dataset(CUMULATE)) | self._missing[CUMULATE]
             born = self._first[0] if self._first[0] - ONE_DAY in missing else born
         if born:
-            self.state = replace(self.state, born=born)
+            self.state = self.state._replace(born=born)
 
     def _as_days(self, fields: Mapping[date, Mapping[str, Fields]], zeros: list[date], now: datetime) -> list[Day]:
         account, name = self.state.account, self._name

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -71,8 +71,7 @@ class Authorizer:
     mini_program: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class AccountState:
+class AccountState(NamedTuple):
     """State of one account, as the collection `accounts` holds it.
 
     `name` is the one that its stored documents bear. `born` is the day on which its history begins, if that was
@@ -87,11 +86,11 @@ class AccountState:
     tags: tuple[str, ...] = ()
     born: date | None = None
     history_since: date | None = None
-    datasets: Mapping[str, DatasetState] = field(default_factory=dict)
+    datasets: Mapping[str, DatasetState] = _NONE
     authorizer: Authorizer | None = None
     forced_on: date | None = None
     forced_tokens: int = 0
-    unknown: Mapping[str, object] = field(default_factory=dict)
+    unknown: Mapping[str, object] = _NONE
 
     def dataset(self, name: str) -> DatasetState:
         """Return the state of a dataset; an empty one where it was never asked."""

@@ -493,7 +493,7 @@ async def test_quiet_day_is_settled_with_its_answer(
         summary, cumulate = state.dataset("user_summary"), state.dataset("user_cumulate")
         summary = summary._replace(covered=summary.covered - Days.of([quiet]), void=Days.of([quiet]))
         cumulate = cumulate._replace(covered=cumulate.covered - Days.joined([window]))
-        state = replace(state, datasets={"user_summary": summary, "user_cumulate": cumulate})
+        state = state._replace(datasets={"user_summary": summary, "user_cumulate": cumulate})
         await database["accounts"].replace_one({"_id": appid}, to_document(state))
         put = Writer.put
 
