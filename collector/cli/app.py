@@ -16,6 +16,7 @@ import typer
 from collector.cli.config_commands import app as config_commands
 from collector.cli.options import (
     Common,
+    Config,
     DryRun,
     Egress,
     IgnoreWaits,
@@ -25,6 +26,7 @@ from collector.cli.options import (
     Verbose,
     Wait,
     day,
+    loaded,
     output_of,
     with_common_options,
 )
@@ -37,6 +39,7 @@ from collector.cli.terminal import (
     pretty,
     run_at_once,
     run_to_the_end,
+    run_until_interrupt,
     say,
     say_json,
 )
@@ -183,6 +186,18 @@ def check(common: Common, egress: Egress = None) -> None:
     elif text := console.failed_text(checks, width=width()):
         say(text)
     raise typer.Exit(checks.result.exit)
+
+
+@app.command()
+def db(config: Config = None) -> None:
+    """Print the address of the local MongoDB, for mongosh and PyMongo.
+
+    Where no command uses it, start it and keep it up until Ctrl-C.
+    """
+    from collector.commands.db import serve
+
+    output_of(False, 0, False, LogFormat.TEXT)
+    run_until_interrupt(serve(loaded(config), say, complain))
 
 
 @app.command()

@@ -36,6 +36,8 @@ from collector.run.reactions import Ordered, crash_of, failure_of, failure_of_st
 from collector.run.tally import Tally
 from collector.runtime import Clock, Stop, WechatClock, first_of_group
 from collector.store.database import open_database
+from collector.store.local import has_data
+from collector.store.place import Place, place_of
 from collector.store.state import read_states
 from collector.text import counted
 from collector.wechat.api import AccountApi
@@ -61,8 +63,8 @@ async def check(settings: Settings, selection: Selection, *, clock: Clock, watch
     `UsageError` when no account is selected.
     """
     clock = WechatClock(clock)
-    async with open_database(settings.mongodb.uri, settings.mongodb.database) as database:
-        states, unusable = await read_states(database)
+    place = await place_of(settings.mongodb)
+    states, unusable = await _stored_states(place)
     tally, newest = Tally(watch or Watch(), settings.run.workers), target_of(settings, clock).newest
     async with connect(settings, clock=clock, stop=Stop()) as session:
         tally.attach(session.client)
@@ -89,7 +91,16 @@ async def check(settings: Settings, selection: Selection, *, clock: Clock, watch
             async with asyncio.TaskGroup() as workers:
                 for _ in range(min(settings.run.workers, len(accounts))):
                     workers.create_task(work())
-    return Checks(newest, tally.result("", error=None, stopped_by=None), broken_first(done))
+    result = replace(tally.result("", error=None, stopped_by=None), database=str(place))
+    return Checks(newest, result, broken_first(done))
+
+
+async def _stored_states(place: Place) -> tuple[dict[str, AccountState], dict[str, UnusableState]]:
+    """Return what is stored; nothing where there is no local database yet, as before the first run."""
+    if place.uri is None and not has_data(place.data_dir):
+        return {}, {}
+    async with open_database(place, must_exist=True) as database:
+        return await read_states(database)
 
 
 class _Trial:

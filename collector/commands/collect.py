@@ -34,6 +34,7 @@ from collector.runtime import Clock, Stop, WechatClock, first_of_group, in_backg
 from collector.store import runs
 from collector.store.database import Database, open_database, prepare
 from collector.store.leases import lease
+from collector.store.place import place_of
 from collector.store.state import read_states
 from collector.store.writer import Writer
 
@@ -58,16 +59,25 @@ def _newest(settings: Settings, clock: Clock) -> date:
     return newest_published(clock.now(), settings.run.published_at)
 
 
+@dataclass(frozen=True, slots=True)
+class Plans:
+    """The plan of each account, made as it is taken, by what is stored in `database`."""
+
+    database: str
+    of_accounts: Iterator[tuple[Account, Plan]]
+
+
 async def plans(
     settings: Settings, selection: Selection, target: Target, clock: Clock, *, ignore_waits: bool = False
-) -> Iterator[tuple[Account, Plan]]:
+) -> Plans:
     """Return what a run would ask for, as of now; nothing is asked, nothing is changed.
 
     Each account is planned as it is taken, so that one plan is held at a time. Of the accounts that a platform
     discovers, those are planned that an earlier run has found. Accounts whose state can't be used are left out, and
     only logged.
     """
-    async with open_database(settings.mongodb.uri, settings.mongodb.database) as database:
+    place = await place_of(settings.mongodb)
+    async with open_database(place, must_exist=True) as database:
         states, unusable = await read_states(database)
     now = clock.now()
     accounts = selection.of(known_accounts(settings, states))
@@ -76,11 +86,12 @@ async def plans(
     for account in accounts:
         if state := unusable.get(account.appid):
             log.warning("account.left_out", account=str(account), reason=state.reason, remedy=state.remedy)
-    return (
+    of_accounts = (
         (account, plan(account, initial_state(account, states.get(account.appid), target), target, now))
         for account in accounts
         if account.appid not in unusable
     )
+    return Plans(str(place), of_accounts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +121,10 @@ async def collect(settings: Settings, job: Job, *, clock: Clock, stop: Stop, wat
     # With discovery the accounts are known only once the platforms' lists are read.
     accounts = () if may_discover(settings, job.selection) else job.selection.of(settings.accounts)
     tally.expect(accounts)
+    place = await place_of(settings.mongodb)
+    named = partial(replace, database=str(place))
     try:
-        async with open_database(settings.mongodb.uri, settings.mongodb.database) as database:
+        async with open_database(place) as database:
             writer = Writer(database)
             async with AsyncExitStack() as stack:
                 await stack.enter_async_context(in_background(tally.lag.measure(), name="loop's lag"))
@@ -129,13 +142,13 @@ async def collect(settings: Settings, job: Job, *, clock: Clock, stop: Stop, wat
                     except UsageError as usage_error:
                         await _error_of(runs.end(database, tally.result(run, error=str(usage_error), stopped_by=None)))
                         raise
-                result = tally.result(run, error=error, stopped_by=stop.signal)
+                result = named(tally.result(run, error=error, stopped_by=stop.signal))
                 await _error_of(runs.end(database, result))
                 return result
     except StoppedError:  # while it waited for another run, or for an index build
-        return tally.result(run, error=None, stopped_by=stop.signal)
+        return named(tally.result(run, error=None, stopped_by=stop.signal))
     except DatabaseError as error:
-        return tally.result(run, error=str(error), stopped_by=stop.signal)
+        return named(tally.result(run, error=str(error), stopped_by=stop.signal))
 
 
 async def _error_of(work: Coroutine[Any, Any, None]) -> str | None:

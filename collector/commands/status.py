@@ -20,6 +20,7 @@ from collector.model.findings import AccountStatus, Former, Newest, Standing, St
 from collector.model.state import AccountState, DatasetState, Trouble, UnusableState
 from collector.run.discovery import known_accounts
 from collector.store.database import open_database
+from collector.store.place import place_of
 from collector.store.state import read_states
 
 
@@ -28,7 +29,8 @@ async def status(settings: Settings, selection: Selection, now: datetime) -> Sta
 
     An account whose state can't be used is failing since `now`. Raises `DatabaseError` when MongoDB is out of reach.
     """
-    async with open_database(settings.mongodb.uri, settings.mongodb.database) as database:
+    place = await place_of(settings.mongodb)
+    async with open_database(place, must_exist=True) as database:
         states, unusable = await read_states(database)
     target = Target(newest_published(now, settings.run.published_at), settings.run.lookback)
     known = known_accounts(settings, states)
@@ -43,6 +45,7 @@ async def status(settings: Settings, selection: Selection, now: datetime) -> Sta
         ),
         unusable=tuple(state for appid, state in sorted(unusable.items()) if appid not in appids),
         disabled=sum(not account.enabled for account in settings.accounts),
+        database=str(place),
     )
 
 

@@ -23,6 +23,7 @@ from collector.run.discovery import known_accounts
 from collector.store.database import Database, Document, open_database
 from collector.store.documents import count_ownerless, read_documents
 from collector.store.leases import is_held, lease
+from collector.store.place import place_of
 from collector.store.runs import new_run_id
 from collector.store.state import load, read_state, read_states, replace_state
 
@@ -37,8 +38,9 @@ async def verify(
     """
     findings: list[AccountFindings] = []
     lost: list[DatabaseError] = []
+    place = await place_of(settings.mongodb)
     async with AsyncExitStack() as stack:
-        database = await stack.enter_async_context(open_database(settings.mongodb.uri, settings.mongodb.database))
+        database = await stack.enter_async_context(open_database(place, must_exist=True))
         if repair:
             run = new_run_id(datetime.now(UTC))
             await stack.enter_async_context(lease(database, run, "verify", on_lost=lost.append, wait_s=wait_s))
@@ -57,7 +59,7 @@ async def verify(
                 findings.append(found)
         # Asked again at the end: a run that began meanwhile explains differences too.
         at_work = at_work or (not repair and await is_held(database))
-    return Verified(len(appids), findings, foreign, repaired=repair, at_work=at_work)
+    return Verified(len(appids), findings, foreign, repaired=repair, at_work=at_work, database=str(place))
 
 
 async def gaps(settings: Settings, selection: Selection, target: Target) -> list[AccountGaps]:
@@ -65,7 +67,7 @@ async def gaps(settings: Settings, selection: Selection, target: Target) -> list
 
     Raises `DatabaseError` when MongoDB is out of reach.
     """
-    async with open_database(settings.mongodb.uri, settings.mongodb.database) as database:
+    async with open_database(await place_of(settings.mongodb), must_exist=True) as database:
         accounts = selection.of(known_accounts(settings, await load(database)))
         found = [await _gaps(database, account, target) for account in accounts]
     return [each for each in found if each.missing or each.void or each.breaks]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
-from collector.console.summary import waits_text
+from collector.console.summary import waits_text, with_database
 from collector.console.table import Table
 from collector.model.accounts import Account
 from collector.model.days import Window
@@ -70,13 +70,13 @@ class Totals:
         self.notices += planned.notices
         return planned
 
-    def as_json(self) -> dict[str, object]:
+    def as_json(self, database: str) -> dict[str, object]:
         """Return the totals that `run --dry-run --json` prints."""
-        return {"calls": self.calls}
+        return {"calls": self.calls, "database": database}
 
 
-def as_text(plans: Iterable[Planned]) -> str:
-    """Return the plans for people: a line for each account, then the totals."""
+def as_text(plans: Iterable[Planned], database: str = "") -> str:
+    """Return the plans for people: a line for each account, then the totals, by what is stored in `database`."""
     totals = Totals()
     # The last cell is for a problem, which a plan never has.
     rows = [
@@ -89,7 +89,7 @@ def as_text(plans: Iterable[Planned]) -> str:
         summary += f"\n{counted(totals.complete, 'other account')}: nothing is missing."
     return paragraphs(
         Table(rows, None).lines(rows) if rows else "",
-        summary,
+        with_database(summary, database),
         waits_text(totals.notices),
         f"History waits with that: {counted(totals.windows_held, 'window')}." if totals.windows_held else "",
     )

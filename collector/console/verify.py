@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from collector.console.summary import with_database
 from collector.model.days import Days, Window
 from collector.model.findings import AccountFindings, AccountGaps, Break, Verified
 from collector.text import counted, paragraphs, printable
@@ -26,6 +27,7 @@ def as_json(verified: Verified) -> dict[str, object]:
     return {
         "exit": verified.exit,
         "repaired": verified.repaired,
+        "database": verified.database,
         "accounts": [_findings_json(found) for found in verified.findings],
         "totals": {
             "accounts": verified.checked,
@@ -49,7 +51,7 @@ def as_text(verified: Verified) -> str:
         _section(_NEWER, [[f"  {_title(found)}"] for found in verified.newer]),
         _breaks_section(verified.findings),
         _foreign(verified.foreign),
-        _next_step(verified, sum(found.lost_days for found in differing)),
+        with_database(_next_step(verified, sum(found.lost_days for found in differing)), verified.database),
     )
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from ipaddress import ip_address
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from collector.errors import OriginError
 from collector.model.accounts import Secret
+from collector.text import printable
 
 _UNCHECKED = ("tlsInsecure", "tlsAllowInvalidCertificates", "tlsAllowInvalidHostnames")
 _ENCRYPTED = ("tls", "ssl")
+_MONGODB = re.compile(r"mongodb(?:\+srv)?://(?:[^@/?]*@)?([^@/?]+)(?:[/?][^@]*)?")
+_MAX_HOSTS = 200
 
 
 def is_loopback(host: str) -> bool:
@@ -60,6 +64,16 @@ def mongodb_risk(uri: str) -> str | None:
     if scheme == "mongodb+srv" and any(values.get(name) == "false" for name in _ENCRYPTED):
         return "TLS is switched off: whoever is on the way to MongoDB can read and change what is stored. Take that out"
     return None
+
+
+def mongodb_hosts(uri: str) -> str | None:
+    """Return the hosts in a MongoDB URI, which may be shown, without the usual port; a socket by its path.
+
+    None where an unencoded `@` leaves open what is a host and what a part of the password.
+    """
+    parts = _MONGODB.fullmatch(uri)
+    hosts = [unquote(host).removesuffix(":27017") for host in parts[1].split(",")] if parts else []
+    return printable(", ".join(hosts), _MAX_HOSTS) or None
 
 
 def _is_here(place: str) -> bool:

