@@ -34,20 +34,20 @@ def why_forbidden(data_dir: Path, home: Path) -> str | None:
 
     A server of another user would leave files that the owner's server can't read.
     """
-    me = os.geteuid()
+    me, is_hidden = os.geteuid(), False
     for folder in (home, data_dir):
         try:
             owner = folder.stat().st_uid
-        except OSError:  # it is missing, or in a folder of another user's
+        except OSError as error:
+            is_hidden = isinstance(error, PermissionError)  # else it is missing
             continue
         if owner == me:
             return None
         if owner == 0:
             return f"{folder} belongs to root, and this is {user_name(me)}: {_given_over(folder)}"
         return f"{folder} belongs to {user_name(owner)}: run `{line_as(user_name(owner))}`"
-    if os.access(_existing(data_dir), os.X_OK):
-        return None
-    return f"{user_name(me)} can't read {data_dir}: name a folder of that user's in `mongodb.data_dir`"
+    hidden = f"{user_name(me)} can't read {data_dir}: name a folder of that user's in `mongodb.data_dir`"
+    return hidden if is_hidden else None
 
 
 def why_impossible(what: str, data_dir: Path, error: OSError) -> str:
