@@ -57,7 +57,7 @@ class MongoSettings(Section):
     )
     data_dir: FilePath | None = Field(
         default=None,
-        description="the path of a folder for the local MongoDB, absolute or relative to the file's",
+        description="the path of a folder, absolute or relative to this file's folder",
     )
 
 

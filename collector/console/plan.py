@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
-from collector.console.summary import waits_text, with_database
+from collector.console.summary import waits_text
 from collector.console.table import Table
 from collector.model.accounts import Account
 from collector.model.days import Window
@@ -76,7 +76,7 @@ class Totals:
 
 
 def as_text(plans: Iterable[Planned], database: str = "") -> str:
-    """Return the plans for people: a line for each account, then the totals, by what is stored in `database`."""
+    """Return the plans for people, made by what is stored in `database`: a line for each account, then the totals."""
     totals = Totals()
     # The last cell is for a problem, which a plan never has.
     rows = [
@@ -89,7 +89,8 @@ def as_text(plans: Iterable[Planned], database: str = "") -> str:
         summary += f"\n{counted(totals.complete, 'other account')}: nothing is missing."
     return paragraphs(
         Table(rows, None).lines(rows) if rows else "",
-        with_database(summary, database),
+        f"Database: {database}" if database else "",
+        summary,
         waits_text(totals.notices),
         f"History waits with that: {counted(totals.windows_held, 'window')}." if totals.windows_held else "",
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from collector.console.summary import with_database
 from collector.model.days import Days, Window
 from collector.model.findings import AccountFindings, AccountGaps, Break, Verified
 from collector.text import counted, paragraphs, printable
@@ -51,7 +50,8 @@ def as_text(verified: Verified) -> str:
         _section(_NEWER, [[f"  {_title(found)}"] for found in verified.newer]),
         _breaks_section(verified.findings),
         _foreign(verified.foreign),
-        with_database(_next_step(verified, sum(found.lost_days for found in differing)), verified.database),
+        f"Database: {verified.database}" if verified.database else "",
+        _next_step(verified, sum(found.lost_days for found in differing)),
     )
 
 

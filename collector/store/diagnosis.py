@@ -45,7 +45,10 @@ def why_forbidden(data_dir: Path, home: Path) -> str | None:
             return None
         if owner == 0:
             return f"{folder} belongs to root, and this is {user_name(me)}: {_given_over(folder)}"
-        return f"{folder} belongs to {user_name(owner)}: run `{line_as(user_name(owner))}`"
+        name = user_name(owner)
+        # Neither runuser nor sudo takes the number of a user without a name.
+        remedy = "run this as that user" if name.isdecimal() else f"run `{line_as(name)}`"
+        return f"{folder} belongs to the user {name}: {remedy}"
     hidden = f"{user_name(me)} can't read {data_dir}: name a folder of that user's in `mongodb.data_dir`"
     return hidden if is_hidden else None
 

@@ -246,7 +246,7 @@ class _Server:
 async def _join(server: _Server, binary: str, environ: Mapping[str, str]) -> None:
     """Wait until the server that runs answers, or start one."""
     if server.alive() and not server.in_reach():
-        where = "started by hand, in a container, or with a /tmp of its own"
+        where = "started by hand, in a container, with a /tmp of its own, or whose socket is gone"
         raise DatabaseError(f"another mongod ({where}) uses {server.db}: stop it")
     try:
         await _until(lambda: not server.alive() or server.answers(), START_S)

@@ -118,5 +118,8 @@ async def test_database_of_another_user(folder: Path, of_another_user: Callable[
     for command in ("status", "run", "db"):
         ended = await collector(*command.split(), cwd=folder)
         line = f"runuser -u nobody -- {sys.executable} -m collector {command}"
-        assert (ended.code, ended.err) == (1, f"collector: {folder}/data/mongod belongs to nobody: run `{line}`\n")
+        assert (ended.code, ended.err) == (
+            1,
+            f"collector: {folder}/data/mongod belongs to the user nobody: run `{line}`\n",
+        )
     assert everything(folder) == before

@@ -122,12 +122,12 @@ async def test_root_keeps_off_a_users_database(monkeypatch: pytest.MonkeyPatch) 
         (folder / "state").mkdir()
         os.chown(folder / "state", NOBODY, NOBODY)
         remedy = "run `runuser -u nobody -- /opt/collector/bin/collector status -c '/etc/my accounts.yaml'`"
-        assert await error_of(folder / "state") == f"{folder}/state belongs to nobody: {remedy}"
+        assert await error_of(folder / "state") == f"{folder}/state belongs to the user nobody: {remedy}"
         assert not (folder / "state" / "mongod").exists()
         with another_user():
             async with used(folder / "state"):
                 pass
-        assert await error_of(folder / "state") == f"{folder}/state/mongod belongs to nobody: {remedy}"
+        assert await error_of(folder / "state") == f"{folder}/state/mongod belongs to the user nobody: {remedy}"
         with another_user():
             async with used(folder / "state") as database:
                 assert await database.figures.count_documents({}) == 2
@@ -151,7 +151,14 @@ async def test_third_user_needs_sudo(monkeypatch: pytest.MonkeyPatch) -> None:
     with open_folder() as folder:
         os.chown(folder, 1, 1)
         with another_user():
-            assert refused(folder) == f"{folder} belongs to daemon: run `sudo -u daemon -- collector run`"
+            assert refused(folder) == f"{folder} belongs to the user daemon: run `sudo -u daemon -- collector run`"
+
+
+@by_root
+def test_user_without_a_name(tmp_path: Path) -> None:
+    """As a volume's owner may be in a container."""
+    os.chown(tmp_path, 4242, 4242)
+    assert refused(tmp_path) == f"{tmp_path} belongs to the user 4242: run this as that user"
 
 
 @by_root

@@ -335,7 +335,7 @@ async def test_server_out_of_reach_is_not_stopped(home: Path) -> None:
     async with other_process(home) as (other, uri):
         other.kill()
     (home / "socket").rename(home / "elsewhere")
-    where = "started by hand, in a container, or with a /tmp of its own"
+    where = "started by hand, in a container, with a /tmp of its own, or whose socket is gone"
     said = f"another mongod ({where}) uses {home}/db: stop it"
     assert (await error_of(home.parent), await answers(uri)) == (said, True)
     (home / "elsewhere").rename(home / "socket")
