@@ -43,7 +43,7 @@ from collector.runtime import Stop
 from collector.sandbox import Sandbox, World
 from collector.store.database import Database, open_database, prepare
 from collector.store.leases import LEASES
-from collector.store.local import find_mongod
+from collector.store.mongod import find_mongod
 from collector.store.place import Place, place_of
 from collector.store.runs import RUNS
 from collector.store.schema import USER_DAILY, VALIDATOR

@@ -19,10 +19,9 @@ from mongods import error_of, mongods, program
 from motor.motor_asyncio import AsyncIOMotorClient
 
 from collector.errors import DatabaseError
-from collector.shell import install_line
-from collector.store import local
+from collector.store import local, mongod
 from collector.store.diagnosis import MONGODB_OF_YOURS
-from collector.store.local import find_mongod, has_data, local_mongod, running_mongod
+from collector.store.local import has_data, local_mongod, running_mongod
 
 USER = """
 import asyncio, sys
@@ -308,7 +307,7 @@ async def test_cancelled_stop_is_finished(home: Path) -> None:
 
 
 async def test_hanging_server_is_killed(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local, "STOP_S", 0.1)
+    monkeypatch.setattr(mongod, "STOP_S", 0.1)
     async with local_mongod(home.parent) as uri:
         (pid,) = mongods(home)
         os.kill(pid, signal.SIGSTOP)
@@ -323,7 +322,7 @@ async def test_turn_lock_never_released(home: Path, monkeypatch: pytest.MonkeyPa
 
 
 async def test_slow_start(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local, "START_S", 0.2)
+    monkeypatch.setattr(mongod, "START_S", 0.2)
     environ = program(tmp_path / "slow", f"echo $$ > {tmp_path}/pid", "exec sleep 600")
     said = f"the local mongod doesn't answer in 0.2 s: see {home}/mongod.log"
     assert await error_of(home.parent, environ) == said
@@ -347,37 +346,6 @@ async def test_windows(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         windows.setattr(sys, "platform", "win32")
         said = await error_of(home.parent)
     assert said == f"the local mongod needs Unix sockets: use Linux or macOS, or {MONGODB_OF_YOURS}"
-
-
-# Which mongod, and where its data is.
-
-
-def test_find_mongod(tmp_path: Path) -> None:
-    """$COLLECTOR_MONGOD comes first, then the mongod on PATH, then that of the wheel."""
-    named = program(tmp_path / "named", "exit 1")
-    program(tmp_path / "mongod", "exit 1")
-    on_path, nowhere = {"PATH": str(tmp_path)}, {"PATH": str(tmp_path / "nothing")}
-    assert find_mongod({**named, **on_path}) == str(tmp_path / "named")
-    assert find_mongod(on_path) == str(tmp_path / "mongod")
-    assert find_mongod({"COLLECTOR_MONGOD": "", **nowhere}).endswith("site-packages/fiftyone/db/bin/mongod")
-
-
-def test_named_mongod_is_no_program(tmp_path: Path) -> None:
-    (tmp_path / "text").touch()
-    with pytest.raises(DatabaseError) as caught:
-        find_mongod({"COLLECTOR_MONGOD": f"{tmp_path}/text"})
-    said = f"$COLLECTOR_MONGOD is {tmp_path}/text, which isn't an executable file: correct or unset it"
-    assert str(caught.value) == said
-
-
-async def test_no_mongod_at_all(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The error names both ways out, and no file is created."""
-    monkeypatch.setattr(local, "_WHEELS", ("no-such-wheel",))
-    assert await error_of(home.parent, {"PATH": str(tmp_path)}) == (
-        f"`mongodb.uri` isn't set, and no mongod was found: install one with `{install_line('local')}`, put one on "
-        f"PATH or name it in $COLLECTOR_MONGOD, or {MONGODB_OF_YOURS}"
-    )
-    assert list(tmp_path.iterdir()) == []  # noqa: ASYNC240 - nothing else runs
 
 
 # What needs a database, and creates none.
