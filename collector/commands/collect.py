@@ -19,16 +19,16 @@ from collector.completeness.plan import Plan, Target, plan, without_waits
 from collector.config import Selection, Settings
 from collector.console.progress import Watch
 from collector.errors import ClockError, DatabaseError, StoppedError, UnreachableError, UsageError
-from collector.model.accounts import Account
+from collector.model.accounts import Account, BrokenEntry, Entry
 from collector.model.days import FIRST_DAY, newest_published
 from collector.model.results import AccountResult, Outcome, RunResult
 from collector.model.state import AccountState, UnusableState, Update
 from collector.run.account import Shared
 from collector.run.connect import connect
-from collector.run.discovery import discover, known_accounts, may_discover, take_discovered
+from collector.run.discovery import discover, known_entries, may_discover, take_discovered
 from collector.run.passes import initial_state
 from collector.run.pool import Pool
-from collector.run.reactions import failure_of_state
+from collector.run.reactions import failed_state, failure_of_state
 from collector.run.tally import Tally
 from collector.runtime import Clock, Stop, WechatClock, first_of_group, in_background
 from collector.store import runs
@@ -64,18 +64,21 @@ async def plans(
     """Return what a run would ask for, as of now; nothing is asked, nothing is changed.
 
     Each account is planned as it is taken, so that one plan is held at a time. Of the accounts that a platform
-    discovers, those are planned that an earlier run has found. Accounts whose state can't be used are left out, and
-    only logged.
+    discovers, those are planned that an earlier run has found. Accounts whose state can't be used, and broken entries,
+    are left out, and only logged.
     """
     async with open_database(settings.mongodb.uri, settings.mongodb.database) as database:
         states, unusable = await read_states(database)
     now = clock.now()
-    accounts = selection.of(known_accounts(settings, states))
+    entries = selection.of(known_entries(settings, states))
+    accounts = [entry for entry in entries if isinstance(entry, Account)]
     if ignore_waits:
         _end_waits(accounts, states)
-    for account in accounts:
-        if state := unusable.get(account.appid):
-            log.warning("account.left_out", account=str(account), reason=state.reason, remedy=state.remedy)
+    for entry in entries:
+        if isinstance(entry, BrokenEntry):
+            log.warning("account.left_out", account=str(entry), reason=entry.message, remedy=entry.remedy)
+        elif state := unusable.get(entry.appid):
+            log.warning("account.left_out", account=str(entry), reason=state.reason, remedy=state.remedy)
     return (
         (account, plan(account, initial_state(account, states.get(account.appid), target), target, now))
         for account in accounts
@@ -108,8 +111,8 @@ async def collect(settings: Settings, job: Job, *, clock: Clock, stop: Stop, wat
     clock = WechatClock(clock)
     run, tally = runs.new_run_id(clock.now()), Tally(watch or Watch(), settings.run.workers)
     # With discovery the accounts are known only once the platforms' lists are read.
-    accounts = () if may_discover(settings, job.selection) else job.selection.of(settings.accounts)
-    tally.expect(accounts)
+    entries = () if may_discover(settings, job.selection) else job.selection.of(settings.entries)
+    tally.expect(entries)
     try:
         async with open_database(settings.mongodb.uri, settings.mongodb.database) as database:
             writer = Writer(database)
@@ -120,12 +123,10 @@ async def collect(settings: Settings, job: Job, *, clock: Clock, stop: Stop, wat
                     await stack.enter_async_context(mine)
                     await prepare(database)  # it may wait for a long time, too
                 await runs.prepare_runs(database)
-                await runs.begin(database, run, command=job.command, version=__version__, accounts=len(accounts))
+                await runs.begin(database, run, command=job.command, version=__version__, accounts=len(entries))
                 async with in_background(_note_stop(database, run, stop), name="stop noted"):
                     try:
-                        error = await _error_of(
-                            _collect(settings, job, accounts, tally, writer, clock=clock, stop=stop)
-                        )
+                        error = await _error_of(_collect(settings, job, entries, tally, writer, clock=clock, stop=stop))
                     except UsageError as usage_error:
                         await _error_of(runs.end(database, tally.result(run, error=str(usage_error), stopped_by=None)))
                         raise
@@ -157,7 +158,7 @@ async def _note_stop(database: Database, run: str, stop: Stop) -> None:
 async def _collect(  # noqa: PLR0913 - everything that a run opens, by its names
     settings: Settings,
     job: Job,
-    accounts: Sequence[Account],
+    entries: Sequence[Entry],
     tally: Tally,
     writer: Writer,
     *,
@@ -173,8 +174,11 @@ async def _collect(  # noqa: PLR0913 - everything that a run opens, by its names
             for state in found.changed:
                 if state.account not in unusable:  # a document that can't be used is a repair's to replace
                     await writer.put(Update((), state))
-            accounts, states = take_discovered(found, job.selection, settings, tally), found.states
-        accounts = _fail_unusable(accounts, unusable, tally)
+            entries, states = take_discovered(found, job.selection, settings, tally), found.states
+        for entry in entries:
+            if isinstance(entry, BrokenEntry) and entry.appid and entry.appid not in unusable:
+                await writer.put(Update((), failed_state(entry, states.get(entry.appid), clock.now())))
+        accounts = _fail_unusable([entry for entry in entries if isinstance(entry, Account)], unusable, tally)
         if job.ignore_waits:
             _end_waits(accounts, states)
         newest = partial(_newest, settings, clock)

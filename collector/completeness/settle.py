@@ -99,8 +99,7 @@ class Settling:
 
     def fail(self, name: str, trouble: Trouble) -> None:
         """Note why a dataset failed, and since when."""
-        before = self.state.dataset(name).last_error
-        self.change(name, last_error=replace(trouble, since=before.since) if before else trouble)
+        self._learn({name: self.state.dataset(name).failed(trouble)})
 
     def change(self, name: str, **known: Any) -> None:
         """Change fields of a dataset's state."""

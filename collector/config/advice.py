@@ -14,15 +14,20 @@ from collector.config.variables import without_variables
 from collector.config.yamlfile import Document, Node
 from collector.model.accounts import Account, TokenKind
 from collector.model.days import FIRST_DAY
-from collector.secrets.addresses import is_loopback, mongodb_risk
+from collector.secrets.addresses import is_loopback, mongodb_warnings
 
 _SECRETS = frozenset({"secret", "authorizer_refresh_token", "verify_ticket"})
 _ADDRESSES = frozenset({"uri", "proxy", "url"})
-_ROUTES = _ADDRESSES | {"hosts"}
+_ROUTES = {"proxy", "url", "hosts"}
 _HEADER = "a header"
 _PLAIN_HEADERS = frozenset({"accept", "user-agent"})
 _SHELL_VARIABLE = re.compile(r"\$[A-Za-z_]\w*", re.ASCII)
+APP_SECRET_LENGTH = 32
+_APP_SECRET = re.compile(f"[0-9A-Za-z]{{{APP_SECRET_LENGTH}}}")
 _PASSWORD = re.compile(r"://[^/@]*:[^/@]+@")
+
+MAX_PLACES = 5
+"""Further places that one warning names."""
 
 
 def warnings(documents: Sequence[Document], accounts: Sequence[Account]) -> Iterator[str]:
@@ -30,9 +35,11 @@ def warnings(documents: Sequence[Document], accounts: Sequence[Account]) -> Iter
     yield from _readable_secrets(documents)
     yield from _writable_by_others(documents)
     yield from _unencrypted_routes(documents)
+    yield from _mongodb_addresses(documents)
     yield from _early_days(documents)
     yield from _classic_tokens(documents, accounts)
     yield from _shell_variables(documents)
+    yield from _malformed_secrets(documents)
 
 
 def _readable_secrets(documents: Sequence[Document]) -> Iterator[str]:
@@ -91,10 +98,14 @@ def _unencrypted_routes(documents: Sequence[Document]) -> Iterator[str]:
                 yield f"{document.path}:{line}: {advice}"
 
 
+def _mongodb_addresses(documents: Sequence[Document]) -> Iterator[str]:
+    for document in documents:
+        for line, key, _, address in _texts(document):
+            for trouble in mongodb_warnings(address) if key == "uri" else ():
+                yield f"{document.path}:{line}: in `uri` {trouble}"
+
+
 def _risk(key: str, address: str) -> str | None:
-    if key == "uri":
-        risk = mongodb_risk(address)
-        return risk and f"in `uri` {risk}"
     parts = urlsplit(address)
     # A proxy without a password sees encrypted traffic only, unless the host's own address is unencrypted too.
     if parts.scheme != "http" or is_loopback(parts.hostname or "") or (key == "proxy" and not parts.password):
@@ -134,3 +145,20 @@ def _shell_variables(documents: Sequence[Document]) -> Iterator[str]:
             if key in _SECRETS and _SHELL_VARIABLE.fullmatch(text):
                 what = "is a $ and a word, taken literally; a variable is written ${ACME_SECRET}"
                 yield f"{document.path}:{line}: `{key}` {what}"
+
+
+def _malformed_secrets(documents: Sequence[Document]) -> Iterator[str]:
+    """Warn once of secrets that WeChat can't have given, such as a placeholder or a part of a secret."""
+    malformed = [
+        (f"{document.path}:{line}", len(secret))
+        for document in documents
+        for line, key, text, secret in _texts(document)
+        if key == "secret" and not _APP_SECRET.fullmatch(secret) and not _SHELL_VARIABLE.fullmatch(text)
+    ]
+    if malformed:
+        (where, length), *others = malformed
+        has = "it holds other characters" if length == APP_SECRET_LENGTH else f"it has {length}"
+        also = f"; likewise {', '.join(place for place, _ in others[:MAX_PLACES])}" if others else ""
+        more = f" and {len(others) - MAX_PLACES:,} more" if len(others) > MAX_PLACES else ""
+        what = f"`secret` isn't an AppSecret of WeChat's, {APP_SECRET_LENGTH} digits and letters ({has})"
+        yield f"{where}: {what}: copy the real one{also}{more}"

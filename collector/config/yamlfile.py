@@ -1,22 +1,22 @@
 """Read a YAML file into texts, lists and mappings with line numbers, variables filled in; and write one.
 
 Every scalar is a text, and the schema converts it. So an all-digit secret stays as it was written, and a
-name `no` isn't False. An alias may stand for a text or a list of texts: accounts share the rest through
-`defaults`, and no small file can grow without bounds.
+name `no` isn't False. Aliases and merge keys work as in YAML, up to a size that no configuration needs.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import yaml
 from yaml.reader import Reader
 
+from collector.config.access import LET_READ, user
 from collector.config.variables import VariableError, interpolate
 from collector.errors import ConfigError, Fault
 
@@ -34,7 +34,9 @@ _NO_FOLDING = 2**31 - 1
 
 _DUMP: dict[str, Any] = {"Dumper": yaml.CSafeDumper, "allow_unicode": True, "sort_keys": False, "width": _NO_FOLDING}
 
-_SAFE_KEY = re.compile(r"[A-Za-z][A-Za-z_-]{0,29}")
+_MERGE = "<<"
+
+_SAFE_KEY = re.compile(rf"{_MERGE}|[A-Za-z][A-Za-z_-]{{0,29}}")
 
 _HOW_TO_BEGIN = "Begin with the sample: collector config generate accounts.yaml"
 
@@ -48,10 +50,14 @@ _COMPOSER_FAULTS = {
 
 
 class Node(NamedTuple):
-    """A value as it is written, and the line of its key, or else its own; lines count from 1."""
+    """A value as it is written, and the line of its key, or else its own; lines count from 1.
+
+    What an alias or a merge key stands for keeps the lines of its anchor. `faults` are those of the value's keys.
+    """
 
     line: int
     value: _Value
+    faults: tuple[Fault, ...] = ()
 
 
 _Value = str | list[Node] | dict[str, Node]
@@ -61,14 +67,19 @@ _Value = str | list[Node] | dict[str, Node]
 class Document:
     """One file: `entries` as written, and `values` with variables filled in, None where that failed.
 
-    `faults` are those of its texts and keys; `mode` is the file's, as `os.stat` returns it.
+    `mode` is the file's, as `os.stat` returns it.
     """
 
     path: Path
     mode: int
     entries: dict[str, Node] = field(repr=False)  # secrets may be among them
     values: dict[str, Any] = field(repr=False)
-    faults: tuple[Fault, ...]
+    own_faults: tuple[tuple[Location, Fault], ...] = ()
+
+    @property
+    def faults(self) -> list[Located]:
+        """The faults of its texts and keys."""
+        return [Located(self, location, fault) for location, fault in self.own_faults]
 
     def at(self, location: Location) -> Node:
         """Return the node at `location`, or the nearest one above it where it is missing."""
@@ -87,6 +98,20 @@ class Document:
         """Return `FILE:LINE` of `location`, for messages."""
         return f"{self.path}:{self.at(location).line}"
 
+    def located(self, location: Location, message: str, remedy: str) -> Located:
+        """Return a fault of the value at `location`."""
+        return Located(self, location, Fault(self.where(location), message, remedy))
+
+    def without(self, places: Collection[int]) -> Document:
+        """Return the document without the accounts at these `places` of their list."""
+        if not places:
+            return self
+        node, items = self.entries["accounts"], self.values["accounts"]
+        kept = [place for place in range(len(items)) if place not in places]
+        nodes = node._replace(value=[cast(list[Node], node.value)[place] for place in kept])
+        entries, values = {**self.entries, "accounts": nodes}, {**self.values, "accounts": [items[p] for p in kept]}
+        return replace(self, entries=entries, values=values)
+
     def sections(self) -> Iterator[tuple[Location, dict[str, Any]]]:
         """Iterate over the mappings at the top of the file, with their locations."""
         for key, value in self.values.items():
@@ -99,6 +124,14 @@ class Document:
         for place, item in enumerate(items if isinstance(items, list) else ()):
             if isinstance(item, dict):
                 yield (key, place), item
+
+
+class Located(NamedTuple):
+    """A fault, and the value that it is about."""
+
+    document: Document
+    location: Location
+    fault: Fault
 
 
 def shown_key(key: str) -> str:
@@ -119,8 +152,8 @@ def read(path: Path, environ: Mapping[str, str]) -> Document:
     if not isinstance(root.value, dict):
         what = "a list" if isinstance(root.value, list) else "a text" if root.value else "nothing"
         raise _broken(path, root.line, f"the file holds {what}, not keys such as `accounts:`", _HOW_TO_BEGIN)
-    values = {key: _filled(path, node, environ, walk.faults) for key, node in root.value.items()}
-    return Document(path, mode, root.value, values, tuple(walk.faults))
+    filling = _Filling(path, environ)
+    return Document(path, mode, root.value, filling.filled((), root), tuple(filling.faults))
 
 
 def dumped(values: dict[str, Any]) -> str:
@@ -162,8 +195,10 @@ def _bytes(path: Path) -> tuple[bytes, int]:
         words = "there is no such file", f"Correct the path. {_HOW_TO_BEGIN}"
     except IsADirectoryError:
         words = "this is a directory", "Name the files in it, or `include: DIRECTORY/*.yaml`."
+    except PermissionError:
+        words = f"the file can't be read by user {user()}", LET_READ
     except OSError as error:
-        words = f"could not read the file: {error.strerror}", "Make it readable for the collector's user."
+        words = f"could not read the file: {error.strerror}", "Correct the path, or the disk."
     raise single_fault(path, *words)
 
 
@@ -180,18 +215,29 @@ def _text(path: Path, raw: bytes) -> str:
     return text
 
 
-def _filled(path: Path, node: Node, environ: Mapping[str, str], faults: list[Fault]) -> Any:
-    match node.value:
-        case str(text):
-            try:
-                return interpolate(text, environ)
-            except VariableError as error:
-                faults.extend(Fault(f"{path}:{node.line}", *problem) for problem in error.problems)
-                return None  # validation goes on, so that this fault hides no other
-        case list(items):
-            return [_filled(path, item, environ, faults) for item in items]
-        case entries:
-            return {key: _filled(path, entry, environ, faults) for key, entry in entries.items()}
+class _Filling:
+    """Fills variables into a file's nodes; `faults` are those of all nodes, with their locations."""
+
+    def __init__(self, path: Path, environ: Mapping[str, str]) -> None:
+        self.faults: list[tuple[Location, Fault]] = []
+        self._path = path
+        self._environ = environ
+
+    def filled(self, location: Location, node: Node) -> Any:
+        """Return the value of `node`; None where that failed, so that this fault hides no other."""
+        self.faults += [(location, fault) for fault in node.faults]
+        match node.value:
+            case str(text):
+                try:
+                    return interpolate(text, self._environ)
+                except VariableError as error:
+                    where = f"{self._path}:{node.line}"
+                    self.faults += [(location, Fault(where, *problem)) for problem in error.problems]
+                    return None
+            case list(items):
+                return [self.filled((*location, place), item) for place, item in enumerate(items)]
+            case entries:
+                return {key: self.filled((*location, key), entry) for key, entry in entries.items()}
 
 
 def _composed(path: Path, text: str) -> Any:
@@ -216,12 +262,11 @@ def _line(beginning: Any) -> int:
 
 
 class _Walk:
-    """Converts PyYAML's nodes to `Node`s, bounding depth and aliases; `faults` are those of the keys."""
+    """Converts PyYAML's nodes to `Node`s, bounding depth and aliases."""
 
     def __init__(self, path: Path, text: str) -> None:
-        self.faults: list[Fault] = []
         self._path = path
-        self._walked: dict[int, _Value | None] = {}  # by the id of PyYAML's node; None while it is walked
+        self._walked: dict[int, Node | None] = {}  # by the id of PyYAML's node; None while it is walked
         self._repeated_letters = 0
         # An alias is the very node of its anchor, with the anchor's line. The events have its own line, in the order
         # of the walk; they are parsed only where there is an alias.
@@ -233,51 +278,82 @@ class _Walk:
         is_alias = id(raw) in self._walked
         own_line = next(self._alias_lines) if is_alias else _line(raw)
         line = line or own_line
-        if depth > _MAX_DEPTH:
-            remedy = "See the sample for the form: collector config generate"
-            raise _broken(self._path, line, "the nesting is too deep", remedy)
+        self._bound(depth, line)
         if is_alias:
-            return Node(line, self._anchored(self._walked[id(raw)], line))
+            return self._anchored(self._walked[id(raw)], line, depth)
         self._walked[id(raw)] = None
-        value = self._walked[id(raw)] = self._value(raw, depth + 1)
-        return Node(line, value)
+        node = self._walked[id(raw)] = self._converted(raw, line, depth + 1)
+        return node
 
-    def _value(self, raw: yaml.Node, depth: int) -> _Value:
+    def _converted(self, raw: yaml.Node, line: int, depth: int) -> Node:
         if isinstance(raw, yaml.MappingNode):
-            return self._mapping(raw, depth)
+            return self._mapping(raw, line, depth)
         if isinstance(raw, yaml.SequenceNode):
-            return [self.node(item, 0, depth) for item in raw.value]
-        return str(raw.value)
+            return Node(line, [self.node(item, 0, depth) for item in raw.value])
+        return Node(line, str(raw.value))
 
-    def _mapping(self, raw: yaml.MappingNode, depth: int) -> dict[str, Node]:
+    def _mapping(self, raw: yaml.MappingNode, begin: int, depth: int) -> Node:
         entries: dict[str, Node] = {}
+        faults: list[Fault] = []
         for raw_key, raw_value in raw.value:
-            line, key = self.node(raw_key, 0, depth)
+            line, key, _ = self.node(raw_key, 0, depth)
             node = self.node(raw_value, line, depth)
             if not isinstance(key, str):
-                self._fault(line, "a key is not plain text", "Quote a value that begins with `{` or `[`.")
-            elif key == "<<":  # a merge would bring keys without lines of their own
-                self._fault(line, "the merge key `<<` isn't supported", "Put what accounts share under `defaults:`.")
+                faults.append(
+                    self._fault(line, "a key is not plain text", "Quote a value that begins with `{` or `[`.")
+                )
             elif key in entries:
                 message = f"{shown_key(key)} appears twice, first in line {entries[key].line}"
-                self._fault(line, message, "Keep one of the two.")
+                fault = self._fault(line, message, "Keep one of the two.")
+                entries[key] = entries[key]._replace(faults=(*entries[key].faults, fault))
             else:
                 entries[key] = node
-        return entries
+        return self._merged(Node(begin, entries, tuple(faults)))
 
-    def _anchored(self, value: _Value | None, line: int) -> _Value:
-        """The value of an alias, unless it is a mapping, nested, part of itself, or too much in sum."""
-        if value is None:
+    def _merged(self, node: Node) -> Node:
+        """Return a mapping with the keys that `<<` gives it beside its own, which win; of several the first wins."""
+        entries, faults = dict(cast(dict[str, Node], node.value)), [*node.faults]
+        given = entries.pop(_MERGE, None)
+        if given is None:
+            return node
+        for mapping in given.value if isinstance(given.value, list) else [given]:
+            if isinstance(mapping.value, dict):
+                entries = mapping.value | entries
+                faults += mapping.faults
+            else:
+                remedy = "Write `<<: *NAME`, or `<<: [*NAME, *OTHER]`."
+                faults.append(self._fault(mapping.line, "`<<` merges something else than mappings", remedy))
+        return Node(node.line, entries, (*faults, *given.faults))
+
+    def _anchored(self, node: Node | None, line: int, depth: int) -> Node:
+        """Return what an alias at `line` stands for, unless it is a part of itself, or too much in sum."""
+        if node is None:
             raise _broken(self._path, line, *_NO_ANCHOR)
-        if isinstance(value, dict) or not all(isinstance(item, str) or isinstance(item.value, str) for item in value):
-            message = "an alias (`*`) stands for more than a list of texts"
-            raise _broken(self._path, line, message, "Write it out, or put what accounts share under `defaults:`.")
-        # Without a bound a small file could become a huge configuration.
-        self._repeated_letters += len(value) + sum(len(item.value) for item in value if isinstance(item, Node))
+        self._repeat(node, line, depth)
+        return node._replace(line=line)
+
+    def _repeat(self, node: Node, line: int, depth: int) -> None:
+        # Without bounds a small file could become a huge configuration, or a deep one.
+        self._bound(depth, line)
+        below: Iterable[Node] = ()
+        match node.value:
+            case str(text):
+                letters = len(text)
+            case list(items):
+                letters, below = 0, items
+            case entries:
+                letters, below = sum(map(len, entries)), entries.values()
+        self._repeated_letters += 1 + letters
         if self._repeated_letters > _MAX_REPEATED_LETTERS:
             message = f"the aliases (`*`) up to here stand for more than {_MAX_REPEATED_LETTERS:,} letters"
             raise _broken(self._path, line, message, "Put what accounts share under `defaults:`.")
-        return value
+        for each in below:
+            self._repeat(each, line, depth + 1)
 
-    def _fault(self, line: int, message: str, remedy: str) -> None:
-        self.faults.append(Fault(f"{self._path}:{line}", message, remedy))
+    def _bound(self, depth: int, line: int) -> None:
+        if depth > _MAX_DEPTH:
+            remedy = "See the sample for the form: collector config generate"
+            raise _broken(self._path, line, "the nesting is too deep", remedy)
+
+    def _fault(self, line: int, message: str, remedy: str) -> Fault:
+        return Fault(f"{self._path}:{line}", message, remedy)

@@ -13,8 +13,9 @@ from collector.completeness.datasets import DATASETS
 from collector.completeness.plan import Plan
 from collector.console.progress import Watch
 from collector.errors import UnreachableError, WaitKind
-from collector.model.accounts import Account
+from collector.model.accounts import Account, BrokenEntry, Entry
 from collector.model.results import AccountResult, Failure, Notice, Outcome, RunResult
+from collector.run.reactions import failure_of_entry
 from collector.runtime import CircuitBreaker, LoopLag
 from collector.store.database import FAILED_VALIDATION
 from collector.store.writer import Writer
@@ -42,11 +43,12 @@ class Tally:
         self._began = time.monotonic()
         self._names: dict[str, str] = {}
         self._answered: set[str] = set()
+        self._broken: list[Failure] = []
         self._outcomes: dict[str, Outcome] = {}
         self._ended: dict[str, frozenset[str | None]] = {}
         # By the account that failed, also where the failure is a platform's.
         self._failures: dict[str, list[Failure]] = defaultdict(list)
-        self._told: set[tuple[str, str | None]] = set()
+        self._told: set[tuple[str | None, str | None]] = set()
         self._notices: dict[str, dict[str, Notice]] = defaultdict(dict)
         self._waiting: dict[str, int] = {}
         self._silent: dict[str, str] = {}
@@ -55,8 +57,12 @@ class Tally:
         self._client: Client | None = None
         self._writer: Writer | None = None
 
-    def expect(self, accounts: Sequence[Account]) -> None:
-        """Expect results of `accounts`: without one, an account counts as skipped."""
+    def expect(self, entries: Sequence[Entry]) -> None:
+        """Expect results of accounts: without one, an account counts as skipped. Broken entries have failed."""
+        accounts = [entry for entry in entries if isinstance(entry, Account)]
+        self._broken = [failure_of_entry(entry) for entry in entries if isinstance(entry, BrokenEntry)]
+        for failure in self._broken:
+            log.info("account.failed", **asdict(failure))
         self._names = {account.appid: account.name for account in accounts}
         self._outcomes = dict.fromkeys(self._names, Outcome.SKIPPED)
         # Of few accounts all must have failed.
@@ -131,7 +137,7 @@ class Tally:
 
     def _merged_failures(self) -> Iterable[Failure]:
         """Return the first failure of each dataset, and a platform's once for all its accounts."""
-        merged: dict[tuple[str, str | None], Failure] = {}
+        merged: dict[tuple[str | None, str | None], Failure] = {}
         for of, failures in self._failures.items():
             for failure in failures:
                 subject = (failure.account, failure.dataset)
@@ -167,7 +173,7 @@ class Tally:
 
         def place(of: Failure | Notice) -> int:
             """The order of the configuration makes two results comparable; platforms come last."""
-            return places.get(of.account, len(places))
+            return places.get(of.account or "", len(places))
 
         rejected = writer.rejected if writer else {}
         unsaved = dict.fromkeys(writer.unsaved if writer else (), Outcome.SKIPPED)
@@ -175,6 +181,7 @@ class Tally:
         final = {**self._outcomes, **unsaved, **dict.fromkeys(rejected, Outcome.FAILED)}
         # Discovery writes states of accounts that weren't selected, too: they aren't counted.
         outcomes = Counter(outcome for appid, outcome in final.items() if appid in self._names)
+        outcomes[Outcome.FAILED] += len(self._broken)
         return RunResult(
             run=run,
             seconds=time.monotonic() - self._began,
@@ -184,7 +191,10 @@ class Tally:
             token_calls=client.token_calls if client else 0,
             retries=client.retries if client else 0,
             days=writer.days if writer else 0,
-            failures=tuple(sorted((*self._merged_failures(), *self._rejections(rejected)), key=place)),
+            failures=(
+                *self._broken,
+                *sorted((*self._merged_failures(), *self._rejections(rejected)), key=place),
+            ),
             notices=tuple(sorted((notice for each in self._notices.values() for notice in each.values()), key=place)),
             silent=tuple(self._silent.values()),
             windows_left=self._windows_left.total(),
