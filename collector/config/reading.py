@@ -118,12 +118,15 @@ class _Reading:
         # The accounts one by one, so that a fault of one leaves the others as they are.
         values = document.values | {"accounts": []} if items else document.values
         top, faults = validate(kind, values, document, (), self._today)
-        entries, unread = [], _keys_with_faults(document.faults)
+        entries, unread = list[Fields](), _keys_with_faults(document.faults)
         for place, item in enumerate(items):
             entry, found = validate(AccountEntry, item, document, ("accounts", place), self._today)
             faults += found
-            keys = unread[place] | _keys_with_faults(found)[place]
-            entries.append(given(entry) if entry and not keys else self._readable(item, document, place, keys))
+            if entry and place not in unread:
+                entries.append(given(entry))
+            else:
+                keys = unread[place] | _keys_with_faults(found)[place]
+                entries.append(self._readable(item, document, place, keys))
         return _File(document, top, entries, [*document.faults, *faults], kind is ConfigFile)
 
     def _readable(self, item: object, document: Document, place: int, unread: AbstractSet[str]) -> Fields:

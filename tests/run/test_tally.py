@@ -82,7 +82,7 @@ def test_platforms_failure_adds_up(tally: Tally) -> None:
 
 def test_failed_accounts_replace_a_failure_without_accounts(tally: Tally) -> None:
     """Failed accounts matter more than a list that only kept new ones from being found."""
-    tally.fail(UNREAD_LIST, of=UNREAD_LIST.account)
+    tally.fail(UNREAD_LIST, of=UNREAD_LIST.name)
     tally.fail(replace(PLATFORM), of="wx1")
     assert _failures(tally) == (PLATFORM,)
     tally.fail(replace(PLATFORM), of="wx2")
@@ -154,7 +154,7 @@ async def test_refused_state_outside_the_selection(stop: Stop, tally: Tally, dat
 def test_newer_day_replaces_the_older_one() -> None:
     """Each account counts as it comes out with the newer day, and as before where it has no turn any more."""
     tally = Tally(Watch(), 4)
-    tally.fail(UNREAD_LIST, of=UNREAD_LIST.account)
+    tally.fail(UNREAD_LIST, of=UNREAD_LIST.name)
     results = [
         _of(
             number,
