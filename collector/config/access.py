@@ -24,6 +24,17 @@ def user() -> str:
         return str(os.geteuid())
 
 
+def is_forbidden(path: Path) -> bool:
+    """Return True where a parent folder keeps this user from seeing whether there is such a file."""
+    try:
+        path.stat()
+    except PermissionError:
+        return True
+    except OSError:
+        pass
+    return False
+
+
 def matching(pattern: str, folder: Path) -> list[Path]:
     """Return the files that a pattern names, relative to `folder`, in the order of their names."""
     # Path.glob refuses absolute patterns and matches hidden files, such as those of an editor.
@@ -32,9 +43,13 @@ def matching(pattern: str, folder: Path) -> list[Path]:
 
 def forbidden(pattern: str, folder: Path) -> list[Path]:
     """Return the folders that must be searched for a pattern's files, and can't be; `matching` is silent about them."""
-    searched = _searched(pattern, folder)
-    # Path.is_dir raises where a parent folder is forbidden.
-    return [path for path, needed in searched if os.path.isdir(path) and not os.access(path, needed)]  # noqa: PTH112
+    effective = os.access in os.supports_effective_ids
+    return [
+        path
+        for path, needed in _searched(pattern, folder)
+        # Path.is_dir raises where a parent folder is forbidden.
+        if os.path.isdir(path) and not os.access(path, needed, effective_ids=effective)  # noqa: PTH112
+    ]
 
 
 def _searched(pattern: str, folder: Path) -> Iterator[tuple[Path, int]]:

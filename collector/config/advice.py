@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+from collector.config.nodes import Node
 from collector.config.variables import without_variables
-from collector.config.yamlfile import Document, Node
+from collector.config.yamlfile import Document
 from collector.model.accounts import Account, TokenKind
 from collector.model.days import FIRST_DAY
 from collector.secrets.addresses import is_loopback, mongodb_warnings

@@ -9,9 +9,10 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
+from collector.config.nodes import Location
 from collector.config.schema import SECRET_FORM, SECTIONS, TOKEN_FORMS
 from collector.config.validation import close_to
-from collector.config.yamlfile import Document, Located, Location
+from collector.config.yamlfile import Document, Located
 from collector.errors import Fault
 from collector.model.accounts import TokenKind
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from collector.config import advice, consistency
+from collector.config.access import is_forbidden, user
 from collector.config.forms import Section
 from collector.config.reading import Broken, Read, given, read
 from collector.config.schema import ApiSettings, Defaults, MongoSettings, RunSettings
@@ -94,7 +95,8 @@ def find(given: Sequence[Path], environ: Mapping[str, str], cwd: Path) -> tuple[
     for place in places:
         if os.path.exists(place):  # noqa: PTH110 (Path.exists raises where a parent folder is forbidden)
             return (place,)
-    message = f"no configuration was found; looked for {', '.join(map(str, places))}"
+    looked = [f"{place} (can't be read by user {user()})" if is_forbidden(place) else str(place) for place in places]
+    message = f"no configuration was found; looked for {', '.join(looked)}"
     remedy = "Write one with collector config generate accounts.yaml, or name a file with --config."
     raise single_fault("accounts.yaml", message, remedy)
 

@@ -142,7 +142,8 @@ class _Reading:
             return
         paths, closed = matching(pattern, folder), forbidden(pattern, folder)
         for path in paths:
-            self.add(path, AccountsFile)
+            if not any(parent in closed for parent in path.parents):
+                self.add(path, AccountsFile)
         for path in closed:
             fault = Fault(str(path), f"the folder can't be read by user {user()}", LET_READ)
             self.found.broken.append(Broken(str(path), frozenset({fault})))

@@ -11,9 +11,10 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from collector.config.forms import FORMS, TEXT, UNKNOWN_FORM, Section
+from collector.config.nodes import Location, shown_key
 from collector.config.schema import SECTIONS, AccountEntry, AccountsFile
 from collector.config.texts import PortError
-from collector.config.yamlfile import Document, Located, Location, shown_key
+from collector.config.yamlfile import Document, Located
 
 SectionT = TypeVar("SectionT", bound=Section)
 
