@@ -48,8 +48,7 @@ def configure(tmp_path: Path, sandbox: Sandbox, mongod: str, database: Database)
             {"name": each.name, "appid": each.appid, "secret": each.secret} | (faults or {}).get(each.appid, {})
             for each in WORLD.accounts
         ]
-        (file,) = (account for account in accounts if account["appid"] == FILE.appid)
-        accounts.remove(file)
+        file = accounts.pop(WORLD.accounts.index(FILE))
         own.write_text(own_file or json.dumps({"accounts": [file]}))
         mongodb = {"uri": mongod, "database": database.name}
         lines = [f"{json.dumps(account)}" for account in accounts]  # one a line, from line 2 on
@@ -88,14 +87,14 @@ async def test_run(broken: Configure, tmp_path: Path, database: Database) -> Non
     )
     assert failures[RATE.appid, RATE.name, None, None][0] == f"{main}:3: `rate_limit` can't be 'fast'"
     assert failures[KEY.appid, KEY.name, None, None][0] == f"{main}:4: `tag` isn't known here"
-    assert failures[None, str(own), None, None][0].startswith(f"{own}:2: this isn't YAML")
+    assert failures[None, str(own), None, None][0].startswith(f"{own}:1: this isn't YAML")
     assert {account for account, _ in await stored(database)} == {each.appid for each in SOUND}
     summary = await collector("run", "-q", cwd=tmp_path)
     assert (summary.code, summary.out.splitlines()[0]) == (3, "Failed: 4")
     for message, hint in failures.values():
         assert message in hint
         assert f"  1 account: {hint}" in summary.out
-    assert f"{own}: {own}:2: this isn't YAML" in (await collector("run", "-v", cwd=tmp_path)).out
+    assert f"{own}: {own}:1: this isn't YAML" in (await collector("run", "-v", cwd=tmp_path)).out
     (last, *_) = await database[RUNS].find().sort("began", 1).to_list(None)
     assert (last["accounts"]["failed"], len(last["failures"])) == (4, 4)
 
