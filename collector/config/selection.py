@@ -94,15 +94,17 @@ class Selection:
         return None
 
 
-def labels_of(named: Sequence[str], known: Collection[str]) -> frozenset[str | None]:
+def labels_of(named: Sequence[str], known: Collection[str], entries: Iterable[Entry] = ()) -> frozenset[str | None]:
     """Return the labels of `--egress`, of which `-` stands for the accounts without one.
 
     Raises:
-        UsageError: a label isn't among `known`, the labels of the configuration.
+        UsageError: a label isn't among `known`, the labels of the configuration and its `entries`.
     """
     if unknown := [label for label in named if label != "-" and label not in known]:
         what = "no account and no platform of the configuration has the egress label"
-        raise UsageError("\n".join(f"{what} {label!r}{_did_you_mean(label, known)}" for label in unknown))
+        raise UsageError(
+            "\n".join(f"{what} {label!r}{_did_you_mean(label, known)}{_unread(entries)}" for label in unknown)
+        )
     return frozenset(None if label == "-" else label for label in named)
 
 

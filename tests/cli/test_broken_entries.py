@@ -138,6 +138,14 @@ async def test_error_since(broken: Configure, tmp_path: Path, database: Database
     assert (again.since, again.at > first.at) == (first.since, True)
 
 
+async def test_damaged_state(broken: Configure, tmp_path: Path, database: Database) -> None:
+    """A document that can't be used is a repair's to replace."""
+    document = {"_id": UNSET.appid, "version": 99}
+    await database[ACCOUNTS].insert_one(document)
+    assert (await collector("run", cwd=tmp_path)).code == 3
+    assert await database[ACCOUNTS].find_one({"_id": UNSET.appid}) == document
+
+
 async def test_selection(broken: Configure, tmp_path: Path) -> None:
     """Names, appids and tags that can be read count; where only broken entries are selected, nothing can be done."""
     by_name, by_tag, both, sound, unknown = await asyncio.gather(
