@@ -67,7 +67,7 @@ async def check(settings: Settings, selection: Selection, *, clock: Clock, watch
     async with connect(settings, clock=clock, stop=Stop()) as session:
         tally.attach(session.client)
         if may_discover(settings, selection):
-            found = await discover(settings, states, session)
+            found = await discover(settings, states, session, selection)
             accounts, states = take_discovered(found, selection, settings, tally), found.states
         else:
             accounts = selection.of(settings.accounts)

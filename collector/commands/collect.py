@@ -169,7 +169,7 @@ async def _collect(  # noqa: PLR0913 - everything that a run opens, by its names
         tally.attach(session.client, writer)
         if may_discover(settings, job.selection):
             async with stop.ends(grace_s=DRAIN_S):
-                found = await discover(settings, states, session)
+                found = await discover(settings, states, session, job.selection)
             for state in found.changed:
                 if state.account not in unusable:  # a document that can't be used is a repair's to replace
                     await writer.put(Update((), state))

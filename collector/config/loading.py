@@ -41,7 +41,18 @@ class Settings:
 
     def account_of(self, appid: str, name: str, component: str) -> Account:
         """Return an account that a platform discovered: `defaults` apply, and its token comes from that platform."""
-        return _account(self.defaults, {"name": name, "appid": appid, "token": FromComponent(component)})
+        given = {"name": name, "appid": appid, "token": FromComponent(component)}
+        return _account(self.defaults, given, self.components)
+
+    def egress_of(self, component: Component) -> str | None:
+        """Return the egress label of the accounts that a platform discovers."""
+        return component.egress or self.defaults.get("egress")
+
+    @property
+    def egress_labels(self) -> frozenset[str]:
+        """All egress labels that are written in the files."""
+        written = self.defaults.get("egress"), *(each.egress for each in self.components)
+        return frozenset(filter(None, (*written, *(each.egress for each in self.accounts))))
 
 
 def find(given: Sequence[Path], environ: Mapping[str, str], cwd: Path) -> tuple[Path, ...]:
@@ -157,14 +168,15 @@ class _Reading:
 def _settings(files: list[tuple[Document, AccountsFile]], warnings: list[str]) -> Settings:
     tops = [file for _, file in files if isinstance(file, ConfigFile)]
     defaults = dict(_merged([file.defaults for file in tops]))
-    accounts = tuple(_account(defaults, _given(entry)) for _, file in files for entry in file.accounts)
+    components = tuple(Component(**dict(entry)) for file in tops for entry in file.components)
+    accounts = tuple(_account(defaults, _given(entry), components) for _, file in files for entry in file.accounts)
     return Settings(
         mongodb=_merged([file.mongodb for file in tops]),
         api=_merged([file.api for file in tops]),
         run=_merged([file.run for file in tops]),
         accounts=accounts,
         warnings=(*warnings, *advice.warnings([document for document, _ in files], accounts)),
-        components=tuple(Component(**dict(entry)) for file in tops for entry in file.components),
+        components=components,
         defaults=defaults,
     )
 
@@ -177,6 +189,10 @@ def _given(section: Section) -> dict[str, Any]:
     return {key: getattr(section, key) for key in section.model_fields_set}
 
 
-def _account(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> Account:
+def _account(defaults: Mapping[str, Any], given: Mapping[str, Any], components: Iterable[Component]) -> Account:
     account = Account(**{"secret": None, **defaults, **given})
+    if isinstance(account.token, FromComponent) and "egress" not in given:
+        # The allow-list that WeChat compares with is then the platform's, whether or not the account stands in a file.
+        own = next((each.egress for each in components if each.name == account.token.name), None)
+        account = replace(account, egress=own or account.egress)
     return replace(account, since=FIRST_DAY) if account.since and account.since < FIRST_DAY else account

@@ -29,6 +29,7 @@ _Appid = Annotated[str, StringConstraints(pattern="^wx[0-9a-f]{16}$")]
 _Hosts = Annotated[
     tuple[Annotated[str, StringConstraints(pattern="^[^@]*$"), BeforeValidator(host_address)], ...], Field(min_length=1)
 ]
+_Egress = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
 _Secret = Annotated[Origin, secret_forms()]
 _Proxy = Annotated[Origin, secret_forms(BeforeValidator(host_address))]
 # YAML's core schema; pydantic alone would accept yes, on, 1 and more.
@@ -36,6 +37,7 @@ _Bool = Annotated[bool, written("true|True|TRUE|false|False|FALSE")]
 
 _HOSTS = "a list of addresses without a path, such as [https://api.weixin.qq.com]"
 _PROXY = f"the address of a proxy, such as http://HOST:3128, or where it is: {_ELSEWHERE}, or leave the key out"
+_EGRESS = "a label of up to 63 letters, digits, `-`, `_` and `.` that begins with a letter or a digit, such as hk"
 _NAME = "a name of up to 100 characters, such as acme-shoes"
 
 
@@ -103,6 +105,7 @@ class ComponentEntry(Section):
     exclude: Annotated[frozenset[_Appid], BlankAs(frozenset)] = Field(
         default=frozenset(), description="a list of AppIDs, each wx and 16 digits of 0-9 and a-f"
     )
+    egress: _Egress | None = Field(default=None, description=_EGRESS)
 
 
 class Defaults(Section):
@@ -120,6 +123,7 @@ class Defaults(Section):
     daily_calls: Annotated[int, Field(ge=1, le=1_000_000), written("[0-9]+")] | None = Field(
         default=None, description="a whole number of calls of each dataset a day from 1 up, such as 200"
     )
+    egress: _Egress | None = Field(default=None, description=_EGRESS)
 
 
 class AccountEntry(Defaults):

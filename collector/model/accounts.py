@@ -78,7 +78,8 @@ class Component:
     """One third-party platform of the agency.
 
     Its token comes from `access_token`, or is requested with `secret` and `verify_ticket`. With `discover` all
-    official accounts that authorised it are collected, except the appids of `exclude`.
+    official accounts that authorised it are collected, except the appids of `exclude`. `egress` is the label of the
+    accounts whose token it gives, where they have none of their own.
     """
 
     name: str
@@ -88,6 +89,7 @@ class Component:
     verify_ticket: Origin | FromUrl | None = None
     discover: bool = False
     exclude: frozenset[str] = frozenset()
+    egress: str | None = None
 
     def __str__(self) -> str:
         return f"{self.name} ({self.appid})"
@@ -115,7 +117,7 @@ class Account:
 
     `daily_calls` is its maximum of data calls of each dataset in a Beijing day, all runs together. `proxy` and
     `hosts` are its own route to WeChat, where it has one. `authorizer_refresh_token` is used where the list of a
-    third-party platform has none.
+    third-party platform has none. `egress` is the label of the way out to WeChat that its allow-list knows.
     """
 
     name: str
@@ -128,6 +130,7 @@ class Account:
     hosts: tuple[str, ...] = ()
     since: date | None = None
     daily_calls: int | None = None
+    egress: str | None = None
     tags: tuple[str, ...] = ()
     enabled: bool = True
 

@@ -41,12 +41,14 @@ _SHORT_HINT = "the list of authorised accounts is incomplete, so new ones may be
 class Discovered:
     """Result of discovery as it grows: all states, those that changed, failures, and waits of platforms by `clock`.
 
-    A platform's failure counts no account: its accounts fail by themselves, each with its own failure.
+    A platform's failure counts no account: its accounts fail by themselves, each with its own failure. `elsewhere`
+    counts the listed accounts that shard or egress labels leave to other runs.
     """
 
     states: dict[str, AccountState]
     clock: Clock
     changed: Sequence[AccountState] = ()
+    elsewhere: int = 0
     failures: list[Failure] = field(default_factory=list)
     notices: list[Notice] = field(default_factory=list)
 
@@ -82,7 +84,7 @@ def known_accounts(settings: Settings, states: Mapping[str, AccountState]) -> tu
 
 def may_discover(settings: Settings, selection: Selection) -> bool:
     """Return True where `selection` may be for accounts that stand in no file."""
-    return any(_discovering(settings)) and selection.reaches_beyond(settings.accounts)
+    return selection.reaches_beyond(settings.accounts, map(settings.egress_of, _discovering(settings)))
 
 
 def take_discovered(found: Discovered, selection: Selection, settings: Settings, tally: Tally) -> tuple[Account, ...]:
@@ -96,9 +98,9 @@ def take_discovered(found: Discovered, selection: Selection, settings: Settings,
         tally.note(notice)
     accounts = known_accounts(settings, found.states)
     try:
-        if not accounts:
+        if not accounts and not found.elsewhere:
             raise UsageError("no official account has authorised the platforms yet, and none is configured")
-        accounts = selection.of(accounts)
+        accounts = selection.of(accounts) if accounts or selection.names else ()
     except UsageError:
         if not found.failures and not found.notices:
             raise
@@ -107,31 +109,59 @@ def take_discovered(found: Discovered, selection: Selection, settings: Settings,
     return accounts
 
 
-async def discover(settings: Settings, states: Mapping[str, AccountState], session: Session) -> Discovered:
+async def discover(
+    settings: Settings, states: Mapping[str, AccountState], session: Session, selection: Selection
+) -> Discovered:
     """Read the lists of the platforms that discover accounts, and look up new accounts and those that a list lacks.
 
-    An account that has withdrawn its authorisation isn't collected any more; its documents and state stay. No list
-    alone removes an account. Raises `StoppedError` at a stop signal.
+    Only accounts are looked up, and states changed, that shard and egress labels of `selection` include. An account
+    that has withdrawn its authorisation isn't collected any more; its documents and state stay. No list alone removes
+    an account. Raises `StoppedError` at a stop signal.
     """
-    found = Discovered(dict(states), session.clock)
-    apis = [session.components[component.name] for component in _discovering(settings)]
+    found, part = Discovered(dict(states), session.clock), _Part(settings, states, selection)
+    # A platform of another label may be out of reach from here.
+    apis = [session.components[name] for name, label in part.labels.items() if selection.has_label(label)]
     with first_of_group():
         async with asyncio.TaskGroup() as reading:
             tasks = {api: reading.create_task(_listing(api, found)) for api in apis}
     listings = {api: listing for api, task in tasks.items() if (listing := task.result())}
     configured = {account.appid for account in settings.accounts}
-    listed = {
-        api.component.name: listing.refresh_tokens.keys() - configured - api.component.exclude
-        for api, listing in listings.items()
-    }
+    listed: dict[str, AbstractSet[str]] = {}
+    for api, listing in listings.items():
+        appids = listing.refresh_tokens.keys() - configured - api.component.exclude
+        listed[api.component.name] = part.of(appids, api.component)
+        found.elsewhere += len(appids) - len(listed[api.component.name])
     for api in listings:
         _take_over(api.component, listed, found.states)
     for api, listing in listings.items():
         new = {appid for appid in listed[api.component.name] if not _is_remembered(appid, found)}
         missing = _remembered(api.component, found) - configured - listing.refresh_tokens.keys()
-        await _look_up(api, listing, new, missing, found)
+        await _look_up(api, listing, new, part.of(missing, api.component), found)
     found.changed = [state for appid, state in found.states.items() if state is not states.get(appid)]
     return found
+
+
+class _Part:
+    """The accounts that a run may discover. `labels` are the egress labels of the platforms that discover accounts."""
+
+    def __init__(self, settings: Settings, states: Mapping[str, AccountState], selection: Selection) -> None:
+        self._components = {component.name: component for component in _discovering(settings)}
+        self.labels = {name: settings.egress_of(component) for name, component in self._components.items()}
+        self._states = states
+        self._selection = selection
+
+    def of(self, appids: AbstractSet[str], component: Component) -> AbstractSet[str]:
+        """Return those of a platform's accounts that the run may discover."""
+        return {appid for appid in appids if self._selection.has(appid, self._label(appid, component))}
+
+    def _label(self, appid: str, component: Component) -> str | None:
+        # An account may have authorised two platforms. The one that it is remembered of decides, even where that one
+        # isn't asked in this run: else two runs would both collect it.
+        about = self._states[appid].authorizer if appid in self._states else None
+        owner = self._components.get(about.component) if about else None
+        if about and owner and _is_wanted(about, owner, appid):
+            component = owner
+        return self.labels[component.name]
 
 
 async def _listing(api: ComponentApi, found: Discovered) -> Listing | None:
