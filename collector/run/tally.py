@@ -76,6 +76,10 @@ class Tally:
         """Return True where an account's newest days were asked for, and a dataset may still be asked."""
         return self._outcomes[account.appid] is not Outcome.SKIPPED and self.ended(account) != frozenset(DATASETS)
 
+    def may_gain_history(self, account: Account) -> bool:
+        """Return True unless an account has failed as a whole: then its history would fail, too."""
+        return self._outcomes[account.appid] in SOUND or self.may_ask_history(account)
+
     def note_waiting(self, account: Account, planned: Plan) -> None:
         """Count an account's windows of history that wait, and note the waits. Does nothing for a failed account."""
         if self._outcomes[account.appid] not in SOUND:
