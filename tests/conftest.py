@@ -25,10 +25,9 @@ from aiohttp import ClientResponse
 from hypothesis import Phase, settings
 from support import FAST, Advance, Configured, FakeClock, settings_of
 
-from collector.cli.terminal import tune_gc
 from collector.config import Settings
 from collector.model.accounts import Account, Secret
-from collector.runtime import Stop
+from collector.runtime import Stop, tune_gc
 from collector.sandbox import Sandbox
 from collector.store.database import Database, open_database
 from collector.store.local import local_mongod
