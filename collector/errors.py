@@ -6,7 +6,7 @@
     ├── UsageError              the command was called wrongly: exit 2
     ├── ConfigError             the configuration has faults, all of them listed: exit 78
     ├── DatabaseError           MongoDB is out of reach or refuses: the run ends, exit 1
-    ├── LeaseHeldError          another run is at work in the database: exit 11
+    ├── LeaseHeldError          another run is at work on the same accounts: exit 11
     ├── UnreachableError        WeChat is out of reach for everybody: the run ends, exit 1
     ├── ClockError              this host's clock is wrong: the run ends, exit 1
     ├── UnwantedError           the call's account or dataset ended while it waited: nothing more to do
@@ -83,7 +83,7 @@ class DatabaseError(CollectorError):
 
 
 class LeaseHeldError(CollectorError):
-    """Another run is at work in the database; the message says which, where and since when."""
+    """Another run is at work on the same accounts; the message says which, where, on what part, since when."""
 
 
 class UnreachableError(CollectorError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -14,6 +15,16 @@ from collector.errors import CallError, CollectorError, PostponedError, StoppedE
 
 T = TypeVar("T")
 E = TypeVar("E", bound=CollectorError)
+
+
+if sys.platform == "linux":
+
+    def boot_s() -> float:
+        """Return seconds that pass evenly, also while the host is suspended, which the monotonic clock leaves out."""
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+else:
+    boot_s = time.monotonic
 
 
 class Clock:

@@ -22,10 +22,11 @@ from collector.errors import ClockError, DatabaseError, StoppedError, Unreachabl
 from collector.model.accounts import Account
 from collector.model.days import FIRST_DAY, newest_published
 from collector.model.results import AccountResult, Outcome, RunResult
-from collector.model.state import AccountState, UnusableState, Update
+from collector.model.state import AccountState, UnusableState
 from collector.run.account import Shared
 from collector.run.connect import connect
 from collector.run.discovery import discover, known_accounts, may_discover, take_discovered
+from collector.run.part import part_of
 from collector.run.passes import initial_state
 from collector.run.pool import Pool
 from collector.run.reactions import failure_of_state
@@ -102,36 +103,36 @@ async def collect(settings: Settings, job: Job, *, clock: Clock, stop: Stop, wat
     """Collect for the accounts of `job` what it wants; `watch` follows the progress.
 
     Returns the result whatever happens to accounts, to the database or to WeChat. Raises `LeaseHeldError` before
-    anything is done when another run is at work, and `UsageError` when no account is selected. `clock` is this
-    host's; once WeChat has answered, the run's time is WeChat's.
+    anything is done when another run is at work on the same accounts, and `UsageError` when no account is selected.
+    `clock` is this host's; once WeChat has answered, the run's time is WeChat's.
     """
     clock = WechatClock(clock)
     run, tally = runs.new_run_id(clock.now()), Tally(watch or Watch(), settings.run.workers)
     # With discovery the accounts are known only once the platforms' lists are read.
     accounts = () if may_discover(settings, job.selection) else job.selection.of(settings.accounts)
     tally.expect(accounts)
+    part = part_of(settings, job.selection)
     try:
-        async with open_database(settings.mongodb.uri, settings.mongodb.database) as database:
-            writer = Writer(database)
-            async with AsyncExitStack() as stack:
-                await stack.enter_async_context(in_background(tally.lag.measure(), name="loop's lag"))
-                async with stop.ends():
-                    mine = lease(database, run, job.command, on_lost=writer.lose, wait_s=job.wait_s)
-                    await stack.enter_async_context(mine)
-                    await prepare(database)  # it may wait for a long time, too
-                await runs.prepare_runs(database)
-                await runs.begin(database, run, command=job.command, version=__version__, accounts=len(accounts))
-                async with in_background(_note_stop(database, run, stop), name="stop noted"):
-                    try:
-                        error = await _error_of(
-                            _collect(settings, job, accounts, tally, writer, clock=clock, stop=stop)
-                        )
-                    except UsageError as usage_error:
-                        await _error_of(runs.end(database, tally.result(run, error=str(usage_error), stopped_by=None)))
-                        raise
-                result = tally.result(run, error=error, stopped_by=stop.signal)
-                await _error_of(runs.end(database, result))
-                return result
+        async with (
+            open_database(settings.mongodb.uri, settings.mongodb.database) as database,
+            AsyncExitStack() as stack,
+        ):
+            await stack.enter_async_context(in_background(tally.lag.measure(), name="loop's lag"))
+            async with stop.ends():
+                mine = lease(database, run, job.command, part, wait_s=job.wait_s)
+                writer = Writer(database, await stack.enter_async_context(mine))
+                await prepare(database)  # it may wait for a long time, too
+            await runs.prepare_runs(database)
+            await runs.begin(database, run, command=job.command, version=__version__, accounts=len(accounts))
+            async with in_background(_note_stop(database, run, stop), name="stop noted"):
+                try:
+                    error = await _error_of(_collect(settings, job, accounts, tally, writer, clock=clock, stop=stop))
+                except UsageError as usage_error:
+                    await _error_of(runs.end(database, tally.result(run, error=str(usage_error), stopped_by=None)))
+                    raise
+            result = tally.result(run, error=error, stopped_by=stop.signal)
+            await _error_of(runs.end(database, result))
+            return result
     except StoppedError:  # while it waited for another run, or for an index build
         return tally.result(run, error=None, stopped_by=stop.signal)
     except DatabaseError as error:
@@ -165,14 +166,14 @@ async def _collect(  # noqa: PLR0913 - everything that a run opens, by its names
     stop: Stop,
 ) -> None:
     states, unusable = await read_states(writer.database)
-    async with connect(settings, clock=clock, stop=stop) as session, writer:
+    async with connect(settings, clock=clock, stop=stop, before_call=writer.held.check) as session, writer:
         tally.attach(session.client, writer)
         if may_discover(settings, job.selection):
             async with stop.ends(grace_s=DRAIN_S):
                 found = await discover(settings, states, session, job.selection)
-            for state in found.changed:
-                if state.account not in unusable:  # a document that can't be used is a repair's to replace
-                    await writer.put(Update((), state))
+            # A document that can't be used is a repair's to replace.
+            changed = [state for state in found.changed if state.account not in unusable]
+            found.leave(await writer.claim(changed, states), states)
             accounts, states = take_discovered(found, job.selection, settings, tally), found.states
         accounts = _fail_unusable(accounts, unusable, tally)
         if job.ignore_waits:
