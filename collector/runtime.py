@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import gc
+import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -15,6 +16,16 @@ from collector.errors import CallError, CollectorError, PostponedError, StoppedE
 
 T = TypeVar("T")
 E = TypeVar("E", bound=CollectorError)
+
+
+if sys.platform == "linux":
+
+    def boot_s() -> float:
+        """Return seconds that pass evenly, also while the host is suspended, which the monotonic clock leaves out."""
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+else:
+    boot_s = time.monotonic
 
 
 class Clock:
@@ -91,6 +102,18 @@ def tune_gc() -> None:
     """
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD, 10, NEVER)
+
+
+@contextmanager
+def tuned_gc() -> Iterator[None]:
+    """Tune the search for cycles for the body, in a process that goes on after it."""
+    threshold = gc.get_threshold()
+    tune_gc()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*threshold)
 
 
 def is_out_of_files(error: BaseException) -> bool:

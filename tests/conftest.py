@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import inspect
 import json
 import tempfile
@@ -27,7 +26,7 @@ from support import FAST, Advance, Configured, FakeClock, settings_of
 
 from collector.config import Settings
 from collector.model.accounts import Account, Secret
-from collector.runtime import Stop, tune_gc
+from collector.runtime import Stop, tuned_gc
 from collector.sandbox import Sandbox
 from collector.store.database import Database, open_database
 from collector.store.local import local_mongod
@@ -85,11 +84,8 @@ def callbacks_s(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
         used_s.append(time.thread_time() - began)
 
     monkeypatch.setattr(asyncio.events.Handle, "_run", measured)
-    threshold = gc.get_threshold()
-    tune_gc()
-    yield used_s
-    gc.unfreeze()
-    gc.set_threshold(*threshold)
+    with tuned_gc():
+        yield used_s
 
 
 @pytest.fixture

@@ -40,7 +40,8 @@ from collector.model.state import AccountState, Day, Update
 from collector.runtime import Stop
 from collector.sandbox import Sandbox, World
 from collector.store.database import Database, open_database, prepare
-from collector.store.leases import LEASES
+from collector.store.held import Held
+from collector.store.lease_document import LEASES
 from collector.store.local import find_mongod
 from collector.store.runs import RUNS
 from collector.store.schema import USER_DAILY, VALIDATOR
@@ -678,7 +679,7 @@ async def test_two_writers_of_the_same_days(database: Database) -> None:
         return Update(days, AccountState(account, "acme"))
 
     async def write() -> Writer:
-        async with Writer(database) as writer:
+        async with Writer(database, Held(1)) as writer:
             for number in range(200):
                 await writer.put(update(number))
         return writer

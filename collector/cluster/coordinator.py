@@ -1,7 +1,7 @@
-"""The coordinator of a run that is spread over workers: it reads the platforms' lists, gives out the accounts in batches,
-and counts what comes back.
+"""Coordinator of a run that is spread over workers.
 
-It holds the run's lease and asks for no account itself. All that a worker has to know stands in its order.
+It holds the run's lease, reads the platforms' lists, gives out the accounts in batches, and counts what comes back. It
+asks for no account itself.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from collector.cluster.digest import digest_of
 from collector.cluster.engine import Engine, Member, Place, opened
 from collector.cluster.orders import Errand, Introduction, Order, Report
 from collector.commands.collect import DRAIN_S, Run, discovered, newest_day
-from collector.console.progress import Steps
+from collector.console.progress import NO_STEPS, Steps
 from collector.errors import CallError, ClusterError, DatabaseError, PostponedError, StoppedError, UsageError
 from collector.model.accounts import Account, FromComponent
 from collector.model.results import Failure, Outcome
@@ -43,6 +43,8 @@ log = structlog.get_logger()
 
 MAX_ATTEMPTS = 3
 """Workers that may die of a batch before its accounts fail."""
+
+_NO_WORKER = "the cluster has no worker that answers: start some, then run again"
 
 _OTHER_CONFIGURATION = (
     "its configuration differs in what is asked: accounts, labels, rates, since, kinds of tokens, lookback, "
@@ -116,7 +118,7 @@ class _Coordinator:
             raise UsageError("tokens of a third-party platform go over TLS alone: use a cluster with tls://")
         members = await self._introduced((await self._engine.members()).values())
         if not members:
-            raise ClusterError(self._crew.trouble or "the cluster has no worker that answers: start some, then run again")
+            raise ClusterError(self._crew.trouble or _NO_WORKER)
         batches = split(accounts, self._crew.slots, by_label=not self._engine.is_local)
         self._queue = BatchQueue(batches)
         self._run.tally.watch.begin(len(accounts))
@@ -160,7 +162,7 @@ class _Coordinator:
         if epoch is None:
             raise ClusterError(f"batch {number} is still at work elsewhere: this is a mistake of the collector")
         lost = self._lost[number] = asyncio.Event()
-        self._steps[number] = epoch, Steps()
+        self._steps[number] = epoch, NO_STEPS
         report = await _unless(lost, self._engine.done(await self._order(batch, epoch, member), member, batch.label))
         if report is None:
             self._crew.suspend(member.address)
@@ -171,7 +173,7 @@ class _Coordinator:
             self._run.tally.take(report.counts)
             await claims.end(self._database, run, number, epoch)
         if report is None or report.error:
-            self._show(batch, Steps())
+            self._show(batch, NO_STEPS)
             self._try_again(batch, member, report)
         else:
             self._show(batch, report.steps)
@@ -210,7 +212,7 @@ class _Coordinator:
         )
 
     async def _handovers(self, accounts: Sequence[Account]) -> list[Handover]:
-        """Return what the accounts need of their platforms; where a platform fails, its workers see why by themselves."""
+        """Return what the accounts need of their platforms; where one fails, the workers see why by themselves."""
         handovers = []
         for platform in sorted({name for account in accounts if (name := _platform_of(account))}):
             appids = [account.appid for account in accounts if _platform_of(account) == platform]

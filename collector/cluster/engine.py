@@ -90,8 +90,8 @@ class Engine:
         """Return the workers, by address. Raises `ClusterError` where the scheduler is out of reach."""
         try:
             async with asyncio.timeout(CONNECT_S):
-                known = await self._client.scheduler.identity(n_workers=-1)
-        except (OSError, TimeoutError) as error:
+                known = await self._client.scheduler.identity(n_workers=-1)  # type: ignore[union-attr] # below
+        except (OSError, TimeoutError, AttributeError) as error:  # the last for a client that has closed itself
             raise ClusterError(f"the Dask scheduler is out of reach ({_reason(error)})") from None
         return {address: _member(address, about) for address, about in known["workers"].items()}
 

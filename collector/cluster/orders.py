@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from collector.commands.collect import Job
-from collector.console.progress import Steps
+from collector.console.progress import NO_STEPS, Steps
 from collector.run.counts import Counts
 from collector.store.held import Times
 from collector.wechat.component import Handover
@@ -72,5 +72,5 @@ class Report:
 
     counts: Counts
     lacking_history: Sequence[str] = ()
-    steps: Steps = Steps()
+    steps: Steps = NO_STEPS
     error: str | None = None

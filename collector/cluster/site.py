@@ -18,7 +18,7 @@ from collector.config import Settings
 from collector.model.accounts import Account
 from collector.run.connect import connect
 from collector.run.counts import Counts
-from collector.runtime import Clock, Stop, WechatClock
+from collector.runtime import Clock, Stop, WechatClock, tuned_gc
 from collector.store.database import Database, open_database
 from collector.store.held import Held
 from collector.store.leases import following
@@ -75,6 +75,7 @@ class Site:
         async with self._opening:
             if self._stack is None:
                 async with AsyncExitStack() as stack:
+                    stack.enter_context(tuned_gc())
                     mongodb, errand = self.settings.mongodb, self._errand
                     self.database = await stack.enter_async_context(open_database(mongodb.uri, mongodb.database))
                     lease = following(self.database, errand.run, errand.epoch, times=errand.times)

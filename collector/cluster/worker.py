@@ -17,13 +17,13 @@ from collector.cluster.digest import digest_of
 from collector.cluster.orders import Errand, Introduction, Order, Report
 from collector.cluster.site import HELD, SITES, Site, opened, settings_of
 from collector.commands.collect import ask
-from collector.console.progress import Steps, Watch
+from collector.console.progress import NO_STEPS, Watch
 from collector.errors import ClockError, ConfigError, DatabaseError, UnreachableError
 from collector.model.results import AccountResult, Outcome
 from collector.run.account import Shared
 from collector.run.counts import Counts
 from collector.run.tally import Tally
-from collector.runtime import in_background, tune_gc
+from collector.runtime import in_background
 from collector.store.claims import claimed
 from collector.store.held import Held
 from collector.store.state import read_states
@@ -44,7 +44,6 @@ def introduce(errand: Errand) -> Introduction:
         # which helper commands would inherit.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: None)
-    tune_gc()
     try:
         settings = settings_of(errand)
     except ConfigError as error:
@@ -71,9 +70,7 @@ async def work(order: Order) -> Report | None:
         async with opened(order.errand) as site:
             if order.stopped_by is not None and not site.stop.is_set:
                 site.stop.set(order.stopped_by)
-            claim = claimed(
-                site.database, order.errand.run, order.batch, order.epoch, site.lease, order.errand.times
-            )
+            claim = claimed(site.database, order.errand.run, order.batch, order.epoch, site.lease, order.errand.times)
             async with claim as held:
                 return await _work(site, order, held)
     except (ClockError, ConfigError, DatabaseError, UnreachableError) as error:
@@ -93,20 +90,23 @@ async def _work(site: Site, order: Order, held: Held) -> Report:
     tally = Tally(watch, workers)
     tally.expect(accounts)
     states, unusable = await read_states(site.database, [account.appid for account in accounts])
-    async with _reporting(watch.report), in_background(tally.lag.measure(), name="loop's lag"):
-        async with Writer(site.database, held) as writer:
-            tally.attach(None, writer)
-            left = await ask(
-                accounts,
-                states,
-                unusable,
-                settings=settings,
-                job=order.job,
-                tally=tally,
-                shared=Shared(site.session, writer),
-                history=order.history,
-                last_turn_s=monotonic() - order.idle_s,
-            )
+    async with (
+        _reporting(watch.report),
+        in_background(tally.lag.measure(), name="loop's lag"),
+        Writer(site.database, held) as writer,
+    ):
+        tally.attach(None, writer)
+        left = await ask(
+            accounts,
+            states,
+            unusable,
+            settings=settings,
+            job=order.job,
+            tally=tally,
+            shared=Shared(site.session, writer),
+            history=order.history,
+            last_turn_s=monotonic() - order.idle_s,
+        )
     made = site.uncounted()
     counts = replace(tally.counts(), calls=made.calls, token_calls=made.token_calls, retries=made.retries)
     return Report(counts, [account.appid for account in left], watch.steps)
@@ -116,7 +116,7 @@ class _Watch(Watch):
     """Progress of a batch, for the coordinator."""
 
     def __init__(self, order: Order) -> None:
-        self.steps = Steps()
+        self.steps = NO_STEPS
         self._order = order
         self._reported = self.steps
         self._worker = get_worker()

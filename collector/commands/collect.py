@@ -18,14 +18,15 @@ from collector import __version__
 from collector.completeness.plan import Plan, Target, plan, without_waits
 from collector.config import Selection, Settings
 from collector.console.progress import Watch
-from collector.errors import ClockError, DatabaseError, StoppedError, UnreachableError, UsageError
+from collector.errors import ClockError, ClusterError, DatabaseError, StoppedError, UnreachableError, UsageError
 from collector.model.accounts import Account
 from collector.model.days import FIRST_DAY, newest_published
 from collector.model.results import AccountResult, Outcome, RunResult
-from collector.model.state import AccountState, UnusableState, Update
+from collector.model.state import AccountState, UnusableState
 from collector.run.account import Shared
 from collector.run.connect import connect
 from collector.run.discovery import discover, known_accounts, may_discover, take_discovered
+from collector.run.part import part_of
 from collector.run.passes import initial_state
 from collector.run.pool import Pool
 from collector.run.reactions import failure_of_state
@@ -131,35 +132,37 @@ async def collect(
     `work` does it, by default in this process alone.
 
     Returns the result whatever happens to accounts, to the database or to WeChat. Raises `LeaseHeldError` before
-    anything is done when another run is at work, and `UsageError` when no account is selected. `clock` is this
-    host's; once WeChat has answered, the run's time is WeChat's.
+    anything is done when another run is at work on the same accounts, and `UsageError` when no account is selected.
+    `clock` is this host's; once WeChat has answered, the run's time is WeChat's.
     """
     clock = WechatClock(clock)
     run, tally = runs.new_run_id(clock.now()), Tally(watch or Watch(), settings.run.workers)
     # With discovery the accounts are known only once the platforms' lists are read.
     accounts = () if may_discover(settings, job.selection) else job.selection.of(settings.accounts)
     tally.expect(accounts)
+    part = part_of(settings, job.selection)
     try:
-        async with open_database(settings.mongodb.uri, settings.mongodb.database) as database:
-            writer = Writer(database)
-            async with AsyncExitStack() as stack:
-                await stack.enter_async_context(in_background(tally.lag.measure(), name="loop's lag"))
-                async with stop.ends():
-                    mine = lease(database, run, job.command, on_lost=writer.lose, wait_s=job.wait_s)
-                    await stack.enter_async_context(mine)
-                    await prepare(database)  # it may wait for a long time, too
-                await runs.prepare_runs(database)
-                await runs.begin(database, run, command=job.command, version=__version__, accounts=len(accounts))
-                async with in_background(_note_stop(database, run, stop), name="stop noted"):
-                    try:
-                        at_work = Run(run, settings, job, accounts, tally, writer, clock, stop)
-                        error = await _error_of((work or in_one_process)(at_work))
-                    except UsageError as usage_error:
-                        await _error_of(runs.end(database, tally.result(run, error=str(usage_error), stopped_by=None)))
-                        raise
-                result = tally.result(run, error=error, stopped_by=stop.signal)
-                await _error_of(runs.end(database, result))
-                return result
+        async with (
+            open_database(settings.mongodb.uri, settings.mongodb.database) as database,
+            AsyncExitStack() as stack,
+        ):
+            await stack.enter_async_context(in_background(tally.lag.measure(), name="loop's lag"))
+            async with stop.ends():
+                mine = lease(database, run, job.command, part, wait_s=job.wait_s)
+                writer = Writer(database, await stack.enter_async_context(mine))
+                await prepare(database)  # it may wait for a long time, too
+            await runs.prepare_runs(database)
+            await runs.begin(database, run, command=job.command, version=__version__, accounts=len(accounts))
+            async with in_background(_note_stop(database, run, stop), name="stop noted"):
+                try:
+                    at_work = Run(run, settings, job, accounts, tally, writer, clock, stop)
+                    error = await _error_of((work or in_one_process)(at_work))
+                except UsageError as usage_error:
+                    await _error_of(runs.end(database, tally.result(run, error=str(usage_error), stopped_by=None)))
+                    raise
+            result = tally.result(run, error=error, stopped_by=stop.signal)
+            await _error_of(runs.end(database, result))
+            return result
     except StoppedError:  # while it waited for another run, or for an index build
         return tally.result(run, error=None, stopped_by=stop.signal)
     except DatabaseError as error:
@@ -170,7 +173,7 @@ async def _error_of(work: Coroutine[Any, Any, None]) -> str | None:
     """Return the message of an error that ends the run, or None."""
     try:
         await work
-    except (DatabaseError, UnreachableError, ClockError) as error:
+    except (DatabaseError, UnreachableError, ClockError, ClusterError) as error:
         return str(error)
     except StoppedError:  # before any account was at work
         pass
@@ -185,7 +188,10 @@ async def _note_stop(database: Database, run: str, stop: Stop) -> None:
 async def in_one_process(run: Run) -> None:
     """Do a run's work in this process."""
     states, unusable = await read_states(run.writer.database)
-    async with connect(run.settings, clock=run.clock, stop=run.stop) as session, run.writer:
+    async with (
+        connect(run.settings, clock=run.clock, stop=run.stop, before_call=run.writer.held.check) as session,
+        run.writer,
+    ):
         run.tally.attach(session.client, run.writer)
         accounts = run.accounts
         if may_discover(run.settings, run.job.selection):
@@ -200,14 +206,14 @@ async def discovered(
     """Read the platforms' lists; return the accounts of the run, and `states` with what was found."""
     async with run.stop.ends(grace_s=DRAIN_S):
         found = await discover(run.settings, states, session, run.job.selection)
+    claimed: list[str] = []
     for begin in range(0, len(found.changed), MAX_READ):
         changed = found.changed[begin : begin + MAX_READ]
         stored, unusable = await read_states(run.writer.database, [state.account for state in changed])
-        for state in changed:
-            if state.account not in unusable:  # a document that can't be used is a repair's to replace
-                # `states` may be outlines.
-                whole = replace(stored.get(state.account, state), authorizer=state.authorizer)
-                await run.writer.put(Update((), whole))
+        # `states` may be outlines. A document that can't be used is a repair's to replace.
+        whole = [replace(stored.get(each.account, each), authorizer=each.authorizer) for each in changed]
+        claimed += await run.writer.claim([each for each in whole if each.account not in unusable], states)
+    found.leave(claimed, states)
     return take_discovered(found, run.job.selection, run.settings, run.tally), found.states
 
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from collector.errors import UsageError
-from collector.model.accounts import Account
+from collector.model.accounts import Account, is_appid
 from collector.model.shards import Shard, shard_of
-
-_APPID = re.compile("wx[0-9a-f]{16}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +74,7 @@ class Selection:
     def _complaint(self, name: str, known: dict[str, Account]) -> str | None:
         if name not in known:
             # A platform's account of another shard is never discovered here.
-            if self.shard and _APPID.fullmatch(name) and name not in self.shard:
+            if self.shard and is_appid(name) and name not in self.shard:
                 return _other_shard(name, name, self.shard)
             return f"no account has the name or appid {name!r}{_did_you_mean(name, known)}"
         if not known[name].enabled:

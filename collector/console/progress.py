@@ -22,6 +22,9 @@ class Steps(NamedTuple):
     windows: int = 0
 
 
+NO_STEPS = Steps()
+
+
 class Watch:
     """Progress of a run: this one shows nothing."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
@@ -9,8 +10,15 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+_APPID = re.compile("wx[0-9a-f]{16}")
+
 Secret = SecretStr
 """A text whose repr, str and JSON are asterisks; `get_secret_value()` returns it."""
+
+
+def is_appid(text: str) -> bool:
+    """Return True for a text of the form that appids have."""
+    return _APPID.fullmatch(text) is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ import structlog
 
 from collector.config import Selection, Settings
 from collector.errors import CallError, PostponedError, Reaction, UsageError
-from collector.model.accounts import Account, Component
+from collector.model.accounts import Account, Component, is_appid
 from collector.model.results import Failure, Notice
 from collector.model.state import AccountState, Authorizer
 from collector.run.reactions import wait_ordered_by
@@ -51,6 +51,15 @@ class Discovered:
     elsewhere: int = 0
     failures: list[Failure] = field(default_factory=list)
     notices: list[Notice] = field(default_factory=list)
+
+    def leave(self, appids: Iterable[str], before: Mapping[str, AccountState]) -> None:
+        """Take these accounts' states as they were `before`: another run has claimed them."""
+        for appid in appids:
+            self.elsewhere += 1
+            if appid in before:
+                self.states[appid] = before[appid]
+            else:
+                del self.states[appid]
 
     def fail_platform(self, component: Component, error: CallError, *, unasked: int = 0) -> None:
         """Note a platform's failure, which counts no account, or its wait."""
@@ -291,7 +300,7 @@ def _unique_names(found: Mapping[str, Authorizer], before: Mapping[str, str], ta
 
 def _names(appid: str, nick: str) -> Iterator[str]:
     """Yield the names that an account may have, the best first."""
-    if nick:
+    if nick and not is_appid(nick):  # such a name would stand for another account in `--account`
         yield nick
         yield f"{nick} ({appid[-4:]})"
     yield appid

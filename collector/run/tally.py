@@ -64,7 +64,7 @@ class Tally:
         # Of few accounts all must have failed.
         self._unreachable = CircuitBreaker[UnreachableError](min(self._max_unreachable, len(accounts)))
 
-    def attach(self, client: Client, writer: Writer | None = None) -> None:
+    def attach(self, client: Client | None, writer: Writer | None = None) -> None:
         """Take the counts of `client` and `writer` into the result, as they stand when it is made."""
         self._client, self._writer = client, writer
 

@@ -33,7 +33,8 @@ async def assign(database: Database, run: str, batch: int, worker: str, times: T
     """Give a batch to a worker; return the epoch of its claim, or None while another worker's claim is valid."""
     epoch = await _next_epoch(database)
     is_free = {"$or": [{"$lte": ["$expires", "$$NOW"]}, {"$eq": ["$epoch", epoch]}]}  # also true without a document
-    claim = {"$mergeObjects": [{"$literal": {"_id": _id(run, batch), "epoch": epoch, "worker": worker}}, _expiry(times)]}
+    mine = {"_id": _id(run, batch), "epoch": epoch, "worker": worker}
+    claim = {"$mergeObjects": [{"$literal": mine}, _expiry(times)]}
     pipeline = [{"$replaceWith": {"$cond": [is_free, claim, "$$ROOT"]}}]
     found = await outlasting(
         lambda: _claims(database).find_one_and_update(

@@ -91,9 +91,8 @@ class ComponentApi:
 
     async def authorizers(self) -> Listing:
         """Return the accounts that authorised the platform, read once a run. Raises `ComponentError` without a list."""
-        if self._list is None:
-            listing = await self._shared(self._first_list)
-            self._list = self._list or listing
+        listing = self._list or await self._shared(self._first_list)
+        self._list = self._list or listing
         return self._list
 
     async def hand_over(self, appids: Iterable[str]) -> Handover:

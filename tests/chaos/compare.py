@@ -13,7 +13,7 @@ from support import Documents, truth
 from collector.model.days import ONE_DAY, Window
 from collector.sandbox import World
 from collector.store.database import Database
-from collector.store.leases import LEASES
+from collector.store.lease_document import LEASES
 from collector.store.runs import RUNS
 from collector.store.state import ACCOUNTS
 

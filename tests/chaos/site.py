@@ -16,7 +16,7 @@ from pymongo import WriteConcern
 from pymongo.errors import PyMongoError
 
 from collector.model.results import ExitCode
-from collector.store.leases import LEASES
+from collector.store.lease_document import LEASES
 
 ONE = WriteConcern(1)
 """Write concern without a majority, which may be unreachable."""
