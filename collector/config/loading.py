@@ -38,7 +38,7 @@ class Settings:
     warnings: tuple[str, ...] = ()
     components: tuple[Component, ...] = ()
     defaults: Mapping[str, Any] = field(default_factory=lambda: dict(Defaults()))
-    files: tuple[Path, ...] = ()
+    files: tuple[Path, ...] = field(default=(), compare=False)
 
     def account_of(self, appid: str, name: str, component: str) -> Account:
         """Return an account that a platform discovered: `defaults` apply, and its token comes from that platform."""
