@@ -86,6 +86,11 @@ class Engine:
         self.is_local = isinstance(place, Local)
         self.has_tls = isinstance(place, Local) or urlsplit(place.address).scheme == "tls"
 
+    @property
+    def address(self) -> str:
+        """The scheduler's address."""
+        return str(self._client.scheduler_info(n_workers=0)["address"])
+
     async def members(self) -> dict[str, Member]:
         """Return the workers, by address. Raises `ClusterError` where the scheduler is out of reach."""
         try:
