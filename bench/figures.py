@@ -68,6 +68,16 @@ TARGETS: Mapping[str, Target] = {
     "many.lag": Target("many", _LAG, "{:.2f} s", MAX_LAG_S, at_most=True, guarded=False),
     "years.memory": Target("years", "peak memory of 12 years, to one year's", "{:.2f} ×", 1.1, at_most=True),
     "years.lag": Target("years", _LAG, "{:.2f} s", MAX_LAG_S, at_most=True),
+    "cluster.one": Target("cluster", "CPU a data call, one process", "{:.0f} µs", 1e6, at_most=True, guarded=False),
+    "cluster.two": Target("cluster", "CPU a data call, two processes", "{:.0f} µs", 1e6, at_most=True, guarded=False),
+    "cluster.cpu": Target("cluster", "CPU a data call, two to one", "{:.2f} ×", 1.15, at_most=True, guarded=False),
+    "cluster.reached": Target("cluster", "calls a second, two processes", "{:,.0f}", 1, at_most=False, guarded=False),
+    "cluster.allowed": Target("cluster", "that two cores allow", "{:,.0f}", 1, at_most=False, guarded=False),
+    "cluster.share": Target("cluster", "share of it", "{:.0%}", 0.85, at_most=False, guarded=False),
+    "cluster.coordinator": Target(
+        "cluster", "peak memory, coordinator", "{:.0f} MiB", 600, at_most=True, guarded=False
+    ),
+    "cluster.worker": Target("cluster", "peak memory, a worker", "{:.0f} MiB", 300, at_most=True, guarded=False),
     "start.help": Target("start", "collector --help", "{:.2f} s", 0.15, at_most=True, guarded=False),
     "start.validate": Target("start", "collector config validate", "{:.2f} s", 2.5, at_most=True, guarded=False),
 }
