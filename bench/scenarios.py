@@ -180,8 +180,9 @@ def cluster(bench: Bench) -> Outcome:
     with server() as listening:
         job = bench.job(listening.url, amount)
         found = contest(bench.site, listening, job, {COLLECTOR: WORKERS, TWO_PROCESSES: WORKERS}, rounds=amount.rounds)
-    allowed = [_calls_on(CORES, each, us) for each, us in zip(found.full[TWO_PROCESSES], found.cpu_us(TWO_PROCESSES))]
-    reached = [each.calls_per_s for each in found.full[TWO_PROCESSES]]
+    two, costs_us = found.full[TWO_PROCESSES], found.cpu_us(TWO_PROCESSES)
+    allowed = [_calls_on(CORES, each, cost_us) for each, cost_us in zip(two, costs_us, strict=True)]
+    reached = [each.calls_per_s for each in two]
     with server(authorized=platform.accounts) as listening, bench.site.database() as name:
         job = replace(bench.job(listening.url, platform), database=name)
         peaks = peaks_mib(script("collector", "run", "--processes", "2", "-c", bench.site.platform(job)))
@@ -205,7 +206,7 @@ CORES = 2
 
 def _calls_on(cores: int, done: Measured, client_us: float) -> float:
     """Return the calls a second that so many cores allow, at the costs of client, server and mongod."""
-    others_s = (done.seen["cpu_s"] + done.mongod_cpu_s) / done.seen["calls"]
+    others_s: float = (done.seen["cpu_s"] + done.mongod_cpu_s) / done.seen["calls"]
     return cores / (client_us / 1e6 + others_s)
 
 

@@ -160,7 +160,8 @@ class Site:
             f"api: {{hosts: ['{job.url}'], check_clock: false}}\n"
             f"run: {{workers: {job.workers}, published_at: '{ALL_DAY}'}}\n"
             "components:\n"
-            f"  - {{name: platform, appid: {world.appid(2**63)}, discover: true, access_token: {{command: [echo, token]}}}}\n"
+            f"  - {{name: platform, appid: {world.appid(2**63)}, discover: true,\n"
+            "     access_token: {command: [echo, token]}}\n"
         )
         return str(file)
 

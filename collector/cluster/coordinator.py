@@ -120,6 +120,9 @@ class _Coordinator:
         if not members:
             raise ClusterError(self._crew.trouble or _NO_WORKER)
         batches = split(accounts, self._crew.slots, by_label=not self._engine.is_local)
+        if self._run.job.ignore_waits:  # those that WeChat orders in the daily job must be kept in history
+            for batch in batches:
+                batch.history = frozenset(account.appid for account in batch.accounts)
         self._queue = BatchQueue(batches)
         self._run.tally.watch.begin(len(accounts))
         self._give_up_without_worker(batches)

@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from time import monotonic
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -33,6 +34,12 @@ SLOTS = 2
 
 CONNECT_S = 10.0
 """Seconds after which a scheduler that doesn't answer counts as out of reach."""
+
+OUTAGE_S = 20.0
+"""Seconds for which a scheduler may be out of reach in mid-run."""
+
+POLL_S = 1.0
+"""Seconds between two attempts to reach it."""
 
 ANSWER_S = 30.0
 """Seconds in which a worker must introduce itself, which includes reading its configuration."""
@@ -92,13 +99,18 @@ class Engine:
         return str(self._client.scheduler_info(n_workers=0)["address"])
 
     async def members(self) -> dict[str, Member]:
-        """Return the workers, by address. Raises `ClusterError` where the scheduler is out of reach."""
-        try:
-            async with asyncio.timeout(CONNECT_S):
-                known = await self._client.scheduler.identity(n_workers=-1)  # type: ignore[union-attr] # below
-        except (OSError, TimeoutError, AttributeError) as error:  # the last for a client that has closed itself
-            raise ClusterError(f"the Dask scheduler is out of reach ({_reason(error)})") from None
-        return {address: _member(address, about) for address, about in known["workers"].items()}
+        """Return the workers, by address. Raises `ClusterError` once the scheduler stays out of reach."""
+        until_s = monotonic() + OUTAGE_S
+        while True:
+            try:
+                async with asyncio.timeout(CONNECT_S):
+                    known = await self._client.scheduler.identity(n_workers=-1)  # type: ignore[union-attr] # below
+            except (OSError, TimeoutError, AttributeError) as error:  # the last for a client that has closed itself
+                if monotonic() > until_s:
+                    raise ClusterError(f"the Dask scheduler is out of reach ({_reason(error)})") from None
+                await asyncio.sleep(POLL_S)
+            else:
+                return {address: _member(address, about) for address, about in known["workers"].items()}
 
     async def introduce(self, address: str, errand: Errand) -> Introduction | None:
         """Let a worker introduce itself; None for one that doesn't answer."""

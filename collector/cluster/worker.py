@@ -35,6 +35,10 @@ REPORT_EVERY_S = 1.0
 """Seconds between two reports of a batch's progress."""
 
 
+HALTED: dict[str, int] = {}
+"""The runs that were stopped, and by which signal."""
+
+
 def introduce(errand: Errand) -> Introduction:
     """Prepare this process for a run, and say what it is."""
     if errand.log:
@@ -54,7 +58,8 @@ def introduce(errand: Errand) -> Introduction:
 
 
 def halt(run: str, number: int) -> None:
-    """Stop this process's part of a run."""
+    """Stop this process's part of a run, also that which is still on its way here."""
+    HALTED[run] = number
     if (site := SITES.get(run)) and not site.stop.is_set:
         site.stop.set(number)
 
@@ -68,8 +73,9 @@ async def work(order: Order) -> Report | None:
     held: Held | None = None
     try:
         async with opened(order.errand) as site:
-            if order.stopped_by is not None and not site.stop.is_set:
-                site.stop.set(order.stopped_by)
+            number = HALTED.get(order.errand.run, order.stopped_by)
+            if number is not None and not site.stop.is_set:
+                site.stop.set(number)
             claim = claimed(site.database, order.errand.run, order.batch, order.epoch, site.lease, order.errand.times)
             async with claim as held:
                 return await _work(site, order, held)

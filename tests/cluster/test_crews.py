@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, time
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from hosts import Cluster, Host, cluster_of, hosts_of
 from structlog.testing import capture_logs
 from support import stored, truth
 
+from collector.cluster.engine import Remote
+from collector.errors import UsageError
 from collector.model.days import ONE_DAY, Window, newest_published
 from collector.sandbox import World
 from collector.store.database import Database
@@ -103,6 +106,51 @@ async def test_label_without_worker(tmp_path: Path, mongod: str, database: Datab
     without = [each.appid for each in WORLD.accounts[1::2]]
     assert await stored(database) == truth(WORLD, Window(SINCE, NEWEST), without=without)
     assert not hosts["plain"].sandbox.calls
+
+
+@asynccontextmanager
+async def _overheard(address: str) -> AsyncIterator[tuple[str, bytearray]]:
+    """An address that leads to the scheduler's, and all that passes it."""
+    heard = bytearray()
+    host, port = address.removeprefix("tcp://").split(":")
+
+    async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while chunk := await reader.read(65_536):
+            heard.extend(chunk)
+            writer.write(chunk)
+        writer.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            far_reader, far_writer = await asyncio.open_connection(host, port)
+            await asyncio.gather(copy(reader, far_writer), copy(far_reader, writer))
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        yield f"tcp://127.0.0.1:{server.sockets[0].getsockname()[1]}", heard
+
+
+async def test_no_secret_passes_the_scheduler(
+    tmp_path: Path, mongod: str, database: Database, cluster: Cluster
+) -> None:
+    async with _hosts(tmp_path, mongod, database, "good") as hosts, _overheard(cluster.address) as (address, heard):
+        await cluster.add("good", hosts["good"].config)
+        await cluster.ready(1)
+        result = await backfill(hosts["coordinator"].config, SINCE, Remote(address))
+    assert result.exit == 0
+    assert all(account.appid.encode() in heard for account in WORLD.accounts)
+    assert not any(account.secret.encode() in heard for account in WORLD.accounts)
+    assert mongod.encode() not in heard
+
+
+async def test_tokens_of_platforms_need_tls(tmp_path: Path, mongod: str, database: Database, cluster: Cluster) -> None:
+    component = {"name": "agency", "appid": "wx00000000000000c0", "access_token": {"command": ["echo", "token"]}}
+    accounts = [{"name": "a", "appid": WORLD.accounts[0].appid, "token": {"component": "agency"}}]
+    async with _hosts(tmp_path, mongod, database, "good", accounts=accounts, components=[component]) as hosts:
+        await cluster.add("good", hosts["good"].config)
+        await cluster.ready(1)
+        with pytest.raises(UsageError, match="tokens of a third-party platform go over TLS alone"):
+            await backfill(hosts["coordinator"].config, SINCE, cluster.place)
+    assert not hosts["good"].sandbox.calls
 
 
 async def test_worker_without_a_way_to_wechat(
