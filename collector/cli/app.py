@@ -17,9 +17,11 @@ from collector.cli.config_commands import app as config_commands
 from collector.cli.options import (
     Common,
     DryRun,
+    Egress,
     IgnoreWaits,
     LogForm,
     Quiet,
+    ShardOf,
     Verbose,
     Wait,
     day,
@@ -63,13 +65,21 @@ def _collector(
 
 @app.command()
 @with_common_options
-def run(common: Common, wait: Wait = 0.0, dry_run: DryRun = False, ignore_waits: IgnoreWaits = False) -> None:
+def run(
+    common: Common,
+    egress: Egress = None,
+    shard: ShardOf = None,
+    wait: Wait = 0.0,
+    dry_run: DryRun = False,
+    ignore_waits: IgnoreWaits = False,
+) -> None:
     """Collect missing days, and the last days again: the daily job."""
     from collector.commands.collect import Job
     from collector.errors import UsageError
 
     if ignore_waits and not common.selection.names:
         raise UsageError("--ignore-waits needs --account: name each account whose wait is over")
+    common = common.within(egress, shard)
     run_or_plan(common, Job(target_now(common.settings), common.selection, "run", wait, ignore_waits), dry_run=dry_run)
 
 
@@ -85,6 +95,8 @@ def backfill(
     exhaustive: Annotated[
         bool, typer.Option("--exhaustive", help="Continue before the day on which an account seems to begin.")
     ] = False,
+    egress: Egress = None,
+    shard: ShardOf = None,
     wait: Wait = 0.0,
     dry_run: DryRun = False,
 ) -> None:
@@ -94,6 +106,7 @@ def backfill(
     """
     from collector.commands.collect import Job
 
+    common = common.within(egress, shard)
     target = target_now(common.settings, **days_of_backfill(since, until), refetch=refetch, exhaustive=exhaustive)
     run_or_plan(common, Job(target, common.selection, "backfill", wait), dry_run=dry_run)
 
@@ -152,7 +165,7 @@ def verify(
 
 @app.command()
 @with_common_options
-def check(common: Common) -> None:
+def check(common: Common, egress: Egress = None) -> None:
     """Try each account, and list the refused IPs.
 
     It asks for the token, each dataset and the remaining quota: two or three data calls an account. Nothing is
@@ -161,7 +174,7 @@ def check(common: Common) -> None:
     from collector.commands import check as command
     from collector.console import check as console
 
-    settings, selection, output = common
+    settings, selection, output = common.within(egress)
     checks = run_at_once(watched(partial(command.check, settings, selection), quiet=output.quiet))
     if output.as_json:
         say_json(console.as_json(checks))

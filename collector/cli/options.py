@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Concatenate, NamedTuple
@@ -12,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Concatenate, NamedTuple
 import typer
 
 from collector.cli.terminal import LogFormat, configure_logging
+from collector.model.shards import Shard
 
 if TYPE_CHECKING:
     from collector.config import Selection, Settings
@@ -59,6 +62,11 @@ Wait = Annotated[
     ),
 ]
 
+MAX_SHARDS = 1_000_000
+"""More shards than a platform has accounts are a slip of the keyboard."""
+
+_INDEX = "JOB_COMPLETION_INDEX"
+
 
 def day(text: str) -> date:
     """Parse the day of a `--since` or `--until`. Raises `typer.BadParameter` where `text` is none."""
@@ -66,6 +74,49 @@ def day(text: str) -> date:
         return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).date()
     except ValueError:
         raise typer.BadParameter(f"{text!r} is not a day: write it as 2026-01-31") from None
+
+
+def shard(text: str) -> Shard:
+    """Parse the K/N or index/N of a `--shard`. Raises `typer.BadParameter` where `text` is neither."""
+    parts = re.fullmatch("(index|[0-9]{1,9})/([0-9]{1,9})", text)
+    if not parts:
+        raise typer.BadParameter(f"{text!r} is not a shard: write it as 1/4, the first of four")
+    count = int(parts[2])
+    if not 1 <= count <= MAX_SHARDS:
+        raise typer.BadParameter(f"{text!r} divides into {count:,} shards: use from 1 to {MAX_SHARDS:,}")
+    number = _completion_index() + 1 if parts[1] == "index" else int(parts[1])
+    if not 1 <= number <= count:
+        which = f"${_INDEX} is {number - 1}: set `completions` of the Job to {count:,}, or write index/{number:,}"
+        out_of_range = f"there is no shard {number:,} of {count:,}: they are counted from 1"
+        raise typer.BadParameter(which if parts[1] == "index" else out_of_range)
+    return Shard(number, count)
+
+
+def _completion_index() -> int:
+    index = os.environ.get(_INDEX, "")
+    if re.fullmatch("[0-9]{1,9}", index):
+        return int(index)
+    found = f"is {index!r}, not a number" if index else "isn't set"
+    raise typer.BadParameter(f"index/N is for an Indexed Job of Kubernetes, but ${_INDEX} {found}: write K/N elsewhere")
+
+
+Egress = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--egress",
+        metavar="LABEL",
+        help="Only accounts with this egress label, or without any for -; repeatable, any of them.",
+    ),
+]
+ShardOf = Annotated[
+    Shard | None,
+    typer.Option(
+        "--shard",
+        parser=shard,
+        metavar="K/N",
+        help="Only the accounts of shard K of N, by the hash of the appid; index/N takes K from $JOB_COMPLETION_INDEX.",
+    ),
+]
 
 
 class Output(NamedTuple):
@@ -82,6 +133,16 @@ class Common(NamedTuple):
     settings: Settings
     selection: Selection
     output: Output
+
+    def within(self, egress: list[str] | None, shard: Shard | None = None) -> Common:
+        """Return the same for the accounts of these egress labels, and of `shard`.
+
+        Raises `UsageError` where a label isn't in the configuration.
+        """
+        from collector.config import labels_of
+
+        labels = labels_of(egress or (), self.settings.egress_labels)
+        return self._replace(selection=replace(self.selection, egress=labels, shard=shard))
 
 
 def with_common_options(command: Callable[Concatenate[Common, ...], None]) -> Callable[..., None]:

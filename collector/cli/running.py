@@ -15,7 +15,7 @@ import typer
 
 from collector.cli.options import Common
 from collector.cli.printing import print_plans, print_result
-from collector.cli.terminal import run_at_once, run_to_the_end
+from collector.cli.terminal import run_at_once, run_to_the_end, say
 
 if TYPE_CHECKING:
     from collector.commands.collect import Job
@@ -68,7 +68,10 @@ def run_or_plan(common: Common, job: Job, *, dry_run: bool) -> None:
         if output.quiet:  # nothing failed, so there is nothing to print
             raise typer.Exit(ExitCode.LEASE) from None
         raise
-    print_result(result, output)
+    if selection.shard and not (result.total or result.exit or output.as_json or output.quiet):
+        say(f"No account is in shard {selection.shard}: nothing to do.")
+    else:
+        print_result(result, output)
     raise typer.Exit(result.exit)
 
 

@@ -135,7 +135,18 @@ class _Trial:
         answered = any(each.verdict in {Verdict.OK, Verdict.EMPTY} for each in self._datasets.values())
         never = self._without_rows == len(DATASETS) and not self._was_covered
         check = AccountCheck(
-            account.appid, account.name, outcome, self._token, self._datasets, late, host, ips, failures, notices, never
+            account.appid,
+            account.name,
+            outcome,
+            self._token,
+            self._datasets,
+            late,
+            host,
+            ips,
+            failures,
+            notices,
+            never,
+            account.egress,
         )
         result = AccountResult(account, outcome, failures, notices, answered=answered, unreachable=self._unreachable)
         return check, result

@@ -1,6 +1,7 @@
 """The configuration: YAML and environment variables to `Settings`; the only reader of YAML.
 
-`find` returns the files to read, `load` reads and validates them, `Selection` picks the accounts of a command.
+`find` returns the files to read, `load` reads and validates them, `Selection` picks the accounts of a command,
+`labels_of` reads egress labels.
 `show_yaml` and `shown` format settings without their secrets. `sample` and `generate` write a file to begin with,
 `json_schema` describes it to editors, and `imported` turns a sheet of accounts into files.
 Nothing here logs or prints: faults are raised all at once, warnings are a field of the settings.
@@ -8,7 +9,7 @@ Nothing here logs or prints: faults are raised all at once, warnings are a field
 
 from collector.config.editors import generate, json_schema, sample
 from collector.config.loading import Settings, find, load
-from collector.config.selection import Selection
+from collector.config.selection import Selection, labels_of
 from collector.config.sheet import imported
 from collector.config.show import show_yaml, shown
 
@@ -19,6 +20,7 @@ __all__ = [
     "generate",
     "imported",
     "json_schema",
+    "labels_of",
     "load",
     "sample",
     "show_yaml",

@@ -192,7 +192,7 @@ def _given(section: Section) -> dict[str, Any]:
 def _account(defaults: Mapping[str, Any], given: Mapping[str, Any], components: Iterable[Component]) -> Account:
     account = Account(**{"secret": None, **defaults, **given})
     if isinstance(account.token, FromComponent) and "egress" not in given:
-        # The allow-list that WeChat compares with is then the platform's, whether or not the account stands in a file.
+        # Where the platform's calls aren't let out, neither an account in a file nor one in the list gets its token.
         own = next((each.egress for each in components if each.name == account.token.name), None)
         account = replace(account, egress=own or account.egress)
     return replace(account, since=FIRST_DAY) if account.since and account.since < FIRST_DAY else account

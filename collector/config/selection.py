@@ -48,7 +48,7 @@ class Selection:
             raise UsageError(_nothing_left(accounts, self.names, self.tags))
         labelled = [account for account in named if self.has_label(account.egress)]
         if not labelled:
-            raise UsageError(f"none of {_those(self.names)} has {_labels(self.egress)}")
+            raise UsageError(_no_label(self.egress, self.names))
         chosen = tuple(account for account in labelled if self.has(account.appid, account.egress))
         if self.shard and self.names and not chosen:
             others = [_other_shard(str(account), account.appid, self.shard) for account in labelled]
@@ -112,9 +112,11 @@ def _those(names: Sequence[str]) -> str:
     return "the accounts named" if names else "the enabled accounts"
 
 
-def _labels(egress: Collection[str | None]) -> str:
-    labels = [f"the egress label {label!r}" for label in sorted(filter(None, egress))]
-    return " or ".join([*labels, *(["no egress label"] if None in egress else [])])
+def _no_label(egress: Collection[str | None], names: Sequence[str]) -> str:
+    labels = " or ".join(repr(label) for label in sorted(filter(None, egress)))
+    if None in egress:
+        return f"all of {_those(names)} have an egress label{f' other than {labels}' if labels else ''}"
+    return f"none of {_those(names)} has the egress label {labels}"
 
 
 def _did_you_mean(word: str, known: Collection[str]) -> str:

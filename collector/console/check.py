@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
+from itertools import groupby
 
 from collector.console.summary import notice_text
 from collector.console.table import NEVER_HAD_A_ROW, Cells, Table, in_one_line, problem_text
@@ -27,10 +28,12 @@ def as_json(checks: Checks) -> dict[str, object]:
         "totals": _totals(checks),
         "calls": result.calls,
         "token_calls": result.token_calls,
-        "accounts": [asdict(each) for each in checks.accounts],
+        "accounts": [_account_json(each, checks) for each in checks.accounts],
         "failures": [asdict(failure) for failure in result.failures],
         "refused_ips": [
-            {"account": each.account, "name": each.name, "ips": list(each.refused_ips)} for each in checks.refused
+            {"account": each.account, "name": each.name, "ips": list(each.refused_ips)}
+            | ({"egress": each.egress} if checks.has_labels else {})
+            for each in checks.refused
         ],
     }
 
@@ -41,18 +44,18 @@ def as_text(checks: Checks, *, width: int | None = None) -> str:
     `width` is the terminal's in cells; without it nothing is cut.
     """
     return paragraphs(
-        _other_failures(checks), _accounts(checks.accounts, width), _totals_text(checks), refused_text(checks)
+        _other_failures(checks), _accounts(checks.accounts, checks, width), _totals_text(checks), refused_text(checks)
     )
 
 
 def failed_text(checks: Checks, *, width: int | None = None) -> str:
     """Return the failures alone: platforms, the failed accounts' rows and the refused IPs; empty without any."""
     failed = [each for each in checks.accounts if each.outcome is Outcome.FAILED]
-    return paragraphs(_other_failures(checks), _accounts(failed, width), refused_text(checks))
+    return paragraphs(_other_failures(checks), _accounts(failed, checks, width), refused_text(checks))
 
 
 def refused_text(checks: Checks) -> str:
-    """Return the table of refused IPs, account by account; empty without any."""
+    """Return the refused IPs, account by account, a table for each egress label; empty without any."""
     refused = checks.refused
     if not refused:
         return ""
@@ -60,6 +63,20 @@ def refused_text(checks: Checks) -> str:
         f"Refused IPs of {counted(len(refused), 'account')}. Each client must allow the IPs beside its name in the "
         "account's console;\nit takes effect in 5 to 10 minutes."
     )
+    if not checks.has_labels:
+        return _refused_table(title, refused)
+    groups = [[*group] for _, group in groupby(refused, lambda each: each.egress)]
+    if len(groups) > 1:
+        title += "\nThese are IPs of this host: check each egress label where it leads out, with --egress LABEL."
+    return paragraphs(title, *(_refused_table(_group_title(group), group) for group in groups))
+
+
+def _group_title(group: Sequence[AccountCheck]) -> str:
+    label = group[0].egress
+    return f"{f'Egress {label}' if label else 'Without an egress label'}: {counted(len(group), 'account')}."
+
+
+def _refused_table(title: str, refused: Sequence[AccountCheck]) -> str:
     # One check sees one or two addresses of a NAT for each account. A client that allows those alone is refused again.
     ips = sorted({ip for each in refused for ip in each.refused_ips})
     if len(ips) > 1:
@@ -70,19 +87,27 @@ def refused_text(checks: Checks) -> str:
     return f"{title}\n\n{Table(rows, None).lines(rows)}"
 
 
-def _accounts(accounts: Sequence[AccountCheck], width: int | None) -> str:
+def _account_json(each: AccountCheck, checks: Checks) -> dict[str, object]:
+    fields = asdict(each)
+    if not checks.has_labels:
+        del fields["egress"]
+    return fields
+
+
+def _accounts(accounts: Sequence[AccountCheck], checks: Checks, width: int | None) -> str:
     # A failed platform has its line above. Repeated for its accounts it would hide the other problems.
     accounts = [each for each in accounts if all(failure.account == each.account for failure in each.failures)]
     if not accounts:
         return ""
     datasets = [name.removeprefix("user_") for name in accounts[0].datasets]
-    header = ("name", "token", *(cell for name in datasets for cell in (name, "calls left")), "host", "problem")
-    rows = [header, *map(_cells, accounts)]
+    labels = ("egress",) if checks.has_labels else ()
+    header = ("name", *labels, "token", *(cell for name in datasets for cell in (name, "calls left")), "host")
+    rows = [(*header, "problem"), *(_cells(each, checks) for each in accounts)]
     return Table(rows, width).lines(rows)
 
 
-def _cells(each: AccountCheck) -> Cells:
-    cells = [in_one_line(each.name), _word(each.token)]
+def _cells(each: AccountCheck, checks: Checks) -> Cells:
+    cells = [in_one_line(each.name), *([each.egress or "-"] if checks.has_labels else []), _word(each.token)]
     for dataset in each.datasets.values():
         cells += [_word(dataset.verdict), "-" if dataset.quota_left is None else f"{dataset.quota_left:,}"]
     return *cells, (each.host or "-").removeprefix("https://"), _problem(each)

@@ -35,6 +35,7 @@ class AccountCheck:
 
     `late` is True if the newest published day isn't there yet. Summary alone may lack it, since it has no row for a day
     on which nobody came or went. `never_had_a_row` is True if neither an answer nor the state has a row of any day.
+    `egress` is the account's label, None if it has none.
     """
 
     account: str
@@ -48,6 +49,7 @@ class AccountCheck:
     failures: tuple[Failure, ...] = ()
     notices: tuple[Notice, ...] = ()
     never_had_a_row: bool = False
+    egress: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +61,15 @@ class Checks:
     accounts: Sequence[AccountCheck] = field(default=())
 
     @property
+    def has_labels(self) -> bool:
+        """True if an account has an egress label."""
+        return any(each.egress for each in self.accounts)
+
+    @property
     def refused(self) -> list[AccountCheck]:
-        """The accounts that refused this host's IP, by name."""
-        return sorted((each for each in self.accounts if each.refused_ips), key=lambda each: each.name)
+        """The accounts that refused this host's IP, by egress label, those without one last, and by name."""
+        refused = (each for each in self.accounts if each.refused_ips)
+        return sorted(refused, key=lambda each: (each.egress is None, each.egress, each.name))
 
 
 class Standing(StrEnum):

@@ -42,7 +42,7 @@ class Discovered:
     """Result of discovery as it grows: all states, those that changed, failures, and waits of platforms by `clock`.
 
     A platform's failure counts no account: its accounts fail by themselves, each with its own failure. `elsewhere`
-    counts the listed accounts that shard or egress labels leave to other runs.
+    counts the listed accounts that are left to other runs.
     """
 
     states: dict[str, AccountState]
@@ -123,9 +123,9 @@ async def discover(
 ) -> Discovered:
     """Read the lists of the platforms that discover accounts, and look up new accounts and those that a list lacks.
 
-    Only accounts are looked up, and states changed, that shard and egress labels of `selection` include. An account
-    that has withdrawn its authorisation isn't collected any more; its documents and state stay. No list alone removes
-    an account. Raises `StoppedError` at a stop signal.
+    Only accounts are looked up, and states changed, that `selection` may be for. An account that has withdrawn its
+    authorisation isn't collected any more; its documents and state stay. No list alone removes an account. Raises
+    `StoppedError` at a stop signal.
     """
     found, part = Discovered(dict(states), session.clock), _Part(settings, states, selection)
     # A platform of another label may be out of reach from here.
@@ -158,10 +158,15 @@ class _Part:
         self.labels = {name: settings.egress_of(component) for name, component in self._components.items()}
         self._states = states
         self._selection = selection
+        configured = {key for account in settings.accounts for key in (account.appid, account.name)}
+        # Any account may turn out to bear a name that isn't known yet.
+        names_any = not all(is_appid(name) or name in configured for name in selection.names)
+        self._named = None if names_any or not selection.names else frozenset(selection.names)
 
     def of(self, appids: AbstractSet[str], component: Component) -> AbstractSet[str]:
         """Return those of a platform's accounts that the run may discover."""
-        return {appid for appid in appids if self._selection.has(appid, self._label(appid, component))}
+        named = appids if self._named is None else appids & self._named
+        return {appid for appid in named if self._selection.has(appid, self._label(appid, component))}
 
     def _label(self, appid: str, component: Component) -> str | None:
         # An account may have authorised two platforms. The one that it is remembered of decides, even where that one
@@ -209,7 +214,7 @@ def _take_over(component: Component, listed: Mapping[str, AbstractSet[str]], kno
     for appid in listed[component.name]:
         about = known[appid].authorizer if appid in known else None
         if about and appid not in listed.get(about.component, ()):
-            known[appid] = replace(known[appid], authorizer=replace(about, component=component.name))
+            known[appid] = known[appid]._replace(authorizer=replace(about, component=component.name))
 
 
 async def _look_up(
@@ -266,7 +271,7 @@ class _Lookup:
             return
         about = replace(about, nick_name=_readable(about))
         state = self.found.states.get(appid) or AccountState(appid, about.nick_name or appid)
-        self.found.states[appid] = replace(state, authorizer=about)
+        self.found.states[appid] = state._replace(authorizer=about)
 
     def _note(self, appid: str, error: CallError) -> None:
         if error.reaction.is_shared:
@@ -282,7 +287,7 @@ class _Lookup:
     def _forget(self, appid: str) -> None:
         state = self.found.states[appid]
         log.warning("authorizer.left", account=state.name, appid=appid, component=self.api.component.name)
-        self.found.states[appid] = replace(state, authorizer=None)
+        self.found.states[appid] = state._replace(authorizer=None)
 
 
 def _unique_names(found: Mapping[str, Authorizer], before: Mapping[str, str], taken: Iterable[str]) -> dict[str, str]:

@@ -72,7 +72,7 @@ def test_example_with_all_comments(loaded: Callable[..., Settings], whole_sample
     assert settings.mongodb.uri == SecretStr("mongodb://db.example")
     assert settings.api.proxy == SecretStr("http://proxy.example:3128")
     assert settings.api.ipv4_only
-    rest: dict[str, Any] = {"rate_limit": Rate(5, 1), "since": date(2025, 1, 1), "daily_calls": 200}
+    rest: dict[str, Any] = {"rate_limit": Rate(5, 1), "since": date(2025, 1, 1), "daily_calls": 200, "egress": "hk"}
     assert settings.accounts[2:] == (
         Account(
             "initech",
@@ -89,7 +89,7 @@ def test_example_with_all_comments(loaded: Callable[..., Settings], whole_sample
             None,
             token=FromComponent("agency"),
             authorizer_refresh_token=SecretStr("r"),
-            **rest,
+            **(rest | {"egress": "sh"}),
         ),
         Account(
             "soylent",
@@ -114,6 +114,7 @@ def test_example_with_all_comments(loaded: Callable[..., Settings], whole_sample
             ),
             discover=True,
             exclude=frozenset({"wx0000000000000bad"}),
+            egress="sh",
         ),
         Component(
             "agency-two",
@@ -206,9 +207,9 @@ def test_schema_accepts_the_sample(whole_sample: str) -> None:
         "mongodb: {uri: '${U}', database: '${D}'}",
         "api: {timeout: 2.5, ipv4_only: true, hosts: ['${H}']}",
         "run: {workers: '${W:-8}', lookback: 14, published_at: '${P}'}",
-        "defaults: {rate_limit: '${R}', token: '${T}', since: '${S}', daily_calls: '${C}'}",
-        "defaults: {since: 2025-01-01, daily_calls: 5}",
-        "components: [{name: '${N}', appid: '${A}', discover: '${D}', exclude: }]",
+        "defaults: {rate_limit: '${R}', token: '${T}', since: '${S}', daily_calls: '${C}', egress: '${E}'}",
+        "defaults: {since: 2025-01-01, daily_calls: 5, egress: eu-1.a_b}",
+        "components: [{name: '${N}', appid: '${A}', discover: '${D}', exclude: , egress: hk}]",
     ],
 )
 def test_schema_accepts(content: str) -> None:

@@ -88,7 +88,8 @@ def entry(name: str, number: int, *more: str) -> str:
 
 
 def defaults(rate_limit: Rate, since: date) -> dict[str, Any]:
-    return {"rate_limit": rate_limit, "token": TokenKind.STABLE, "since": since, "daily_calls": None}
+    unset = {"daily_calls": None, "egress": None}
+    return {"rate_limit": rate_limit, "token": TokenKind.STABLE, "since": since, **unset}
 
 
 def test_variables_are_filled_in(loaded: Callable[..., Settings]) -> None:
@@ -143,6 +144,34 @@ def test_include_without_a_match(loaded: Callable[..., Settings]) -> None:
     assert loaded(ONE + "include: d/*.yaml").warnings == (
         "accounts.yaml:2: no file matches the pattern of `include`, d/*.yaml: correct it",
     )
+
+
+EGRESS = """
+defaults: {egress: sh, token: {component: plain}}
+components:
+  - {name: plain, appid: wx00000000000000c0, access_token: {url: "http://t"}}
+  - {name: abroad, appid: wx00000000000000c1, access_token: {url: "http://t"}, egress: hk}
+accounts:
+  - {name: own, appid: wx0000000000000001, egress: eu-1.a_b, token: {component: abroad}}
+  - {name: platform's, appid: wx0000000000000002, token: {component: abroad}}
+  - {name: default, appid: wx0000000000000003}
+  - {name: secret, appid: wx0000000000000004, secret: s, token: stable}
+"""
+
+
+def test_egress_of_an_account(loaded: Callable[..., Settings]) -> None:
+    """It is the account's own, else that of the platform that gives its token, else that of the defaults."""
+    settings = loaded(EGRESS)
+    assert [account.egress for account in settings.accounts] == ["eu-1.a_b", "hk", "sh", "sh"]
+    discovered = [settings.account_of("wx0000000000000009", "found", name) for name in ("plain", "abroad")]
+    assert [account.egress for account in discovered] == ["sh", "hk"]
+    assert [settings.egress_of(component) for component in settings.components] == ["sh", "hk"]
+    assert settings.egress_labels == {"eu-1.a_b", "hk", "sh"}
+
+
+def test_egress_is_left_out(loaded: Callable[..., Settings]) -> None:
+    settings = loaded(ONE)
+    assert (settings.accounts[0].egress, settings.egress_labels) == (None, frozenset())
 
 
 def test_settings_print_no_secret(loaded: Callable[..., Settings]) -> None:

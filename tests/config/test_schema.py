@@ -25,7 +25,8 @@ def entry(name: str, number: int, *more: str) -> str:
 
 
 def defaults(rate_limit: Rate, since: date) -> dict[str, Any]:
-    return {"rate_limit": rate_limit, "token": TokenKind.STABLE, "since": since, "daily_calls": None}
+    unset = {"daily_calls": None, "egress": None}
+    return {"rate_limit": rate_limit, "token": TokenKind.STABLE, "since": since, **unset}
 
 
 def test_defaults(loaded: Callable[..., Settings]) -> None:

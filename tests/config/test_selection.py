@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from pydantic import SecretStr
 
-from collector.config import Selection
+from collector.config import Selection, labels_of
 from collector.errors import UsageError
 from collector.model.accounts import Account, Rate
+from collector.model.shards import Shard, shard_of
 
 
-def account(name: str, number: int, *tags: str, enabled: bool = True) -> Account:
-    return Account(name, f"wx{number:016x}", SecretStr("s"), Rate(5, 1), tags=tags, enabled=enabled)
+def account(name: str, number: int, *tags: str, enabled: bool = True, egress: str | None = None) -> Account:
+    return Account(name, f"wx{number:016x}", SecretStr("s"), Rate(5, 1), egress=egress, tags=tags, enabled=enabled)
 
 
-SHOES = account("acme-shoes", 1, "retail", "north")
-TEA = account("acme-tea", 2, "food")
+SHOES = account("acme-shoes", 1, "retail", "north", egress="hk")
+TEA = account("acme-tea", 2, "food", egress="sh")
 BANK = account("bank", 3, "finance")
-OLD = account("old", 4, "retail", enabled=False)
+OLD = account("old", 4, "retail", enabled=False, egress="eu")
 ALL = (SHOES, TEA, BANK, OLD)
 
 
@@ -65,3 +68,115 @@ def test_only_disabled_accounts() -> None:
     with pytest.raises(UsageError) as caught:
         Selection().of([OLD])
     assert str(caught.value) == "all accounts are disabled; set `enabled: true` for one in the configuration"
+
+
+@pytest.mark.parametrize(
+    ("egress", "chosen"),
+    [
+        ({"hk"}, (SHOES,)),
+        ({"hk", "sh"}, (SHOES, TEA)),
+        ({None}, (BANK,)),
+        ({None, "sh"}, (TEA, BANK)),
+    ],
+)
+def test_egress(egress: set[str | None], chosen: tuple[Account, ...]) -> None:
+    """Accounts with any of the labels; None are those without one."""
+    assert Selection(egress=frozenset(egress)).of(ALL) == chosen
+
+
+@pytest.mark.parametrize(
+    ("selection", "message"),
+    [
+        (Selection(egress=frozenset({"eu"})), "none of the enabled accounts has the egress label 'eu'"),
+        (
+            Selection(egress=frozenset({"hk", "eu"}), tags=["food"]),
+            "none of the enabled accounts has the egress label 'eu' or 'hk'",
+        ),
+        (Selection(["acme-tea"], egress=frozenset({None})), "all of the accounts named have an egress label"),
+        (
+            Selection(["acme-tea"], egress=frozenset({"hk", "eu", None})),
+            "all of the accounts named have an egress label other than 'eu' or 'hk'",
+        ),
+    ],
+)
+def test_no_account_of_the_labels(selection: Selection, message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        selection.of(ALL)
+    assert str(caught.value) == message
+
+
+def test_shards_divide_what_is_selected() -> None:
+    """Each selected account is in one shard, whose accounts stay in the order of the configuration."""
+    many = [account(f"a-{number}", number, egress="hk" if number % 2 else None) for number in range(40)]
+    of_labels = Selection(egress=frozenset({"hk"}))
+    shards = [replace(of_labels, shard=Shard(number, 3)).of(many) for number in (1, 2, 3)]
+    assert all(each == tuple(sorted(each, key=lambda one: one.appid)) for each in shards)
+    assert sorted(sum(shards, ()), key=lambda one: one.appid) == list(of_labels.of(many))
+    assert [shard_of(each[0].appid, 3) for each in shards] == [1, 2, 3]
+
+
+def _other_shard(account: Account, count: int) -> Shard:
+    """A shard that the account isn't in."""
+    return Shard(shard_of(account.appid, count) % count + 1, count)
+
+
+@pytest.mark.parametrize("selection", [Selection(), Selection(tags=["food"]), Selection(egress=frozenset({"sh"}))])
+def test_empty_shard(selection: Selection) -> None:
+    """A shard without any of the selected accounts is nobody's mistake."""
+    assert replace(selection, shard=_other_shard(TEA, 1000)).of([TEA, OLD]) == ()
+
+
+@pytest.mark.parametrize("wrong", [Selection(tags=["fodo"]), Selection(egress=frozenset({"eu"})), Selection(["old"])])
+def test_empty_shard_hides_no_mistake(wrong: Selection) -> None:
+    with pytest.raises(UsageError):
+        replace(wrong, shard=_other_shard(TEA, 1000)).of([TEA, OLD])
+
+
+def test_named_accounts_of_other_shards() -> None:
+    """They are a usage error where no account is left, and left out else."""
+    shard = _other_shard(TEA, 1000)
+    with pytest.raises(UsageError) as caught:
+        Selection(["acme-tea"], shard=shard).of(ALL)
+    assert str(caught.value) == (
+        f"acme-tea (wx0000000000000002) is in shard {shard_of(TEA.appid, 1000)}/1000, not in {shard}"
+    )
+    assert Selection(["acme-tea", "bank"], shard=Shard(shard_of(BANK.appid, 1000), 1000)).of(ALL) == (BANK,)
+
+
+def test_unknown_appid_of_another_shard() -> None:
+    """A platform's account of another shard is never discovered, so its shard is named."""
+    new = "wx00000000000000aa"
+    shard = _other_shard(account("new", 0xAA), 2)
+    with pytest.raises(UsageError) as caught:
+        Selection([new], shard=shard).of(ALL)
+    assert str(caught.value) == f"{new} is in shard {shard_of(new, 2)}/2, not in {shard}"
+    with pytest.raises(UsageError, match="no account has the name or appid"):
+        Selection([new], shard=Shard(shard_of(new, 2), 2)).of(ALL)
+
+
+@pytest.mark.parametrize(
+    ("selection", "reaches"),
+    [
+        (Selection(), True),
+        (Selection(["bank"]), False),
+        (Selection(["unknown"]), True),
+        (Selection(tags=["food"]), False),
+        (Selection(egress=frozenset({"hk"})), True),
+        (Selection(egress=frozenset({"sh"})), False),
+        (Selection(["unknown"], egress=frozenset({"sh", None})), False),
+    ],
+)
+def test_accounts_beyond_those_known(selection: Selection, reaches: bool) -> None:
+    """Accounts of the labels of platforms may be selected where they aren't known yet."""
+    assert selection.reaches_beyond(ALL, ["hk", "eu"]) is reaches
+    assert not selection.reaches_beyond(ALL, [])
+
+
+def test_labels() -> None:
+    """A minus sign stands for no label, and a label must be in the configuration."""
+    assert labels_of([], {"hk"}) == frozenset()
+    assert labels_of(["-", "hk", "hk"], {"hk", "sh"}) == {None, "hk"}
+    with pytest.raises(UsageError) as caught:
+        labels_of(["-", "hkk", "hk", "x"], {"hk", "sh"})
+    what = "no account and no platform of the configuration has the egress label"
+    assert str(caught.value) == f"{what} 'hkk' (did you mean hk?)\n{what} 'x'"

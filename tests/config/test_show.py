@@ -28,13 +28,13 @@ defaults:
   since: 2025-01-01
 components:
   - {name: agency, appid: wx00000000000000c0, access_token: {command: [get, l3ak, "-x"], json: t}, discover: true,
-     exclude: [wx0000000000000ddd, wx0000000000000aaa, wx0000000000000bbb, wx0000000000000ccc]}
+     exclude: [wx0000000000000ddd, wx0000000000000aaa, wx0000000000000bbb, wx0000000000000ccc], egress: sh}
   - {name: two, appid: wx00000000000000c2, secret: l3ak, verify_ticket: {url: http://t/l3ak}}
   - {name: three, appid: wx00000000000000c3, secret: {credential: c}, verify_ticket: l3ak}
 accounts:
   - {name: a, appid: wx0000000000000001, secret: l3ak, token: classic, tags: [x, "1"], enabled: false}
   - {name: "$${b}", appid: wx0000000000000002, secret: {file: /s}, proxy: "http://u:l3ak@p",
-     rate_limit: 30/min, daily_calls: 9}
+     rate_limit: 30/min, daily_calls: 9, egress: hk}
   - {name: c, appid: wx0000000000000003, token: {component: agency}, authorizer_refresh_token: l3ak,
      proxy: {command: [p, l3ak]}, hosts: [https://h.example], since: 2024-01-01}
 """
@@ -91,6 +91,7 @@ def test_every_setting(loaded: Callable[..., Settings]) -> None:
                 "access_token": {"command": ["get", "***", "***"], "json": "t"},
                 "discover": True,
                 "exclude": [f"wx0000000000000{letter * 3}" for letter in "abcd"],
+                "egress": "sh",
             },
             {
                 "name": "two",
@@ -127,6 +128,7 @@ def test_every_setting(loaded: Callable[..., Settings]) -> None:
                 "proxy": "http://***@p",
                 "since": "2025-01-01",
                 "daily_calls": 9,
+                "egress": "hk",
                 "enabled": True,
             },
             {
@@ -138,6 +140,7 @@ def test_every_setting(loaded: Callable[..., Settings]) -> None:
                 "proxy": {"command": ["p", "***"]},
                 "hosts": ["https://h.example"],
                 "since": "2024-01-01",
+                "egress": "sh",
                 "enabled": True,
             },
         ],

@@ -43,7 +43,7 @@ TOKEN_WAYS = "{component: NAME}, {url: ADDRESS} or {command: [PROGRAM, ARGUMENT]
 
 TOKEN = f"Write stable or classic, or where the token is: {TOKEN_WAYS}."
 
-KNOWN_DEFAULTS = "Remove it; known here: rate_limit, token, since, daily_calls."
+KNOWN_DEFAULTS = "Remove it; known here: rate_limit, token, since, daily_calls, egress."
 
 WRONG = "isn't of the right form"
 
@@ -95,7 +95,7 @@ SETTINGS = [
     (
         "defaults: [x]",
         f"`defaults` {WRONG}",
-        "Write the keys `rate_limit`, `token`, `since` and `daily_calls` below it.",
+        "Write the keys `rate_limit`, `token`, `since`, `daily_calls` and `egress` below it.",
     ),
     ("include: [a.yaml]", f"`include` {WRONG}", INCLUDE),
     ("include: ''", "`include` is empty", INCLUDE),
@@ -127,6 +127,8 @@ SECRET_MISSING = f"Add `secret`: {SECRET_FORM}. Or say with `token` where the ac
 
 REFRESH_TOKEN = f"Write the account's authorizer_refresh_token, {ELSEWHERE}."
 
+EGRESS = "Write a label of up to 63 letters, digits, `-`, `_` and `.` that begins with a letter or a digit, such as hk."
+
 TAGS = "Write a list of texts, such as [retail]."
 
 ACCOUNTS = [
@@ -150,6 +152,11 @@ ACCOUNTS = [
     ("authorizer_refresh_token", "[x]", f"`authorizer_refresh_token` {WRONG}", REFRESH_TOKEN),
     ("rate_limit", "0/s", "`rate_limit` can't be '0/s'", RATE),
     ("since", "2026-11-25", "`since` can't be '2026-11-25'", SINCE),
+    ("egress", "", "`egress` is empty", EGRESS),
+    ("egress", "'-'", f"`egress` {WRONG}", EGRESS),
+    ("egress", "http://u:p@proxy.example", f"`egress` {WRONG}", EGRESS),
+    ("egress", "e" * 64, f"`egress` {WRONG}", EGRESS),
+    ("egress", "香港", f"`egress` {WRONG}", EGRESS),
     ("tag", "[x]", "`tag` isn't known here", "Write `tags`."),
 ]
 
@@ -184,7 +191,7 @@ def test_unset_variables(faults: Callable[..., tuple[Fault, ...]]) -> None:
     """They are faults, and hide no others."""
     content = "mongodb:\n  uri: mongodb://${U}:${P}@h\naccounts:\n  - name: ${N}\n    appid: ${\n    bogus: ${N}\n"
     known = (
-        "Remove it; known here: rate_limit, token, since, daily_calls, name, appid, secret, "
+        "Remove it; known here: rate_limit, token, since, daily_calls, egress, name, appid, secret, "
         "authorizer_refresh_token, proxy, hosts, tags, enabled."
     )
     assert faults(content) == (

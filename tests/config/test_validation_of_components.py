@@ -80,7 +80,7 @@ COMPONENTS = [
     (
         ["name: agency", URL, "tags: [x]"],
         "`tags` isn't known here",
-        "Remove it; known here: name, appid, access_token, secret, verify_ticket, discover, exclude.",
+        "Remove it; known here: name, appid, access_token, secret, verify_ticket, discover, exclude, egress.",
     ),
 ]
 

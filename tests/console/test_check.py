@@ -127,6 +127,59 @@ def test_refused_ips_of_all_accounts() -> None:
     )
 
 
+def test_refused_ips_by_egress_label() -> None:
+    """A table for each label, with the addresses seen of that label; accounts without one come last."""
+    refused = (
+        _refused("plain", "203.0.113.9"),
+        replace(_refused("b", "203.0.113.7", "203.0.113.8"), egress="hk"),
+        replace(_refused("c", "203.0.113.9"), egress="eu"),
+        replace(_refused("a", "203.0.113.7"), egress="hk"),
+    )
+    assert checked.refused_text(_checks(*refused)) == (
+        "Refused IPs of 4 accounts. Each client must allow the IPs beside its name in the account's console;\n"
+        "it takes effect in 5 to 10 minutes.\n"
+        "These are IPs of this host: check each egress label where it leads out, with --egress LABEL.\n"
+        "\n"
+        "Egress eu: 1 account.\n"
+        "\n"
+        "name  appid  refused IP\n"
+        "c     wx-c   203.0.113.9\n"
+        "\n"
+        "Egress hk: 2 accounts.\n"
+        "Seen in all: 203.0.113.7, 203.0.113.8. If they are those of one NAT, each client should allow them all.\n"
+        "\n"
+        "name  appid  refused IP\n"
+        "a     wx-a   203.0.113.7\n"
+        "b     wx-b   203.0.113.7, 203.0.113.8\n"
+        "\n"
+        "Without an egress label: 1 account.\n"
+        "\n"
+        "name   appid     refused IP\n"
+        "plain  wx-plain  203.0.113.9"
+    )
+
+
+def test_refused_ips_of_one_egress_label() -> None:
+    """The host may be the right one, so nothing is said about others."""
+    assert checked.refused_text(_checks(replace(_refused("a", "203.0.113.7"), egress="hk"))).splitlines()[1:4] == [
+        "it takes effect in 5 to 10 minutes.",
+        "",
+        "Egress hk: 1 account.",
+    ]
+
+
+def test_egress_labels_of_all_accounts() -> None:
+    """Where an account has a label, text and JSON have it of all accounts."""
+    checks = _checks(replace(_sound("acme"), egress="hk"), _refused("nat", "203.0.113.7"))
+    header, nat, acme = checked.as_text(checks).splitlines()[:3]
+    assert header.startswith("name  egress  token   summary")
+    assert (nat.split()[:3], acme.split()[:3]) == (["nat", "-", "failed"], ["acme", "hk", "ok"])
+    assert checked.failed_text(checks).startswith("name  egress  token")
+    printed: dict[str, Any] = checked.as_json(checks)
+    assert [each["egress"] for each in printed["accounts"]] == [None, "hk"]
+    assert printed["refused_ips"] == [{"account": "wx-nat", "name": "nat", "ips": ["203.0.113.7"], "egress": None}]
+
+
 def test_no_refused_ips_no_table() -> None:
     checks = _checks(_sound("acme"))
     assert (checked.refused_text(checks), checked.failed_text(checks)) == ("", "")

@@ -275,7 +275,7 @@ async def test_request_options(web: Any, stop: Stop, secrets: Secrets) -> None:
     web.post(URL, payload={"list": []})
     async with Client.opened(timeout_s=3, connections=4, stop=stop) as client:
         await Route(client, [ONE], Secret("http://p:1"), secrets).request(REQUEST)
-        async with client.connections.turn(ToWechat(ONE, "http://p:1")) as session:
+        with await client.connections.turn(ToWechat(ONE, "http://p:1")) as session:
             assert session.timeout.total == 3
     (sent,) = next(iter(web.requests.values()))
     assert (sent.kwargs["proxy"], sent.kwargs["allow_redirects"]) == ("http://p:1", False)
