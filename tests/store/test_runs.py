@@ -163,6 +163,22 @@ async def test_run_that_begins_in_between(database: Database, monkeypatch: pytes
         assert await _entry(database, LATER) == (_begun(LATER), ["began"])
 
 
+async def test_run_that_ends_in_between(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that ends while another looks for dead ones keeps its outcome."""
+    find_one = AsyncIOMotorCollection.find_one
+    result = RunResult(RUN, 1.5, OUTCOMES, 48)
+
+    async def late(self: Any, *arguments: Any) -> Any:
+        monkeypatch.undo()
+        await runs.end(database, result)
+        return await find_one(self, *arguments)
+
+    await _begin(database)
+    monkeypatch.setattr(AsyncIOMotorCollection, "find_one", late)
+    await _begin(database, LATER)
+    assert await _entry(database) == (_ended(result, status="partial", exit=3), ["began", "ended"])
+
+
 async def test_dead_run_after_a_signal_is_stopped(database: Database) -> None:
     await _begin(database)
     await runs.note_stop(database, RUN, 15)
