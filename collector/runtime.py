@@ -7,10 +7,11 @@ import errno
 import gc
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Generic, TypeVar
+from types import coroutine
+from typing import Any, Generic, TypeVar
 
 from collector.errors import CallError, CollectorError, PostponedError, StoppedError
 
@@ -78,13 +79,14 @@ class WechatClock(Clock):
         self._known = (instant, self.host.monotonic())
 
 
-async def let_others_catch_up() -> None:
+@coroutine
+def let_others_catch_up() -> Generator[None, Any, None]:
     """Let all tasks that are ready run before this one goes on.
 
     It stands before each step of a call (plan, send, fold, settle), so that many accounts take the same step one
     right after the other, while its code and data are still in the processor's caches. Measured: 9 % of a run's CPU.
     """
-    await asyncio.sleep(0)
+    yield  # as `asyncio.sleep(0)` does, without the two coroutines of that: five times for each call
 
 
 GC_THRESHOLD = 20_000

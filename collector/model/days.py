@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from itertools import chain
+from typing import Final
 
 BEIJING = timezone(timedelta(hours=8), "Asia/Shanghai")
 FIRST_DAY = date(2014, 12, 1)
@@ -47,7 +48,7 @@ class Window:
         return f"{self.begin}..{self.end}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)  # not frozen: ten are made for each call, and each would cost thrice as much
 class Days:
     """A set of days as one number: bit n of `bits` is the n-th day after the first of 2012.
 
@@ -56,7 +57,7 @@ class Days:
     `ValueError` for them.
     """
 
-    bits: int = 0
+    bits: Final[int] = 0
 
     @classmethod
     def of(cls, days: Iterable[date]) -> Days:

@@ -214,7 +214,7 @@ def _take_over(component: Component, listed: Mapping[str, AbstractSet[str]], kno
     for appid in listed[component.name]:
         about = known[appid].authorizer if appid in known else None
         if about and appid not in listed.get(about.component, ()):
-            known[appid] = replace(known[appid], authorizer=replace(about, component=component.name))
+            known[appid] = known[appid]._replace(authorizer=replace(about, component=component.name))
 
 
 async def _look_up(
@@ -271,7 +271,7 @@ class _Lookup:
             return
         about = replace(about, nick_name=_readable(about))
         state = self.found.states.get(appid) or AccountState(appid, about.nick_name or appid)
-        self.found.states[appid] = replace(state, authorizer=about)
+        self.found.states[appid] = state._replace(authorizer=about)
 
     def _note(self, appid: str, error: CallError) -> None:
         if error.reaction.is_shared:
@@ -287,7 +287,7 @@ class _Lookup:
     def _forget(self, appid: str) -> None:
         state = self.found.states[appid]
         log.warning("authorizer.left", account=state.name, appid=appid, component=self.api.component.name)
-        self.found.states[appid] = replace(state, authorizer=None)
+        self.found.states[appid] = state._replace(authorizer=None)
 
 
 def _unique_names(found: Mapping[str, Authorizer], before: Mapping[str, str], taken: Iterable[str]) -> dict[str, str]:

@@ -45,4 +45,5 @@ def _appids(settings: Settings, selection: Selection) -> Collection[str] | None:
     configured = {key: account.appid for account in settings.accounts for key in (account.appid, account.name)}
     if not all(name in configured or is_appid(name) for name in selection.names):
         return None  # a nickname, which any account may have
-    return {*selection.names, *(configured[name] for name in selection.names if name in configured)}
+    # A name in the form of an appid may stand for two accounts.
+    return {*filter(is_appid, selection.names), *(configured[name] for name in selection.names if name in configured)}

@@ -32,8 +32,7 @@ def initial_state(account: Account, known: AccountState | None, target: Target) 
     state = known or AccountState(account.appid, account.name)
     # A backfill with an end wants a part of history once, not all of it from now on.
     since = target.since if target.until is None else None
-    return replace(
-        state,
+    return state._replace(
         tags=account.tags,
         born=None if target.exhaustive else state.born,
         history_since=min((day for day in (state.history_since, since) if day), default=None),

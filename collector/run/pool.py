@@ -45,6 +45,7 @@ class Pool:
         self._tally = tally
         self._shared = shared
         self._newest = newest
+        self._newest_known, self._look_again_s = date.min, -inf
         self._queue = AccountQueue(2, clock=session.clock, stop=session.stop, before_get=self._look_for_a_newer_day)
 
     async def collect(
@@ -101,10 +102,17 @@ class Pool:
 
         Not during the daily job: it would begin anew for those who are done, and the older day is as good for now.
         """
-        if self._newest() <= self._target.newest or self._shared.session.stop.is_set:
+        if self._newest_lately() <= self._target.newest or self._shared.session.stop.is_set:
             return False
         has_history = self._queue.has_waiting(_HISTORY) or self._queue.has_at_work(_HISTORY)
         return has_history and not self._queue.has_ready(_DAILY)
+
+    def _newest_lately(self) -> date:
+        """Return the newest published day of the last second: it is asked for between any two windows."""
+        now_s = self._shared.session.clock.monotonic()
+        if now_s >= self._look_again_s:
+            self._newest_known, self._look_again_s = self._newest(), now_s + 1
+        return self._newest_known
 
     def _look_for_a_newer_day(self) -> None:
         if self._is_newer_day_due():

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from motor.motor_asyncio import AsyncIOMotorCollection
 from pymongo import ReturnDocument
@@ -34,6 +34,8 @@ LEASES = "leases"
 _ID: Document = {"_id": "run"}
 
 _SEEN = {"_id": False, "document": "$$ROOT", "now": "$$NOW"}
+
+_LATER_EPOCH = {"$max": [{"$toLong": "$$NOW"}, {"$cond": [{"$isNumber": "$epoch"}, {"$add": ["$epoch", 1]}, 0]}]}
 
 _FOR_EARLIER_VERSIONS = {
     "$replaceWith": {
@@ -65,13 +67,6 @@ class Seen:
         left: float = (lease["expires"] - self.now).total_seconds()
         return left
 
-    @property
-    def next_epoch(self) -> int:
-        """The epoch of the lease that is taken next."""
-        last = self.document.get("epoch")
-        now_ms = round(self.now.replace(tzinfo=UTC).timestamp() * 1000)
-        return max(now_ms, last + 1 if isinstance(last, int) else 0)
-
     def _is_live(self, lease: Document) -> bool:
         expires = lease.get("expires")
         return isinstance(expires, datetime) and expires > self.now
@@ -98,19 +93,28 @@ async def see(database: Database) -> Seen:
     return Seen(**found)
 
 
-async def take(database: Database, seen: Seen, mine: Document, others: Sequence[Document], free_after_s: float) -> bool:
+async def take(
+    database: Database, seen: Seen, mine: Document, others: Sequence[Document], free_after_s: float
+) -> int | None:
     """Replace all leases by `others` and `mine`, which begins now, if the document is still as `seen`.
 
-    Returns False where anybody has changed it meanwhile. One call does both, so nobody can come in between.
+    Returns the epoch of the lease, or None where anybody has changed the document meanwhile. One call does both, so
+    nobody can come in between.
     """
     unchanged = {**_ID, "$expr": {"$eq": ["$$ROOT", {"$literal": seen.document}]}}
-    begun = {"$mergeObjects": [{"$literal": mine}, {"since": "$$NOW", "expires": _expiry(free_after_s)}]}
-    leases = {"epoch": mine["epoch"], "leases": [*({"$literal": each} for each in others), begun]}
-    return await _change(database, unchanged, leases)
+    begun = {"epoch": "$epoch", "since": "$$NOW", "expires": _expiry(free_after_s)}
+    leases = [*({"$literal": each} for each in others), {"$mergeObjects": [{"$literal": mine}, begun]}]
+    taken = await _collection(database).find_one_and_update(
+        unchanged,
+        [{"$set": {"epoch": _LATER_EPOCH}}, {"$set": {"leases": leases}}, _FOR_EARLIER_VERSIONS],
+        {"epoch": True},
+        return_document=ReturnDocument.AFTER,
+    )
+    return int(taken["epoch"]) if taken else None
 
 
 async def renew(database: Database, epoch: int, free_after_s: float) -> bool:
-    """Let the lease of that epoch expire `free_after_s` from now; return False if there is none any more."""
+    """Let the lease of that epoch expire `free_after_s` from now; return False if it is there no more."""
     renewed = {"$mergeObjects": ["$$each", {"expires": _expiry(free_after_s)}]}
     each = {"$cond": [{"$eq": ["$$each.epoch", epoch]}, renewed, "$$each"]}
     leases = {"leases": {"$map": {"input": "$leases", "as": "each", "in": each}}}

@@ -97,7 +97,8 @@ class _Taking:
         self._database = database
         self._run = run
         self._part = part
-        self._mine: Document = {"run": run, "command": command, "host": socket.gethostname(), "pid": os.getpid()}
+        origin = {"host": socket.gethostname(), "pid": os.getpid()}
+        self._mine: Document = {"run": run, "command": command, **origin, "part": to_document(part)}
 
     async def take(self, wait_s: float) -> Held:
         """Take the lease as soon as the part is free. Raises `LeaseHeldError` after `wait_s` seconds."""
@@ -135,21 +136,20 @@ class _Taking:
             others = [each for each in seen.live if each.get("run") != self._run]
             if overlapping := [each for each in others if not self._part.is_disjoint(document.part_of(each))]:
                 return overlapping
-            mine = self._mine | {"epoch": seen.next_epoch, "part": to_document(self._part)}
-            if (taken := await self._take(seen, mine, others)) is not None:
+            if (taken := await self._take(seen, others)) is not None:
                 return taken
         raise DatabaseError(
             f"the collection {document.LEASES} changes all the time, or is damaged: when no run is at work, delete its "
             "document, then run again"
         )
 
-    async def _take(self, seen: document.Seen, mine: Document, others: Sequence[Document]) -> Held | None:
+    async def _take(self, seen: document.Seen, others: Sequence[Document]) -> Held | None:
         """Take the lease unless somebody has changed what was `seen`."""
 
         async def call() -> Held | None:
             asked_s = boot_s()  # before the call: however late its answer comes, no lease is trusted for too long
-            is_taken = await document.take(self._database, seen, mine, others, self.times.free_after_s)
-            return Held(mine["epoch"], asked_s + self.times.lost_after_s) if is_taken else None
+            epoch = await document.take(self._database, seen, self._mine, others, self.times.free_after_s)
+            return None if epoch is None else Held(epoch, asked_s + self.times.lost_after_s)
 
         return await outlasting(call)
 

@@ -44,7 +44,7 @@ _NOT_DATASETS = frozenset(
     {"_id", "version", "epoch", "name", "tags", "born", "history_since", "authorizer", "forced_tokens"}
 )
 _KNOWN = _NOT_DATASETS.union(DATASET_NAMES)
-_KNOWN_OF_DATASET = frozenset(DatasetState.__slots__) - {"calls_on", "unknown"}  # these have no key of their own
+_KNOWN_OF_DATASET = frozenset(DatasetState._fields) - {"calls_on", "unknown"}  # these have no key of their own
 
 _OUTLINE = ("version", "name", "tags", "authorizer")
 

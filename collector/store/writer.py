@@ -95,14 +95,12 @@ class Writer:
         """
         claimed: list[str] = []
         for begin in range(0, len(states), MAX_IN_BATCH):
-            part = states[begin : begin + MAX_IN_BATCH]
-            writes = [claim(state, before.get(state.account), self.held.epoch) for state in part]
-            for entry in await self._bulk(self._accounts, writes):
-                account = part[entry["index"]].account
-                if entry["code"] == DUPLICATE:
-                    claimed.append(account)
-                else:
-                    self.rejected[account] = _rejected_state(entry)
+            batch = states[begin : begin + MAX_IN_BATCH]
+            errors = await self._replace(
+                {state.account: claim(state, before.get(state.account), self.held.epoch) for state in batch}
+            )
+            claimed += [account for account, error in errors.items() if error["code"] == DUPLICATE]
+            self._reject({account: error for account, error in errors.items() if error["code"] != DUPLICATE})
         return claimed
 
     def _raise_if_lost(self) -> None:
@@ -174,13 +172,26 @@ class Writer:
 
     async def _save(self, states: Mapping[str, AccountState]) -> None:
         """Write these states, except for accounts of which MongoDB has refused a day."""
-        sound = [state for account, state in states.items() if account not in self.rejected]
-        if sound:
-            errors = await self._bulk(self._accounts, [replacement(state, self.held.epoch) for state in sound])
-            refused = {sound[entry["index"]].account: _rejected_state(entry) for entry in errors}
-            if refused:
-                await lose_if_taken_over(self.database, refused, self.held)
-            self.rejected |= refused
+        sound = {account: state for account, state in states.items() if account not in self.rejected}
+        errors = await self._replace({account: replacement(state, self.held.epoch) for account, state in sound.items()})
+        if errors:
+            await lose_if_taken_over(self.database, errors, self.held)
+        self._reject(errors)
+
+    async def _replace(self, writes: Mapping[str, ReplaceOne[Document]]) -> dict[str, Document]:
+        """Replace documents of `accounts`, by account; return the errors of those that MongoDB refused."""
+        errors = await self._errors(writes)
+        # Of two first writes of a document at once, as after an answer that never came, MongoDB refuses one.
+        again = {account: writes[account] for account, error in errors.items() if error["code"] == DUPLICATE}
+        return {account: errors[account] for account in errors.keys() - again} | await self._errors(again)
+
+    async def _errors(self, writes: Mapping[str, ReplaceOne[Document]]) -> dict[str, Document]:
+        accounts = list(writes)
+        return {accounts[error["index"]]: error for error in await self._bulk(self._accounts, list(writes.values()))}
+
+    def _reject(self, errors: Mapping[str, Document]) -> None:
+        for account, error in errors.items():
+            self.rejected[account] = f"MongoDB rejected its state: {error.get('errmsg')}"
 
     async def _upsert(self, days: Sequence[Day]) -> Mapping[int, str]:
         """Write the days; return the reason, by index, for each day that MongoDB refused."""
@@ -240,10 +251,6 @@ async def _bulk(
                 raise OperationFailure(str(entry.get("errmsg")), entry["code"]) from None
         return errors
     return ()
-
-
-def _rejected_state(error: Document) -> str:
-    return f"MongoDB rejected its state: {error.get('errmsg')}"
 
 
 def _writes(day: Day) -> list[UpdateOne]:

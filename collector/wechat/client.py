@@ -197,7 +197,7 @@ class Client:
             self.token_calls += 1
         host, proxy = destination
         try:
-            async with self.connections.turn(destination) as session:
+            with await self.connections.turn(destination) as session:
                 self.before_call()
                 url = self.url_of(host + request.path, tuple(request.query.items()))
                 response = await session.request(
@@ -222,7 +222,7 @@ class Client:
         server = server_of(url)
         status, body, trouble = None, b"", ""
         try:
-            async with self.connections.turn(server) as session:
+            with await self.connections.turn(server) as session:
                 self.before_call()
                 response = await session.get(url.get_secret_value(), headers=headers, allow_redirects=False)
                 status, body = response.status, await _read(response, CallKind.TOKEN)

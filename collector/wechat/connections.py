@@ -22,12 +22,22 @@ S = TypeVar("S", bound=Closable)
 
 
 @dataclass(slots=True)
-class _Destination(Generic[S]):
-    """Session of one destination, its calls in flight, and how many connections it may have open at most."""
+class Destination(Generic[S]):
+    """Session of one destination, its calls in flight, and how many connections it may have open at most.
+
+    A context manager over one call whose turn it is.
+    """
 
     session: S
+    end_call: Callable[[Destination[S]], None]
     in_flight: int = 0
     open: int = 0
+
+    def __enter__(self) -> S:
+        return self.session
+
+    def __exit__(self, *_: object) -> None:
+        self.end_call(self)
 
 
 class Connections(Generic[S]):
@@ -47,14 +57,10 @@ class Connections(Generic[S]):
         self._room = asyncio.Lock()
         self._one_is_idle = asyncio.Event()
         # In the order of their last use.
-        self._destinations: dict[Hashable, _Destination[S]] = {}
+        self._destinations: dict[Hashable, Destination[S]] = {}
 
-    def turn(self, destination: Hashable) -> Turn[S]:
-        """Return a context that waits for its turn and gives the session for one call to `destination`."""
-        return Turn(self, destination)
-
-    async def begin(self, destination: Hashable) -> _Destination[S]:
-        """Begin a call once it is its turn, and there is room for its connection."""
+    async def turn(self, destination: Hashable) -> Destination[S]:
+        """Wait for the turn of one call to `destination`, and for room for its connection; return its context."""
         await self._slots.acquire()
         used = self._destinations.get(destination)
         if used and used.in_flight < used.open and not self._room.locked():  # as for most calls
@@ -69,8 +75,7 @@ class Connections(Generic[S]):
             self._slots.release()
             raise
 
-    def end(self, used: _Destination[S]) -> None:
-        """End a call."""
+    def _end(self, used: Destination[S]) -> None:
         used.in_flight -= 1
         if not used.in_flight:
             self._one_is_idle.set()
@@ -81,10 +86,10 @@ class Connections(Generic[S]):
         while self._destinations:
             await self._close(next(iter(self._destinations)))
 
-    async def _taken(self, destination: Hashable) -> _Destination[S]:
+    async def _taken(self, destination: Hashable) -> Destination[S]:
         """Return the destination with one more call in flight."""
         while True:
-            used = self._destinations.pop(destination, None) or _Destination(self._open_session(destination))
+            used = self._destinations.pop(destination, None) or Destination(self._open_session(destination), self._end)
             self._destinations[destination] = used
             if used.in_flight < used.open or self._open < self._max_open:
                 break
@@ -106,20 +111,3 @@ class Connections(Generic[S]):
         closed = self._destinations.pop(destination)
         self._open -= closed.open
         await closed.session.close()
-
-
-class Turn(Generic[S]):
-    """Turn of one call. A generator as context manager would cost 2 % of a call's CPU."""
-
-    __slots__ = ("_connections", "_destination", "_used")
-
-    def __init__(self, connections: Connections[S], destination: Hashable) -> None:
-        self._connections = connections
-        self._destination = destination
-
-    async def __aenter__(self) -> S:
-        self._used = await self._connections.begin(self._destination)
-        return self._used.session
-
-    async def __aexit__(self, *_: object) -> None:
-        self._connections.end(self._used)

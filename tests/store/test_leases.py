@@ -225,7 +225,7 @@ async def test_lease_taken_in_between(
     take = lease_document.take
     async with AsyncExitStack() as stack:
 
-        async def late(*arguments: Any) -> bool:
+        async def late(*arguments: Any) -> int | None:
             monkeypatch.undo()
             await stack.enter_async_context(taking(OTHER, theirs))
             return await take(*arguments)
@@ -256,9 +256,8 @@ async def test_document_that_always_changes(
 ) -> None:
     tried: list[bool] = []
 
-    async def take(*_: object) -> bool:
+    async def take(*_: object) -> None:
         tried.append(False)
-        return False
 
     monkeypatch.setattr(lease_document, "take", take)
     with pytest.raises(DatabaseError, match=r"^the collection leases changes all the time, or is damaged: "):
@@ -373,7 +372,7 @@ async def test_earlier_version_renews_in_between(
     """Its lease, seen expired, is renewed before it is taken over."""
     take = lease_document.take
 
-    async def late(*arguments: Any) -> bool:
+    async def late(*arguments: Any) -> int | None:
         assert await _renewed_by_earlier_version(database, "old")
         return await take(*arguments)
 

@@ -1,7 +1,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from copy import deepcopy
-from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -179,7 +178,7 @@ async def test_unknown_keys_are_kept(database: Database) -> None:
     await database[ACCOUNTS].insert_one(document)
     state = (await load(database))[APPID]
     assert (state.unknown, state.dataset("user_summary").covered) == (MORE, SUMMARY.covered)
-    await database[ACCOUNTS].bulk_write([replacement(replace(state, born=None), 1)])
+    await database[ACCOUNTS].bulk_write([replacement(state._replace(born=None), 1)])
     expected = {key: value for key, value in document.items() if key != "born"} | {"epoch": 1}
     assert await database.get_collection(ACCOUNTS, codec_options=AS_AWARE).find_one() == expected
 
@@ -202,20 +201,20 @@ SUMMARY = KNOWN.dataset("user_summary")
 @pytest.mark.parametrize(
     ("key", "state"),
     [
-        ("born", replace(KNOWN, born=None)),
-        ("history_since", replace(KNOWN, history_since=None)),
-        ("authorizer", replace(KNOWN, authorizer=None)),
-        ("user_cumulate", replace(KNOWN, datasets={"user_summary": SUMMARY})),
+        ("born", KNOWN._replace(born=None)),
+        ("history_since", KNOWN._replace(history_since=None)),
+        ("authorizer", KNOWN._replace(authorizer=None)),
+        ("user_cumulate", KNOWN._replace(datasets={"user_summary": SUMMARY})),
         *[
-            (f"user_summary.{name}", replace(KNOWN, datasets={**KNOWN.datasets, "user_summary": dataset}))
+            (f"user_summary.{name}", KNOWN._replace(datasets={**KNOWN.datasets, "user_summary": dataset}))
             for name, dataset in [
-                ("refreshed_to", replace(SUMMARY, refreshed_to=None)),
-                ("looked", replace(SUMMARY, looked=Days())),
-                ("not_before", replace(SUMMARY, not_before=None)),
-                ("calls", replace(SUMMARY, calls_on=None, calls=0)),
-                ("calls.count", replace(SUMMARY, calls=0)),
-                ("last_success", replace(SUMMARY, last_success=None)),
-                ("last_error", replace(SUMMARY, last_error=None)),
+                ("refreshed_to", SUMMARY._replace(refreshed_to=None)),
+                ("looked", SUMMARY._replace(looked=Days())),
+                ("not_before", SUMMARY._replace(not_before=None)),
+                ("calls", SUMMARY._replace(calls_on=None, calls=0)),
+                ("calls.count", SUMMARY._replace(calls=0)),
+                ("last_success", SUMMARY._replace(last_success=None)),
+                ("last_error", SUMMARY._replace(last_error=None)),
             ]
         ],
     ],
@@ -231,7 +230,7 @@ def test_mini_program_is_true_alone(stored: object, known: bool) -> None:
 
 
 def test_calls_without_a_day_are_dropped() -> None:
-    state = replace(UNKNOWN, datasets={"user_summary": DatasetState(calls=3)})
+    state = UNKNOWN._replace(datasets={"user_summary": DatasetState(calls=3)})
     assert to_document(state)["user_summary"] == {"covered": [], "void": [], "empty": []}
 
 

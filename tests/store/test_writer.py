@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from collector.errors import DatabaseError
 from collector.model.days import ONE_DAY
-from collector.model.state import AccountState, Day, Fields, Update
+from collector.model.state import AccountState, Authorizer, Day, Fields, Update
 from collector.store import writer as module
 from collector.store.database import Database, prepare
 from collector.store.held import Held
@@ -594,3 +594,99 @@ async def test_refusals_of_all_parts_count(database: Database, monkeypatch: pyte
             await writer.put(_update(*days))
     assert sorted(writer.rejected) == ["wx0", "wx1", "wx2", "wx3"]
     assert logs == [{"event": "mongodb.slow", "documents": 4, "next": 2, "log_level": "warning"}]
+
+
+# Leases
+
+
+async def test_lease_lost_before_a_write(database: Database) -> None:
+    """Nothing is begun any more, as by a process that was halted."""
+    held = Held(1)
+    writer = await Writer(database, held).__aenter__()
+    await writer.put(_update(_day()))
+    held.lose("it was halted")
+    with pytest.raises(DatabaseError, match=r"^this run lost the lease: it was halted\. "):
+        await writer.__aexit__(None, None, None)
+    assert (await _stored(database), await _states(database)) == ([], [])
+
+
+@pytest.mark.parametrize("epoch", [None, 1, 6, 7, "odd"])
+async def test_state_of_an_earlier_lease_is_replaced(database: Database, epoch: object) -> None:
+    """Also one that a version without epochs has written."""
+    known = {"_id": "wxa", "version": 1} | ({} if epoch is None else {"epoch": epoch})
+    await database[ACCOUNTS].insert_one(known)
+    async with Writer(database, Held(7)) as writer:
+        await writer.put(Update((), AccountState("wxa", "acme-shoes")))
+    assert await database[ACCOUNTS].find_one() == to_document(AccountState("wxa", "acme-shoes")) | {"epoch": 7}
+
+
+async def test_state_of_a_later_lease_stays(database: Database) -> None:
+    """The run whose state MongoDB refuses has lost its lease, whether or not it knows it."""
+    later = {"_id": "wxa", "version": 1, "epoch": 8}
+    await database[ACCOUNTS].insert_one(dict(later))
+    held = Held(7)
+    with pytest.raises(DatabaseError, match=r"^this run lost the lease: another run has taken over its accounts\. "):
+        async with Writer(database, held) as writer:
+            await writer.put(_update(_day(account="wxa")))
+    assert held.is_lost
+    assert await database[ACCOUNTS].find().to_list(None) == [later]
+
+
+async def test_first_write_that_is_repeated(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A duplicate that no later lease explains is the run's own, from a call whose answer never came."""
+    write = AsyncIOMotorCollection.bulk_write
+
+    async def doubled(self: Any, writes: list[Any], **options: Any) -> Any:
+        monkeypatch.undo()
+        own = {"index": 0, "code": 11000, "errmsg": "E11000 duplicate key"}
+        await write(self, writes, **options)
+        raise BulkWriteError({"writeErrors": [own]})
+
+    async with Writer(database, Held(1)) as writer:
+        monkeypatch.setattr(AsyncIOMotorCollection, "bulk_write", doubled)
+        await writer.put(Update((), AccountState("wxa", "acme-shoes")))
+    assert (writer.rejected, len(await _states(database))) == ({}, 1)
+
+
+def _found(account: str, platform: str | None) -> AccountState:
+    return AccountState(
+        account, account, authorizer=Authorizer(platform, account, mini_program=False) if platform else None
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "there", "claims"),
+    [
+        (None, None, True),
+        (None, "mine", True),  # an answer that never came
+        (None, "other", False),
+        ("other", "other", True),
+        ("other", "third", False),
+        ("mine", "mine", True),
+    ],
+)
+async def test_claim(database: Database, before: str | None, there: str | None, claims: bool) -> None:
+    """An account is the run's if no other run has given it to a platform since the states were read."""
+    if there:
+        await database[ACCOUNTS].insert_one(to_document(_found("wxa", there)))
+    states = {} if before is None else {"wxa": _found("wxa", before)}
+    async with Writer(database, Held(7)) as writer:
+        assert await writer.claim([_found("wxa", "mine"), _found("wxb", "mine")], states) == ([] if claims else ["wxa"])
+    platforms = [state["authorizer"]["component"] for state in await _states(database)]
+    assert platforms == (["mine", "mine"] if claims else [there, "mine"])
+
+
+async def test_claim_of_what_is_withdrawn(database: Database) -> None:
+    """Once it is stored, another run may claim the account."""
+    async with Writer(database, Held(6)) as writer:
+        assert await writer.claim([_found("wxa", "mine")], {}) == []
+        assert await writer.claim([_found("wxa", None)], {"wxa": _found("wxa", "mine")}) == []
+        assert await Writer(database, Held(5)).claim([_found("wxa", "other")], {"wxa": _found("wxa", None)}) == ["wxa"]
+        assert await Writer(database, Held(7)).claim([_found("wxa", "other")], {"wxa": _found("wxa", None)}) == []
+
+
+async def test_claim_that_a_validator_rejects(database: Database) -> None:
+    await database.create_collection(ACCOUNTS, validator={"name": {"$ne": "wxa"}})
+    async with Writer(database, Held(1)) as writer:
+        assert await writer.claim([_found("wxa", "mine"), _found("wxb", "mine")], {}) == []
+    assert writer.rejected == {"wxa": "MongoDB rejected its state: Document failed validation"}

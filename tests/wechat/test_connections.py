@@ -12,7 +12,7 @@ from collector.runtime import Stop
 from collector.secrets.reader import Secrets
 from collector.wechat.answers import Request
 from collector.wechat.client import Client
-from collector.wechat.connections import OPEN_PER_CALL, Connections, Turn
+from collector.wechat.connections import OPEN_PER_CALL, Connections, Destination
 from collector.wechat.routes import Route
 
 REQUEST = Request(CallKind.DATA, "POST", "/datacube/getusersummary", "list", {"access_token": "T"}, {})
@@ -106,24 +106,21 @@ async def test_call_waits_for_room(closed: Counter[str]) -> None:
     """A slow call keeps the session of each destination open; a call to another one waits until one of them is done."""
     connections = Connections(4, Session)
 
-    async def begun(name: str, calls: int) -> list[Turn[Session]]:
-        turns = [connections.turn(name) for _ in range(calls)]
-        for turn in turns:
-            await turn.__aenter__()
-        return turns
+    async def begun(name: str, calls: int) -> list[Destination[Session]]:
+        return [await connections.turn(name) for _ in range(calls)]
 
     slow = {}
     for name, calls in (("a", 4), ("b", 3), ("c", 1)):  # eight connections may be open
         slow[name], *others = await begun(name, calls)
         for turn in others:
-            await turn.__aexit__()
+            turn.__exit__()
     waiting = asyncio.create_task(begun("d", 1))
     later = asyncio.create_task(begun("a", 1))
     for _ in range(5):
         await asyncio.sleep(0)
     assert not waiting.done()
     assert not later.done()  # else the others might keep all destinations busy for ever
-    await slow["b"].__aexit__()
+    slow["b"].__exit__()
     await waiting
     await later
     assert closed == {"b": 1}
@@ -132,9 +129,9 @@ async def test_call_waits_for_room(closed: Counter[str]) -> None:
 async def test_longest_unused_is_closed(closed: Counter[str]) -> None:
     """The session closed for another one is that which was used longest ago and has no call."""
     connections = Connections(2, Session)
-    async with connections.turn("busy"):
+    with await connections.turn("busy"):
         for name in ("a", "b", "a", "c", "d"):
-            async with connections.turn(name):
+            with await connections.turn(name):
                 pass
         assert closed == {"b": 1}
     await connections.close()
@@ -145,7 +142,7 @@ async def test_sessions_are_bounded(closed: Counter[str]) -> None:
     """Of 1,000 destinations no more sessions stay than connections may be open."""
     connections = Connections(2, Session)
     for name in range(1000):
-        async with connections.turn(name):
+        with await connections.turn(name):
             pass
     assert len(closed) == 1000 - 2 * OPEN_PER_CALL
 
@@ -154,13 +151,13 @@ async def test_cancelled_call_gives_its_turn_back(closed: Counter[str]) -> None:
     connections, begun = Connections(1, Session), asyncio.Event()
 
     async def call() -> None:
-        async with connections.turn("slow"):
+        with await connections.turn("slow"):
             begun.set()
             await asyncio.Event().wait()
 
     slow = asyncio.create_task(call())
     await begun.wait()
     slow.cancel()
-    async with connections.turn("next"):
+    with await connections.turn("next"):
         assert slow.cancelled()
     assert not closed

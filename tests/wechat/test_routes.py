@@ -98,12 +98,12 @@ async def test_http_error_keeps_the_host(web: Any, client: Client, secrets: Secr
 
 @pytest.mark.parametrize(("ipv4_only", "family"), [(True, socket.AF_INET), (False, socket.AF_UNSPEC)])
 async def test_ipv4_only(stop: Stop, ipv4_only: bool, family: socket.AddressFamily) -> None:
-    async with (
-        Client.opened(timeout_s=5, connections=4, stop=stop, ipv4_only=ipv4_only) as client,
-        client.connections.turn(ToWechat(ONE, None)) as session,
-        client.connections.turn("http://tokens.internal") as direct,
-    ):
-        connectors: list[Any] = [session.connector, direct.connector]
+    async with Client.opened(timeout_s=5, connections=4, stop=stop, ipv4_only=ipv4_only) as client:
+        with (
+            await client.connections.turn(ToWechat(ONE, None)) as session,
+            await client.connections.turn("http://tokens.internal") as direct,
+        ):
+            connectors: list[Any] = [session.connector, direct.connector]
         assert [each.family for each in connectors] == [family, socket.AF_UNSPEC]
 
 
