@@ -211,7 +211,7 @@ async def discovered(
         changed = found.changed[begin : begin + MAX_READ]
         stored, unusable = await read_states(run.writer.database, [state.account for state in changed])
         # `states` may be outlines. A document that can't be used is a repair's to replace.
-        whole = [replace(stored.get(each.account, each), authorizer=each.authorizer) for each in changed]
+        whole = [stored.get(each.account, each)._replace(authorizer=each.authorizer) for each in changed]
         claimed += await run.writer.claim([each for each in whole if each.account not in unusable], states)
     found.leave(claimed, states)
     return take_discovered(found, run.job.selection, run.settings, run.tally), found.states

@@ -21,7 +21,7 @@ from pymongo import ReturnDocument
 from collector.runtime import boot_s, in_background
 from collector.store.database import Database, Document, outlasting
 from collector.store.held import Held, Times, keep
-from collector.store.lease_document import LEASES
+from collector.store.lease_document import LEASES, next_epoch
 
 _GONE = "the batch was given to another worker, or its run has ended"
 
@@ -31,7 +31,7 @@ KEPT_S = 86_400
 
 async def assign(database: Database, run: str, batch: int, worker: str, times: Times) -> int | None:
     """Give a batch to a worker; return the epoch of its claim, or None while another worker's claim is valid."""
-    epoch = await _next_epoch(database)
+    epoch = await outlasting(lambda: next_epoch(database))
     is_free = {"$or": [{"$lte": ["$expires", "$$NOW"]}, {"$eq": ["$epoch", epoch]}]}  # also true without a document
     mine = {"_id": _id(run, batch), "epoch": epoch, "worker": worker}
     claim = {"$mergeObjects": [{"$literal": mine}, _expiry(times)]}
@@ -86,17 +86,6 @@ async def claimed(
     held.check()
     async with in_background(keep(held, renew, _GONE, times), name="claim"):
         yield held
-
-
-async def _next_epoch(database: Database) -> int:
-    """Return an epoch greater than that of any lease or claim before."""
-    following = {"$max": [{"$add": ["$epoch", 1]}, {"$toLong": "$$NOW"}]}
-    found = await outlasting(
-        lambda: _claims(database).find_one_and_update(
-            {"_id": "run"}, [{"$set": {"epoch": following}}], upsert=True, return_document=ReturnDocument.AFTER
-        )
-    )
-    return int(found["epoch"])
 
 
 def _claims(database: Database) -> AsyncIOMotorCollection[Document]:
