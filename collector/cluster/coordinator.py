@@ -92,6 +92,16 @@ class Spread:
                 await _Coordinator(run, session, engine, errand, self.times).do(accounts)
 
 
+@dataclass(slots=True)
+class _AtWork:
+    """A batch at work: its worker, the epoch of its claim, its progress; `lost` is set once the claim has expired."""
+
+    member: Member
+    epoch: int
+    steps: Steps = NO_STEPS
+    lost: asyncio.Event = field(default_factory=asyncio.Event)
+
+
 class _Coordinator:
     """A run's coordinator, connected to its cluster."""
 
@@ -107,10 +117,10 @@ class _Coordinator:
         self._target = run.job.target
         self._crew = Crew()
         self._queue = BatchQueue(())
-        # Of each batch at work: set once its worker's claim has expired.
-        self._lost: dict[int, asyncio.Event] = {}
+        # By the number of the batch.
+        self._at_work: dict[int, _AtWork] = {}
         self._ended_s: dict[int, float] = {}
-        self._steps: dict[int, tuple[int, Steps]] = {}
+        self._total = 0
 
     async def do(self, accounts: Sequence[Account]) -> None:
         """Give out all accounts, and count what comes back."""
@@ -124,7 +134,8 @@ class _Coordinator:
             for batch in batches:
                 batch.history = frozenset(account.appid for account in batch.accounts)
         self._queue = BatchQueue(batches)
-        self._run.tally.watch.begin(len(accounts))
+        self._total = len(accounts)
+        self._run.tally.watch.begin(self._total)
         self._give_up_without_worker(batches)
         self._engine.follow(self._errand.topic, self._take_progress)
         try:
@@ -164,22 +175,22 @@ class _Coordinator:
         epoch = await claims.assign(self._database, run, number, member.address, self._times.lease)
         if epoch is None:
             raise ClusterError(f"batch {number} is still at work elsewhere: this is a mistake of the collector")
-        lost = self._lost[number] = asyncio.Event()
-        self._steps[number] = epoch, NO_STEPS
-        report = await _unless(lost, self._engine.done(await self._order(batch, epoch, member), member, batch.label))
+        work = self._at_work[number] = _AtWork(member, epoch)
+        done = self._engine.done(await self._order(batch, epoch, member), member, batch.label)
+        report = await _unless(work.lost, done)
         if report is None:
             self._crew.suspend(member.address)
-            await lost.wait()
-        self._ended_s[number] = monotonic()
-        del self._lost[number]
-        if report is not None:
+            await work.lost.wait()
+        else:
             self._run.tally.take(report.counts)
             await claims.end(self._database, run, number, epoch)
+        del self._at_work[number]
+        self._ended_s[number] = monotonic()
         if report is None or report.error:
-            self._show(batch, NO_STEPS)
+            self._show(work, NO_STEPS)
             self._try_again(batch, member, report)
         else:
-            self._show(batch, report.steps)
+            self._show(work, report.steps)
             self._queue.done(batch, report.lacking_history)
 
     def _try_again(self, batch: Batch, member: Member, report: Report | None) -> None:
@@ -230,9 +241,7 @@ class _Coordinator:
         missing_since_s: dict[str | None, float] = {}
         while not self._queue.is_done:
             self._run.writer.held.check()
-            for number in await claims.expired(self._database, self._run.id):
-                if number in self._lost:
-                    self._lost[number].set()
+            await self._look_at_claims()
             self._look_for_a_newer_day()
             known = await self._engine.members()
             if self._crew.look(known):
@@ -251,6 +260,15 @@ class _Coordinator:
             self._give_up_without_worker([batch for batch in self._queue.waiting if batch.label in late])
             await self._queue.wait_until_done(self._times.look_every_s)
 
+    async def _look_at_claims(self) -> None:
+        """Find the batches whose worker is dead or halted. One that hasn't begun yet may be busy with another run."""
+        run = self._run.id
+        unbegun = [number for number, work in self._at_work.items() if self._crew.has(work.member)]
+        await claims.hold(self._database, run, unbegun, self._times.lease)
+        for number in await claims.expired(self._database, run):
+            if work := self._at_work.get(number):
+                work.lost.set()
+
     def _look_for_a_newer_day(self) -> None:
         """Let the daily job of a newer day come before the rest of history; batches at work find out by themselves."""
         newest = newest_day(self._run.settings, self._run.clock)
@@ -259,6 +277,7 @@ class _Coordinator:
             log.info("day.published", newest=str(newest))
             self._target = replace(self._target, newest=newest)
             self._queue.begin_day()
+            self._run.tally.watch.begin(self._total)
 
     async def _join(self, member: Member, group: asyncio.TaskGroup) -> None:
         """Use a worker that is new, or has come back."""
@@ -274,7 +293,7 @@ class _Coordinator:
         usable = []
         for member, about in zip(asked, introductions, strict=True):
             if about is None:
-                log.warning("worker.unresponsive", worker=member.address)
+                self._crew.note_unresponsive(member.address)
             elif trouble := self._trouble_of(about):
                 self._crew.refuse(member.address, trouble)
             else:
@@ -313,18 +332,14 @@ class _Coordinator:
 
     def _take_progress(self, event: Sequence[int]) -> None:
         number, epoch, *steps = event
-        if number in self._lost and self._steps[number][0] == epoch:
-            self._show_steps(number, Steps(*steps))
+        if (work := self._at_work.get(number)) and work.epoch == epoch:
+            self._show(work, Steps(*steps))
 
-    def _show(self, batch: Batch, steps: Steps) -> None:
-        self._show_steps(batch.number, steps)
-        del self._steps[batch.number]
-
-    def _show_steps(self, number: int, steps: Steps) -> None:
+    def _show(self, work: _AtWork, steps: Steps) -> None:
         """Show how far a batch is, as the difference from before."""
-        epoch, before = self._steps[number]
-        self._steps[number] = epoch, steps
-        self._run.tally.watch.elsewhere(Steps(*(now - then for now, then in zip(steps, before, strict=True))))
+        more = Steps(*(now - then for now, then in zip(steps, work.steps, strict=True)))
+        work.steps = steps
+        self._run.tally.watch.elsewhere(more)
 
 
 async def _unless(event: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:

@@ -24,6 +24,7 @@ class Crew:
         self.slots_of: Counter[str] = Counter()
         self._refused: dict[str, str] = {}
         self._greeted: set[str] = set()
+        self._unresponsive: set[str] = set()
 
     @property
     def slots(self) -> int:
@@ -73,6 +74,12 @@ class Crew:
     def suspend(self, address: str) -> None:
         """Give no batch to a worker until it introduces itself again."""
         self.members.pop(address, None)
+
+    def note_unresponsive(self, address: str) -> None:
+        """Note that a worker doesn't answer; it is asked again."""
+        if address not in self._unresponsive:
+            self._unresponsive.add(address)
+            log.warning("worker.unresponsive", worker=address)
 
     def refuse(self, address: str, why: str) -> None:
         """Use a worker no more in this run."""

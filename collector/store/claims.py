@@ -2,16 +2,17 @@
 
 The collection `leases` has a document for each batch that was given to a worker::
 
-    { _id: "20261124T023010Z-1f9a3c/17", epoch: 1795487410124, worker: "tls://10.0.0.2:4123", expires: ISODate() }
+    { _id: "20261124T023010Z-1f9a3c/17", epoch: 1795487410124, worker: "tls://10.0.0.2:4123", begun: true,
+      expires: ISODate() }
 
-The worker renews its claim while it is at work. Once it has expired, the coordinator may give the batch to another
-worker, under a greater epoch. Instants are those of the server's clock.
+The worker renews its claim while it is at work, and the coordinator until it has begun. Once it has expired, the
+coordinator may give the batch to another worker, under a greater epoch. Instants are those of the server's clock.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from math import inf
 
@@ -42,6 +43,13 @@ async def assign(database: Database, run: str, batch: int, worker: str, times: T
         )
     )
     return epoch if found["epoch"] == epoch else None
+
+
+async def hold(database: Database, run: str, batches: Sequence[int], times: Times) -> None:
+    """Renew the claims of these batches whose worker hasn't begun with them."""
+    unbegun = {"_id": {"$in": [_id(run, batch) for batch in batches]}, "begun": {"$exists": False}}
+    valid = {"$expr": {"$gt": ["$expires", "$$NOW"]}}
+    await outlasting(lambda: _claims(database).update_many(unbegun | valid, [{"$set": _expiry(times)}]))
 
 
 async def expired(database: Database, run: str) -> set[int]:
@@ -75,7 +83,7 @@ async def claimed(
 
     async def renew() -> float | None:
         query = {"_id": _id(run, batch), "epoch": epoch, "$expr": {"$gt": ["$expires", "$$NOW"]}}
-        renewed = await _claims(database).update_one(query, [{"$set": _expiry(times)}])
+        renewed = await _claims(database).update_one(query, [{"$set": {"begun": True} | _expiry(times)}])
         return min(times.lost_after_s, lease.left_s) if renewed.matched_count and not lease.is_lost else None
 
     asked_s = boot_s()

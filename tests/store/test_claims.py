@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from collector.errors import DatabaseError
-from collector.store.claims import assign, claimed, end, end_all, expired
+from collector.store.claims import assign, claimed, end, end_all, expired, hold
 from collector.store.database import Database
 from collector.store.held import Held, Times
 from collector.store.lease_document import LEASES
@@ -39,6 +39,23 @@ async def test_expired_claim_is_given_to_another(database: Database) -> None:
         assert run.epoch < first < second
     async with lease(database, "next", "run") as later:
         assert second < later.epoch
+
+
+async def test_claim_waits_for_its_worker(database: Database) -> None:
+    """A worker that is busy with another run begins late; once it has begun, it must renew its claim itself."""
+    epoch = await assign(database, "run", 1, "a", QUICK)
+    assert epoch
+    for _ in range(4):
+        await asyncio.sleep(QUICK.free_after_s / 2)
+        await hold(database, "run", [1], QUICK)
+    assert await expired(database, "run") == set()
+    async with claimed(database, "run", 1, epoch, Held(1), QUICK):
+        pass
+    await asyncio.sleep(QUICK.free_after_s / 2)
+    await hold(database, "run", [1], QUICK)
+    await asyncio.sleep(QUICK.free_after_s)
+    await hold(database, "run", [1], QUICK)
+    assert await expired(database, "run") == {1}
 
 
 async def test_worker_renews_its_claim(database: Database) -> None:
