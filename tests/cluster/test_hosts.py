@@ -83,7 +83,7 @@ async def test_workers_die_and_halt(tmp_path: Path, mongod: str, database: Datab
         assert hosts["coordinator"].sandbox.calls == []
         for name, labels in names.items():
             assert {_label(world, call.appid) for call in hosts[name].sandbox.calls if call.appid} <= set(labels)
-        assert _most_in_a_second(hosts.values()) <= rate
+        assert _most_in_a_second(hosts.values()) <= rate + 1  # jitter at the edge of a second
     ended = await verify(_settings_of(hosts["coordinator"]), Selection(), Target(_newest(), 7), repair=False)
     assert not ended.findings
 
