@@ -9,6 +9,7 @@ import sys
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,14 @@ from typing import Any
 from chaos.processes import kill, start
 from coordinator import QUICK, backfill
 from hosts import Host, cluster_of, hosts_of
-from support import stored, truth
+from support import FAST, run, stored, truth
 
 from collector import config
 from collector.commands.verify import verify
 from collector.completeness.plan import Target
 from collector.config import Selection, Settings
 from collector.model.days import ONE_DAY, Window, newest_published
+from collector.runtime import Clock
 from collector.sandbox import World
 from collector.store.database import Database
 
@@ -97,8 +99,8 @@ async def _calls(host: Host, count: int) -> None:
 
 async def test_coordinator_dies(tmp_path: Path, mongod: str, database: Database) -> None:
     """No call and no write once its lease is free for others; the next run ends in the truth."""
-    world, since = World(size=300, sparse=False), _newest() - 27 * ONE_DAY
-    content = _content(world, 20, workers=20)
+    world, since = World(size=60, sparse=False), _newest() - 27 * ONE_DAY
+    content = _content(world, 2, workers=4)  # a batch takes longer than the lease
     names = {"odd": ("odd",), "even": ("even",)}
     async with (
         hosts_of(["coordinator", *names], world, tmp_path, mongod, database, content) as hosts,
@@ -112,13 +114,15 @@ async def test_coordinator_dies(tmp_path: Path, mongod: str, database: Database)
         command = [sys.executable, "-m", "coordinator", str(host.config), str(since), place.address, *files]
         coordinator = await start(command, env={**os.environ, "PYTHONPATH": os.pathsep.join(["tests", "."])})
         for name in names:
-            await _calls(hosts[name], 100)
+            await _calls(hosts[name], 120)
         await kill(coordinator)
         await asyncio.sleep(QUICK.free_after_s)
         before = await stored(database), [len(each.sandbox.calls) for each in hosts.values()]
         await asyncio.sleep(2)
         assert (await stored(database), [len(each.sandbox.calls) for each in hosts.values()]) == before
         assert 0 < len(before[0]) < len(truth(world, Window(since, _newest())))
-        result = await backfill(host.config, since, place)
+        settings = _settings_of(host)
+        quick = replace(settings, accounts=tuple(replace(each, rate_limit=FAST) for each in settings.accounts))
+        result = await run(quick, Clock(), since=since)
         assert (result.exit, result.failures, result.error) == (0, (), None)
         assert await stored(database) == truth(world, Window(since, _newest()))
