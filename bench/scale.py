@@ -41,7 +41,7 @@ FULL = Scale(
     rate=Amount(100, 26),
     many=Amount(10_000, rounds=3),
     years=Amount(20, ALL_YEARS, rounds=2),
-    cluster=Amount(400, 104, rounds=2),
+    cluster=Amount(400, 104),
     platform=Amount(100_000),
     starts=9,
 )
