@@ -9,8 +9,9 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from collector import config
-from collector.cluster.coordinator import Spread, Times
+from collector.cluster.coordinator import Times
 from collector.cluster.engine import Remote
+from collector.cluster.spread import Spread
 from collector.commands.collect import Job, collect, target_of
 from collector.model.results import RunResult
 from collector.runtime import Clock, Stop

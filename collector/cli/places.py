@@ -97,8 +97,8 @@ def _spread(common: Common, processes: int | None, dask: str | None, files: tupl
         if count == 1:
             return None
     try:
-        from collector.cluster.coordinator import Spread
         from collector.cluster.engine import Local
+        from collector.cluster.spread import Spread
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("collector"):
             raise

@@ -7,8 +7,8 @@ asks for no account itself.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Sequence
-from contextlib import AsyncExitStack, suppress
+from collections.abc import Coroutine, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from time import monotonic
@@ -20,22 +20,19 @@ from collector import __version__
 from collector.cluster.batches import Batch, BatchQueue, split
 from collector.cluster.crew import Crew
 from collector.cluster.digest import digest_of
-from collector.cluster.engine import Engine, Member, Place, opened
-from collector.cluster.orders import Errand, Introduction, Order, Report
-from collector.commands.collect import DRAIN_S, Run, discovered, newest_day
+from collector.cluster.engine import Engine, Member
+from collector.cluster.ordering import Ordering, platform_of
+from collector.cluster.orders import Errand, Introduction, Report
+from collector.commands.collect import DRAIN_S, Run, newest_day
 from collector.console.progress import NO_STEPS, Steps
-from collector.errors import CallError, ClusterError, DatabaseError, PostponedError, StoppedError, UsageError
-from collector.model.accounts import Account, FromComponent
+from collector.errors import ClusterError, DatabaseError, StoppedError, UsageError
+from collector.model.accounts import Account
 from collector.model.results import Failure, Outcome
-from collector.run.connect import connect
 from collector.run.counts import Counts
-from collector.run.discovery import may_discover
 from collector.runtime import first_of_group, in_background
 from collector.store import claims
 from collector.store.held import TIMES
 from collector.store.held import Times as LeaseTimes
-from collector.store.state import read_outlines
-from collector.wechat.component import Handover
 from collector.wechat.session import Session
 
 T = TypeVar("T")
@@ -65,33 +62,6 @@ class Times:
     lease: LeaseTimes = field(default_factory=lambda: TIMES)
 
 
-@dataclass(frozen=True, slots=True)
-class Spread:
-    """Work of a run, spread over the workers of a place; `log` configures their logs."""
-
-    place: Place
-    log: Callable[[], None] | None = None
-    times: Times = field(default_factory=Times)
-
-    async def __call__(self, run: Run) -> None:
-        """Do a run's work. Raises `ClusterError` without any worker that can be used."""
-        held = run.writer.held
-        session_of = connect(run.settings, clock=run.clock, stop=run.stop, before_call=held.check)
-        async with session_of as session, run.writer:
-            run.tally.attach(session.client, run.writer)
-            accounts = run.accounts
-            if may_discover(run.settings, run.job.selection):
-                accounts, _ = await discovered(run, session, await read_outlines(run.writer.database))
-            if not accounts:
-                return
-            async with AsyncExitStack() as stack:
-                async with run.stop.ends():
-                    engine = await stack.enter_async_context(opened(self.place))
-                files = run.settings.files if engine.is_local else ()
-                errand = Errand(run.id, held.epoch, self.times.lease, files, engine.is_local, self.log)
-                await _Coordinator(run, session, engine, errand, self.times).do(accounts)
-
-
 @dataclass(slots=True)
 class _AtWork:
     """A batch at work: its worker, the epoch of its claim, its progress; `lost` is set once the claim has expired."""
@@ -102,29 +72,27 @@ class _AtWork:
     lost: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-class _Coordinator:
+class Coordinator:
     """A run's coordinator, connected to its cluster."""
 
     def __init__(self, run: Run, session: Session, engine: Engine, errand: Errand, times: Times) -> None:
         self._run = run
-        self._session = session
         self._engine = engine
         self._errand = errand
         self._times = times
         self._database = run.writer.database
         self._digest = digest_of(run.settings)
-        self._configured = {account.appid for account in run.settings.accounts}
+        self._ordering = Ordering(run, session, errand)
         self._target = run.job.target
         self._crew = Crew()
         self._queue = BatchQueue(())
         # By the number of the batch.
         self._at_work: dict[int, _AtWork] = {}
-        self._ended_s: dict[int, float] = {}
         self._total = 0
 
     async def do(self, accounts: Sequence[Account]) -> None:
         """Give out all accounts, and count what comes back."""
-        if not self._engine.has_tls and any(map(_platform_of, accounts)):
+        if not self._engine.has_tls and any(map(platform_of, accounts)):
             raise UsageError("tokens of a third-party platform go over TLS alone: use a cluster with tls://")
         members = await self._introduced((await self._engine.members()).values())
         if not members:
@@ -176,7 +144,8 @@ class _Coordinator:
         if epoch is None:
             raise ClusterError(f"batch {number} is still at work elsewhere: this is a mistake of the collector")
         work = self._at_work[number] = _AtWork(member, epoch)
-        done = self._engine.done(await self._order(batch, epoch, member), member, batch.label)
+        order = await self._ordering.order(batch, epoch, member, self._target)
+        done = self._engine.done(order, member, batch.label)
         report = await _unless(work.lost, done)
         if report is None:
             self._crew.suspend(member.address)
@@ -185,7 +154,7 @@ class _Coordinator:
             self._run.tally.take(report.counts)
             await claims.end(self._database, run, number, epoch)
         del self._at_work[number]
-        self._ended_s[number] = monotonic()
+        self._ordering.ended_s[number] = monotonic()
         if report is None or report.error:
             self._show(work, NO_STEPS)
             self._try_again(batch, member, report)
@@ -204,37 +173,6 @@ class _Coordinator:
         else:
             why = f"{MAX_ATTEMPTS} workers died of the batch that the account is in"
             self._give_up([batch], why, "see the workers' logs, and run again")
-
-    async def _order(self, batch: Batch, epoch: int, member: Member) -> Order:
-        asked = batch.asked
-        names = [(account.appid, account.name, _platform_of(account)) for account in asked]
-        lease = self._times.lease
-        idle_s = monotonic() - self._ended_s.get(batch.number, float("-inf"))
-        return Order(
-            self._errand,
-            batch.number,
-            epoch,
-            replace(self._run.job, target=self._target),
-            history=batch.history is not None,
-            configured=[appid for appid, _, _ in names if appid in self._configured],
-            discovered=[(appid, name, of) for appid, name, of in names if of and appid not in self._configured],
-            handovers=await self._handovers(asked),
-            # A worker that is cut off goes on until its claim is lost, and that is a while before it has expired.
-            idle_s=lease.free_after_s - lease.lost_after_s if batch.attempts else idle_s,
-            slots=member.slots,
-            stopped_by=self._run.stop.signal,
-        )
-
-    async def _handovers(self, accounts: Sequence[Account]) -> list[Handover]:
-        """Return what the accounts need of their platforms; where one fails, the workers see why by themselves."""
-        handovers = []
-        for platform in sorted({name for account in accounts if (name := _platform_of(account))}):
-            appids = [account.appid for account in accounts if _platform_of(account) == platform]
-            try:
-                handovers.append(await self._session.components[platform].hand_over(appids))
-            except (CallError, PostponedError, StoppedError) as error:
-                log.info("platform.not_handed_over", component=platform, why=str(error))
-        return handovers
 
     async def _look_after(self, group: asyncio.TaskGroup) -> None:
         """Look for dead workers, for new ones and for a newer day, until all batches are done."""
@@ -352,8 +290,3 @@ async def _unless(event: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | Non
         working.cancel()
         waiting.cancel()
         await asyncio.wait({working, waiting})
-
-
-def _platform_of(account: Account) -> str:
-    """Return the platform that an account's token comes from, or an empty text."""
-    return account.token.name if isinstance(account.token, FromComponent) else ""

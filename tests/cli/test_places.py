@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 from collector.cli import app as commands
 from collector.cli import places
 from collector.cli.app import app
-from collector.cluster.coordinator import Spread
 from collector.cluster.engine import Local, Remote
+from collector.cluster.spread import Spread
 from collector.errors import ConfigError, UsageError
 
 ACCOUNT = {"name": "a", "appid": "wx0123456789abcdef", "secret": "x"}
