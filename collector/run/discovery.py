@@ -52,6 +52,15 @@ class Discovered:
     failures: list[Failure] = field(default_factory=list)
     notices: list[Notice] = field(default_factory=list)
 
+    def leave(self, appids: Iterable[str], before: Mapping[str, AccountState]) -> None:
+        """Take these accounts' states as they were `before`: another run has claimed them."""
+        for appid in appids:
+            self.elsewhere += 1
+            if appid in before:
+                self.states[appid] = before[appid]
+            else:
+                del self.states[appid]
+
     def fail_platform(self, component: Component, error: CallError, *, unasked: int = 0) -> None:
         """Note a platform's failure, which counts no account, or its wait."""
         if wait := wait_ordered_by(error, self.clock.now()):
@@ -296,7 +305,7 @@ def _unique_names(found: Mapping[str, Authorizer], before: Mapping[str, str], ta
 
 def _names(appid: str, nick: str) -> Iterator[str]:
     """Yield the names that an account may have, the best first."""
-    if nick:
+    if nick and not is_appid(nick):  # such a name would stand for another account in `--account`
         yield nick
         yield f"{nick} ({appid[-4:]})"
     yield appid

@@ -60,7 +60,7 @@ def look(database: Database, mongod: str) -> Look:
         now: datetime = NOW,
     ) -> Status:
         if states:
-            await database[ACCOUNTS].bulk_write([replacement(state) for state in states])
+            await database[ACCOUNTS].bulk_write([replacement(state, 1) for state in states])
         mongodb = MongoSettings().model_copy(update={"uri": Secret(mongod), "database": database.name})
         settings = Settings(mongodb, ApiSettings(), RunSettings(), tuple(accounts))
         return await status(settings, Selection([account.appid for account in selected]), now)
