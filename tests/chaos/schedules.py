@@ -265,12 +265,17 @@ async def play(schedule: Schedule, replicas: ReplicaSet, hosts: Sequence[Sequenc
         outcome.differences += await compare.loose_ends(database)
     ends = (code for run in stage.runs if not may_end_with(code := run.collector.ended.result()))
     outcome.differences += [f"a run ended with {code}" for code in ends]
-    texts = {file.name: file.read_text(errors="replace") for file in folder.glob("*.log")}
-    outcome.differences += [f"{name}: {sign}" for name, text in texts.items() for sign in compare.crashes(text)]
+    outcome.differences += _crashes(folder)
     outcome.faults, outcome.runs, outcome.documents = stage.deeds, len(stage.runs), len(found)
     outcome.calls = sum(len(run.calls) for run in stage.runs)
     outcome.seconds = time.monotonic() - began
     return outcome
+
+
+def _crashes(folder: Path) -> list[str]:
+    """Return the signs of mistakes of ours in the logs."""
+    texts = {file.name: file.read_text(errors="replace") for file in folder.glob("*.log")}
+    return [f"{name}: {sign}" for name, text in texts.items() for sign in compare.crashes(text)]
 
 
 async def _to_the_end(stage: Stage, plan: Plan, stack: AsyncExitStack) -> list[str]:
