@@ -14,7 +14,6 @@ from collector.completeness import integrity
 from collector.completeness.datasets import DATASETS
 from collector.completeness.plan import Target, begins
 from collector.config import Selection, Settings
-from collector.errors import DatabaseError
 from collector.model.accounts import Entry
 from collector.model.days import Days
 from collector.model.findings import AccountFindings, AccountGaps, Verified
@@ -22,7 +21,8 @@ from collector.model.state import AccountState, UnusableState
 from collector.run.discovery import known_entries
 from collector.store.database import Database, Document, open_database
 from collector.store.documents import count_ownerless, read_documents
-from collector.store.leases import is_held, lease
+from collector.store.held import Held
+from collector.store.leases import is_at_work, lease
 from collector.store.runs import new_run_id
 from collector.store.state import load, read_state, read_states, replace_state
 
@@ -32,31 +32,26 @@ async def verify(
 ) -> Verified:
     """Compare the state of the selected accounts with their documents; with `repair`, correct the state.
 
-    `repair` takes the lease and waits for it `wait_s` seconds. Raises `LeaseHeldError`, or `DatabaseError` when MongoDB
-    is out of reach; accounts repaired before that stay repaired.
+    `repair` takes the lease of all accounts and waits for it `wait_s` seconds. Raises `LeaseHeldError`, or
+    `DatabaseError` when MongoDB is out of reach; accounts repaired before that stay repaired.
     """
     findings: list[AccountFindings] = []
-    lost: list[DatabaseError] = []
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(open_database(settings.mongodb.uri, settings.mongodb.database))
-        if repair:
-            run = new_run_id(datetime.now(UTC))
-            await stack.enter_async_context(lease(database, run, "verify", on_lost=lost.append, wait_s=wait_s))
-        at_work = not repair and await is_held(database)
+        run = new_run_id(datetime.now(UTC))
+        held = await stack.enter_async_context(lease(database, run, "verify", wait_s=wait_s)) if repair else None
+        at_work = not repair and await is_at_work(database)
         states, unusable = await read_states(database)
         known = {entry.appid: entry for entry in known_entries(settings, states) if entry.appid}
         appids = _chosen(selection, known, unusable)
         foreign = await count_ownerless(database)
         for appid in appids:
-            # Without the lease a run may have begun, whose state a repair would overwrite.
-            if lost:
-                raise lost[0]
-            found = await _verify(database, appid, known.get(appid), target, repair=repair)
+            found = await _verify(database, appid, known.get(appid), target, held)
             foreign += found.foreign
             if found.differs or found.newer or found.breaks or found.foreign:
                 findings.append(found)
         # Asked again at the end: a run that began meanwhile explains differences too.
-        at_work = at_work or (not repair and await is_held(database))
+        at_work = at_work or (not repair and await is_at_work(database))
     return Verified(len(appids), findings, foreign, repaired=repair, at_work=at_work)
 
 
@@ -85,8 +80,9 @@ def _chosen(selection: Selection, known: Mapping[str, Entry], unusable: Collecti
 
 
 async def _verify(
-    database: Database, appid: str, entry: Entry | None, target: Target, *, repair: bool
+    database: Database, appid: str, entry: Entry | None, target: Target, held: Held | None
 ) -> AccountFindings:
+    """Compare one account's state with its documents; correct the state under the lease, if there is one."""
     # The state is read before the documents. A run at work stores days before it counts them as covered, so in the
     # other order its newest days would look lost.
     stored = await read_state(database, appid)
@@ -105,8 +101,8 @@ async def _verify(
         foreign,
         is_newer,
     )
-    if repair and findings.differs:
-        await replace_state(database, integrity.mended(state, found, entry.since if entry else None))
+    if held and findings.differs:
+        await replace_state(database, integrity.mended(state, found, entry.since if entry else None), held)
     return findings
 
 

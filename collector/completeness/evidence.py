@@ -6,7 +6,6 @@ Only a successful answer whose window held a day proves anything about that day.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import date
 from typing import Any, NamedTuple
 
@@ -69,7 +68,7 @@ def answered(
         empty = _without(empty, old)
         if first_time := old - before:
             empty |= {today: first_time | empty.get(today, Days())}
-    return replace(known, covered=covered, void=void, empty=empty, last_error=None, **others)
+    return known._replace(covered=covered, void=void, empty=empty, last_error=None, **others)
 
 
 def reopened_by(dataset: DatasetState, came: Days) -> DatasetState:
@@ -83,7 +82,7 @@ def reopened_by(dataset: DatasetState, came: Days) -> DatasetState:
     newest_row = dataset.covered.newest
     begin = newest_row - ONE_DAY * (EMPTY_AGE_DAYS - 1) if newest_row else FIRST_DAY
     reopened = Days.between(begin, came.newest or FIRST_DAY)
-    return replace(dataset, void=dataset.void - reopened, empty=_without(dataset.empty, reopened))
+    return dataset._replace(void=dataset.void - reopened, empty=_without(dataset.empty, reopened))
 
 
 def reopened_malformed(dataset: DatasetState, malformed: Days, lookback: Days) -> DatasetState:
@@ -92,15 +91,15 @@ def reopened_malformed(dataset: DatasetState, malformed: Days, lookback: Days) -
     Figures from before stay covered, except for days of the `lookback`: WeChat may have revised these.
     """
     void, empty = dataset.void - malformed, _without(dataset.empty, malformed)
-    return replace(dataset, covered=dataset.covered - (malformed & lookback), void=void, empty=empty)
+    return dataset._replace(covered=dataset.covered - (malformed & lookback), void=void, empty=empty)
 
 
 def covering(dataset: DatasetState, days: Days) -> DatasetState:
     """Return the state with the figures of `days` stored."""
     if not days - dataset.covered:
         return dataset
-    return replace(
-        dataset, covered=dataset.covered | days, void=dataset.void - days, empty=_without(dataset.empty, days)
+    return dataset._replace(
+        covered=dataset.covered | days, void=dataset.void - days, empty=_without(dataset.empty, days)
     )
 
 

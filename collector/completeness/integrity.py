@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import pairwise
 
@@ -107,7 +107,7 @@ def mended(state: AccountState, found: Mapping[str, Days], since: date | None) -
     asked = [day for day in (since, state.history_since) if day]
     begin = min(asked or [day for days in found.values() if (day := days.oldest)], default=None)
     history_since = lost if lost and (begin is None or lost < begin) else state.history_since
-    return replace(state, datasets=datasets, history_since=history_since)
+    return state._replace(datasets=datasets, history_since=history_since)
 
 
 def void_between(state: DatasetState, found: Days) -> Days:
@@ -118,7 +118,7 @@ def void_between(state: DatasetState, found: Days) -> Days:
 
 
 def _mended(known: DatasetState, found: Days) -> DatasetState:
-    return replace(covering(replace(known, covered=NO_DAYS), found), refreshed_to=_refreshed_to(known, found))
+    return covering(known._replace(covered=NO_DAYS), found)._replace(refreshed_to=_refreshed_to(known, found))
 
 
 def _refreshed_to(known: DatasetState, found: Days) -> date | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import NamedTuple
 
@@ -232,8 +232,8 @@ def waits(account: Account, state: AccountState, now: datetime) -> dict[str, Wai
 
 def without_waits(state: AccountState) -> AccountState:
     """Return the state as if the waits that WeChat ordered were over."""
-    datasets = {name: replace(dataset, not_before=None) for name, dataset in state.datasets.items()}
-    return replace(state, datasets=datasets)
+    datasets = {name: dataset._replace(not_before=None) for name, dataset in state.datasets.items()}
+    return state._replace(datasets=datasets)
 
 
 def _wait(account: Account, dataset: DatasetState, now: datetime) -> Wait | None:

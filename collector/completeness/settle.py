@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import replace
 from datetime import date, datetime
 from types import MappingProxyType
 from typing import Any
@@ -103,14 +102,14 @@ class Settling:
 
     def change(self, name: str, **known: Any) -> None:
         """Change fields of a dataset's state."""
-        self._learn({name: replace(self.state.dataset(name), **known)})
+        self._learn({name: self.state.dataset(name)._replace(**known)})
 
     def count(self, used: Mapping[str, tuple[date, int]]) -> None:
         """Note how many calls of each dataset were made, and on which Beijing day."""
         known = self.state.dataset
         self._learn(
             {
-                name: replace(known(name), calls_on=calls_on, calls=calls)
+                name: known(name)._replace(calls_on=calls_on, calls=calls)
                 for name, (calls_on, calls) in used.items()
                 if (calls_on, calls) != (known(name).calls_on, known(name).calls)
             }
@@ -119,7 +118,7 @@ class Settling:
     def count_forced_tokens(self, forced_on: date | None, tokens: int) -> None:
         """Note how many new tokens were forced, and on which Beijing day."""
         if (self.state.forced_on, self.state.forced_tokens) != (forced_on, tokens):
-            self.state = replace(self.state, forced_on=forced_on, forced_tokens=tokens)
+            self.state = self.state._replace(forced_on=forced_on, forced_tokens=tokens)
 
     @property
     def is_renamed(self) -> bool:
@@ -128,7 +127,7 @@ class Settling:
 
     def rename(self) -> None:
         """Note that the stored documents have the new name."""
-        self.state = replace(self.state, name=self._name)
+        self.state = self.state._replace(name=self._name)
 
     @property
     def newest_is_pending(self) -> bool:
@@ -167,7 +166,7 @@ class Settling:
     def _learn(self, datasets: Mapping[str, DatasetState]) -> None:
         """Put `datasets` in the place of what was known of them."""
         if datasets:
-            self.state = replace(self.state, datasets={**self.state.datasets, **datasets})
+            self.state = self.state._replace(datasets={**self.state.datasets, **datasets})
 
     def _learn_from(
         self, answers: Mapping[str, Answer], asked: Mapping[str, Days], came: Mapping[str, Days], now: datetime
@@ -185,7 +184,7 @@ class Settling:
                 before = reopened_malformed(before, answer.malformed, looked_at)
             after = answered(before, asked[name], came[name], today=today, newest=newest, **others)
             # Malformed days are a failure, which began when the one before it did.
-            learnt[name] = replace(after, last_error=before.last_error) if answer.malformed else after
+            learnt[name] = after._replace(last_error=before.last_error) if answer.malformed else after
         self._learn(learnt)
         if SUMMARY in answers:
             self.unresolved.difference_update(answers[SUMMARY].malformed)
@@ -263,7 +262,7 @@ class Settling:
         if born := self.state.born:
             rows = [day for answer in answers.values() for day in (*answer.days, *answer.malformed)]
             if min(rows, default=born) < born:
-                self.state = replace(self.state, born=None)  # there is something older after all
+                self.state = self.state._replace(born=None)  # there is something older after all
         if self.state.born or self._target.exhaustive:
             return
         born = birth_after_void_days(self.state)
@@ -276,7 +275,7 @@ class Settling:
             missing = missing_rows(self.state.dataset(CUMULATE)) | self._missing[CUMULATE]
             born = self._first[0] if self._first[0] - ONE_DAY in missing else born
         if born:
-            self.state = replace(self.state, born=born)
+            self.state = self.state._replace(born=born)
 
     def _as_days(self, fields: Mapping[date, Mapping[str, Fields]], zeros: list[date], now: datetime) -> list[Day]:
         account, name = self.state.account, self._name

@@ -29,7 +29,7 @@ class Settings:
 
     `broken` are the entries and included files that can't be used; whatever they are for fails, and nothing else.
     `defaults` are the fields of an account that sets nothing itself. `warnings` are sentences for the user, each with
-    file and line.
+    file and line. `files` are those that were named, without the ones that they include.
     """
 
     mongodb: MongoSettings
@@ -40,6 +40,7 @@ class Settings:
     components: tuple[Component, ...] = ()
     defaults: Mapping[str, Any] = field(default_factory=lambda: dict(Defaults()))
     broken: tuple[BrokenEntry, ...] = ()
+    files: tuple[Path, ...] = field(default=(), compare=False)
 
     @property
     def entries(self) -> tuple[Entry, ...]:
@@ -119,7 +120,7 @@ def load(paths: Sequence[Path], environ: Mapping[str, str], now: datetime) -> Se
     discovers = any(component.discover for top in found.tops for component in top.components)
     if found.faults or not (found.accounts or discovers):
         raise ConfigError(in_order(found.all_faults))
-    return _settings(found)
+    return replace(_settings(found), files=tuple(path.absolute() for path in paths))
 
 
 def in_order(faults: Iterable[Fault]) -> tuple[Fault, ...]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from collector.model.days import NO_DAYS, Days
 from collector.text import printable
@@ -27,9 +27,12 @@ class Trouble:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class DatasetState:
-    """State of one dataset of an account.
+_NONE: Mapping[Any, Any] = {}
+"""No entry. Not a proxy, which can't be sent to another process; nobody changes what a state holds."""
+
+
+class DatasetState(NamedTuple):
+    """State of one dataset of an account. A tuple, since a run changes millions of them, one field at a time.
 
     * `covered`: days whose figures are stored. `void`: days settled without figures.
     * `empty`: days with one missing row at age 6 or more, by the Beijing day of that answer. A missing row on another
@@ -43,7 +46,7 @@ class DatasetState:
 
     covered: Days = NO_DAYS
     void: Days = NO_DAYS
-    empty: Mapping[date, Days] = field(default_factory=dict)
+    empty: Mapping[date, Days] = _NONE
     refreshed_to: date | None = None
     looked: Days = NO_DAYS
     not_before: datetime | None = None
@@ -51,7 +54,7 @@ class DatasetState:
     calls: int = 0
     last_success: datetime | None = None
     last_error: Trouble | None = None
-    unknown: Mapping[str, object] = field(default_factory=dict)
+    unknown: Mapping[str, object] = _NONE
 
     @property
     def settled(self) -> Days:
@@ -61,7 +64,7 @@ class DatasetState:
     def failed(self, trouble: Trouble) -> DatasetState:
         """Return the state with `trouble` as the last error, since the first one without a success in between."""
         before = self.last_error
-        return replace(self, last_error=replace(trouble, since=before.since) if before else trouble)
+        return self._replace(last_error=replace(trouble, since=before.since) if before else trouble)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +76,7 @@ class Authorizer:
     mini_program: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class AccountState:
+class AccountState(NamedTuple):
     """State of one account, as the collection `accounts` holds it.
 
     `name` is the one that its stored documents bear. `born` is the day on which its history begins, if that was
@@ -89,11 +91,11 @@ class AccountState:
     tags: tuple[str, ...] = ()
     born: date | None = None
     history_since: date | None = None
-    datasets: Mapping[str, DatasetState] = field(default_factory=dict)
+    datasets: Mapping[str, DatasetState] = _NONE
     authorizer: Authorizer | None = None
     forced_on: date | None = None
     forced_tokens: int = 0
-    unknown: Mapping[str, object] = field(default_factory=dict)
+    unknown: Mapping[str, object] = _NONE
 
     def dataset(self, name: str) -> DatasetState:
         """Return the state of a dataset; an empty one where it was never asked."""
@@ -101,13 +103,12 @@ class AccountState:
 
     def failed(self, trouble: Trouble) -> AccountState:
         """Return the state with `trouble` as the last error of all datasets."""
-        return replace(self, datasets={name: self.dataset(name).failed(trouble) for name in DATASET_NAMES})
+        return self._replace(datasets={name: self.dataset(name).failed(trouble) for name in DATASET_NAMES})
 
     def without_errors(self) -> AccountState:
         """Return the state as if nothing had failed."""
-        return replace(
-            self, datasets={name: replace(dataset, last_error=None) for name, dataset in self.datasets.items()}
-        )
+        datasets = {name: dataset._replace(last_error=None) for name, dataset in self.datasets.items()}
+        return self._replace(datasets=datasets)
 
 
 _UNKNOWN = DatasetState()

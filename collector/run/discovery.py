@@ -52,6 +52,15 @@ class Discovered:
     failures: list[Failure] = field(default_factory=list)
     notices: list[Notice] = field(default_factory=list)
 
+    def leave(self, appids: Iterable[str], before: Mapping[str, AccountState]) -> None:
+        """Take these accounts' states as they were `before`: another run has claimed them."""
+        for appid in appids:
+            self.elsewhere += 1
+            if appid in before:
+                self.states[appid] = before[appid]
+            else:
+                del self.states[appid]
+
     def fail_platform(self, component: Component, error: CallError, *, unasked: int = 0) -> None:
         """Note a platform's failure, which counts no account, or its wait."""
         if wait := wait_ordered_by(error, self.clock.now()):
@@ -210,7 +219,7 @@ def _take_over(component: Component, listed: Mapping[str, AbstractSet[str]], kno
     for appid in listed[component.name]:
         about = known[appid].authorizer if appid in known else None
         if about and appid not in listed.get(about.component, ()):
-            known[appid] = replace(known[appid], authorizer=replace(about, component=component.name))
+            known[appid] = known[appid]._replace(authorizer=replace(about, component=component.name))
 
 
 async def _look_up(
@@ -267,7 +276,7 @@ class _Lookup:
             return
         about = replace(about, nick_name=_readable(about))
         state = self.found.states.get(appid) or AccountState(appid, about.nick_name or appid)
-        self.found.states[appid] = replace(state, authorizer=about)
+        self.found.states[appid] = state._replace(authorizer=about)
 
     def _note(self, appid: str, error: CallError) -> None:
         if error.reaction.is_shared:
@@ -283,7 +292,7 @@ class _Lookup:
     def _forget(self, appid: str) -> None:
         state = self.found.states[appid]
         log.warning("authorizer.left", account=state.name, appid=appid, component=self.api.component.name)
-        self.found.states[appid] = replace(state, authorizer=None)
+        self.found.states[appid] = state._replace(authorizer=None)
 
 
 def _unique_names(found: Mapping[str, Authorizer], before: Mapping[str, str], taken: Iterable[str]) -> dict[str, str]:
@@ -301,7 +310,7 @@ def _unique_names(found: Mapping[str, Authorizer], before: Mapping[str, str], ta
 
 def _names(appid: str, nick: str) -> Iterator[str]:
     """Yield the names that an account may have, the best first."""
-    if nick:
+    if nick and not is_appid(nick):  # such a name would stand for another account in `--account`
         yield nick
         yield f"{nick} ({appid[-4:]})"
     yield appid

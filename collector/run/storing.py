@@ -94,6 +94,7 @@ class Storing:
     async def rename(self, name: str) -> None:
         """Write the account's new name into its documents."""
         # The documents first: once the state has the new name, no later run would rename them.
+        self._writer.held.check()
         await rename(self._writer.database, self._settling.state.account, name)
         self._settling.rename()
         await self.put()

@@ -65,7 +65,7 @@ _NOT_ALLOWED = 13
 _AUTHENTICATION_FAILED = 18
 _NAMESPACE_EXISTS = 48
 _INDEX_DIFFERS = (85, 86)
-_DUPLICATE = 11000
+DUPLICATE = 11000
 _DISK_FULL = 14031
 
 MAX_SHOWN = 50
@@ -226,7 +226,7 @@ async def _index(database: Database) -> None:
     try:
         await _build(database[USER_DAILY], list(INDEXES))
     except OperationFailure as error:
-        if error.code == _DUPLICATE:
+        if error.code == DUPLICATE:
             key = (error.details or {}).get("keyValue", {})
             day = ", ".join(printable(key.get(name), MAX_SHOWN) for name in ("account", "ref_date"))
             message = (

@@ -9,9 +9,9 @@
       failures_left_out: 17, error: "…" }
 
 `status` is "running" until the run ends, then that of `RunResult.status`. The next run closes an entry that is still
-"running": as "stopped" if a signal had come, else as "crashed". Its `ended` is then the instant at which it was closed,
-and the fields of an outcome are absent. `stop_signal`, `failures_left_out` and `error` are absent where there was none.
-The instants are those of the server's clock.
+"running" and has no lease any more: as "stopped" if a signal had come, else as "crashed". Its `ended` is then the
+instant at which it was closed, and the fields of an outcome are absent. `stop_signal`, `failures_left_out` and `error`
+are absent where there was none. The instants are those of the server's clock.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from pymongo import ASCENDING, IndexModel
 
 from collector.model.results import RunResult
 from collector.store.database import Database, outlasting
+from collector.store.leases import live_runs
 
 RUNS = "runs"
 
@@ -57,19 +58,18 @@ async def prepare_runs(database: Database) -> None:
 
 
 async def begin(database: Database, run: str, *, command: str, version: str, accounts: int) -> None:
-    """Close entries of dead runs, and enter this run over `accounts` accounts.
-
-    The caller holds the lease, so no other run is at work.
-    """
+    """Close entries of dead runs, and enter this run, which holds its lease, over `accounts` accounts."""
+    # The entries before the leases: a run enters the ledger only when it has its lease. So whatever is open here, and
+    # has no lease then, is dead.
+    is_open = {"status": "running", "ended": {"$exists": False}}
+    entered = await outlasting(lambda: database[RUNS].distinct("_id", is_open))
+    alive = await live_runs(database)
+    is_dead = {"_id": {"$in": [each for each in entered if each not in alive]}}
     status = {"$cond": [{"$gt": ["$stop_signal", None]}, "stopped", "crashed"]}
     origin = {"command": command, "version": version, "host": socket.gethostname(), "pid": os.getpid()}
     entry = origin | {"status": "running", "accounts": {"total": accounts}}
-    # One by one: repeated together, they would close this run's own entry.
-    await outlasting(
-        lambda: database[RUNS].update_many(
-            {"status": "running", "ended": {"$exists": False}}, [{"$set": {"status": status, "ended": "$$NOW"}}]
-        )
-    )
+    closed = [{"$set": {"status": status, "ended": "$$NOW"}}]
+    await outlasting(lambda: database[RUNS].update_many(is_dead | is_open, closed))
     begun = {"$set": entry, "$currentDate": {"began": True}}
     await outlasting(lambda: database[RUNS].update_one({"_id": run}, begun, upsert=True))
 

@@ -94,7 +94,7 @@ async def test_quiet_run_beside_another(folder: Path, mongod: str, database: Dat
     """It prints nothing, since nothing failed."""
     async with Sandbox(WORLD) as sandbox:
         configure(folder, sandbox, mongod, database)
-    async with lease(database, "20261124T023010Z-aaaaaa", "backfill", on_lost=print):
+    async with lease(database, "20261124T023010Z-aaaaaa", "backfill"):
         ended = await collector("run", "-q", cwd=folder)
     assert (ended.code, ended.out, ended.err) == (11, "", "")
 

@@ -57,7 +57,7 @@ async def _everything(database: Database) -> dict[str, list[Any]]:
 
 
 async def _waiting(database: Database, states: Iterable[AccountState]) -> None:
-    await database[ACCOUNTS].bulk_write([replacement(state) for state in states])
+    await database[ACCOUNTS].bulk_write([replacement(state, 1) for state in states])
 
 
 async def test_an_empty_database_stays_empty(clock: FakeClock, configured: Configured, database: Database) -> None:
@@ -347,7 +347,7 @@ async def test_account_that_never_had_a_row(clock: FakeClock, configured: Config
     world = World(size=3, births=(date(2027, 6, 1), date(2027, 6, 1)), published_at=time(20))  # the newest day is late
     known = DatasetState(covered=Days.of([date(2026, 1, 1)]))
     stopped = AccountState(world.accounts[1].appid, world.accounts[1].name, datasets={SUMMARY: known})
-    await database[ACCOUNTS].bulk_write([replacement(stopped)])
+    await database[ACCOUNTS].bulk_write([replacement(stopped, 1)])
     async with _sandbox(clock, world) as sandbox:
         checks = await check(configured(sandbox, published_at=time(8)), Selection(), clock=clock)
     assert {each.name: each.never_had_a_row for each in checks.accounts} == {

@@ -41,7 +41,7 @@ def _names(checks: Checks) -> list[str]:
 
 
 async def _waiting(database: Database, states: Iterable[AccountState]) -> None:
-    await database[ACCOUNTS].bulk_write([replacement(state) for state in states])
+    await database[ACCOUNTS].bulk_write([replacement(state, 1) for state in states])
 
 
 async def test_failed_waiting_late_come_first(clock: FakeClock, configured: Configured, database: Database) -> None:

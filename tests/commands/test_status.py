@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -61,7 +60,7 @@ def look(database: Database, mongod: str) -> Look:
         now: datetime = NOW,
     ) -> Status:
         if states:
-            await database[ACCOUNTS].bulk_write([replacement(state) for state in states])
+            await database[ACCOUNTS].bulk_write([replacement(state, 1) for state in states])
         mongodb = MongoSettings().model_copy(update={"uri": Secret(mongod), "database": database.name})
         settings = Settings(mongodb, ApiSettings(), RunSettings(), tuple(accounts))
         return await status(settings, Selection([account.appid for account in selected]), now)
@@ -204,7 +203,7 @@ async def test_former_and_disabled_accounts(look: Look) -> None:
 
 async def test_renamed_account_has_its_new_name(look: Look) -> None:
     """It has the configured name."""
-    state = replace(_state("one", _dataset(MONTH), _dataset(MONTH)), name="before")
+    state = _state("one", _dataset(MONTH), _dataset(MONTH))._replace(name="before")
     found = await look([_account("one")], state)
     assert ([account.name for account in found.accounts], found.no_longer_configured) == (["one"], ())
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -44,7 +43,7 @@ def _before(days: int, *, until: int = 1) -> Days:
 def _account(void: Days = NO_DAYS, *, covered: str = "1-10", summary_void: Days | None = None) -> AccountState:
     """An account both datasets of which have these days; `summary_void` replaces the void days of summary."""
     cumulate = DatasetState(covered=_days(covered), void=void)
-    summary = cumulate if summary_void is None else replace(cumulate, void=summary_void)
+    summary = cumulate if summary_void is None else cumulate._replace(void=summary_void)
     return AccountState("wx1", "a", datasets={SUMMARY: summary, CUMULATE: cumulate})
 
 
@@ -81,7 +80,7 @@ def test_missing_rows_of_one_beijing_day_add_up() -> None:
 
 def test_void_days_stay_void() -> None:
     void = DatasetState(covered=_days("20"), void=_days("1-9"))
-    assert _answer(void, "8-14", today=TOMORROW) == replace(void, empty={TOMORROW: _days("10-14")})
+    assert _answer(void, "8-14", today=TOMORROW) == void._replace(empty={TOMORROW: _days("10-14")})
 
 
 def test_missing_rows_of_covered_days_change_nothing() -> None:
@@ -128,7 +127,7 @@ def test_answer_keeps_the_rest_and_ends_an_error() -> None:
         last_success=NOW,
         last_error=Trouble("no", 48001, None, "ask", NOW, NOW),
     )
-    assert _answer(before, "8", "8") == replace(before, last_error=None)
+    assert _answer(before, "8", "8") == before._replace(last_error=None)
 
 
 def test_answer_brings_what_else_is_known() -> None:

@@ -25,7 +25,7 @@ NOTHING: tuple[object, ...] = ((), (), {}, {}, 0)
 
 
 def _state(covered: Days, *, refreshed_to: date | None = NEWEST) -> AccountState:
-    return replace(NEW, datasets=dict.fromkeys(BOTH, DatasetState(covered=covered, refreshed_to=refreshed_to)))
+    return NEW._replace(datasets=dict.fromkeys(BOTH, DatasetState(covered=covered, refreshed_to=refreshed_to)))
 
 
 def _plan(state: AccountState = NEW, target: Target = DAILY, *, before: date | None = None, **account: object) -> Plan:
@@ -87,7 +87,7 @@ def test_lookback_after_an_outage() -> None:
 
 def _answered(at: datetime, *, stored_to: date, refreshed_to: date) -> AccountState:
     dataset = DatasetState(Days.between(date(2026, 11, 1), stored_to), refreshed_to=refreshed_to, last_success=at)
-    return replace(NEW, datasets=dict.fromkeys(BOTH, dataset))
+    return NEW._replace(datasets=dict.fromkeys(BOTH, dataset))
 
 
 def test_lookback_once_a_day_if_wechat_is_late() -> None:
@@ -103,8 +103,8 @@ def test_hole_is_asked_of_its_dataset() -> None:
     """A dataset that has the day isn't asked."""
     days = Days.between(date(2026, 10, 1), NEWEST)
     state = _state(days)
-    holed = replace(state.dataset(SUMMARY), covered=days - Days.of([date(2026, 10, 20)]))
-    planned = _plan(replace(state, datasets={**state.datasets, SUMMARY: holed}))
+    holed = state.dataset(SUMMARY)._replace(covered=days - Days.of([date(2026, 10, 20)]))
+    planned = _plan(state._replace(datasets={**state.datasets, SUMMARY: holed}))
     assert _parts(planned) == ((), (Ask(Window(date(2026, 10, 14), date(2026, 10, 20)), (SUMMARY,)),), {}, {}, 0)
 
 
@@ -112,7 +112,7 @@ def test_only_a_refetch_asks_for_void_days() -> None:
     days = Days.between(date(2026, 10, 1), NEWEST)
     void = Days.of([date(2026, 10, 20)])
     dataset = DatasetState(covered=days - void, void=void, refreshed_to=NEWEST)
-    state = replace(NEW, datasets=dict.fromkeys(BOTH, dataset))
+    state = NEW._replace(datasets=dict.fromkeys(BOTH, dataset))
     assert _parts(_plan(state)) == NOTHING
     target = replace(DAILY, since=date(2026, 10, 20), until=date(2026, 10, 20), refetch=True)
     assert _windows(_plan(state, target).history) == ["2026-10-14..2026-10-20"]
@@ -130,12 +130,12 @@ def test_only_a_refetch_asks_for_void_days() -> None:
 )
 def test_oldest_day_wanted(since: date | None, history_since: date | None, begin: date) -> None:
     """The earliest day ever asked for is wanted, else the oldest stored one."""
-    state = replace(_state(Days.between(date(2026, 11, 10), NEWEST)), history_since=history_since)
+    state = _state(Days.between(date(2026, 11, 10), NEWEST))._replace(history_since=history_since)
     assert begins(since, state, DAILY) == begin
 
 
 def test_nothing_is_wanted_before_birth() -> None:
-    state = replace(_state(Days.between(date(2026, 11, 12), NEWEST)), born=date(2026, 11, 12))
+    state = _state(Days.between(date(2026, 11, 12), NEWEST))._replace(born=date(2026, 11, 12))
     assert _parts(_plan(state, since=FIRST_DAY)) == NOTHING
 
 
@@ -158,7 +158,7 @@ def test_partial_backfill() -> None:
 )
 def test_waiting_dataset_is_left_out(dataset: DatasetState, wait: Wait) -> None:
     """A dataset that must not be asked now is no part of the plan, and its wait is named."""
-    planned = _plan(replace(NEW, datasets={SUMMARY: dataset}), daily_calls=5)
+    planned = _plan(NEW._replace(datasets={SUMMARY: dataset}), daily_calls=5)
     assert [ask.datasets for ask in planned.daily] == [(CUMULATE,)]
     assert planned.waits == {SUMMARY: wait}
     assert planned.lookback.keys() == {CUMULATE}
@@ -174,7 +174,7 @@ def test_waiting_dataset_is_left_out(dataset: DatasetState, wait: Wait) -> None:
 )
 def test_wait_that_is_over(dataset: DatasetState) -> None:
     """It holds nothing up."""
-    planned = _plan(replace(NEW, datasets={SUMMARY: dataset}), daily_calls=5)
+    planned = _plan(NEW._replace(datasets={SUMMARY: dataset}), daily_calls=5)
     assert [ask.datasets for ask in planned.daily] == [BOTH]
     assert planned.waits == {}
 
@@ -183,7 +183,7 @@ def test_waits() -> None:
     """A dataset waits until WeChat's instant, else for Beijing's midnight once its `daily_calls` are used up."""
     hour = timedelta(hours=1)
     used = DatasetState(calls_on=date(2026, 11, 24), calls=5)
-    state = replace(NEW, datasets={SUMMARY: replace(used, not_before=NOW + hour), CUMULATE: used})
+    state = NEW._replace(datasets={SUMMARY: used._replace(not_before=NOW + hour), CUMULATE: used})
     ordered, by_settings = Wait(WaitKind.NOT_BEFORE, NOW + hour), Wait(WaitKind.DAILY_CALLS, MIDNIGHT)
     limited = replace(ACCOUNT, daily_calls=5)
     assert waits(limited, state, NOW) == {SUMMARY: ordered, CUMULATE: by_settings}
@@ -197,8 +197,8 @@ def test_waits() -> None:
 def test_complete_dataset_has_no_notice() -> None:
     """A dataset that must not be asked now, and lacks nothing, waits for nothing."""
     state = _state(Days.between(date(2026, 11, 1), NEWEST))
-    held = replace(state.dataset(SUMMARY), not_before=MIDNIGHT)
-    state = replace(state, datasets={**state.datasets, SUMMARY: held})
+    held = state.dataset(SUMMARY)._replace(not_before=MIDNIGHT)
+    state = state._replace(datasets={**state.datasets, SUMMARY: held})
     assert waits(ACCOUNT, state, NOW) == {SUMMARY: Wait(WaitKind.NOT_BEFORE, MIDNIGHT)}
     assert _parts(_plan(state)) == NOTHING
 
@@ -209,7 +209,7 @@ def test_lookback_omits_finished_days() -> None:
     dataset = DatasetState(
         covered=days, refreshed_to=date(2026, 10, 20), looked=Days.between(date(2026, 10, 25), NEWEST)
     )
-    planned = _plan(replace(NEW, datasets=dict.fromkeys(BOTH, dataset)))
+    planned = _plan(NEW._replace(datasets=dict.fromkeys(BOTH, dataset)))
     assert planned.lookback[SUMMARY] == Days.between(date(2026, 10, 15), date(2026, 10, 24))
 
 
@@ -224,7 +224,7 @@ def test_backfill_only_extends_what_is_wanted() -> None:
 def _missing(on: date, days: Days, *, since: date) -> AccountState:
     """All days since `since` are covered, but for `days` that were answered without a row on the Beijing day `on`."""
     covered = Days.between(since, NEWEST) - days
-    return replace(NEW, datasets=dict.fromkeys(BOTH, DatasetState(covered, empty={on: days}, refreshed_to=NEWEST)))
+    return NEW._replace(datasets=dict.fromkeys(BOTH, DatasetState(covered, empty={on: days}, refreshed_to=NEWEST)))
 
 
 def _asked(planned: Plan) -> Days:
@@ -236,8 +236,8 @@ def test_day_without_a_row_today_waits(refreshed_to: date) -> None:
     """It is asked for again on the next Beijing day, or by a refetch, even if it is in the lookback."""
     old = Days.between(date(2026, 11, 1), date(2026, 11, 17))
     state = _missing(TODAY, old, since=date(2026, 10, 1))
-    datasets = {name: replace(state.dataset(name), refreshed_to=refreshed_to) for name in BOTH}
-    state = replace(state, datasets=datasets)
+    datasets = {name: state.dataset(name)._replace(refreshed_to=refreshed_to) for name in BOTH}
+    state = state._replace(datasets=datasets)
     planned = _plan(state)
     assert not planned.history
     assert not planned.lookback.get(SUMMARY, NO_DAYS) & old
@@ -252,18 +252,18 @@ def test_history_ends_behind_28_days_without_a_row_today() -> None:
     """Older days wait with them, except in an exhaustive backfill."""
     first = date(2026, 11, 1)
     wall = Days.between(first - 28 * ONE_DAY, first - ONE_DAY)
-    state = replace(_missing(TODAY, wall, since=first), history_since=date(2026, 9, 1))
+    state = _missing(TODAY, wall, since=first)._replace(history_since=date(2026, 9, 1))
     assert _parts(_plan(state)) == NOTHING
     exhaustive = _plan(state, replace(DAILY, since=date(2026, 9, 1), exhaustive=True))
     assert next(iter(exhaustive.history)).window.end == first - 29 * ONE_DAY
-    yesterday = replace(_missing(TODAY - ONE_DAY, wall, since=first), history_since=date(2026, 9, 1))
+    yesterday = _missing(TODAY - ONE_DAY, wall, since=first)._replace(history_since=date(2026, 9, 1))
     assert _plan(yesterday).history.windows == 9
     short = _missing(TODAY, wall - Days.of([first - 28 * ONE_DAY]), since=first)
-    assert _plan(replace(short, history_since=date(2026, 9, 1))).history
+    assert _plan(short._replace(history_since=date(2026, 9, 1))).history
 
 
 def test_waiting_history_is_counted() -> None:
-    state = replace(NEW, datasets=dict.fromkeys(BOTH, DatasetState(not_before=MIDNIGHT)))
+    state = NEW._replace(datasets=dict.fromkeys(BOTH, DatasetState(not_before=MIDNIGHT)))
     planned = _plan(state, since=date(2026, 10, 1), before=date(2026, 11, 17))
     assert _parts(planned) == ((), (), {}, dict.fromkeys(BOTH, Wait(WaitKind.NOT_BEFORE, MIDNIGHT)), 7)
 
@@ -272,7 +272,7 @@ def test_two_waits_of_a_kind_are_one_notice() -> None:
     """The notice ends with the later wait."""
     early, late = DatasetState(not_before=NOW + timedelta(hours=1)), DatasetState(not_before=NOW + timedelta(hours=2))
     for summary, cumulate in ((early, late), (late, early)):
-        planned = _plan(replace(NEW, datasets={SUMMARY: summary, CUMULATE: cumulate}))
+        planned = _plan(NEW._replace(datasets={SUMMARY: summary, CUMULATE: cumulate}))
         assert planned.notices(ACCOUNT) == (Notice(ACCOUNT.appid, "a", WaitKind.NOT_BEFORE, NOW + timedelta(hours=2)),)
     both = {SUMMARY: Wait(WaitKind.NOT_BEFORE, NOW), CUMULATE: Wait(WaitKind.DAILY_CALLS, NOW)}
     assert [notice.kind for notice in replace(_plan(), waits=both).notices(ACCOUNT)] == ["not_before", "daily_calls"]
@@ -280,7 +280,7 @@ def test_two_waits_of_a_kind_are_one_notice() -> None:
 
 def test_gaps_of_asked_days_are_left() -> None:
     """Days asked in this run that are still pending are left to the next run."""
-    state = replace(_state(Days.between(date(2026, 11, 1), date(2026, 11, 19))), history_since=date(2026, 10, 25))
+    state = _state(Days.between(date(2026, 11, 1), date(2026, 11, 19)))._replace(history_since=date(2026, 10, 25))
     assert _windows(_plan(state).daily) == ["2026-11-17..2026-11-23"]
     planned = _plan(state, before=date(2026, 11, 17))
     assert planned.daily == ()
@@ -296,7 +296,7 @@ def test_every_pending_day_is_asked_once(summary: Days, cumulate: Days, since: d
         SUMMARY: DatasetState(covered=summary, void=void - summary, refreshed_to=NEWEST),
         CUMULATE: DatasetState(covered=cumulate, refreshed_to=NEWEST - ONE_DAY),
     }
-    planned = _plan(replace(NEW, datasets=datasets), Target(NEWEST, lookback), since=since)
+    planned = _plan(NEW._replace(datasets=datasets), Target(NEWEST, lookback), since=since)
     asks = [*planned.daily, *planned.history]
     assert [ask.window.end for ask in asks] == sorted((ask.window.end for ask in asks), reverse=True)
     assert sum(len(ask.window) for ask in asks) == len(Days.joined(ask.window for ask in asks))
@@ -330,7 +330,7 @@ def test_oldest_asked_day_is_left_as_well() -> None:
 def test_nothing_is_wanted_before_first_day() -> None:
     """WeChat keeps nothing older, whatever settings and state say."""
     early = FIRST_DAY - 30 * ONE_DAY
-    state = replace(NEW, born=early, history_since=early)
+    state = NEW._replace(born=early, history_since=early)
     assert begins(early, state, replace(DAILY, since=early)) == FIRST_DAY
 
 
@@ -352,7 +352,7 @@ def test_only_a_refetch_asks_for_settled_days() -> None:
 
 @pytest.mark.parametrize("dataset", [DatasetState(), DatasetState(calls_on=date(2026, 11, 23), calls=1)])
 def test_new_day_has_used_no_daily_calls(dataset: DatasetState) -> None:
-    assert _plan(replace(NEW, datasets=dict.fromkeys(BOTH, dataset)), daily_calls=1).waits == {}
+    assert _plan(NEW._replace(datasets=dict.fromkeys(BOTH, dataset)), daily_calls=1).waits == {}
 
 
 def test_defaults_of_a_target() -> None:

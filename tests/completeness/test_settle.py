@@ -160,7 +160,7 @@ def test_answer_keeps_the_rest_of_a_dataset() -> None:
         *(date(2015, 10, 15), 7, NOW, TROUBLE),
     )
     after = answered(before, _days("8"), _days("8"), today=date(2015, 10, 23), newest=date(2015, 10, 22))
-    assert after == replace(before, last_error=None)
+    assert after == before._replace(last_error=None)
 
 
 def test_answer_keeps_the_rest_of_a_state() -> None:
@@ -168,8 +168,8 @@ def test_answer_keeps_the_rest_of_a_state() -> None:
     account = AccountState("wx1", "a", ("tag",), None, date(2014, 12, 5), {CUMULATE: before}, AUTHORIZER)
     settling = _settling(RECORDED.end, account)
     settling.take(_answers(RECORDED, user_cumulate=[]), NOW)
-    after = replace(before, last_success=NOW, last_error=None, empty={beijing_day(NOW): _days("16")})
-    assert settling.state == replace(account, datasets={CUMULATE: after})
+    after = before._replace(last_success=NOW, last_error=None, empty={beijing_day(NOW): _days("16")})
+    assert settling.state == account._replace(datasets={CUMULATE: after})
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ def test_row_covers_a_void_or_missing_day(before: DatasetState) -> None:
 def test_summary_alone_takes_stored_totals() -> None:
     """Without totals in the answers, days are unresolved until the documents give them."""
     covered = DatasetState(covered=_days("6-8"))
-    settling = _settling(date(2015, 10, 20), replace(NEW, datasets={CUMULATE: covered}))
+    settling = _settling(date(2015, 10, 20), NEW._replace(datasets={CUMULATE: covered}))
     window = Window(date(2015, 10, 6), date(2015, 10, 8))
     assert settling.take(_answers(window, user_summary=[]), NOW) == []
     assert settling.unresolved == set(window)
@@ -197,7 +197,7 @@ def test_still_asked_total_comes_first() -> None:
     """No day is resolved from a stored total that this run still asks for: WeChat may have revised it."""
     newer, older = Window(date(2015, 10, 8), date(2015, 10, 14)), Window(date(2015, 10, 1), date(2015, 10, 7))
     datasets = {SUMMARY: DatasetState(covered=_days("1-7")), CUMULATE: DatasetState(covered=_days("1-14"))}
-    settling = _settling(date(2015, 10, 22), replace(NEW, datasets=datasets))
+    settling = _settling(date(2015, 10, 22), NEW._replace(datasets=datasets))
     settling.take(_answers(newer, user_summary=[], user_cumulate=[_row(day, 9) for day in newer]), NOW)
     quiet = date(2015, 10, 8)
     assert settling.unresolved == {quiet}
@@ -211,7 +211,7 @@ def test_still_asked_total_comes_first() -> None:
 
 def test_resolvable_needs_both_stored_totals() -> None:
     """Without the total of the day before, only a later answer resolves a day."""
-    settling = _settling(date(2015, 10, 20), replace(NEW, datasets={CUMULATE: DatasetState(covered=_days("6-8"))}))
+    settling = _settling(date(2015, 10, 20), NEW._replace(datasets={CUMULATE: DatasetState(covered=_days("6-8"))}))
     window = Window(date(2015, 10, 6), date(2015, 10, 8))
     settling.take(_answers(window, user_summary=[]), NOW)
     assert settling.unresolved == set(window)
@@ -221,7 +221,7 @@ def test_resolvable_needs_both_stored_totals() -> None:
 def test_late_total_makes_a_void_day_quiet() -> None:
     """A void day of summary is zeros once cumulate shows an unchanged total."""
     void = DatasetState(void=_days("7-8"))
-    settling = _settling(date(2015, 10, 22), replace(NEW, datasets={SUMMARY: void}))
+    settling = _settling(date(2015, 10, 22), NEW._replace(datasets={SUMMARY: void}))
     window = Window(date(2015, 10, 6), date(2015, 10, 8))
     stored = settling.take(_answers(window, user_cumulate=[_row(day, 7) for day in window]), NOW)
     assert [day.ref_date.day for day in stored if day.inferred] == [7, 8]
@@ -256,7 +256,7 @@ def test_younger_days_stay_pending() -> None:
 def test_zeros_reopen_the_void_days_before() -> None:
     """It perhaps wasn't published yet, when this host's clock was ahead or WeChat late for all days."""
     summary = DatasetState(covered=_days("1-5"), void=_days("6-9"))
-    state = replace(NEW, datasets={SUMMARY: summary, CUMULATE: DatasetState(covered=_days("1-9"))})
+    state = NEW._replace(datasets={SUMMARY: summary, CUMULATE: DatasetState(covered=_days("1-9"))})
     settling = _settling(date(2015, 10, 22), state)
     totals = [_row(day, 100) for day in RECORDED]
     settling.take(_answers(RECORDED, **{SUMMARY: [], CUMULATE: totals}), NOW)
@@ -298,7 +298,7 @@ def test_no_birth_behind_older_days_or_at_zero() -> None:
     first = date(2015, 10, 7)
     window = Window(date(2015, 10, 4), date(2015, 10, 8))
     older = DatasetState(covered=Days.between(date(2015, 1, 1), date(2015, 9, 30)))
-    settling = _settling(date(2015, 10, 22), replace(NEW, datasets={CUMULATE: older, SUMMARY: older}))
+    settling = _settling(date(2015, 10, 22), NEW._replace(datasets={CUMULATE: older, SUMMARY: older}))
     settling.take(_answers(window, user_summary=[_sources(first, 3, 0)], user_cumulate=[_row(first, 3)]), NOW)
     assert settling.state.born is None
     nobody = _settling(date(2015, 10, 22))
@@ -308,7 +308,7 @@ def test_no_birth_behind_older_days_or_at_zero() -> None:
 
 def test_older_row_undoes_the_birth() -> None:
     """A row from before the birth shows that it was wrong."""
-    settling = _settling(date(2015, 10, 22), replace(NEW, born=date(2015, 10, 8)))
+    settling = _settling(date(2015, 10, 22), NEW._replace(born=date(2015, 10, 8)))
     window = Window(date(2015, 10, 6), date(2015, 10, 8))
     settling.take(_answers(window, user_summary=[], user_cumulate=[_row(day, 7) for day in window]), NOW)
     assert settling.state.born is None
@@ -319,7 +319,7 @@ def test_moved_total_reopens_zeros() -> None:
     day = date(2015, 10, 20)
     window = Window(day - ONE_DAY, day)
     covered = DatasetState(covered=Days.joined([window]))
-    settling = _settling(date(2015, 10, 23), replace(NEW, datasets={SUMMARY: covered, CUMULATE: covered}))
+    settling = _settling(date(2015, 10, 23), NEW._replace(datasets={SUMMARY: covered, CUMULATE: covered}))
     rows = [_row(window.begin, 5), _row(window.end, 9)]
     settling.take(_answers(window, user_summary=[_sources(window.begin, 0, 0)], user_cumulate=rows), NOW)
     assert settling.state.dataset(SUMMARY).covered == Days.of([window.begin])
@@ -354,7 +354,7 @@ def _voids(begin: date, length: int, first: date) -> AccountState:
     dataset = DatasetState(
         covered=Days.between(first, first + 9 * ONE_DAY), void=Days.between(begin, begin + (length - 1) * ONE_DAY)
     )
-    return replace(NEW, datasets={SUMMARY: dataset, CUMULATE: dataset})
+    return NEW._replace(datasets={SUMMARY: dataset, CUMULATE: dataset})
 
 
 def test_birth_behind_28_void_days() -> None:
@@ -368,7 +368,7 @@ def test_birth_behind_28_void_days() -> None:
 def test_history_stops_behind_28_missing_days() -> None:
     """The state isn't changed before a second Beijing day; an exhaustive backfill goes on."""
     first = date(2015, 10, 1)
-    settling = _settling(date(2015, 10, 22), replace(NEW, datasets=_voids(first, 0, first).datasets))
+    settling = _settling(date(2015, 10, 22), NEW._replace(datasets=_voids(first, 0, first).datasets))
     for week in range(4):
         end = first - (1 + 7 * week) * ONE_DAY
         assert not settling.is_before_birth(Window(end - 6 * ONE_DAY, end))
@@ -384,7 +384,7 @@ def test_silent_after_14_days_without_a_row() -> None:
     newest = date(2015, 10, 22)
     window = Window(newest - 6 * ONE_DAY, newest)
     for last, silent in ((newest - 14 * ONE_DAY, True), (newest - 13 * ONE_DAY, False)):
-        state = replace(NEW, datasets={CUMULATE: DatasetState(covered=Days.of([last]))})
+        state = NEW._replace(datasets={CUMULATE: DatasetState(covered=Days.of([last]))})
         settling = _settling(newest, state)
         assert not settling.is_silent
         settling.take(_answers(window, user_summary=[], user_cumulate=[]), NOW)
@@ -414,7 +414,7 @@ def test_malformed_day_never_becomes_zeros() -> None:
     stored = settling.take(_answers(window, user_summary=rows, user_cumulate=[_row(day, 7) for day in window]), NOW)
     assert [day.ref_date.day for day in stored if day.inferred] == [17, 19, 20, 21]
     assert date(2015, 10, 18) not in settling.state.dataset(SUMMARY).settled
-    settling = _settling(window.end, replace(NEW, datasets={CUMULATE: DatasetState(covered=_days("16-22"))}))
+    settling = _settling(window.end, NEW._replace(datasets={CUMULATE: DatasetState(covered=_days("16-22"))}))
     settling.take(_answers(window, user_summary=[]), NOW)
     settling.take(_answers(window, user_summary=rows[:1]), NOW)
     assert settling.unresolved == set(window) - {date(2015, 10, 18)}
@@ -426,7 +426,7 @@ def test_malformed_day_never_becomes_zeros() -> None:
 def test_malformed_day_is_never_void(before: DatasetState) -> None:
     """A row of it came: what missing rows had proved before is undone, and the day is pending."""
     window = Window(date(2015, 10, 1), date(2015, 10, 2))
-    settling = _settling(RECORDED.end, replace(NEW, datasets={CUMULATE: before}))
+    settling = _settling(RECORDED.end, NEW._replace(datasets={CUMULATE: before}))
     for _ in range(2):
         settling.take(_answers(window, user_cumulate=[_row(window.begin, 7) | MALFORMED]), NOW)
     dataset = settling.state.dataset(CUMULATE)
@@ -437,7 +437,7 @@ def test_malformed_day_of_the_lookback_is_pending() -> None:
     """WeChat may have revised its figures, which those of older days keep."""
     covered = DatasetState(covered=_days("1-22"))
     planned = replace(NOTHING, lookback={CUMULATE: _days("17-22")})
-    settling = _settling(RECORDED.end, replace(NEW, datasets={CUMULATE: covered}), planned)
+    settling = _settling(RECORDED.end, NEW._replace(datasets={CUMULATE: covered}), planned)
     rows = [_row(day, 7) | (MALFORMED if day.day < 18 else {}) for day in RECORDED]
     settling.take(_answers(RECORDED, user_cumulate=rows), NOW)
     dataset = settling.state.dataset(CUMULATE)
@@ -446,14 +446,14 @@ def test_malformed_day_of_the_lookback_is_pending() -> None:
 
 def test_malformed_day_is_no_success() -> None:
     """The failure of a dataset goes on while its answers hold malformed days."""
-    settling = _settling(RECORDED.end, replace(NEW, datasets={CUMULATE: DatasetState(last_error=TROUBLE)}))
+    settling = _settling(RECORDED.end, NEW._replace(datasets={CUMULATE: DatasetState(last_error=TROUBLE)}))
     settling.take(_answers(RECORDED, user_cumulate=[_row(RECORDED.end, 7) | MALFORMED]), NOW)
     assert settling.state.dataset(CUMULATE).last_error == TROUBLE
 
 
 def test_malformed_day_is_older_than_no_birth() -> None:
     """An account that has rows before its birth is older, whatever they hold."""
-    settling = _settling(RECORDED.end, replace(NEW, born=date(2015, 10, 8)))
+    settling = _settling(RECORDED.end, NEW._replace(born=date(2015, 10, 8)))
     settling.take(
         _answers(
             Window(date(2015, 10, 1), date(2015, 10, 7)), user_summary=[_sources(date(2015, 10, 2), 0, 0) | MALFORMED]
@@ -623,14 +623,14 @@ def test_stored_days_are_whole() -> None:
 def test_change_and_count_keep_the_rest() -> None:
     """Fields of a dataset change, and nothing else of it or of the other one."""
     known = DatasetState(covered=_days("1-3"), calls_on=RECORDED.end, calls=4)
-    settling = _settling(RECORDED.end, replace(NEW, datasets={SUMMARY: known, CUMULATE: DatasetState(calls=1)}))
+    settling = _settling(RECORDED.end, NEW._replace(datasets={SUMMARY: known, CUMULATE: DatasetState(calls=1)}))
     settling.change(SUMMARY, not_before=NOW)
-    assert settling.state.dataset(SUMMARY) == replace(known, not_before=NOW)
+    assert settling.state.dataset(SUMMARY) == known._replace(not_before=NOW)
     before = settling.state
     settling.count({SUMMARY: (RECORDED.end, 4)})
     assert settling.state is before
     settling.count({SUMMARY: (RECORDED.end, 5)})
-    assert settling.state.dataset(SUMMARY) == replace(known, not_before=NOW, calls=5)
+    assert settling.state.dataset(SUMMARY) == known._replace(not_before=NOW, calls=5)
     settling.count({SUMMARY: (RECORDED.end + ONE_DAY, 5)})
     assert settling.state.dataset(SUMMARY).calls_on == RECORDED.end + ONE_DAY
     assert settling.state.dataset(CUMULATE) == DatasetState(calls=1)
@@ -649,7 +649,7 @@ def test_newest_day_without_summary(total: int, pending: bool) -> None:
 def test_newest_day_of_an_earlier_run() -> None:
     """Without an answer of this run nothing says that it may be quiet."""
     covered = {CUMULATE: DatasetState(covered=Days.of([RECORDED.end]))}
-    assert _settling(RECORDED.end, replace(NEW, datasets=covered)).newest_is_pending
+    assert _settling(RECORDED.end, NEW._replace(datasets=covered)).newest_is_pending
 
 
 def test_few_edges_are_kept() -> None:
@@ -665,7 +665,7 @@ def test_few_edges_are_kept() -> None:
 
 def test_window_of_the_birth_is_not_before_it() -> None:
     born = date(2015, 10, 10)
-    settling = _settling(RECORDED.end, replace(NEW, born=born))
+    settling = _settling(RECORDED.end, NEW._replace(born=born))
     assert settling.is_before_birth(Window(born - 7 * ONE_DAY, born - ONE_DAY))
     assert not settling.is_before_birth(Window(born - 6 * ONE_DAY, born))
 
@@ -686,7 +686,7 @@ def test_history_ends_behind_missing_windows(has_totals: bool) -> None:
 def test_birth_behind_void_days() -> None:
     void = Days.between(date(2015, 8, 1), date(2015, 10, 9))
     dataset = DatasetState(covered=_days("10-15"), void=void)
-    settling = _settling(RECORDED.end, replace(NEW, datasets={SUMMARY: dataset, CUMULATE: dataset}))
+    settling = _settling(RECORDED.end, NEW._replace(datasets={SUMMARY: dataset, CUMULATE: dataset}))
     settling.take(_answers(RECORDED, user_cumulate=[_row(day, 7) for day in RECORDED]), NOW)
     assert settling.state.born == date(2015, 10, 10)
     settling.take(

@@ -491,9 +491,9 @@ async def test_quiet_day_is_settled_with_its_answer(
         await database["user_daily"].delete_one({"account": appid, "ref_date": str(quiet)})
         (state,) = [from_document(state) async for state in database["accounts"].find({"_id": appid})]
         summary, cumulate = state.dataset("user_summary"), state.dataset("user_cumulate")
-        summary = replace(summary, covered=summary.covered - Days.of([quiet]), void=Days.of([quiet]))
-        cumulate = replace(cumulate, covered=cumulate.covered - Days.joined([window]))
-        state = replace(state, datasets={"user_summary": summary, "user_cumulate": cumulate})
+        summary = summary._replace(covered=summary.covered - Days.of([quiet]), void=Days.of([quiet]))
+        cumulate = cumulate._replace(covered=cumulate.covered - Days.joined([window]))
+        state = state._replace(datasets={"user_summary": summary, "user_cumulate": cumulate})
         await database["accounts"].replace_one({"_id": appid}, to_document(state))
         put = Writer.put
 

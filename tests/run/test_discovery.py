@@ -37,6 +37,7 @@ from collector.runtime import MAX_FAILURES, Stop
 from collector.sandbox import Faults, Sandbox, World
 from collector.secrets import commands
 from collector.store.database import Database
+from collector.store.leases import live_runs
 from collector.store.schema import USER_DAILY
 from collector.store.state import ACCOUNTS, load
 from collector.wechat.client import MAX_TRIES
@@ -687,7 +688,7 @@ async def test_unknown_name(clock: FakeClock, database: Database, configured: Co
         settings = configured(sandbox)
         with pytest.raises(UsageError, match=r"has the name or appid 'cleint-00001' \(did you mean client-0000"):
             await _run(settings, clock, "cleint-00001")
-        assert await database["leases"].count_documents({}) == 0
+        assert await live_runs(database) == []
         (entry,) = await database["runs"].find().to_list(None)
         assert (entry["status"], entry["exit"], "ended" in entry) == ("failed", 1, True)
         assert "cleint-00001" in entry["error"]
@@ -817,7 +818,7 @@ async def test_stop_during_discovery(clock: FakeClock, database: Database, confi
     assert list(asked) == ([TOKEN, LIST, INFO] if call == INFO else [TOKEN, LIST])  # the list is why there is a token
     assert asked[INFO] <= 16
     assert await database[ACCOUNTS].count_documents({}) == 0
-    assert await database["leases"].count_documents({}) == 0
+    assert await live_runs(database) == []
     (entry,) = await database["runs"].find().to_list(None)
     assert (entry["status"], entry["exit"], entry["stop_signal"], "ended" in entry) == ("stopped", 143, 15, True)
 

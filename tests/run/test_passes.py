@@ -298,7 +298,7 @@ async def test_stop_before_any_turn(clock: FakeClock, database: Database, config
     after = await load(database)
     assert (result.calls, {state.history_since for state in after.values()}, len(after)) == (0, {since}, 3)
     (first,) = before.values()
-    assert after[first.account] == replace(first, history_since=since)
+    assert after[first.account] == first._replace(history_since=since)
 
 
 async def test_part_of_history_is_wanted_once(clock: FakeClock, database: Database, configured: Configured) -> None:

@@ -21,6 +21,7 @@ from collector.run.tally import Tally
 from collector.runtime import Stop
 from collector.secrets.reader import Secrets
 from collector.store.database import Database
+from collector.store.held import Held
 from collector.store.writer import Writer
 from collector.wechat.client import Client
 from collector.wechat.routes import Route
@@ -168,7 +169,7 @@ async def test_unreachable_wechat(stop: Stop, clock: FakeClock, accounts: int, g
 
 async def test_refused_state_outside_the_selection(stop: Stop, tally: Tally, database: Database) -> None:
     """Discovery writes states of accounts that aren't selected: their failure is told, and the totals add up."""
-    writer = Writer(database)
+    writer = Writer(database, Held(1))
     writer.rejected["wx2"] = "MongoDB rejected its state: no"
     writer.unsaved["wx3"] = 1
     async with Client.opened(timeout_s=1, connections=1, stop=stop) as client:
@@ -228,7 +229,7 @@ async def test_result_has_all_counts(stop: Stop, database: Database) -> None:
     for result in results[:3]:
         tally.add(result)
     tally.add(replace(results[3], outcome=Outcome.FAILED))
-    writer = Writer(database)
+    writer = Writer(database, Held(1))
     writer.days = 7
     writer.rejected = {
         results[0].account.appid: "MongoDB rejected 2026-11-23: Document failed validation",

@@ -1,7 +1,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from copy import deepcopy
-from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -17,6 +16,7 @@ from collector.model.days import Days
 from collector.model.state import AccountState, Authorizer, DatasetState, Trouble, UnusableState
 from collector.store import state as module
 from collector.store.database import Database, Document, rename
+from collector.store.held import Held
 from collector.store.schema import USER_DAILY
 from collector.store.state import (
     ACCOUNTS,
@@ -104,14 +104,14 @@ def test_to_document() -> None:
 async def test_round_trip(database: Database) -> None:
     """Instants are read in UTC."""
     other = AccountState("wx00000000000000ff", "other")
-    await database[ACCOUNTS].bulk_write([replacement(KNOWN), replacement(other)])
-    assert await database[ACCOUNTS].find_one({"_id": other.account}) == to_document(other)
+    await database[ACCOUNTS].bulk_write([replacement(KNOWN, 1), replacement(other, 1)])
+    assert await database[ACCOUNTS].find_one({"_id": other.account}) == to_document(other) | {"epoch": 1}
     assert await load(database) == {APPID: KNOWN, other.account: other}
 
 
 async def test_replacement_is_whole(database: Database) -> None:
-    await database[ACCOUNTS].bulk_write([replacement(KNOWN)])
-    await database[ACCOUNTS].bulk_write([replacement(UNKNOWN)])
+    await database[ACCOUNTS].bulk_write([replacement(KNOWN, 1)])
+    await database[ACCOUNTS].bulk_write([replacement(UNKNOWN, 1)])
     assert await load(database) == {APPID: UNKNOWN}
 
 
@@ -178,8 +178,8 @@ async def test_unknown_keys_are_kept(database: Database) -> None:
     await database[ACCOUNTS].insert_one(document)
     state = (await load(database))[APPID]
     assert (state.unknown, state.dataset("user_summary").covered) == (MORE, SUMMARY.covered)
-    await database[ACCOUNTS].bulk_write([replacement(replace(state, born=None))])
-    expected = {key: value for key, value in document.items() if key != "born"}
+    await database[ACCOUNTS].bulk_write([replacement(state._replace(born=None), 1)])
+    expected = {key: value for key, value in document.items() if key != "born"} | {"epoch": 1}
     assert await database.get_collection(ACCOUNTS, codec_options=AS_AWARE).find_one() == expected
 
 
@@ -201,20 +201,20 @@ SUMMARY = KNOWN.dataset("user_summary")
 @pytest.mark.parametrize(
     ("key", "state"),
     [
-        ("born", replace(KNOWN, born=None)),
-        ("history_since", replace(KNOWN, history_since=None)),
-        ("authorizer", replace(KNOWN, authorizer=None)),
-        ("user_cumulate", replace(KNOWN, datasets={"user_summary": SUMMARY})),
+        ("born", KNOWN._replace(born=None)),
+        ("history_since", KNOWN._replace(history_since=None)),
+        ("authorizer", KNOWN._replace(authorizer=None)),
+        ("user_cumulate", KNOWN._replace(datasets={"user_summary": SUMMARY})),
         *[
-            (f"user_summary.{name}", replace(KNOWN, datasets={**KNOWN.datasets, "user_summary": dataset}))
+            (f"user_summary.{name}", KNOWN._replace(datasets={**KNOWN.datasets, "user_summary": dataset}))
             for name, dataset in [
-                ("refreshed_to", replace(SUMMARY, refreshed_to=None)),
-                ("looked", replace(SUMMARY, looked=Days())),
-                ("not_before", replace(SUMMARY, not_before=None)),
-                ("calls", replace(SUMMARY, calls_on=None, calls=0)),
-                ("calls.count", replace(SUMMARY, calls=0)),
-                ("last_success", replace(SUMMARY, last_success=None)),
-                ("last_error", replace(SUMMARY, last_error=None)),
+                ("refreshed_to", SUMMARY._replace(refreshed_to=None)),
+                ("looked", SUMMARY._replace(looked=Days())),
+                ("not_before", SUMMARY._replace(not_before=None)),
+                ("calls", SUMMARY._replace(calls_on=None, calls=0)),
+                ("calls.count", SUMMARY._replace(calls=0)),
+                ("last_success", SUMMARY._replace(last_success=None)),
+                ("last_error", SUMMARY._replace(last_error=None)),
             ]
         ],
     ],
@@ -230,7 +230,7 @@ def test_mini_program_is_true_alone(stored: object, known: bool) -> None:
 
 
 def test_calls_without_a_day_are_dropped() -> None:
-    state = replace(UNKNOWN, datasets={"user_summary": DatasetState(calls=3)})
+    state = UNKNOWN._replace(datasets={"user_summary": DatasetState(calls=3)})
     assert to_document(state)["user_summary"] == {"covered": [], "void": [], "empty": []}
 
 
@@ -295,7 +295,7 @@ async def test_replace_state(database: Database) -> None:
     await database[ACCOUNTS].insert_one({"_id": APPID, "version": 0, "odd": 1})
     new = AccountState("wxnew", "new")
     for state in (KNOWN, new):
-        await replace_state(database, state)
+        await replace_state(database, state, Held(1))
     assert await load(database) == {APPID: KNOWN, "wxnew": new}
     assert await database[ACCOUNTS].find_one({"_id": APPID}, {"odd": True}) == {"_id": APPID}
 
@@ -305,7 +305,7 @@ async def test_replace_state(database: Database) -> None:
     [
         (read_states, "find"),
         (lambda database: read_state(database, APPID), "find_one"),
-        (lambda database: replace_state(database, KNOWN), "replace_one"),
+        (lambda database: replace_state(database, KNOWN, Held(1)), "replace_one"),
     ],
     ids=["read_states", "read_state", "replace_state"],
 )
