@@ -44,12 +44,13 @@ def matching(pattern: str, folder: Path) -> list[Path]:
 def forbidden(pattern: str, folder: Path) -> list[Path]:
     """Return the folders that must be searched for a pattern's files, and can't be; `matching` is silent about them."""
     effective = os.access in os.supports_effective_ids
-    return [
+    closed = (
         path
         for path, needed in _searched(pattern, folder)
         # Path.is_dir raises where a parent folder is forbidden.
         if os.path.isdir(path) and not os.access(path, needed, effective_ids=effective)  # noqa: PTH112
-    ]
+    )
+    return [*dict.fromkeys(closed)]  # `d` and `d/**` are one folder
 
 
 def _searched(pattern: str, folder: Path) -> Iterator[tuple[Path, int]]:

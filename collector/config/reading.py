@@ -74,8 +74,8 @@ def read(paths: Sequence[Path], environ: Mapping[str, str], today: date) -> Read
     for path in paths:
         reading.add(path, ConfigFile)
     found = reading.found
-    # An unread file may define what another one refers to. An included file defines nothing of that kind.
     located: dict[Path, list[Located]] = defaultdict(list)
+    # An unread file may define what another one refers to. An included file defines nothing of that kind.
     for each in consistency.faults([file.document for file in reading.files], complete=found.is_complete):
         located[each.document.path].append(each)
     for file in reading.files:
@@ -164,30 +164,37 @@ def _keys_with_faults(faults: Iterable[Located]) -> defaultdict[int, set[str]]:
 
 def _sort(file: _File, faults: Iterable[Located], found: Read) -> None:
     """Add a file's accounts and faults to what was found."""
-    document, own, outside = file.document, defaultdict[int, set[Fault]](set), list[Located]()
+    own, outside = _by_account(faults)
+    shared = {each.fault for each in outside}
+    if file.is_main:
+        found.faults |= shared
+        shared = set()
+    elif any(each.location[:1] == ("accounts",) for each in outside) or (outside and not file.entries):
+        # Nobody knows which accounts the file is for.
+        found.broken.append(Broken(str(file.document.path), frozenset(shared.union(*own.values()))))
+        return
+    broken = {place: own[place] | shared for place in range(len(file.entries)) if own[place] or shared}
+    for place, fields in enumerate(file.entries):
+        if place in broken:
+            where = file.document.where(("accounts", place))
+            found.broken.append(Broken(where, frozenset(broken[place]), fields))
+        else:
+            found.accounts.append(fields)
+    found.documents.append(file.document.without(broken))
+    if isinstance(file.top, ConfigFile):
+        found.tops.append(file.top)
+
+
+def _by_account(faults: Iterable[Located]) -> tuple[defaultdict[int, set[Fault]], list[Located]]:
+    """Return the faults of each account, by its place in the list, and those outside of the accounts."""
+    own, outside = defaultdict[int, set[Fault]](set), list[Located]()
     for each in faults:
         match each.location:
             case ("accounts", int(place), *_):
                 own[place].add(each.fault)
             case _:
                 outside.append(each)
-    shared = {each.fault for each in outside}
-    if file.is_main:
-        found.faults |= shared
-        shared = set()
-    elif any(each.location[:1] == ("accounts",) for each in outside) or (outside and not file.entries):
-        # Nobody knows which accounts it is about.
-        found.broken.append(Broken(str(document.path), frozenset(shared.union(*own.values()))))
-        return
-    broken = {place: own[place] | shared for place in range(len(file.entries)) if own[place] or shared}
-    for place, fields in enumerate(file.entries):
-        if place in broken:
-            found.broken.append(Broken(document.where(("accounts", place)), frozenset(broken[place]), fields))
-        else:
-            found.accounts.append(fields)
-    found.documents.append(document.without(broken))
-    if isinstance(file.top, ConfigFile):
-        found.tops.append(file.top)
+    return own, outside
 
 
 def given(section: Section) -> dict[str, Any]:

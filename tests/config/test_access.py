@@ -65,6 +65,7 @@ def test_file(main: Callable[[str], Path]) -> None:
         ("d/a.yaml", "d", 0o444),
         ("*/b/c.yaml", "d", 0),
         ("d/**/*.yaml", "d/b", 0),
+        ("d/**/*.yaml", "d", 0),
         ("d/b/c.yaml", "d/b", 0o666),
     ],
 )
