@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import random
+import shutil
 import signal
+import tempfile
 import time
 from collections import Counter, defaultdict
 from collections.abc import AsyncGenerator, Collection, Iterable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -131,10 +133,14 @@ def _act(dice: random.Random) -> Act:
 
 
 class Stage:
-    """Stage of a schedule: starts the runs, in `folder`, and does to them what it says."""
+    """Stage of a schedule: starts the runs, in `folder`, and does to them what it says.
+
+    `deeds` counts what was done, and how the runs ended; `wrong` are ends that nothing excuses.
+    """
 
     def __init__(self, schedule: Schedule, replicas: ReplicaSet, hosts: Sequence[Sequence[Host]], folder: Path) -> None:
         self.deeds: Counter[str] = Counter()
+        self.wrong: list[str] = []
         self.runs: list[Run] = []
         self.database = f"schedule_{folder.name}"
         self.clock = hosts[0][0].clock
@@ -157,6 +163,8 @@ class Stage:
         for run in self.runs:
             code = await run.collector.exit()
             self.deeds[f"run ended with {code}"] += 1
+            if not may_end_with(code):
+                self.wrong.append(f"run {run.name} ended with {code}")
 
     async def start(self, shard: int, plan: Plan, stack: AsyncExitStack, *command: str, hurried: bool) -> Run | None:
         """Start a command on a host of the shard that is free, with a WeChat of its own."""
@@ -263,14 +271,17 @@ async def play(schedule: Schedule, replicas: ReplicaSet, hosts: Sequence[Sequenc
         newest = beijing_day(stage.clock.now()) - ONE_DAY
         outcome.differences += compare.differences(found, schedule.plan.world, schedule.plan.since, newest)
         outcome.differences += await compare.loose_ends(database)
-    ends = (code for run in stage.runs if not may_end_with(code := run.collector.ended.result()))
-    outcome.differences += [f"a run ended with {code}" for code in ends]
-    texts = {file.name: file.read_text(errors="replace") for file in folder.glob("*.log")}
-    outcome.differences += [f"{name}: {sign}" for name, text in texts.items() for sign in compare.crashes(text)]
+    outcome.differences += [*stage.wrong, *_crashes(folder)]
     outcome.faults, outcome.runs, outcome.documents = stage.deeds, len(stage.runs), len(found)
     outcome.calls = sum(len(run.calls) for run in stage.runs)
     outcome.seconds = time.monotonic() - began
     return outcome
+
+
+def _crashes(folder: Path) -> list[str]:
+    """Return the signs of crashes in all logs."""
+    texts = {file.name: file.read_text(errors="replace") for file in folder.glob("*.log")}
+    return [f"{name}: {sign}" for name, text in texts.items() for sign in compare.crashes(text)]
 
 
 async def _to_the_end(stage: Stage, plan: Plan, stack: AsyncExitStack) -> list[str]:
@@ -287,23 +298,28 @@ async def _to_the_end(stage: Stage, plan: Plan, stack: AsyncExitStack) -> list[s
     verify = await stage.start(1, quick, stack, "verify", hurried=False)
     assert verify
     code = await verify.collector.exit()
-    return [f"`collector verify` ends with {code}: {verify.collector.output.read_text()}"] if code else []
+    return [f"`collector verify` ends with {code}: see {verify.name}.out"] if code else []
 
 
-@asynccontextmanager
-async def _hosts(clock: MovedClock) -> AsyncGenerator[Sequence[Sequence[Host]], None]:
+async def schedules(seeds: Iterable[int], keep: Path | None = None) -> AsyncGenerator[Outcome, None]:
+    """Play the schedules of these seeds one after the other.
+
+    The output of a schedule's runs is copied to `keep` if anything is wrong after it.
+    """
     async with AsyncExitStack() as stack:
-        yield [[await stack.enter_async_context(host(clock)) for _ in range(AT_ONCE)] for _ in SHARDS]
-
-
-async def schedules(seeds: Iterable[int], folder: Path) -> AsyncGenerator[Outcome, None]:
-    """Play the schedules of these seeds one after the other; their logs stay in `folder`."""
-    async with replica_set() as replicas, _hosts(MovedClock(folder / "clock")) as hosts:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="collector-schedules-")))
+        replicas = await stack.enter_async_context(replica_set())
+        clock = MovedClock(folder / "clock")
+        hosts = [[await stack.enter_async_context(host(clock)) for _ in range(AT_ONCE)] for _ in SHARDS]
         for seed in seeds:
             site = folder / str(seed)
             site.mkdir()
             try:
-                yield await play(draw(seed), replicas, hosts, site)
+                outcome = await play(draw(seed), replicas, hosts, site)
             except Exception as error:
                 error.add_note(f"in the schedule of the seed {seed}")
                 raise
+            if keep and outcome.wrong:
+                shutil.copytree(site, keep / f"schedule-{seed}", dirs_exist_ok=True)
+            shutil.rmtree(site)
+            yield outcome
