@@ -8,7 +8,8 @@ from typing import cast
 
 import pytest
 from chaos.host import Collector
-from chaos.schedules import LOST_S, Deed, Run, draw, late_calls, schedules, wrong_calls
+from chaos.runs import LOST_S, Run, late_calls, wrong_calls
+from chaos.schedules import Deed, draw, schedules
 from chaos.storm import Outcome
 
 from collector.sandbox import Call
