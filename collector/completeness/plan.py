@@ -114,6 +114,9 @@ class Plan:
     waits: Mapping[str, Wait]
     windows_held: int = 0
 
+    def __bool__(self) -> bool:
+        return bool(self.daily or self.history or self.waits)
+
     def notices(self, account: Account) -> tuple[Notice, ...]:
         """Return the waits of `account`: each kind once, until no dataset waits any more."""
         ends: dict[WaitKind, datetime] = {}
@@ -162,8 +165,8 @@ def plan(account: Account, state: AccountState, target: Target, now: datetime, *
     )
 
 
-def begins(account: Account, state: AccountState, target: Target) -> date:
-    """Return the oldest day wanted: the account's `since`, else the oldest stored, else the lookback's.
+def begins(since: date | None, state: AccountState, target: Target) -> date:
+    """Return the oldest day wanted: `since`, which is the account's, else the oldest stored, else the lookback's.
 
     A backfill can only extend it. Never before the account was born, or before WeChat keeps anything.
     """
@@ -171,16 +174,16 @@ def begins(account: Account, state: AccountState, target: Target) -> date:
     # Windows reach back further than what they are asked for. If a day that summary alone has counted as well, each
     # run would want a week more.
     stored = state.dataset(CUMULATE).covered.oldest
-    begin = min([account.since or stored or target.lookback_begin, *older])
+    begin = min([since or stored or target.lookback_begin, *older])
     return max(begin, state.born or FIRST_DAY, FIRST_DAY)
 
 
 def _wanted(account: Account, state: AccountState, target: Target) -> Days:
-    wanted = Days.between(begins(account, state, target), target.newest)
+    wanted = Days.between(begins(account.since, state, target), target.newest)
     if target.until is None or target.since is None:
         return wanted
     # A backfill of a part of history: that part, and what a plain run wants.
-    plain = Days.between(begins(account, state, Target(target.newest, target.lookback_days)), target.newest)
+    plain = Days.between(begins(account.since, state, Target(target.newest, target.lookback_days)), target.newest)
     return wanted & (plain | Days.between(target.since, target.until))
 
 

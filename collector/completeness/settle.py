@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import replace
 from datetime import date, datetime
 from types import MappingProxyType
 from typing import Any
@@ -99,8 +98,7 @@ class Settling:
 
     def fail(self, name: str, trouble: Trouble) -> None:
         """Note why a dataset failed, and since when."""
-        before = self.state.dataset(name).last_error
-        self.change(name, last_error=replace(trouble, since=before.since) if before else trouble)
+        self._learn({name: self.state.dataset(name).failed(trouble)})
 
     def change(self, name: str, **known: Any) -> None:
         """Change fields of a dataset's state."""

@@ -121,4 +121,5 @@ def _detail(failure: Failure) -> str:
     dataset = f" {failure.dataset}" if failure.dataset else ""
     code = f"errcode {failure.errcode}: " if failure.errcode is not None else ""
     rid = f" (rid {failure.rid})" if failure.rid else ""
-    return f"{failure.name} ({failure.account}){dataset}: {code}{failure.errmsg}{rid}"
+    who = f"{failure.name} ({failure.account})" if failure.account else failure.name
+    return f"{who}{dataset}: {code}{failure.errmsg}{rid}"

@@ -35,10 +35,11 @@ class AccountCheck:
 
     `late` is True if the newest published day isn't there yet. Summary alone may lack it, since it has no row for a day
     on which nobody came or went. `never_had_a_row` is True if neither an answer nor the state has a row of any day.
-    `egress` is the account's label, None if it has none.
+    `egress` is the account's label, None if it has none. `account` is None for a file that can't be read, whose path is
+    the `name`.
     """
 
-    account: str
+    account: str | None
     name: str
     outcome: Outcome
     token: Verdict
@@ -95,13 +96,13 @@ Newest = Mapping[str, date | None]
 
 @dataclass(frozen=True, slots=True)
 class AccountStatus:
-    """The status of one account.
+    """The status of one account, or of a file that can't be read, which has its path as `name` and no `account`.
 
     `missing_days` counts the wanted days that at least one dataset lacks. `last_success` (UTC) is the latest of all
     datasets; `errors` has, by dataset, the errors since the last success.
     """
 
-    account: str
+    account: str | None
     name: str
     tags: tuple[str, ...]
     standing: Standing

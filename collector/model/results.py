@@ -29,10 +29,11 @@ class Failure:
     """The error that failed a dataset of an account or, with `dataset` None, the whole account.
 
     `windows` counts the windows to ask for again because of it. A platform's failure has the platform's appid and
-    name, and stands once for all its `accounts`.
+    name, and stands once for all its `accounts`. That of a file that can't be read has its path as `name`, and no
+    `account`.
     """
 
-    account: str
+    account: str | None
     name: str
     dataset: str | None
     errmsg: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -61,6 +61,11 @@ class DatasetState(NamedTuple):
         """The days that need not be asked for again."""
         return self.covered | self.void
 
+    def failed(self, trouble: Trouble) -> DatasetState:
+        """Return the state with `trouble` as the last error, since the first one without a success in between."""
+        before = self.last_error
+        return self._replace(last_error=replace(trouble, since=before.since) if before else trouble)
+
 
 @dataclass(frozen=True, slots=True)
 class Authorizer:
@@ -95,6 +100,15 @@ class AccountState(NamedTuple):
     def dataset(self, name: str) -> DatasetState:
         """Return the state of a dataset; an empty one where it was never asked."""
         return self.datasets.get(name, _UNKNOWN)
+
+    def failed(self, trouble: Trouble) -> AccountState:
+        """Return the state with `trouble` as the last error of all datasets."""
+        return self._replace(datasets={name: self.dataset(name).failed(trouble) for name in DATASET_NAMES})
+
+    def without_errors(self) -> AccountState:
+        """Return the state as if nothing had failed."""
+        datasets = {name: dataset._replace(last_error=None) for name, dataset in self.datasets.items()}
+        return self._replace(datasets=datasets)
 
 
 _UNKNOWN = DatasetState()

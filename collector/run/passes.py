@@ -130,6 +130,8 @@ class NewestDays:
         self._known.kept.pop(account.appid, None)  # of the day before
         state = initial_state(account, known, self._target)
         planned = plan(account, state, self._target, session.clock.now())
+        if not planned:
+            state = state.without_errors()  # such as a fault of the configuration that came and went in between
         self._at_work[account.appid] = state, planned
         work = AccountRun(
             self._known.api_of(account, session),

@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from collector.errors import CallError, CallKind, ComponentError, Scope, WaitKind
-from collector.model.accounts import Account
+from collector.model.accounts import Account, BrokenEntry
 from collector.model.days import next_beijing_midnight
 from collector.model.results import Failure
-from collector.model.state import UnusableState
+from collector.model.state import AccountState, Trouble, UnusableState
 
 
 class Ordered(NamedTuple):
@@ -28,6 +28,17 @@ def failure_of(account: Account, dataset: str | None, error: CallError, windows:
 def failure_of_state(account: Account, unusable: UnusableState) -> Failure:
     """Return the failure of an account whose stored state can't be used."""
     return Failure(account.appid, account.name, None, unusable.reason, hint=unusable.remedy)
+
+
+def failure_of_entry(entry: BrokenEntry) -> Failure:
+    """Return the failure of an entry of the configuration that can't be used."""
+    return Failure(entry.appid, entry.name, None, entry.message, hint=entry.remedy)
+
+
+def failed_state(entry: BrokenEntry, known: AccountState | None, now: datetime) -> AccountState:
+    """Return the state of the account of a broken entry, which has failed `now` as `known` was."""
+    state = known or AccountState(entry.appid or "", entry.name, entry.tags)
+    return state.failed(Trouble(entry.message, None, None, entry.remedy, since=now, at=now))
 
 
 def wait_ordered_by(error: CallError, now: datetime) -> Ordered | None:

@@ -131,7 +131,7 @@ def test_only_a_refetch_asks_for_void_days() -> None:
 def test_oldest_day_wanted(since: date | None, history_since: date | None, begin: date) -> None:
     """The earliest day ever asked for is wanted, else the oldest stored one."""
     state = _state(Days.between(date(2026, 11, 10), NEWEST))._replace(history_since=history_since)
-    assert begins(replace(ACCOUNT, since=since), state, DAILY) == begin
+    assert begins(since, state, DAILY) == begin
 
 
 def test_nothing_is_wanted_before_birth() -> None:
@@ -216,8 +216,8 @@ def test_lookback_omits_finished_days() -> None:
 def test_backfill_only_extends_what_is_wanted() -> None:
     state = _state(Days.between(date(2026, 10, 1), date(2026, 10, 7)))
     target = replace(DAILY, since=date(2026, 11, 8))
-    assert begins(ACCOUNT, state, target) == date(2026, 10, 1)
-    assert begins(ACCOUNT, NEW, replace(DAILY, since=NEWEST)) == date(2026, 11, 17)
+    assert begins(None, state, target) == date(2026, 10, 1)
+    assert begins(None, NEW, replace(DAILY, since=NEWEST)) == date(2026, 11, 17)
     assert _windows(_plan(target=replace(DAILY, since=NEWEST)).daily) == ["2026-11-17..2026-11-23"]
 
 
@@ -331,7 +331,7 @@ def test_nothing_is_wanted_before_first_day() -> None:
     """WeChat keeps nothing older, whatever settings and state say."""
     early = FIRST_DAY - 30 * ONE_DAY
     state = NEW._replace(born=early, history_since=early)
-    assert begins(replace(ACCOUNT, since=early), state, replace(DAILY, since=early)) == FIRST_DAY
+    assert begins(early, state, replace(DAILY, since=early)) == FIRST_DAY
 
 
 def test_partial_backfill_of_a_new_account() -> None:
