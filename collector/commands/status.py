@@ -10,7 +10,7 @@ from datetime import date, datetime
 
 from collector.completeness.datasets import CUMULATE, DATASETS, SUMMARY
 from collector.completeness.evidence import QUIET_AGE_DAYS
-from collector.completeness.plan import Target, begins
+from collector.completeness.plan import Target, begins, waits
 from collector.completeness.settle import SILENT_DAYS
 from collector.config import Selection, Settings
 from collector.console.status import worst_first
@@ -36,7 +36,7 @@ async def status(settings: Settings, selection: Selection, now: datetime) -> Sta
     appids = {account.appid for account in known}
     return Status(
         newest_published=target.newest,
-        accounts=worst_first(_account_status(account, states, target) for account in selection.of(known)),
+        accounts=worst_first(_account_status(account, states, target, now) for account in selection.of(known)),
         # A state without datasets belongs to an account that a platform has listed and no run has collected.
         no_longer_configured=_former(
             state for appid, state in states.items() if state.datasets and appid not in appids
@@ -46,20 +46,23 @@ async def status(settings: Settings, selection: Selection, now: datetime) -> Sta
     )
 
 
-def _account_status(account: Account, states: Mapping[str, AccountState], target: Target) -> AccountStatus:
+def _account_status(
+    account: Account, states: Mapping[str, AccountState], target: Target, now: datetime
+) -> AccountStatus:
     state = states.get(account.appid) or AccountState(account.appid, account.name)
     wanted = Days.between(begins(account, state, target), target.newest)
-    datasets = [state.dataset(name) for name in DATASETS]
+    missing = {name: wanted - state.dataset(name).settled for name in DATASETS}
     return AccountStatus(
         account=account.appid,
         name=account.name,
         tags=account.tags,
         standing=_standing(state, target.newest),
         newest=_newest(state),
-        missing_days=len(Days.union(wanted - dataset.settled for dataset in datasets)),
+        missing_days=len(Days.union(missing.values())),
         born=state.born,
         last_success=_last_success(state),
         errors={name: error for name in DATASETS if (error := state.dataset(name).last_error)},
+        waits={name: wait for name, wait in waits(account, state, now).items() if missing[name]},
     )
 
 
