@@ -707,3 +707,33 @@ def test_birth_with_one_follower() -> None:
     rows = [_row(date(2015, 10, day), 1) for day in (5, 6, 7)]
     settling.take(_answers(window, user_summary=[_sources(date(2015, 10, 5), 1, 0)], user_cumulate=rows), NOW)
     assert settling.state.born == date(2015, 10, 5)
+
+
+def _held(settling: Settling, *days: date) -> list[bool]:
+    return [settling.hold(day, is_held=True) for day in days]
+
+
+def test_newest_day_held_back_on_three_days() -> None:
+    """Only days running count, each once, however many runs it has."""
+    today = RECORDED.end + ONE_DAY
+    days = [today + ONE_DAY * n for n in (0, 0, 1, 3, 4, 5, 6)]
+    settling = _settling(RECORDED.end)
+    assert _held(settling, *days) == [False, False, False, False, False, True, True]
+    assert settling.state.held == Days.between(today + ONE_DAY * 4, today + ONE_DAY * 6)
+
+
+def test_newest_day_that_comes_the_same_day_was_not_held_back() -> None:
+    day = RECORDED.end
+    settling = _settling(day, NEW._replace(held=Days.between(day - ONE_DAY, day + ONE_DAY)))
+    settling.take(_answers(RECORDED, user_summary=[_sources(day, 1, 0)], user_cumulate=[_row(day, 5)]), NOW)
+    assert not settling.hold(day + ONE_DAY, is_held=False)
+    assert settling.state.held == Days.between(day - ONE_DAY, day)
+
+
+def test_newest_day_that_comes_the_next_day_was_held_back() -> None:
+    """It is the newest until WeChat publishes another, but a run in the night mends nothing of the day before."""
+    day = RECORDED.end
+    settling = _settling(day, NEW._replace(held=Days.between(day, day + ONE_DAY)))
+    settling.take(_answers(RECORDED, user_summary=[_sources(day, 1, 0)], user_cumulate=[_row(day, 5)]), NOW)
+    assert not settling.hold(day + ONE_DAY * 2, is_held=False)
+    assert settling.state.held == Days.between(day, day + ONE_DAY)
