@@ -11,7 +11,7 @@ import structlog
 
 from collector.commands.collect import target_of
 from collector.completeness.datasets import CUMULATE, DATASETS, Dataset, fold
-from collector.completeness.plan import SPAN_DAYS, Wait, waits
+from collector.completeness.plan import SPAN_DAYS, waits
 from collector.config import Selection, Settings
 from collector.console.check import broken_first
 from collector.console.progress import Watch
@@ -30,9 +30,10 @@ from collector.model.days import ONE_DAY, Window
 from collector.model.findings import AccountCheck, Checks, DatasetCheck, Verdict
 from collector.model.results import AccountResult, Failure, Notice, Outcome
 from collector.model.state import AccountState, UnusableState
+from collector.model.waits import Wait
 from collector.run.connect import connect
 from collector.run.discovery import discover, may_discover, take_discovered
-from collector.run.reactions import Ordered, crash_of, failure_of, failure_of_entry, failure_of_state, wait_ordered_by
+from collector.run.reactions import crash_of, failure_of, failure_of_entry, failure_of_state, wait_ordered_by
 from collector.run.tally import Tally
 from collector.runtime import Clock, Stop, WechatClock, first_of_group
 from collector.store.database import open_database
@@ -248,5 +249,5 @@ class _Trial:
         if ip := refused_ip(error):
             self._ips[ip] = None
 
-    def _note(self, wait: Ordered | Wait) -> None:
+    def _note(self, wait: Wait) -> None:
         self._notices[wait.kind] = Notice(self._account.appid, self._account.name, wait.kind, wait.until)

@@ -10,11 +10,11 @@ from datetime import date, datetime
 
 from collector.completeness.datasets import CUMULATE, DATASETS, SUMMARY
 from collector.completeness.evidence import QUIET_AGE_DAYS
-from collector.completeness.plan import Target, begins
+from collector.completeness.plan import Target, begins, waits
 from collector.completeness.settle import SILENT_DAYS
 from collector.config import Selection, Settings
 from collector.console.status import worst_first
-from collector.model.accounts import BrokenEntry, Entry
+from collector.model.accounts import Account, BrokenEntry, Entry
 from collector.model.days import NO_DAYS, Days, newest_published
 from collector.model.findings import AccountStatus, Former, Newest, Standing, Status
 from collector.model.state import AccountState, DatasetState, Trouble, UnusableState
@@ -39,7 +39,7 @@ async def status(settings: Settings, selection: Selection, now: datetime) -> Sta
     return Status(
         newest_published=target.newest,
         accounts=worst_first(
-            _account_status(entry, _state(entry, states, unusable, now), target) for entry in selection.of(known)
+            _account_status(entry, _state(entry, states, unusable, now), target, now) for entry in selection.of(known)
         ),
         # An entry that can't be read may be for any of them.
         no_longer_configured=_former(former) if settings.are_appids_known else (),
@@ -61,20 +61,22 @@ def _state(
     return state
 
 
-def _account_status(entry: Entry, state: AccountState, target: Target) -> AccountStatus:
+def _account_status(entry: Entry, state: AccountState, target: Target, now: datetime) -> AccountStatus:
     # Nobody knows which accounts an entry without an appid is for.
     wanted = Days.between(begins(entry.since, state, target), target.newest) if entry.appid else NO_DAYS
-    datasets = [state.dataset(name) for name in DATASETS]
+    missing = {name: wanted - state.dataset(name).settled for name in DATASETS}
+    waiting = waits(entry, state, now) if isinstance(entry, Account) else {}
     return AccountStatus(
         account=entry.appid,
         name=entry.name,
         tags=entry.tags,
         standing=_standing(state, target.newest),
         newest=_newest(state),
-        missing_days=len(Days.union(wanted - dataset.settled for dataset in datasets)),
+        missing_days=len(Days.union(missing.values())),
         born=state.born,
         last_success=_last_success(state),
         errors={name: error for name in DATASETS if (error := state.dataset(name).last_error)},
+        waits={name: wait for name, wait in waiting.items() if missing[name]},
     )
 
 

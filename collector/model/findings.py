@@ -10,6 +10,7 @@ from enum import StrEnum
 from collector.model.days import NO_DAYS, ONE_DAY, Days
 from collector.model.results import ExitCode, Failure, Notice, Outcome, RunResult
 from collector.model.state import Trouble, UnusableState
+from collector.model.waits import Wait
 
 
 class Verdict(StrEnum):
@@ -99,7 +100,8 @@ class AccountStatus:
     """The status of one account, or of a file that can't be read, which has its path as `name` and no `account`.
 
     `missing_days` counts the wanted days that at least one dataset lacks. `last_success` (UTC) is the latest of all
-    datasets; `errors` has, by dataset, the errors since the last success.
+    datasets; `errors` has, by dataset, the errors since the last success, `waits` the reason why a dataset that lacks
+    something isn't asked now.
     """
 
     account: str | None
@@ -111,6 +113,7 @@ class AccountStatus:
     born: date | None = None
     last_success: datetime | None = None
     errors: Mapping[str, Trouble] = field(default_factory=dict)
+    waits: Mapping[str, Wait] = field(default_factory=dict)
 
     @property
     def never_had_a_row(self) -> bool:

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from collector.errors import WaitKind
 from collector.model.accounts import Account
+from collector.model.waits import Wait
 
 _T = TypeVar("_T")
 
@@ -57,6 +58,15 @@ class Notice:
     name: str
     kind: WaitKind
     until: datetime | None = None
+
+
+def notices_of(account: str, name: str, waits: Iterable[Wait]) -> tuple[Notice, ...]:
+    """Return the notices of an account's waits, which have an end: each kind once, until no dataset waits any more."""
+    ends: dict[WaitKind, datetime] = {}
+    for wait in waits:
+        if wait.until:
+            ends[wait.kind] = max(wait.until, ends.get(wait.kind, wait.until))
+    return tuple(Notice(account, name, kind, until) for kind, until in ends.items())
 
 
 @dataclass(frozen=True, slots=True)

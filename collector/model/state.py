@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from collector.model.days import NO_DAYS, Days
+from collector.model.waits import Wait
 from collector.text import printable
 
 DATASET_NAMES = ("user_summary", "user_cumulate")
@@ -39,7 +40,7 @@ class DatasetState(NamedTuple):
       Beijing day makes them void.
     * `refreshed_to`: the newest published day when the last days were last fetched again, whole; `looked`: days
       of the current lookback that needn't be fetched again, while others of it are still pending.
-    * `not_before`: the instant (UTC) before which WeChat is not to be asked.
+    * `wait`: why WeChat is not to be asked before some instant, once a run was told so.
     * `calls`: data calls made on the Beijing day `calls_on`, all runs together.
     * `unknown`: keys of the stored document that this version doesn't know; they are stored again as they are.
     """
@@ -49,7 +50,7 @@ class DatasetState(NamedTuple):
     empty: Mapping[date, Days] = _NONE
     refreshed_to: date | None = None
     looked: Days = NO_DAYS
-    not_before: datetime | None = None
+    wait: Wait | None = None
     calls_on: date | None = None
     calls: int = 0
     last_success: datetime | None = None
@@ -82,8 +83,9 @@ class AccountState(NamedTuple):
     `name` is the one that its stored documents bear. `born` is the day on which its history begins, if that was
     found. `history_since` is the day to which a backfill was asked to reach. `authorizer` is set for an
     account that a platform has discovered. `forced_tokens` counts the new tokens that were forced on the Beijing day
-    `forced_on`. `unknown` are keys of the stored document that this version doesn't know; they are stored again as they
-    are.
+    `forced_on`. `held` are the last Beijing days, three at most, whose newest published day was held back by a wait and
+    hasn't come on the same day. `unknown` are keys of the stored document that this version doesn't know; they are
+    stored again as they are.
     """
 
     account: str
@@ -95,6 +97,7 @@ class AccountState(NamedTuple):
     authorizer: Authorizer | None = None
     forced_on: date | None = None
     forced_tokens: int = 0
+    held: Days = NO_DAYS
     unknown: Mapping[str, object] = _NONE
 
     def dataset(self, name: str) -> DatasetState:

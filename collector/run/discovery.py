@@ -64,7 +64,7 @@ class Discovered:
     def fail_platform(self, component: Component, error: CallError, *, unasked: int = 0) -> None:
         """Note a platform's failure, which counts no account, or its wait."""
         if wait := wait_ordered_by(error, self.clock.now()):
-            self.notices.append(Notice(component.appid, component.name, *wait))
+            self.notices.append(Notice(component.appid, component.name, wait.kind, wait.until))
         else:
             more = f" ({counted(unasked, 'new account')} not known yet)" if unasked else ""
             self.fail(component.appid, component.name, error, errmsg=error.errmsg + more, accounts=0)

@@ -142,7 +142,7 @@ class NewestDays:
             history_follows=bool(planned.history) and not self._is_last,
         )
         for dataset, wait in planned.waits.items():
-            work.endings.wait(dataset, wait.kind, wait.until)
+            work.endings.wait(dataset, wait)
         return work
 
     def end(self, work: AccountRun, result: AccountResult) -> None:

@@ -11,12 +11,13 @@ import pytest
 from structlog.testing import capture_logs
 from support import FakeClock, RecordingWatch
 
-from collector.completeness.plan import Asks, Plan, Wait
+from collector.completeness.plan import Asks, Plan
 from collector.console.progress import Watch
 from collector.errors import Fault, UnreachableError, WaitKind
 from collector.model.accounts import Account, BrokenEntry, Rate, Secret
 from collector.model.days import NO_DAYS
 from collector.model.results import AccountResult, Failure, Notice, Outcome
+from collector.model.waits import Wait
 from collector.run.tally import Tally
 from collector.runtime import Stop
 from collector.secrets.reader import Secrets
