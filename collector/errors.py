@@ -6,9 +6,10 @@
     ├── UsageError              the command was called wrongly: exit 2
     ├── ConfigError             the configuration has faults, all of them listed: exit 78
     ├── DatabaseError           MongoDB is out of reach or refuses: the run ends, exit 1
-    ├── LeaseHeldError          another run is at work in the database: exit 11
+    ├── LeaseHeldError          another run is at work on the same accounts: exit 11
     ├── UnreachableError        WeChat is out of reach for everybody: the run ends, exit 1
     ├── ClockError              this host's clock is wrong: the run ends, exit 1
+    ├── ClusterError            no worker of the cluster can do the work: the run ends, exit 1
     ├── UnwantedError           the call's account or dataset ended while it waited: nothing more to do
     ├── PostponedError          a server of the agency's own is unresponsive: the account is tried again later
     ├── StoppedError            a stop signal came: no further call, what is in flight is finished
@@ -83,7 +84,7 @@ class DatabaseError(CollectorError):
 
 
 class LeaseHeldError(CollectorError):
-    """Another run is at work in the database; the message says which, where and since when."""
+    """Another run is at work on the same accounts; the message says which, where, on what part, since when."""
 
 
 class UnreachableError(CollectorError):
@@ -99,6 +100,10 @@ class ClockError(CollectorError):
             f"This host's clock is wrong: it says {host:%Y-%m-%d %H:%M:%S} UTC{right}. Set the clock (timedatectl "
             "set-ntp true); if a proxy rewrites the Date of WeChat's answers, set api.check_clock: false"
         )
+
+
+class ClusterError(CollectorError):
+    """No worker process can be had, or none that does this run's work; the message names them with the reason."""
 
 
 class UnwantedError(CollectorError):
@@ -136,25 +141,40 @@ class CallKind(StrEnum):
 class WaitKind(StrEnum):
     """Kind of a wait, before whose end a dataset isn't asked: the `kind` of a notice, in `--json` too.
 
-    `words` is the reason, for people. With `is_stored`, later runs must keep the wait as well, so its end is stored
-    with the dataset's state.
+    `words` is the reason, for people, `remedy` what ends it for good. With `is_stored`, later runs must keep the wait
+    as well, so it is stored with the dataset's state.
     """
 
     words: str
+    remedy: str
     is_stored: bool
 
-    QUOTA = "quota", "WeChat's quota of the day is used up", True
-    DAILY_CALLS = "daily_calls", "the calls of the day that daily_calls allows are used up"
-    # A stored wait of an earlier run, whose kind isn't stored.
-    NOT_BEFORE = "not_before", "WeChat ordered an earlier run to wait"
-    RATE = "rate", "WeChat asked for fewer calls a minute: lower rate_limit"
-    IP_REFUSED = "ip_refused", "the account's admin refused this host's IP", True
-    IP_UNCONFIRMED = "ip_unconfirmed", "the account's admin must confirm this host's IP"
+    QUOTA = (
+        "quota",
+        "WeChat's quota of the day is used up",
+        "other systems use up the account's quota: let them leave some calls, or start the collector before them",
+        True,
+    )
+    DAILY_CALLS = "daily_calls", "the calls of the day that daily_calls allows are used up", "raise daily_calls"
+    # Stored by an earlier version, which kept no reason.
+    NOT_BEFORE = "not_before", "WeChat ordered an earlier run to wait", "look for the reason in the log of that run"
+    RATE = "rate", "WeChat asked for fewer calls a minute: lower rate_limit", "lower rate_limit"
+    IP_REFUSED = (
+        "ip_refused",
+        "the account's admin refused this host's IP",
+        "ask the account's admin to allow this host's IP",
+        True,
+    )
+    IP_UNCONFIRMED = (
+        "ip_unconfirmed",
+        "the account's admin must confirm this host's IP",
+        "ask the account's admin to confirm this host's IP",
+    )
 
-    def __new__(cls, value: str, words: str, is_stored: bool = False) -> Self:  # noqa: FBT001, FBT002 - a row's cell
+    def __new__(cls, value: str, words: str, remedy: str, is_stored: bool = False) -> Self:  # noqa: FBT001, FBT002 - a row's cell
         """Make a member of a row of the table above."""
         kind = str.__new__(cls, value)
-        kind._value_, kind.words, kind.is_stored = value, words, is_stored
+        kind._value_, kind.words, kind.remedy, kind.is_stored = value, words, remedy, is_stored
         return kind
 
     @property

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import inspect
 import json
 import tempfile
@@ -25,14 +24,13 @@ from aiohttp import ClientResponse
 from hypothesis import Phase, settings
 from support import FAST, Advance, Configured, FakeClock, settings_of
 
-from collector.cli.terminal import tune_gc
 from collector.config import Settings
 from collector.model.accounts import Account, Secret
-from collector.runtime import Stop
+from collector.runtime import Stop, tuned_gc
 from collector.sandbox import Sandbox
 from collector.store.database import Database, open_database
 from collector.store.local import local_mongod
-from collector.store.place import Place
+from collector.store.location import Location
 
 # A slow machine must not fail a test, and hypothesis' explanations of failures cost minutes.
 PHASES = tuple(phase for phase in Phase if phase is not Phase.explain)
@@ -87,11 +85,8 @@ def callbacks_s(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
         used_s.append(time.thread_time() - began)
 
     monkeypatch.setattr(asyncio.events.Handle, "_run", measured)
-    threshold = gc.get_threshold()
-    tune_gc()
-    yield used_s
-    gc.unfreeze()
-    gc.set_threshold(*threshold)
+    with tuned_gc():
+        yield used_s
 
 
 @pytest.fixture
@@ -144,7 +139,7 @@ def mongod() -> Iterator[str]:
 @pytest.fixture
 async def database(mongod: str) -> AsyncIterator[Database]:
     """A database of the test's own, dropped at its end."""
-    async with open_database(Place(f"test_{uuid.uuid4().hex}", Secret(mongod))) as opened:
+    async with open_database(Location(f"test_{uuid.uuid4().hex}", Secret(mongod))) as opened:
         yield opened
         await opened.client.drop_database(opened.name)
 

@@ -20,6 +20,7 @@ from collector.cli.options import (
     DryRun,
     Egress,
     IgnoreWaits,
+    Json,
     LogForm,
     Quiet,
     ShardOf,
@@ -30,6 +31,7 @@ from collector.cli.options import (
     output_of,
     with_common_options,
 )
+from collector.cli.places import How, with_place
 from collector.cli.printing import print_result, width
 from collector.cli.running import collecting, days_of_backfill, run_or_plan, target_now, watched
 from collector.cli.terminal import (
@@ -68,8 +70,10 @@ def _collector(
 
 @app.command()
 @with_common_options
+@with_place
 def run(
     common: Common,
+    spread: How,
     egress: Egress = None,
     shard: ShardOf = None,
     wait: Wait = 0.0,
@@ -83,13 +87,16 @@ def run(
     if ignore_waits and not common.selection.names:
         raise UsageError("--ignore-waits needs --account: name each account whose wait is over")
     common = common.within(egress, shard)
-    run_or_plan(common, Job(target_now(common.settings), common.selection, "run", wait, ignore_waits), dry_run=dry_run)
+    job = Job(target_now(common.settings), common.selection, "run", wait, ignore_waits)
+    run_or_plan(common, job, spread, dry_run=dry_run)
 
 
 @app.command()
 @with_common_options
+@with_place
 def backfill(
     common: Common,
+    spread: How,
     since: Annotated[date, typer.Option("--since", parser=day, metavar="DAY", help="Oldest day wanted.")],
     until: Annotated[
         date | None, typer.Option("--until", parser=day, metavar="DAY", help="Newest day wanted. Default: all.")
@@ -111,7 +118,7 @@ def backfill(
 
     common = common.within(egress, shard)
     target = target_now(common.settings, **days_of_backfill(since, until), refetch=refetch, exhaustive=exhaustive)
-    run_or_plan(common, Job(target, common.selection, "backfill", wait), dry_run=dry_run)
+    run_or_plan(common, Job(target, common.selection, "backfill", wait), spread, dry_run=dry_run)
 
 
 @app.command()
@@ -141,6 +148,37 @@ def status(
         say(text)
     # Exit 3 lets a monitor call this command without reading its output.
     raise typer.Exit(3 if max_age is not None and console.too_old(found, max_age) else 0)
+
+
+@app.command()
+def runs(
+    run: Annotated[
+        str | None, typer.Argument(metavar="[ID]", help="The run to show. Default: list the last ones.")
+    ] = None,
+    last: Annotated[int, typer.Option("--last", min=1, metavar="NUMBER", help="How many runs to list.")] = 20,
+    config: Config = None,
+    as_json: Json = False,
+    verbose: Verbose = 0,
+    log_format: LogForm = LogFormat.TEXT,
+) -> None:
+    """List the last runs, newest first, or show one."""
+    from collector.commands import runs as command
+    from collector.console import runs as console
+
+    output = output_of(as_json, verbose, False, log_format)
+    settings = loaded(config)
+    if run:
+        entry, database = run_at_once(command.one_run(settings, run))
+        if as_json:
+            say_json(console.entry_json(entry, database))
+        else:
+            say(console.entry_text(entry, database, verbose=bool(output.verbose)))
+    else:
+        entries, database = run_at_once(command.last_runs(settings, last))
+        if as_json:
+            say_json(console.as_json(entries, database))
+        else:
+            say(console.as_text(entries, database, width=width()))
 
 
 @app.command()

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from collector.config import Settings
 from collector.errors import UsageError
 from collector.store.local import local_mongod, running_mongod
-from collector.store.place import place_of
+from collector.store.location import location_of
 
 
 async def serve(settings: Settings, show: Callable[[str], None], remark: Callable[[str], None]) -> None:
@@ -16,14 +16,14 @@ async def serve(settings: Settings, show: Callable[[str], None], remark: Callabl
 
     Raises `UsageError` where the configuration names a MongoDB, and `DatabaseError` where there is no local database.
     """
-    place = await place_of(settings.mongodb)
-    if place.uri:
+    location = await location_of(settings.mongodb)
+    if location.uri:
         raise UsageError("mongodb.uri names a MongoDB of your own: connect to that")
-    if running := running_mongod(place.data_dir):
-        show(f"{running}/{place.database}")
-        remark(f"{place} is in use, and stops with the last command that uses it")
+    if running := running_mongod(location.data_dir):
+        show(f"{running}/{location.database}")
+        remark(f"{location} is in use, and stops with the last command that uses it")
         return
-    async with local_mongod(place.data_dir, must_exist=True) as uri:
-        show(f"{uri}/{place.database}")
-        remark(f"{place} is up until Ctrl-C")
+    async with local_mongod(location.data_dir, must_exist=True) as uri:
+        show(f"{uri}/{location.database}")
+        remark(f"{location} is up until Ctrl-C")
         await asyncio.Event().wait()

@@ -18,7 +18,7 @@ from collector.sandbox import Faults, Sandbox, World
 from collector.secrets.files import private_file
 from collector.store.database import open_database
 from collector.store.local import local_mongod
-from collector.store.place import Place
+from collector.store.location import Location
 from collector.store.schema import USER_DAILY
 
 ACCOUNTS = 52
@@ -59,10 +59,10 @@ async def demo(stop: Stop, collect: Collect) -> Shown:
             file = private_file(Path(folder, "accounts.yaml"))  # it has secrets in it
             file.write_text(sandbox.config_yaml(since=since))
             settings = config.load([file], {}, datetime.now(UTC))
-            place = Place(settings.mongodb.database, data_dir=Path(folder))
-            settings = replace(settings, mongodb=settings.mongodb.model_copy(update={"data_dir": place.data_dir}))
+            location = Location(settings.mongodb.database, data_dir=Path(folder))
+            settings = replace(settings, mongodb=settings.mongodb.model_copy(update={"data_dir": location.data_dir}))
             result = await collect(settings, Job(target_of(settings, Clock()), command="demo"), stop)
-            async with open_database(place) as database:
+            async with open_database(location) as database:
                 # A document with several sources, as most real ones have.
                 full = {"cumulate_user": {"$exists": True}, "sources.2": {"$exists": True}}
                 document = await database[USER_DAILY].find_one(full, sort=[("ref_date", -1), ("account", 1)])

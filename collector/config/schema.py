@@ -7,17 +7,13 @@ A field's description completes the sentence "Write …": it is the remedy of ev
 from __future__ import annotations
 
 from datetime import date, time
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, StringConstraints
 
 from collector.config.forms import COMPONENT_TOKEN, TICKET, TOKEN, BlankAs, FilePath, Name, Section, secret_forms
-from collector.config.texts import RATE, UNFIT, host_address, parse_rate, up_to_today, written
+from collector.config.texts import RATE, host_address, mongodb_address, parse_rate, up_to_today, written
 from collector.model.accounts import FromCommand, FromUrl, Origin, Rate, TokenKind, TokenOrigin
-
-_NAME_AND_HOSTS = rf"(?:[^{UNFIT}@/?]*@)?[^{UNFIT}@/?]+"
-_MONGODB_URI = rf"mongodb(?:\+srv)?://{_NAME_AND_HOSTS}(?:[/?][^{UNFIT}@]*)?"
-"""With an unencoded @ or / in a password, PyMongo would take a part of it for the host."""
 
 _ELSEWHERE = "{file: PATH}, {credential: NAME} or {command: [PROGRAM, ARGUMENT]}"
 _FROM_ACCOUNT = "the AppSecret from the account's console, best as a variable such as ${ACME_SECRET}"
@@ -44,7 +40,7 @@ _NAME = "a name of up to 100 characters, such as acme-shoes"
 class MongoSettings(Section):
     """The database of the figures. Without `uri`, a local mongod is started."""
 
-    uri: Annotated[Origin, secret_forms(written(_MONGODB_URI))] | None = Field(
+    uri: Annotated[Origin, secret_forms(BeforeValidator(mongodb_address))] | None = Field(
         default=None,
         description=(
             "the address of a MongoDB, such as mongodb://USER:PASSWORD@HOST/ with @ : / % of the password "
@@ -77,10 +73,13 @@ class ApiSettings(Section):
 
 
 class RunSettings(Section):
-    """The settings of a run: number of workers, days of lookback, Beijing hour of publication."""
+    """The settings of a run: number of workers and of processes, days of lookback, Beijing hour of publication."""
 
     workers: Annotated[int, Field(ge=1, le=1000), written("[0-9]+")] = Field(
         default=64, description="a whole number from 1 to 1000, such as 64"
+    )
+    processes: Annotated[Annotated[int, Field(ge=1, le=256)] | Literal["auto"], written("auto|[0-9]+")] = Field(
+        default=1, description="a whole number of processes from 1 to 256, or auto for one each core"
     )
     lookback: Annotated[int, Field(ge=1, le=3650), written("[0-9]+")] = Field(
         default=7, description="a whole number of days from 1 to 3650, such as 7"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -32,8 +32,13 @@ MAX_FILES = 65_536
 
 
 @asynccontextmanager
-async def connect(settings: Settings, *, clock: WechatClock, stop: Stop) -> AsyncIterator[Session]:
-    """Open the session of one run; nothing is asked, and no secret is read, before it is needed."""
+async def connect(
+    settings: Settings, *, clock: WechatClock, stop: Stop, before_call: Callable[[], None] | None = None
+) -> AsyncIterator[Session]:
+    """Open the session of one run; nothing is asked, and no secret is read, before it is needed.
+
+    `before_call` is called before each request, and may raise a `CollectorError` to end the run.
+    """
     api, secrets = settings.api, Secrets(monotonic=clock.monotonic)
     connections = _connections(settings.run.workers)
     async with Client.opened(
@@ -43,6 +48,8 @@ async def connect(settings: Settings, *, clock: WechatClock, stop: Stop) -> Asyn
         clock=clock,
         ipv4_only=api.ipv4_only,
     ) as client:
+        if before_call:
+            client.before_call = before_call
         if api.check_clock:
             client.on_date = partial(set_clock, clock, settings.run.published_at)
         route = Route(client, api.hosts, api.proxy, secrets)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import date
@@ -20,7 +21,7 @@ from collector.errors import DatabaseError
 from collector.model.accounts import Secret
 from collector.store.diagnosis import NO_SPACE, full_disk
 from collector.store.local import local_mongod, why_away
-from collector.store.place import Place
+from collector.store.location import Location
 from collector.store.schema import INDEXES, USER_DAILY, VALIDATOR
 from collector.text import printable
 
@@ -65,7 +66,7 @@ _NOT_ALLOWED = 13
 _AUTHENTICATION_FAILED = 18
 _NAMESPACE_EXISTS = 48
 _INDEX_DIFFERS = (85, 86)
-_DUPLICATE = 11000
+DUPLICATE = 11000
 _DISK_FULL = 14031
 
 MAX_SHOWN = 50
@@ -84,22 +85,22 @@ _LOCAL: list[Path] = []
 
 
 @asynccontextmanager
-async def open_database(place: Place, *, must_exist: bool = False) -> AsyncIterator[Database]:
-    """Open the database of `place`, and make sure that it answers.
+async def open_database(location: Location, *, must_exist: bool = False) -> AsyncIterator[Database]:
+    """Open the database at `location`, and make sure that it answers.
 
     With `must_exist`, no local database is created. Raises `DatabaseError` where it isn't available: within 15 s,
     unless a local mongod is slow to start.
     """
     async with AsyncExitStack() as stack:
-        uri = place.uri
+        uri = location.uri
         if uri is None:
-            uri = Secret(await stack.enter_async_context(local_mongod(place.data_dir, must_exist=must_exist)))
-            _LOCAL.append(place.data_dir)
-            stack.callback(_LOCAL.remove, place.data_dir)
+            uri = Secret(await stack.enter_async_context(local_mongod(location.data_dir, must_exist=must_exist)))
+            _LOCAL.append(location.data_dir)
+            stack.callback(_LOCAL.remove, location.data_dir)
         client = _client(uri)
         stack.callback(client.close)
         # Whatever the URI says: by a secondary that lags, a day would look missing, and a lease free.
-        database = client.get_database(place.database, read_preference=ReadPreference.PRIMARY)
+        database = client.get_database(location.database, read_preference=ReadPreference.PRIMARY)
         await outlasting(lambda: database.command("ping"), timeout_s=FIRST_OUTAGE_S)
         yield database
 
@@ -173,18 +174,26 @@ def _passes(error: Exception) -> bool:
 
 def _client(uri: Secret) -> AsyncIOMotorClient[Document]:
     try:
-        return AsyncIOMotorClient(
-            uri.get_secret_value(),
-            appname="wechat-collector",
-            serverSelectionTimeoutMS=SELECTION_TIMEOUT_MS,
-            connectTimeoutMS=SELECTION_TIMEOUT_MS,
-            socketTimeoutMS=SOCKET_TIMEOUT_MS,
-            maxPoolSize=MAX_CONNECTIONS,
-            w="majority",
-            wTimeoutMS=MAJORITY_TIMEOUT_MS,
-        )
+        with warnings.catch_warnings(record=True) as ignored:
+            warnings.simplefilter("always", UserWarning)
+            client: AsyncIOMotorClient[Document] = AsyncIOMotorClient(
+                uri.get_secret_value(),
+                appname="wechat-collector",
+                serverSelectionTimeoutMS=SELECTION_TIMEOUT_MS,
+                connectTimeoutMS=SELECTION_TIMEOUT_MS,
+                socketTimeoutMS=SOCKET_TIMEOUT_MS,
+                maxPoolSize=MAX_CONNECTIONS,
+                w="majority",
+                wTimeoutMS=MAJORITY_TIMEOUT_MS,
+            )
+        # Unknown options are told before. The driver's own text may repeat a value.
+        if any("Unknown option" not in str(each.message) for each in ignored):
+            risk = "an option after its `?` has a value that it can't have, and no effect; correct it"
+            log.warning("mongodb.uri", risk=risk)
     except (ValueError, OSError, PyMongoError):
         pass  # and raise below, without a cause: their texts repeat parts of the URI, perhaps the password
+    else:
+        return client
     raise DatabaseError(
         "mongodb.uri isn't a valid MongoDB address, or names a file that can't be read. A password with @ : / % in it "
         "must be percent-encoded: see docs/mongodb.md"
@@ -214,7 +223,7 @@ async def _index(database: Database) -> None:
     try:
         await _build(database[USER_DAILY], list(INDEXES))
     except OperationFailure as error:
-        if error.code == _DUPLICATE:
+        if error.code == DUPLICATE:
             key = (error.details or {}).get("keyValue", {})
             day = ", ".join(printable(key.get(name), MAX_SHOWN) for name in ("account", "ref_date"))
             message = (

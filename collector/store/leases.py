@@ -1,12 +1,7 @@
-"""The lease: one run at a time for a database, whatever accounts it is for.
+"""Leases: two runs are at work at once only if no account can be in the parts of both.
 
-The collection `leases` has one document, which names the run at work::
-
-    { _id: "run", run: "20261124T023010Z-1f9a3c", command: "backfill", host: "collector-1", pid: 4711,
-      since: ISODate(), expires: ISODate() }
-
-Its instants are those of the server's clock, so the clocks of the hosts don't matter. The owner finds out by its own
-monotonic clock that it has lost the lease, since it can't ask the server then.
+A run takes the lease of its part, renews it while it works, and releases it. `Held` says before each call to WeChat and
+each write whether it still has it. The document of all leases is in `lease_document.py`.
 """
 
 from __future__ import annotations
@@ -14,26 +9,32 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, datetime
+from functools import partial
+from math import inf
+from typing import TypeVar
 
 import structlog
-from pymongo import ReturnDocument
 from pymongo.errors import OperationFailure, PyMongoError
 
 from collector.errors import DatabaseError, LeaseHeldError
 from collector.model.days import BEIJING
-from collector.runtime import in_background
-from collector.store.database import Database, Document, outlasting, translated
-from collector.text import printable
+from collector.model.parts import ALL, Part, to_document
+from collector.runtime import boot_s, in_background
+from collector.store import lease_document as document
+from collector.store.database import Database, Document, outlasting
+from collector.store.held import TIMES, Held, Times, keep
+from collector.text import counted, printable
 
+T = TypeVar("T")
 log = structlog.get_logger()
 
-LEASES = "leases"
+MAX_TRIES = 200
+"""Times that a lease is tried to be taken while others change theirs: each of them makes one of us wait."""
 
-_NO_ANSWER = "MongoDB doesn't answer"
+_GONE = "the run was halted for too long, or somebody deleted the lease"
 
 _LACKING = frozenset({9, 14, 115, 168, 238, 303, 304, 17276, 40324})
 """Codes of servers that don't know update pipelines or `$$NOW`.
@@ -43,173 +44,158 @@ MongoDB before 4.2 answers 14 (TypeMismatch) or 17276 (undefined variable), Amaz
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Times:
-    """Intervals and time-outs of a lease, in seconds.
+@asynccontextmanager
+async def lease(
+    database: Database, run: str, command: str, part: Part = ALL, *, wait_s: float = 0, times: Times | None = None
+) -> AsyncIterator[Held]:
+    """Hold the lease of `part` while the context lasts, so that no other run is at work on any of its accounts.
 
-    It is free `free_after_s` after its last renewal. Its owner renews it every `renew_every_s`, has lost it when
-    renewals failed for `lost_after_s`, and has the rest of the time to finish what it is writing. A run that waits
-    for the lease, or fails to renew it, tries again every `poll_s`. Releasing it at the end takes at most `release_s`.
+    `command` names this run's work to the runs that it keeps out.
+
+    Raises `LeaseHeldError` if another run still has a part that overlaps after `wait_s` seconds, `DatabaseError` if
+    MongoDB is out of reach. A lease that was taken by a call whose answer never came expires by itself.
     """
-
-    free_after_s: float = 60
-    renew_every_s: float = 15
-    lost_after_s: float = 45
-    poll_s: float = 2
-    release_s: float = 5
-
-
-TIMES = Times()
+    taking = _Taking(database, run, command, part, times or TIMES)
+    held = await taking.take(wait_s)
+    try:
+        async with in_background(keep(held, partial(taking.renew, held), _GONE, taking.times), name="lease"):
+            yield held
+    finally:
+        await taking.release(held)
 
 
 @asynccontextmanager
-async def lease(
-    database: Database,
-    run: str,
-    command: str,
-    *,
-    on_lost: Callable[[DatabaseError], None],
-    wait_s: float = 0,
-    times: Times = TIMES,
-) -> AsyncIterator[None]:
-    """Hold the lease of `database` while the context lasts, so that no other run is at work in it.
+async def following(database: Database, run: str, epoch: int, *, times: Times | None = None) -> AsyncIterator[Held]:
+    """Work under the lease that another process of the same run holds, and renews; this one only looks at it.
 
-    `on_lost` is called once if the lease is lost: the caller must stop writing, and end the run with that error.
-    `command` names this run's work to the runs that it keeps out.
-
-    Raises `LeaseHeldError` if another run still has the lease after `wait_s` seconds, `DatabaseError` if MongoDB
-    is out of reach. A lease that was taken by a call whose answer never came expires by itself.
+    The lease is lost here a while before it is free for others, whether or not its owner is alive. Raises
+    `DatabaseError` if the run doesn't hold it any more, or MongoDB is out of reach.
     """
-    mine = _Lease(database, run, command, times)
-    await mine.take(wait_s)
-    try:
-        async with in_background(mine.keep(on_lost), name="lease"):
-            yield
-    finally:
-        await mine.release()
+    times = times or TIMES
+    gone = "its run has ended, or was halted for too long"
+
+    async def look() -> float | None:
+        seen = await document.look(database)
+        mine = next((each for each in seen.live if (each.get("run"), each.get("epoch")) == (run, epoch)), None)
+        return None if mine is None else seen.seconds_left(mine) - (times.free_after_s - times.lost_after_s)
+
+    asked_s = boot_s()
+    certain_s = await outlasting(look)
+    held = Held(epoch, -inf if certain_s is None else asked_s + certain_s)
+    if certain_s is None:
+        held.lose(gone)
+    held.check()
+    async with in_background(keep(held, look, gone, times), name="lease"):
+        yield held
 
 
-class _Lease:
-    """The lease, seen from the run that takes it."""
+class _Taking:
+    """A lease, seen from the run that takes it."""
 
-    def __init__(self, database: Database, run: str, command: str, times: Times) -> None:
-        self._leases = database[LEASES]
-        self._mine = {"_id": "run", "run": run}
-        self._owner = self._mine | {"command": command, "host": socket.gethostname(), "pid": os.getpid()}
-        self._times = times
-        self._expires = {"$add": ["$$NOW", round(times.free_after_s * 1000)]}
-        self._now = asyncio.get_running_loop().time
-        self._confirmed = 0.0
-        """The loop's time at which the call began that took or last renewed the lease."""
-        self._trouble = _NO_ANSWER
+    def __init__(self, database: Database, run: str, command: str, part: Part, times: Times) -> None:
+        self.times = times
+        self._database = database
+        self._run = run
+        self._part = part
+        origin = {"host": socket.gethostname(), "pid": os.getpid()}
+        self._mine: Document = {"run": run, "command": command, **origin, "part": to_document(part)}
 
-    async def take(self, wait_s: float) -> None:
-        """Take the lease as soon as it is free. Raises `LeaseHeldError` after `wait_s` seconds."""
-        until = self._now() + wait_s
+    async def take(self, wait_s: float) -> Held:
+        """Take the lease as soon as the part is free. Raises `LeaseHeldError` after `wait_s` seconds."""
+        now = asyncio.get_running_loop().time
+        until = now() + wait_s
         is_logged = False
-        while holder := await self._try():
-            left_s = until - self._now()
+        while isinstance(found := await self._try(), list):
+            left_s = until - now()
             if left_s <= 0:
-                raise _held(holder)
+                raise LeaseHeldError(_refusal(found))
             if not is_logged:
-                run, host = printable(holder["run"]), printable(holder["host"])
-                log.warning("lease.waiting", run=run, host=host, pid=holder["pid"], seconds=wait_s)
+                log.warning("lease.waiting", **_holder(found[0]), seconds=wait_s)
                 is_logged = True
-            await asyncio.sleep(min(self._times.poll_s, left_s))
+            await asyncio.sleep(min(self.times.poll_s, left_s))
+        return found
 
-    async def keep(self, on_lost: Callable[[DatabaseError], None]) -> None:
-        """Renew the lease until it is lost, then call `on_lost`."""
-        lost_after_s = self._times.lost_after_s
-        try:
-            # The time-out covers the call as well: a MongoDB that doesn't answer at all must not hold up the end.
-            async with asyncio.timeout_at(self._confirmed + lost_after_s) as limit:
-                while await self._renew():
-                    limit.reschedule(self._confirmed + lost_after_s)
-            why = "the run was halted for too long, or somebody deleted the lease"
-        except TimeoutError:
-            why = f"it couldn't be renewed for {lost_after_s:g} s ({self._trouble})"
-        except Exception as error:  # noqa: BLE001 - whatever it was, nobody renews the lease any more
-            why = f"its renewal failed ({type(error).__name__})"
-        on_lost(
-            DatabaseError(
-                f"this run lost the lease: {why}. Another run may be at work, so nothing more is written: run again"
-            )
-        )
+    async def renew(self, held: Held) -> float | None:
+        """Renew the lease; return the seconds for which it is certain from now on, None if it is gone."""
+        is_there = await document.renew(self._database, held.epoch, self.times.free_after_s)
+        return self.times.lost_after_s if is_there else None
 
-    async def release(self) -> None:
+    async def release(self, held: Held) -> None:
         """Delete the lease if it is still this run's. A failure is only logged, since the lease expires by itself."""
         try:
-            async with asyncio.timeout(self._times.release_s):
-                # By its run: another run may have taken the lease meanwhile.
-                await self._leases.delete_one(self._mine)
+            async with asyncio.timeout(self.times.release_s):
+                await document.release(self._database, held.epoch)
         except (PyMongoError, TimeoutError) as error:
-            log.info("lease.not_released", why=type(error).__name__, free_after_seconds=self._times.free_after_s)
+            log.info("lease.not_released", why=type(error).__name__, free_after_seconds=self.times.free_after_s)
 
-    async def _try(self) -> Document | None:
-        """Take the lease if it is free; return the document of its holder otherwise.
+    async def _try(self) -> Held | list[Document]:
+        """Take the lease, or return those that overlap with it."""
+        for _ in range(MAX_TRIES):
+            seen = await outlasting(lambda: _known_to(document.see(self._database)))
+            # A lease of this run was taken by a call whose answer never came: it is taken again, and counts from now.
+            others = [each for each in seen.live if each.get("run") != self._run]
+            if overlapping := [each for each in others if not self._part.is_disjoint(document.part_of(each))]:
+                return overlapping
+            if (taken := await self._take(seen, others)) is not None:
+                return taken
+        raise DatabaseError(
+            f"the collection {document.LEASES} changes all the time, or is damaged: when no run is at work, delete its "
+            "document, then run again"
+        )
 
-        One call does both, so no other run can come in between.
-        """
-        # Also true without a document, since an absent value sorts first. A lease of this run was taken by a call whose
-        # answer never came: taken again, it counts from now.
-        is_free = {"$or": [{"$lte": ["$expires", "$$NOW"]}, {"$eq": ["$run", self._mine["run"]]}]}
-        taken = {"$mergeObjects": [{"$literal": self._owner}, {"since": "$$NOW", "expires": self._expires}]}
-        pipeline = [{"$replaceWith": {"$cond": [is_free, taken, "$$ROOT"]}}]
+    async def _take(self, seen: document.Seen, others: Sequence[Document]) -> Held | None:
+        """Take the lease unless somebody has changed what was `seen`."""
 
-        async def call() -> tuple[float, Document]:
-            asked = self._now()  # before the call: however late its answer comes, no lease is trusted for too long
-            try:
-                holder: Document = await self._leases.find_one_and_update(
-                    {"_id": "run"}, pipeline, upsert=True, return_document=ReturnDocument.AFTER
-                )
-            except OperationFailure as error:
-                # It is a run's first write, so a server that lacks something is found out before anything is asked.
-                if error.code in _LACKING:
-                    raise _lacking(error) from None
-                raise
-            return asked, holder
+        async def call() -> Held | None:
+            asked_s = boot_s()  # before the call: however late its answer comes, no lease is trusted for too long
+            epoch = await document.take(self._database, seen, self._mine, others, self.times.free_after_s)
+            return None if epoch is None else Held(epoch, asked_s + self.times.lost_after_s)
 
-        asked, holder = await outlasting(call)
-        if holder["run"] != self._mine["run"]:
-            return holder
-        self._confirmed = asked
-        return None
-
-    async def _renew(self) -> bool:
-        """Renew the lease when it is due, retrying; return False if it was no longer this run's."""
-        await asyncio.sleep(self._times.renew_every_s)
-        while True:
-            asked = self._now()
-            try:
-                with translated():
-                    renewed = await self._leases.update_one(self._mine, [{"$set": {"expires": self._expires}}])
-            except DatabaseError as error:
-                self._trouble = str(error)
-                log.info("lease.not_renewed", why=self._trouble)
-                await asyncio.sleep(self._times.poll_s)
-            else:
-                self._confirmed, self._trouble = asked, _NO_ANSWER
-                return renewed.matched_count == 1
+        return await outlasting(call)
 
 
-async def is_held(database: Database) -> bool:
-    """Return True while a run holds the lease of `database`. Raises `DatabaseError` when MongoDB is out of reach."""
-    held = {"_id": "run", "$expr": {"$gt": ["$expires", "$$NOW"]}}
-    return await outlasting(lambda: database[LEASES].find_one(held)) is not None
+async def live_runs(database: Database) -> list[str]:
+    """Return the runs that hold a lease. Raises `DatabaseError` when MongoDB is out of reach."""
+    seen = await outlasting(lambda: document.look(database))
+    return [str(each.get("run")) for each in seen.live]
 
 
-def _lacking(error: OperationFailure) -> DatabaseError:
-    reason = printable((error.details or {}).get("errmsg"))
-    return DatabaseError(
+async def is_at_work(database: Database) -> bool:
+    """Return True while any run holds a lease. Raises `DatabaseError` when MongoDB is out of reach."""
+    return bool(await live_runs(database))
+
+
+async def _known_to(call: Awaitable[T]) -> T:
+    """Await a run's first command: a server that lacks something is told as such before anything is asked."""
+    try:
+        return await call
+    except OperationFailure as error:
+        if error.code not in _LACKING:
+            raise
+        reason = printable((error.details or {}).get("errmsg"))
+    raise DatabaseError(
         f"the server of mongodb.uri lacks what the collector needs, update pipelines and $$NOW ({reason}). Use MongoDB "
         "5.0 or later: Amazon DocumentDB and older Azure Cosmos DB don't suffice (see docs/mongodb.md)"
     )
 
 
-def _held(holder: Document) -> LeaseHeldError:
-    command, run, host = (printable(holder[key]) for key in ("command", "run", "host"))
-    since = holder["since"].replace(tzinfo=UTC).astimezone(BEIJING)  # MongoDB gives instants without a zone
-    return LeaseHeldError(
-        f"another run is at work: {command} {run} on {host} (pid {holder['pid']}) since {since:%Y-%m-%d %H:%M:%S} "
-        "Beijing time. Wait for it, or start with --wait. If it was killed, its lease ends within 60 seconds"
+def _holder(held: Document) -> dict[str, object]:
+    """Return who has a lease, and which one."""
+    return {
+        **{key: printable(held.get(key)) for key in ("run", "host")},
+        "pid": held.get("pid"),
+        "part": printable(document.part_of(held)),
+    }
+
+
+def _refusal(overlapping: Sequence[Document]) -> str:
+    first, *others = overlapping
+    who, command, since = _holder(first), printable(first.get("command")), first.get("since")
+    more = f", and {counted(len(others), 'more run')}" if others else ""
+    if isinstance(since, datetime):  # which MongoDB gives without a zone
+        since = f"{since.replace(tzinfo=UTC).astimezone(BEIJING):%Y-%m-%d %H:%M:%S} Beijing time"
+    return (
+        f"another run is at work: {command} {who['run']} on {who['host']} (pid {printable(who['pid'])}) for "
+        f"{who['part']} since {since}{more}. Wait for it, or start with --wait. If it was killed, its lease ends within"
+        " 60 seconds"
     )

@@ -19,9 +19,10 @@ from pymongo.errors import BulkWriteError, ConnectionFailure, NetworkTimeout, Op
 
 from collector.errors import DatabaseError
 from collector.model.state import AccountState, Day, Update
-from collector.store.database import PASSING, Database, Document, outlasting
+from collector.store.database import DUPLICATE, PASSING, Database, Document, outlasting
+from collector.store.held import Held
 from collector.store.schema import USER_DAILY
-from collector.store.state import ACCOUNTS, replacement
+from collector.store.state import ACCOUNTS, claim, lose_if_taken_over, replacement
 
 log = structlog.get_logger()
 
@@ -41,8 +42,8 @@ MAX_QUEUED = 256
 class Writer:
     """Writer of days, in bulk, unordered, acknowledged by the majority; then of the states that they justify.
 
-    A context manager over `database`. Its exit waits until everything is acknowledged, and raises the error with
-    which MongoDB was lost.
+    A context manager over `database`, under the lease `held`. Its exit waits until everything is acknowledged, and
+    raises the error with which MongoDB or the lease was lost.
 
     * `days`: upserts acknowledged.
     * `rejected`: the reason, by account, for documents that MongoDB refused. The state of such an account isn't
@@ -50,11 +51,12 @@ class Writer:
     * `unsaved`: updates, by account, whose days or state aren't acknowledged yet.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, held: Held) -> None:
         self.days = 0
         self.rejected: dict[str, str] = {}
         self.unsaved: Counter[str] = Counter()
         self.database = database
+        self.held = held
         self._documents: AsyncIOMotorCollection[Document] = database[USER_DAILY]
         self._accounts: AsyncIOMotorCollection[Document] = database[ACCOUNTS]
         self._queue: asyncio.Queue[Update | None] = asyncio.Queue(MAX_QUEUED)
@@ -80,19 +82,31 @@ class Writer:
     async def put(self, update: Update) -> None:
         """Queue days and the state that they justify; waits while the queue is full.
 
-        Raises a copy of the error with which MongoDB was lost, once it is.
+        Raises a copy of the error with which MongoDB or the lease was lost, once it is.
         """
         self._raise_if_lost()
         self.unsaved[update.state.account] += 1
         await self._queue.put(update)
 
-    def lose(self, error: DatabaseError) -> None:
-        """Stop writing: further updates are dropped, and the run ends with the first `error`."""
-        self._lost = self._lost or error
+    async def claim(self, states: Sequence[AccountState], before: Mapping[str, AccountState]) -> list[str]:
+        """Write the states of accounts that platforms have found or lost since those `before` were read.
+
+        Returns the accounts that another run has claimed meanwhile: they aren't this run's.
+        """
+        claimed: list[str] = []
+        for begin in range(0, len(states), MAX_IN_BATCH):
+            batch = states[begin : begin + MAX_IN_BATCH]
+            errors = await self._replace(
+                {state.account: claim(state, before.get(state.account), self.held.epoch) for state in batch}
+            )
+            claimed += [account for account, error in errors.items() if error["code"] == DUPLICATE]
+            self._reject({account: error for account, error in errors.items() if error["code"] != DUPLICATE})
+        return claimed
 
     def _raise_if_lost(self) -> None:
         if self._lost:
             raise self._lost.copy()  # each worker raises its own
+        self.held.check()
 
     async def _work(self) -> None:
         ended = False
@@ -103,14 +117,12 @@ class Writer:
                 try:
                     await self._store(batch)
                 except DatabaseError as error:
-                    self.lose(error)
+                    self._lost = error
                 except Exception as error:
                     # No worker can go on without the writer, so a mistake of ours ends the run.
-                    self.lose(
-                        DatabaseError(
-                            f"the collector failed as it wrote to MongoDB ({type(error).__name__}). This is a mistake "
-                            "of the collector: please report it with the log"
-                        )
+                    self._lost = DatabaseError(
+                        f"the collector failed as it wrote to MongoDB ({type(error).__name__}). This is a mistake of "
+                        "the collector: please report it with the log"
                     )
                     log.exception("writer.crashed")
 
@@ -153,17 +165,33 @@ class Writer:
         for index, reason in rejected.items():
             self.rejected[days[index].account] = f"MongoDB rejected {days[index].ref_date}: {reason}"
         # The lease may have been lost while the days were written.
-        saves = not self._lost and (self._queue.empty() or not may_wait)
+        saves = not self.held.is_lost and (self._queue.empty() or not may_wait)
         if saves:
             await self._save(states)
         return rejected, saves
 
     async def _save(self, states: Mapping[str, AccountState]) -> None:
         """Write these states, except for accounts of which MongoDB has refused a day."""
-        sound = [state for account, state in states.items() if account not in self.rejected]
-        if sound:
-            for entry in await self._bulk(self._accounts, list(map(replacement, sound))):
-                self.rejected[sound[entry["index"]].account] = f"MongoDB rejected its state: {entry.get('errmsg')}"
+        sound = {account: state for account, state in states.items() if account not in self.rejected}
+        errors = await self._replace({account: replacement(state, self.held.epoch) for account, state in sound.items()})
+        if errors:
+            await lose_if_taken_over(self.database, errors, self.held)
+        self._reject(errors)
+
+    async def _replace(self, writes: Mapping[str, ReplaceOne[Document]]) -> dict[str, Document]:
+        """Replace documents of `accounts`, by account; return the errors of those that MongoDB refused."""
+        errors = await self._errors(writes)
+        # Of two first writes of a document at once, as after an answer that never came, MongoDB refuses one.
+        again = {account: writes[account] for account, error in errors.items() if error["code"] == DUPLICATE}
+        return {account: errors[account] for account in errors.keys() - again} | await self._errors(again)
+
+    async def _errors(self, writes: Mapping[str, ReplaceOne[Document]]) -> dict[str, Document]:
+        accounts = list(writes)
+        return {accounts[error["index"]]: error for error in await self._bulk(self._accounts, list(writes.values()))}
+
+    def _reject(self, errors: Mapping[str, Document]) -> None:
+        for account, error in errors.items():
+            self.rejected[account] = f"MongoDB rejected its state: {error.get('errmsg')}"
 
     async def _upsert(self, days: Sequence[Day]) -> Mapping[int, str]:
         """Write the days; return the reason, by index, for each day that MongoDB refused."""

@@ -105,8 +105,9 @@ class Client:
     last error without one. `breakers` are the circuit breakers of token servers, by their name in messages. Calls wait
     for one of the `connections` outside their time-out: WeChat isn't to blame for that time.
 
-    `clock` tells when a call was sent, and when an unresponsive server is tried again. `on_date` is given the time of
-    WeChat's first answer, until it has returned once. It may raise a `CollectorError` to end the run.
+    `clock` tells when a call was sent, and when an unresponsive server is tried again. `before_call` is called before
+    each request, however long that waited for its turn; `on_date` is given the time of WeChat's first answer, until it
+    has returned once. Both may raise a `CollectorError` to end the run.
     """
 
     def __init__(self, *, timeout_s: float, connections: int, stop: Stop, clock: Clock, ipv4_only: bool) -> None:
@@ -118,6 +119,7 @@ class Client:
         # They hold tokens, so they are kept no longer than the run.
         self.url_of = lru_cache(MAX_URLS)(_url)
         self.clock = clock
+        self.before_call: Callable[[], None] = _nothing
         self.on_date: Callable[[datetime], None] | None = None
         self.connections = Connections(connections, self._session)
         self._timeout = aiohttp.ClientTimeout(total=timeout_s)
@@ -196,6 +198,7 @@ class Client:
         host, proxy = destination
         try:
             with await self.connections.turn(destination) as session:
+                self.before_call()
                 url = self.url_of(host + request.path, tuple(request.query.items()))
                 response = await session.request(
                     request.method, url, json=request.body, proxy=proxy, allow_redirects=False
@@ -220,6 +223,7 @@ class Client:
         status, body, trouble = None, b"", ""
         try:
             with await self.connections.turn(server) as session:
+                self.before_call()
                 response = await session.get(url.get_secret_value(), headers=headers, allow_redirects=False)
                 status, body = response.status, await _read(response, CallKind.TOKEN)
         except _NO_ANSWER as error:
@@ -237,6 +241,10 @@ class Client:
             raise TransientError(f"the server {server} gives no answer ({what})", kind=CallKind.TOKEN, hint=hint)
         what = f"answered HTTP {status}" if status else "can't be asked like this"
         raise OriginError(f"the server {server} {what}", "check `url` and `headers`")
+
+
+def _nothing() -> None:
+    """Permit every call."""
 
 
 def _url(endpoint: str, query: tuple[tuple[str, str], ...]) -> URL:

@@ -13,7 +13,7 @@ from support import Documents, truth
 from collector.model.days import ONE_DAY, Window
 from collector.sandbox import World
 from collector.store.database import Database
-from collector.store.leases import LEASES
+from collector.store.lease_document import LEASES
 from collector.store.runs import RUNS
 from collector.store.state import ACCOUNTS
 
@@ -62,7 +62,7 @@ def _wrong(there: Mapping[str, Any], least: Mapping[str, Any], most: Mapping[str
 
 async def loose_ends(database: Database) -> list[str]:
     """Return what a finished run must not leave behind: its lease, and open runs in the ledger."""
-    leases = [f"a lease is left: {lease}" async for lease in database[LEASES].find()]
+    leases = [f"a lease is left: {lease}" async for each in database[LEASES].find() for lease in each["leases"]]
     open_runs = database[RUNS].find({"$or": [{"ended": {"$exists": False}}, {"status": "running"}]})
     return leases + [f"a run is open in the ledger: {run['_id']}" async for run in open_runs]
 

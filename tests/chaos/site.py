@@ -16,10 +16,13 @@ from pymongo import WriteConcern
 from pymongo.errors import PyMongoError
 
 from collector.model.results import ExitCode
-from collector.store.leases import LEASES
+from collector.store.lease_document import LEASES
 
 ONE = WriteConcern(1)
 """Write concern without a majority, which may be unreachable."""
+
+EXPIRED = [{"$set": dict.fromkeys(("expires", "leases.expires"), datetime(1970, 1, 1, tzinfo=UTC))}]
+"""Update that lets all leases expire."""
 
 _FORMS = (("-vv",), ("-vv", "--log-format", "json"), ("-v",), ())
 
@@ -54,10 +57,9 @@ class Site:
 
     async def end_lease(self) -> None:
         """Expire the lease of a collector that has gone, as it would in a minute."""
-        expired = {"$set": {"expires": datetime(1970, 1, 1, tzinfo=UTC)}}
         for member in self.replicas.members:
             with suppress(PyMongoError):  # it is down, or no primary
-                await member.admin[self.database].get_collection(LEASES, write_concern=ONE).update_many({}, expired)
+                await member.admin[self.database].get_collection(LEASES, write_concern=ONE).update_many({}, EXPIRED)
 
     def _wanted(self) -> Sequence[str]:
         return ("backfill", "--since", str(self._plan.since)) if self._plan.backfill else ("run",)

@@ -95,10 +95,10 @@ def test_first_day_may_be_quiet() -> None:
 
 async def test_lease_and_open_run_are_loose_ends(database: Database) -> None:
     assert await loose_ends(database) == []
-    await database["leases"].insert_one({"_id": "run", "run": "r1"})
+    await database["leases"].insert_one({"_id": "run", "leases": [{"run": "r1"}]})
     await database["runs"].insert_many([{"_id": "r1", "status": "running"}, {"_id": "r2", "status": "ok", "ended": 1}])
     assert await loose_ends(database) == [
-        "a lease is left: {'_id': 'run', 'run': 'r1'}",
+        "a lease is left: {'run': 'r1'}",
         "a run is open in the ledger: r1",
     ]
 

@@ -17,8 +17,8 @@ from collector.sandbox import Sandbox, World
 from collector.store.database import Database
 
 WORLD = World(size=2)
-READING = ("status", "verify --repair", "run --dry-run", "db")
-RESULTS = ("run", "run --dry-run", "status", "verify", "check")
+READING = ("status", "verify --repair", "run --dry-run", "runs", "db")
+RESULTS = ("run", "run --dry-run", "status", "verify", "check", "runs")
 
 
 @pytest.fixture

@@ -21,7 +21,8 @@ from collector.errors import DatabaseError, LeaseHeldError, TransientError
 from collector.model.accounts import Rate
 from collector.runtime import Clock, Stop
 from collector.store.database import Database
-from collector.store.leases import LEASES, lease
+from collector.store.lease_document import LEASES
+from collector.store.leases import lease
 from collector.wechat.client import Client
 from collector.wechat.limits import Limiter
 
@@ -110,11 +111,11 @@ async def test_leap_neither_loses_nor_frees_a_lease(
 ) -> None:
     """A lease is renewed in time, and nobody else gets it."""
     lost: list[DatabaseError] = []
-    async with lease(database, "mine", "run", on_lost=lost.append):
+    async with lease(database, "mine", "run"):
         taken = await database[LEASES].find_one()
         leap_by(leap)
         with pytest.raises(LeaseHeldError):
-            async with lease(database, "other", "run", on_lost=lost.append):
+            async with lease(database, "other", "run"):
                 pytest.fail("it isn't free")
         await database[LEASES].update_one({}, [{"$set": {"expires": "$since"}}])
         await advance(15)
@@ -132,10 +133,10 @@ async def test_leap_keeps_the_wait_for_a_lease(
     """Another run waits for the lease as long as `wait_s` says."""
 
     async def wait() -> None:
-        async with lease(database, "other", "run", on_lost=lambda _: None, wait_s=600):
+        async with lease(database, "other", "run", wait_s=600):
             pytest.fail("it isn't free")
 
-    async with lease(database, "mine", "run", on_lost=lambda _: None):
+    async with lease(database, "mine", "run"):
         waiting = asyncio.create_task(wait())
         await database[LEASES].find_one()
         leap_by(leap)

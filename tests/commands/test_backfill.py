@@ -145,7 +145,7 @@ async def test_used_up_quota_is_remembered(clock: FakeClock, configured: Configu
         sandbox.calls.clear()
         result = await run(settings, clock)
         assert (result.exit, sandbox.calls) == (0, [])
-        assert [notice.kind for notice in result.notices] == ["not_before"]
+        assert [notice.kind for notice in result.notices] == ["quota"]
         clock.instant += timedelta(hours=14)  # 00:30 in Beijing
         await run(settings, clock)
         assert _data_calls(sandbox).total() == 2 * 3  # the third of each is refused again
@@ -307,7 +307,7 @@ async def test_stop_ends_the_wait_for_the_lease(
     async with Sandbox(World(size=1), clock=clock.now) as sandbox:
         settings = configured(sandbox)
         job = Job(target_of(settings, clock), wait_s=600)
-        async with lease(database, "other", "run", on_lost=lambda error: None):
+        async with lease(database, "other", "run"):
             asyncio.get_running_loop().call_later(0.05, stop.set, signal.SIGTERM)
             result = await collect(settings, job, clock=clock, stop=stop)
         assert sandbox.calls == []

@@ -365,7 +365,7 @@ async def test_day_published_during_the_wait(clock: FakeClock, database: Databas
     clock.instant = clock.instant.replace(hour=23, minute=50)  # 07:50 in Beijing
     async with Sandbox(World(size=2, sparse=False), clock=clock.now) as sandbox:
         settings = configured(sandbox)
-        async with lease(database, "other", "backfill", on_lost=lambda _: None):
+        async with lease(database, "other", "backfill"):
             job = Job(target_of(settings, clock), wait_s=30)
             waiting = asyncio.create_task(collect(settings, job, clock=clock, stop=Stop()))
             await asyncio.sleep(0)

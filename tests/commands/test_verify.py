@@ -181,20 +181,20 @@ async def test_one_dataset_is_lost(collected: Collected) -> None:
 async def test_unknown_days_become_covered(collected: Collected) -> None:
     """Repair takes stored days into the state."""
     broken = collected.accounts[1]
-    states = await collected.states.find().sort("_id").to_list(None)
+    states = await collected.states.find({}, {"epoch": False}).sort("_id").to_list(None)
     unknown = Days.between(SINCE, SINCE + 6 * ONE_DAY)
     begin = str(SINCE + 7 * ONE_DAY)
     await collected.states.update_one({"_id": broken.appid}, {"$set": {f"{CUMULATE}.covered.0.begin": begin}})
     found = AccountFindings(broken.appid, broken.name, {CUMULATE: Difference(unknown=unknown)})
     assert await collected.verify() == Verified(3, [found])
     assert await collected.verify(repair=True) == Verified(3, [found], repaired=True)
-    assert await collected.states.find().sort("_id").to_list(None) == states
+    assert await collected.states.find({}, {"epoch": False}).sort("_id").to_list(None) == states
 
 
 async def test_run_at_work_explains_unknown_days(collected: Collected, database: Database) -> None:
     """Unknown days may be the run's."""
     await collected.states.delete_one({"_id": collected.accounts[1].appid})
-    async with lease(database, "20261124T023010Z-aaaaaa", "run", on_lost=print):
+    async with lease(database, "20261124T023010Z-aaaaaa", "run"):
         verified = await collected.verify()
     assert (verified.exit, verified.at_work) == (ExitCode.PARTIAL, True)
     assert as_text(verified).splitlines()[-1] == (
@@ -211,7 +211,7 @@ async def test_run_at_work_for_a_while(
     """Once the command has begun, and before it looks at accounts, it counts documents that belong to none."""
     counting = AsyncIOMotorCollection.count_documents
     async with AsyncExitStack() as stack:
-        held = lease(database, "20261124T023010Z-aaaaaa", "run", on_lost=print)
+        held = lease(database, "20261124T023010Z-aaaaaa", "run")
 
         async def count(self: Any, *asked: Any) -> int:
             await (stack.aclose() if ends else stack.enter_async_context(held))

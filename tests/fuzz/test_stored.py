@@ -18,6 +18,7 @@ from collector.errors import CallError, CallKind
 from collector.model.days import Window
 from collector.model.state import AccountState, Day, Update
 from collector.store.database import Database, prepare
+from collector.store.held import Held
 from collector.store.schema import USER_DAILY
 from collector.store.writer import Writer
 from collector.wechat.answers import Request, answer_in
@@ -50,7 +51,7 @@ def _update(account: str, days: Sequence[Day]) -> Update:
 
 
 async def _write(database: Database, updates: Sequence[Update]) -> None:
-    async with Writer(database) as writer:
+    async with Writer(database, Held(1)) as writer:
         for update in updates:
             await writer.put(update)
     assert writer.rejected == {}

@@ -32,11 +32,12 @@ from collector.model.days import ONE_DAY, Window
 from collector.model.findings import Verified
 from collector.model.results import Failure, Outcome, RunResult
 from collector.model.state import AccountState, Authorizer
-from collector.run.discovery import known_accounts
+from collector.run.discovery import known_entries
 from collector.runtime import MAX_FAILURES, Stop
 from collector.sandbox import Faults, Sandbox, World
 from collector.secrets import commands
 from collector.store.database import Database
+from collector.store.leases import live_runs
 from collector.store.schema import USER_DAILY
 from collector.store.state import ACCOUNTS, load
 from collector.wechat.client import MAX_TRIES
@@ -334,7 +335,7 @@ async def test_defaults_apply(clock: FakeClock, database: Database, configured: 
         result = await _run(settings, clock)
     assert result.exit == 0
     assert await stored(database) == truth(world, Window(since, NEWEST))
-    assert known_accounts(settings, await load(database)) == tuple(
+    assert known_entries(settings, await load(database)) == tuple(
         Account(
             account.name,
             account.appid,
@@ -687,7 +688,7 @@ async def test_unknown_name(clock: FakeClock, database: Database, configured: Co
         settings = configured(sandbox)
         with pytest.raises(UsageError, match=r"has the name or appid 'cleint-00001' \(did you mean client-0000"):
             await _run(settings, clock, "cleint-00001")
-        assert await database["leases"].count_documents({}) == 0
+        assert await live_runs(database) == []
         (entry,) = await database["runs"].find().to_list(None)
         assert (entry["status"], entry["exit"], "ended" in entry) == ("failed", 1, True)
         assert "cleint-00001" in entry["error"]
@@ -817,7 +818,7 @@ async def test_stop_during_discovery(clock: FakeClock, database: Database, confi
     assert list(asked) == ([TOKEN, LIST, INFO] if call == INFO else [TOKEN, LIST])  # the list is why there is a token
     assert asked[INFO] <= 16
     assert await database[ACCOUNTS].count_documents({}) == 0
-    assert await database["leases"].count_documents({}) == 0
+    assert await live_runs(database) == []
     (entry,) = await database["runs"].find().to_list(None)
     assert (entry["status"], entry["exit"], entry["stop_signal"], "ended" in entry) == ("stopped", 143, 15, True)
 
@@ -847,7 +848,7 @@ def test_names_are_unique(found: dict[str, str], configured_names: dict[str, str
         *(MongoSettings(), ApiSettings(), RunSettings(), tuple(distinct.values())),
         components=(Component("agency", "wxc0", discover=True),),
     )
-    accounts = known_accounts(settings, states)
+    accounts = known_entries(settings, states)
     assert accounts[: len(distinct)] == settings.accounts
     discovered = accounts[len(distinct) :]
     assert {account.appid for account in discovered} == found.keys() - {account.appid for account in settings.accounts}
@@ -861,4 +862,4 @@ def test_names_are_unique(found: dict[str, str], configured_names: dict[str, str
         assert account.name == account.name.strip() != ""
         assert len(account.name) <= 100
     turned = dict(reversed(states.items()))
-    assert {*known_accounts(settings, turned)} == {*accounts}
+    assert {*known_entries(settings, turned)} == {*accounts}

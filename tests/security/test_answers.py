@@ -28,6 +28,7 @@ from collector.model.state import AccountState, Day, Update
 from collector.runtime import Stop
 from collector.secrets.reader import Secrets
 from collector.store.database import Database, prepare
+from collector.store.held import Held
 from collector.store.leases import lease
 from collector.store.schema import USER_DAILY
 from collector.store.state import ACCOUNTS, read_states
@@ -110,7 +111,7 @@ async def test_field_path_is_stored_as_text(database: Database) -> None:
 
 
 async def _write(database: Database, *days: Day) -> None:
-    async with Writer(database) as writer:
+    async with Writer(database, Held(1)) as writer:
         for day in days:
             await writer.put(Update([day], AccountState(day.account, day.name)))
     assert writer.rejected == {}
@@ -291,7 +292,7 @@ async def test_hostile_documents_on_a_terminal(database: Database) -> None:
         {"_id": "run", **owner, "since": NOW, "expires": datetime(2999, 1, 1, tzinfo=UTC)}
     )
     with pytest.raises(LeaseHeldError) as held:
-        async with lease(database, "mine", "run", on_lost=lambda error: None):
+        async with lease(database, "mine", "run"):
             pass
     said.append(str(held.value))
     assert [text for text in said if not _is_harmless(text)] == []

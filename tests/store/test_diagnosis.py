@@ -19,7 +19,7 @@ from stamina import set_testing
 from collector.errors import DatabaseError
 from collector.store.database import Database, open_database, outlasting, translated
 from collector.store.diagnosis import MONGODB_OF_YOURS, full_disk, why_forbidden, why_impossible
-from collector.store.place import Place
+from collector.store.location import Location
 
 by_root = pytest.mark.skipif(not IS_ROOT, reason="root alone may be another user, and mount a disk")
 
@@ -33,7 +33,7 @@ def data_dir(tmp_path: Path) -> Iterator[Path]:
 
 @asynccontextmanager
 async def used(data_dir: Path) -> AsyncIterator[Database]:
-    async with open_database(Place("wechat", data_dir=data_dir)) as database:
+    async with open_database(Location("wechat", data_dir=data_dir)) as database:
         await database.figures.insert_one({})
         yield database
 

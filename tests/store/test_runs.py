@@ -1,6 +1,7 @@
 import os
 import socket
 from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,9 +10,12 @@ from motor.motor_asyncio import AsyncIOMotorCollection
 from pymongo.errors import AutoReconnect
 
 from collector.errors import DatabaseError
+from collector.model.parts import Part
 from collector.model.results import Failure, Outcome, RunResult
+from collector.model.shards import Shard
 from collector.store import runs
 from collector.store.database import Database, Document
+from collector.store.leases import lease
 
 RUN, LATER = "20261124T023010Z-aaaaaa", "20261125T023010Z-bbbbbb"
 OUTCOMES = {Outcome.OK: 48, Outcome.PENDING: 0, Outcome.FAILED: 2, Outcome.SKIPPED: 0}
@@ -129,6 +133,52 @@ async def test_dead_run_is_closed_as_crashed(database: Database) -> None:
     assert await _entry(database, LATER) == (_begun(LATER), ["began"])
 
 
+async def test_live_run_stays_open(database: Database) -> None:
+    """Runs of other parts are at work at once; only those whose lease is gone are dead."""
+    async with lease(database, RUN, "backfill", Part(Shard(1, 2))):
+        await _begin(database)
+        await _begin(database, "dead")
+        async with lease(database, LATER, "backfill", Part(Shard(2, 2))):
+            await _begin(database, LATER)
+        assert await _entry(database) == (_begun(), ["began"])
+        assert await _entry(database, "dead") == (_begun("dead", status="crashed"), ["began", "ended"])
+
+
+async def test_run_that_begins_in_between(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that takes its lease while another looks for dead ones isn't one of them."""
+    find_one = AsyncIOMotorCollection.find_one
+
+    async with AsyncExitStack() as stack:
+
+        async def late(self: Any, *arguments: Any) -> Any:
+            found = await find_one(self, *arguments)
+            monkeypatch.undo()
+            await stack.enter_async_context(lease(database, LATER, "backfill", Part(Shard(2, 2))))
+            await _begin(database, LATER)
+            return found
+
+        async with lease(database, RUN, "backfill", Part(Shard(1, 2))):
+            monkeypatch.setattr(AsyncIOMotorCollection, "find_one", late)
+            await _begin(database)
+        assert await _entry(database, LATER) == (_begun(LATER), ["began"])
+
+
+async def test_run_that_ends_in_between(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that ends while another looks for dead ones keeps its outcome."""
+    find_one = AsyncIOMotorCollection.find_one
+    result = RunResult(RUN, 1.5, OUTCOMES, 48)
+
+    async def late(self: Any, *arguments: Any) -> Any:
+        monkeypatch.undo()
+        await runs.end(database, result)
+        return await find_one(self, *arguments)
+
+    await _begin(database)
+    monkeypatch.setattr(AsyncIOMotorCollection, "find_one", late)
+    await _begin(database, LATER)
+    assert await _entry(database) == (_ended(result, status="partial", exit=3), ["began", "ended"])
+
+
 async def test_dead_run_after_a_signal_is_stopped(database: Database) -> None:
     await _begin(database)
     await runs.note_stop(database, RUN, 15)
@@ -199,3 +249,29 @@ async def test_mongodb_out_of_reach(
         monkeypatch.setattr(AsyncIOMotorCollection, call, broken)
     with pytest.raises(DatabaseError, match=r"^MongoDB can't be reached \(connection closed\)"):
         await act(database)
+
+
+async def test_runs_are_read_newest_first(database: Database) -> None:
+    async with lease(database, LATER, "run"):
+        await _begin(database)
+        await _begin(database, LATER)
+        newest, older = await runs.read_runs(database, 2)
+        (alone,) = await runs.read_runs(database, 1)
+    assert newest == alone
+    assert (newest.run, newest.status, newest.at_work, newest.ended) == (LATER, "running", True, None)
+    assert (older.run, older.status, older.at_work) == (RUN, "crashed", False)
+    assert newest.began is not None
+    assert newest.began.tzinfo is UTC
+
+
+async def test_run_is_read_as_it_ended(database: Database) -> None:
+    result = RunResult(RUN, 1.0, OUTCOMES, 48, calls=4, token_calls=2, retries=1, days=14, failures=(FAILURE,))
+    await _begin(database)
+    await runs.end(database, result)
+    entry = await runs.read_run(database, RUN)
+    assert entry is not None
+    assert (entry.command, entry.status, entry.exit, entry.error) == ("backfill", "partial", 3, None)
+    assert (entry.calls, entry.token_calls, entry.retries, entry.days, entry.failures) == (4, 2, 1, 14, (FAILURE,))
+    assert entry.accounts == {"total": 50} | OUTCOMES
+    assert entry.seconds is not None
+    assert await runs.read_run(database, LATER) is None

@@ -11,11 +11,13 @@ from pymongo.errors import AutoReconnect
 from structlog.testing import capture_logs
 from support import MAX_CALLBACK_S
 
-from collector.errors import DatabaseError
+from collector.errors import DatabaseError, WaitKind
 from collector.model.days import Days
 from collector.model.state import AccountState, Authorizer, DatasetState, Trouble, UnusableState
+from collector.model.waits import Wait
 from collector.store import state as module
 from collector.store.database import Database, Document, rename
+from collector.store.held import Held
 from collector.store.schema import USER_DAILY
 from collector.store.state import (
     ACCOUNTS,
@@ -47,7 +49,7 @@ KNOWN = AccountState(
             empty={date(2026, 11, 23): THREE_DAYS, date(2026, 11, 24): TWO_DAYS},
             refreshed_to=date(2026, 11, 23),
             looked=TWO_DAYS,
-            not_before=NIGHT,
+            wait=Wait(WaitKind.QUOTA, NIGHT, 45009),
             calls_on=date(2026, 11, 24),
             calls=2,
             last_success=NOON,
@@ -79,6 +81,7 @@ DOCUMENT: dict[str, Any] = {
         "refreshed_to": "2026-11-23",
         "looked": [{"begin": "2026-10-01", "end": "2026-10-02"}],
         "not_before": NIGHT,
+        "wait": {"kind": "quota", "errcode": 45009},
         "calls": {"on": "2026-11-24", "count": 2},
         "last_success": NOON,
         "last_error": {
@@ -103,14 +106,14 @@ def test_to_document() -> None:
 async def test_round_trip(database: Database) -> None:
     """Instants are read in UTC."""
     other = AccountState("wx00000000000000ff", "other")
-    await database[ACCOUNTS].bulk_write([replacement(KNOWN), replacement(other)])
-    assert await database[ACCOUNTS].find_one({"_id": other.account}) == to_document(other)
+    await database[ACCOUNTS].bulk_write([replacement(KNOWN, 1), replacement(other, 1)])
+    assert await database[ACCOUNTS].find_one({"_id": other.account}) == to_document(other) | {"epoch": 1}
     assert await load(database) == {APPID: KNOWN, other.account: other}
 
 
 async def test_replacement_is_whole(database: Database) -> None:
-    await database[ACCOUNTS].bulk_write([replacement(KNOWN)])
-    await database[ACCOUNTS].bulk_write([replacement(UNKNOWN)])
+    await database[ACCOUNTS].bulk_write([replacement(KNOWN, 1)])
+    await database[ACCOUNTS].bulk_write([replacement(UNKNOWN, 1)])
     assert await load(database) == {APPID: UNKNOWN}
 
 
@@ -177,8 +180,8 @@ async def test_unknown_keys_are_kept(database: Database) -> None:
     await database[ACCOUNTS].insert_one(document)
     state = (await load(database))[APPID]
     assert (state.unknown, state.dataset("user_summary").covered) == (MORE, SUMMARY.covered)
-    await database[ACCOUNTS].bulk_write([replacement(state._replace(born=None))])
-    expected = {key: value for key, value in document.items() if key != "born"}
+    await database[ACCOUNTS].bulk_write([replacement(state._replace(born=None), 1)])
+    expected = {key: value for key, value in document.items() if key != "born"} | {"epoch": 1}
     assert await database.get_collection(ACCOUNTS, codec_options=AS_AWARE).find_one() == expected
 
 
@@ -209,7 +212,7 @@ SUMMARY = KNOWN.dataset("user_summary")
             for name, dataset in [
                 ("refreshed_to", SUMMARY._replace(refreshed_to=None)),
                 ("looked", SUMMARY._replace(looked=Days())),
-                ("not_before", SUMMARY._replace(not_before=None)),
+                ("not_before", SUMMARY._replace(wait=None)),
                 ("calls", SUMMARY._replace(calls_on=None, calls=0)),
                 ("calls.count", SUMMARY._replace(calls=0)),
                 ("last_success", SUMMARY._replace(last_success=None)),
@@ -294,7 +297,7 @@ async def test_replace_state(database: Database) -> None:
     await database[ACCOUNTS].insert_one({"_id": APPID, "version": 0, "odd": 1})
     new = AccountState("wxnew", "new")
     for state in (KNOWN, new):
-        await replace_state(database, state)
+        await replace_state(database, state, Held(1))
     assert await load(database) == {APPID: KNOWN, "wxnew": new}
     assert await database[ACCOUNTS].find_one({"_id": APPID}, {"odd": True}) == {"_id": APPID}
 
@@ -304,7 +307,7 @@ async def test_replace_state(database: Database) -> None:
     [
         (read_states, "find"),
         (lambda database: read_state(database, APPID), "find_one"),
-        (lambda database: replace_state(database, KNOWN), "replace_one"),
+        (lambda database: replace_state(database, KNOWN, Held(1)), "replace_one"),
     ],
     ids=["read_states", "read_state", "replace_state"],
 )

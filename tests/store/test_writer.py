@@ -12,9 +12,10 @@ from structlog.testing import capture_logs
 
 from collector.errors import DatabaseError
 from collector.model.days import ONE_DAY
-from collector.model.state import AccountState, Day, Fields, Update
+from collector.model.state import AccountState, Authorizer, Day, Fields, Update
 from collector.store import writer as module
 from collector.store.database import Database, prepare
+from collector.store.held import Held
 from collector.store.schema import USER_DAILY
 from collector.store.state import ACCOUNTS, to_document
 from collector.store.writer import Writer
@@ -49,7 +50,7 @@ def _utc(document: Mapping[str, Any]) -> dict[str, datetime]:
 
 async def test_both_datasets_in_one_document(database: Database) -> None:
     await prepare(database)
-    async with Writer(database) as writer:
+    async with Writer(database, Held(1)) as writer:
         await writer.put(_update(_day(user_summary=SUMMARY, user_cumulate=CUMULATE)))
     (document,) = await _stored(database)
     assert _utc(document) == {"user_summary": NOW, "user_cumulate": NOW}
@@ -66,9 +67,9 @@ async def test_both_datasets_in_one_document(database: Database) -> None:
 
 async def test_fields_of_the_other_dataset_stay(database: Database) -> None:
     later = NOW + timedelta(hours=1)
-    async with Writer(database) as writer:
+    async with Writer(database, Held(1)) as writer:
         await writer.put(_update(_day(user_summary=SUMMARY, user_cumulate=CUMULATE)))
-    async with Writer(database) as writer:
+    async with Writer(database, Held(1)) as writer:
         await writer.put(_update(_day(now=later, user_cumulate={"cumulate_user": 7})))
     (document,) = await _stored(database)
     assert (document["new_user"], document["cumulate_user"]) == (18, 7)
@@ -77,7 +78,7 @@ async def test_fields_of_the_other_dataset_stay(database: Database) -> None:
 
 async def test_sources_are_replaced_whole(database: Database) -> None:
     other = dict(SUMMARY) | {"sources": [{"user_source": 1, "new_user": 18, "cancel_user": 5}]}
-    async with Writer(database) as writer:
+    async with Writer(database, Held(1)) as writer:
         await writer.put(_update(_day(user_summary=SUMMARY)))
         await writer.put(_update(_day(user_summary=other)))
     (document,) = await _stored(database)
@@ -85,7 +86,7 @@ async def test_sources_are_replaced_whole(database: Database) -> None:
 
 
 async def test_exit_waits_until_all_is_stored(database: Database) -> None:
-    async with Writer(database) as writer:
+    async with Writer(database, Held(1)) as writer:
         for number in range(1_500):
             await writer.put(_update(_day(number)))
     assert await database[USER_DAILY].count_documents({}) == writer.days == 1_500
@@ -100,7 +101,7 @@ async def test_batch_gathers_during_a_write(database: Database, monkeypatch: pyt
         return await upsert(self, batch)
 
     monkeypatch.setattr(Writer, "_upsert", counted)
-    async with Writer(database) as writer:
+    async with Writer(database, Held(1)) as writer:
         await writer.put(_update(_day(0)))
         while not batches:  # noqa: ASYNC110 - the writer sets no event
             await asyncio.sleep(0)
@@ -111,7 +112,7 @@ async def test_batch_gathers_during_a_write(database: Database, monkeypatch: pyt
 
 async def test_refused_document_fails_its_account(database: Database) -> None:
     await prepare(database)
-    async with Writer(database) as writer:
+    async with Writer(database, Held(1)) as writer:
         await writer.put(_update(_day(account="wxbad", user_cumulate={"cumulate_user": -1}), _day(1, account="wxbad")))
         await writer.put(_update(_day(account="wxgood")))
     assert writer.days == 2
@@ -133,7 +134,7 @@ async def test_outage_that_ends(database: Database, monkeypatch: pytest.MonkeyPa
         return await bulk_write(self, *arguments, **options)
 
     monkeypatch.setattr(AsyncIOMotorCollection, "bulk_write", failing)
-    async with Writer(database) as writer:
+    async with Writer(database, Held(1)) as writer:
         await writer.put(_update(_day()))
     assert len(await _stored(database)) == 1
 
@@ -143,7 +144,7 @@ async def test_outage_for_good(database: Database, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(AsyncIOMotorCollection, "bulk_write", _away)
     monkeypatch.setattr(module, "MAX_QUEUED", 2)
-    writer = Writer(database)
+    writer = Writer(database, Held(1))
 
     async def put_many() -> None:
         async with writer:
@@ -159,7 +160,7 @@ async def test_outage_for_good(database: Database, monkeypatch: pytest.MonkeyPat
 async def test_outage_at_the_last_write(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(AsyncIOMotorCollection, "bulk_write", _away)
     with pytest.raises(DatabaseError):
-        async with Writer(database) as writer:
+        async with Writer(database, Held(1)) as writer:
             await writer.put(_update(_day()))
 
 
@@ -173,7 +174,7 @@ async def test_queue_is_bounded(database: Database, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(Writer, "_upsert", waiting)
     monkeypatch.setattr(module, "MAX_QUEUED", 2)
-    async with Writer(database) as writer:
+    async with Writer(database, Held(1)) as writer:
         await writer.put(_update(_day(0)))
         await asyncio.sleep(0)  # the writer takes it
         await writer.put(_update(_day(1)))
@@ -198,7 +199,7 @@ async def test_batch_that_times_out_is_halved(database: Database, monkeypatch: p
 
     monkeypatch.setattr(AsyncIOMotorCollection, "bulk_write", slow)
     with capture_logs() as logs:
-        async with Writer(database) as writer:
+        async with Writer(database, Held(1)) as writer:
             await writer.put(_update(*map(_day, range(1_000))))
             await writer.put(_update(*map(_day, range(1_000, 1_060))))
     assert sizes == [1_000, 500, 250, 125, 62, *[50] * 20, 50, 10, 1]  # the last is the state
@@ -217,7 +218,7 @@ async def test_batch_of_50_is_retried_whole(database: Database, monkeypatch: pyt
         return await bulk_write(self, writes, **options)
 
     monkeypatch.setattr(AsyncIOMotorCollection, "bulk_write", late)
-    async with Writer(database) as writer:
+    async with Writer(database, Held(1)) as writer:
         await writer.put(_update(*map(_day, range(50))))
     assert (sizes, writer.days) == ([50, 50, 50, 1], 50)
 
@@ -226,7 +227,7 @@ async def test_refused_day_beyond_the_first_part(database: Database, monkeypatch
     """It is named by its own date."""
     await prepare(database)
     monkeypatch.setattr(module, "MAX_IN_BATCH", 10)
-    async with Writer(database) as writer:
+    async with Writer(database, Held(1)) as writer:
         await writer.put(_update(*map(_day, range(14)), _day(14, user_cumulate={"cumulate_user": -1})))
     assert writer.rejected == {_day().account: "MongoDB rejected 2026-11-09: Document failed validation"}
     assert writer.days == 14
@@ -245,13 +246,13 @@ async def test_write_error_that_passes(code: int, database: Database, monkeypatc
         return await bulk_write(self, writes, **options)
 
     monkeypatch.setattr(AsyncIOMotorCollection, "bulk_write", failing)
-    async with Writer(database) as writer:
+    async with Writer(database, Held(1)) as writer:
         await writer.put(_update(_day(account="wxa"), _day(1, account="wxa")))
     assert (writer.rejected, writer.days, failures) == ({}, 2, [])
 
 
 async def test_majority_write_concern(database: Database) -> None:
-    assert Writer(database)._documents.write_concern.document == {"w": "majority", "wtimeout": 10_000}
+    assert Writer(database, Held(1))._documents.write_concern.document == {"w": "majority", "wtimeout": 10_000}
 
 
 async def test_no_majority_is_an_outage(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -260,13 +261,13 @@ async def test_no_majority_is_an_outage(database: Database, monkeypatch: pytest.
 
     monkeypatch.setattr(AsyncIOMotorCollection, "bulk_write", unacknowledged)
     with pytest.raises(DatabaseError, match=r"the majority of MongoDB's members didn't acknowledge"):
-        async with Writer(database) as writer:
+        async with Writer(database, Held(1)) as writer:
             await writer.put(_update(_day()))
 
 
 async def test_inferred_makes_a_document(database: Database) -> None:
     inferred = Day("wx0123456789abcdef", "$acme.shoes", DAY, {}, NOW, {"user_summary": ZEROS})
-    async with Writer(database) as writer:
+    async with Writer(database, Held(1)) as writer:
         await writer.put(_update(inferred))
     (document,) = await _stored(database)
     assert _utc(document) == {"user_summary": NOW}
@@ -276,9 +277,9 @@ async def test_inferred_makes_a_document(database: Database) -> None:
 
 async def test_inferred_gives_way_to_stored(database: Database) -> None:
     later = Day("wx0123456789abcdef", "new-name", DAY, {}, NOW + ONE_DAY, {"user_summary": ZEROS})
-    async with Writer(database) as writer:
+    async with Writer(database, Held(1)) as writer:
         await writer.put(_update(_day(user_summary=SUMMARY)))
-    async with Writer(database) as writer:
+    async with Writer(database, Held(1)) as writer:
         await writer.put(_update(later))
     (document,) = await _stored(database)
     assert {name: document[name] for name in SUMMARY} == SUMMARY
@@ -287,7 +288,7 @@ async def test_inferred_gives_way_to_stored(database: Database) -> None:
 
 async def test_inferred_beside_the_other_dataset(database: Database) -> None:
     both = Day("wx0123456789abcdef", "acme-shoes", DAY, {"user_cumulate": CUMULATE}, NOW, {"user_summary": ZEROS})
-    async with Writer(database) as writer:
+    async with Writer(database, Held(1)) as writer:
         await writer.put(_update(both))
     (document,) = await _stored(database)
     assert {name: document[name] for name in (*ZEROS, *CUMULATE)} == {**ZEROS, **CUMULATE}
@@ -298,18 +299,18 @@ async def test_refused_day_among_inferred_ones(database: Database) -> None:
     await prepare(database)
     inferred = _day(1)._replace(fields={}, inferred={"user_summary": ZEROS})
     refused = _day(2, user_cumulate={"cumulate_user": -1})
-    async with Writer(database) as writer:
+    async with Writer(database, Held(1)) as writer:
         await writer.put(_update(_day(0), inferred, refused))
     assert writer.rejected == {refused.account: "MongoDB rejected 2026-11-21: Document failed validation"}
 
 
 async def _states(database: Database) -> list[dict[str, Any]]:
-    return await database[ACCOUNTS].find().sort("_id").to_list(None)
+    return await database[ACCOUNTS].find({}, {"epoch": False}).sort("_id").to_list(None)
 
 
 async def test_last_state_of_each_account(database: Database) -> None:
     newest = [AccountState("wxa", "acme-shoes", tags=("newest",)), AccountState("wxb", "acme-hats")]
-    async with Writer(database) as writer:
+    async with Writer(database, Held(1)) as writer:
         await writer.put(Update([_day(account="wxa")], AccountState("wxa", "acme-shoes")))
         await writer.put(Update([_day(1, account="wxa")], newest[0]))
         await writer.put(Update([_day(account="wxb")], newest[1]))
@@ -335,7 +336,7 @@ async def test_states_wait_while_days_do(database: Database, monkeypatch: pytest
     monkeypatch.setattr(module, "MAX_IN_BATCH", 10)
     days = [_day(number) for number in range(4)]  # three of these fill a batch
     states = [AccountState(account, "acme", (str(n),)) for n, account in enumerate(("wxa", "wxb", "wxa", "wxa"))]
-    async with Writer(database) as writer:
+    async with Writer(database, Held(1)) as writer:
         for state in states:
             await writer.put(Update([day._replace(account=state.account) for day in days], state))
     assert saved == [["wxa", "wxb"]]
@@ -347,7 +348,7 @@ async def test_waiting_state_after_a_refused_day(database: Database, monkeypatch
     """It is never stored."""
     await prepare(database)
     monkeypatch.setattr(module, "MAX_IN_BATCH", 1)
-    async with Writer(database) as writer:
+    async with Writer(database, Held(1)) as writer:
         await writer.put(_update(_day(account="wxbad")))
         await writer.put(_update(_day(account="wxgood")))
         await writer.put(_update(_day(1, account="wxbad", user_cumulate={"cumulate_user": -1})))
@@ -359,7 +360,7 @@ async def test_waiting_states_are_bounded(database: Database, monkeypatch: pytes
     saved = _counted_states(monkeypatch)
     monkeypatch.setattr(module, "MAX_IN_BATCH", 2)
     monkeypatch.setattr(module, "MAX_WAITING", 2)
-    async with Writer(database) as writer:
+    async with Writer(database, Held(1)) as writer:
         for number in range(7):
             await writer.put(_update(_day(2 * number), _day(2 * number + 1)))
     assert len(saved) == 4
@@ -374,7 +375,7 @@ async def test_unsaved_until_the_state_is_stored(database: Database, monkeypatch
         return await bulk_write(self, *arguments, **options)
 
     monkeypatch.setattr(AsyncIOMotorCollection, "bulk_write", failing)
-    writer = Writer(database)
+    writer = Writer(database, Held(1))
     with pytest.raises(DatabaseError):
         async with writer:
             await writer.put(_update(_day(account="wxa")))
@@ -383,7 +384,7 @@ async def test_unsaved_until_the_state_is_stored(database: Database, monkeypatch
 
 async def test_state_without_days(database: Database) -> None:
     state = AccountState("wxa", "acme-shoes", tags=("new",))
-    async with Writer(database) as writer:
+    async with Writer(database, Held(1)) as writer:
         await writer.put(Update([], state))
     assert await _states(database) == [to_document(state)]
     assert (await _stored(database), writer.days) == ([], 0)
@@ -392,9 +393,9 @@ async def test_state_without_days(database: Database) -> None:
 async def test_no_state_after_refused_days(database: Database) -> None:
     await prepare(database)
     bad = _update(_day(account="wxbad", user_cumulate={"cumulate_user": -1}))
-    async with Writer(database) as writer:
+    async with Writer(database, Held(1)) as writer:
         await writer.put(bad)
-    async with Writer(database) as writer:
+    async with Writer(database, Held(1)) as writer:
         await writer.put(bad)
         await writer.put(_update(_day(account="wxgood")))
         await writer.put(_update(_day(1, account="wxbad")))
@@ -405,9 +406,9 @@ async def test_reason_is_cut_to_200_characters(database: Database) -> None:
     """Another tool's unique index makes MongoDB repeat the value, however long."""
     await database[USER_DAILY].create_index("name", unique=True)
     first, second = (Day("wxa", "n" * 400, DAY - days * ONE_DAY, {"user_cumulate": CUMULATE}, NOW) for days in (0, 1))
-    async with Writer(database) as writer:
+    async with Writer(database, Held(1)) as writer:
         await writer.put(_update(first))
-    async with Writer(database) as writer:
+    async with Writer(database, Held(1)) as writer:
         await writer.put(_update(second))
     reason = writer.rejected["wxa"].removeprefix("MongoDB rejected 2026-11-22: ")
     assert (reason[:6], len(reason)) == ("E11000", 200)
@@ -422,7 +423,7 @@ async def test_unsaved_by_account(database: Database, monkeypatch: pytest.Monkey
         return await upsert(self, batch)
 
     monkeypatch.setattr(Writer, "_upsert", waiting)
-    async with Writer(database) as writer:
+    async with Writer(database, Held(1)) as writer:
         for update in (_update(_day(account="wxa")), _update(_day(account="wxb")), _update(_day(1, account="wxa"))):
             await writer.put(update)
         assert writer.unsaved == Counter(wxa=2, wxb=1)
@@ -434,7 +435,7 @@ async def test_unsaved_after_an_outage(database: Database, monkeypatch: pytest.M
     async def failing(self: Writer, batch: list[Day]) -> Mapping[int, str]:
         raise AutoReconnect("connection closed")
 
-    writer = Writer(database)
+    writer = Writer(database, Held(1))
     async with writer:
         await writer.put(_update(_day(account="wxa")))
     monkeypatch.setattr(Writer, "_upsert", failing)
@@ -457,7 +458,7 @@ async def test_batch_ends_when_full(
     sizes: list[int], batches: list[int], database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "MAX_IN_BATCH", 3)
-    writer = Writer(database)
+    writer = Writer(database, Held(1))
     for size in sizes:
         await writer.put(Update([_day(number) for number in range(size)], AccountState("wxa", "acme-shoes")))
     gathered = [await writer._gather() for _ in batches]
@@ -484,7 +485,7 @@ async def test_outage_of_45_s_is_logged_once(
     monkeypatch.setattr(AsyncIOMotorCollection, "bulk_write", failing)
     monkeypatch.setattr(stamina, "AsyncRetryingCaller", noted)
     with capture_logs() as logs:
-        async with Writer(database) as writer:
+        async with Writer(database, Held(1)) as writer:
             await writer.put(_update(_day()))
     assert waits == [{"attempts": None, "timeout": 45.0, "wait_initial": 0.2, "wait_max": 5}]
     assert [log for log in logs if log["event"] != "stamina.retry_scheduled"] == [
@@ -497,43 +498,43 @@ async def test_no_retry_context_without_trouble(database: Database, monkeypatch:
     """A context of stamina is garbage that only a search for cycles finds; with each batch it would gather."""
     contexts: list[dict[str, Any]] = []
     monkeypatch.setattr(stamina, "AsyncRetryingCaller", lambda **how: contexts.append(how))
-    async with Writer(database) as writer:
+    async with Writer(database, Held(1)) as writer:
         await writer.put(_update(_day()))
     assert (contexts, writer.days) == ([], 1)
 
 
-async def test_nothing_is_written_after_lose(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_nothing_is_written_without_the_lease(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """Updates queued meanwhile are dropped, the state of the write that ran is too, and the first error stays."""
     upsert = Writer._upsert
 
     async def losing(self: Writer, batch: list[Day]) -> Mapping[int, str]:
         rejected = await upsert(self, batch)
-        self.lose(DatabaseError("lease lost"))
-        self.lose(DatabaseError("and again"))
+        self.held.lose("it was halted")
+        self.held.lose("and again")
         return rejected
 
     monkeypatch.setattr(Writer, "_upsert", losing)
-    writer = await Writer(database).__aenter__()
+    writer = await Writer(database, Held(1)).__aenter__()
     await writer.put(_update(_day(account="wxa")))
     async with asyncio.timeout(5):
-        while not writer._lost:  # noqa: ASYNC110 - the writer sets no event
+        while not writer.held.is_lost:  # noqa: ASYNC110 - the writer sets no event
             await asyncio.sleep(0)
-    with pytest.raises(DatabaseError, match=r"^lease lost$"):
+    with pytest.raises(DatabaseError, match=r"^this run lost the lease: it was halted\. "):
         await writer.put(_update(_day(account="wxb")))
     writer._queue.put_nowait(_update(_day(account="wxc")))  # as one that waited for room
-    with pytest.raises(DatabaseError, match=r"^lease lost$"):
+    with pytest.raises(DatabaseError, match=r"^this run lost the lease: it was halted\. "):
         await writer.__aexit__(None, None, None)
     assert [document["account"] for document in await _stored(database)] == ["wxa"]
     assert await _states(database) == []
 
 
 async def test_database_attribute(database: Database) -> None:
-    assert Writer(database).database is database
+    assert Writer(database, Held(1)).database is database
 
 
 async def test_refused_state(database: Database) -> None:
     await database.create_collection(ACCOUNTS, validator={"_id": {"$ne": "wxrefused"}})
-    async with Writer(database) as writer:
+    async with Writer(database, Held(1)) as writer:
         for account in ("wxfirst", "wxrefused", "wxlast"):
             await writer.put(_update(_day(account=account)))
     assert writer.rejected == {"wxrefused": "MongoDB rejected its state: Document failed validation"}
@@ -552,7 +553,7 @@ async def test_acknowledged_part_is_not_repeated(database: Database, monkeypatch
         return await bulk_write(self, writes, **options)
 
     monkeypatch.setattr(AsyncIOMotorCollection, "bulk_write", failing)
-    async with Writer(database) as writer:
+    async with Writer(database, Held(1)) as writer:
         await writer.put(_update(*map(_day, range(6))))
     assert (sizes, writer.days) == ([4, 2, 2, 1], 6)
 
@@ -567,7 +568,7 @@ async def test_crash_is_told_once(database: Database, monkeypatch: pytest.Monkey
         r"it with the log$"
     )
     with capture_logs() as logs, pytest.raises(DatabaseError, match=message):
-        async with Writer(database) as writer:
+        async with Writer(database, Held(1)) as writer:
             await writer.put(_update(_day()))
     assert [log["event"] for log in logs] == ["writer.crashed"]
 
@@ -587,9 +588,105 @@ async def test_refusals_of_all_parts_count(database: Database, monkeypatch: pyte
     monkeypatch.setattr(AsyncIOMotorCollection, "bulk_write", slow)
     bad = {"user_cumulate": {"cumulate_user": -1}}
     days = [_day(number, account=f"wx{number}")._replace(fields=bad) for number in range(4)]
-    writer = Writer(database)
+    writer = Writer(database, Held(1))
     with capture_logs() as logs:
         async with writer:
             await writer.put(_update(*days))
     assert sorted(writer.rejected) == ["wx0", "wx1", "wx2", "wx3"]
     assert logs == [{"event": "mongodb.slow", "documents": 4, "next": 2, "log_level": "warning"}]
+
+
+# Leases
+
+
+async def test_lease_lost_before_a_write(database: Database) -> None:
+    """Nothing is begun any more, as by a process that was halted."""
+    held = Held(1)
+    writer = await Writer(database, held).__aenter__()
+    await writer.put(_update(_day()))
+    held.lose("it was halted")
+    with pytest.raises(DatabaseError, match=r"^this run lost the lease: it was halted\. "):
+        await writer.__aexit__(None, None, None)
+    assert (await _stored(database), await _states(database)) == ([], [])
+
+
+@pytest.mark.parametrize("epoch", [None, 1, 6, 7, "odd"])
+async def test_state_of_an_earlier_lease_is_replaced(database: Database, epoch: object) -> None:
+    """Also one that a version without epochs has written."""
+    known = {"_id": "wxa", "version": 1} | ({} if epoch is None else {"epoch": epoch})
+    await database[ACCOUNTS].insert_one(known)
+    async with Writer(database, Held(7)) as writer:
+        await writer.put(Update((), AccountState("wxa", "acme-shoes")))
+    assert await database[ACCOUNTS].find_one() == to_document(AccountState("wxa", "acme-shoes")) | {"epoch": 7}
+
+
+async def test_state_of_a_later_lease_stays(database: Database) -> None:
+    """The run whose state MongoDB refuses has lost its lease, whether or not it knows it."""
+    later = {"_id": "wxa", "version": 1, "epoch": 8}
+    await database[ACCOUNTS].insert_one(dict(later))
+    held = Held(7)
+    with pytest.raises(DatabaseError, match=r"^this run lost the lease: another run has taken over its accounts\. "):
+        async with Writer(database, held) as writer:
+            await writer.put(_update(_day(account="wxa")))
+    assert held.is_lost
+    assert await database[ACCOUNTS].find().to_list(None) == [later]
+
+
+async def test_first_write_that_is_repeated(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A duplicate that no later lease explains is the run's own, from a call whose answer never came."""
+    write = AsyncIOMotorCollection.bulk_write
+
+    async def doubled(self: Any, writes: list[Any], **options: Any) -> Any:
+        monkeypatch.undo()
+        own = {"index": 0, "code": 11000, "errmsg": "E11000 duplicate key"}
+        await write(self, writes, **options)
+        raise BulkWriteError({"writeErrors": [own]})
+
+    async with Writer(database, Held(1)) as writer:
+        monkeypatch.setattr(AsyncIOMotorCollection, "bulk_write", doubled)
+        await writer.put(Update((), AccountState("wxa", "acme-shoes")))
+    assert (writer.rejected, len(await _states(database))) == ({}, 1)
+
+
+def _found(account: str, platform: str | None) -> AccountState:
+    return AccountState(
+        account, account, authorizer=Authorizer(platform, account, mini_program=False) if platform else None
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "there", "claims"),
+    [
+        (None, None, True),
+        (None, "mine", True),  # an answer that never came
+        (None, "other", False),
+        ("other", "other", True),
+        ("other", "third", False),
+        ("mine", "mine", True),
+    ],
+)
+async def test_claim(database: Database, before: str | None, there: str | None, claims: bool) -> None:
+    """An account is the run's if no other run has given it to a platform since the states were read."""
+    if there:
+        await database[ACCOUNTS].insert_one(to_document(_found("wxa", there)))
+    states = {} if before is None else {"wxa": _found("wxa", before)}
+    async with Writer(database, Held(7)) as writer:
+        assert await writer.claim([_found("wxa", "mine"), _found("wxb", "mine")], states) == ([] if claims else ["wxa"])
+    platforms = [state["authorizer"]["component"] for state in await _states(database)]
+    assert platforms == (["mine", "mine"] if claims else [there, "mine"])
+
+
+async def test_claim_of_what_is_withdrawn(database: Database) -> None:
+    """Once it is stored, another run may claim the account."""
+    async with Writer(database, Held(6)) as writer:
+        assert await writer.claim([_found("wxa", "mine")], {}) == []
+        assert await writer.claim([_found("wxa", None)], {"wxa": _found("wxa", "mine")}) == []
+        assert await Writer(database, Held(5)).claim([_found("wxa", "other")], {"wxa": _found("wxa", None)}) == ["wxa"]
+        assert await Writer(database, Held(7)).claim([_found("wxa", "other")], {"wxa": _found("wxa", None)}) == []
+
+
+async def test_claim_that_a_validator_rejects(database: Database) -> None:
+    await database.create_collection(ACCOUNTS, validator={"name": {"$ne": "wxa"}})
+    async with Writer(database, Held(1)) as writer:
+        assert await writer.claim([_found("wxa", "mine"), _found("wxb", "mine")], {}) == []
+    assert writer.rejected == {"wxa": "MongoDB rejected its state: Document failed validation"}

@@ -50,7 +50,7 @@ from collector.model import AccountResult, RunResult, Secret
 from collector.sandbox import Faults, Sandbox, TokenServerFault
 from collector.sandbox.world import BEIJING
 from collector.store.database import Database, open_database
-from collector.store.leases import LEASES
+from collector.store.lease_document import LEASES
 from collector.store.local import local_mongod
 from collector.store.runs import RUNS
 from collector.store.schema import USER_DAILY

@@ -24,7 +24,7 @@ from collector.sandbox import Sandbox
 from collector.sandbox.publication import newest_published
 from collector.store import state as state_module
 from collector.store.database import Database
-from collector.store.leases import LEASES
+from collector.store.lease_document import LEASES
 from collector.store.runs import RUNS
 from collector.store.schema import USER_DAILY
 from collector.store.state import ACCOUNTS, load, replacement
@@ -64,8 +64,8 @@ async def test_every_state_is_read(restored: Database) -> None:
     """Each account's state is written as it was read: no field of the old documents is lost."""
     before = await _accounts(restored)
     states = await load(restored)
-    await restored[ACCOUNTS].bulk_write([replacement(state) for state in states.values()])
-    assert await _accounts(restored) == before
+    await restored[ACCOUNTS].bulk_write([replacement(state, 1) for state in states.values()])
+    assert await _accounts(restored) == {appid: document | {"epoch": 1} for appid, document in before.items()}
     assert before.keys() == states.keys() == {document["_id"] for document in read(FOLDER, ACCOUNTS)}
     assert Counter(kind for state in states.values() for kind in _kinds(state)) == KINDS
 
@@ -76,9 +76,9 @@ async def test_old_states_are_upgraded(restored: Database, monkeypatch: pytest.M
     monkeypatch.setattr(state_module, "VERSION", 2)
     monkeypatch.setattr(state_module, "UPGRADES", {1: lambda document: document | {"upgraded": document["_id"]}})
     states = await load(restored)
-    await restored[ACCOUNTS].bulk_write([replacement(state) for state in states.values()])
+    await restored[ACCOUNTS].bulk_write([replacement(state, 1) for state in states.values()])
     assert await _accounts(restored) == {
-        appid: document | {"version": 2, "upgraded": appid} for appid, document in before.items()
+        appid: document | {"version": 2, "upgraded": appid, "epoch": 1} for appid, document in before.items()
     }
 
 
@@ -113,7 +113,7 @@ def _kinds(state: AccountState) -> Iterator[str]:
     for kind in ("covered", "void", "empty", "looked"):
         if any(getattr(dataset, kind) for dataset in datasets):
             yield kind
-    if any(dataset.not_before and dataset.not_before > LAST_INSTANT for dataset in datasets):
+    if any(each.wait and each.wait.until and each.wait.until > LAST_INSTANT for each in datasets):
         yield "waiting"
     yield from {f"failing with {dataset.last_error.errcode}" for dataset in datasets if dataset.last_error}
     if state.authorizer:

@@ -17,6 +17,7 @@ from collector.errors import (
     ApiError,
     CallError,
     CallKind,
+    DatabaseError,
     HostError,
     OpenFilesError,
     StoppedError,
@@ -48,6 +49,21 @@ async def test_answer(web: Any, client: Client, route: Route) -> None:
     web.post(URL, payload={"list": []}, headers={"Content-Type": "text/plain"})
     assert await route.request(REQUEST) == {"list": []}
     assert (client.calls, client.token_calls, client.answered) == (1, 0, True)
+
+
+async def test_before_call_may_end_the_run(web: Any, client: Client, route: Route) -> None:
+    """Nothing is sent then, neither to WeChat nor to a token server."""
+    web.post(URL, payload={"list": []})
+    web.get("https://tokens.test/", body=b"token")
+
+    def lost() -> NoReturn:
+        raise DatabaseError("the lease is lost")
+
+    client.before_call = lost
+    for call in (route.request(REQUEST), client.fetch(Secret("https://tokens.test/"), {})):
+        with pytest.raises(DatabaseError, match="the lease is lost"):
+            await call
+    assert not web.requests
 
 
 @pytest.mark.parametrize("errcode", [0, "0"])

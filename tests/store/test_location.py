@@ -12,7 +12,7 @@ from collector.config.schema import MongoSettings
 from collector.errors import ConfigError, DatabaseError
 from collector.model.accounts import FromFile, Secret
 from collector.secrets.addresses import mongodb_hosts
-from collector.store.place import Place, default_data_dir, place_of
+from collector.store.location import Location, default_data_dir, location_of
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ from collector.store.place import Place, default_data_dir, place_of
     ],
 )
 def test_name_of_a_mongodb(uri: str, named: str) -> None:
-    assert str(Place("wechat", Secret(uri))) == named
+    assert str(Location("wechat", Secret(uri))) == named
 
 
 @given(st.text("ab1:/?@%", max_size=12))
@@ -43,19 +43,19 @@ def test_password_is_never_shown(password: str) -> None:
 def test_name_of_a_local_database() -> None:
     """A database of another name is another one, though in the same folder."""
     folder = Path("/var/lib/collector")
-    named = [str(Place(name, data_dir=folder)) for name in ("wechat", "figures")]
+    named = [str(Location(name, data_dir=folder)) for name in ("wechat", "figures")]
     assert named == ["local, /var/lib/collector", "local, /var/lib/collector, database figures"]
 
 
 async def test_data_dir_comes_first() -> None:
     settings, environ = MongoSettings(data_dir=Path("/srv/figures")), {"STATE_DIRECTORY": "/var/lib/collector"}
-    assert await place_of(settings, environ) == Place("wechat", data_dir=Path("/srv/figures"))
-    assert await place_of(MongoSettings(), environ) == Place("wechat", data_dir=Path("/var/lib/collector"))
+    assert await location_of(settings, environ) == Location("wechat", data_dir=Path("/srv/figures"))
+    assert await location_of(MongoSettings(), environ) == Location("wechat", data_dir=Path("/var/lib/collector"))
 
 
 async def test_uri_comes_before_data_dir() -> None:
     settings = MongoSettings(uri=Secret("mongodb://db"), data_dir=Path("/srv/figures"))
-    assert await place_of(settings) == Place("wechat", Secret("mongodb://db"))
+    assert await location_of(settings) == Location("wechat", Secret("mongodb://db"))
 
 
 async def test_uri_from_a_file(tmp_path: Path) -> None:
@@ -63,9 +63,9 @@ async def test_uri_from_a_file(tmp_path: Path) -> None:
     path.touch(mode=0o600)
     path.write_text("mongodb://user:s3cret@mongodb.internal/\n")
     there, missing = (MongoSettings().model_copy(update={"uri": FromFile(each)}) for each in (path, tmp_path / "none"))
-    assert str(await place_of(there)) == "wechat on mongodb.internal"
+    assert str(await location_of(there)) == "wechat on mongodb.internal"
     with pytest.raises(ConfigError, match=r"mongodb\.uri"):
-        await place_of(missing)
+        await location_of(missing)
 
 
 def test_default_data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

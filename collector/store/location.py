@@ -13,7 +13,7 @@ import structlog
 
 from collector.errors import ConfigError, DatabaseError, Fault, OriginError
 from collector.model.accounts import Origin, Secret
-from collector.secrets.addresses import mongodb_hosts, mongodb_risk
+from collector.secrets.addresses import mongodb_hosts, mongodb_warnings
 from collector.secrets.reader import Secrets
 
 DEFAULT_DATABASE = "wechat"
@@ -38,7 +38,7 @@ class MongodbSettings(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Location:
     """A database on the MongoDB at `uri` or, without that, on the local mongod of `data_dir`.
 
     Its text is how results name it: `wechat on mongodb.internal`, `local, /var/lib/collector`.
@@ -55,21 +55,21 @@ class Place:
         return f"local, {self.data_dir}{other}"
 
 
-async def place_of(mongodb: MongodbSettings, environ: Mapping[str, str] = os.environ) -> Place:
+async def location_of(mongodb: MongodbSettings, environ: Mapping[str, str] = os.environ) -> Location:
     """Return the database that the configuration means, its address read from wherever that is.
 
     Raises `ConfigError` where the address can't be read, `DatabaseError` where a local mongod has no folder.
     """
     if mongodb.uri is None:
-        return Place(mongodb.database, data_dir=mongodb.data_dir or default_data_dir(environ))
+        return Location(mongodb.database, data_dir=mongodb.data_dir or default_data_dir(environ))
     try:
         uri = await Secrets().read(mongodb.uri)
     except OriginError as error:
         raise ConfigError((Fault("mongodb.uri", error.errmsg, error.remedy),)) from None
     # An address written in the configuration was checked as that was loaded.
-    if uri is not mongodb.uri and (risk := mongodb_risk(uri.get_secret_value())):
+    for risk in mongodb_warnings(uri.get_secret_value()) if uri is not mongodb.uri else ():
         log.warning("mongodb.uri", risk=risk)
-    return Place(mongodb.database, uri)
+    return Location(mongodb.database, uri)
 
 
 def default_data_dir(environ: Mapping[str, str]) -> Path:
