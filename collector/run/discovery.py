@@ -14,6 +14,7 @@ from itertools import count
 
 import structlog
 
+from collector.breakers import CircuitBreaker
 from collector.config import Selection, Settings
 from collector.errors import CallError, PostponedError, Reaction, UsageError
 from collector.model.accounts import Account, Component, is_appid
@@ -21,7 +22,7 @@ from collector.model.results import Failure, Notice
 from collector.model.state import AccountState, Authorizer
 from collector.run.reactions import wait_ordered_by
 from collector.run.tally import Tally
-from collector.runtime import CircuitBreaker, Clock, first_of_group
+from collector.runtime import Clock, first_of_group
 from collector.text import counted, printable
 from collector.wechat.component import WITHDRAWN, ComponentApi, Listing
 from collector.wechat.session import Session

@@ -22,6 +22,7 @@ import stamina
 import structlog
 from yarl import URL
 
+from collector.breakers import HalfOpenBreaker
 from collector.errors import (
     CallError,
     CallKind,
@@ -31,7 +32,7 @@ from collector.errors import (
     TransientError,
 )
 from collector.model.accounts import Secret
-from collector.runtime import Clock, HalfOpenBreaker, Stop, is_out_of_files
+from collector.runtime import Clock, Stop, is_out_of_files
 from collector.secrets.addresses import server_of
 from collector.wechat.answers import Request, is_passing
 from collector.wechat.connections import Connections

@@ -16,6 +16,7 @@ import pytest
 from structlog.testing import capture_logs
 from support import Configured, FakeClock, RecordingWatch, SpoiltWorld, run
 
+from collector.breakers import MAX_FAILURES
 from collector.commands.check import check
 from collector.config import Selection
 from collector.console import check as checked
@@ -25,7 +26,6 @@ from collector.model.days import ONE_DAY, Days
 from collector.model.findings import AccountCheck, DatasetCheck, Verdict
 from collector.model.results import Failure, Notice, Outcome
 from collector.model.state import AccountState, DatasetState
-from collector.runtime import MAX_FAILURES
 from collector.sandbox import Faults, Limits, Sandbox, World
 from collector.store.database import Database
 from collector.store.state import ACCOUNTS, replacement

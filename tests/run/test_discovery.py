@@ -20,6 +20,7 @@ from structlog.testing import capture_logs
 from support import Configured, FakeClock, stored, truth
 from yarl import URL
 
+from collector.breakers import MAX_FAILURES
 from collector.commands.collect import Job, collect, plans, target_of
 from collector.commands.status import status
 from collector.commands.verify import gaps, verify
@@ -33,7 +34,7 @@ from collector.model.findings import Verified
 from collector.model.results import Failure, Outcome, RunResult
 from collector.model.state import AccountState, Authorizer
 from collector.run.discovery import known_accounts
-from collector.runtime import MAX_FAILURES, Stop
+from collector.runtime import Stop
 from collector.sandbox import Faults, Sandbox, World
 from collector.secrets import commands
 from collector.store.database import Database

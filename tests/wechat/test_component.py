@@ -13,6 +13,7 @@ from aioresponses import CallbackResult
 from structlog.testing import capture_logs
 from support import FakeClock
 
+from collector.breakers import POSTPONE_S, PROBE_EVERY_S
 from collector.errors import (
     ApiError,
     CallError,
@@ -25,7 +26,6 @@ from collector.errors import (
 )
 from collector.model.accounts import Account, Component, FromCommand, FromFile, FromUrl, Rate, Secret
 from collector.model.state import Authorizer
-from collector.runtime import POSTPONE_S, PROBE_EVERY_S
 from collector.secrets import commands
 from collector.secrets.reader import Secrets
 from collector.wechat.client import MAX_TRIES, Client

@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import FakeClock
 
+from collector.breakers import MAX_FAILURES, POSTPONE_S, PROBE_EVERY_S
 from collector.errors import (
     ApiError,
     CallError,
@@ -29,7 +30,6 @@ from collector.errors import (
     TransientError,
 )
 from collector.model.accounts import FromCommand, FromCredential, FromFile, FromUrl, Secret
-from collector.runtime import MAX_FAILURES, POSTPONE_S, PROBE_EVERY_S
 from collector.secrets.addresses import server_of
 from collector.secrets.reader import Secrets
 from collector.wechat.client import MAX_TRIES, Client
