@@ -16,13 +16,12 @@ from typing import Any, TypeVar
 
 import structlog
 
-from collector import __version__
 from collector.cluster.batches import Batch, BatchQueue, split
 from collector.cluster.crew import Crew
 from collector.cluster.digest import digest_of
 from collector.cluster.engine import Engine, Member
 from collector.cluster.ordering import Ordering, platform_of
-from collector.cluster.orders import Errand, Introduction, Report
+from collector.cluster.orders import Errand, Report
 from collector.commands.collect import DRAIN_S, Run, newest_day
 from collector.console.progress import NO_STEPS, Steps
 from collector.errors import ClusterError, DatabaseError, StoppedError, UsageError
@@ -42,11 +41,6 @@ MAX_ATTEMPTS = 3
 """Workers that may die of a batch before its accounts fail."""
 
 _NO_WORKER = "the cluster has no worker that answers: start some, then run again"
-
-_OTHER_CONFIGURATION = (
-    "its configuration differs in what is asked: accounts, labels, rates, since, kinds of tokens, lookback, "
-    "published_at or the database's name"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +75,9 @@ class Coordinator:
         self._errand = errand
         self._times = times
         self._database = run.writer.database
-        self._digest = digest_of(run.settings)
         self._ordering = Ordering(run, session, errand)
         self._target = run.job.target
-        self._crew = Crew()
+        self._crew = Crew(engine, errand, digest_of(run.settings))
         self._queue = BatchQueue(())
         # By the number of the batch.
         self._at_work: dict[int, _AtWork] = {}
@@ -94,7 +87,7 @@ class Coordinator:
         """Give out all accounts, and count what comes back."""
         if not self._engine.has_tls and any(map(platform_of, accounts)):
             raise UsageError("tokens of a third-party platform go over TLS alone: use a cluster with tls://")
-        members = await self._introduced((await self._engine.members()).values())
+        members = await self._crew.introduced((await self._engine.members()).values())
         if not members:
             raise ClusterError(self._crew.trouble or _NO_WORKER)
         batches = split(accounts, self._crew.slots, by_label=not self._engine.is_local)
@@ -182,9 +175,9 @@ class Coordinator:
             await self._look_at_claims()
             self._look_for_a_newer_day()
             known = await self._engine.members()
-            if self._crew.look(known):
+            if self._crew.suspend_gone(known):
                 self._queue.wake()
-            for member in filter(self._crew.begin_greeting, known.values()):
+            for member in self._crew.newcomers(known.values()):
                 group.create_task(self._join(member, group))
             if known and self._crew.all_refused(known):
                 raise ClusterError(self._crew.trouble)
@@ -219,33 +212,7 @@ class Coordinator:
 
     async def _join(self, member: Member, group: asyncio.TaskGroup) -> None:
         """Use a worker that is new, or has come back."""
-        try:
-            self._engage(await self._introduced([member]), group)
-        finally:
-            self._crew.end_greeting(member)
-
-    async def _introduced(self, members: Iterable[Member]) -> list[Member]:
-        """Let workers introduce themselves; return those that can be used."""
-        asked = [*members]
-        introductions = await asyncio.gather(*(self._engine.introduce(each.address, self._errand) for each in asked))
-        usable = []
-        for member, about in zip(asked, introductions, strict=True):
-            if about is None:
-                self._crew.note_unresponsive(member.address)
-            elif trouble := self._trouble_of(about):
-                self._crew.refuse(member.address, trouble)
-            else:
-                self._crew.welcome(member)
-                usable.append(member)
-        return usable
-
-    def _trouble_of(self, about: Introduction) -> str:
-        """Return why a worker can't be used, or an empty text."""
-        if about.trouble:
-            return about.trouble
-        if about.version != __version__:
-            return f"it has version {about.version} of the collector, and not {__version__}"
-        return "" if about.digest == self._digest else _OTHER_CONFIGURATION
+        self._engage(await self._crew.introduced([member]), group)
 
     def _engage(self, members: Iterable[Member], group: asyncio.TaskGroup) -> None:
         for member in members:

@@ -57,6 +57,16 @@ async def test_daily_job_comes_before_history() -> None:
     assert await queue.get([None]) is None
 
 
+async def test_history_from_the_beginning() -> None:
+    """Where waits are ignored, the daily job and history are one job."""
+    account = _account(0)
+    batch = Batch(0, None, [account], frozenset([account.appid]))
+    queue = BatchQueue([batch])
+    assert await queue.get([None]) is batch
+    queue.done(batch, [])
+    assert queue.is_done
+
+
 async def test_label() -> None:
     """A worker waits for batches with its label, and no longer than there may be some."""
     first, second = batches = _batches("hk", "sh")
