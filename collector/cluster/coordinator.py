@@ -19,9 +19,9 @@ import structlog
 from collector.cluster.batches import Batch, BatchQueue, split
 from collector.cluster.crew import Crew
 from collector.cluster.digest import digest_of
+from collector.cluster.dispatch import Dispatch, platform_of
 from collector.cluster.engine import Engine, Member
-from collector.cluster.ordering import Ordering, platform_of
-from collector.cluster.orders import Errand, Report
+from collector.cluster.messages import Report, RunInfo
 from collector.commands.collect import DRAIN_S, Run, newest_day
 from collector.console.progress import NO_STEPS, Steps
 from collector.errors import ClusterError, DatabaseError, StoppedError, UsageError
@@ -69,15 +69,15 @@ class _AtWork:
 class Coordinator:
     """A run's coordinator, connected to its cluster."""
 
-    def __init__(self, run: Run, session: Session, engine: Engine, errand: Errand, times: Times) -> None:
+    def __init__(self, run: Run, session: Session, engine: Engine, info: RunInfo, times: Times) -> None:
         self._run = run
         self._engine = engine
-        self._errand = errand
+        self._info = info
         self._times = times
         self._database = run.writer.database
-        self._ordering = Ordering(run, session, errand)
+        self._dispatch = Dispatch(run, session, info)
         self._target = run.job.target
-        self._crew = Crew(engine, errand, digest_of(run.settings))
+        self._crew = Crew(engine, info, digest_of(run.settings))
         self._queue = BatchQueue(())
         # By the number of the batch.
         self._at_work: dict[int, _AtWork] = {}
@@ -98,7 +98,7 @@ class Coordinator:
         self._total = len(accounts)
         self._run.tally.watch.begin(self._total)
         self._give_up_without_worker(batches)
-        self._engine.follow(self._errand.topic, self._take_progress)
+        self._engine.follow(self._info.topic, self._take_progress)
         try:
             async with in_background(self._stop_workers(), name="workers' stop"):
                 await self._work(members)
@@ -137,7 +137,7 @@ class Coordinator:
         if epoch is None:
             raise ClusterError(f"batch {number} is still at work elsewhere: this is a mistake of the collector")
         work = self._at_work[number] = _AtWork(member, epoch)
-        order = await self._ordering.order(batch, epoch, member, self._target)
+        order = await self._dispatch.order(batch, epoch, member, self._target)
         done = self._engine.done(order, member, batch.label)
         report = await _unless(work.lost, done)
         if report is None:
@@ -147,7 +147,7 @@ class Coordinator:
             self._run.tally.take(report.counts)
             await claims.end(self._database, run, number, epoch)
         del self._at_work[number]
-        self._ordering.ended_s[number] = monotonic()
+        self._dispatch.ended_s[number] = monotonic()
         if report is None or report.error:
             self._show(work, NO_STEPS)
             self._try_again(batch, member, report)
@@ -232,7 +232,7 @@ class Coordinator:
             failures = {each.appid: [Failure(each.appid, each.name, None, why, hint=remedy)] for each in batch.asked}
             self._run.tally.take(Counts(dict.fromkeys(failures, Outcome.FAILED), failures=failures))
             if batch.history is None:
-                self._run.tally.watch.elsewhere(Steps(accounts=len(failures), failed=len(failures)))
+                self._run.tally.watch.add(Steps(accounts=len(failures), failed=len(failures)))
             self._queue.give_up([batch])
 
     def _take_progress(self, event: Sequence[int]) -> None:
@@ -244,7 +244,7 @@ class Coordinator:
         """Show how far a batch is, as the difference from before."""
         more = Steps(*(now - then for now, then in zip(steps, work.steps, strict=True)))
         work.steps = steps
-        self._run.tally.watch.elsewhere(more)
+        self._run.tally.watch.add(more)
 
 
 async def _unless(event: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:

@@ -10,7 +10,7 @@ import structlog
 
 from collector import __version__
 from collector.cluster.engine import Engine, Member
-from collector.cluster.orders import Errand, Introduction
+from collector.cluster.messages import Introduction, RunInfo
 from collector.text import counted
 
 log = structlog.get_logger()
@@ -31,9 +31,9 @@ class Crew:
     work on, also once it can't be used any more.
     """
 
-    def __init__(self, engine: Engine, errand: Errand, digest: str) -> None:
+    def __init__(self, engine: Engine, info: RunInfo, digest: str) -> None:
         self._engine = engine
-        self._errand = errand
+        self._info = info
         self._digest = digest
         self.members: dict[str, Member] = {}
         self.slots_of: Counter[str] = Counter()
@@ -76,7 +76,7 @@ class Crew:
         asked = {member.address: member for member in members}
         self._asked |= asked.keys()
         try:
-            introductions = await asyncio.gather(*(self._engine.introduce(each, self._errand) for each in asked))
+            introductions = await asyncio.gather(*(self._engine.introduce(each, self._info) for each in asked))
         finally:
             self._asked -= asked.keys()
         usable = []

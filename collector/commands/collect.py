@@ -206,14 +206,14 @@ async def discovered(
     """Read the platforms' lists; return the accounts of the run, and `states` with what was found."""
     async with run.stop.ends(grace_s=DRAIN_S):
         found = await discover(run.settings, states, session, run.job.selection)
-    claimed: list[str] = []
+    lost: list[str] = []
     for begin in range(0, len(found.changed), MAX_READ):
         changed = found.changed[begin : begin + MAX_READ]
         stored, unusable = await read_states(run.writer.database, [state.account for state in changed])
         # `states` may be outlines. A document that can't be used is a repair's to replace.
         whole = [stored.get(each.account, each)._replace(authorizer=each.authorizer) for each in changed]
-        claimed += await run.writer.claim([each for each in whole if each.account not in unusable], states)
-    found.leave(claimed, states)
+        lost += await run.writer.change_platforms([each for each in whole if each.account not in unusable], states)
+    found.leave(lost, states)
     return take_discovered(found, run.job.selection, run.settings, run.tally), found.states
 
 

@@ -54,7 +54,7 @@ class Discovered:
     notices: list[Notice] = field(default_factory=list)
 
     def leave(self, appids: Iterable[str], before: Mapping[str, AccountState]) -> None:
-        """Take these accounts' states as they were `before`: another run has claimed them."""
+        """Take these accounts' states as they were `before`: another run has given them to another platform."""
         for appid in appids:
             self.elsewhere += 1
             if appid in before:

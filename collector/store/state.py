@@ -103,7 +103,7 @@ def replacement(state: AccountState, epoch: int) -> ReplaceOne[Document]:
     return ReplaceOne(*_replacement(state, epoch), upsert=True)
 
 
-def claim(state: AccountState, before: AccountState | None, epoch: int) -> ReplaceOne[Document]:
+def change_of_platform(state: AccountState, before: AccountState | None, epoch: int) -> ReplaceOne[Document]:
     """Return the write that stores the state of an account that a platform has found or lost since `before` was read.
 
     MongoDB refuses it as a duplicate where another run has given the account to another platform meanwhile.
