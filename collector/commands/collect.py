@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import partial
+from math import inf
 from typing import Any
 
 import structlog
@@ -226,9 +227,10 @@ async def ask(  # noqa: PLR0913 - everything that is needed to ask, by its names
     job: Job,
     tally: Tally,
     shared: Shared,
-    **how: Any,
+    history: bool = True,
+    last_turn_s: float = -inf,
 ) -> Sequence[Account]:
-    """Ask for what `job` wants of `accounts`, and store it; `how` are the options of `Pool.collect`.
+    """Ask for what `job` wants of `accounts`, and store it; `history` and `last_turn_s` are those of `Pool.collect`.
 
     Returns the accounts whose history is left to another process.
     """
@@ -243,7 +245,7 @@ async def ask(  # noqa: PLR0913 - everything that is needed to ask, by its names
             async with session.stop.ends(grace_s=DRAIN_S):
                 # The wait for another run, or for an index build, may have taken hours.
                 target = replace(job.target, newest=max(job.target.newest, newest()))
-                return await pool.collect(accounts, target, states, **how)
+                return await pool.collect(accounts, target, states, history=history, last_turn_s=last_turn_s)
     except StoppedError:
         log.warning("run.cut", after_seconds=DRAIN_S)
         return ()

@@ -1,4 +1,4 @@
-"""A coordinator with short times; to be killed, `python -m coordinator CONFIG SINCE ADDRESS FILES`."""
+"""A coordinator with short times; to be killed, `python -m cluster.coordinator CONFIG SINCE ADDRESS FILES`."""
 
 from __future__ import annotations
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from coordinator import backfill
-from hosts import Cluster, Host, cluster_of, hosts_of
+from cluster.coordinator import backfill
+from cluster.hosts import Cluster, Host, cluster_of, hosts_of
 from structlog.testing import capture_logs
 from support import stored, truth
 
