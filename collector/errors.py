@@ -103,7 +103,7 @@ class ClockError(CollectorError):
 
 
 class ClusterError(CollectorError):
-    """No worker process can be had, or none that does this run's work; the message names them with the reason."""
+    """No worker process answers, or none can do this run's work; the message names them with the reason."""
 
 
 class UnwantedError(CollectorError):

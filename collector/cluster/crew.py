@@ -19,8 +19,8 @@ MAX_NAMED = 3
 """Workers that a message names."""
 
 _OTHER_CONFIGURATION = (
-    "its configuration differs in what is asked: accounts, labels, rates, since, kinds of tokens, lookback, "
-    "published_at or the database's name"
+    "its configuration differs in what is asked: accounts with their names and tags, platforms, labels, rates, "
+    "daily_calls, since, kinds of tokens, lookback, published_at or the database's name"
 )
 
 
