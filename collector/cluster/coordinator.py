@@ -223,9 +223,9 @@ class Coordinator:
     def _give_up_without_worker(self, batches: Sequence[Batch]) -> None:
         """Fail the accounts of these batches whose label no worker has."""
         for batch in [each for each in batches if not self._crew.serves(each.label)]:
-            what = f"the egress label {batch.label}" if batch.label else "no egress label"
-            resource = f"--resources egress-{batch.label}=1" if batch.label else "no --resources"
-            self._give_up([batch], f"no worker has {what}", f"start a dask worker with {resource}")
+            whom = f"the egress label {batch.label}" if batch.label else "accounts without an egress label"
+            how = f"with --resources egress-{batch.label}=1" if batch.label else "without --resources"
+            self._give_up([batch], f"no worker serves {whom}", f"start a dask worker {how}")
 
     def _give_up(self, batches: Iterable[Batch], why: str, remedy: str) -> None:
         for batch in batches:

@@ -89,6 +89,18 @@ async def test_batch_comes_back_first() -> None:
     assert await queue.get([None]) is first
 
 
+async def test_attempts_are_those_of_a_job() -> None:
+    """A batch that was done has all its attempts again for its history."""
+    (batch,) = _batches(None)
+    queue = BatchQueue([batch])
+    assert await queue.get([None]) is batch
+    batch.attempts = 2
+    queue.put_back(batch)
+    assert (await queue.get([None]), batch.attempts) == (batch, 2)
+    queue.done(batch, [batch.accounts[0].appid])
+    assert batch.attempts == 0
+
+
 async def test_worker_that_is_gone_waits_no_longer() -> None:
     (first,) = batches = _batches(None)
     queue, is_wanted = BatchQueue(batches), True

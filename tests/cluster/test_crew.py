@@ -101,7 +101,7 @@ async def test_label_without_worker(tmp_path: Path, mongod: str, database: Datab
     assert (none.exit, len(none.failures), none.calls) == (1, 30, 0)
     assert (half.exit, len(half.failures)) == (3, 15)
     assert {(each.errmsg, each.hint) for each in half.failures} == {
-        ("no worker has the egress label e1", "start a dask worker with --resources egress-e1=1")
+        ("no worker serves the egress label e1", "start a dask worker with --resources egress-e1=1")
     }
     without = [each.appid for each in WORLD.accounts[1::2]]
     assert await stored(database) == truth(WORLD, Window(SINCE, NEWEST), without=without)

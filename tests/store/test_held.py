@@ -179,6 +179,24 @@ async def test_worker_ends_before_a_dead_runs_lease_is_free(
         _error(followed)
 
 
+async def test_first_answer_that_comes_after_a_halt(
+    database: Database, suspend: Suspend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lease counts from the question, not from the answer."""
+    find = AsyncIOMotorCollection.find_one
+
+    async def late(*arguments: Any, **options: Any) -> Any:
+        answer = await find(*arguments, **options)
+        suspend(46)
+        return answer
+
+    async with lease(database, RUN, "run") as held:
+        monkeypatch.setattr(AsyncIOMotorCollection, "find_one", late)
+        with pytest.raises(DatabaseError, match=r"^this run lost the lease"):
+            async with following(database, RUN, held.epoch):
+                pytest.fail("it may be another's by now")
+
+
 async def test_worker_that_begins_late(database: Database, owner: Held) -> None:
     """The lease is still there, but not for long enough."""
     await _seconds_pass(database, 46)
