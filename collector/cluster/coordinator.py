@@ -18,7 +18,6 @@ import structlog
 
 from collector.cluster.batches import Batch, BatchQueue, split
 from collector.cluster.crew import Crew
-from collector.cluster.digest import digest_of
 from collector.cluster.dispatch import Dispatch, platform_of
 from collector.cluster.engine import Engine, Member
 from collector.cluster.messages import Report, RunInfo
@@ -77,7 +76,7 @@ class Coordinator:
         self._database = run.writer.database
         self._dispatch = Dispatch(run, session, info)
         self._target = run.job.target
-        self._crew = Crew(engine, info, digest_of(run.settings))
+        self._crew = Crew(engine, info, run.settings)
         self._queue = BatchQueue(())
         # By the number of the batch.
         self._at_work: dict[int, _AtWork] = {}

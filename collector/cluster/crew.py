@@ -9,8 +9,10 @@ from collections.abc import Iterable
 import structlog
 
 from collector import __version__
+from collector.cluster.digest import digest_of
 from collector.cluster.engine import Engine, Member
 from collector.cluster.messages import Introduction, RunInfo
+from collector.config import Settings
 from collector.text import counted
 
 log = structlog.get_logger()
@@ -27,14 +29,16 @@ _OTHER_CONFIGURATION = (
 class Crew:
     """The workers that can be used (`members`), and those that can't, with the reason.
 
-    `digest` is that of the coordinator's configuration. `slots_of` counts, by worker, the batches that it may be at
-    work on, also once it can't be used any more.
+    `settings` are the coordinator's, about which workers must agree. `slots_of` counts, by worker, the batches that it
+    may be at work on, also once it can't be used any more.
     """
 
-    def __init__(self, engine: Engine, info: RunInfo, digest: str) -> None:
+    def __init__(self, engine: Engine, info: RunInfo, settings: Settings) -> None:
         self._engine = engine
         self._info = info
-        self._digest = digest
+        # What can't be used here may be sound elsewhere: workers must agree about the other accounts.
+        self._appids = frozenset(each.appid for each in settings.accounts) if settings.broken else None
+        self._digest = digest_of(settings, self._appids)
         self.members: dict[str, Member] = {}
         self.slots_of: Counter[str] = Counter()
         self._refused: dict[str, str] = {}
@@ -76,7 +80,8 @@ class Crew:
         asked = {member.address: member for member in members}
         self._asked |= asked.keys()
         try:
-            introductions = await asyncio.gather(*(self._engine.introduce(each, self._info) for each in asked))
+            introduced = (self._engine.introduce(each, self._info, self._appids) for each in asked)
+            introductions = await asyncio.gather(*introduced)
         finally:
             self._asked -= asked.keys()
         usable = []
@@ -118,7 +123,9 @@ class Crew:
             return about.trouble
         if about.version != __version__:
             return f"it has version {about.version} of the collector, and not {__version__}"
-        return "" if about.digest == self._digest else _OTHER_CONFIGURATION
+        if about.digest == self._digest:
+            return ""
+        return f"its configuration has faults: {about.fault}" if about.fault else _OTHER_CONFIGURATION
 
     def _note_unresponsive(self, address: str) -> None:
         """Note that a worker doesn't answer; it is asked again."""
