@@ -16,7 +16,8 @@ import structlog
 
 from collector.breakers import CircuitBreaker
 from collector.config import Selection, Settings
-from collector.errors import CallError, PostponedError, Reaction, UsageError
+from collector.errors import CallError, PostponedError, UsageError
+from collector.kinds import Reaction
 from collector.model.accounts import Component, Entry, is_appid
 from collector.model.results import Failure, Notice
 from collector.model.state import AccountState, Authorizer

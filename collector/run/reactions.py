@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from collector.errors import CallError, CallKind, ComponentError, Scope, WaitKind
+from collector.errors import CallError, ComponentError
+from collector.kinds import CallKind, Scope, WaitKind
 from collector.model.accounts import Account, BrokenEntry
 from collector.model.days import next_beijing_midnight
 from collector.model.results import Failure

@@ -13,7 +13,8 @@ from collector.breakers import CircuitBreaker
 from collector.completeness.datasets import DATASETS
 from collector.completeness.plan import Plan
 from collector.console.progress import Watch
-from collector.errors import UnreachableError, WaitKind
+from collector.errors import UnreachableError
+from collector.kinds import WaitKind
 from collector.model.accounts import Account, BrokenEntry, Entry
 from collector.model.results import AccountResult, Failure, Notice, Outcome, RunResult
 from collector.run.counts import Counts, merged, result_of

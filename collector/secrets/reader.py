@@ -17,7 +17,8 @@ from functools import partial
 from pathlib import Path
 
 from collector.breakers import HalfOpenBreaker
-from collector.errors import CallKind, CommandTimeoutError, OpenFilesError, OriginError
+from collector.errors import CommandTimeoutError, OpenFilesError, OriginError
+from collector.kinds import CallKind
 from collector.model.accounts import FromCommand, FromCredential, FromFile, Origin, Secret
 from collector.once import Once
 from collector.runtime import is_out_of_files

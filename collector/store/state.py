@@ -27,7 +27,8 @@ from typing import Any
 from motor.motor_asyncio import AsyncIOMotorCollection
 from pymongo import ReplaceOne
 
-from collector.errors import DatabaseError, WaitKind
+from collector.errors import DatabaseError
+from collector.kinds import WaitKind
 from collector.model.days import FIRST_DAY, OLDEST, Days, Window
 from collector.model.state import DATASET_NAMES, AccountState, Authorizer, DatasetState, Trouble, UnusableState
 from collector.model.waits import Wait

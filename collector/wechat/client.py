@@ -23,14 +23,8 @@ import structlog
 from yarl import URL
 
 from collector.breakers import HalfOpenBreaker
-from collector.errors import (
-    CallError,
-    CallKind,
-    OpenFilesError,
-    OriginError,
-    Reaction,
-    TransientError,
-)
+from collector.errors import CallError, OpenFilesError, OriginError, TransientError
+from collector.kinds import CallKind, Reaction
 from collector.model.accounts import Secret
 from collector.runtime import Clock, Stop, is_out_of_files
 from collector.secrets.addresses import server_of

@@ -15,7 +15,8 @@ from typing import Any
 import structlog
 
 from collector.breakers import CircuitBreaker
-from collector.errors import ApiError, CallError, CallKind, ComponentError, OriginError, Reaction, TransientError
+from collector.errors import ApiError, CallError, ComponentError, OriginError, TransientError
+from collector.kinds import CallKind, Reaction
 from collector.model.accounts import Account, Component, Secret
 from collector.model.state import Authorizer
 from collector.once import Once

@@ -14,7 +14,8 @@ from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from collector.breakers import CircuitBreaker
-from collector.errors import ApiError, CallError, CallKind, OriginError, PostponedError, TransientError
+from collector.errors import ApiError, CallError, OriginError, PostponedError, TransientError
+from collector.kinds import CallKind
 from collector.model.accounts import Account, Secret
 from collector.model.days import beijing_day
 from collector.runtime import Clock

@@ -20,7 +20,8 @@ from collector.breakers import MAX_FAILURES
 from collector.commands.check import check
 from collector.config import Selection
 from collector.console import check as checked
-from collector.errors import DatabaseError, UnreachableError, UsageError, WaitKind
+from collector.errors import DatabaseError, UnreachableError, UsageError
+from collector.kinds import WaitKind
 from collector.model.accounts import Component, FromCommand, FromUrl, Secret
 from collector.model.days import ONE_DAY, Days
 from collector.model.findings import AccountCheck, DatasetCheck, Verdict

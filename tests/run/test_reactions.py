@@ -6,19 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from collector.errors import (
-    BudgetError,
-    CallError,
-    CallKind,
-    ComponentError,
-    HostError,
-    OriginError,
-    Reaction,
-    RowError,
-    Scope,
-    TransientError,
-    WaitKind,
-)
+from collector.errors import BudgetError, CallError, ComponentError, HostError, OriginError, RowError, TransientError
+from collector.kinds import CallKind, Reaction, Scope, WaitKind
 from collector.model.accounts import Account, Rate, Secret
 from collector.model.results import Failure
 from collector.model.waits import Wait

@@ -14,16 +14,8 @@ from structlog.testing import capture_logs
 from support import FakeClock
 
 from collector.breakers import POSTPONE_S, PROBE_EVERY_S
-from collector.errors import (
-    ApiError,
-    CallError,
-    CallKind,
-    ComponentError,
-    OriginError,
-    PostponedError,
-    Reaction,
-    TransientError,
-)
+from collector.errors import ApiError, CallError, ComponentError, OriginError, PostponedError, TransientError
+from collector.kinds import CallKind, Reaction
 from collector.model.accounts import Account, Component, FromCommand, FromFile, FromUrl, Rate, Secret
 from collector.model.state import Authorizer
 from collector.secrets import commands

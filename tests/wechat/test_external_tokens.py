@@ -18,17 +18,8 @@ from hypothesis import strategies as st
 from support import FakeClock
 
 from collector.breakers import MAX_FAILURES, POSTPONE_S, PROBE_EVERY_S
-from collector.errors import (
-    ApiError,
-    CallError,
-    CallKind,
-    HostError,
-    OpenFilesError,
-    OriginError,
-    PostponedError,
-    Reaction,
-    TransientError,
-)
+from collector.errors import ApiError, CallError, HostError, OpenFilesError, OriginError, PostponedError, TransientError
+from collector.kinds import CallKind, Reaction
 from collector.model.accounts import FromCommand, FromCredential, FromFile, FromUrl, Secret
 from collector.secrets.addresses import server_of
 from collector.secrets.reader import Secrets
