@@ -41,6 +41,7 @@ from collector.cli.terminal import (
     pretty,
     run_at_once,
     run_to_the_end,
+    run_until_interrupt,
     say,
     say_json,
 )
@@ -167,17 +168,17 @@ def runs(
     output = output_of(as_json, verbose, False, log_format)
     settings = loaded(config)
     if run:
-        entry = run_at_once(command.one_run(settings, run))
+        entry, database = run_at_once(command.one_run(settings, run))
         if as_json:
-            say_json(console.entry_json(entry))
+            say_json(console.entry_json(entry, database))
         else:
-            say(console.entry_text(entry, verbose=bool(output.verbose)))
+            say(console.entry_text(entry, database, verbose=bool(output.verbose)))
     else:
-        entries = run_at_once(command.last_runs(settings, last))
+        entries, database = run_at_once(command.last_runs(settings, last))
         if as_json:
-            say_json(console.as_json(entries))
+            say_json(console.as_json(entries, database))
         else:
-            say(console.as_text(entries, width=width()))
+            say(console.as_text(entries, database, width=width()))
 
 
 @app.command()
@@ -223,6 +224,18 @@ def check(common: Common, egress: Egress = None) -> None:
     elif text := console.failed_text(checks, width=width()):
         say(text)
     raise typer.Exit(checks.result.exit)
+
+
+@app.command()
+def db(config: Config = None) -> None:
+    """Print the address of the local MongoDB, for mongosh and PyMongo.
+
+    Where no command uses it, start it and keep it up until Ctrl-C.
+    """
+    from collector.commands.db import serve
+
+    output_of(False, 0, False, LogFormat.TEXT)
+    run_until_interrupt(serve(loaded(config), say, complain))
 
 
 @app.command()

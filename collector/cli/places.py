@@ -26,8 +26,6 @@ Work = Callable[[Any], Coroutine[Any, Any, None]] | None
 
 MAX_PROCESSES = 256
 
-_INSTALL = "pip install 'wechat-collector[cluster]'"
-
 
 def processes(text: str) -> int:
     """Parse the N of a `--processes`. Raises `typer.BadParameter` where `text` is none."""
@@ -96,13 +94,15 @@ def _spread(common: Common, processes: int | None, dask: str | None, files: tupl
         count = processes or (_cores() if configured == "auto" else configured)
         if count == 1:
             return None
+    from collector.shell import install_line
+
     try:
         from collector.cluster.engine import Local
         from collector.cluster.spread import Spread
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("collector"):
             raise
-        raise UsageError(f"runs over several processes need the extra `cluster`: {_INSTALL}") from None
+        raise UsageError(f"runs over several processes need the extra `cluster`: {install_line('cluster')}") from None
     place: Place = Local(count) if dask is None else _remote(dask, files, common.settings)
     return Spread(place, common.output.configure_log)
 

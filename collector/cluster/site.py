@@ -22,6 +22,7 @@ from collector.runtime import Clock, Stop, WechatClock, tuned_gc
 from collector.store.database import Database, open_database
 from collector.store.held import Held
 from collector.store.leases import following
+from collector.store.location import location_of
 from collector.wechat.session import Session
 
 HELD: ContextVar[Held] = ContextVar("held")
@@ -76,8 +77,8 @@ class Site:
             if self._stack is None:
                 async with AsyncExitStack() as stack:
                     stack.enter_context(tuned_gc())
-                    mongodb, info = self.settings.mongodb, self._info
-                    self.database = await stack.enter_async_context(open_database(mongodb.uri, mongodb.database))
+                    location, info = await location_of(self.settings.mongodb), self._info
+                    self.database = await stack.enter_async_context(open_database(location))
                     lease = following(self.database, info.run, info.epoch, times=info.times)
                     self.lease = await stack.enter_async_context(lease)
                     session = connect(

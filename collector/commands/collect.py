@@ -36,6 +36,7 @@ from collector.runtime import Clock, Stop, WechatClock, first_of_group, in_backg
 from collector.store import runs
 from collector.store.database import Database, open_database, prepare
 from collector.store.leases import lease
+from collector.store.location import location_of
 from collector.store.state import read_states
 from collector.store.writer import Writer
 from collector.wechat.session import Session
@@ -65,16 +66,25 @@ def newest_day(settings: Settings, clock: Clock) -> date:
     return newest_published(clock.now(), settings.run.published_at)
 
 
+@dataclass(frozen=True, slots=True)
+class Plans:
+    """The plan of each account, made as it is taken, by what is stored in `database`."""
+
+    database: str
+    of_accounts: Iterator[tuple[Account, Plan]]
+
+
 async def plans(
     settings: Settings, selection: Selection, target: Target, clock: Clock, *, ignore_waits: bool = False
-) -> Iterator[tuple[Account, Plan]]:
+) -> Plans:
     """Return what a run would ask for, as of now; nothing is asked, nothing is changed.
 
     Each account is planned as it is taken, so that one plan is held at a time. Of the accounts that a platform
     discovers, those are planned that an earlier run has found. Accounts whose state can't be used, and broken entries,
     are left out, and only logged.
     """
-    async with open_database(settings.mongodb.uri, settings.mongodb.database) as database:
+    location = await location_of(settings.mongodb)
+    async with open_database(location, must_exist=True) as database:
         states, unusable = await read_states(database)
     now = clock.now()
     entries = selection.of(known_entries(settings, states))
@@ -86,11 +96,12 @@ async def plans(
             log.warning("account.left_out", account=str(entry), reason=entry.message, remedy=entry.remedy)
         elif state := unusable.get(entry.appid):
             log.warning("account.left_out", account=str(entry), reason=state.reason, remedy=state.remedy)
-    return (
+    of_accounts = (
         (account, plan(account, initial_state(account, states.get(account.appid), target), target, now))
         for account in accounts
         if account.appid not in unusable
     )
+    return Plans(str(location), of_accounts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,10 +155,12 @@ async def collect(
     # With discovery the accounts are known only once the platforms' lists are read.
     entries = () if may_discover(settings, job.selection) else job.selection.of(settings.entries)
     tally.expect(entries)
+    location = await location_of(settings.mongodb)
+    named = partial(replace, database=str(location))
     part = part_of(settings, job.selection)
     try:
         async with (
-            open_database(settings.mongodb.uri, settings.mongodb.database) as database,
+            open_database(location) as database,
             AsyncExitStack() as stack,
         ):
             await stack.enter_async_context(in_background(tally.lag.measure(), name="loop's lag"))
@@ -164,13 +177,13 @@ async def collect(
                 except UsageError as usage_error:
                     await _error_of(runs.end(database, tally.result(run, error=str(usage_error), stopped_by=None)))
                     raise
-            result = tally.result(run, error=error, stopped_by=stop.signal)
+            result = named(tally.result(run, error=error, stopped_by=stop.signal))
             await _error_of(runs.end(database, result))
             return result
     except StoppedError:  # while it waited for another run, or for an index build
-        return tally.result(run, error=None, stopped_by=stop.signal)
+        return named(tally.result(run, error=None, stopped_by=stop.signal))
     except DatabaseError as error:
-        return tally.result(run, error=str(error), stopped_by=stop.signal)
+        return named(tally.result(run, error=str(error), stopped_by=stop.signal))
 
 
 async def _error_of(work: Coroutine[Any, Any, None]) -> str | None:

@@ -60,7 +60,7 @@ async def test_later_runs_know_the_reason(clock: FakeClock, configured: Configur
         settings = configured(sandbox)
         await run(settings, clock)
         assert {notice.kind for notice in (await run(settings, clock)).notices} == {WaitKind.QUOTA}
-        ((account, plan),) = await plans(settings, Selection(), target_of(settings, clock), clock)
+        ((account, plan),) = (await plans(settings, Selection(), target_of(settings, clock), clock)).of_accounts
         assert {notice.kind for notice in plan.notices(account)} == {WaitKind.QUOTA}
         seen = await status(settings, Selection(), clock.now())
         waiting = (

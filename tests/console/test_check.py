@@ -287,6 +287,7 @@ def test_json_has_the_whole_check() -> None:
     assert checked.as_json(_checks(WAITING, _refused("nat", "203.0.113.7"), calls=2)) == {
         "newest_published": NEWEST,
         "exit": 3,
+        "database": "",
         "totals": {"accounts": 2, "failed": 1, "waiting": 1, "late": 0, "ok": 0},
         "calls": 2,
         "token_calls": 3,

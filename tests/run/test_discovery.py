@@ -718,9 +718,9 @@ async def test_other_commands_ask_nothing(clock: FakeClock, database: Database, 
     assert sorted(each.name for each in found.accounts) == names
     assert (found.no_longer_configured, found.disabled) == ((), 0)
     assert compared == Verified(2, [], foreign=0, repaired=False)
-    assert sorted(account.name for account, plan in planned if plan.history) == names
+    assert sorted(account.name for account, plan in planned.of_accounts if plan.history) == names
     assert sorted(each.name for each in lacking) == names
-    assert [account.name for account, _ in one] == ["client-00001"]
+    assert [account.name for account, _ in one.of_accounts] == ["client-00001"]
     assert {name: await database[name].find().to_list(None) for name in before} == before
 
 
