@@ -35,7 +35,7 @@ COMPARED = {
     },
 }
 LEFT_OUT = {
-    "mongodb": {"uri"},
+    "mongodb": {"uri", "data_dir"},
     "api": {"hosts", "timeout", "proxy", "ipv4_only", "check_clock"},
     "run": {"workers", "processes"},
     "defaults": {"token"},  # each account has its own by then
