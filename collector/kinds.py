@@ -35,6 +35,12 @@ class WaitKind(StrEnum):
         "other systems use up the account's quota: let them leave some calls, or start the collector before them",
         True,
     )
+    PLATFORM_QUOTA = (
+        "platform_quota",
+        "the third-party platform's own quota of the day is used up",
+        "let one token server fetch the tokens for all runs, or ask WeChat for a larger quota",
+        True,
+    )
     DAILY_CALLS = "daily_calls", "the calls of the day that daily_calls allows are used up", "raise daily_calls"
     # Stored by an earlier version, which kept no reason.
     NOT_BEFORE = "not_before", "WeChat ordered an earlier run to wait", "look for the reason in the log of that run"

@@ -43,6 +43,8 @@ def wait_ordered_by(error: CallError, now: datetime) -> Wait | None:
         case WaitKind.QUOTA | WaitKind.DAILY_CALLS as kind:
             # An answer that comes after midnight speaks of the quota of the day before.
             until: datetime | None = next_beijing_midnight(error.sent_at or now)
+            if kind is WaitKind.QUOTA and error.kind is CallKind.COMPONENT:
+                kind = WaitKind.PLATFORM_QUOTA  # not the account's, though its call met it
         case WaitKind.RATE as kind:
             until = now.replace(second=0, microsecond=0) + timedelta(minutes=1)
         case kind:

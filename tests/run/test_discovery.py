@@ -499,7 +499,7 @@ async def test_breaker_of_missing_accounts(
             result = await _run(settings, clock)
     assert result.token_calls == 2 + most * (MAX_TRIES if answer is FAILED else 1)
     assert [each.errmsg for each in result.failures] == (["system error"] if answer is FAILED else [])
-    assert [each.kind for each in result.notices] == ([] if answer is FAILED else ["quota"])
+    assert [each.kind for each in result.notices] == ([] if answer is FAILED else ["platform_quota"])
     assert (result.total, set((await _platforms(database)).values())) == (20, {"agency"})
 
 
@@ -637,7 +637,7 @@ async def test_quota_of_lookups(clock: FakeClock, database: Database, configured
             result = await _run(settings, clock)
         assert (result.exit, result.total, result.failures) == (0, 2, ())
         assert [(each.account, each.name, each.kind) for each in result.notices] == [
-            (world.component.appid, "agency", "quota")
+            (world.component.appid, "agency", "platform_quota")
         ]
         assert await stored(database) == truth(world, LAST_WEEK, without=[silent])
         _asked(sandbox)
