@@ -380,6 +380,17 @@ def _is_command(line: str) -> bool:
     return True
 
 
+def test_architecture_names_each_file() -> None:
+    """Of each room whose files it lists, all; and no other."""
+    rooms = re.findall(r"^\| \d \| `(\w+/|errors\.py)`(.*)$", (DOCS / "architecture.md").read_text(), re.MULTILINE)
+    assert len(rooms) == len([*(ROOT / "collector").glob("*/__init__.py")]) + 1
+    for room, row in rooms:
+        folder = ROOT / "collector" / (room if room.endswith("/") else "")
+        there = {file.name for file in folder.glob("[!_]*.py")}
+        named = set(re.findall(r"`([a-z]\w+\.py)`", room.join("``") + row))
+        assert named in (there, set()), room
+
+
 def test_each_promise_names_an_existing_test() -> None:
     named = set(re.findall(r"\btest_\w+(?![\w.])", (DOCS / "reliability.md").read_text()))
     there = {name for file in ROOT.glob("tests/**/*.py") for name in re.findall(r"def (test_\w+)", file.read_text())}

@@ -31,7 +31,7 @@ from collector.cli.options import (
     output_of,
     with_common_options,
 )
-from collector.cli.places import How, with_place
+from collector.cli.places import Work, with_place
 from collector.cli.printing import print_result, width
 from collector.cli.running import collecting, days_of_backfill, run_or_plan, target_now, watched
 from collector.cli.terminal import (
@@ -73,7 +73,7 @@ def _collector(
 @with_place
 def run(
     common: Common,
-    spread: How,
+    spread: Work,
     egress: Egress = None,
     shard: ShardOf = None,
     wait: Wait = 0.0,
@@ -96,7 +96,7 @@ def run(
 @with_place
 def backfill(
     common: Common,
-    spread: How,
+    spread: Work,
     since: Annotated[date, typer.Option("--since", parser=day, metavar="DAY", help="Oldest day wanted.")],
     until: Annotated[
         date | None, typer.Option("--until", parser=day, metavar="DAY", help="Newest day wanted. Default: all.")

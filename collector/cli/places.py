@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collector.cluster.engine import Place, Remote
     from collector.config import Settings
 
-How = Callable[[Any], Coroutine[Any, Any, None]] | None
-"""How a run's work is done: a `Spread`, or None where this process does all of it."""
+Work = Callable[[Any], Coroutine[Any, Any, None]] | None
+"""Work of a run: a `Spread`, or None where this process does all of it."""
 
 MAX_PROCESSES = 256
 
@@ -60,7 +60,7 @@ _Certificate = Annotated[Path | None, _file("--dask-cert", "the certificate of t
 _Key = Annotated[Path | None, _file("--dask-key", "the key of this client")]
 
 
-def with_place(command: Callable[Concatenate[Common, How, ...], None]) -> Callable[..., None]:
+def with_place(command: Callable[Concatenate[Common, Work, ...], None]) -> Callable[..., None]:
     """Add the options that say where a run is done; `command` gets how it is spread after its first argument."""
 
     def with_options(
@@ -81,7 +81,7 @@ def with_place(command: Callable[Concatenate[Common, How, ...], None]) -> Callab
     return with_options
 
 
-def _spread(common: Common, processes: int | None, dask: str | None, files: tuple[Path | None, ...]) -> How:
+def _spread(common: Common, processes: int | None, dask: str | None, files: tuple[Path | None, ...]) -> Work:
     """Return how the run is spread; None where this process does all of it."""
     from collector.errors import UsageError
 

@@ -6,7 +6,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from collector.model.accounts import Account
 from collector.model.shards import shard_of
@@ -34,7 +34,7 @@ class Batch:
     accounts: Sequence[Account]
     history: frozenset[str] | None = None
     attempts: int = 0
-    is_outdated: bool = field(default=False)
+    is_outdated: bool = False
     """True while it is at work for a day that isn't the newest any more."""
 
     @property
@@ -67,8 +67,8 @@ class BatchQueue:
 
     def __init__(self, batches: Iterable[Batch]) -> None:
         self._all = list(batches)
-        self._daily = list(self._all)
-        self._history: list[Batch] = []
+        self._daily = [batch for batch in self._all if batch.history is None]
+        self._history = [batch for batch in self._all if batch.history is not None]
         self._is_stopped = False
         self.at_work: set[Batch] = set()
         self._changed = asyncio.Event()

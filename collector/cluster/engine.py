@@ -20,7 +20,7 @@ import structlog
 from distributed import Client, LocalCluster, Security
 
 from collector.cluster import worker
-from collector.cluster.orders import Errand, Introduction, Order, Report
+from collector.cluster.messages import Introduction, Order, Report, RunInfo
 from collector.errors import ClusterError
 from collector.text import printable
 
@@ -112,11 +112,11 @@ class Engine:
             else:
                 return {address: _member(address, about) for address, about in known["workers"].items()}
 
-    async def introduce(self, address: str, errand: Errand, appids: frozenset[str] | None) -> Introduction | None:
+    async def introduce(self, address: str, info: RunInfo, appids: frozenset[str] | None) -> Introduction | None:
         """Let a worker introduce itself; None for one that doesn't answer."""
         try:
             async with asyncio.timeout(ANSWER_S):
-                answers = await self._client.run(worker.introduce, errand, appids, workers=[address], on_error="return")
+                answers = await self._client.run(worker.introduce, info, appids, workers=[address], on_error="return")
         except (OSError, TimeoutError):
             return None
         answer = answers.get(address)
@@ -129,7 +129,7 @@ class Engine:
         future = self._client.submit(
             worker.work,
             order,
-            key=f"collector-{order.errand.run}-{order.batch}-{order.epoch}",
+            key=f"collector-{order.info.run}-{order.batch}-{order.epoch}",
             workers=[member.address],
             resources={LABEL + label: 1 / SLOTS} if label else None,
             retries=0,

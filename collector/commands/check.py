@@ -15,16 +15,8 @@ from collector.completeness.plan import SPAN_DAYS, waits
 from collector.config import Selection, Settings
 from collector.console.check import broken_first
 from collector.console.progress import Watch
-from collector.errors import (
-    CallError,
-    CallKind,
-    CollectorError,
-    HostError,
-    PostponedError,
-    Scope,
-    TransientError,
-    UnwantedError,
-)
+from collector.errors import CallError, CollectorError, HostError, PostponedError, TransientError, UnwantedError
+from collector.kinds import CallKind, Scope
 from collector.model.accounts import Account, BrokenEntry
 from collector.model.days import ONE_DAY, Window
 from collector.model.findings import AccountCheck, Checks, DatasetCheck, Verdict

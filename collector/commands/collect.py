@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import partial
+from math import inf
 from typing import Any
 
 import structlog
@@ -223,14 +224,14 @@ async def discovered(
     """Read the platforms' lists; return the entries of the run, and `states` with what was found."""
     async with run.stop.ends(grace_s=DRAIN_S):
         found = await discover(run.settings, states, session, run.job.selection)
-    claimed: list[str] = []
+    lost: list[str] = []
     for begin in range(0, len(found.changed), MAX_READ):
         changed = found.changed[begin : begin + MAX_READ]
         stored, unusable = await read_states(run.writer.database, [state.account for state in changed])
         # `states` may be outlines. A document that can't be used is a repair's to replace.
         whole = [stored.get(each.account, each)._replace(authorizer=each.authorizer) for each in changed]
-        claimed += await run.writer.claim([each for each in whole if each.account not in unusable], states)
-    found.leave(claimed, states)
+        lost += await run.writer.change_platforms([each for each in whole if each.account not in unusable], states)
+    found.leave(lost, states)
     return take_discovered(found, run.job.selection, run.settings, run.tally), found.states
 
 
@@ -254,9 +255,10 @@ async def ask(  # noqa: PLR0913 - everything that is needed to ask, by its names
     job: Job,
     tally: Tally,
     shared: Shared,
-    **how: Any,
+    history: bool = True,
+    last_turn_s: float = -inf,
 ) -> Sequence[Account]:
-    """Ask for what `job` wants of `accounts`, and store it; `how` are the options of `Pool.collect`.
+    """Ask for what `job` wants of `accounts`, and store it; `history` and `last_turn_s` are those of `Pool.collect`.
 
     Returns the accounts whose history is left to another process.
     """
@@ -271,7 +273,7 @@ async def ask(  # noqa: PLR0913 - everything that is needed to ask, by its names
             async with session.stop.ends(grace_s=DRAIN_S):
                 # The wait for another run, or for an index build, may have taken hours.
                 target = replace(job.target, newest=max(job.target.newest, newest()))
-                return await pool.collect(accounts, target, states, **how)
+                return await pool.collect(accounts, target, states, history=history, last_turn_s=last_turn_s)
     except StoppedError:
         log.warning("run.cut", after_seconds=DRAIN_S)
         return ()

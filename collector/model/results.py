@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import IntEnum, StrEnum
 from typing import TypeVar
 
-from collector.errors import WaitKind
+from collector.kinds import WaitKind
 from collector.model.accounts import Account
 from collector.model.waits import Wait
 

@@ -13,7 +13,6 @@ from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
-from math import inf
 from typing import TypeVar
 
 import structlog
@@ -25,7 +24,7 @@ from collector.model.parts import ALL, Part, to_document
 from collector.runtime import boot_s, in_background
 from collector.store import lease_document as document
 from collector.store.database import Database, Document, outlasting
-from collector.store.held import TIMES, Held, Times, keep
+from collector.store.held import TIMES, Held, Times, confirmed, keep
 from collector.text import counted, printable
 
 T = TypeVar("T")
@@ -79,13 +78,7 @@ async def following(database: Database, run: str, epoch: int, *, times: Times | 
         mine = next((each for each in seen.live if (each.get("run"), each.get("epoch")) == (run, epoch)), None)
         return None if mine is None else seen.seconds_left(mine) - (times.free_after_s - times.lost_after_s)
 
-    asked_s = boot_s()
-    certain_s = await outlasting(look)
-    held = Held(epoch, -inf if certain_s is None else asked_s + certain_s)
-    if certain_s is None:
-        held.lose(gone)
-    held.check()
-    async with in_background(keep(held, look, gone, times), name="lease"):
+    async with confirmed(epoch, look, gone, times) as held:
         yield held
 
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from chaos.processes import kill, start
-from coordinator import QUICK, backfill
-from hosts import Host, cluster_of, hosts_of
+from cluster.coordinator import QUICK, backfill
+from cluster.hosts import Host, cluster_of, hosts_of
 from support import FAST, run, stored, truth
 
 from collector import config
@@ -111,7 +111,7 @@ async def test_coordinator_dies(tmp_path: Path, mongod: str, database: Database)
         await cluster.ready(2)
         place, host = cluster.place, hosts["coordinator"]
         files = map(str, (place.ca, place.cert, place.key))
-        command = [sys.executable, "-m", "coordinator", str(host.config), str(since), place.address, *files]
+        command = [sys.executable, "-m", "cluster.coordinator", str(host.config), str(since), place.address, *files]
         coordinator = await start(command, env={**os.environ, "PYTHONPATH": os.pathsep.join(["tests", "."])})
         for name in names:
             await _calls(hosts[name], 120)

@@ -16,7 +16,7 @@ from support import Configured, FakeClock, RecordingWatch
 from collector.commands.check import check
 from collector.config import Selection
 from collector.console import check as checked
-from collector.errors import WaitKind
+from collector.kinds import WaitKind
 from collector.model.findings import Checks
 from collector.model.results import Outcome
 from collector.model.state import AccountState, DatasetState

@@ -10,7 +10,7 @@ from collector.commands.collect import plans, target_of
 from collector.commands.status import status
 from collector.config import Selection
 from collector.console.status import as_text
-from collector.errors import WaitKind
+from collector.kinds import WaitKind
 from collector.model.days import ONE_DAY
 from collector.sandbox import Limits, Sandbox, World
 from collector.store.database import Database

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from collector.console import check as checked
-from collector.errors import WaitKind
+from collector.kinds import WaitKind
 from collector.model.findings import AccountCheck, Checks, DatasetCheck, Verdict
 from collector.model.results import Failure, Notice, Outcome, RunResult
 

@@ -2,7 +2,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 
 from collector.console.plan import History, Planned, Totals, account_json, as_text
-from collector.errors import WaitKind
+from collector.kinds import WaitKind
 from collector.model.accounts import Account, Rate, Secret
 from collector.model.days import Window
 from collector.model.results import Notice

@@ -2,7 +2,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from collector.console import summary
-from collector.errors import WaitKind
+from collector.kinds import WaitKind
 from collector.model.results import Failure, Notice, Outcome, RunResult
 
 ALLOW = "allow 203.0.113.7 in the account's console; that takes effect in 5 to 10 minutes"

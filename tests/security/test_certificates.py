@@ -21,7 +21,8 @@ from support import FakeClock, run
 from collector import config
 from collector.cli.app import app
 from collector.config import Settings
-from collector.errors import CallError, CallKind, ConfigError, DatabaseError, HostError, OriginError
+from collector.errors import CallError, ConfigError, DatabaseError, HostError, OriginError
+from collector.kinds import CallKind
 from collector.model.accounts import FromUrl, Secret
 from collector.secrets.reader import Secrets
 from collector.store import database as database_module
@@ -66,7 +67,8 @@ HOSTILE = {
 }
 PROBE = """
 import asyncio, sys
-from collector.errors import CallError, CallKind
+from collector.errors import CallError
+from collector.kinds import CallKind
 from collector.secrets.reader import Secrets
 from collector.wechat.answers import Request
 from collector.wechat.client import Client
