@@ -108,6 +108,7 @@ async def test_json_form(clock: FakeClock, configured: Configured) -> None:
     assert printed == {
         "newest_published": "2026-11-23",
         "exit": 3,
+        "database": checks.result.database,
         "totals": {"accounts": 2, "failed": 1, "waiting": 0, "late": 0, "ok": 1},
         "calls": 2,
         "token_calls": 4,
