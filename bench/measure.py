@@ -6,10 +6,13 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import orjson
+import psutil
 
 LAUNCHER = Path(__file__).with_name("launch.py")
 
@@ -63,6 +66,26 @@ def measured(command: list[str], authority: Path | None = None) -> Cost:
     if cost.exit:
         raise BenchError(f"{' '.join(command)[:200]} ended with {cost.exit}: {done.stderr.decode()[-2000:]}")
     return cost
+
+
+def peaks_mib(command: list[str]) -> list[float]:
+    """Run `command` to its end; return the peak memory of it, and of each process that it starts, in MiB."""
+    peaks: dict[int, float] = {}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as running:
+        while running.poll() is None:
+            with suppress(psutil.Error):  # it has just ended
+                for process in (found := psutil.Process(running.pid)), *found.children(recursive=True):
+                    peaks[process.pid] = max(peaks.get(process.pid, 0), process.memory_info().rss / 2**20)
+            time.sleep(EVERY_S)
+        assert running.stdout is not None
+        said = running.stdout.read().decode()
+    if running.returncode:
+        raise BenchError(f"{' '.join(command)[:200]} ended with {running.returncode}: {said[-2000:]}")
+    return [peaks.pop(running.pid), *peaks.values()]
+
+
+EVERY_S = 0.1
+"""Seconds between two looks at the memory of processes."""
 
 
 def tell(line: str) -> None:

@@ -25,6 +25,8 @@ class Scale:
     rate: Amount
     many: Amount
     years: Amount
+    cluster: Amount
+    platform: Amount
     starts: int
 
 
@@ -39,6 +41,8 @@ FULL = Scale(
     rate=Amount(100, 26),
     many=Amount(10_000, rounds=3),
     years=Amount(20, ALL_YEARS, rounds=2),
+    cluster=Amount(400, 104),
+    platform=Amount(100_000),
     starts=9,
 )
 SHORT = Scale(
@@ -49,5 +53,7 @@ SHORT = Scale(
     rate=Amount(20, 8),
     many=Amount(500),
     years=Amount(1, ALL_YEARS),
+    cluster=Amount(60, 26),
+    platform=Amount(600),
     starts=3,
 )

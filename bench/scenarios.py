@@ -9,10 +9,21 @@ from datetime import date, timedelta
 from typing import Any
 
 from bench import world
-from bench.contest import COLLECTOR, COLLECTOR_64, FLOOR, WECHATPY, Contest, Measured, alone, contest, run
+from bench.contest import (
+    COLLECTOR,
+    COLLECTOR_64,
+    FLOOR,
+    TWO_PROCESSES,
+    WECHATPY,
+    Contest,
+    Measured,
+    alone,
+    contest,
+    run,
+)
 from bench.figures import Figures
 from bench.job import Job
-from bench.measure import measured, script
+from bench.measure import measured, peaks_mib, script
 from bench.scale import Amount, Scale
 from bench.site import NOT_YET, USUAL, Run, Site, make_certificate, server
 
@@ -163,6 +174,42 @@ def years(bench: Bench) -> Outcome:
     )
 
 
+def cluster(bench: Bench) -> Outcome:
+    """Backfill by one process and by two, and collect all accounts of a large platform by two."""
+    amount, platform = bench.scale.cluster, bench.scale.platform
+    with server() as listening:
+        job = bench.job(listening.url, amount)
+        found = contest(bench.site, listening, job, {COLLECTOR: WORKERS, TWO_PROCESSES: WORKERS}, rounds=amount.rounds)
+    two, costs_us = found.full[TWO_PROCESSES], found.cpu_us(TWO_PROCESSES)
+    allowed = [_calls_on(CORES, each, cost_us) for each, cost_us in zip(two, costs_us, strict=True)]
+    reached = [each.calls_per_s for each in two]
+    with server(authorized=platform.accounts) as listening, bench.site.database() as name:
+        job = replace(bench.job(listening.url, platform), database=name)
+        peaks = peaks_mib(script("collector", "run", "--processes", "2", "-c", bench.site.platform(job)))
+        bench.site.check(job)
+    figures = {
+        "cluster.one": found.cpu_us(COLLECTOR),
+        "cluster.two": found.cpu_us(TWO_PROCESSES),
+        "cluster.cpu": found.cpu_ratios(TWO_PROCESSES, COLLECTOR),
+        "cluster.reached": reached,
+        "cluster.allowed": allowed,
+        "cluster.share": [calls / most for calls, most in zip(reached, allowed, strict=True)],
+        "cluster.coordinator": peaks[:1],
+        "cluster.worker": [max(peaks[1:])],
+    }
+    return Outcome(figures, found.as_json())
+
+
+CORES = 2
+"""Cores for two processes, mongod and the server."""
+
+
+def _calls_on(cores: int, done: Measured, client_us: float) -> float:
+    """Return the calls a second that so many cores allow, at the costs of client, server and mongod."""
+    others_s: float = (done.seen["cpu_s"] + done.mongod_cpu_s) / done.seen["calls"]
+    return cores / (client_us / 1e6 + others_s)
+
+
 def start(bench: Bench) -> Outcome:
     """Measure the commands that ask nothing."""
     job = bench.job("http://127.0.0.1", bench.scale.many)
@@ -173,5 +220,5 @@ def start(bench: Bench) -> Outcome:
 
 
 SCENARIOS: Mapping[str, Callable[[Bench], Outcome]] = {
-    each.__name__: each for each in (history, tls, daily, latency, rate, many, years, start)
+    each.__name__: each for each in (history, tls, daily, latency, rate, many, years, cluster, start)
 }

@@ -16,6 +16,7 @@ import sys
 import time
 from bisect import bisect_left
 from collections import defaultdict
+from collections.abc import Mapping
 from typing import Any, cast
 
 import orjson
@@ -28,10 +29,14 @@ _LENGTH = b"content-length:"
 
 
 class Wechat:
-    """Answers of the server, and a record of the calls: `latency_s` is the time of an answer."""
+    """Answers of the server, and a record of the calls.
 
-    def __init__(self, latency_s: float) -> None:
+    `latency_s` is the time of an answer, `authorized` the number of accounts that have authorised the platform.
+    """
+
+    def __init__(self, latency_s: float, authorized: int = 0) -> None:
         self.latency_s = latency_s
+        self._authorized = authorized
         self._bodies: dict[tuple[bytes, bytes], bytes] = {}
         self._begin()
 
@@ -59,8 +64,23 @@ class Wechat:
         if path == b"/bench/taken":
             return _http(orjson.dumps(self._taken())), 0.0
         self._tokens += 1
+        if path.startswith(b"/cgi-bin/component/"):
+            return _http(orjson.dumps(self._of_platform(path, orjson.loads(body)))), self.latency_s
         appid = orjson.loads(body)["appid"] if body else query.partition(b"appid=")[2].partition(b"&")[0].decode()
         return _http(orjson.dumps({"access_token": world.token_of(appid), "expires_in": 7200})), self.latency_s
+
+    def _of_platform(self, path: bytes, asked: Mapping[str, Any]) -> dict[str, Any]:
+        if path.endswith(b"list"):
+            end = min(asked["offset"] + asked["count"], self._authorized)
+            appids = map(world.appid, range(asked["offset"], end))
+            return {
+                "total_count": self._authorized,
+                "list": [{"authorizer_appid": appid, "refresh_token": f"r@{appid}"} for appid in appids],
+            }
+        appid = asked["authorizer_appid"]
+        if path.endswith(b"info"):
+            return {"authorizer_info": {"nick_name": f"client {appid}"}, "authorization_info": {}}
+        return {"authorizer_access_token": world.token_of(appid), "expires_in": 7200}
 
     def _figures(self, path: bytes, body: bytes) -> bytes:
         asked = orjson.loads(body)
@@ -153,13 +173,13 @@ def _cpu_s() -> float:
     return used.ru_utime + used.ru_stime
 
 
-async def main(latency_s: float, certificate: str | None, *, ends_with_stdin: bool) -> None:
+async def main(wechat: Wechat, certificate: str | None, *, ends_with_stdin: bool) -> None:
     """Serve on a free local port, which is printed, until the process is ended; over TLS with a `certificate`."""
     context = None
     if certificate:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate)
-    wechat, loop, end = Wechat(latency_s), asyncio.get_running_loop(), asyncio.Event()
+    loop, end = asyncio.get_running_loop(), asyncio.Event()
     if ends_with_stdin:
         loop.add_reader(sys.stdin.fileno(), end.set)
     listening = loop.create_server(lambda: Conversation(wechat), "127.0.0.1", backlog=4096, ssl=context)
@@ -171,9 +191,11 @@ async def main(latency_s: float, certificate: str | None, *, ends_with_stdin: bo
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--latency-s", type=float, default=0.0)
+    parser.add_argument("--authorized", type=int, default=0, help="number of accounts that authorised the platform")
     parser.add_argument("--certificate", help="a file with a key and its certificate, for TLS")
     parser.add_argument("--ends-with-stdin", action="store_true", help="not by Ctrl-C, but when stdin is closed")
     arguments = parser.parse_args()
     if arguments.ends_with_stdin:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-    uvloop.run(main(arguments.latency_s, arguments.certificate, ends_with_stdin=arguments.ends_with_stdin))
+    wechat = Wechat(arguments.latency_s, arguments.authorized)
+    uvloop.run(main(wechat, arguments.certificate, ends_with_stdin=arguments.ends_with_stdin))

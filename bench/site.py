@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import psutil
 import trustme
 from pymongo import MongoClient
 
@@ -57,9 +58,14 @@ class Server:
 
 
 @contextmanager
-def server(latency_s: float = 0.0, certificate: Path | None = None) -> Iterator[Server]:
-    """Start a server in a process of its own, which takes `latency_s` for each answer; over TLS with a certificate."""
-    command = python("bench.server", "--latency-s", str(latency_s), "--ends-with-stdin")
+def server(latency_s: float = 0.0, certificate: Path | None = None, authorized: int = 0) -> Iterator[Server]:
+    """Start a server in a process of its own, which takes `latency_s` for each answer; over TLS with a certificate.
+
+    So many accounts have `authorized` its platform.
+    """
+    command = python(
+        "bench.server", "--latency-s", str(latency_s), "--authorized", str(authorized), "--ends-with-stdin"
+    )
     if certificate:
         command += ["--certificate", str(certificate)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
@@ -144,6 +150,25 @@ class Site:
             for account in job.accounts:
                 out.write(f"  - {{name: {account.name}, appid: {account.appid}, secret: '{account.secret}'}}\n")
         return str(file)
+
+    def platform(self, job: Job) -> str:
+        """Write the collector's configuration for the accounts of the server's platform; return its path."""
+        file = self.folder / f"platform-{next(self._numbers)}.yaml"
+        file.touch(mode=0o600)
+        file.write_text(
+            f"mongodb: {{uri: '{job.uri}', database: {job.database}}}\n"
+            f"api: {{hosts: ['{job.url}'], check_clock: false}}\n"
+            f"run: {{workers: {job.workers}, published_at: '{ALL_DAY}'}}\n"
+            "components:\n"
+            f"  - {{name: platform, appid: {world.appid(2**63)}, discover: true,\n"
+            "     access_token: {command: [echo, token]}}\n"
+        )
+        return str(file)
+
+    def mongod_cpu_s(self) -> float:
+        """Return the seconds of CPU that mongod has used."""
+        used = psutil.Process(int((self.folder / "mongod" / "db" / "mongod.lock").read_text())).cpu_times()
+        return float(used.user + used.system)
 
     def check(self, job: Job) -> None:
         """Raise `BenchError` unless exactly the job's days are stored, with the figures that the server gave."""

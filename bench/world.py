@@ -47,7 +47,12 @@ class Window:
 def accounts(count: int) -> Iterator[Account]:
     """Return the first `count` accounts."""
     for n in range(count):
-        yield Account(f"wx{n:016x}", f"{n:032x}", f"client-{n:05d}")
+        yield Account(appid(n), f"{n:032x}", f"client-{n:05d}")
+
+
+def appid(n: int) -> str:
+    """Return the appid of an account."""
+    return f"wx{n:016x}"
 
 
 def newest_day() -> date:

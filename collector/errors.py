@@ -9,6 +9,7 @@
     ├── LeaseHeldError          another run is at work on the same accounts: exit 11
     ├── UnreachableError        WeChat is out of reach for everybody: the run ends, exit 1
     ├── ClockError              this host's clock is wrong: the run ends, exit 1
+    ├── ClusterError            no worker of the cluster can do the work: the run ends, exit 1
     ├── UnwantedError           the call's account or dataset ended while it waited: nothing more to do
     ├── PostponedError          a server of the agency's own is unresponsive: the account is tried again later
     ├── StoppedError            a stop signal came: no further call, what is in flight is finished
@@ -99,6 +100,10 @@ class ClockError(CollectorError):
             f"This host's clock is wrong: it says {host:%Y-%m-%d %H:%M:%S} UTC{right}. Set the clock (timedatectl "
             "set-ntp true); if a proxy rewrites the Date of WeChat's answers, set api.check_clock: false"
         )
+
+
+class ClusterError(CollectorError):
+    """No worker process can be had, or none that does this run's work; the message names them with the reason."""
 
 
 class UnwantedError(CollectorError):

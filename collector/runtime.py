@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterator
@@ -86,6 +87,35 @@ def let_others_catch_up() -> Generator[None, Any, None]:
     right after the other, while its code and data are still in the processor's caches. Measured: 9 % of a run's CPU.
     """
     yield  # as `asyncio.sleep(0)` does, without the two coroutines of that: five times for each call
+
+
+GC_THRESHOLD = 20_000
+"""New objects, about a megabyte, before Python looks for cycles among them."""
+
+NEVER = 1_000_000
+"""Times that young objects are looked through before all are; no run comes so far."""
+
+
+def tune_gc() -> None:
+    """Look for cycles rarely, and among young objects alone.
+
+    A run makes few of them, and looking for them took a fifth of its time. To look through all objects held the loop
+    for 140 ms with 10,000 accounts.
+    """
+    gc.freeze()
+    gc.set_threshold(GC_THRESHOLD, 10, NEVER)
+
+
+@contextmanager
+def tuned_gc() -> Iterator[None]:
+    """Tune the search for cycles for the body, in a process that goes on after it."""
+    threshold = gc.get_threshold()
+    tune_gc()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*threshold)
 
 
 def is_out_of_files(error: BaseException) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import inspect
 import json
 import tempfile
@@ -25,10 +24,9 @@ from aiohttp import ClientResponse
 from hypothesis import Phase, settings
 from support import FAST, Advance, Configured, FakeClock, settings_of
 
-from collector.cli.terminal import tune_gc
 from collector.config import Settings
 from collector.model.accounts import Account, Secret
-from collector.runtime import Stop
+from collector.runtime import Stop, tuned_gc
 from collector.sandbox import Sandbox
 from collector.store.database import Database, open_database
 from collector.store.local import local_mongod
@@ -86,11 +84,8 @@ def callbacks_s(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
         used_s.append(time.thread_time() - began)
 
     monkeypatch.setattr(asyncio.events.Handle, "_run", measured)
-    threshold = gc.get_threshold()
-    tune_gc()
-    yield used_s
-    gc.unfreeze()
-    gc.set_threshold(*threshold)
+    with tuned_gc():
+        yield used_s
 
 
 @pytest.fixture

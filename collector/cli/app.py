@@ -28,6 +28,7 @@ from collector.cli.options import (
     output_of,
     with_common_options,
 )
+from collector.cli.places import How, with_place
 from collector.cli.printing import print_result, width
 from collector.cli.running import collecting, days_of_backfill, run_or_plan, target_now, watched
 from collector.cli.terminal import (
@@ -65,8 +66,10 @@ def _collector(
 
 @app.command()
 @with_common_options
+@with_place
 def run(
     common: Common,
+    spread: How,
     egress: Egress = None,
     shard: ShardOf = None,
     wait: Wait = 0.0,
@@ -80,13 +83,16 @@ def run(
     if ignore_waits and not common.selection.names:
         raise UsageError("--ignore-waits needs --account: name each account whose wait is over")
     common = common.within(egress, shard)
-    run_or_plan(common, Job(target_now(common.settings), common.selection, "run", wait, ignore_waits), dry_run=dry_run)
+    job = Job(target_now(common.settings), common.selection, "run", wait, ignore_waits)
+    run_or_plan(common, job, spread, dry_run=dry_run)
 
 
 @app.command()
 @with_common_options
+@with_place
 def backfill(
     common: Common,
+    spread: How,
     since: Annotated[date, typer.Option("--since", parser=day, metavar="DAY", help="Oldest day wanted.")],
     until: Annotated[
         date | None, typer.Option("--until", parser=day, metavar="DAY", help="Newest day wanted. Default: all.")
@@ -108,7 +114,7 @@ def backfill(
 
     common = common.within(egress, shard)
     target = target_now(common.settings, **days_of_backfill(since, until), refetch=refetch, exhaustive=exhaustive)
-    run_or_plan(common, Job(target, common.selection, "backfill", wait), dry_run=dry_run)
+    run_or_plan(common, Job(target, common.selection, "backfill", wait), spread, dry_run=dry_run)
 
 
 @app.command()

@@ -120,11 +120,16 @@ ShardOf = Annotated[
 
 
 class Output(NamedTuple):
-    """The form in which a command prints its result."""
+    """The form in which a command prints its result, and its log."""
 
     as_json: bool
     verbose: int
     quiet: bool
+    log_format: LogFormat = LogFormat.TEXT
+
+    def configure_log(self) -> None:
+        """Configure the log of this process, which may be another one than the command's."""
+        configure_logging(self.verbose, self.log_format, quiet=self.quiet)
 
 
 class Common(NamedTuple):
@@ -178,8 +183,9 @@ def with_common_options(command: Callable[Concatenate[Common, ...], None]) -> Ca
 
 def output_of(as_json: bool, verbose: int, quiet: bool, log_format: LogFormat) -> Output:
     """Configure logging, and return the form of the result."""
-    configure_logging(verbose, log_format, quiet=quiet)
-    return Output(as_json, verbose, quiet)
+    output = Output(as_json, verbose, quiet, log_format)
+    output.configure_log()
+    return output
 
 
 def loaded(files: list[Path] | None) -> Settings:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import typer
 
 from collector.cli.options import Common
+from collector.cli.places import How
 from collector.cli.printing import print_plans, print_result
 from collector.cli.terminal import run_at_once, run_to_the_end, say
 
@@ -51,8 +52,8 @@ def target_now(settings: Settings, **history: Any) -> Target:
     return replace(target_of(settings, Clock()), **history)
 
 
-def run_or_plan(common: Common, job: Job, *, dry_run: bool) -> None:
-    """Do a job and print its result, or print its plan alone."""
+def run_or_plan(common: Common, job: Job, spread: How, *, dry_run: bool) -> None:
+    """Do a job, perhaps spread over other processes, and print its result; or print its plan alone."""
     from collector.commands.collect import plans
     from collector.errors import LeaseHeldError
     from collector.model.results import ExitCode
@@ -63,7 +64,7 @@ def run_or_plan(common: Common, job: Job, *, dry_run: bool) -> None:
         print_plans(run_at_once(plans(settings, selection, job.target, Clock(), ignore_waits=job.ignore_waits)), output)
         return
     try:
-        result = run_to_the_end(partial(collecting, settings, job, quiet=output.quiet))
+        result = run_to_the_end(partial(collecting, settings, job, quiet=output.quiet, work=spread))
     except LeaseHeldError:
         if output.quiet:  # nothing failed, so there is nothing to print
             raise typer.Exit(ExitCode.LEASE) from None
@@ -75,11 +76,11 @@ def run_or_plan(common: Common, job: Job, *, dry_run: bool) -> None:
     raise typer.Exit(result.exit)
 
 
-async def collecting(settings: Settings, job: Job, stop: Stop, *, quiet: bool = False) -> RunResult:
+async def collecting(settings: Settings, job: Job, stop: Stop, *, quiet: bool = False, work: How = None) -> RunResult:
     """Do a job, with its progress on stderr."""
     from collector.commands.collect import collect
 
-    return await watched(partial(collect, settings, job, stop=stop), quiet=quiet)
+    return await watched(partial(collect, settings, job, stop=stop, work=work), quiet=quiet)
 
 
 async def watched(command: Callable[..., Awaitable[T]], *, quiet: bool) -> T:

@@ -6,7 +6,6 @@ Nothing heavy is imported at the top, so that `--help` answers at once.
 from __future__ import annotations
 
 import asyncio
-import gc
 import io
 import os
 import signal
@@ -20,12 +19,6 @@ if TYPE_CHECKING:
     from collector.runtime import Stop
 
 T = TypeVar("T")
-
-GC_THRESHOLD = 20_000
-"""New objects, about a megabyte, before Python looks for cycles among them."""
-
-NEVER = 1_000_000
-"""Times that young objects are looked through before all are; no run comes so far."""
 
 SIGNALS_APART_S = 0.05
 """Signals closer together count as one: `timeout` signals the command, and then the group that it is in."""
@@ -145,7 +138,7 @@ def pretty(value: object) -> str:
 
 def run_to_the_end(main: Callable[[Stop], Coroutine[Any, Any, T]]) -> T:
     """Run a coroutine, on uvloop where it is installed; the first signal stops it, the second ends the process."""
-    from collector.runtime import Stop
+    from collector.runtime import Stop, tune_gc
 
     async def stoppable() -> T:
         stop = Stop()
@@ -156,16 +149,6 @@ def run_to_the_end(main: Callable[[Stop], Coroutine[Any, Any, T]]) -> T:
     tune_gc()
     with asyncio.Runner(loop_factory=_event_loop) as runner:
         return runner.run(stoppable())
-
-
-def tune_gc() -> None:
-    """Look for cycles rarely, and among young objects alone.
-
-    A run makes few of them, and looking for them took a fifth of its time. To look through all objects held the loop
-    for 140 ms with 10,000 accounts.
-    """
-    gc.freeze()
-    gc.set_threshold(GC_THRESHOLD, 10, NEVER)
 
 
 def run_at_once(work: Coroutine[Any, Any, T]) -> T:

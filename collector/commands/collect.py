@@ -5,7 +5,7 @@ It drains at the first stop signal, and returns a result whatever happened.
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -18,7 +18,7 @@ from collector import __version__
 from collector.completeness.plan import Plan, Target, plan, without_waits
 from collector.config import Selection, Settings
 from collector.console.progress import Watch
-from collector.errors import ClockError, DatabaseError, StoppedError, UnreachableError, UsageError
+from collector.errors import ClockError, ClusterError, DatabaseError, StoppedError, UnreachableError, UsageError
 from collector.model.accounts import Account
 from collector.model.days import FIRST_DAY, newest_published
 from collector.model.results import AccountResult, Outcome, RunResult
@@ -37,11 +37,15 @@ from collector.store.database import Database, open_database, prepare
 from collector.store.leases import lease
 from collector.store.state import read_states
 from collector.store.writer import Writer
+from collector.wechat.session import Session
 
 log = structlog.get_logger()
 
 DRAIN_S = 30
 """Seconds that calls in flight get to finish after a stop signal."""
+
+MAX_READ = 1_000
+"""States that are read at once where a platform has new accounts."""
 
 
 def target_of(settings: Settings, clock: Clock) -> Target:
@@ -49,13 +53,14 @@ def target_of(settings: Settings, clock: Clock) -> Target:
 
     Raises `ClockError` where this host's clock is so wrong that there is nothing to collect.
     """
-    newest = _newest(settings, clock)
+    newest = newest_day(settings, clock)
     if newest < FIRST_DAY:
         raise ClockError(clock.now())
     return Target(newest, settings.run.lookback)
 
 
-def _newest(settings: Settings, clock: Clock) -> date:
+def newest_day(settings: Settings, clock: Clock) -> date:
+    """Return the newest published day as of now."""
     return newest_published(clock.now(), settings.run.published_at)
 
 
@@ -99,8 +104,32 @@ class Job:
     ignore_waits: bool = False
 
 
-async def collect(settings: Settings, job: Job, *, clock: Clock, stop: Stop, watch: Watch | None = None) -> RunResult:
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run at work. `accounts` are empty where platforms' lists must be read first."""
+
+    id: str
+    settings: Settings
+    job: Job
+    accounts: Sequence[Account]
+    tally: Tally
+    writer: Writer
+    clock: WechatClock
+    stop: Stop
+
+
+async def collect(
+    settings: Settings,
+    job: Job,
+    *,
+    clock: Clock,
+    stop: Stop,
+    watch: Watch | None = None,
+    work: Callable[[Run], Coroutine[Any, Any, None]] | None = None,
+) -> RunResult:
     """Collect for the accounts of `job` what it wants; `watch` follows the progress.
+
+    `work` does it, by default in this process alone.
 
     Returns the result whatever happens to accounts, to the database or to WeChat. Raises `LeaseHeldError` before
     anything is done when another run is at work on the same accounts, and `UsageError` when no account is selected.
@@ -126,7 +155,8 @@ async def collect(settings: Settings, job: Job, *, clock: Clock, stop: Stop, wat
             await runs.begin(database, run, command=job.command, version=__version__, accounts=len(accounts))
             async with in_background(_note_stop(database, run, stop), name="stop noted"):
                 try:
-                    error = await _error_of(_collect(settings, job, accounts, tally, writer, clock=clock, stop=stop))
+                    at_work = Run(run, settings, job, accounts, tally, writer, clock, stop)
+                    error = await _error_of((work or in_one_process)(at_work))
                 except UsageError as usage_error:
                     await _error_of(runs.end(database, tally.result(run, error=str(usage_error), stopped_by=None)))
                     raise
@@ -143,7 +173,7 @@ async def _error_of(work: Coroutine[Any, Any, None]) -> str | None:
     """Return the message of an error that ends the run, or None."""
     try:
         await work
-    except (DatabaseError, UnreachableError, ClockError) as error:
+    except (DatabaseError, UnreachableError, ClockError, ClusterError) as error:
         return str(error)
     except StoppedError:  # before any account was at work
         pass
@@ -155,39 +185,68 @@ async def _note_stop(database: Database, run: str, stop: Stop) -> None:
     await _error_of(runs.note_stop(database, run, await stop.wait()))
 
 
-async def _collect(  # noqa: PLR0913 - everything that a run opens, by its names
+async def in_one_process(run: Run) -> None:
+    """Do a run's work in this process."""
+    states, unusable = await read_states(run.writer.database)
+    async with (
+        connect(run.settings, clock=run.clock, stop=run.stop, before_call=run.writer.held.check) as session,
+        run.writer,
+    ):
+        run.tally.attach(session.client, run.writer)
+        accounts = run.accounts
+        if may_discover(run.settings, run.job.selection):
+            accounts, states = await discovered(run, session, states)
+        shared = Shared(session, run.writer)
+        await ask(accounts, states, unusable, settings=run.settings, job=run.job, tally=run.tally, shared=shared)
+
+
+async def discovered(
+    run: Run, session: Session, states: Mapping[str, AccountState]
+) -> tuple[Sequence[Account], dict[str, AccountState]]:
+    """Read the platforms' lists; return the accounts of the run, and `states` with what was found."""
+    async with run.stop.ends(grace_s=DRAIN_S):
+        found = await discover(run.settings, states, session, run.job.selection)
+    claimed: list[str] = []
+    for begin in range(0, len(found.changed), MAX_READ):
+        changed = found.changed[begin : begin + MAX_READ]
+        stored, unusable = await read_states(run.writer.database, [state.account for state in changed])
+        # `states` may be outlines. A document that can't be used is a repair's to replace.
+        whole = [stored.get(each.account, each)._replace(authorizer=each.authorizer) for each in changed]
+        claimed += await run.writer.claim([each for each in whole if each.account not in unusable], states)
+    found.leave(claimed, states)
+    return take_discovered(found, run.job.selection, run.settings, run.tally), found.states
+
+
+async def ask(  # noqa: PLR0913 - everything that is needed to ask, by its names
+    accounts: Sequence[Account],
+    states: dict[str, AccountState],
+    unusable: Mapping[str, UnusableState],
+    *,
     settings: Settings,
     job: Job,
-    accounts: Sequence[Account],
     tally: Tally,
-    writer: Writer,
-    *,
-    clock: WechatClock,
-    stop: Stop,
-) -> None:
-    states, unusable = await read_states(writer.database)
-    async with connect(settings, clock=clock, stop=stop, before_call=writer.held.check) as session, writer:
-        tally.attach(session.client, writer)
-        if may_discover(settings, job.selection):
-            async with stop.ends(grace_s=DRAIN_S):
-                found = await discover(settings, states, session, job.selection)
-            # A document that can't be used is a repair's to replace.
-            changed = [state for state in found.changed if state.account not in unusable]
-            found.leave(await writer.claim(changed, states), states)
-            accounts, states = take_discovered(found, job.selection, settings, tally), found.states
-        accounts = _fail_unusable(accounts, unusable, tally)
-        if job.ignore_waits:
-            _end_waits(accounts, states)
-        newest = partial(_newest, settings, clock)
-        pool = Pool(settings.run.workers, tally, Shared(session, writer), newest)
-        try:
-            with first_of_group():
-                async with stop.ends(grace_s=DRAIN_S):
-                    # The wait for another run, or for an index build, may have taken hours.
-                    target = replace(job.target, newest=max(job.target.newest, newest()))
-                    await pool.collect(accounts, target, states)
-        except StoppedError:
-            log.warning("run.cut", after_seconds=DRAIN_S)
+    shared: Shared,
+    **how: Any,
+) -> Sequence[Account]:
+    """Ask for what `job` wants of `accounts`, and store it; `how` are the options of `Pool.collect`.
+
+    Returns the accounts whose history is left to another process.
+    """
+    session = shared.session
+    accounts = _fail_unusable(accounts, unusable, tally)
+    if job.ignore_waits:
+        _end_waits(accounts, states)
+    newest = partial(newest_day, settings, session.clock)
+    pool = Pool(settings.run.workers, tally, shared, newest)
+    try:
+        with first_of_group():
+            async with session.stop.ends(grace_s=DRAIN_S):
+                # The wait for another run, or for an index build, may have taken hours.
+                target = replace(job.target, newest=max(job.target.newest, newest()))
+                return await pool.collect(accounts, target, states, **how)
+    except StoppedError:
+        log.warning("run.cut", after_seconds=DRAIN_S)
+        return ()
 
 
 def _end_waits(accounts: Iterable[Account], states: dict[str, AccountState]) -> None:

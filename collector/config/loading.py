@@ -28,7 +28,7 @@ class Settings:
     """The whole configuration. `accounts` holds the disabled ones too, in the order of the files.
 
     `defaults` are the fields of an account that sets nothing itself. `warnings` are sentences for the user, each with
-    file and line.
+    file and line. `files` are those that were named, without the ones that they include.
     """
 
     mongodb: MongoSettings
@@ -38,6 +38,7 @@ class Settings:
     warnings: tuple[str, ...] = ()
     components: tuple[Component, ...] = ()
     defaults: Mapping[str, Any] = field(default_factory=lambda: dict(Defaults()))
+    files: tuple[Path, ...] = field(default=(), compare=False)
 
     def account_of(self, appid: str, name: str, component: str) -> Account:
         """Return an account that a platform discovered: `defaults` apply, and its token comes from that platform."""
@@ -98,7 +99,8 @@ def load(paths: Sequence[Path], environ: Mapping[str, str], now: datetime) -> Se
         faults.update(reading.unmatched)  # the likely reason
     if faults:
         raise ConfigError(in_order(faults))
-    return _settings(reading.files, [f"{fault.where}: {fault.message}: correct it" for fault in reading.unmatched])
+    settings = _settings(reading.files, [f"{fault.where}: {fault.message}: correct it" for fault in reading.unmatched])
+    return replace(settings, files=tuple(path.absolute() for path in paths))
 
 
 def in_order(faults: Iterable[Fault]) -> tuple[Fault, ...]:

@@ -7,7 +7,7 @@ A field's description completes the sentence "Write …": it is the remedy of ev
 from __future__ import annotations
 
 from datetime import date, time
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, StringConstraints
 
@@ -73,10 +73,13 @@ class ApiSettings(Section):
 
 
 class RunSettings(Section):
-    """The settings of a run: number of workers, days of lookback, Beijing hour of publication."""
+    """The settings of a run: number of workers and of processes, days of lookback, Beijing hour of publication."""
 
     workers: Annotated[int, Field(ge=1, le=1000), written("[0-9]+")] = Field(
         default=64, description="a whole number from 1 to 1000, such as 64"
+    )
+    processes: Annotated[Annotated[int, Field(ge=1, le=256)] | Literal["auto"], written("auto|[0-9]+")] = Field(
+        default=1, description="a whole number of processes from 1 to 256, or auto for one each core"
     )
     lookback: Annotated[int, Field(ge=1, le=3650), written("[0-9]+")] = Field(
         default=7, description="a whole number of days from 1 to 3650, such as 7"

@@ -15,7 +15,7 @@ from collector.config.schema import SECTIONS, AccountEntry, AccountsFile
 from collector.config.yamlfile import Document, Location, shown_key
 from collector.errors import Fault
 
-_NUMBERS = ("daily_calls", "lookback", "rate_limit", "timeout", "workers")
+_NUMBERS = ("daily_calls", "lookback", "processes", "rate_limit", "timeout", "workers")
 _TIMES = ("published_at", "since")
 _SWITCHES = ("check_clock", "discover", "enabled", "ipv4_only")
 _SHOWN = frozenset({"database", *_NUMBERS, *_TIMES, *_SWITCHES})

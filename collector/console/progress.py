@@ -4,12 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 from rich import progress as rich_progress
 from rich.console import Console
 from rich.text import Text
 
 from collector.model.results import AccountResult, Outcome
+
+
+class Steps(NamedTuple):
+    """Progress of a part of a run: accounts done and failed, windows of history expected and done."""
+
+    accounts: int = 0
+    failed: int = 0
+    history: int = 0
+    windows: int = 0
+
+
+NO_STEPS = Steps()
 
 
 class Watch:
@@ -26,6 +39,9 @@ class Watch:
 
     def window(self) -> None:
         """Count a window of history that is done."""
+
+    def elsewhere(self, steps: Steps) -> None:
+        """Count what was done in another process."""
 
 
 WIDE = 80
@@ -59,15 +75,27 @@ class Bars(Watch):
 
     def account(self, result: AccountResult) -> None:
         """Count an account."""
-        self._failed += result.outcome is Outcome.FAILED
         # Those that a stop skipped aren't counted: the bar would end full although nothing was done.
-        if result.outcome is not Outcome.SKIPPED and self._accounts is not None:
-            self._progress.update(self._accounts, advance=1, note=f"{self._failed} failed")
+        if result.outcome is not Outcome.SKIPPED:
+            self._advance(1, failed=int(result.outcome is Outcome.FAILED))
 
     def window(self) -> None:
         """Count a window."""
         if self._windows is not None:
             self._progress.update(self._windows, advance=1)
+
+    def elsewhere(self, steps: Steps) -> None:
+        """Count accounts and windows."""
+        self.history(steps.history)
+        if steps.accounts:
+            self._advance(steps.accounts, failed=steps.failed)
+        if self._windows is not None and steps.windows:
+            self._progress.update(self._windows, advance=steps.windows)
+
+    def _advance(self, accounts: int, *, failed: int) -> None:
+        self._failed += failed
+        if self._accounts is not None:
+            self._progress.update(self._accounts, advance=accounts, note=f"{self._failed} failed")
 
 
 class _Note(rich_progress.ProgressColumn):

@@ -73,10 +73,12 @@ class Known:
     """State shared by the passes of a run: that of each account, and the accounts whose history is filled next.
 
     `apis` are the tokens and the paces of accounts that will be asked again for the same day; of the others the last
-    turn is remembered, in seconds of the monotonic clock. `asked_to` are the oldest days that history has come to.
+    turn is remembered, in seconds of the monotonic clock. Before `last_turn_s` another process may have had a turn of
+    any account. `asked_to` are the oldest days that history has come to.
     """
 
     states: dict[str, AccountState]
+    last_turn_s: float = -inf
     kept: dict[str, _Kept] = field(default_factory=dict)
     apis: dict[str, AccountApi] = field(default_factory=dict)
     last_turns_s: dict[str, float] = field(default_factory=dict)
@@ -86,7 +88,7 @@ class Known:
         """Return the kept token and pace of an account, or new ones that respect its last turn."""
         if api := self.apis.pop(account.appid, None):
             return api
-        return AccountApi(account, session, last_turn_s=self.last_turns_s.get(account.appid, -inf))
+        return AccountApi(account, session, last_turn_s=self.last_turns_s.get(account.appid, self.last_turn_s))
 
     def drop_api(self, appid: str) -> None:
         """Forget an account's token, and all of its pace but the last turn."""
@@ -99,16 +101,27 @@ class Known:
 
 
 class NewestDays:
-    """The daily job of all accounts. `wait_for_history` is given those whose history is filled next."""
+    """The daily job of all accounts. `wait_for_history` is given those whose history is filled next.
+
+    Where this pass `is_last`, history is filled later by another process, from what is stored by then.
+    """
 
     def __init__(
-        self, target: Target, known: Known, tally: Tally, shared: Shared, wait_for_history: Callable[[Account], None]
+        self,
+        target: Target,
+        known: Known,
+        tally: Tally,
+        shared: Shared,
+        wait_for_history: Callable[[Account], None],
+        *,
+        is_last: bool = False,
     ) -> None:
         self._target = target
         self._known = known
         self._tally = tally
         self._shared = shared
         self._wait_for_history = wait_for_history
+        self._is_last = is_last
         self._at_work: dict[str, tuple[AccountState, Plan]] = {}
 
     def begin(self, account: Account) -> AccountRun:
@@ -124,7 +137,7 @@ class NewestDays:
             Settling(state, planned, self._target, account.name),
             self._shared,
             stored=known,
-            history_follows=bool(planned.history),
+            history_follows=bool(planned.history) and not self._is_last,
         )
         for dataset, wait in planned.waits.items():
             work.endings.wait(dataset, wait.kind, wait.until)

@@ -48,24 +48,38 @@ class Pool:
         self._newest_known, self._look_again_s = date.min, -inf
         self._queue = AccountQueue(2, clock=session.clock, stop=session.stop, before_get=self._look_for_a_newer_day)
 
-    async def collect(self, accounts: Sequence[Account], target: Target, states: dict[str, AccountState]) -> None:
-        """Do the daily job of all accounts, then fill their history.
+    async def collect(
+        self,
+        accounts: Sequence[Account],
+        target: Target,
+        states: dict[str, AccountState],
+        *,
+        history: bool = True,
+        last_turn_s: float = -inf,
+    ) -> Sequence[Account]:
+        """Do the daily job of all accounts, then fill their history; without `history`, return those that lack some.
 
-        `states` is what is known of each account, and follows what the run learns. Raises `DatabaseError`, or
-        `UnreachableError` when no account gets through.
+        `states` is what is known of each account, and follows what the run learns. `last_turn_s` is the second of the
+        monotonic clock at which another process may have made the last call of these accounts. Raises `DatabaseError`,
+        or `UnreachableError` when no account gets through.
         """
         self._accounts = accounts
-        self._known = Known(states)
+        self._fills_history = history
+        self._known = Known(states, last_turn_s=last_turn_s)
         self._begin_day(target)
         async with asyncio.TaskGroup() as workers:
             for _ in range(min(self._size, len(accounts))):
                 workers.create_task(self._worker())
+        return self._lacking_history
 
     def _begin_day(self, target: Target) -> None:
         """Let all accounts wait for the daily job of `target`, after which their history comes."""
         self._target = target
+        self._lacking_history: list[Account] = []
         self._passes: tuple[Pass, Pass] = (
-            NewestDays(target, self._known, self._tally, self._shared, self._wait_for_history),
+            NewestDays(
+                target, self._known, self._tally, self._shared, self._wait_for_history, is_last=not self._fills_history
+            ),
             History(target, self._known, self._tally, self._shared, self._must_make_way),
         )
         self._queue.clear()
@@ -73,7 +87,10 @@ class Pool:
         self._tally.watch.begin(len(self._accounts))
 
     def _wait_for_history(self, account: Account) -> None:
-        self._queue.put(_HISTORY, [account])
+        if self._fills_history:
+            self._queue.put(_HISTORY, [account])
+        elif self._tally.may_gain_history(account):
+            self._lacking_history.append(account)
 
     def _must_make_way(self) -> bool:
         """Return True where a history stops between two windows, since a daily job comes first."""

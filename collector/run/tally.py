@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 
 import structlog
 
@@ -15,6 +15,7 @@ from collector.console.progress import Watch
 from collector.errors import UnreachableError, WaitKind
 from collector.model.accounts import Account
 from collector.model.results import AccountResult, Failure, Notice, Outcome, RunResult
+from collector.run.counts import Counts, merged, result_of
 from collector.runtime import CircuitBreaker, LoopLag
 from collector.store.database import FAILED_VALIDATION
 from collector.store.writer import Writer
@@ -51,6 +52,7 @@ class Tally:
         self._waiting: dict[str, int] = {}
         self._silent: dict[str, str] = {}
         self._windows_left: Counter[str] = Counter()
+        self._taken: list[Counts] = []
         self.lag = LoopLag()
         self._client: Client | None = None
         self._writer: Writer | None = None
@@ -62,7 +64,7 @@ class Tally:
         # Of few accounts all must have failed.
         self._unreachable = CircuitBreaker[UnreachableError](min(self._max_unreachable, len(accounts)))
 
-    def attach(self, client: Client, writer: Writer | None = None) -> None:
+    def attach(self, client: Client | None, writer: Writer | None = None) -> None:
         """Take the counts of `client` and `writer` into the result, as they stand when it is made."""
         self._client, self._writer = client, writer
 
@@ -73,6 +75,10 @@ class Tally:
     def may_ask_history(self, account: Account) -> bool:
         """Return True where an account's newest days were asked for, and a dataset may still be asked."""
         return self._outcomes[account.appid] is not Outcome.SKIPPED and self.ended(account) != frozenset(DATASETS)
+
+    def may_gain_history(self, account: Account) -> bool:
+        """Return True unless an account has failed as a whole: then its history would fail, too."""
+        return self._outcomes[account.appid] in SOUND or self.may_ask_history(account)
 
     def note_waiting(self, account: Account, planned: Plan) -> None:
         """Count an account's windows of history that wait, and note the waits. Does nothing for a failed account."""
@@ -129,21 +135,6 @@ class Tally:
         """Note a wait, which is no failure."""
         self._notices[notice.account][notice.kind] = notice
 
-    def _merged_failures(self) -> Iterable[Failure]:
-        """Return the first failure of each dataset, and a platform's once for all its accounts."""
-        merged: dict[tuple[str, str | None], Failure] = {}
-        for of, failures in self._failures.items():
-            for failure in failures:
-                subject = (failure.account, failure.dataset)
-                first = merged.get(subject)
-                # A platform's failure that fails accounts matters more than one that only keeps new ones unknown.
-                if not first or not first.accounts:
-                    merged[subject] = failure
-                elif failure.account != of:
-                    accounts, windows = first.accounts + failure.accounts, first.windows + failure.windows
-                    merged[subject] = replace(first, accounts=accounts, windows=windows)
-        return merged.values()
-
     def give_up_if_unreachable(self, result: AccountResult, session: Session) -> None:
         """Raise `UnreachableError` when no account had an answer, and twice as many as there are workers no connection.
 
@@ -160,42 +151,40 @@ class Tally:
         if not session.client.answered:
             self._unreachable.check()
 
-    def result(self, run: str, *, error: str | None, stopped_by: int | None) -> RunResult:
-        """Return the run's result as far as it came. Accounts with a document that MongoDB refused have failed."""
+    def take(self, counts: Counts) -> None:
+        """Take over the counts of accounts that were at work elsewhere; the last ones of an account are valid."""
+        self._taken.append(counts)
+
+    def counts(self) -> Counts:
+        """Return the counts as far as the run came. Accounts with a document that MongoDB refused have failed."""
         client, writer = self._client, self._writer
-        places = {appid: number for number, appid in enumerate(self._names)}
-
-        def place(of: Failure | Notice) -> int:
-            """The order of the configuration makes two results comparable; platforms come last."""
-            return places.get(of.account, len(places))
-
         rejected = writer.rejected if writer else {}
         unsaved = dict.fromkeys(writer.unsaved if writer else (), Outcome.SKIPPED)
         sound = {appid for appid, outcome in self._outcomes.items() if outcome in SOUND}
-        final = {**self._outcomes, **unsaved, **dict.fromkeys(rejected, Outcome.FAILED)}
-        # Discovery writes states of accounts that weren't selected, too: they aren't counted.
-        outcomes = Counter(outcome for appid, outcome in final.items() if appid in self._names)
-        return RunResult(
-            run=run,
-            seconds=time.monotonic() - self._began,
-            outcomes={outcome: outcomes[outcome] for outcome in Outcome},
-            got_through=len((self._answered | sound) - rejected.keys() - unsaved.keys()),
+        failures = {appid: list(each) for appid, each in self._failures.items()}
+        for appid, failure in self._rejections(rejected):
+            failures.setdefault(appid, []).append(failure)
+        return Counts(
+            outcomes={**self._outcomes, **unsaved, **dict.fromkeys(rejected, Outcome.FAILED)},
+            got_through=(self._answered | sound) - rejected.keys() - unsaved.keys(),
+            failures=failures,
+            notices={appid: [*each.values()] for appid, each in self._notices.items()},
+            silent=dict(self._silent),
+            windows_left=dict(self._windows_left),
             calls=client.calls if client else 0,
             token_calls=client.token_calls if client else 0,
             retries=client.retries if client else 0,
             days=writer.days if writer else 0,
-            failures=tuple(sorted((*self._merged_failures(), *self._rejections(rejected)), key=place)),
-            notices=tuple(sorted((notice for each in self._notices.values() for notice in each.values()), key=place)),
-            silent=tuple(self._silent.values()),
-            windows_left=self._windows_left.total(),
-            loop_lag_s=self.lag.max_s,
-            error=error,
-            stopped_by=stopped_by,
+            lag_s=self.lag.max_s,
         )
 
-    def _rejections(self, rejected: Mapping[str, str]) -> list[Failure]:
-        return [
-            Failure(appid, self._names.get(appid, appid), None, reason, hint=hint)
-            for appid, reason in rejected.items()
-            for hint in [_VALIDATOR_HINT if FAILED_VALIDATION in reason else _REFUSED_HINT]
-        ]
+    def result(self, run: str, *, error: str | None, stopped_by: int | None) -> RunResult:
+        """Return the run's result as far as it came."""
+        counts = merged([self.counts(), *self._taken])
+        seconds = time.monotonic() - self._began
+        return result_of(counts, self._names, run=run, seconds=seconds, error=error, stopped_by=stopped_by)
+
+    def _rejections(self, rejected: Mapping[str, str]) -> Iterator[tuple[str, Failure]]:
+        for appid, reason in rejected.items():
+            hint = _VALIDATOR_HINT if FAILED_VALIDATION in reason else _REFUSED_HINT
+            yield appid, Failure(appid, self._names.get(appid, appid), None, reason, hint=hint)

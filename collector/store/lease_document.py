@@ -127,6 +127,15 @@ async def release(database: Database, epoch: int) -> None:
     await _change(database, _ID | {"leases.epoch": epoch}, {"leases": left})
 
 
+async def next_epoch(database: Database) -> int:
+    """Return an epoch greater than all before, for work under a lease that is another's."""
+    later = [{"$set": {"epoch": _LATER_EPOCH}}]
+    found = await _collection(database).find_one_and_update(
+        _ID, later, {"epoch": True}, upsert=True, return_document=ReturnDocument.AFTER
+    )
+    return int(found["epoch"])
+
+
 async def _change(database: Database, where: Document, leases: Document) -> bool:
     changed = await _collection(database).update_one(where, [{"$set": leases}, _FOR_EARLIER_VERSIONS])
     return changed.matched_count == 1

@@ -19,7 +19,7 @@ doesn't know are read and written back unchanged.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -46,6 +46,8 @@ _NOT_DATASETS = frozenset(
 _KNOWN = _NOT_DATASETS.union(DATASET_NAMES)
 _KNOWN_OF_DATASET = frozenset(DatasetState._fields) - {"calls_on", "unknown"}  # these have no key of their own
 
+_OUTLINE = ("version", "name", "tags", "authorizer")
+
 _BATCH_SIZE = 100
 """Documents read before other tasks get their turn. MongoDB's own batches hold thousands, which take a second."""
 
@@ -56,9 +58,18 @@ async def load(database: Database) -> dict[str, AccountState]:
     return states
 
 
-async def read_states(database: Database) -> tuple[dict[str, AccountState], dict[str, UnusableState]]:
-    """Read the states of all accounts ever collected, by appid, and those that can't be used, in one query."""
-    return await outlasting(lambda: _read_all(_accounts(database)))
+async def read_states(
+    database: Database, appids: Sequence[str] | None = None
+) -> tuple[dict[str, AccountState], dict[str, UnusableState]]:
+    """Read the states of all accounts ever collected, or of `appids`, and those that can't be used, in one query."""
+    query = OURS if appids is None else {"_id": {"$in": appids}}
+    return await outlasting(lambda: _read_all(_accounts(database), query))
+
+
+async def read_outlines(database: Database) -> dict[str, AccountState]:
+    """Read the name and the platform of each account ever collected, by appid: a state without its datasets."""
+    states, _ = await outlasting(lambda: _read_all(_accounts(database), OURS, _OUTLINE))
+    return states
 
 
 async def read_state(database: Database, account: str) -> AccountState | UnusableState | None:
@@ -163,11 +174,11 @@ def _accounts(database: Database) -> AsyncIOMotorCollection[Document]:
 
 
 async def _read_all(
-    accounts: AsyncIOMotorCollection[Document],
+    accounts: AsyncIOMotorCollection[Document], query: Document, fields: Sequence[str] | None = None
 ) -> tuple[dict[str, AccountState], dict[str, UnusableState]]:
     states: dict[str, AccountState] = {}
     unusable: dict[str, UnusableState] = {}
-    async for document in accounts.find(OURS, batch_size=_BATCH_SIZE):
+    async for document in accounts.find(query, fields, batch_size=_BATCH_SIZE):
         state = _read(document)
         if isinstance(state, AccountState):
             states[state.account] = state

@@ -6,7 +6,7 @@ the refresh tokens, so nothing of it is stored.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -26,7 +26,7 @@ from collector.wechat.tokens import Grant, Source, Token, Tokens, granted
 
 log = structlog.get_logger()
 
-MAX_LISTED = 100_000
+MAX_LISTED = 2_000_000
 """Upper bound for the accounts of a platform: a larger count is a malformed answer."""
 
 MAX_READINGS = 3
@@ -42,17 +42,29 @@ WITHDRAWN = 61003
 """The errcode about an account that hasn't authorised the platform, or no longer does."""
 
 
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """A platform's token, and the refresh tokens of some of its accounts, on their way to another process."""
+
+    component: str
+    token: Secret
+    expires_in_s: int
+    refresh_tokens: Mapping[str, Secret]
+
+
 @dataclass(slots=True)
 class Listing:
     """Accounts that authorised the platform, with their refresh tokens, by appid in the list's order.
 
-    `is_whole` says whether the list came to its end; `total` is WeChat's count of accounts.
+    `is_whole` says whether the list came to its end; `total` is WeChat's count of accounts. One that `is_handed_over`
+    holds what another process has read of it.
     """
 
     read_at: datetime
     refresh_tokens: dict[str, str | None] = field(default_factory=dict, repr=False)
     is_whole: bool = True
     total: int = 0
+    is_handed_over: bool = False
 
 
 class ComponentApi:
@@ -70,6 +82,7 @@ class ComponentApi:
         self._list: Listing | None = None
         self._list_again: Once[Listing] | None = None
         self._outdated: Listing | None = None
+        self._handed_over: Secret | None = None
 
     @property
     def has_failed(self) -> bool:
@@ -78,9 +91,26 @@ class ComponentApi:
 
     async def authorizers(self) -> Listing:
         """Return the accounts that authorised the platform, read once a run. Raises `ComponentError` without a list."""
-        listing = await self._shared(self._first_list)
+        listing = self._list or await self._shared(self._first_list)
         self._list = self._list or listing
         return self._list
+
+    async def hand_over(self, appids: Iterable[str]) -> Handover:
+        """Return what another process needs to fetch the tokens of these accounts. Raises `CallError` without it."""
+        token, listing = await self._token(self._tokens.get), await self.authorizers()
+        left_s = int(token.ends_at_s - self._clock.monotonic())
+        found = {appid: Secret(value) for appid in appids if (value := listing.refresh_tokens.get(appid))}
+        return Handover(self.component.name, token.value, left_s, found)
+
+    def take_over(self, handover: Handover) -> None:
+        """Use what another process has fetched; the list isn't read here any more."""
+        if handover.token != self._handed_over:  # else a newer one may have taken its place
+            self._handed_over = handover.token
+            self._tokens.take_over(Grant(handover.token, handover.expires_in_s))
+        if self._list is None:
+            self._list = Listing(self._clock.now(), is_handed_over=True)
+        for appid, token in handover.refresh_tokens.items():
+            self._list.refresh_tokens[appid] = token.get_secret_value()
 
     async def authorizer(self, appid: str) -> Authorizer:
         """Return the name and kind of an account that authorised the platform. Raises `CallError` without them.
@@ -106,7 +136,7 @@ class ComponentApi:
             if error.reaction is not Reaction.LIST_AGAIN:
                 raise
             refusal = error
-        newer = await self._newer_than(listing)
+        newer = await self._newer_than(listing, account)
         again = await self._refresh_token(account, newer)
         if again == refresh_token:
             raise refusal  # WeChat's list has nothing newer, so only the client can help
@@ -141,13 +171,16 @@ class ComponentApi:
         message = f"the account isn't among those that authorised the platform {self.component.name}"
         raise OriginError(message, "ask the client to authorise it")
 
-    async def _newer_than(self, listing: Listing) -> Listing:
+    async def _newer_than(self, listing: Listing, account: Account) -> Listing:
         """Return the list, read again if `listing` is the current one, unless that was done a moment ago.
 
         Raises `ComponentError` when it can't be read, as for all others that need it again.
         """
         if self._list is not listing:
             return self._list or listing
+        if listing.is_handed_over:  # the call for one account says as much, and costs less than the whole list
+            listing.refresh_tokens.pop(account.appid, None)
+            return listing
         if self._list_again is None or self._outdated is not listing:
             # The first list is as old as the run, so it is never new enough; one that was read again may be.
             if self._list_again and self._clock.now() - listing.read_at < FRESH_FOR:

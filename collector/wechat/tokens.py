@@ -201,6 +201,10 @@ class Tokens:
                 self.token = self._token(await self._fetch(self._source.grant))
             return self.token
 
+    def take_over(self, grant: Grant) -> None:
+        """Use a token that another process has fetched."""
+        self.token = self._token(grant)
+
     def worked(self, token: Token) -> None:
         """Note that WeChat accepted `token`."""
         if token is self.token:

@@ -46,7 +46,7 @@ def test_common_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert (own, configured) == (3, [(2, "json", True)])
     assert [account.name for account in common.settings.accounts] == ["a"]
     assert common.selection == Selection(["a"], ["x", "y"])
-    assert common.output == (True, 2, True)
+    assert common.output == (True, 2, True, "json")
 
 
 def test_help_of_a_command() -> None:

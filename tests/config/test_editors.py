@@ -265,6 +265,7 @@ def test_schema_defaults() -> None:
         "ipv4_only": False,
         "check_clock": True,
         "workers": 64,
+        "processes": 1,
         "lookback": 7,
         "published_at": "08:00",
         "rate_limit": "5/s",

@@ -55,7 +55,7 @@ def test_defaults(loaded: Callable[..., Settings]) -> None:
             "ipv4_only": False,
             "check_clock": True,
         },
-        "run": {"workers": 64, "lookback": 7, "published_at": "08:00"},
+        "run": {"workers": 64, "processes": 1, "lookback": 7, "published_at": "08:00"},
         "defaults": {"rate_limit": "5/s", "token": "stable"},
         "accounts": [
             {
@@ -82,7 +82,7 @@ def test_every_setting(loaded: Callable[..., Settings]) -> None:
             "ipv4_only": True,
             "check_clock": True,
         },
-        "run": {"workers": 8, "lookback": 14, "published_at": "10:00"},
+        "run": {"workers": 8, "processes": 1, "lookback": 14, "published_at": "10:00"},
         "defaults": {"rate_limit": "5/s", "token": TOKEN, "since": "2025-01-01"},
         "components": [
             {

@@ -84,7 +84,7 @@ SETTINGS = [
     ("run: {lookback: 3651}", "`lookback` can't be '3651'", LOOKBACK),
     ("run: {published_at: 28800}", "`published_at` can't be '28800'", PUBLISHED_AT),
     ("run: {published_at: '24:00'}", "`published_at` can't be '24:00'", PUBLISHED_AT),
-    ("run: text", f"`run` {WRONG}", "Write the keys `workers`, `lookback` and `published_at` below it."),
+    ("run: text", f"`run` {WRONG}", "Write the keys `workers`, `processes`, `lookback` and `published_at` below it."),
     ("defaults: {rate_limit: fast}", "`rate_limit` can't be 'fast'", RATE),
     ("defaults: {rate_limit: [5]}", f"`rate_limit` {WRONG}", RATE),
     ("defaults: {token: secret}", f"`token` {WRONG}", TOKEN),

@@ -3,7 +3,7 @@ import re
 
 from rich.console import Console
 
-from collector.console.progress import Watch, progress
+from collector.console.progress import Steps, Watch, progress
 from collector.model.accounts import Account, Rate, Secret
 from collector.model.results import AccountResult, Outcome
 
@@ -44,3 +44,16 @@ def test_watch_shows_nothing() -> None:
     watch.begin(2)
     watch.account(AccountResult(ACCOUNT, Outcome.OK))
     watch.window()
+
+
+def test_other_processes_count() -> None:
+    """What a process did that died is taken back."""
+    written = io.StringIO()
+    with progress(Console(file=written, force_terminal=True, width=120)) as watch:
+        watch.begin(5)
+        watch.elsewhere(Steps(accounts=4, failed=2, history=9, windows=5))
+        watch.elsewhere(Steps(accounts=-2, failed=-1, history=-3, windows=-1))
+    shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", written.getvalue())
+    assert re.search(r"2/5 accounts, 1 failed", shown)
+    assert re.search(r"4/6 windows", shown)
+    Watch().elsewhere(Steps())

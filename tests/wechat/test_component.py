@@ -935,3 +935,47 @@ async def test_postponement_isnt_final(web: Any, client: Client, secrets: Secret
     clock.instant += timedelta(seconds=PROBE_EVERY_S)
     web.get(url, body=platform.valid)
     assert (await Authorized(account_of(0), api).grant()).value.get_secret_value()
+
+
+# Handed over to another process
+
+
+@pytest.fixture
+def other(platform: Platform, route: Route, secrets: Secrets, clock: FakeClock) -> ComponentApi:
+    """The platform in another process."""
+    return ComponentApi(COMPONENT, route, secrets, clock=clock)
+
+
+async def test_handover(
+    platform: Platform, api: ComponentApi, other: ComponentApi, route: Route, clock: FakeClock
+) -> None:
+    """The other process needs neither the platform's token nor its list; it gets no other account's refresh token."""
+    handover = await api.hand_over([appid_of(3), "wx of nobody"])
+    assert (handover.expires_in_s, {*handover.refresh_tokens}) == (7200, {appid_of(3)})
+    assert "refresh-3" not in repr(handover)
+    assert "component-token-1" not in repr(handover)
+    other.take_over(handover)
+    assert await log_in(other, route, clock, [account_of(3)]) == access(3)
+    assert platform.asked == {TOKEN: 1, LIST: 1, ACCOUNT_TOKEN: 1}
+
+
+async def test_refresh_token_that_was_handed_over_is_refused(
+    platform: Platform, api: ComponentApi, other: ComponentApi, route: Route, clock: FakeClock
+) -> None:
+    """A newer one is asked for with one call about the account, not with the whole list."""
+    other.take_over(await api.hand_over([appid_of(3), appid_of(4)]))
+    platform.taken[appid_of(3)] = "newer"
+    assert await log_in(other, route, clock, [account_of(3), account_of(4)]) == access(3, 4)
+    assert platform.asked == {TOKEN: 1, LIST: 1, ONE: 1, ACCOUNT_TOKEN: 3}
+
+
+async def test_newer_token_of_the_platform_stays(
+    platform: Platform, api: ComponentApi, other: ComponentApi, route: Route, clock: FakeClock
+) -> None:
+    """The token that was handed over before doesn't take the place of the one that replaced it here."""
+    other.take_over(await api.hand_over([appid_of(3)]))
+    platform.valid = "component-token-2"
+    assert await log_in(other, route, clock, [account_of(3)]) == access(3)
+    other.take_over(await api.hand_over([appid_of(4)]))
+    assert await log_in(other, route, clock, [account_of(4)]) == access(4)
+    assert platform.asked[TOKEN] == 2

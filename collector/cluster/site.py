@@ -1,0 +1,115 @@
+"""What a worker process keeps open for a run: its configuration, the database, the session with WeChat."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from contextvars import ContextVar
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+
+from collector import config
+from collector.cluster.orders import Errand, Order
+from collector.config import Settings
+from collector.model.accounts import Account
+from collector.run.connect import connect
+from collector.run.counts import Counts
+from collector.runtime import Clock, Stop, WechatClock, tuned_gc
+from collector.store.database import Database, open_database
+from collector.store.held import Held
+from collector.store.leases import following
+from collector.wechat.session import Session
+
+HELD: ContextVar[Held] = ContextVar("held")
+"""The claim of the batch for which the current task makes its calls."""
+
+
+def settings_of(errand: Errand) -> Settings:
+    """Return the worker's own configuration, read once a run. Raises `ConfigError`."""
+    return _settings(errand.run, errand.files)
+
+
+@lru_cache(1)
+def _settings(_run: str, files: tuple[Path, ...]) -> Settings:
+    return config.load(files or config.find((), os.environ, Path.cwd()), os.environ, datetime.now(UTC))
+
+
+class Site:
+    """A run's site in a worker process, which all its batches share."""
+
+    def __init__(self, errand: Errand) -> None:
+        self.settings = settings_of(errand)
+        self.stop = Stop()
+        self.database: Database
+        self.session: Session
+        self.lease: Held
+        self._errand = errand
+        self._opening = asyncio.Lock()
+        self._stack: AsyncExitStack | None = None
+        self.users = 0
+        self._accounts = {account.appid: account for account in self.settings.accounts}
+        self._counted = Counts()
+
+    def accounts_of(self, order: Order) -> list[Account]:
+        """Return the accounts of an order."""
+        discovered = [self.settings.account_of(appid, name, component) for appid, name, component in order.discovered]
+        return [*(self._accounts[appid] for appid in order.configured), *discovered]
+
+    def uncounted(self) -> Counts:
+        """Return the calls made since the last time, for whatever batch."""
+        client, before = self.session.client, self._counted
+        self._counted = Counts(calls=client.calls, token_calls=client.token_calls, retries=client.retries)
+        return replace(
+            self._counted,
+            calls=client.calls - before.calls,
+            token_calls=client.token_calls - before.token_calls,
+            retries=client.retries - before.retries,
+        )
+
+    async def open(self) -> None:
+        """Open everything, for the first batch."""
+        async with self._opening:
+            if self._stack is None:
+                async with AsyncExitStack() as stack:
+                    stack.enter_context(tuned_gc())
+                    mongodb, errand = self.settings.mongodb, self._errand
+                    self.database = await stack.enter_async_context(open_database(mongodb.uri, mongodb.database))
+                    lease = following(self.database, errand.run, errand.epoch, times=errand.times)
+                    self.lease = await stack.enter_async_context(lease)
+                    session = connect(
+                        self.settings,
+                        clock=WechatClock(Clock()),
+                        stop=self.stop,
+                        before_call=lambda: HELD.get().check(),
+                    )
+                    self.session = await stack.enter_async_context(session)
+                    self._stack = stack.pop_all()
+
+    async def close(self) -> None:
+        """Close everything, after the last batch."""
+        if self._stack:
+            await self._stack.aclose()
+
+
+SITES: dict[str, Site] = {}
+"""The open sites, by run."""
+
+
+@asynccontextmanager
+async def opened(errand: Errand) -> AsyncIterator[Site]:
+    """Open the run's site: the first batch opens it, the last to end closes it."""
+    site = SITES.get(errand.run) or Site(errand)
+    SITES[errand.run] = site
+    site.users += 1
+    try:
+        await site.open()
+        yield site
+    finally:
+        site.users -= 1
+        if not site.users:
+            del SITES[errand.run]
+            await site.close()

@@ -1,0 +1,161 @@
+"""What a worker process does: it introduces itself, and works on the batches that it is given."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from time import monotonic
+
+import structlog
+from distributed import get_worker
+
+from collector import __version__
+from collector.cluster.digest import digest_of
+from collector.cluster.orders import Errand, Introduction, Order, Report
+from collector.cluster.site import HELD, SITES, Site, opened, settings_of
+from collector.commands.collect import ask
+from collector.console.progress import NO_STEPS, Watch
+from collector.errors import ClockError, ConfigError, DatabaseError, UnreachableError
+from collector.model.results import AccountResult, Outcome
+from collector.run.account import Shared
+from collector.run.counts import Counts
+from collector.run.tally import Tally
+from collector.runtime import in_background
+from collector.store.claims import claimed
+from collector.store.held import Held
+from collector.store.state import read_states
+from collector.store.writer import Writer
+
+log = structlog.get_logger()
+
+REPORT_EVERY_S = 1.0
+"""Seconds between two reports of a batch's progress."""
+
+
+HALTED: dict[str, int] = {}
+"""The runs that were stopped, and by which signal."""
+
+
+def introduce(errand: Errand) -> Introduction:
+    """Prepare this process for a run, and say what it is."""
+    if errand.log:
+        errand.log()
+    if errand.is_local:
+        # Ctrl-C reaches all processes of a terminal: the coordinator stops its workers. A handler and not SIG_IGN,
+        # which helper commands would inherit.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: None)
+    try:
+        settings = settings_of(errand)
+    except ConfigError as error:
+        return Introduction(__version__, trouble=f"its configuration has faults: {error.faults[0]}")
+    if settings.mongodb.uri is None and not errand.is_local:
+        return Introduction(__version__, trouble="its configuration has no mongodb.uri")
+    return Introduction(__version__, digest_of(settings))
+
+
+def halt(run: str, number: int) -> None:
+    """Stop this process's part of a run, also that which is still on its way here."""
+    HALTED[run] = number
+    if (site := SITES.get(run)) and not site.stop.is_set:
+        site.stop.set(number)
+
+
+async def work(order: Order) -> Report | None:
+    """Do a batch, and return what came of it; None where its claim was lost.
+
+    An error that would end a run of its own ends the batch.
+    """
+    site: Site | None = None
+    held: Held | None = None
+    try:
+        async with opened(order.errand) as site:
+            number = HALTED.get(order.errand.run, order.stopped_by)
+            if number is not None and not site.stop.is_set:
+                site.stop.set(number)
+            claim = claimed(site.database, order.errand.run, order.batch, order.epoch, site.lease, order.errand.times)
+            async with claim as held:
+                return await _work(site, order, held)
+    except (ClockError, ConfigError, DatabaseError, UnreachableError) as error:
+        if held and held.is_lost:
+            log.warning("batch.lost", batch=order.batch, why=str(error))
+            return None
+        return Report(site.uncounted() if site else Counts(), error=str(error))
+
+
+async def _work(site: Site, order: Order, held: Held) -> Report:
+    HELD.set(held)
+    accounts, watch = site.accounts_of(order), _Watch(order)
+    for handover in order.handovers:
+        site.session.components[handover.component].take_over(handover)
+    workers = max(1, site.settings.run.workers // order.slots)
+    settings = replace(site.settings, run=site.settings.run.model_copy(update={"workers": workers}))
+    tally = Tally(watch, workers)
+    tally.expect(accounts)
+    states, unusable = await read_states(site.database, [account.appid for account in accounts])
+    async with (
+        _reporting(watch.report),
+        in_background(tally.lag.measure(), name="loop's lag"),
+        Writer(site.database, held) as writer,
+    ):
+        tally.attach(None, writer)
+        left = await ask(
+            accounts,
+            states,
+            unusable,
+            settings=settings,
+            job=order.job,
+            tally=tally,
+            shared=Shared(site.session, writer),
+            history=order.history,
+            last_turn_s=monotonic() - order.idle_s,
+        )
+    made = site.uncounted()
+    counts = replace(tally.counts(), calls=made.calls, token_calls=made.token_calls, retries=made.retries)
+    return Report(counts, [account.appid for account in left], watch.steps)
+
+
+class _Watch(Watch):
+    """Progress of a batch, for the coordinator."""
+
+    def __init__(self, order: Order) -> None:
+        self.steps = NO_STEPS
+        self._order = order
+        self._reported = self.steps
+        self._worker = get_worker()
+
+    def history(self, windows: int) -> None:
+        """Expect windows of history, which another batch fills."""
+        if not self._order.history:
+            self.steps = self.steps._replace(history=self.steps.history + windows)
+
+    def account(self, result: AccountResult) -> None:
+        """Count an account, which history counts no second time."""
+        if not self._order.history and result.outcome is not Outcome.SKIPPED:
+            failed = self.steps.failed + (result.outcome is Outcome.FAILED)
+            self.steps = self.steps._replace(accounts=self.steps.accounts + 1, failed=failed)
+
+    def window(self) -> None:
+        """Count a window."""
+        self.steps = self.steps._replace(windows=self.steps.windows + 1)
+
+    def report(self) -> None:
+        """Send the progress, where there is any."""
+        if self.steps != self._reported:
+            self._reported = self.steps
+            order = self._order
+            self._worker.log_event(order.errand.topic, [order.batch, order.epoch, *self.steps])
+
+
+@asynccontextmanager
+async def _reporting(report: Callable[[], None]) -> AsyncIterator[None]:
+    async def repeat() -> None:
+        while True:
+            await asyncio.sleep(REPORT_EVERY_S)
+            report()
+
+    async with in_background(repeat(), name="progress"):
+        yield

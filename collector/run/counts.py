@@ -1,0 +1,104 @@
+"""Counts of a run, or of a part of its accounts, as values: they add up, and become the run's result."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
+
+from collector.model.results import Failure, Notice, Outcome, RunResult
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Outcomes of some accounts by appid, and counts of the calls and writes made for them.
+
+    `got_through` are the accounts with an answer of at least one dataset. `failures` are by the account that failed,
+    also where the failure is a platform's. `silent` are the names of silent accounts, `windows_left` the windows of
+    history that wait for a later run. `lag_s` is the longest time in seconds for which an event loop was held.
+    """
+
+    outcomes: Mapping[str, Outcome] = field(default_factory=dict)
+    got_through: AbstractSet[str] = frozenset()
+    failures: Mapping[str, Sequence[Failure]] = field(default_factory=dict)
+    notices: Mapping[str, Sequence[Notice]] = field(default_factory=dict)
+    silent: Mapping[str, str] = field(default_factory=dict)
+    windows_left: Mapping[str, int] = field(default_factory=dict)
+    calls: int = 0
+    token_calls: int = 0
+    retries: int = 0
+    days: int = 0
+    lag_s: float = 0.0
+
+
+def merged(parts: Iterable[Counts]) -> Counts:
+    """Return the counts of all parts; an account that is in several parts came out as the last of them says."""
+    outcomes: dict[str, Outcome] = {}
+    got_through: set[str] = set()
+    failures: dict[str, Sequence[Failure]] = {}
+    notices: dict[str, Sequence[Notice]] = {}
+    silent: dict[str, str] = {}
+    windows_left: dict[str, int] = {}
+    sums: Counter[str] = Counter()
+    lag_s = 0.0
+    for part in parts:
+        for older in (failures, notices, silent, windows_left):
+            for appid in older.keys() & part.outcomes.keys():
+                del older[appid]
+        outcomes |= part.outcomes
+        got_through |= part.got_through
+        failures |= part.failures
+        notices |= part.notices
+        silent |= part.silent
+        windows_left |= part.windows_left
+        sums.update(calls=part.calls, token_calls=part.token_calls, retries=part.retries, days=part.days)
+        lag_s = max(lag_s, part.lag_s)
+    return Counts(outcomes, got_through, failures, notices, silent, windows_left, **sums, lag_s=lag_s)
+
+
+def result_of(
+    counts: Counts, names: Mapping[str, str], *, run: str, seconds: float, error: str | None, stopped_by: int | None
+) -> RunResult:
+    """Return the result of a run over the accounts of `names`, by appid, in the order of the configuration."""
+    places = {appid: number for number, appid in enumerate(names)}
+
+    def place(of: Failure | Notice) -> int:
+        """The order of the configuration makes two results comparable; platforms come last."""
+        return places.get(of.account, len(places))
+
+    # Discovery writes states of accounts that weren't selected, too: they aren't counted.
+    outcomes = Counter(outcome for appid, outcome in counts.outcomes.items() if appid in names)
+    return RunResult(
+        run=run,
+        seconds=seconds,
+        outcomes={outcome: outcomes[outcome] for outcome in Outcome},
+        got_through=len(counts.got_through),
+        calls=counts.calls,
+        token_calls=counts.token_calls,
+        retries=counts.retries,
+        days=counts.days,
+        failures=tuple(sorted(_by_subject(counts.failures), key=place)),
+        notices=tuple(sorted((notice for each in counts.notices.values() for notice in each), key=place)),
+        silent=tuple(counts.silent.values()),
+        windows_left=sum(counts.windows_left.values()),
+        loop_lag_s=counts.lag_s,
+        error=error,
+        stopped_by=stopped_by,
+    )
+
+
+def _by_subject(failures: Mapping[str, Sequence[Failure]]) -> Iterable[Failure]:
+    """Return the first failure of each dataset, and a platform's once for all its accounts."""
+    found: dict[tuple[str, str | None], Failure] = {}
+    for of, each in failures.items():
+        for failure in each:
+            subject = (failure.account, failure.dataset)
+            first = found.get(subject)
+            # A platform's failure that fails accounts matters more than one that only keeps new ones unknown.
+            if not first or not first.accounts:
+                found[subject] = failure
+            elif failure.account != of:
+                accounts, windows = first.accounts + failure.accounts, first.windows + failure.windows
+                found[subject] = replace(first, accounts=accounts, windows=windows)
+    return found.values()
