@@ -31,7 +31,7 @@ T = TypeVar("T")
 log = structlog.get_logger()
 
 MAX_TRIES = 200
-"""Times that a lease is tried to be taken while others change theirs: each of them makes one of us wait."""
+"""Attempts to take a lease. One fails whenever another run takes, renews or releases its own at the same moment."""
 
 _GONE = "the run was halted for too long, or somebody deleted the lease"
 
