@@ -20,6 +20,9 @@ MIN_IN_BATCH = 10
 BATCHES_PER_SLOT = 4
 """Batches for each that can be at work at once, so that all workers end at about the same time."""
 
+HASHES = 2**64
+"""Values that the hash of an appid can have."""
+
 
 @dataclass(eq=False, slots=True)
 class Batch:
@@ -52,10 +55,9 @@ def split(accounts: Iterable[Account], slots: int, *, by_label: bool) -> list[Ba
     for label, those in labelled.items():
         few, many = -(-len(those) // MAX_IN_BATCH), -(-len(those) // MIN_IN_BATCH)
         count = max(few, min(many, BATCHES_PER_SLOT * slots))
-        hashed: dict[int, list[Account]] = defaultdict(list)
-        for account in those:
-            hashed[shard_of(account.appid, count)].append(account)
-        batches += [Batch(len(batches) + place, label, hashed[number]) for place, number in enumerate(sorted(hashed))]
+        # Not by the hash modulo `count`: the accounts of one shard leave few remainders, and would be in few batches.
+        hashed = sorted(those, key=lambda account: shard_of(account.appid, HASHES))
+        batches += [Batch(len(batches) + place, label, hashed[place::count]) for place in range(count)]
     return batches
 
 
