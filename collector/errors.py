@@ -141,25 +141,40 @@ class CallKind(StrEnum):
 class WaitKind(StrEnum):
     """Kind of a wait, before whose end a dataset isn't asked: the `kind` of a notice, in `--json` too.
 
-    `words` is the reason, for people. With `is_stored`, later runs must keep the wait as well, so its end is stored
-    with the dataset's state.
+    `words` is the reason, for people, `remedy` what ends it for good. With `is_stored`, later runs must keep the wait
+    as well, so it is stored with the dataset's state.
     """
 
     words: str
+    remedy: str
     is_stored: bool
 
-    QUOTA = "quota", "WeChat's quota of the day is used up", True
-    DAILY_CALLS = "daily_calls", "the calls of the day that daily_calls allows are used up"
-    # A stored wait of an earlier run, whose kind isn't stored.
-    NOT_BEFORE = "not_before", "WeChat ordered an earlier run to wait"
-    RATE = "rate", "WeChat asked for fewer calls a minute: lower rate_limit"
-    IP_REFUSED = "ip_refused", "the account's admin refused this host's IP", True
-    IP_UNCONFIRMED = "ip_unconfirmed", "the account's admin must confirm this host's IP"
+    QUOTA = (
+        "quota",
+        "WeChat's quota of the day is used up",
+        "other systems use up the account's quota: let them leave some calls, or start the collector before them",
+        True,
+    )
+    DAILY_CALLS = "daily_calls", "the calls of the day that daily_calls allows are used up", "raise daily_calls"
+    # Stored by an earlier version, which kept no reason.
+    NOT_BEFORE = "not_before", "WeChat ordered an earlier run to wait", "look for the reason in the log of that run"
+    RATE = "rate", "WeChat asked for fewer calls a minute: lower rate_limit", "lower rate_limit"
+    IP_REFUSED = (
+        "ip_refused",
+        "the account's admin refused this host's IP",
+        "ask the account's admin to allow this host's IP",
+        True,
+    )
+    IP_UNCONFIRMED = (
+        "ip_unconfirmed",
+        "the account's admin must confirm this host's IP",
+        "ask the account's admin to confirm this host's IP",
+    )
 
-    def __new__(cls, value: str, words: str, is_stored: bool = False) -> Self:  # noqa: FBT001, FBT002 - a row's cell
+    def __new__(cls, value: str, words: str, remedy: str, is_stored: bool = False) -> Self:  # noqa: FBT001, FBT002 - a row's cell
         """Make a member of a row of the table above."""
         kind = str.__new__(cls, value)
-        kind._value_, kind.words, kind.is_stored = value, words, is_stored
+        kind._value_, kind.words, kind.remedy, kind.is_stored = value, words, remedy, is_stored
         return kind
 
     @property

@@ -16,15 +16,18 @@ import typer
 from collector.cli.config_commands import app as config_commands
 from collector.cli.options import (
     Common,
+    Config,
     DryRun,
     Egress,
     IgnoreWaits,
+    Json,
     LogForm,
     Quiet,
     ShardOf,
     Verbose,
     Wait,
     day,
+    loaded,
     output_of,
     with_common_options,
 )
@@ -144,6 +147,37 @@ def status(
         say(text)
     # Exit 3 lets a monitor call this command without reading its output.
     raise typer.Exit(3 if max_age is not None and console.too_old(found, max_age) else 0)
+
+
+@app.command()
+def runs(
+    run: Annotated[
+        str | None, typer.Argument(metavar="[ID]", help="The run to show. Default: list the last ones.")
+    ] = None,
+    last: Annotated[int, typer.Option("--last", min=1, metavar="NUMBER", help="How many runs to list.")] = 20,
+    config: Config = None,
+    as_json: Json = False,
+    verbose: Verbose = 0,
+    log_format: LogForm = LogFormat.TEXT,
+) -> None:
+    """List the last runs, newest first, or show one."""
+    from collector.commands import runs as command
+    from collector.console import runs as console
+
+    output = output_of(as_json, verbose, False, log_format)
+    settings = loaded(config)
+    if run:
+        entry = run_at_once(command.one_run(settings, run))
+        if as_json:
+            say_json(console.entry_json(entry))
+        else:
+            say(console.entry_text(entry, verbose=bool(output.verbose)))
+    else:
+        entries = run_at_once(command.last_runs(settings, last))
+        if as_json:
+            say_json(console.as_json(entries))
+        else:
+            say(console.as_text(entries, width=width()))
 
 
 @app.command()

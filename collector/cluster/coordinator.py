@@ -81,7 +81,10 @@ class Coordinator:
         self._errand = errand
         self._times = times
         self._database = run.writer.database
-        self._digest = digest_of(run.settings)
+        # What can't be used here may be sound elsewhere: workers must agree about the other accounts.
+        settings = run.settings
+        self._appids = frozenset(each.appid for each in settings.accounts) if settings.broken else None
+        self._digest = digest_of(settings, self._appids)
         self._ordering = Ordering(run, session, errand)
         self._target = run.job.target
         self._crew = Crew()
@@ -227,7 +230,8 @@ class Coordinator:
     async def _introduced(self, members: Iterable[Member]) -> list[Member]:
         """Let workers introduce themselves; return those that can be used."""
         asked = [*members]
-        introductions = await asyncio.gather(*(self._engine.introduce(each.address, self._errand) for each in asked))
+        introduced = (self._engine.introduce(each.address, self._errand, self._appids) for each in asked)
+        introductions = await asyncio.gather(*introduced)
         usable = []
         for member, about in zip(asked, introductions, strict=True):
             if about is None:
@@ -245,7 +249,9 @@ class Coordinator:
             return about.trouble
         if about.version != __version__:
             return f"it has version {about.version} of the collector, and not {__version__}"
-        return "" if about.digest == self._digest else _OTHER_CONFIGURATION
+        if about.digest == self._digest:
+            return ""
+        return f"its configuration has faults: {about.fault}" if about.fault else _OTHER_CONFIGURATION
 
     def _engage(self, members: Iterable[Member], group: asyncio.TaskGroup) -> None:
         for member in members:

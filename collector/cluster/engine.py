@@ -112,11 +112,11 @@ class Engine:
             else:
                 return {address: _member(address, about) for address, about in known["workers"].items()}
 
-    async def introduce(self, address: str, errand: Errand) -> Introduction | None:
+    async def introduce(self, address: str, errand: Errand, appids: frozenset[str] | None) -> Introduction | None:
         """Let a worker introduce itself; None for one that doesn't answer."""
         try:
             async with asyncio.timeout(ANSWER_S):
-                answers = await self._client.run(worker.introduce, errand, workers=[address], on_error="return")
+                answers = await self._client.run(worker.introduce, errand, appids, workers=[address], on_error="return")
         except (OSError, TimeoutError):
             return None
         answer = answers.get(address)

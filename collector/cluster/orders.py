@@ -36,11 +36,15 @@ class Errand:
 
 @dataclass(frozen=True, slots=True)
 class Introduction:
-    """A worker's version, and the digest of its configuration; or the reason why it can't be used."""
+    """A worker's version, and the digest of its configuration; or the reason why it can't be used.
+
+    `fault` is one of the entries of its configuration that can't be used, empty without any.
+    """
 
     version: str
     digest: str = ""
     trouble: str = ""
+    fault: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,8 +39,8 @@ HALTED: dict[str, int] = {}
 """The runs that were stopped, and by which signal."""
 
 
-def introduce(errand: Errand) -> Introduction:
-    """Prepare this process for a run, and say what it is."""
+def introduce(errand: Errand, appids: frozenset[str] | None) -> Introduction:
+    """Prepare this process for a run, and say what it is; with `appids`, as far as it concerns these accounts."""
     if errand.log:
         errand.log()
     if errand.is_local:
@@ -54,7 +54,8 @@ def introduce(errand: Errand) -> Introduction:
         return Introduction(__version__, trouble=f"its configuration has faults: {error.faults[0]}")
     if settings.mongodb.uri is None and not errand.is_local:
         return Introduction(__version__, trouble="its configuration has no mongodb.uri")
-    return Introduction(__version__, digest_of(settings))
+    fault = str(settings.broken[0].faults[0]) if settings.broken else ""
+    return Introduction(__version__, digest_of(settings, appids), fault=fault)
 
 
 def halt(run: str, number: int) -> None:

@@ -11,7 +11,7 @@ import structlog
 
 from collector.commands.collect import target_of
 from collector.completeness.datasets import CUMULATE, DATASETS, Dataset, fold
-from collector.completeness.plan import SPAN_DAYS, Wait, waits
+from collector.completeness.plan import SPAN_DAYS, waits
 from collector.config import Selection, Settings
 from collector.console.check import broken_first
 from collector.console.progress import Watch
@@ -25,14 +25,15 @@ from collector.errors import (
     TransientError,
     UnwantedError,
 )
-from collector.model.accounts import Account
+from collector.model.accounts import Account, BrokenEntry
 from collector.model.days import ONE_DAY, Window
 from collector.model.findings import AccountCheck, Checks, DatasetCheck, Verdict
 from collector.model.results import AccountResult, Failure, Notice, Outcome
 from collector.model.state import AccountState, UnusableState
+from collector.model.waits import Wait
 from collector.run.connect import connect
 from collector.run.discovery import discover, may_discover, take_discovered
-from collector.run.reactions import Ordered, crash_of, failure_of, failure_of_state, wait_ordered_by
+from collector.run.reactions import crash_of, failure_of, failure_of_entry, failure_of_state, wait_ordered_by
 from collector.run.tally import Tally
 from collector.runtime import Clock, Stop, WechatClock, first_of_group
 from collector.store.database import open_database
@@ -68,12 +69,13 @@ async def check(settings: Settings, selection: Selection, *, clock: Clock, watch
         tally.attach(session.client)
         if may_discover(settings, selection):
             found = await discover(settings, states, session, selection)
-            accounts, states = take_discovered(found, selection, settings, tally), found.states
+            entries, states = take_discovered(found, selection, settings, tally), found.states
         else:
-            accounts = selection.of(settings.accounts)
-            tally.expect(accounts)
+            entries = selection.of(settings.entries)
+            tally.expect(entries)
+        accounts = [entry for entry in entries if isinstance(entry, Account)]
         tally.watch.begin(len(accounts))
-        waiting, done = iter(accounts), list[AccountCheck]()
+        waiting, done = iter(accounts), [_check_of(entry) for entry in entries if isinstance(entry, BrokenEntry)]
 
         async def work() -> None:
             for account in waiting:
@@ -90,6 +92,19 @@ async def check(settings: Settings, selection: Selection, *, clock: Clock, watch
                 for _ in range(min(settings.run.workers, len(accounts))):
                     workers.create_task(work())
     return Checks(newest, tally.result("", error=None, stopped_by=None), broken_first(done))
+
+
+def _check_of(entry: BrokenEntry) -> AccountCheck:
+    """Return the check of an entry that can't be used: nothing of it is asked."""
+    return AccountCheck(
+        entry.appid,
+        entry.name,
+        Outcome.FAILED,
+        Verdict.NOT_ASKED,
+        dict.fromkeys(DATASETS, DatasetCheck()),
+        failures=(failure_of_entry(entry),),
+        egress=entry.egress,
+    )
 
 
 class _Trial:
@@ -234,5 +249,5 @@ class _Trial:
         if ip := refused_ip(error):
             self._ips[ip] = None
 
-    def _note(self, wait: Ordered | Wait) -> None:
+    def _note(self, wait: Wait) -> None:
         self._notices[wait.kind] = Notice(self._account.appid, self._account.name, wait.kind, wait.until)

@@ -19,17 +19,17 @@ from collector.completeness.plan import Plan, Target, plan, without_waits
 from collector.config import Selection, Settings
 from collector.console.progress import Watch
 from collector.errors import ClockError, ClusterError, DatabaseError, StoppedError, UnreachableError, UsageError
-from collector.model.accounts import Account
+from collector.model.accounts import Account, BrokenEntry, Entry
 from collector.model.days import FIRST_DAY, newest_published
 from collector.model.results import AccountResult, Outcome, RunResult
-from collector.model.state import AccountState, UnusableState
+from collector.model.state import AccountState, UnusableState, Update
 from collector.run.account import Shared
 from collector.run.connect import connect
-from collector.run.discovery import discover, known_accounts, may_discover, take_discovered
+from collector.run.discovery import discover, known_entries, may_discover, take_discovered
 from collector.run.part import part_of
 from collector.run.passes import initial_state
 from collector.run.pool import Pool
-from collector.run.reactions import failure_of_state
+from collector.run.reactions import failed_state, failure_of_state
 from collector.run.tally import Tally
 from collector.runtime import Clock, Stop, WechatClock, first_of_group, in_background
 from collector.store import runs
@@ -70,18 +70,21 @@ async def plans(
     """Return what a run would ask for, as of now; nothing is asked, nothing is changed.
 
     Each account is planned as it is taken, so that one plan is held at a time. Of the accounts that a platform
-    discovers, those are planned that an earlier run has found. Accounts whose state can't be used are left out, and
-    only logged.
+    discovers, those are planned that an earlier run has found. Accounts whose state can't be used, and broken entries,
+    are left out, and only logged.
     """
     async with open_database(settings.mongodb.uri, settings.mongodb.database) as database:
         states, unusable = await read_states(database)
     now = clock.now()
-    accounts = selection.of(known_accounts(settings, states))
+    entries = selection.of(known_entries(settings, states))
+    accounts = [entry for entry in entries if isinstance(entry, Account)]
     if ignore_waits:
         _end_waits(accounts, states)
-    for account in accounts:
-        if state := unusable.get(account.appid):
-            log.warning("account.left_out", account=str(account), reason=state.reason, remedy=state.remedy)
+    for entry in entries:
+        if isinstance(entry, BrokenEntry):
+            log.warning("account.left_out", account=str(entry), reason=entry.message, remedy=entry.remedy)
+        elif state := unusable.get(entry.appid):
+            log.warning("account.left_out", account=str(entry), reason=state.reason, remedy=state.remedy)
     return (
         (account, plan(account, initial_state(account, states.get(account.appid), target), target, now))
         for account in accounts
@@ -106,12 +109,12 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run at work. `accounts` are empty where platforms' lists must be read first."""
+    """A run at work. `entries` are empty where platforms' lists must be read first."""
 
     id: str
     settings: Settings
     job: Job
-    accounts: Sequence[Account]
+    entries: Sequence[Entry]
     tally: Tally
     writer: Writer
     clock: WechatClock
@@ -138,8 +141,8 @@ async def collect(
     clock = WechatClock(clock)
     run, tally = runs.new_run_id(clock.now()), Tally(watch or Watch(), settings.run.workers)
     # With discovery the accounts are known only once the platforms' lists are read.
-    accounts = () if may_discover(settings, job.selection) else job.selection.of(settings.accounts)
-    tally.expect(accounts)
+    entries = () if may_discover(settings, job.selection) else job.selection.of(settings.entries)
+    tally.expect(entries)
     part = part_of(settings, job.selection)
     try:
         async with (
@@ -152,10 +155,10 @@ async def collect(
                 writer = Writer(database, await stack.enter_async_context(mine))
                 await prepare(database)  # it may wait for a long time, too
             await runs.prepare_runs(database)
-            await runs.begin(database, run, command=job.command, version=__version__, accounts=len(accounts))
+            await runs.begin(database, run, command=job.command, version=__version__, accounts=len(entries))
             async with in_background(_note_stop(database, run, stop), name="stop noted"):
                 try:
-                    at_work = Run(run, settings, job, accounts, tally, writer, clock, stop)
+                    at_work = Run(run, settings, job, entries, tally, writer, clock, stop)
                     error = await _error_of((work or in_one_process)(at_work))
                 except UsageError as usage_error:
                     await _error_of(runs.end(database, tally.result(run, error=str(usage_error), stopped_by=None)))
@@ -193,17 +196,18 @@ async def in_one_process(run: Run) -> None:
         run.writer,
     ):
         run.tally.attach(session.client, run.writer)
-        accounts = run.accounts
+        entries = run.entries
         if may_discover(run.settings, run.job.selection):
-            accounts, states = await discovered(run, session, states)
+            entries, states = await discovered(run, session, states)
+        accounts = await without_broken(run, entries)
         shared = Shared(session, run.writer)
         await ask(accounts, states, unusable, settings=run.settings, job=run.job, tally=run.tally, shared=shared)
 
 
 async def discovered(
     run: Run, session: Session, states: Mapping[str, AccountState]
-) -> tuple[Sequence[Account], dict[str, AccountState]]:
-    """Read the platforms' lists; return the accounts of the run, and `states` with what was found."""
+) -> tuple[Sequence[Entry], dict[str, AccountState]]:
+    """Read the platforms' lists; return the entries of the run, and `states` with what was found."""
     async with run.stop.ends(grace_s=DRAIN_S):
         found = await discover(run.settings, states, session, run.job.selection)
     claimed: list[str] = []
@@ -215,6 +219,17 @@ async def discovered(
         claimed += await run.writer.claim([each for each in whole if each.account not in unusable], states)
     found.leave(claimed, states)
     return take_discovered(found, run.job.selection, run.settings, run.tally), found.states
+
+
+async def without_broken(run: Run, entries: Sequence[Entry]) -> list[Account]:
+    """Store why broken entries have failed, as far as it is known for which accounts; return the accounts."""
+    broken = {entry.appid: entry for entry in entries if isinstance(entry, BrokenEntry) and entry.appid}
+    if broken:
+        states, unusable = await read_states(run.writer.database, [*broken])
+        for appid, entry in broken.items():
+            if appid not in unusable:  # a document that can't be used is a repair's to replace
+                await run.writer.put(Update((), failed_state(entry, states.get(appid), run.clock.now())))
+    return [entry for entry in entries if isinstance(entry, Account)]
 
 
 async def ask(  # noqa: PLR0913 - everything that is needed to ask, by its names

@@ -83,7 +83,7 @@ def _refused_table(title: str, refused: Sequence[AccountCheck]) -> str:
         title += f"\nSeen in all: {', '.join(ips)}. If they are those of one NAT, each client should allow them all."
     # No width: this table is copied into mails, so nothing in it may be cut.
     header = ("name", "appid", "refused IP")
-    rows = [header, *((in_one_line(each.name), each.account, ", ".join(each.refused_ips)) for each in refused)]
+    rows = [header, *((in_one_line(each.name), each.account or "-", ", ".join(each.refused_ips)) for each in refused)]
     return f"{title}\n\n{Table(rows, None).lines(rows)}"
 
 

@@ -49,14 +49,18 @@ def as_text(result: RunResult, *, verbose: bool = False) -> str:
 
 
 def failed_text(result: RunResult, *, verbose: bool = False) -> str:
-    """Return the failures by remedy, the largest group first; empty without any."""
-    groups = grouped_by_remedy(result.failures)
-    count = result.outcomes[Outcome.FAILED]
+    """Return the failures of a run; empty without any."""
+    return failures_text(result.failures, result.outcomes[Outcome.FAILED], verbose=verbose)
+
+
+def failures_text(failures: Sequence[Failure], count: int, *, verbose: bool = False) -> str:
+    """Return failures by remedy, the largest group first, of so many accounts; empty without any."""
+    groups = grouped_by_remedy(failures)
     # A platform can fail before any account of it is known.
     lines = [f"Failed: {count:,}" if count else "Failed:"]
-    for failures in groups:
-        head, names = _group(failures[0].remedy, failures)
-        lines += [head, *(f"    {_detail(failure)}" for failure in failures)] if verbose else [head, names]
+    for together in groups:
+        head, names = _group(together[0].remedy, together)
+        lines += [head, *(f"    {_detail(failure)}" for failure in together)] if verbose else [head, names]
     return "\n".join(lines) if groups else ""
 
 
@@ -121,4 +125,5 @@ def _detail(failure: Failure) -> str:
     dataset = f" {failure.dataset}" if failure.dataset else ""
     code = f"errcode {failure.errcode}: " if failure.errcode is not None else ""
     rid = f" (rid {failure.rid})" if failure.rid else ""
-    return f"{failure.name} ({failure.account}){dataset}: {code}{failure.errmsg}{rid}"
+    who = f"{failure.name} ({failure.account})" if failure.account else failure.name
+    return f"{who}{dataset}: {code}{failure.errmsg}{rid}"

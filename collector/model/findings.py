@@ -10,6 +10,7 @@ from enum import StrEnum
 from collector.model.days import NO_DAYS, ONE_DAY, Days
 from collector.model.results import ExitCode, Failure, Notice, Outcome, RunResult
 from collector.model.state import Trouble, UnusableState
+from collector.model.waits import Wait
 
 
 class Verdict(StrEnum):
@@ -35,10 +36,11 @@ class AccountCheck:
 
     `late` is True if the newest published day isn't there yet. Summary alone may lack it, since it has no row for a day
     on which nobody came or went. `never_had_a_row` is True if neither an answer nor the state has a row of any day.
-    `egress` is the account's label, None if it has none.
+    `egress` is the account's label, None if it has none. `account` is None for a file that can't be read, whose path is
+    the `name`.
     """
 
-    account: str
+    account: str | None
     name: str
     outcome: Outcome
     token: Verdict
@@ -95,13 +97,14 @@ Newest = Mapping[str, date | None]
 
 @dataclass(frozen=True, slots=True)
 class AccountStatus:
-    """The status of one account.
+    """The status of one account, or of a file that can't be read, which has its path as `name` and no `account`.
 
     `missing_days` counts the wanted days that at least one dataset lacks. `last_success` (UTC) is the latest of all
-    datasets; `errors` has, by dataset, the errors since the last success.
+    datasets; `errors` has, by dataset, the errors since the last success, `waits` the reason why a dataset that lacks
+    something isn't asked now.
     """
 
-    account: str
+    account: str | None
     name: str
     tags: tuple[str, ...]
     standing: Standing
@@ -110,6 +113,7 @@ class AccountStatus:
     born: date | None = None
     last_success: datetime | None = None
     errors: Mapping[str, Trouble] = field(default_factory=dict)
+    waits: Mapping[str, Wait] = field(default_factory=dict)
 
     @property
     def never_had_a_row(self) -> bool:

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from collector.errors import WaitKind
 from collector.model.accounts import Account
+from collector.model.waits import Wait
 
 _T = TypeVar("_T")
 
@@ -29,10 +30,11 @@ class Failure:
     """The error that failed a dataset of an account or, with `dataset` None, the whole account.
 
     `windows` counts the windows to ask for again because of it. A platform's failure has the platform's appid and
-    name, and stands once for all its `accounts`.
+    name, and stands once for all its `accounts`. That of a file that can't be read has its path as `name`, and no
+    `account`.
     """
 
-    account: str
+    account: str | None
     name: str
     dataset: str | None
     errmsg: str
@@ -56,6 +58,15 @@ class Notice:
     name: str
     kind: WaitKind
     until: datetime | None = None
+
+
+def notices_of(account: str, name: str, waits: Iterable[Wait]) -> tuple[Notice, ...]:
+    """Return the notices of an account's waits, which have an end: each kind once, until no dataset waits any more."""
+    ends: dict[WaitKind, datetime] = {}
+    for wait in waits:
+        if wait.until:
+            ends[wait.kind] = max(wait.until, ends.get(wait.kind, wait.until))
+    return tuple(Notice(account, name, kind, until) for kind, until in ends.items())
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import date
@@ -17,7 +18,7 @@ from pymongo.errors import ConfigurationError, ConnectionFailure, NetworkTimeout
 
 from collector.errors import ConfigError, DatabaseError, Fault, OriginError
 from collector.model.accounts import Origin, Secret
-from collector.secrets.addresses import mongodb_risk
+from collector.secrets.addresses import mongodb_warnings
 from collector.secrets.reader import Secrets
 from collector.store.local import local_mongod
 from collector.store.schema import INDEXES, USER_DAILY, VALIDATOR
@@ -91,8 +92,8 @@ async def open_database(uri: Origin | None, name: str) -> AsyncIterator[Database
         if uri is None:
             uri = Secret(await stack.enter_async_context(local_mongod()))
         address = await _read(uri)
-        if address is not uri and (risk := mongodb_risk(address.get_secret_value())):
-            # An address written in the configuration was checked as that was loaded.
+        # An address written in the configuration was checked as that was loaded.
+        for risk in mongodb_warnings(address.get_secret_value()) if address is not uri else ():
             log.warning("mongodb.uri", risk=risk)
         client = _client(address)
         stack.callback(client.close)
@@ -176,18 +177,26 @@ async def _read(uri: Origin) -> Secret:
 
 def _client(uri: Secret) -> AsyncIOMotorClient[Document]:
     try:
-        return AsyncIOMotorClient(
-            uri.get_secret_value(),
-            appname="wechat-collector",
-            serverSelectionTimeoutMS=SELECTION_TIMEOUT_MS,
-            connectTimeoutMS=SELECTION_TIMEOUT_MS,
-            socketTimeoutMS=SOCKET_TIMEOUT_MS,
-            maxPoolSize=MAX_CONNECTIONS,
-            w="majority",
-            wTimeoutMS=MAJORITY_TIMEOUT_MS,
-        )
+        with warnings.catch_warnings(record=True) as ignored:
+            warnings.simplefilter("always", UserWarning)
+            client: AsyncIOMotorClient[Document] = AsyncIOMotorClient(
+                uri.get_secret_value(),
+                appname="wechat-collector",
+                serverSelectionTimeoutMS=SELECTION_TIMEOUT_MS,
+                connectTimeoutMS=SELECTION_TIMEOUT_MS,
+                socketTimeoutMS=SOCKET_TIMEOUT_MS,
+                maxPoolSize=MAX_CONNECTIONS,
+                w="majority",
+                wTimeoutMS=MAJORITY_TIMEOUT_MS,
+            )
+        # Unknown options are told before. The driver's own text may repeat a value.
+        if any("Unknown option" not in str(each.message) for each in ignored):
+            risk = "an option after its `?` has a value that it can't have, and no effect; correct it"
+            log.warning("mongodb.uri", risk=risk)
     except (ValueError, OSError, PyMongoError):
         pass  # and raise below, without a cause: their texts repeat parts of the URI, perhaps the password
+    else:
+        return client
     raise DatabaseError(
         "mongodb.uri isn't a valid MongoDB address, or names a file that can't be read. A password with @ : / % in it "
         "must be percent-encoded: see docs/mongodb.md"

@@ -13,15 +13,17 @@ from collector.config import Settings
 from collector.config.schema import ApiSettings, MongoSettings, RunSettings
 from collector.model.accounts import Account, Rate, TokenKind
 
-SECRET = SecretStr("s")
+KEY = "0123456789abcdef" * 2
 
-ONE = "accounts: [{name: a, appid: wx0000000000000001, secret: s}]\n"
+SECRET = SecretStr(KEY)
+
+ONE = f"accounts: [{{name: a, appid: wx0000000000000001, secret: {KEY}}}]\n"
 
 A = Account("a", "wx0000000000000001", SECRET, Rate(5, 1))
 
 
 def entry(name: str, number: int, *more: str) -> str:
-    return "  - {" + ", ".join([f"name: {name}, appid: wx{number:016x}, secret: s", *more]) + "}\n"
+    return "  - {" + ", ".join([f"name: {name}, appid: wx{number:016x}, secret: {KEY}", *more]) + "}\n"
 
 
 def defaults(rate_limit: Rate, since: date) -> dict[str, Any]:
@@ -40,7 +42,7 @@ def test_defaults(loaded: Callable[..., Settings]) -> None:
 
 
 def test_every_setting(loaded: Callable[..., Settings]) -> None:
-    content = """
+    content = f"""
 mongodb:
   uri: mongodb+srv://db.example/?tls=true
   database: figures
@@ -64,7 +66,7 @@ accounts:
     rate_limit: 2/s
     since: 2024-02-29
     enabled: false
-  - {name: 服务号　甲, appid: wx0000000000000002, secret: s}
+  - {{name: 服务号　甲, appid: wx0000000000000002, secret: {KEY}}}
 """
     assert loaded(content) == Settings(
         mongodb=MongoSettings(uri=SecretStr("mongodb+srv://db.example/?tls=true"), database="figures"),
@@ -99,5 +101,5 @@ def test_enabled(loaded: Callable[..., Settings], text: str, enabled: bool) -> N
 
 def test_empty_section(loaded: Callable[..., Settings]) -> None:
     """A section whose lines are all commented out counts as left out."""
-    content = "mongodb:\napi:\nrun:\ndefaults:\n" + ONE.replace("secret: s", "secret: s, tags: ")
+    content = "mongodb:\napi:\nrun:\ndefaults:\n" + ONE.replace(f"secret: {KEY}", f"secret: {KEY}, tags: ")
     assert loaded(content) == loaded(ONE)

@@ -60,6 +60,15 @@ def test_verbose_adds_wechats_message() -> None:
     )
 
 
+def test_file_that_cannot_be_read() -> None:
+    """It has no appid; its failure names the file, the line and the remedy."""
+    hint = "d/x.yaml:3: this isn't YAML. Check the quotes."
+    failures = (Failure(None, "d/x.yaml", None, "d/x.yaml:3: this isn't YAML", hint=hint),)
+    result = _result(ok=1, failed=1, failures=failures)
+    assert summary.failed_text(result) == f"Failed: 1\n  1 account: {hint}\n    d/x.yaml"
+    assert summary.failed_text(result, verbose=True).endswith("\n    d/x.yaml: d/x.yaml:3: this isn't YAML")
+
+
 def test_failure_without_a_remedy() -> None:
     """The message takes its place."""
     failures = (Failure("wxb", "b", None, "something odd"),)

@@ -32,7 +32,7 @@ from collector.model.days import ONE_DAY, Window
 from collector.model.findings import Verified
 from collector.model.results import Failure, Outcome, RunResult
 from collector.model.state import AccountState, Authorizer
-from collector.run.discovery import known_accounts
+from collector.run.discovery import known_entries
 from collector.runtime import MAX_FAILURES, Stop
 from collector.sandbox import Faults, Sandbox, World
 from collector.secrets import commands
@@ -335,7 +335,7 @@ async def test_defaults_apply(clock: FakeClock, database: Database, configured: 
         result = await _run(settings, clock)
     assert result.exit == 0
     assert await stored(database) == truth(world, Window(since, NEWEST))
-    assert known_accounts(settings, await load(database)) == tuple(
+    assert known_entries(settings, await load(database)) == tuple(
         Account(
             account.name,
             account.appid,
@@ -848,7 +848,7 @@ def test_names_are_unique(found: dict[str, str], configured_names: dict[str, str
         *(MongoSettings(), ApiSettings(), RunSettings(), tuple(distinct.values())),
         components=(Component("agency", "wxc0", discover=True),),
     )
-    accounts = known_accounts(settings, states)
+    accounts = known_entries(settings, states)
     assert accounts[: len(distinct)] == settings.accounts
     discovered = accounts[len(distinct) :]
     assert {account.appid for account in discovered} == found.keys() - {account.appid for account in settings.accounts}
@@ -862,4 +862,4 @@ def test_names_are_unique(found: dict[str, str], configured_names: dict[str, str
         assert account.name == account.name.strip() != ""
         assert len(account.name) <= 100
     turned = dict(reversed(states.items()))
-    assert {*known_accounts(settings, turned)} == {*accounts}
+    assert {*known_entries(settings, turned)} == {*accounts}

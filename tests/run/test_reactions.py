@@ -21,6 +21,7 @@ from collector.errors import (
 )
 from collector.model.accounts import Account, Rate, Secret
 from collector.model.results import Failure
+from collector.model.waits import Wait
 from collector.run.reactions import crash_of, failure_of, scope_of, wait_ordered_by
 from collector.wechat.errcodes import api_error
 
@@ -45,7 +46,7 @@ def error_of(errcode: int, kind: CallKind = CallKind.DATA) -> CallError:
     ],
 )
 def test_waits(error: CallError, kind: WaitKind, until: datetime | None) -> None:
-    assert wait_ordered_by(error, NOW) == (kind, until)
+    assert wait_ordered_by(error, NOW) == Wait(kind, until, error.errcode)
 
 
 @pytest.mark.parametrize(
@@ -55,7 +56,7 @@ def test_quota_is_of_the_day_of_sending(sent_at: datetime, until: datetime) -> N
     """The answer comes a second after Beijing's midnight."""
     error = error_of(45009)
     error.sent_at = sent_at
-    assert wait_ordered_by(error.copy(), MIDNIGHT + timedelta(seconds=1)) == (WaitKind.QUOTA, until)
+    assert wait_ordered_by(error.copy(), MIDNIGHT + timedelta(seconds=1)) == Wait(WaitKind.QUOTA, until, 45009)
 
 
 @pytest.mark.parametrize("errcode", [-1, 40001, 40013, 42006, 42007, 48001, 40002, 61503, 99999])

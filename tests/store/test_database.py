@@ -1,11 +1,14 @@
 import asyncio
+import warnings
 
 import pytest
+from pymongo.common import URI_OPTIONS_VALIDATOR_MAP
 from pymongo.errors import OperationFailure, PyMongoError, WriteError
 from structlog.testing import capture_logs
 
 from collector.errors import DatabaseError
 from collector.model.accounts import Secret
+from collector.secrets.addresses import mongodb_warnings
 from collector.store.database import FIRST_OUTAGE_S, SELECTION_TIMEOUT_MS, Database, open_database, prepare, translated
 from collector.store.schema import USER_DAILY, VALIDATOR
 
@@ -131,3 +134,27 @@ def test_translated(error: Exception, said: str) -> None:
     with pytest.raises(DatabaseError) as failed, translated():
         raise error
     assert str(failed.value) == said
+
+
+async def test_options_of_the_address(mongod: str) -> None:
+    """An option without effect is told in plain words, once, and its value never."""
+    with capture_logs() as logs, warnings.catch_warnings():
+        warnings.simplefilter("error")
+        async with open_database(Secret(f"{mongod}/?foo=l3aked&retryWrites=l3aked&w=1"), "test_unused"):
+            pass
+    assert logs == [
+        {
+            "event": "mongodb.uri",
+            "log_level": "warning",
+            "risk": "an option after its `?` has a value that it can't have, and no effect; correct it",
+        }
+    ]
+
+
+def test_options_that_the_driver_knows() -> None:
+    """Our list has all that a URI may hold."""
+    not_for_uris = {"driver", "server_api", "tz_aware", "unicode_decode_error_handler", "datetime_conversion"}
+    known = {
+        name: mongodb_warnings(f"mongodb://h/?{name}=1") for name in URI_OPTIONS_VALIDATOR_MAP.keys() - not_for_uris
+    }
+    assert {name for name, found in known.items() if found} == set()
