@@ -29,7 +29,8 @@ class Batch:
     """Accounts with one egress label that one worker does at a time.
 
     `history` are the appids of those whose history is to be filled; it is None as long as the daily job comes first.
-    `attempts` counts the workers that were given this job and didn't finish it.
+    `attempts` counts the workers that were given this job and didn't finish it. `is_filled` is True once the
+    history that was left was filled: a newer day may bring further jobs.
     """
 
     number: int
@@ -37,6 +38,7 @@ class Batch:
     accounts: Sequence[Account]
     history: frozenset[str] | None = None
     attempts: int = 0
+    is_filled: bool = False
     is_outdated: bool = field(default=False)
     """True while it is at work for a day that isn't the newest any more."""
 
@@ -113,6 +115,7 @@ class BatchQueue:
         self.at_work.remove(batch)
         batch.attempts = 0
         left = frozenset(lacking_history)
+        batch.is_filled |= batch.history is not None
         if batch.is_outdated and not self._is_stopped:
             batch.is_outdated, batch.history = False, None
             self._daily.append(batch)

@@ -45,13 +45,15 @@ class Held:
     It is certain until `until_s`, a second of the boot clock. Once lost, it stays lost.
     """
 
-    __slots__ = ("_error", "epoch", "trouble", "until_s")
+    __slots__ = ("_error", "epoch", "is_left", "trouble", "until_s")
 
     def __init__(self, epoch: int, until_s: float = inf) -> None:
         self.epoch = epoch
         self.until_s = until_s
         self.trouble = _NO_ANSWER
         """The reason why it isn't certain for longer, as far as it is known."""
+        self.is_left = False
+        """True where it isn't released at the end, but expires: others may still be at work under it."""
         self._error: DatabaseError | None = None
 
     @property
