@@ -18,8 +18,14 @@ from collector.errors import StoppedError
 if sys.platform == "linux":
 
     def boot_s() -> float:
-        """Return seconds that pass evenly, also while the host is suspended, which the monotonic clock leaves out."""
+        """Return seconds that pass evenly, also while the host is suspended: the monotonic clock leaves that out."""
         return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+elif sys.platform == "darwin":
+
+    def boot_s() -> float:
+        """Return the same: on macOS this clock goes on in sleep, while Python's monotonic one stops."""
+        return time.clock_gettime(time.CLOCK_MONOTONIC_RAW)
 
 else:
     boot_s = time.monotonic

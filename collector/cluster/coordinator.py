@@ -76,7 +76,7 @@ class Coordinator:
         self._database = run.writer.database
         self._dispatch = Dispatch(run, session, info)
         self._target = run.job.target
-        self._crew = Crew(engine, info, run.settings)
+        self._crew = Crew(engine, info, run.settings, run.clock)
         self._queue = BatchQueue(())
         # By the number of the batch.
         self._at_work: dict[int, _AtWork] = {}
@@ -86,6 +86,8 @@ class Coordinator:
         """Give out all accounts, and count what comes back."""
         if not self._engine.has_tls and any(map(platform_of, accounts)):
             raise UsageError("tokens of a third-party platform go over TLS alone: use a cluster with tls://")
+        # A leap of this host's clock changes nothing from now on. Without discovery no answer of WeChat's comes here.
+        self._run.clock.set(self._run.clock.now())
         members = await self._crew.introduced((await self._engine.members()).values())
         if not members:
             raise ClusterError(self._crew.trouble or _NO_WORKER)
@@ -97,13 +99,16 @@ class Coordinator:
         self._total = len(accounts)
         self._run.tally.watch.begin(self._total)
         self._give_up_without_worker(batches)
-        self._engine.follow(self._info.topic, self._take_progress)
+        self._engine.follow(self._take_progress)
         try:
             async with in_background(self._stop_workers(), name="workers' stop"):
                 await self._work(members)
         finally:
-            with suppress(DatabaseError):  # they expire
-                await claims.end_all(self._database, self._run.id)
+            held = self._run.writer.held
+            held.is_left = bool(self._at_work)  # until they look at their claims again
+            if not held.is_lost:  # else they expire
+                with suppress(DatabaseError):
+                    await claims.end_all(self._database, self._run.id)
 
     async def _work(self, members: Sequence[Member]) -> None:
         grace_s = DRAIN_S + self._times.look_every_s
@@ -119,7 +124,9 @@ class Coordinator:
         """At a stop signal, give out no more batches but those in which a backfill's wish must be remembered."""
         number = await self._run.stop.wait()
         self._queue.stop(daily_too=self._target.since is None)
-        await self._engine.halt(self._run.id, number, [*self._crew.members])
+        # Also those that get no more batches, but are still at work.
+        addresses = self._crew.members.keys() | {work.member.address for work in self._at_work.values()}
+        await self._engine.halt(self._run.id, number, addresses)
 
     async def _slot(self, member: Member) -> None:
         """Do one batch after the other with a worker, as long as it can be used."""
@@ -133,8 +140,6 @@ class Coordinator:
         """Let a worker do a batch; without a report, wait until it has certainly ended with it."""
         run, number = self._run.id, batch.number
         epoch = await claims.assign(self._database, run, number, member.address, self._times.lease)
-        if epoch is None:
-            raise ClusterError(f"batch {number} is still at work elsewhere: this is a mistake of the collector")
         work = self._at_work[number] = _AtWork(member, epoch)
         order = await self._dispatch.order(batch, epoch, member, self._target)
         done = self._engine.done(order, member, batch.label)
@@ -192,12 +197,12 @@ class Coordinator:
 
     async def _look_at_claims(self) -> None:
         """Find the batches whose worker is dead or halted. One that hasn't begun yet may be busy with another run."""
-        run = self._run.id
-        unbegun = [number for number, work in self._at_work.items() if self._crew.has(work.member)]
+        run, at_work = self._run.id, dict(self._at_work)  # those that have their claims by now
+        unbegun = [number for number, work in at_work.items() if self._crew.has(work.member)]
         await claims.hold(self._database, run, unbegun, self._times.lease)
-        for number in await claims.expired(self._database, run):
-            if work := self._at_work.get(number):
-                work.lost.set()
+        valid = await claims.valid(self._database, run)
+        for number in at_work.keys() - valid:
+            at_work[number].lost.set()
 
     def _look_for_a_newer_day(self) -> None:
         """Let the daily job of a newer day come before the rest of history; batches at work find out by themselves."""
@@ -234,9 +239,9 @@ class Coordinator:
                 self._run.tally.watch.add(Steps(accounts=len(failures), failed=len(failures)))
             self._queue.give_up([batch])
 
-    def _take_progress(self, event: Sequence[int]) -> None:
-        number, epoch, *steps = event
-        if (work := self._at_work.get(number)) and work.epoch == epoch:
+    def _take_progress(self, event: Sequence[Any]) -> None:
+        run, number, epoch, *steps = event
+        if run == self._run.id and (work := self._at_work.get(number)) and work.epoch == epoch:
             self._show(work, Steps(*steps))
 
     def _show(self, work: _AtWork, steps: Steps) -> None:

@@ -13,12 +13,16 @@ from collector.cluster.digest import digest_of
 from collector.cluster.engine import Engine, Member
 from collector.cluster.messages import Introduction, RunInfo
 from collector.config import Settings
+from collector.run.clock import are_apart
+from collector.runtime import WechatClock
 from collector.text import counted
 
 log = structlog.get_logger()
 
 MAX_NAMED = 3
 """Workers that a message names."""
+
+_INSTANT = "%Y-%m-%d %H:%M:%S UTC"
 
 _OTHER_CONFIGURATION = (
     "its configuration differs in what is asked: accounts with their names and tags, platforms, labels, rates, "
@@ -33,9 +37,11 @@ class Crew:
     may be at work on, also once it can't be used any more.
     """
 
-    def __init__(self, engine: Engine, info: RunInfo, settings: Settings) -> None:
+    def __init__(self, engine: Engine, info: RunInfo, settings: Settings, clock: WechatClock) -> None:
         self._engine = engine
         self._info = info
+        self._clock = clock
+        self._published_at = settings.run.published_at
         # What can't be used here may be sound elsewhere: workers must agree about the other accounts.
         self._appids = frozenset(each.appid for each in settings.accounts) if settings.broken else None
         self._digest = digest_of(settings, self._appids)
@@ -123,9 +129,12 @@ class Crew:
             return about.trouble
         if about.version != __version__:
             return f"it has version {about.version} of the collector, and not {__version__}"
-        if about.digest == self._digest:
-            return ""
-        return f"its configuration has faults: {about.fault}" if about.fault else _OTHER_CONFIGURATION
+        if about.digest != self._digest:
+            return f"its configuration has faults: {about.fault}" if about.fault else _OTHER_CONFIGURATION
+        now = self._clock.now()
+        if about.now and are_apart(about.now, now, self._published_at):
+            return f"its clock says {about.now:{_INSTANT}}, this host's {now:{_INSTANT}}: set the one that is wrong"
+        return ""
 
     def _note_unresponsive(self, address: str) -> None:
         """Note that a worker doesn't answer; it is asked again."""

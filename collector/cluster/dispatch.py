@@ -11,7 +11,7 @@ import structlog
 from collector.cluster.batches import Batch
 from collector.cluster.engine import Member
 from collector.cluster.messages import Order, RunInfo
-from collector.commands.collect import Run
+from collector.commands.collect import Job, Run
 from collector.completeness.plan import Target
 from collector.errors import CallError, PostponedError, StoppedError
 from collector.model.accounts import Account, FromComponent
@@ -42,7 +42,7 @@ class Dispatch:
             self._info,
             batch.number,
             epoch,
-            replace(self._run.job, target=target),
+            self._job(batch, target),
             history=batch.history is not None,
             configured=[appid for appid, _, _ in names if appid in self._configured],
             discovered=[(appid, name, of) for appid, name, of in names if of and appid not in self._configured],
@@ -51,6 +51,12 @@ class Dispatch:
             slots=member.slots,
             stopped_by=self._run.stop.signal,
         )
+
+    def _job(self, batch: Batch, target: Target) -> Job:
+        """Return the next job of a batch. What the command wanted once isn't done again when a newer day comes."""
+        if not batch.is_filled:
+            return replace(self._run.job, target=target)
+        return replace(self._run.job, target=replace(target, refetch=False, exhaustive=False), ignore_waits=False)
 
     def _idle_s(self, batch: Batch) -> float:
         """Return the seconds for which no worker has asked for any account of a batch."""

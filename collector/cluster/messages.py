@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 from collector.commands.collect import Job
@@ -28,15 +29,10 @@ class RunInfo:
     is_local: bool = False
     log: Callable[[], None] | None = None
 
-    @property
-    def topic(self) -> str:
-        """Topic of Dask under which workers report their progress."""
-        return f"collector-{self.run}"
-
 
 @dataclass(frozen=True, slots=True)
 class Introduction:
-    """A worker's version, and the digest of its configuration; or the reason why it can't be used.
+    """A worker's version, the digest of its configuration and the time by its clock; or why it can't be used.
 
     `fault` is one of the entries of its configuration that can't be used, empty without any.
     """
@@ -45,6 +41,7 @@ class Introduction:
     digest: str = ""
     trouble: str = ""
     fault: str = ""
+    now: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

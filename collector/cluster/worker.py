@@ -23,13 +23,16 @@ from collector.model.results import AccountResult, Outcome
 from collector.run.account import Shared
 from collector.run.counts import Counts
 from collector.run.tally import Tally
-from collector.runtime import in_background
+from collector.runtime import Clock, in_background
 from collector.store.claims import claimed
 from collector.store.held import Held
 from collector.store.state import read_states
 from collector.store.writer import Writer
 
 log = structlog.get_logger()
+
+TOPIC = "collector"
+"""Topic of Dask under which workers report their progress. It is one for all runs: a scheduler keeps all its topics."""
 
 REPORT_EVERY_S = 1.0
 """Seconds between two reports of a batch's progress."""
@@ -55,7 +58,7 @@ def introduce(info: RunInfo, appids: frozenset[str] | None) -> Introduction:
     if settings.mongodb.uri is None and not info.is_local:
         return Introduction(__version__, trouble="its configuration has no mongodb.uri")
     fault = str(settings.broken[0].faults[0]) if settings.broken else ""
-    return Introduction(__version__, digest_of(settings, appids), fault=fault)
+    return Introduction(__version__, digest_of(settings, appids), fault=fault, now=Clock().now())
 
 
 def halt(run: str, number: int) -> None:
@@ -79,6 +82,7 @@ async def work(order: Order) -> Report | None:
                 site.stop.set(number)
             claim = claimed(site.database, order.info.run, order.batch, order.epoch, site.lease, order.info.times)
             async with claim as held:
+                held.check()
                 return await _work(site, order, held)
     except (ClockError, ConfigError, DatabaseError, UnreachableError) as error:
         if held and held.is_lost:
@@ -148,7 +152,7 @@ class _Watch(Watch):
         if self.steps != self._reported:
             self._reported = self.steps
             order = self._order
-            self._worker.log_event(order.info.topic, [order.batch, order.epoch, *self.steps])
+            self._worker.log_event(TOPIC, [order.info.run, order.batch, order.epoch, *self.steps])
 
 
 @asynccontextmanager

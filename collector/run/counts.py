@@ -33,7 +33,10 @@ class Counts:
 
 
 def merged(parts: Iterable[Counts]) -> Counts:
-    """Return the counts of all parts; an account that is in several parts came out as the last of them says."""
+    """Return the counts of all parts.
+
+    An account that is in several parts came out as the last one says in which its turn had come before a stop.
+    """
     outcomes: dict[str, Outcome] = {}
     got_through: set[str] = set()
     failures: dict[str, Sequence[Failure]] = {}
@@ -43,10 +46,15 @@ def merged(parts: Iterable[Counts]) -> Counts:
     sums: Counter[str] = Counter()
     lag_s = 0.0
     for part in parts:
+        came_out = {
+            appid: outcome
+            for appid, outcome in part.outcomes.items()
+            if outcome is not Outcome.SKIPPED or appid not in outcomes
+        }
         for older in (failures, notices, silent, windows_left):
-            for appid in older.keys() & part.outcomes.keys():
+            for appid in older.keys() & came_out.keys():
                 del older[appid]
-        outcomes |= part.outcomes
+        outcomes |= came_out
         got_through |= part.got_through
         failures |= part.failures
         notices |= part.notices

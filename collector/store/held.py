@@ -46,13 +46,15 @@ class Held:
     It is certain until `until_s`, a second of the boot clock. Once lost, it stays lost.
     """
 
-    __slots__ = ("_error", "epoch", "trouble", "until_s")
+    __slots__ = ("_error", "epoch", "is_left", "trouble", "until_s")
 
     def __init__(self, epoch: int, until_s: float = inf) -> None:
         self.epoch = epoch
         self.until_s = until_s
         self.trouble = _NO_ANSWER
         """The reason why it isn't certain for longer, as far as it is known."""
+        self.is_left = False
+        """True where it isn't released at the end, but expires: others may still be at work under it."""
         self._error: DatabaseError | None = None
 
     @property
@@ -91,14 +93,13 @@ async def confirmed(
 ) -> AsyncIterator[Held]:
     """Work under the lease of that epoch, which `keep` confirms now and from time to time.
 
-    Raises `DatabaseError` if it is lost already, or MongoDB is out of reach.
+    It may be lost already. Raises `DatabaseError` if MongoDB is out of reach.
     """
     asked_s = boot_s()  # before the call: however late its answer comes, no lease is trusted for too long
     certain_s = await outlasting(confirm)
     held = Held(epoch, -inf if certain_s is None else asked_s + certain_s)
     if certain_s is None:
         held.lose(gone)
-    held.check()
     async with in_background(keep(held, confirm, gone, times), name="lease"):
         yield held
 

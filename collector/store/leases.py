@@ -76,9 +76,13 @@ async def following(database: Database, run: str, epoch: int, *, times: Times | 
     async def look() -> float | None:
         seen = await document.look(database)
         mine = next((each for each in seen.live if (each.get("run"), each.get("epoch")) == (run, epoch)), None)
-        return None if mine is None else seen.seconds_left(mine) - (times.free_after_s - times.lost_after_s)
+        if mine is None:
+            return None
+        left_s = min(seen.seconds_left(mine), times.free_after_s)  # more only by a new primary whose clock is behind
+        return left_s - (times.free_after_s - times.lost_after_s)
 
     async with confirmed(epoch, look, gone, times) as held:
+        held.check()
         yield held
 
 
@@ -115,11 +119,16 @@ class _Taking:
 
     async def release(self, held: Held) -> None:
         """Delete the lease if it is still this run's. A failure is only logged, since the lease expires by itself."""
-        try:
-            async with asyncio.timeout(self.times.release_s):
-                await document.release(self._database, held.epoch)
-        except (PyMongoError, TimeoutError) as error:
-            log.info("lease.not_released", why=type(error).__name__, free_after_seconds=self.times.free_after_s)
+        why = "workers may still be at work"
+        if not held.is_left:
+            try:
+                async with asyncio.timeout(self.times.release_s):
+                    await document.release(self._database, held.epoch)
+            except (PyMongoError, TimeoutError) as error:
+                why = type(error).__name__
+            else:
+                return
+        log.info("lease.not_released", why=why, free_after_seconds=self.times.free_after_s)
 
     async def _try(self) -> Held | list[Document]:
         """Take the lease, or return those that overlap with it."""

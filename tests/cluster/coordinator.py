@@ -23,12 +23,18 @@ TIMES = Times(look_every_s=0.2, without_worker_s=10, lease=QUICK)
 
 
 async def backfill(
-    file: Path, since: date, place: Remote, *, times: Times = TIMES, clock: Clock | None = None
+    file: Path,
+    since: date,
+    place: Remote,
+    stop: Stop | None = None,
+    *,
+    times: Times = TIMES,
+    clock: Clock | None = None,
 ) -> RunResult:
     """Backfill all accounts of a configuration over a cluster."""
     settings = config.load([file], {}, datetime.now(UTC))
     job = Job(replace(target_of(settings, clock or Clock()), since=since), command="backfill")
-    return await collect(settings, job, clock=clock or Clock(), stop=Stop(), work=Spread(place, times=times))
+    return await collect(settings, job, clock=clock or Clock(), stop=stop or Stop(), work=Spread(place, times=times))
 
 
 if __name__ == "__main__":

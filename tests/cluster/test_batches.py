@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from collector.cluster.batches import MAX_IN_BATCH, Batch, BatchQueue, split
 from collector.model.accounts import Account, Rate, Secret
+from collector.model.shards import Shard
 
 
 def _account(number: int, egress: str | None = None) -> Account:
@@ -37,6 +38,14 @@ def test_number_of_batches(accounts: int, slots: int, batches: int) -> None:
     made = split([_account(number) for number in range(accounts)], slots, by_label=True)
     assert len(made) == batches
     assert max(len(batch.accounts) for batch in made) < 1.5 * MAX_IN_BATCH
+
+
+def test_accounts_of_one_shard() -> None:
+    """They are spread as evenly as all accounts are."""
+    accounts = [_account(number) for number in range(4_000) if f"wx{number:016x}" in Shard(3, 4)]
+    sizes = [len(batch.accounts) for batch in split(accounts, 4, by_label=True)]
+    assert len(sizes) == 16
+    assert max(sizes) - min(sizes) <= 1
 
 
 def _batches(*labels: str | None) -> list[Batch]:

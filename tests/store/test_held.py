@@ -15,7 +15,7 @@ from support import Advance
 from collector.errors import DatabaseError
 from collector.runtime import boot_s
 from collector.store.database import Database
-from collector.store.held import Held
+from collector.store.held import TIMES, Held
 from collector.store.lease_document import LEASES
 from collector.store.leases import following, lease
 
@@ -152,6 +152,14 @@ async def test_following_another_lease(database: Database, run: str, later: int)
         with pytest.raises(DatabaseError, match=r"^this run lost the lease: its run has ended, or was halted"):
             async with following(database, run, held.epoch + later):
                 pytest.fail("there is no such lease")
+
+
+async def test_new_primary_whose_clock_is_behind(database: Database) -> None:
+    """Its clock may be set right at any time, and then the lease is free."""
+    async with lease(database, RUN, "run") as held:
+        await _seconds_pass(database, -600)
+        async with following(database, RUN, held.epoch) as followed:
+            assert followed.left_s <= TIMES.lost_after_s
 
 
 async def test_worker_ends_with_its_run(database: Database, advance: Advance) -> None:
