@@ -22,11 +22,11 @@ QUICK = LeaseTimes(free_after_s=4, renew_every_s=0.5, lost_after_s=3, poll_s=0.1
 TIMES = Times(look_every_s=0.2, without_worker_s=10, lease=QUICK)
 
 
-async def backfill(file: Path, since: date, place: Remote, stop: Stop | None = None) -> RunResult:
+async def backfill(file: Path, since: date, place: Remote, stop: Stop | None = None, times: Times = TIMES) -> RunResult:
     """Backfill all accounts of a configuration over a cluster."""
     settings = config.load([file], {}, datetime.now(UTC))
     job = Job(replace(target_of(settings, Clock()), since=since), command="backfill")
-    return await collect(settings, job, clock=Clock(), stop=stop or Stop(), work=Spread(place, times=TIMES))
+    return await collect(settings, job, clock=Clock(), stop=stop or Stop(), work=Spread(place, times=times))
 
 
 if __name__ == "__main__":

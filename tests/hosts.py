@@ -61,22 +61,24 @@ class Cluster:
         made = self.authority
         return Remote(self.address, made.ca, made.cert, made.key) if made else Remote(self.address)
 
-    async def add(self, name: str, config: Path | None, *labels: str, **environ: str) -> None:
+    async def add(self, name: str, config: Path | None, *labels: str, port: int = 0, **environ: str) -> None:
         """Start a worker with this configuration and these egress labels; it has two threads and no nanny."""
         resources = ["--resources", " ".join(f"egress-{label}=1" for label in labels)] if labels else []
         options = [
             *("worker", self.address, "--name", name, "--no-nanny", "--nthreads", "2", "--no-dashboard"),
-            *("--host", "127.0.0.1", "--local-directory", str(self.folder), *resources, *_options(self.authority)),
+            *("--host", "127.0.0.1", "--worker-port", str(port), "--local-directory", str(self.folder)),
+            *(*resources, *_options(self.authority)),
         ]
         environ = {**environ, **({"COLLECTOR_CONFIG": str(config)} if config else {})}
         self.workers[name] = await _dask(options, self.folder / f"{name}.log", environ)
 
-    async def ready(self, count: int) -> None:
-        """Wait until the scheduler knows so many workers."""
+    async def ready(self, count: int) -> list[str]:
+        """Wait until the scheduler knows so many workers; return their addresses."""
         async with asyncio.timeout(30), opened(self.place) as engine:
-            while len(await engine.members()) < count:
+            while len(known := await engine.members()) < count:
                 assert all(each.returncode is None for each in self.workers.values()), [*map(self.log_of, self.workers)]
                 await asyncio.sleep(0.05)
+        return [*known]
 
     def log_of(self, name: str) -> str:
         return (self.folder / f"{name}.log").read_text()

@@ -78,6 +78,7 @@ async def work(order: Order) -> Report | None:
                 site.stop.set(number)
             claim = claimed(site.database, order.errand.run, order.batch, order.epoch, site.lease, order.errand.times)
             async with claim as held:
+                held.check()
                 return await _work(site, order, held)
     except (ClockError, ConfigError, DatabaseError, UnreachableError) as error:
         if held and held.is_lost:

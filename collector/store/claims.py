@@ -2,11 +2,14 @@
 
 The collection `leases` has a document for each batch that was given to a worker::
 
-    { _id: "20261124T023010Z-1f9a3c/17", epoch: 1795487410124, worker: "tls://10.0.0.2:4123", begun: true,
-      expires: ISODate() }
+    { _id: "20261124T023010Z-1f9a3c/17", epoch: 1795487410124, worker: "tls://10.0.0.2:4123",
+      begun: "9c1d06b27e5f4a83", expires: ISODate() }
 
 The worker renews its claim while it is at work, and the coordinator until it has begun. Once it has expired, the
 coordinator may give the batch to another worker, under a greater epoch. Instants are those of the server's clock.
+
+`begun` is random. A process that takes a dead worker's address gets its order as well, since Dask repeats it there; it
+doesn't begin under a claim that another process has begun.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from math import inf
+from secrets import token_hex
 
 from motor.motor_asyncio import AsyncIOMotorCollection
 from pymongo import ReturnDocument
@@ -24,7 +28,7 @@ from collector.store.database import Database, Document, outlasting
 from collector.store.held import Held, Times, keep
 from collector.store.lease_document import LEASES, next_epoch
 
-_GONE = "the batch was given to another worker, or its run has ended"
+_GONE = "the batch is another worker's, or its run has ended"
 
 KEPT_S = 86_400
 """Seconds for which expired claims are kept that a run has left which was killed."""
@@ -77,13 +81,15 @@ async def claimed(
 ) -> AsyncIterator[Held]:
     """Work on a batch under the claim of that epoch, which is renewed meanwhile.
 
-    It is lost with the `lease` of its run at the latest. Raises `DatabaseError` if the claim has expired already, or
-    MongoDB is out of reach.
+    It is lost with the `lease` of its run at the latest, and from the beginning where it has expired or another process
+    has begun it. Raises `DatabaseError` when MongoDB is out of reach.
     """
+    begun = token_hex(8)
 
     async def renew() -> float | None:
-        query = {"_id": _id(run, batch), "epoch": epoch, "$expr": {"$gt": ["$expires", "$$NOW"]}}
-        renewed = await _claims(database).update_one(query, [{"$set": {"begun": True} | _expiry(times)}])
+        valid = {"epoch": epoch, "begun": {"$in": [None, begun]}, "$expr": {"$gt": ["$expires", "$$NOW"]}}
+        renewal = [{"$set": {"begun": begun} | _expiry(times)}]
+        renewed = await _claims(database).update_one({"_id": _id(run, batch)} | valid, renewal)
         return min(times.lost_after_s, lease.left_s) if renewed.matched_count and not lease.is_lost else None
 
     asked_s = boot_s()
@@ -91,7 +97,6 @@ async def claimed(
     held = Held(epoch, -inf if certain_s is None else asked_s + certain_s)
     if certain_s is None:
         held.lose(_GONE)
-    held.check()
     async with in_background(keep(held, renew, _GONE, times), name="claim"):
         yield held
 

@@ -75,9 +75,19 @@ async def test_expired_claim_is_never_revived(database: Database, is_reassigned:
     if is_reassigned:
         await assign(database, "run", 1, "b", TIMES)
     assert epoch
-    with pytest.raises(DatabaseError, match="the batch was given to another worker, or its run has ended"):
-        async with claimed(database, "run", 1, epoch, Held(1), TIMES):
-            pytest.fail("it was revived")
+    async with claimed(database, "run", 1, epoch, Held(1), TIMES) as held:
+        with pytest.raises(DatabaseError, match="the batch is another worker's, or its run has ended"):
+            held.check()
+
+
+async def test_claim_is_begun_once(database: Database) -> None:
+    """Dask repeats the order of a dead worker where another process has taken its address."""
+    epoch = await assign(database, "run", 1, "a", TIMES)
+    assert epoch
+    async with claimed(database, "run", 1, epoch, Held(1), TIMES) as held:
+        async with claimed(database, "run", 1, epoch, Held(1), TIMES) as second:
+            assert second.is_lost
+        held.check()
 
 
 async def test_claim_ends_with_the_lease(database: Database) -> None:
