@@ -19,7 +19,7 @@ import dask
 import structlog
 from distributed import Client, LocalCluster, Security, Status
 
-from collector.cluster import worker
+from collector.cluster import tls, worker
 from collector.cluster.messages import Introduction, Order, Report, RunInfo
 from collector.errors import ClusterError
 from collector.text import printable
@@ -53,6 +53,7 @@ _LOCAL: Mapping[str, Any] = {
     "distributed.scheduler.no-workers-timeout": "60s",
     "distributed.scheduler.work-stealing": False,  # each batch is for one worker
     "distributed.scheduler.active-memory-manager.start": False,
+    "distributed.worker.preload": [tls.__name__],
     "distributed.worker.profile.enabled": False,  # it would look at the stacks of all threads every 10 ms
     "distributed.diagnostics.nvml": False,
 }
@@ -175,6 +176,7 @@ class Engine:
 async def opened(place: Place) -> AsyncIterator[Engine]:
     """Open a cluster of this host, or connect to one that runs. Raises `ClusterError` where that isn't possible."""
     _silence()
+    tls.dask_setup()
     async with AsyncExitStack() as stack:
         try:
             if isinstance(place, Local):

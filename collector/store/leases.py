@@ -105,7 +105,7 @@ class _Taking:
         while isinstance(found := await self._try(), list):
             left_s = until - now()
             if left_s <= 0:
-                raise LeaseHeldError(_refusal(found))
+                raise LeaseHeldError(_refusal(found, self._part))
             if not is_logged:
                 log.warning("lease.waiting", **_holder(found[0]), seconds=wait_s)
                 is_logged = True
@@ -190,14 +190,17 @@ def _holder(held: Document) -> dict[str, object]:
     }
 
 
-def _refusal(overlapping: Sequence[Document]) -> str:
+def _refusal(overlapping: Sequence[Document], mine: Part) -> str:
     first, *others = overlapping
+    part = document.part_of(first)
+    is_other = mine.egress and part.egress and mine.egress.may_share(part.egress)
+    hint = " Its configuration gives accounts other egress labels: use the same on all hosts." if is_other else ""
     who, command, since = _holder(first), printable(first.get("command")), first.get("since")
     more = f", and {counted(len(others), 'more run')}" if others else ""
     if isinstance(since, datetime):  # which MongoDB gives without a zone
         since = f"{since.replace(tzinfo=UTC).astimezone(BEIJING):%Y-%m-%d %H:%M:%S} Beijing time"
     return (
         f"another run is at work: {command} {who['run']} on {who['host']} (pid {printable(who['pid'])}) for "
-        f"{who['part']} since {since}{more}. Wait for it, or start with --wait. If it was killed, its lease ends within"
-        " 60 seconds"
+        f"{who['part']} since {since}{more}.{hint} Wait for it, or start with --wait. If it was killed, its lease ends "
+        "within 60 seconds"
     )
