@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import structlog
 
 from collector import __version__
-from collector.cluster.batches import Batch, BatchQueue, split
+from collector.cluster.batches import MAX_ATTEMPTS, Batch, BatchQueue, split
 from collector.cluster.crew import Crew
 from collector.cluster.digest import digest_of
 from collector.cluster.engine import Engine, Member
@@ -38,9 +38,6 @@ from collector.wechat.session import Session
 
 T = TypeVar("T")
 log = structlog.get_logger()
-
-MAX_ATTEMPTS = 3
-"""Workers that may die of a batch before its accounts fail."""
 
 _NO_WORKER = "the cluster has no worker that answers: start some, then run again"
 
@@ -145,7 +142,8 @@ class Coordinator:
     async def _slot(self, member: Member) -> None:
         """Do one batch after the other with a worker, as long as it can be used."""
         try:
-            while batch := await self._queue.get(member.labels, partial(self._crew.has, member)):
+            is_wanted = partial(self._crew.has, member)
+            while batch := await self._queue.get(member.labels, member.address, is_wanted):
                 await self._do(batch, member)
         finally:
             self._crew.slots_of[member.address] -= 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 import socket
 from collections import Counter
@@ -223,6 +224,35 @@ async def test_worker_is_restarted_at_its_address(mongod: str, database: Databas
         assert not before & {call.appid for call in host.sandbox.calls[count:] if "datacube" in call.path}
         stop.set(signal.SIGTERM)
         await running
+
+
+_KILLING = """
+import os
+from collector.run import account
+if not hasattr(account, "before"):
+    account.before = account.AccountRun.collect
+async def collect(self):
+    if self.account.appid == "{appid}":
+        os._exit(1)
+    return await account.before(self)
+account.AccountRun.collect = collect
+"""
+"""Code by which a worker dies of an account."""
+
+
+async def test_account_that_kills_its_workers(mongod: str, database: Database, cluster: Cluster) -> None:
+    """The accounts of its batch fail; those of batches that were beside it don't."""
+    killing = json.dumps([_KILLING.format(appid=WORLD.accounts[7].appid)])
+    async with _hosts(cluster, mongod, database) as hosts:
+        for name in "ab":
+            await cluster.add(
+                name, hosts["coordinator"].config, options=["--nanny"], DASK_DISTRIBUTED__WORKER__PRELOAD=killing
+            )
+        await cluster.ready(2)
+        result = await backfill(hosts["coordinator"].config, NEWEST - 6 * ONE_DAY, cluster.place)
+    assert (result.exit, len(result.failures)) == (3, 10)
+    assert {each.errmsg for each in result.failures} == {"3 workers died of the batch that the account is in"}
+    assert WORLD.accounts[7].appid in {each.account for each in result.failures}
 
 
 def _children(cluster: Cluster, name: str) -> list[psutil.Process]:
