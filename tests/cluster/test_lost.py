@@ -214,13 +214,15 @@ async def test_worker_is_restarted_at_its_address(mongod: str, database: Databas
         await cluster.add("a", host.config, options=["--nanny", "--worker-port", str(port)])
         await cluster.ready(1)
         running = asyncio.create_task(backfill(host.config, LONG_AGO, cluster.place, stop))
-        await _asked(host, 16)
-        before = {call.appid for call in host.sandbox.calls}
+        await _asked(host, 8)
         (worker,) = (each for each in _children(cluster, "a") if each.net_connections())
-        count = len(host.sandbox.calls)
         worker.kill()
-        await asyncio.sleep(QUICK.free_after_s + 3)
+        await asyncio.sleep(0.5)  # for calls on their way
+        count = len(host.sandbox.calls)
+        before = {call.appid for call in host.sandbox.calls if "datacube" in call.path}
+        await asyncio.sleep(QUICK.free_after_s + 2)
         assert len(_children(cluster, "a")) > 0
+        assert before
         assert not before & {call.appid for call in host.sandbox.calls[count:] if "datacube" in call.path}
         stop.set(signal.SIGTERM)
         await running
