@@ -99,7 +99,8 @@ class Coordinator:
             raise UsageError("tokens of a third-party platform go over TLS alone: use a cluster with tls://")
         # A leap of this host's clock changes nothing from now on. Without discovery no answer of WeChat's comes here.
         self._run.clock.set(self._run.clock.now())
-        members = await self._introduced((await self._engine.members()).values())
+        known = await self._engine.members()
+        members = await self._introduced(member for member in known.values() if member.is_running)
         if not members:
             raise ClusterError(self._crew.trouble or _NO_WORKER)
         batches = split(accounts, self._crew.slots, by_label=not self._engine.is_local)
@@ -191,9 +192,10 @@ class Coordinator:
             await self._look_at_claims()
             self._look_for_a_newer_day()
             known = await self._engine.members()
-            if self._crew.look(known):
+            running = {address: member for address, member in known.items() if member.is_running}
+            if self._crew.look(running):
                 self._queue.wake()
-            for member in filter(self._crew.begin_greeting, known.values()):
+            for member in filter(self._crew.begin_greeting, running.values()):
                 group.create_task(self._join(member, group))
             if known and self._crew.all_refused(known):
                 raise ClusterError(self._crew.trouble)

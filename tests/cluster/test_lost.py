@@ -167,10 +167,13 @@ async def test_worker_that_gets_no_more_batches_is_stopped(mongod: str, database
 
 
 async def test_paused_worker_gets_no_batch(mongod: str, database: Database, cluster: Cluster) -> None:
+    """Others do its accounts. Without any other there is no worker."""
     async with _hosts(cluster, mongod, database, "a") as hosts:
         await cluster.pause_all()
+        alone = await backfill(hosts["coordinator"].config, NEWEST - 6 * ONE_DAY, cluster.place)
+        assert (alone.exit, alone.error) == (1, "the cluster has no worker that answers: start some, then run again")
         await cluster.add("b", hosts["a"].config)
-        await cluster.ready(1)
+        await cluster.ready(2)
         async with asyncio.timeout(30):
             result = await backfill(hosts["coordinator"].config, NEWEST - 6 * ONE_DAY, cluster.place)
     assert (result.exit, result.failures) == (0, ())
@@ -187,7 +190,7 @@ async def test_paused_worker_gets_no_batch(mongod: str, database: Database, clus
 )
 def test_labels_of_a_worker(resources: dict[str, float], labels: Iterable[str | None]) -> None:
     """A label needs as much of the resource as a batch takes: Dask would never begin it."""
-    assert _member("tls://w", {"resources": resources, "nthreads": 4}).labels == frozenset(labels)
+    assert _member("tls://w", {"resources": resources, "nthreads": 4, "status": "running"}).labels == frozenset(labels)
 
 
 async def test_lost_claims(mongod: str, database: Database, cluster: Cluster) -> None:
