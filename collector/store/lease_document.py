@@ -136,6 +136,11 @@ async def next_epoch(database: Database) -> int:
     return int(found["epoch"])
 
 
+async def surpass(database: Database, epoch: int) -> None:
+    """Let all leases from now on have greater epochs than `epoch`."""
+    await _collection(database).update_one(_ID, {"$max": {"epoch": epoch}})
+
+
 async def _change(database: Database, where: Document, leases: Document) -> bool:
     changed = await _collection(database).update_one(where, [{"$set": leases}, _FOR_EARLIER_VERSIONS])
     return changed.matched_count == 1
