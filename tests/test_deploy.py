@@ -3,34 +3,41 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+import dask
 import kubernetes_validate
 import pytest
 import yaml
+from distributed.cli import dask_scheduler, dask_worker
 
 from collector import config
+from collector.cluster import tls
 
 DEPLOY = Path(__file__).parents[1] / "deploy"
 MANIFESTS: list[dict[str, Any]] = list(yaml.safe_load_all((DEPLOY / "kubernetes.yaml").read_text()))
 CONFIGURATION: dict[str, str] = MANIFESTS[0]["data"]
 
+UNITS = sorted([*DEPLOY.glob("*.timer"), *DEPLOY.glob("*.service")])
+
 needs_systemd = pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd isn't on this host")
 
 
 @needs_systemd
-@pytest.mark.parametrize("unit", sorted(DEPLOY.glob("*.timer")), ids=lambda unit: unit.name)
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
 def test_units_are_what_systemd_takes(unit: Path, tmp_path: Path) -> None:
     instance = unit.name.replace("@.", "@1-2.")
-    for name in (unit.name, unit.with_suffix(".service").name):
-        text = (DEPLOY / name).read_text().replace("/opt/collector/bin/collector", shutil.which("true") or "")
-        (tmp_path / name).write_text(text)
+    for each in UNITS:
+        text = re.sub("/opt/collector/bin/[a-z]+", shutil.which("true") or "", each.read_text())
+        (tmp_path / each.name).write_text(text)
     done = subprocess.run(
         ["systemd-analyze", "verify", "--man=no", tmp_path / instance], capture_output=True, text=True, check=False
     )
@@ -48,6 +55,30 @@ def test_unit_of_a_shard_is_the_other_one_for_a_part() -> None:
     whole, part = ((DEPLOY / name).read_text().splitlines() for name in ("collector.service", "collector@.service"))
     differ = {(one or two or "").split("=")[0] for one, two in zip_longest(whole[1:], part[2:]) if one != two}
     assert differ == {"Description", "ExecStart"}
+
+
+def test_settings_of_dask_are_its_own() -> None:
+    """It ignores keys that it doesn't know."""
+    ours = yaml.safe_load((DEPLOY / "dask.yaml").read_text())["distributed"]
+    assert set(_keys(ours)) <= set(_keys(dask.config.get("distributed")))
+    for each in ("scheduler", "worker"):
+        assert ours[each]["preload"] == [tls.__name__]
+
+
+@pytest.mark.parametrize(
+    ("name", "command"), [("dask-scheduler.service", dask_scheduler), ("dask-worker@.service", dask_worker)]
+)
+def test_options_of_dask_are_its_own(name: str, command: Any) -> None:
+    line = re.findall(r"^ExecStart=((?:.*\\\n)*.*)$", (DEPLOY / name).read_text(), re.MULTILINE)[0]
+    known = {option for each in command.main.params for option in [*each.opts, *each.secondary_opts]}
+    assert {"--host", "--no-dashboard"} <= set(re.findall(r"--[a-z-]+", line)) <= known
+
+
+def _keys(settings: object, above: str = "") -> Iterator[str]:
+    """The keys of settings, with those that they are below."""
+    for key, value in settings.items() if isinstance(settings, dict) else ():
+        yield f"{above}{key}"
+        yield from _keys(value, f"{above}{key}.")
 
 
 @pytest.mark.parametrize("manifest", MANIFESTS, ids=lambda manifest: manifest["metadata"]["name"])

@@ -31,7 +31,7 @@ from collector.cli.options import (
     output_of,
     with_common_options,
 )
-from collector.cli.places import How, with_place
+from collector.cli.places import Work, with_place
 from collector.cli.printing import print_result, width
 from collector.cli.running import collecting, days_of_backfill, run_or_plan, target_now, watched
 from collector.cli.terminal import (
@@ -41,6 +41,7 @@ from collector.cli.terminal import (
     pretty,
     run_at_once,
     run_to_the_end,
+    run_until_interrupt,
     say,
     say_json,
 )
@@ -72,7 +73,7 @@ def _collector(
 @with_place
 def run(
     common: Common,
-    spread: How,
+    spread: Work,
     egress: Egress = None,
     shard: ShardOf = None,
     wait: Wait = 0.0,
@@ -95,7 +96,7 @@ def run(
 @with_place
 def backfill(
     common: Common,
-    spread: How,
+    spread: Work,
     since: Annotated[date, typer.Option("--since", parser=day, metavar="DAY", help="Oldest day wanted.")],
     until: Annotated[
         date | None, typer.Option("--until", parser=day, metavar="DAY", help="Newest day wanted. Default: all.")
@@ -167,17 +168,17 @@ def runs(
     output = output_of(as_json, verbose, False, log_format)
     settings = loaded(config)
     if run:
-        entry = run_at_once(command.one_run(settings, run))
+        entry, database = run_at_once(command.one_run(settings, run))
         if as_json:
-            say_json(console.entry_json(entry))
+            say_json(console.entry_json(entry, database))
         else:
-            say(console.entry_text(entry, verbose=bool(output.verbose)))
+            say(console.entry_text(entry, database, verbose=bool(output.verbose)))
     else:
-        entries = run_at_once(command.last_runs(settings, last))
+        entries, database = run_at_once(command.last_runs(settings, last))
         if as_json:
-            say_json(console.as_json(entries))
+            say_json(console.as_json(entries, database))
         else:
-            say(console.as_text(entries, width=width()))
+            say(console.as_text(entries, database, width=width()))
 
 
 @app.command()
@@ -223,6 +224,18 @@ def check(common: Common, egress: Egress = None) -> None:
     elif text := console.failed_text(checks, width=width()):
         say(text)
     raise typer.Exit(checks.result.exit)
+
+
+@app.command()
+def db(config: Config = None) -> None:
+    """Print the address of the local MongoDB, for mongosh and PyMongo.
+
+    Where no command uses it, start it and keep it up until Ctrl-C.
+    """
+    from collector.commands.db import serve
+
+    output_of(False, 0, False, LogFormat.TEXT)
+    run_until_interrupt(serve(loaded(config), say, complain))
 
 
 @app.command()

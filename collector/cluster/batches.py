@@ -6,7 +6,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from collector.model.accounts import Account
 from collector.model.shards import shard_of
@@ -42,7 +42,7 @@ class Batch:
     history: frozenset[str] | None = None
     attempts: int = 0
     is_filled: bool = False
-    is_outdated: bool = field(default=False)
+    is_outdated: bool = False
     """True while it is at work for a day that isn't the newest any more."""
 
     @property
@@ -79,8 +79,8 @@ class BatchQueue:
 
     def __init__(self, batches: Iterable[Batch]) -> None:
         self._all = list(batches)
-        self._daily = list(self._all)
-        self._history: list[Batch] = []
+        self._daily = [batch for batch in self._all if batch.history is None]
+        self._history = [batch for batch in self._all if batch.history is not None]
         self._is_stopped = False
         # With the worker of each.
         self._at_work: dict[Batch, str] = {}

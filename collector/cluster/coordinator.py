@@ -16,19 +16,16 @@ from typing import Any, TypeVar
 
 import structlog
 
-from collector import __version__
 from collector.cluster.batches import MAX_ATTEMPTS, Batch, BatchQueue, split
 from collector.cluster.crew import Crew
-from collector.cluster.digest import digest_of
+from collector.cluster.dispatch import Dispatch, platform_of
 from collector.cluster.engine import Engine, Member
-from collector.cluster.ordering import Ordering, platform_of
-from collector.cluster.orders import Errand, Introduction, Report
+from collector.cluster.messages import Report, RunInfo
 from collector.commands.collect import DRAIN_S, Run, newest_day
 from collector.console.progress import NO_STEPS, Steps
 from collector.errors import ClusterError, DatabaseError, StoppedError, UsageError
 from collector.model.accounts import Account
 from collector.model.results import Failure, Outcome
-from collector.run.clock import are_apart
 from collector.run.counts import Counts
 from collector.runtime import first_of_group, in_background
 from collector.store import claims
@@ -40,13 +37,6 @@ T = TypeVar("T")
 log = structlog.get_logger()
 
 _NO_WORKER = "the cluster has no worker that answers: start some, then run again"
-
-_OTHER_CONFIGURATION = (
-    "its configuration differs in what is asked: accounts, labels, rates, since, kinds of tokens, lookback, "
-    "published_at or the database's name"
-)
-
-_INSTANT = "%Y-%m-%d %H:%M:%S UTC"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,19 +65,15 @@ class _AtWork:
 class Coordinator:
     """A run's coordinator, connected to its cluster."""
 
-    def __init__(self, run: Run, session: Session, engine: Engine, errand: Errand, times: Times) -> None:
+    def __init__(self, run: Run, session: Session, engine: Engine, info: RunInfo, times: Times) -> None:
         self._run = run
         self._engine = engine
-        self._errand = errand
+        self._info = info
         self._times = times
         self._database = run.writer.database
-        # What can't be used here may be sound elsewhere: workers must agree about the other accounts.
-        settings = run.settings
-        self._appids = frozenset(each.appid for each in settings.accounts) if settings.broken else None
-        self._digest = digest_of(settings, self._appids)
-        self._ordering = Ordering(run, session, errand)
+        self._dispatch = Dispatch(run, session, info)
         self._target = run.job.target
-        self._crew = Crew()
+        self._crew = Crew(engine, info, run.settings, run.clock)
         self._queue = BatchQueue(())
         # By the number of the batch.
         self._at_work: dict[int, _AtWork] = {}
@@ -100,7 +86,7 @@ class Coordinator:
         # A leap of this host's clock changes nothing from now on. Without discovery no answer of WeChat's comes here.
         self._run.clock.set(self._run.clock.now())
         known = await self._engine.members()
-        members = await self._introduced(member for member in known.values() if member.is_running)
+        members = await self._crew.introduced(member for member in known.values() if member.is_running)
         if not members:
             raise ClusterError(self._crew.trouble or _NO_WORKER)
         batches = split(accounts, self._crew.slots, by_label=not self._engine.is_local)
@@ -154,7 +140,7 @@ class Coordinator:
         run, number = self._run.id, batch.number
         epoch = await claims.assign(self._database, run, number, member.address, self._times.lease)
         work = self._at_work[number] = _AtWork(member, epoch)
-        order = await self._ordering.order(batch, epoch, member, self._target)
+        order = await self._dispatch.order(batch, epoch, member, self._target)
         done = self._engine.done(order, member, batch.label)
         report = await _unless(work.lost, done)
         if report is None:
@@ -164,7 +150,7 @@ class Coordinator:
             self._run.tally.take(report.counts)
             await claims.end(self._database, run, number, epoch)
         del self._at_work[number]
-        self._ordering.ended_s[number] = monotonic()
+        self._dispatch.ended_s[number] = monotonic()
         if report is None or report.error:
             self._show(work, NO_STEPS)
             self._try_again(batch, member, report)
@@ -193,9 +179,9 @@ class Coordinator:
             self._look_for_a_newer_day()
             known = await self._engine.members()
             running = {address: member for address, member in known.items() if member.is_running}
-            if self._crew.look(running):
+            if self._crew.suspend_gone(running):
                 self._queue.wake()
-            for member in filter(self._crew.begin_greeting, running.values()):
+            for member in self._crew.newcomers(running.values()):
                 group.create_task(self._join(member, group))
             if known and self._crew.all_refused(known):
                 raise ClusterError(self._crew.trouble)
@@ -230,39 +216,7 @@ class Coordinator:
 
     async def _join(self, member: Member, group: asyncio.TaskGroup) -> None:
         """Use a worker that is new, or has come back."""
-        try:
-            self._engage(await self._introduced([member]), group)
-        finally:
-            self._crew.end_greeting(member)
-
-    async def _introduced(self, members: Iterable[Member]) -> list[Member]:
-        """Let workers introduce themselves; return those that can be used."""
-        asked = [*members]
-        introduced = (self._engine.introduce(each.address, self._errand, self._appids) for each in asked)
-        introductions = await asyncio.gather(*introduced)
-        usable = []
-        for member, about in zip(asked, introductions, strict=True):
-            if about is None:
-                self._crew.note_unresponsive(member.address)
-            elif trouble := self._trouble_of(about):
-                self._crew.refuse(member.address, trouble)
-            else:
-                self._crew.welcome(member)
-                usable.append(member)
-        return usable
-
-    def _trouble_of(self, about: Introduction) -> str:
-        """Return why a worker can't be used, or an empty text."""
-        if about.trouble:
-            return about.trouble
-        if about.version != __version__:
-            return f"it has version {about.version} of the collector, and not {__version__}"
-        if about.digest != self._digest:
-            return f"its configuration has faults: {about.fault}" if about.fault else _OTHER_CONFIGURATION
-        now = self._run.clock.now()
-        if about.now and are_apart(about.now, now, self._run.settings.run.published_at):
-            return f"its clock says {about.now:{_INSTANT}}, this host's {now:{_INSTANT}}: set the one that is wrong"
-        return ""
+        self._engage(await self._crew.introduced([member]), group)
 
     def _engage(self, members: Iterable[Member], group: asyncio.TaskGroup) -> None:
         for member in members:
@@ -273,16 +227,16 @@ class Coordinator:
     def _give_up_without_worker(self, batches: Sequence[Batch]) -> None:
         """Fail the accounts of these batches whose label no worker has."""
         for batch in [each for each in batches if not self._crew.serves(each.label)]:
-            what = f"the egress label {batch.label}" if batch.label else "no egress label"
-            resource = f"--resources egress-{batch.label}=1" if batch.label else "no --resources"
-            self._give_up([batch], f"no worker has {what}", f"start a dask worker with {resource}")
+            whom = f"the egress label {batch.label}" if batch.label else "accounts without an egress label"
+            how = f"with --resources egress-{batch.label}=1" if batch.label else "without --resources"
+            self._give_up([batch], f"no worker serves {whom}", f"start a dask worker {how}")
 
     def _give_up(self, batches: Iterable[Batch], why: str, remedy: str) -> None:
         for batch in batches:
             failures = {each.appid: [Failure(each.appid, each.name, None, why, hint=remedy)] for each in batch.asked}
             self._run.tally.take(Counts(dict.fromkeys(failures, Outcome.FAILED), failures=failures))
             if batch.history is None:
-                self._run.tally.watch.elsewhere(Steps(accounts=len(failures), failed=len(failures)))
+                self._run.tally.watch.add(Steps(accounts=len(failures), failed=len(failures)))
             self._queue.give_up([batch])
 
     def _take_progress(self, event: Sequence[Any]) -> None:
@@ -294,7 +248,7 @@ class Coordinator:
         """Show how far a batch is, as the difference from before."""
         more = Steps(*(now - then for now, then in zip(steps, work.steps, strict=True)))
         work.steps = steps
-        self._run.tally.watch.elsewhere(more)
+        self._run.tally.watch.add(more)
 
 
 async def _unless(event: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:

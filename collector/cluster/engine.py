@@ -19,8 +19,8 @@ import dask
 import structlog
 from distributed import Client, LocalCluster, Security, Status
 
-from collector.cluster import worker
-from collector.cluster.orders import Errand, Introduction, Order, Report
+from collector.cluster import tls, worker
+from collector.cluster.messages import Introduction, Order, Report, RunInfo
 from collector.errors import ClusterError
 from collector.text import printable
 
@@ -51,6 +51,7 @@ _LOCAL: Mapping[str, Any] = {
     "distributed.scheduler.no-workers-timeout": "60s",
     "distributed.scheduler.work-stealing": False,  # each batch is for one worker
     "distributed.scheduler.active-memory-manager.start": False,
+    "distributed.worker.preload": [tls.__name__],
     "distributed.worker.profile.enabled": False,  # it would look at the stacks of all threads every 10 ms
     "distributed.diagnostics.nvml": False,
 }
@@ -117,11 +118,11 @@ class Engine:
             else:
                 return {address: _member(address, about) for address, about in known["workers"].items()}
 
-    async def introduce(self, address: str, errand: Errand, appids: frozenset[str] | None) -> Introduction | None:
+    async def introduce(self, address: str, info: RunInfo, appids: frozenset[str] | None) -> Introduction | None:
         """Let a worker introduce itself; None for one that doesn't answer."""
         try:
             async with asyncio.timeout(ANSWER_S):
-                answers = await self._client.run(worker.introduce, errand, appids, workers=[address], on_error="return")
+                answers = await self._client.run(worker.introduce, info, appids, workers=[address], on_error="return")
         except (OSError, TimeoutError, AttributeError):
             return None
         answer = answers.get(address)
@@ -141,7 +142,7 @@ class Engine:
         future = self._client.submit(
             worker.work,
             order,
-            key=f"collector-{order.errand.run}-{order.batch}-{order.epoch}",
+            key=f"collector-{order.info.run}-{order.batch}-{order.epoch}",
             workers=[member.address],
             resources={LABEL + label: 1 / SLOTS} if label else None,
             retries=0,
@@ -175,6 +176,7 @@ class Engine:
 async def opened(place: Place) -> AsyncIterator[Engine]:
     """Open a cluster of this host, or connect to one that runs. Raises `ClusterError` where that isn't possible."""
     _silence()
+    tls.dask_setup()
     async with AsyncExitStack() as stack:
         try:
             if isinstance(place, Local):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from collector.cluster.coordinator import Coordinator, Times
 from collector.cluster.engine import Place, opened
-from collector.cluster.orders import Errand
+from collector.cluster.messages import RunInfo
 from collector.commands.collect import Run, discovered, without_broken
 from collector.run.connect import connect
 from collector.run.discovery import may_discover
@@ -39,5 +39,5 @@ class Spread:
                 async with run.stop.ends():
                     engine = await stack.enter_async_context(opened(self.place))
                 files = run.settings.files if engine.is_local else ()
-                errand = Errand(run.id, held.epoch, self.times.lease, files, engine.is_local, self.log)
-                await Coordinator(run, session, engine, errand, self.times).do(accounts)
+                info = RunInfo(run.id, held.epoch, self.times.lease, files, engine.is_local, self.log)
+                await Coordinator(run, session, engine, info, self.times).do(accounts)

@@ -15,16 +15,8 @@ from collector.completeness.plan import SPAN_DAYS, waits
 from collector.config import Selection, Settings
 from collector.console.check import broken_first
 from collector.console.progress import Watch
-from collector.errors import (
-    CallError,
-    CallKind,
-    CollectorError,
-    HostError,
-    PostponedError,
-    Scope,
-    TransientError,
-    UnwantedError,
-)
+from collector.errors import CallError, CollectorError, HostError, PostponedError, TransientError, UnwantedError
+from collector.kinds import CallKind, Scope
 from collector.model.accounts import Account, BrokenEntry
 from collector.model.days import ONE_DAY, Window
 from collector.model.findings import AccountCheck, Checks, DatasetCheck, Verdict
@@ -37,6 +29,8 @@ from collector.run.reactions import crash_of, failure_of, failure_of_entry, fail
 from collector.run.tally import Tally
 from collector.runtime import Clock, Stop, WechatClock, first_of_group
 from collector.store.database import open_database
+from collector.store.local import has_data
+from collector.store.location import Location, location_of
 from collector.store.state import read_states
 from collector.text import counted
 from collector.wechat.api import AccountApi
@@ -62,8 +56,8 @@ async def check(settings: Settings, selection: Selection, *, clock: Clock, watch
     `UsageError` when no account is selected.
     """
     clock = WechatClock(clock)
-    async with open_database(settings.mongodb.uri, settings.mongodb.database) as database:
-        states, unusable = await read_states(database)
+    location = await location_of(settings.mongodb)
+    states, unusable = await _stored_states(location)
     tally, newest = Tally(watch or Watch(), settings.run.workers), target_of(settings, clock).newest
     async with connect(settings, clock=clock, stop=Stop()) as session:
         tally.attach(session.client)
@@ -91,7 +85,16 @@ async def check(settings: Settings, selection: Selection, *, clock: Clock, watch
             async with asyncio.TaskGroup() as workers:
                 for _ in range(min(settings.run.workers, len(accounts))):
                     workers.create_task(work())
-    return Checks(newest, tally.result("", error=None, stopped_by=None), broken_first(done))
+    result = replace(tally.result("", error=None, stopped_by=None), database=str(location))
+    return Checks(newest, result, broken_first(done))
+
+
+async def _stored_states(location: Location) -> tuple[dict[str, AccountState], dict[str, UnusableState]]:
+    """Return what is stored; nothing where there is no local database yet, as before the first run."""
+    if location.uri is None and not has_data(location.data_dir):
+        return {}, {}
+    async with open_database(location, must_exist=True) as database:
+        return await read_states(database)
 
 
 def _check_of(entry: BrokenEntry) -> AccountCheck:
@@ -178,9 +181,9 @@ class _Trial:
             self._token = self._blame(None, error)
             return
         self._token = Verdict.OK
-        for place, dataset in enumerate(asked, start=1):
+        for location, dataset in enumerate(asked, start=1):
             if not self._must_wait:
-                self._datasets[dataset.name] = DatasetCheck(await self._try(dataset, kept=len(asked) - place))
+                self._datasets[dataset.name] = DatasetCheck(await self._try(dataset, kept=len(asked) - location))
         for dataset in asked:
             if not self._must_wait:
                 await self._ask_quota(dataset)

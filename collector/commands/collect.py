@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import partial
+from math import inf
 from typing import Any
 
 import structlog
@@ -35,6 +36,7 @@ from collector.runtime import Clock, Stop, WechatClock, first_of_group, in_backg
 from collector.store import runs
 from collector.store.database import Database, open_database, prepare
 from collector.store.leases import lease
+from collector.store.location import location_of
 from collector.store.state import read_states
 from collector.store.writer import Writer
 from collector.wechat.session import Session
@@ -64,16 +66,25 @@ def newest_day(settings: Settings, clock: Clock) -> date:
     return newest_published(clock.now(), settings.run.published_at)
 
 
+@dataclass(frozen=True, slots=True)
+class Plans:
+    """The plan of each account, made as it is taken, by what is stored in `database`."""
+
+    database: str
+    of_accounts: Iterator[tuple[Account, Plan]]
+
+
 async def plans(
     settings: Settings, selection: Selection, target: Target, clock: Clock, *, ignore_waits: bool = False
-) -> Iterator[tuple[Account, Plan]]:
+) -> Plans:
     """Return what a run would ask for, as of now; nothing is asked, nothing is changed.
 
     Each account is planned as it is taken, so that one plan is held at a time. Of the accounts that a platform
     discovers, those are planned that an earlier run has found. Accounts whose state can't be used, and broken entries,
     are left out, and only logged.
     """
-    async with open_database(settings.mongodb.uri, settings.mongodb.database) as database:
+    location = await location_of(settings.mongodb)
+    async with open_database(location, must_exist=True) as database:
         states, unusable = await read_states(database)
     now = clock.now()
     entries = selection.of(known_entries(settings, states))
@@ -85,11 +96,12 @@ async def plans(
             log.warning("account.left_out", account=str(entry), reason=entry.message, remedy=entry.remedy)
         elif state := unusable.get(entry.appid):
             log.warning("account.left_out", account=str(entry), reason=state.reason, remedy=state.remedy)
-    return (
+    of_accounts = (
         (account, plan(account, initial_state(account, states.get(account.appid), target), target, now))
         for account in accounts
         if account.appid not in unusable
     )
+    return Plans(str(location), of_accounts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,10 +155,12 @@ async def collect(
     # With discovery the accounts are known only once the platforms' lists are read.
     entries = () if may_discover(settings, job.selection) else job.selection.of(settings.entries)
     tally.expect(entries)
+    location = await location_of(settings.mongodb)
+    named = partial(replace, database=str(location))
     part = part_of(settings, job.selection)
     try:
         async with (
-            open_database(settings.mongodb.uri, settings.mongodb.database) as database,
+            open_database(location) as database,
             AsyncExitStack() as stack,
         ):
             await stack.enter_async_context(in_background(tally.lag.measure(), name="loop's lag"))
@@ -163,13 +177,13 @@ async def collect(
                 except UsageError as usage_error:
                     await _error_of(runs.end(database, tally.result(run, error=str(usage_error), stopped_by=None)))
                     raise
-            result = tally.result(run, error=error, stopped_by=stop.signal)
+            result = named(tally.result(run, error=error, stopped_by=stop.signal))
             await _error_of(runs.end(database, result))
             return result
     except StoppedError:  # while it waited for another run, or for an index build
-        return tally.result(run, error=None, stopped_by=stop.signal)
+        return named(tally.result(run, error=None, stopped_by=stop.signal))
     except DatabaseError as error:
-        return tally.result(run, error=str(error), stopped_by=stop.signal)
+        return named(tally.result(run, error=str(error), stopped_by=stop.signal))
 
 
 async def _error_of(work: Coroutine[Any, Any, None]) -> str | None:
@@ -210,14 +224,14 @@ async def discovered(
     """Read the platforms' lists; return the entries of the run, and `states` with what was found."""
     async with run.stop.ends(grace_s=DRAIN_S):
         found = await discover(run.settings, states, session, run.job.selection)
-    claimed: list[str] = []
+    lost: list[str] = []
     for begin in range(0, len(found.changed), MAX_READ):
         changed = found.changed[begin : begin + MAX_READ]
         stored, unusable = await read_states(run.writer.database, [state.account for state in changed])
         # `states` may be outlines. A document that can't be used is a repair's to replace.
         whole = [stored.get(each.account, each)._replace(authorizer=each.authorizer) for each in changed]
-        claimed += await run.writer.claim([each for each in whole if each.account not in unusable], states)
-    found.leave(claimed, states)
+        lost += await run.writer.change_platforms([each for each in whole if each.account not in unusable], states)
+    found.leave(lost, states)
     return take_discovered(found, run.job.selection, run.settings, run.tally), found.states
 
 
@@ -241,9 +255,10 @@ async def ask(  # noqa: PLR0913 - everything that is needed to ask, by its names
     job: Job,
     tally: Tally,
     shared: Shared,
-    **how: Any,
+    history: bool = True,
+    last_turn_s: float = -inf,
 ) -> Sequence[Account]:
-    """Ask for what `job` wants of `accounts`, and store it; `how` are the options of `Pool.collect`.
+    """Ask for what `job` wants of `accounts`, and store it; `history` and `last_turn_s` are those of `Pool.collect`.
 
     Returns the accounts whose history is left to another process.
     """
@@ -258,7 +273,7 @@ async def ask(  # noqa: PLR0913 - everything that is needed to ask, by its names
             async with session.stop.ends(grace_s=DRAIN_S):
                 # The wait for another run, or for an index build, may have taken hours.
                 target = replace(job.target, newest=max(job.target.newest, newest()))
-                return await pool.collect(accounts, target, states, **how)
+                return await pool.collect(accounts, target, states, history=history, last_turn_s=last_turn_s)
     except StoppedError:
         log.warning("run.cut", after_seconds=DRAIN_S)
         return ()

@@ -21,6 +21,7 @@ from collector.model.state import AccountState, DatasetState, Trouble, UnusableS
 from collector.run.discovery import known_entries
 from collector.run.reactions import failed_state
 from collector.store.database import open_database
+from collector.store.location import location_of
 from collector.store.state import read_states
 
 
@@ -29,7 +30,8 @@ async def status(settings: Settings, selection: Selection, now: datetime) -> Sta
 
     An account whose state can't be used is failing since `now`. Raises `DatabaseError` when MongoDB is out of reach.
     """
-    async with open_database(settings.mongodb.uri, settings.mongodb.database) as database:
+    location = await location_of(settings.mongodb)
+    async with open_database(location, must_exist=True) as database:
         states, unusable = await read_states(database)
     target = Target(newest_published(now, settings.run.published_at), settings.run.lookback)
     known = known_entries(settings, states)
@@ -45,6 +47,7 @@ async def status(settings: Settings, selection: Selection, now: datetime) -> Sta
         no_longer_configured=_former(former) if settings.are_appids_known else (),
         unusable=tuple(state for appid, state in sorted(unusable.items()) if appid not in appids),
         disabled=sum(not entry.enabled for entry in settings.entries),
+        database=str(location),
     )
 
 

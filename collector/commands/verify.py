@@ -23,6 +23,7 @@ from collector.store.database import Database, Document, open_database
 from collector.store.documents import count_ownerless, read_documents
 from collector.store.held import Held
 from collector.store.leases import is_at_work, lease
+from collector.store.location import location_of
 from collector.store.runs import new_run_id
 from collector.store.state import load, read_state, read_states, replace_state
 
@@ -36,8 +37,9 @@ async def verify(
     `DatabaseError` when MongoDB is out of reach; accounts repaired before that stay repaired.
     """
     findings: list[AccountFindings] = []
+    location = await location_of(settings.mongodb)
     async with AsyncExitStack() as stack:
-        database = await stack.enter_async_context(open_database(settings.mongodb.uri, settings.mongodb.database))
+        database = await stack.enter_async_context(open_database(location, must_exist=True))
         run = new_run_id(datetime.now(UTC))
         held = await stack.enter_async_context(lease(database, run, "verify", wait_s=wait_s)) if repair else None
         at_work = not repair and await is_at_work(database)
@@ -52,7 +54,7 @@ async def verify(
                 findings.append(found)
         # Asked again at the end: a run that began meanwhile explains differences too.
         at_work = at_work or (not repair and await is_at_work(database))
-    return Verified(len(appids), findings, foreign, repaired=repair, at_work=at_work)
+    return Verified(len(appids), findings, foreign, repaired=repair, at_work=at_work, database=str(location))
 
 
 async def gaps(settings: Settings, selection: Selection, target: Target) -> list[AccountGaps]:
@@ -60,7 +62,7 @@ async def gaps(settings: Settings, selection: Selection, target: Target) -> list
 
     Raises `DatabaseError` when MongoDB is out of reach.
     """
-    async with open_database(settings.mongodb.uri, settings.mongodb.database) as database:
+    async with open_database(await location_of(settings.mongodb), must_exist=True) as database:
         entries = selection.of(known_entries(settings, await load(database)))
         found = [await _gaps(database, entry.appid, entry, target) for entry in entries if entry.appid]
     return [each for each in found if each.missing or each.void or each.breaks]

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from collector.completeness.datasets import CUMULATE, DATASETS, SUMMARY
 from collector.completeness.evidence import probable_end_of_history
-from collector.errors import WaitKind
+from collector.kinds import WaitKind
 from collector.model.accounts import Account
 from collector.model.days import FIRST_DAY, NO_DAYS, ONE_DAY, Days, Window, beijing_day, next_beijing_midnight
 from collector.model.results import Notice, notices_of

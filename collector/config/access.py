@@ -8,20 +8,14 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-if sys.platform != "win32":
-    import pwd
+from collector.secrets.files import user_name
 
 LET_READ = "Let that user read it: chgrp it to a group of that user, then chmod g+rX."
 
 
 def user() -> str:
     """Return the name of the user that this process runs as, for messages."""
-    if sys.platform == "win32":
-        return os.environ.get("USERNAME", "")
-    try:
-        return pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:  # a container's user often has no name
-        return str(os.geteuid())
+    return os.environ.get("USERNAME", "") if sys.platform == "win32" else user_name(os.geteuid())
 
 
 def is_forbidden(path: Path) -> bool:

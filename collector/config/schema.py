@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, StringConstraints
 
-from collector.config.forms import COMPONENT_TOKEN, TICKET, TOKEN, BlankAs, Name, Section, secret_forms
+from collector.config.forms import COMPONENT_TOKEN, TICKET, TOKEN, BlankAs, FilePath, Name, Section, secret_forms
 from collector.config.texts import RATE, host_address, mongodb_address, parse_rate, up_to_today, written
 from collector.model.accounts import FromCommand, FromUrl, Origin, Rate, TokenKind, TokenOrigin
 
@@ -50,6 +50,10 @@ class MongoSettings(Section):
     # MongoDB's own rules depend on the server's platform; this is valid on all of them.
     database: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,63}$")] = Field(
         default="wechat", description="a name of up to 63 letters, digits, `_` and `-`, such as wechat"
+    )
+    data_dir: FilePath | None = Field(
+        default=None,
+        description="the path of a folder, absolute or relative to this file's folder",
     )
 
 

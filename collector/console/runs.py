@@ -14,25 +14,28 @@ from collector.text import counted, paragraphs
 _HEADER: Cells = ("command", "run", "began (Beijing)", "took", "accounts", "result")
 
 
-def as_json(entries: Sequence[Entry]) -> dict[str, object]:
+def as_json(entries: Sequence[Entry], database: str) -> dict[str, object]:
     """Return the object that `runs --json` prints; later versions add fields and change none."""
-    return {"runs": [entry_json(entry) for entry in entries]}
+    return {"runs": [_entry_json(entry) for entry in entries], "database": database}
 
 
-def entry_json(entry: Entry) -> dict[str, object]:
+def entry_json(entry: Entry, database: str) -> dict[str, object]:
     """Return the object that `runs ID --json` prints."""
+    return _entry_json(entry) | {"database": database}
+
+
+def _entry_json(entry: Entry) -> dict[str, object]:
     return asdict(entry) | {"seconds": entry.seconds}
 
 
-def as_text(entries: Sequence[Entry], *, width: int | None = None) -> str:
+def as_text(entries: Sequence[Entry], database: str = "", *, width: int | None = None) -> str:
     """Return a line for each run. `width` is the terminal's in cells; without it nothing is cut."""
-    if not entries:
-        return "No run has been made yet."
     rows = [_HEADER, *map(_cells, entries)]
-    return Table(rows, width).lines(rows)
+    table = Table(rows, width).lines(rows) if entries else "No run has been made yet."
+    return paragraphs(table, f"Database: {database}" if database else "")
 
 
-def entry_text(entry: Entry, *, verbose: bool = False) -> str:
+def entry_text(entry: Entry, database: str = "", *, verbose: bool = False) -> str:
     """Return all that the ledger has of a run; `verbose` adds WeChat's errcode, message and rid of each failure."""
     where = f"{entry.command}, version {entry.version}, on {entry.host} (pid {entry.pid})"
     began = f"Began {entry.began.astimezone(BEIJING):%Y-%m-%d %H:%M:%S} Beijing time" if entry.began else "Began"
@@ -46,6 +49,7 @@ def entry_text(entry: Entry, *, verbose: bool = False) -> str:
         failures_text(entry.failures, entry.accounts.get("failed", 0) if entry.accounts else 0, verbose=verbose),
         left_out,
         in_one_line(entry.error or ""),
+        f"Database: {database}" if database else "",
     )
 
 

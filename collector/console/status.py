@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import date, datetime
 
-from collector.console.summary import waits_text
+from collector.console.summary import waits_text, with_database
 from collector.console.table import NEVER_HAD_A_ROW, Cells, Table, in_one_line, problem_text
 from collector.model.days import BEIJING
 from collector.model.findings import AccountStatus, Former, Standing, Status
@@ -39,6 +39,7 @@ def as_json(status: Status, max_age_days: int | None = None) -> dict[str, object
     """Return the object that `--json` prints; later versions add fields and change none."""
     return {
         "newest_published": status.newest_published,
+        "database": status.database,
         "accounts": [_account_json(account) for account in status.accounts],
         "totals": _totals(status),
         "silent": [account.name for account in status.silent],
@@ -112,11 +113,12 @@ def _totals_text(status: Status) -> str:
     totals = _totals(status)
     counts = [f"{totals[standing]:,} {standing.replace('_', ' ')}" for standing in Standing if totals[standing]]
     disabled = f"\nnot shown: {counted(status.disabled, 'disabled account')}" if status.disabled else ""
-    return (
+    text = (
         f"{counted(totals['accounts'], 'account')}: {', '.join(counts)}\n"
         f"{counted(totals['missing_days'], 'day')} missing; the newest published day is {status.newest_published}"
         f"{disabled}"
     )
+    return with_database(text, status.database)
 
 
 def _part(title: str, lines: str) -> str:

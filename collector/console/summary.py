@@ -31,6 +31,7 @@ def as_json(result: RunResult) -> dict[str, object]:
         "failures": [asdict(failure) for failure in result.failures],
         "notices": [asdict(notice) for notice in result.notices],
         "error": result.error,
+        "database": result.database,
     }
 
 
@@ -46,6 +47,11 @@ def as_text(result: RunResult, *, verbose: bool = False) -> str:
         _silent(result),
         _next_step(result),
     )
+
+
+def with_database(text: str, database: str) -> str:
+    """Return the totals of a result with a line that names its database, where that has a name."""
+    return f"{text}\nDatabase: {database}" if database else text
 
 
 def failed_text(result: RunResult, *, verbose: bool = False) -> str:
@@ -66,11 +72,12 @@ def failures_text(failures: Sequence[Failure], count: int, *, verbose: bool = Fa
 
 def _totals(result: RunResult) -> str:
     counts = [f"{count:,} {outcome}" for outcome, count in result.outcomes.items() if count]
-    return (
+    totals = (
         f"{counted(result.total, 'account')}: {', '.join(counts) or 'none'}\n"
         f"{counted(result.days, 'day')} stored in {result.seconds:.1f} s ({counted(result.calls, 'data call')}, "
         f"{counted(result.token_calls, 'token call')}, {counted(result.retries, 'retry')})"
     )
+    return with_database(totals, result.database)
 
 
 def waits_text(notices: Sequence[Notice]) -> str:

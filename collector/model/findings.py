@@ -142,6 +142,7 @@ class Status:
 
     `newest_published` is the day that each of them should have. `unusable` are the states that can't be used, of
     accounts that aren't known otherwise. `disabled` counts accounts that the configuration disables; they aren't shown.
+    `database` names where the states are.
     """
 
     newest_published: date
@@ -149,6 +150,7 @@ class Status:
     no_longer_configured: tuple[Former, ...] = ()
     unusable: tuple[UnusableState, ...] = ()
     disabled: int = 0
+    database: str = field(default="", compare=False)
 
     @property
     def silent(self) -> list[AccountStatus]:
@@ -224,7 +226,7 @@ class Verified:
     """The result of `verify` over `checked` accounts, with `findings` for those that have any.
 
     `foreign` counts the documents of `user_daily` that aren't in the collector's form, of any account. `at_work` is
-    True if a run was at work at the same time.
+    True if a run was at work at the same time. `database` names what was verified.
     """
 
     checked: int
@@ -232,6 +234,7 @@ class Verified:
     foreign: int = 0
     repaired: bool = False
     at_work: bool = False
+    database: str = field(default="", compare=False)
 
     @property
     def differing(self) -> list[AccountFindings]:

@@ -31,6 +31,10 @@ class Labels:
     labels: frozenset[str | None]
     digest: str
 
+    def may_share(self, other: Labels) -> bool:
+        """Return True where other labels may have the same accounts, since two configurations give them."""
+        return self.digest != other.digest and self.labels.isdisjoint(other.labels)
+
     def __str__(self) -> str:
         return "egress " + ", ".join(sorted(label or "-" for label in self.labels))
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum, StrEnum
 from typing import TypeVar
 
-from collector.errors import WaitKind
+from collector.kinds import WaitKind
 from collector.model.accounts import Account
 from collector.model.waits import Wait
 
@@ -111,7 +111,7 @@ class RunResult:
     accounts with an answer of at least one dataset. `silent` has the names of silent accounts, `windows_left` counts
     the windows of history that wait for a later run. `loop_lag_s` is the longest time in seconds for which the event
     loop was held. `error` is the message of the error that ended the run early,
-    `stopped_by` the number of the signal that did.
+    `stopped_by` the number of the signal that did. `database` names where all this is stored.
     """
 
     run: str
@@ -129,6 +129,7 @@ class RunResult:
     loop_lag_s: float = 0.0
     error: str | None = None
     stopped_by: int | None = None
+    database: str = field(default="", compare=False)
 
     @property
     def total(self) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import NamedTuple
 
-from collector.errors import WaitKind
+from collector.kinds import WaitKind
 
 
 class Wait(NamedTuple):

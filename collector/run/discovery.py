@@ -14,14 +14,16 @@ from itertools import count
 
 import structlog
 
+from collector.breakers import CircuitBreaker
 from collector.config import Selection, Settings
-from collector.errors import CallError, PostponedError, Reaction, UsageError
+from collector.errors import CallError, PostponedError, UsageError
+from collector.kinds import Reaction
 from collector.model.accounts import Component, Entry, is_appid
 from collector.model.results import Failure, Notice
 from collector.model.state import AccountState, Authorizer
 from collector.run.reactions import wait_ordered_by
 from collector.run.tally import Tally
-from collector.runtime import CircuitBreaker, Clock, first_of_group
+from collector.runtime import Clock, first_of_group
 from collector.text import counted, printable
 from collector.wechat.component import WITHDRAWN, ComponentApi, Listing
 from collector.wechat.session import Session
@@ -53,7 +55,7 @@ class Discovered:
     notices: list[Notice] = field(default_factory=list)
 
     def leave(self, appids: Iterable[str], before: Mapping[str, AccountState]) -> None:
-        """Take these accounts' states as they were `before`: another run has claimed them."""
+        """Take these accounts' states as they were `before`: another run has given them to another platform."""
         for appid in appids:
             self.elsewhere += 1
             if appid in before:

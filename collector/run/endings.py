@@ -6,7 +6,8 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from collector.completeness.datasets import DATASETS
-from collector.errors import CallError, Scope
+from collector.errors import CallError
+from collector.kinds import Scope
 from collector.model.accounts import Account
 from collector.model.results import Notice
 from collector.model.waits import Wait

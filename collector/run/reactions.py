@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from collector.errors import CallError, CallKind, ComponentError, Scope, WaitKind
+from collector.errors import CallError, ComponentError
+from collector.kinds import CallKind, Scope, WaitKind
 from collector.model.accounts import Account, BrokenEntry
 from collector.model.days import next_beijing_midnight
 from collector.model.results import Failure
@@ -42,6 +43,8 @@ def wait_ordered_by(error: CallError, now: datetime) -> Wait | None:
         case WaitKind.QUOTA | WaitKind.DAILY_CALLS as kind:
             # An answer that comes after midnight speaks of the quota of the day before.
             until: datetime | None = next_beijing_midnight(error.sent_at or now)
+            if kind is WaitKind.QUOTA and error.kind is CallKind.COMPONENT:
+                kind = WaitKind.PLATFORM_QUOTA  # not the account's, though its call met it
         case WaitKind.RATE as kind:
             until = now.replace(second=0, microsecond=0) + timedelta(minutes=1)
         case kind:

@@ -9,15 +9,17 @@ from dataclasses import asdict
 
 import structlog
 
+from collector.breakers import CircuitBreaker
 from collector.completeness.datasets import DATASETS
 from collector.completeness.plan import Plan
 from collector.console.progress import Watch
-from collector.errors import UnreachableError, WaitKind
+from collector.errors import UnreachableError
+from collector.kinds import WaitKind
 from collector.model.accounts import Account, BrokenEntry, Entry
 from collector.model.results import AccountResult, Failure, Notice, Outcome, RunResult
 from collector.run.counts import Counts, merged, result_of
 from collector.run.reactions import failure_of_entry
-from collector.runtime import CircuitBreaker, LoopLag
+from collector.runtime import LoopLag
 from collector.store.database import FAILED_VALIDATION
 from collector.store.writer import Writer
 from collector.text import counted

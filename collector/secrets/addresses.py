@@ -8,9 +8,12 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from collector.errors import OriginError
 from collector.model.accounts import Secret
+from collector.text import printable
 
 _UNCHECKED = ("tlsInsecure", "tlsAllowInvalidCertificates", "tlsAllowInvalidHostnames")
 _ENCRYPTED = ("tls", "ssl")
+_MONGODB = re.compile(r"mongodb(?:\+srv)?://(?:[^@/?]*@)?([^@/?]+)(?:[/?][^@]*)?")
+_MAX_HOSTS = 200
 
 _OPTION = re.compile(
     """
@@ -91,6 +94,16 @@ def _without_effect(name: str) -> str:
     # Anything but a plain word may be a part of a password.
     shown = f"`{name}`" if re.fullmatch("[A-Za-z]{1,40}", name) else "one word after the `?`"
     return f"{shown} isn't an option of MongoDB's, and has no effect; correct it, or take it out"
+
+
+def mongodb_hosts(uri: str) -> str | None:
+    """Return the hosts in a MongoDB URI, which may be shown, without the usual port; a socket by its path.
+
+    None where an unencoded `@` leaves open what is a host and what a part of the password.
+    """
+    parts = _MONGODB.fullmatch(uri)
+    hosts = [unquote(host).removesuffix(":27017") for host in parts[1].split(",")] if parts else []
+    return printable(", ".join(hosts), _MAX_HOSTS) or None
 
 
 def _is_here(place: str) -> bool:

@@ -19,17 +19,15 @@ import re
 import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from math import inf
 
 from motor.motor_asyncio import AsyncIOMotorCollection
 from pymongo import ReturnDocument
 
-from collector.runtime import boot_s, in_background
 from collector.store.database import Database, Document, outlasting
-from collector.store.held import Held, Times, keep
-from collector.store.lease_document import LEASES, next_epoch
+from collector.store.held import Held, Times, confirmed
+from collector.store.lease_document import LEASES, expiry, next_epoch
 
-_GONE = "the batch was given to another worker, or its run has ended"
+_GONE = "the batch is another worker's, or its run has ended"
 
 KEPT_S = 86_400
 """Seconds for which expired claims are kept that a run has left which was killed."""
@@ -40,7 +38,7 @@ async def assign(database: Database, run: str, batch: int, worker: str, times: T
     epoch = await outlasting(lambda: next_epoch(database))
     is_free = {"$or": [{"$lte": ["$expires", "$$NOW"]}, {"$eq": ["$epoch", epoch]}]}  # also true without a document
     mine = {"_id": _id(run, batch), "epoch": epoch, "worker": worker}
-    claim = {"$mergeObjects": [{"$literal": mine}, _expiry(times)]}
+    claim = {"$mergeObjects": [{"$literal": mine}, _expires(times)]}
     pipeline = [{"$replaceWith": {"$cond": [is_free, claim, "$$ROOT"]}}]
 
     async def is_given() -> bool:
@@ -59,7 +57,7 @@ async def hold(database: Database, run: str, batches: Sequence[int], times: Time
     """Renew the claims of these batches whose worker hasn't begun with them."""
     unbegun = {"_id": {"$in": [_id(run, batch) for batch in batches]}, "begun": {"$exists": False}}
     valid = {"$expr": {"$gt": ["$expires", "$$NOW"]}}
-    await outlasting(lambda: _claims(database).update_many(unbegun | valid, [{"$set": _expiry(times)}]))
+    await outlasting(lambda: _claims(database).update_many(unbegun | valid, [{"$set": _expires(times)}]))
 
 
 async def valid(database: Database, run: str) -> set[int]:
@@ -95,15 +93,10 @@ async def claimed(
 
     async def renew() -> float | None:
         query = mine | {"$expr": {"$gt": ["$expires", "$$NOW"]}}
-        renewed = await _claims(database).update_one(query, [{"$set": {"begun": task} | _expiry(times)}])
+        renewed = await _claims(database).update_one(query, [{"$set": {"begun": task} | _expires(times)}])
         return min(times.lost_after_s, lease.left_s) if renewed.matched_count and not lease.is_lost else None
 
-    asked_s = boot_s()
-    certain_s = await outlasting(renew)
-    held = Held(epoch, -inf if certain_s is None else asked_s + certain_s)
-    if certain_s is None:
-        held.lose(_GONE)
-    async with in_background(keep(held, renew, _GONE, times), name="claim"):
+    async with confirmed(epoch, renew, _GONE, times) as held:
         yield held
 
 
@@ -119,5 +112,5 @@ def _of(run: str) -> Document:
     return {"_id": {"$regex": f"^{re.escape(run)}/"}}
 
 
-def _expiry(times: Times) -> Document:
-    return {"expires": {"$add": ["$$NOW", round(times.free_after_s * 1000)]}}
+def _expires(times: Times) -> Document:
+    return {"expires": expiry(times.free_after_s)}

@@ -13,7 +13,6 @@ from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
-from math import inf
 from typing import TypeVar
 
 import structlog
@@ -25,14 +24,14 @@ from collector.model.parts import ALL, Part, to_document
 from collector.runtime import boot_s, in_background
 from collector.store import lease_document as document
 from collector.store.database import Database, Document, outlasting
-from collector.store.held import TIMES, Held, Times, keep
+from collector.store.held import TIMES, Held, Times, confirmed, keep
 from collector.text import counted, printable
 
 T = TypeVar("T")
 log = structlog.get_logger()
 
 MAX_TRIES = 200
-"""Times that a lease is tried to be taken while others change theirs: each of them makes one of us wait."""
+"""Attempts to take a lease. One fails whenever another run takes, renews or releases its own at the same moment."""
 
 _GONE = "the run was halted for too long, or somebody deleted the lease"
 
@@ -82,13 +81,8 @@ async def following(database: Database, run: str, epoch: int, *, times: Times | 
         left_s = min(seen.seconds_left(mine), times.free_after_s)  # more only by a new primary whose clock is behind
         return left_s - (times.free_after_s - times.lost_after_s)
 
-    asked_s = boot_s()
-    certain_s = await outlasting(look)
-    held = Held(epoch, -inf if certain_s is None else asked_s + certain_s)
-    if certain_s is None:
-        held.lose(gone)
-    held.check()
-    async with in_background(keep(held, look, gone, times), name="lease"):
+    async with confirmed(epoch, look, gone, times) as held:
+        held.check()
         yield held
 
 
@@ -111,7 +105,7 @@ class _Taking:
         while isinstance(found := await self._try(), list):
             left_s = until - now()
             if left_s <= 0:
-                raise LeaseHeldError(_refusal(found))
+                raise LeaseHeldError(_refusal(found, self._part))
             if not is_logged:
                 log.warning("lease.waiting", **_holder(found[0]), seconds=wait_s)
                 is_logged = True
@@ -196,14 +190,17 @@ def _holder(held: Document) -> dict[str, object]:
     }
 
 
-def _refusal(overlapping: Sequence[Document]) -> str:
+def _refusal(overlapping: Sequence[Document], mine: Part) -> str:
     first, *others = overlapping
+    part = document.part_of(first)
+    is_other = mine.egress and part.egress and mine.egress.may_share(part.egress)
+    hint = " Its configuration gives accounts other egress labels: use the same on all hosts." if is_other else ""
     who, command, since = _holder(first), printable(first.get("command")), first.get("since")
     more = f", and {counted(len(others), 'more run')}" if others else ""
     if isinstance(since, datetime):  # which MongoDB gives without a zone
         since = f"{since.replace(tzinfo=UTC).astimezone(BEIJING):%Y-%m-%d %H:%M:%S} Beijing time"
     return (
         f"another run is at work: {command} {who['run']} on {who['host']} (pid {printable(who['pid'])}) for "
-        f"{who['part']} since {since}{more}. Wait for it, or start with --wait. If it was killed, its lease ends within"
-        " 60 seconds"
+        f"{who['part']} since {since}{more}.{hint} Wait for it, or start with --wait. If it was killed, its lease ends "
+        "within 60 seconds"
     )

@@ -27,7 +27,8 @@ from typing import Any
 from motor.motor_asyncio import AsyncIOMotorCollection
 from pymongo import DESCENDING, ReplaceOne
 
-from collector.errors import DatabaseError, WaitKind
+from collector.errors import DatabaseError
+from collector.kinds import WaitKind
 from collector.model.days import FIRST_DAY, OLDEST, Days, Window
 from collector.model.state import DATASET_NAMES, AccountState, Authorizer, DatasetState, Trouble, UnusableState
 from collector.model.waits import Wait
@@ -106,7 +107,7 @@ def replacement(state: AccountState, epoch: int) -> ReplaceOne[Document]:
     return ReplaceOne(*_replacement(state, epoch), upsert=True)
 
 
-def claim(state: AccountState, before: AccountState | None, epoch: int) -> ReplaceOne[Document]:
+def change_of_platform(state: AccountState, before: AccountState | None, epoch: int) -> ReplaceOne[Document]:
     """Return the write that stores the state of an account that a platform has found or lost since `before` was read.
 
     MongoDB refuses it as a duplicate where another run has given the account to another platform meanwhile.

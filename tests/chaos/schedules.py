@@ -38,6 +38,7 @@ from collector.store.database import open_database
 from collector.store.held import TIMES
 from collector.store.lease_document import LEASES
 from collector.store.local import local_mongod
+from collector.store.location import Location
 
 SHARDS = (1, 2)
 AT_ONCE = 2
@@ -212,7 +213,7 @@ async def play(schedule: Schedule, uri: str, hosts: Sequence[Sequence[Host]], fo
     stage = Stage(schedule, uri, hosts, folder)
     stage.clock.set(schedule.plan.begins)
     async with AsyncExitStack() as stack:
-        database = await stack.enter_async_context(open_database(Secret(uri), stage.database))
+        database = await stack.enter_async_context(open_database(Location(stage.database, Secret(uri))))
         stack.push_async_callback(database.client.drop_database, stage.database)
         try:
             await stage.play(stack)

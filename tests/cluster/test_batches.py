@@ -66,6 +66,16 @@ async def test_daily_job_comes_before_history() -> None:
     assert await queue.get([None]) is None
 
 
+async def test_history_from_the_beginning() -> None:
+    """Where waits are ignored, the daily job and history are one job."""
+    account = _account(0)
+    batch = Batch(0, None, [account], frozenset([account.appid]))
+    queue = BatchQueue([batch])
+    assert await queue.get([None]) is batch
+    queue.done(batch, [])
+    assert queue.is_done
+
+
 async def test_label() -> None:
     """A worker waits for batches with its label, and no longer than there may be some."""
     first, second = batches = _batches("hk", "sh")
@@ -103,6 +113,18 @@ async def test_last_attempt_is_alone_in_its_worker() -> None:
     assert not beside.done()
     queue.give_up([first])
     assert await beside is third
+
+
+async def test_attempts_are_those_of_a_job() -> None:
+    """A batch that was done has all its attempts again for its history."""
+    (batch,) = _batches(None)
+    queue = BatchQueue([batch])
+    assert await queue.get([None]) is batch
+    batch.attempts = 2
+    queue.put_back(batch)
+    assert (await queue.get([None]), batch.attempts) == (batch, 2)
+    queue.done(batch, [batch.accounts[0].appid])
+    assert batch.attempts == 0
 
 
 async def test_worker_that_is_gone_waits_no_longer() -> None:

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, time
 from pathlib import Path
 from typing import Any
 
-from coordinator import backfill
-from hosts import Host, cluster_of, hosts_of
+from cluster.coordinator import backfill
+from cluster.hosts import Host, cluster_of, hosts_of
 from structlog.testing import capture_logs
 from support import stored, truth
 

@@ -16,8 +16,8 @@ from typing import Any
 
 import psutil
 import pytest
-from coordinator import QUICK, TIMES, backfill
-from hosts import Cluster, Host, cluster_of, hosts_of
+from cluster.coordinator import QUICK, TIMES, backfill
+from cluster.hosts import Cluster, Host, cluster_of, hosts_of
 from structlog.testing import capture_logs
 from support import stored, truth
 

@@ -248,7 +248,7 @@ async def test_unusable_states_fail_alone(clock: FakeClock, database: Database, 
         ),
     ]
     assert {account for account, _ in await stored(database)} == set(others)
-    assert [account.appid for account, _ in planned] == others
+    assert [account.appid for account, _ in planned.of_accounts] == others
 
 
 async def test_ledger_has_runs_and_crashes(clock: FakeClock, database: Database, configured: Configured) -> None:

@@ -16,17 +16,18 @@ import pytest
 from structlog.testing import capture_logs
 from support import Configured, FakeClock, RecordingWatch, SpoiltWorld, run
 
+from collector.breakers import MAX_FAILURES
 from collector.commands.check import check
 from collector.config import Selection
 from collector.console import check as checked
-from collector.errors import DatabaseError, UnreachableError, UsageError, WaitKind
+from collector.errors import DatabaseError, UnreachableError, UsageError
+from collector.kinds import WaitKind
 from collector.model.accounts import Component, FromCommand, FromUrl, Secret
 from collector.model.days import ONE_DAY, Days
 from collector.model.findings import AccountCheck, DatasetCheck, Verdict
 from collector.model.results import Failure, Notice, Outcome
 from collector.model.state import AccountState, DatasetState
 from collector.model.waits import Wait
-from collector.runtime import MAX_FAILURES
 from collector.sandbox import Faults, Limits, Sandbox, World
 from collector.store.database import Database
 from collector.store.state import ACCOUNTS, replacement

@@ -16,7 +16,7 @@ from support import Configured, FakeClock, RecordingWatch
 from collector.commands.check import check
 from collector.config import Selection
 from collector.console import check as checked
-from collector.errors import WaitKind
+from collector.kinds import WaitKind
 from collector.model.findings import Checks
 from collector.model.results import Outcome
 from collector.model.state import AccountState, DatasetState
@@ -108,6 +108,7 @@ async def test_json_form(clock: FakeClock, configured: Configured) -> None:
     assert printed == {
         "newest_published": "2026-11-23",
         "exit": 3,
+        "database": checks.result.database,
         "totals": {"accounts": 2, "failed": 1, "waiting": 0, "late": 0, "ok": 1},
         "calls": 2,
         "token_calls": 4,

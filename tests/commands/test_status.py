@@ -14,7 +14,7 @@ from collector.commands.status import status
 from collector.completeness.datasets import CUMULATE, SUMMARY
 from collector.config import Selection, Settings
 from collector.config.schema import ApiSettings, MongoSettings, RunSettings
-from collector.errors import WaitKind
+from collector.kinds import WaitKind
 from collector.model.accounts import Account, Rate, Secret
 from collector.model.days import NO_DAYS, ONE_DAY, Days
 from collector.model.findings import AccountStatus, Former, Standing, Status

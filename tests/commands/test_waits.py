@@ -10,7 +10,7 @@ from collector.commands.collect import plans, target_of
 from collector.commands.status import status
 from collector.config import Selection
 from collector.console.status import as_text
-from collector.errors import WaitKind
+from collector.kinds import WaitKind
 from collector.model.days import ONE_DAY
 from collector.sandbox import Limits, Sandbox, World
 from collector.store.database import Database
@@ -60,7 +60,7 @@ async def test_later_runs_know_the_reason(clock: FakeClock, configured: Configur
         settings = configured(sandbox)
         await run(settings, clock)
         assert {notice.kind for notice in (await run(settings, clock)).notices} == {WaitKind.QUOTA}
-        ((account, plan),) = await plans(settings, Selection(), target_of(settings, clock), clock)
+        ((account, plan),) = (await plans(settings, Selection(), target_of(settings, clock), clock)).of_accounts
         assert {notice.kind for notice in plan.notices(account)} == {WaitKind.QUOTA}
         seen = await status(settings, Selection(), clock.now())
         waiting = (

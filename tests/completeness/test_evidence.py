@@ -19,7 +19,7 @@ from collector.completeness.evidence import (
     probable_end_of_history,
     with_zeros,
 )
-from collector.errors import WaitKind
+from collector.kinds import WaitKind
 from collector.model.days import FIRST_DAY, NO_DAYS, ONE_DAY, Days, Window
 from collector.model.state import AccountState, DatasetState, Trouble
 from collector.model.waits import Wait

@@ -20,7 +20,7 @@ from collector.completeness.integrity import (
     read,
     void_between,
 )
-from collector.errors import WaitKind
+from collector.kinds import WaitKind
 from collector.model.days import FIRST_DAY, NO_DAYS, ONE_DAY, Days, Window
 from collector.model.findings import Break, Difference
 from collector.model.state import AccountState, DatasetState, Trouble

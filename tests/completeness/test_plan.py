@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.completeness.plan import Ask, Asks, Plan, Target, begins, plan, waits
-from collector.errors import WaitKind
+from collector.kinds import WaitKind
 from collector.model.accounts import Account, Rate, Secret
 from collector.model.days import FIRST_DAY, NO_DAYS, ONE_DAY, Days, Window
 from collector.model.results import Notice

@@ -22,7 +22,7 @@ from collector.completeness.evidence import (
 )
 from collector.completeness.plan import Asks, Plan, Target, plan
 from collector.completeness.settle import MAX_EDGES, Settling
-from collector.errors import WaitKind
+from collector.kinds import WaitKind
 from collector.model.accounts import Account, Rate, Secret
 from collector.model.days import BEIJING, FIRST_DAY, NO_DAYS, ONE_DAY, Days, Window, beijing_day, newest_published
 from collector.model.state import AccountState, Authorizer, DatasetState, Day, Trouble

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date, time
+from datetime import UTC, date, datetime, time
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import SecretStr
 
-from collector.config import Settings
+from collector.config import Settings, load, shown
 from collector.config.schema import ApiSettings, MongoSettings, RunSettings
 from collector.model.accounts import Account, Rate, TokenKind
 
@@ -103,3 +104,10 @@ def test_empty_section(loaded: Callable[..., Settings]) -> None:
     """A section whose lines are all commented out counts as left out."""
     content = "mongodb:\napi:\nrun:\ndefaults:\n" + ONE.replace(f"secret: {KEY}", f"secret: {KEY}, tags: ")
     assert loaded(content) == loaded(ONE)
+
+
+def test_data_dir_is_relative_to_its_file(write: Callable[..., Path], tmp_path: Path) -> None:
+    path = write("mongodb: {data_dir: data}\n" + ONE, "etc/a.yaml")
+    settings = load([path], {}, datetime(2026, 11, 24, tzinfo=UTC))
+    assert settings.mongodb.data_dir == tmp_path / "etc" / "data"
+    assert shown(settings)["mongodb"] == {"database": "wechat", "data_dir": f"{tmp_path}/etc/data"}

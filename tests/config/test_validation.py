@@ -47,6 +47,7 @@ KNOWN_DEFAULTS = "Remove it; known here: rate_limit, token, since, daily_calls, 
 
 WRONG = "isn't of the right form"
 
+FOLDER = "Write the path of a folder, absolute or relative to this file's folder."
 PORT = "has a port that isn't a number from 1 to 65535"
 
 SETTINGS = [
@@ -58,8 +59,18 @@ SETTINGS = [
     ("mongodb: {uri: 'mongodb://user:password'}", f"`uri` {PORT}", URI),
     ("mongodb: {database: a.b}", "`database` can't be 'a.b'", DATABASE),
     (f"mongodb: {{database: {'d' * 64}}}", f"`database` can't be '{'d' * 64}'", DATABASE),
+    (
+        "mongodb: {data_dir: }",
+        "`data_dir` is empty",
+        FOLDER,
+    ),
+    (
+        "mongodb: {data_dir: [x]}",
+        f"`data_dir` {WRONG}",
+        FOLDER,
+    ),
     ("mongodb: {databse: x}", "`databse` isn't known here", "Write `database`."),
-    ("mongodb: [x]", f"`mongodb` {WRONG}", "Write the keys `uri` and `database` below it."),
+    ("mongodb: [x]", f"`mongodb` {WRONG}", "Write the keys `uri`, `database` and `data_dir` below it."),
     ("api: 5", f"`api` {WRONG}", "Write the keys `hosts`, `timeout`, `proxy`, `ipv4_only` and `check_clock` below it."),
     (
         "api: {ipv4_only: maybe}",

@@ -79,5 +79,15 @@ def test_control_characters_stay_out() -> None:
 
 
 def test_json_has_the_same_facts() -> None:
-    assert as_json([ENDED]) == {"runs": [entry_json(ENDED)]}
-    assert (entry_json(ENDED)["seconds"], entry_json(ENDED)["exit"], entry_json(AT_WORK)["seconds"]) == (72.0, 3, None)
+    ended, at_work = (entry_json(entry, "wechat on db") for entry in (ENDED, AT_WORK))
+    assert as_json([ENDED], "wechat on db") == {
+        "runs": [{key: value for key, value in ended.items() if key != "database"}],
+        "database": "wechat on db",
+    }
+    assert (ended["seconds"], ended["exit"], at_work["seconds"]) == (72.0, 3, None)
+    assert ended["database"] == "wechat on db"
+
+
+def test_text_names_the_database() -> None:
+    for text in (as_text([], "wechat on db"), as_text([ENDED], "wechat on db"), entry_text(ENDED, "wechat on db")):
+        assert text.splitlines()[-1] == "Database: wechat on db"

@@ -15,7 +15,8 @@ import structlog
 from aioresponses import aioresponses
 from support import Configured, FakeClock, SpoiltWorld, run, stored, truth
 
-from collector.errors import CallKind, DatabaseError, RowError, WaitKind
+from collector.errors import DatabaseError, RowError
+from collector.kinds import CallKind, WaitKind
 from collector.model.accounts import Rate
 from collector.model.days import ONE_DAY, Days, Window
 from collector.model.results import Notice, Outcome

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collector.errors import WaitKind
+from collector.kinds import WaitKind
 from collector.model.results import Failure, Notice, Outcome, RunResult
 from collector.run.counts import Counts, merged, result_of
 

@@ -8,7 +8,8 @@ import pytest
 from support import FAST
 
 from collector.completeness.datasets import CUMULATE, DATASETS, SUMMARY
-from collector.errors import BudgetError, CallKind, HostError, RowError, WaitKind
+from collector.errors import BudgetError, HostError, RowError
+from collector.kinds import CallKind, WaitKind
 from collector.model.accounts import Account, Secret
 from collector.model.results import Notice
 from collector.model.waits import Wait

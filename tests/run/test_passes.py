@@ -15,7 +15,8 @@ import pytest
 from support import Configured, FakeClock, RecordingWatch, SpoiltWorld, run, stored, truth
 
 from collector.config import Settings
-from collector.errors import CallError, CallKind, PostponedError, TransientError, WaitKind
+from collector.errors import CallError, PostponedError, TransientError
+from collector.kinds import CallKind, WaitKind
 from collector.model.accounts import Component, FromComponent, FromFile, FromUrl, Rate, Secret
 from collector.model.days import ONE_DAY, Days, Window
 from collector.model.results import Outcome, RunResult

@@ -19,7 +19,7 @@ from collector.completeness.plan import plan
 from collector.completeness.settle import Settling
 from collector.config import Settings
 from collector.console.progress import Watch
-from collector.errors import CallKind, WaitKind
+from collector.kinds import CallKind, WaitKind
 from collector.model.accounts import Account, FromUrl, Rate, Secret
 from collector.model.days import ONE_DAY, Days, Window
 from collector.model.results import AccountResult, Outcome

@@ -6,19 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from collector.errors import (
-    BudgetError,
-    CallError,
-    CallKind,
-    ComponentError,
-    HostError,
-    OriginError,
-    Reaction,
-    RowError,
-    Scope,
-    TransientError,
-    WaitKind,
-)
+from collector.errors import BudgetError, CallError, ComponentError, HostError, OriginError, RowError, TransientError
+from collector.kinds import CallKind, Reaction, Scope, WaitKind
 from collector.model.accounts import Account, Rate, Secret
 from collector.model.results import Failure
 from collector.model.waits import Wait
@@ -38,6 +27,8 @@ def error_of(errcode: int, kind: CallKind = CallKind.DATA) -> CallError:
     ("error", "kind", "until"),
     [
         (error_of(45009), WaitKind.QUOTA, MIDNIGHT),
+        (error_of(45009, CallKind.TOKEN), WaitKind.QUOTA, MIDNIGHT),
+        (error_of(45009, CallKind.COMPONENT), WaitKind.PLATFORM_QUOTA, MIDNIGHT),
         (BudgetError("used up"), WaitKind.DAILY_CALLS, MIDNIGHT),
         (error_of(45011), WaitKind.RATE, NOW.replace(minute=8, second=0)),
         (error_of(89503), WaitKind.IP_UNCONFIRMED, None),
@@ -108,13 +99,18 @@ def test_wait_kinds() -> None:
     """The values are those of `--json`; they never change."""
     assert [str(kind) for kind in WaitKind] == [
         "quota",
+        "platform_quota",
         "daily_calls",
         "not_before",
         "rate",
         "ip_refused",
         "ip_unconfirmed",
     ]
-    assert {kind for kind in WaitKind if kind.is_stored} == {WaitKind.QUOTA, WaitKind.IP_REFUSED}
+    assert {kind for kind in WaitKind if kind.is_stored} == {
+        WaitKind.QUOTA,
+        WaitKind.PLATFORM_QUOTA,
+        WaitKind.IP_REFUSED,
+    }
     assert {kind for kind in WaitKind if kind.is_own_limit} == {WaitKind.DAILY_CALLS}
     assert {kind for kind in WaitKind if not kind.outlasts_run} == {WaitKind.RATE, WaitKind.IP_UNCONFIRMED}
 

@@ -13,7 +13,8 @@ from support import FakeClock, RecordingWatch
 
 from collector.completeness.plan import Asks, Plan
 from collector.console.progress import Watch
-from collector.errors import Fault, UnreachableError, WaitKind
+from collector.errors import Fault, UnreachableError
+from collector.kinds import WaitKind
 from collector.model.accounts import Account, BrokenEntry, Rate, Secret
 from collector.model.days import NO_DAYS
 from collector.model.results import AccountResult, Failure, Notice, Outcome

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from collector.config import Settings
-from collector.errors import DatabaseError
+from collector.config.schema import MongoSettings
 from collector.model.accounts import FromFile
 from collector.secrets.addresses import is_loopback, mongodb_risk
-from collector.store.database import open_database
+from collector.store.location import location_of
 
 ROOT = Path(__file__).parents[2]
 KEY = "0123456789abcdef" * 2
@@ -64,15 +64,13 @@ def test_any_mongodb_uri_is_parsed(text: str) -> None:
     assert mongodb_risk(text) is None or "=" in text
 
 
-@pytest.mark.usefixtures("_impatient")
 async def test_mongodb_uri_from_a_file(tmp_path: Path) -> None:
     path = tmp_path / "uri"
     path.touch(mode=0o600)
     path.write_text("mongodb://u:password-7@db.invalid/?tls=true&tlsInsecure=true")
-    with capture_logs() as logs, pytest.raises(DatabaseError):
-        async with open_database(FromFile(path), "x"):
-            pass
-    assert logs[:1] == [{"event": "mongodb.uri", "risk": f"`tlsInsecure` {UNCHECKED}", "log_level": "warning"}]
+    with capture_logs() as logs:
+        await location_of(MongoSettings().model_copy(update={"uri": FromFile(path)}))
+    assert logs == [{"event": "mongodb.uri", "risk": f"`tlsInsecure` {UNCHECKED}", "log_level": "warning"}]
 
 
 @pytest.mark.parametrize(

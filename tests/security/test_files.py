@@ -149,7 +149,7 @@ async def test_local_database_is_private(tmp_path: Path) -> None:
     made = tmp_path / "made"
     made.mkdir()
     with open_umask():
-        async with local_mongod(made / "share" / "collector" / "mongod") as uri:
+        async with local_mongod(made / "share" / "collector") as uri:
             socket = Path(uri.removeprefix("mongodb://").replace("%2F", "/"))
             modes = _modes(made) | {"socket": _mode(socket), "folder": _mode(socket.parent)}
     home = "share/collector/mongod"

@@ -9,7 +9,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from collector.errors import DatabaseError
-from collector.store.claims import assign, claimed, end, end_all, hold, valid
+from collector.runtime import boot_s
+from collector.store.claims import KEPT_S, assign, claimed, end, end_all, hold, valid
 from collector.store.database import Database
 from collector.store.held import Held, Times
 from collector.store.lease_document import LEASES
@@ -87,7 +88,7 @@ async def test_expired_claim_is_never_revived(database: Database, is_reassigned:
     if is_reassigned:
         await assign(database, "run", 1, "b", TIMES)
     async with claimed(database, "run", 1, epoch, Held(1), TIMES) as held:
-        with pytest.raises(DatabaseError, match="the batch was given to another worker, or its run has ended"):
+        with pytest.raises(DatabaseError, match="the batch is another worker's, or its run has ended"):
             held.check()
 
 
@@ -97,6 +98,13 @@ async def test_claim_ends_with_the_lease(database: Database) -> None:
         lease_of_run.lose("it has ended")
         await asyncio.sleep(QUICK.lost_after_s + 0.1)
         assert held.is_lost
+
+
+async def test_claim_is_never_certain_for_longer_than_the_lease(database: Database) -> None:
+    lease_of_run, epoch = Held(1, boot_s() + 7), await assign(database, "run", 1, "a", TIMES)
+    assert epoch
+    async with claimed(database, "run", 1, epoch, lease_of_run, TIMES) as held:
+        assert held.left_s <= 7
 
 
 async def test_claim_that_is_taken_away(database: Database) -> None:
@@ -118,3 +126,10 @@ async def test_end(database: Database) -> None:
     await end_all(database, "run")
     left = await database[LEASES].distinct("_id")
     assert left == ["other/1", "run"]
+
+
+async def test_claims_of_a_killed_run_are_deleted_after_a_day(database: Database) -> None:
+    for run, kept_s in (("old", -KEPT_S - 1), ("young", -KEPT_S + 60)):
+        await assign(database, run, 1, "a", Times(free_after_s=kept_s))
+    await end_all(database, "run")
+    assert await database[LEASES].distinct("_id") == ["run", "young/1"]

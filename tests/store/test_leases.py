@@ -16,7 +16,7 @@ from pymongo.errors import AutoReconnect
 from support import Advance
 
 from collector.errors import DatabaseError, LeaseHeldError
-from collector.model.parts import ALL, Part, to_document
+from collector.model.parts import ALL, Labels, Part, to_document
 from collector.model.shards import Shard
 from collector.store import lease_document
 from collector.store.database import Database, Document
@@ -188,6 +188,21 @@ async def test_disjoint_parts_at_once(database: Database, taking: Taking) -> Non
         assert (await _stored(database))["run"] == OTHER
         other.check()
     assert await live_runs(database) == []
+
+
+@pytest.mark.parametrize(
+    ("label", "digest", "is_told"), [("sh", "two", True), ("hk", "two", False), ("hk", "one", False)]
+)
+async def test_refusal_for_labels_of_another_configuration(
+    database: Database, taking: Taking, label: str, digest: str, is_told: bool
+) -> None:
+    other = Part(egress=Labels(frozenset({label}), digest))
+    await _put(database, _lease(OTHER, FAR, part=to_document(other)))
+    with pytest.raises(LeaseHeldError, match=rf" for egress {label} since ") as refused:
+        async with taking(part=Part(egress=Labels(frozenset({"hk"}), "one"))):
+            pytest.fail("it isn't free")
+    what = "Its configuration gives accounts other egress labels: use the same on all hosts. "
+    assert (what in str(refused.value)) is is_told
 
 
 async def test_refusal_names_what_overlaps(database: Database, taking: Taking) -> None:

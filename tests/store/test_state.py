@@ -11,7 +11,8 @@ from pymongo.errors import AutoReconnect
 from structlog.testing import capture_logs
 from support import MAX_CALLBACK_S
 
-from collector.errors import DatabaseError, WaitKind
+from collector.errors import DatabaseError
+from collector.kinds import WaitKind
 from collector.model.days import Days
 from collector.model.state import AccountState, Authorizer, DatasetState, Trouble, UnusableState
 from collector.model.waits import Wait

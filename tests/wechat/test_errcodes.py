@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from collector.errors import TROUBLE_HINT, ApiError, CallKind, Reaction, Scope, WaitKind
+from collector.errors import ApiError
+from collector.kinds import TROUBLE_HINT, CallKind, Reaction, Scope, WaitKind
 from collector.model.waits import Wait
 from collector.run.reactions import scope_of, wait_ordered_by
 from collector.wechat import errcodes

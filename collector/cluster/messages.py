@@ -15,7 +15,7 @@ from collector.wechat.component import Handover
 
 
 @dataclass(frozen=True, slots=True)
-class Errand:
+class RunInfo:
     """A run, as its workers must know it.
 
     `epoch` is that of the coordinator's lease. `files` are those of the configuration where the worker is a process of
@@ -54,7 +54,7 @@ class Order:
     run has been stopped, and only what a backfill wants is remembered.
     """
 
-    errand: Errand
+    info: RunInfo
     batch: int
     epoch: int
     job: Job

@@ -10,7 +10,7 @@ import structlog
 
 from collector.cluster.batches import Batch
 from collector.cluster.engine import Member
-from collector.cluster.orders import Errand, Order
+from collector.cluster.messages import Order, RunInfo
 from collector.commands.collect import Job, Run
 from collector.completeness.plan import Target
 from collector.errors import CallError, PostponedError, StoppedError
@@ -21,14 +21,17 @@ from collector.wechat.session import Session
 log = structlog.get_logger()
 
 
-class Ordering:
-    """Maker of a run's orders. `ended_s` is the second of the monotonic clock at which each batch's last job ended."""
+class Dispatch:
+    """Orders of a run, made out as its batches are given to workers.
 
-    def __init__(self, run: Run, session: Session, errand: Errand) -> None:
+    `ended_s` is the second of the monotonic clock at which each batch's last job ended.
+    """
+
+    def __init__(self, run: Run, session: Session, info: RunInfo) -> None:
         self.ended_s: dict[int, float] = {}
         self._run = run
         self._session = session
-        self._errand = errand
+        self._info = info
         self._configured = {account.appid for account in run.settings.accounts}
 
     async def order(self, batch: Batch, epoch: int, member: Member, target: Target) -> Order:
@@ -36,7 +39,7 @@ class Ordering:
         asked = batch.asked
         names = [(account.appid, account.name, platform_of(account)) for account in asked]
         return Order(
-            self._errand,
+            self._info,
             batch.number,
             epoch,
             self._job(batch, target),
@@ -59,7 +62,7 @@ class Ordering:
         """Return the seconds for which no worker has asked for any account of a batch."""
         if batch.attempts:
             # A worker that is cut off goes on until its claim is lost, and that is a while before it has expired.
-            return self._errand.times.free_after_s - self._errand.times.lost_after_s
+            return self._info.times.free_after_s - self._info.times.lost_after_s
         return monotonic() - self.ended_s.get(batch.number, float("-inf"))
 
     async def _handovers(self, accounts: Sequence[Account]) -> list[Handover]:

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from coordinator import backfill
-from hosts import Cluster, Host, cluster_of, hosts_of
+from cluster.coordinator import backfill
+from cluster.hosts import Cluster, Host, cluster_of, hosts_of
 from structlog.testing import capture_logs
 from support import stored, truth
 
@@ -94,7 +94,7 @@ async def test_label_without_worker(tmp_path: Path, mongod: str, database: Datab
     assert (none.exit, len(none.failures), none.calls) == (1, 30, 0)
     assert (half.exit, len(half.failures)) == (3, 15)
     assert {(each.errmsg, each.hint) for each in half.failures} == {
-        ("no worker has the egress label e1", "start a dask worker with --resources egress-e1=1")
+        ("no worker serves the egress label e1", "start a dask worker with --resources egress-e1=1")
     }
     without = [each.appid for each in WORLD.accounts[1::2]]
     assert await stored(database) == truth(WORLD, Window(SINCE, NEWEST), without=without)

@@ -75,12 +75,13 @@ class Cluster:
         environ = {**environ, **({"COLLECTOR_CONFIG": str(config)} if config else {})}
         self.workers[name] = await _dask(arguments, self.folder / f"{name}.log", environ)
 
-    async def ready(self, count: int) -> None:
-        """Wait until the scheduler knows so many workers."""
+    async def ready(self, count: int) -> list[str]:
+        """Wait until the scheduler knows so many workers; return their addresses."""
         async with asyncio.timeout(30), opened(self.place) as engine:
-            while len(await engine.members()) < count:
+            while len(known := await engine.members()) < count:
                 assert all(each.returncode is None for each in self.workers.values()), [*map(self.log_of, self.workers)]
                 await asyncio.sleep(0.05)
+        return [*known]
 
     async def pause_all(self) -> None:
         """Let the workers begin no further tasks, as Dask does where memory is short."""
