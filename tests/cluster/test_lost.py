@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
@@ -14,7 +13,6 @@ from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 from cluster.coordinator import QUICK, TIMES, backfill
 from cluster.hosts import Cluster, Host, cluster_of, hosts_of
@@ -207,30 +205,6 @@ async def test_lost_claims(mongod: str, database: Database, cluster: Cluster) ->
     assert await stored(database) == truth(WORLD, Window(since, NEWEST))
 
 
-async def test_worker_is_restarted_at_its_address(mongod: str, database: Database, cluster: Cluster) -> None:
-    """Dask gives it the dead one's tasks at once: it doesn't begin them, since its accounts were asked a moment ago."""
-    stop = Stop()
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    async with _hosts(cluster, mongod, database, rate="6/min") as hosts:
-        host = hosts["coordinator"]
-        await cluster.add("a", host.config, options=["--nanny", "--worker-port", str(port)])
-        await cluster.ready(1)
-        running = asyncio.create_task(backfill(host.config, LONG_AGO, cluster.place, stop))
-        await _asked(host, 8)
-        (worker,) = (each for each in _children(cluster, "a") if each.net_connections())
-        worker.kill()
-        await asyncio.sleep(0.5)  # for calls on their way
-        count = len(host.sandbox.calls)
-        before = {call.appid for call in host.sandbox.calls if "datacube" in call.path}
-        await asyncio.sleep(QUICK.free_after_s + 2)
-        assert len(_children(cluster, "a")) > 0
-        assert before
-        assert not before & {call.appid for call in host.sandbox.calls[count:] if "datacube" in call.path}
-        stop.set(signal.SIGTERM)
-        await running
-
-
 _KILLING = """
 import os
 from collector.run import account
@@ -258,11 +232,6 @@ async def test_account_that_kills_its_workers(mongod: str, database: Database, c
     assert (result.exit, len(result.failures)) == (3, 10)
     assert {each.errmsg for each in result.failures} == {"3 workers died of the batch that the account is in"}
     assert WORLD.accounts[7].appid in {each.account for each in result.failures}
-
-
-def _children(cluster: Cluster, name: str) -> list[psutil.Process]:
-    children: list[psutil.Process] = psutil.Process(cluster.workers[name].pid).children(recursive=True)
-    return children
 
 
 # Clocks
