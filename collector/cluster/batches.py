@@ -20,6 +20,9 @@ MIN_IN_BATCH = 10
 BATCHES_PER_SLOT = 4
 """Batches for each that can be at work at once, so that all workers end at about the same time."""
 
+MAX_ATTEMPTS = 3
+"""Workers that may die of a batch before its accounts fail."""
+
 HASHES = 2**64
 """Values that the hash of an appid can have."""
 
@@ -41,6 +44,11 @@ class Batch:
     is_filled: bool = False
     is_outdated: bool = False
     """True while it is at work for a day that isn't the newest any more."""
+
+    @property
+    def is_suspect(self) -> bool:
+        """True where its next worker is the last one."""
+        return self.attempts == MAX_ATTEMPTS - 1
 
     @property
     def asked(self) -> Sequence[Account]:
@@ -74,18 +82,19 @@ class BatchQueue:
         self._daily = [batch for batch in self._all if batch.history is None]
         self._history = [batch for batch in self._all if batch.history is not None]
         self._is_stopped = False
-        self.at_work: set[Batch] = set()
+        # With the worker of each.
+        self._at_work: dict[Batch, str] = {}
         self._changed = asyncio.Event()
 
     @property
     def is_done(self) -> bool:
         """True once no batch waits or is at work."""
-        return not self._daily and not self._history and not self.at_work
+        return not self._daily and not self._history and not self._at_work
 
     @property
     def has_history(self) -> bool:
         """True where history is being filled."""
-        return bool(self._history) or any(batch.history is not None for batch in self.at_work)
+        return bool(self._history) or any(batch.history is not None for batch in self._at_work)
 
     @property
     def has_daily(self) -> bool:
@@ -97,22 +106,33 @@ class BatchQueue:
         """The batches that wait, in the order in which they are given out."""
         return [*self._daily, *self._history]
 
-    async def get(self, labels: Collection[str | None], is_wanted: Callable[[], bool] = lambda: True) -> Batch | None:
-        """Return the next batch with one of `labels`, as soon as there is one.
+    async def get(
+        self, labels: Collection[str | None], worker: str = "", is_wanted: Callable[[], bool] = lambda: True
+    ) -> Batch | None:
+        """Return the next batch with one of `labels` for a worker, as soon as there is one.
 
         Returns None once there won't be any, or when it isn't wanted any more: `wake` lets that be looked at.
         """
         while not self.is_done and is_wanted():
-            if batch := next((each for each in self.waiting if each.label in labels), None):
+            labelled = (each for each in self.waiting if each.label in labels)
+            if batch := next((each for each in labelled if self._may_be_given(each, worker)), None):
                 (self._daily if batch.history is None else self._history).remove(batch)
-                self.at_work.add(batch)
+                self._at_work[batch] = worker
                 return batch
             await self._changed.wait()
         return None
 
+    def _may_be_given(self, batch: Batch, worker: str) -> bool:
+        """Return False where two batches would be at work in one worker of which one is suspect.
+
+        The workers may have died of the batches beside it, and those mustn't die of it.
+        """
+        beside = [each for each, at in self._at_work.items() if at == worker]
+        return not beside or not any(each.is_suspect for each in (batch, *beside))
+
     def done(self, batch: Batch, lacking_history: Iterable[str]) -> None:
         """End a batch's job; its history comes next where it lacks some, or the daily job of a newer day."""
-        self.at_work.remove(batch)
+        del self._at_work[batch]
         batch.attempts = 0
         left = frozenset(lacking_history)
         batch.is_filled |= batch.history is not None
@@ -126,7 +146,7 @@ class BatchQueue:
 
     def put_back(self, batch: Batch) -> None:
         """Let a batch wait again that its worker didn't finish."""
-        self.at_work.remove(batch)
+        del self._at_work[batch]
         if not self._is_stopped:
             (self._daily if batch.history is None else self._history).insert(0, batch)
         self.wake()
@@ -134,7 +154,7 @@ class BatchQueue:
     def give_up(self, batches: Iterable[Batch]) -> None:
         """Take out batches for good."""
         gone = set(batches)
-        self.at_work -= gone
+        self._at_work = {batch: worker for batch, worker in self._at_work.items() if batch not in gone}
         for each in (self._all, self._daily, self._history):
             each[:] = [batch for batch in each if batch not in gone]
         self.wake()
@@ -143,7 +163,7 @@ class BatchQueue:
         """Let all batches wait for the daily job of a newer day, those at work once they are done with the older."""
         self._history.clear()
         for batch in self._all:
-            if batch in self.at_work:
+            if batch in self._at_work:
                 batch.is_outdated = True
             elif batch not in self._daily:
                 batch.history = None

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import structlog
 
-from collector.cluster.batches import Batch, BatchQueue, split
+from collector.cluster.batches import MAX_ATTEMPTS, Batch, BatchQueue, split
 from collector.cluster.crew import Crew
 from collector.cluster.dispatch import Dispatch, platform_of
 from collector.cluster.engine import Engine, Member
@@ -35,9 +35,6 @@ from collector.wechat.session import Session
 
 T = TypeVar("T")
 log = structlog.get_logger()
-
-MAX_ATTEMPTS = 3
-"""Workers that may die of a batch before its accounts fail."""
 
 _NO_WORKER = "the cluster has no worker that answers: start some, then run again"
 
@@ -88,7 +85,8 @@ class Coordinator:
             raise UsageError("tokens of a third-party platform go over TLS alone: use a cluster with tls://")
         # A leap of this host's clock changes nothing from now on. Without discovery no answer of WeChat's comes here.
         self._run.clock.set(self._run.clock.now())
-        members = await self._crew.introduced((await self._engine.members()).values())
+        known = await self._engine.members()
+        members = await self._crew.introduced(member for member in known.values() if member.is_running)
         if not members:
             raise ClusterError(self._crew.trouble or _NO_WORKER)
         batches = split(accounts, self._crew.slots, by_label=not self._engine.is_local)
@@ -131,7 +129,8 @@ class Coordinator:
     async def _slot(self, member: Member) -> None:
         """Do one batch after the other with a worker, as long as it can be used."""
         try:
-            while batch := await self._queue.get(member.labels, partial(self._crew.has, member)):
+            is_wanted = partial(self._crew.has, member)
+            while batch := await self._queue.get(member.labels, member.address, is_wanted):
                 await self._do(batch, member)
         finally:
             self._crew.slots_of[member.address] -= 1
@@ -179,9 +178,10 @@ class Coordinator:
             await self._look_at_claims()
             self._look_for_a_newer_day()
             known = await self._engine.members()
-            if self._crew.suspend_gone(known):
+            running = {address: member for address, member in known.items() if member.is_running}
+            if self._crew.suspend_gone(running):
                 self._queue.wake()
-            for member in self._crew.newcomers(known.values()):
+            for member in self._crew.newcomers(running.values()):
                 group.create_task(self._join(member, group))
             if known and self._crew.all_refused(known):
                 raise ClusterError(self._crew.trouble)

@@ -116,9 +116,9 @@ class Crew:
             self._refused[address] = why
             log.warning("worker.refused", worker=address, why=why)
 
-    def suspend_gone(self, known: Iterable[str]) -> bool:
-        """Suspend the workers that the scheduler doesn't know any more; return True where there are any."""
-        gone = self.members.keys() - set(known)
+    def suspend_gone(self, running: Iterable[str]) -> bool:
+        """Suspend the workers that aren't `running` any more; return True where there are any."""
+        gone = self.members.keys() - set(running)
         for address in gone:
             self.suspend(address)
         return bool(gone)

@@ -44,8 +44,6 @@ POLL_S = 1.0
 ANSWER_S = 30.0
 """Seconds in which a worker must introduce itself, which includes reading its configuration."""
 
-_RUNNING = Status.running.name
-
 _LOCAL: Mapping[str, Any] = {
     "distributed.scheduler.http.routes": [],  # they are open to all users of the host, without TLS
     "distributed.worker.http.routes": [],
@@ -81,11 +79,15 @@ Place = Local | Remote
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A worker: its address, the egress labels it serves, the batches it does at once. Without any label it is None."""
+    """A worker: its address, the egress labels it serves, the batches it does at once. Without any label it is None.
+
+    One that isn't running begins no task: Dask has paused it since its host is short of memory, or it is ending.
+    """
 
     address: str
     labels: frozenset[str | None]
     slots: int
+    is_running: bool = True
 
 
 class Engine:
@@ -114,9 +116,7 @@ class Engine:
                     raise ClusterError(f"the Dask scheduler is out of reach ({why})") from None
                 await asyncio.sleep(POLL_S)
             else:
-                # Others begin no task: those that Dask has paused since their host is short of memory, or that end.
-                running = {address: about for address, about in known["workers"].items() if about["status"] == _RUNNING}
-                return {address: _member(address, about) for address, about in running.items()}
+                return {address: _member(address, about) for address, about in known["workers"].items()}
 
     async def introduce(self, address: str, info: RunInfo, appids: frozenset[str] | None) -> Introduction | None:
         """Let a worker introduce itself; None for one that doesn't answer."""
@@ -232,7 +232,8 @@ def _member(address: str, about: Mapping[str, Any]) -> Member:
     """Return a worker of the scheduler's list. A label of which it has less than a batch needs is none."""
     resources = {name: amount for name, amount in about["resources"].items() if name.startswith(LABEL)}
     labels = {name.removeprefix(LABEL) for name, amount in resources.items() if amount >= 1 / SLOTS}
-    return Member(address, frozenset(labels if resources else [None]), min(SLOTS, about["nthreads"]))
+    is_running = about["status"] == Status.running.name
+    return Member(address, frozenset(labels if resources else [None]), min(SLOTS, about["nthreads"]), is_running)
 
 
 def _silence() -> None:

@@ -136,6 +136,11 @@ async def next_epoch(database: Database) -> int:
     return int(found["epoch"])
 
 
+async def surpass(database: Database, epoch: int) -> None:
+    """Let all leases from now on have greater epochs than `epoch`."""
+    await _collection(database).update_one(_ID, {"$max": {"epoch": epoch}})
+
+
 def expiry(free_after_s: float) -> Document:
     """Return the expression for the server's instant in `free_after_s` seconds."""
     return {"$add": ["$$NOW", round(free_after_s * 1000)]}

@@ -25,7 +25,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from motor.motor_asyncio import AsyncIOMotorCollection
-from pymongo import ReplaceOne
+from pymongo import DESCENDING, ReplaceOne
 
 from collector.errors import DatabaseError
 from collector.kinds import WaitKind
@@ -34,6 +34,7 @@ from collector.model.state import DATASET_NAMES, AccountState, Authorizer, Datas
 from collector.model.waits import Wait
 from collector.store.database import AS_IT_IS, Database, Document, outlasting
 from collector.store.held import Held
+from collector.store.lease_document import surpass
 
 ACCOUNTS = "accounts"
 VERSION = 1
@@ -123,7 +124,11 @@ async def lose_if_taken_over(database: Database, refused: Iterable[str], held: H
     Raises `DatabaseError` then.
     """
     later = {"_id": {"$in": list(refused)}, "epoch": {"$gt": held.epoch}}
-    if await outlasting(lambda: database[ACCOUNTS].find_one(later, {"_id": True})):
+    found = await outlasting(lambda: database[ACCOUNTS].find_one(later, {"epoch": True}, sort=[("epoch", DESCENDING)]))
+    if found:
+        # Nobody has taken over where the server's clock was ahead once, and the document of leases was deleted since
+        # then: without this all runs would end here.
+        await outlasting(lambda: surpass(database, found["epoch"]))
         raise held.lose("another run has taken over its accounts").copy()
 
 

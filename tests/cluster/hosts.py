@@ -91,7 +91,7 @@ class Cluster:
 
         async with asyncio.timeout(30), opened(self.place) as engine:
             await engine._client.run(pause)
-            while await engine.members():  # noqa: ASYNC110 - a scheduler sets no event
+            while any(member.is_running for member in (await engine.members()).values()):  # noqa: ASYNC110 - likewise
                 await asyncio.sleep(0.05)
 
     def log_of(self, name: str) -> str:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.cluster.batches import MAX_IN_BATCH, Batch, BatchQueue, split
+from collector.cluster.batches import MAX_ATTEMPTS, MAX_IN_BATCH, Batch, BatchQueue, split
 from collector.model.accounts import Account, Rate, Secret
 from collector.model.shards import Shard
 
@@ -98,6 +98,23 @@ async def test_batch_comes_back_first() -> None:
     assert await queue.get([None]) is first
 
 
+async def test_last_attempt_is_alone_in_its_worker() -> None:
+    """Whoever was beside a batch that kills workers doesn't die of it for good."""
+    first, second, third = batches = _batches(None, None, None)
+    first.attempts = MAX_ATTEMPTS - 1
+    queue = BatchQueue(batches)
+    assert await queue.get([None], "a") is first
+    beside = asyncio.create_task(queue.get([None], "a"))
+    assert await queue.get([None], "b") is second
+    queue.put_back(first)
+    assert await beside is first
+    beside = asyncio.create_task(queue.get([None], "a"))
+    await asyncio.sleep(0)
+    assert not beside.done()
+    queue.give_up([first])
+    assert await beside is third
+
+
 async def test_attempts_are_those_of_a_job() -> None:
     """A batch that was done has all its attempts again for its history."""
     (batch,) = _batches(None)
@@ -114,7 +131,7 @@ async def test_worker_that_is_gone_waits_no_longer() -> None:
     (first,) = batches = _batches(None)
     queue, is_wanted = BatchQueue(batches), True
     assert await queue.get([None]) is first
-    waiting = asyncio.create_task(queue.get([None], lambda: is_wanted))
+    waiting = asyncio.create_task(queue.get([None], "a", lambda: is_wanted))
     await asyncio.sleep(0)
     is_wanted = False
     queue.wake()

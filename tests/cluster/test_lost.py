@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
-import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
@@ -13,7 +13,6 @@ from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 from cluster.coordinator import QUICK, TIMES, backfill
 from cluster.hosts import Cluster, Host, cluster_of, hosts_of
@@ -166,10 +165,13 @@ async def test_worker_that_gets_no_more_batches_is_stopped(mongod: str, database
 
 
 async def test_paused_worker_gets_no_batch(mongod: str, database: Database, cluster: Cluster) -> None:
+    """Others do its accounts. Without any other there is no worker."""
     async with _hosts(cluster, mongod, database, "a") as hosts:
         await cluster.pause_all()
+        alone = await backfill(hosts["coordinator"].config, NEWEST - 6 * ONE_DAY, cluster.place)
+        assert (alone.exit, alone.error) == (1, "the cluster has no worker that answers: start some, then run again")
         await cluster.add("b", hosts["a"].config)
-        await cluster.ready(1)
+        await cluster.ready(2)
         async with asyncio.timeout(30):
             result = await backfill(hosts["coordinator"].config, NEWEST - 6 * ONE_DAY, cluster.place)
     assert (result.exit, result.failures) == (0, ())
@@ -186,7 +188,7 @@ async def test_paused_worker_gets_no_batch(mongod: str, database: Database, clus
 )
 def test_labels_of_a_worker(resources: dict[str, float], labels: Iterable[str | None]) -> None:
     """A label needs as much of the resource as a batch takes: Dask would never begin it."""
-    assert _member("tls://w", {"resources": resources, "nthreads": 4}).labels == frozenset(labels)
+    assert _member("tls://w", {"resources": resources, "nthreads": 4, "status": "running"}).labels == frozenset(labels)
 
 
 async def test_lost_claims(mongod: str, database: Database, cluster: Cluster) -> None:
@@ -203,31 +205,33 @@ async def test_lost_claims(mongod: str, database: Database, cluster: Cluster) ->
     assert await stored(database) == truth(WORLD, Window(since, NEWEST))
 
 
-async def test_worker_is_restarted_at_its_address(mongod: str, database: Database, cluster: Cluster) -> None:
-    """Dask gives it the dead one's tasks at once: it doesn't begin them, since its accounts were asked a moment ago."""
-    stop = Stop()
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    async with _hosts(cluster, mongod, database, rate="6/min") as hosts:
-        host = hosts["coordinator"]
-        await cluster.add("a", host.config, options=["--nanny", "--worker-port", str(port)])
-        await cluster.ready(1)
-        running = asyncio.create_task(backfill(host.config, LONG_AGO, cluster.place, stop))
-        await _asked(host, 16)
-        before = {call.appid for call in host.sandbox.calls}
-        (worker,) = (each for each in _children(cluster, "a") if each.net_connections())
-        count = len(host.sandbox.calls)
-        worker.kill()
-        await asyncio.sleep(QUICK.free_after_s + 3)
-        assert len(_children(cluster, "a")) > 0
-        assert not before & {call.appid for call in host.sandbox.calls[count:] if "datacube" in call.path}
-        stop.set(signal.SIGTERM)
-        await running
+_KILLING = """
+import os
+from collector.run import account
+if not hasattr(account, "before"):
+    account.before = account.AccountRun.collect
+async def collect(self):
+    if self.account.appid == "{appid}":
+        os._exit(1)
+    return await account.before(self)
+account.AccountRun.collect = collect
+"""
+"""Code by which a worker dies of an account."""
 
 
-def _children(cluster: Cluster, name: str) -> list[psutil.Process]:
-    children: list[psutil.Process] = psutil.Process(cluster.workers[name].pid).children(recursive=True)
-    return children
+async def test_account_that_kills_its_workers(mongod: str, database: Database, cluster: Cluster) -> None:
+    """The accounts of its batch fail; those of batches that were beside it don't."""
+    killing = json.dumps([_KILLING.format(appid=WORLD.accounts[7].appid)])
+    async with _hosts(cluster, mongod, database) as hosts:
+        for name in "ab":
+            await cluster.add(
+                name, hosts["coordinator"].config, options=["--nanny"], DASK_DISTRIBUTED__WORKER__PRELOAD=killing
+            )
+        await cluster.ready(2)
+        result = await backfill(hosts["coordinator"].config, NEWEST - 6 * ONE_DAY, cluster.place)
+    assert (result.exit, len(result.failures)) == (3, 10)
+    assert {each.errmsg for each in result.failures} == {"3 workers died of the batch that the account is in"}
+    assert WORLD.accounts[7].appid in {each.account for each in result.failures}
 
 
 # Clocks

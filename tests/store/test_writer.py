@@ -16,6 +16,7 @@ from collector.model.state import AccountState, Authorizer, Day, Fields, Update
 from collector.store import writer as module
 from collector.store.database import Database, prepare
 from collector.store.held import Held
+from collector.store.leases import lease
 from collector.store.schema import USER_DAILY
 from collector.store.state import ACCOUNTS, to_document
 from collector.store.writer import Writer
@@ -630,6 +631,22 @@ async def test_state_of_a_later_lease_stays(database: Database) -> None:
             await writer.put(_update(_day(account="wxa")))
     assert held.is_lost
     assert await database[ACCOUNTS].find().to_list(None) == [later]
+
+
+async def test_epochs_of_a_clock_that_was_ahead(database: Database) -> None:
+    """The next run is after them, though the document of leases was deleted."""
+    ahead = 2**42
+    await database[ACCOUNTS].insert_many([{"_id": "wxa", "epoch": ahead}, {"_id": "wxb", "epoch": ahead + 5}])
+
+    async def store(run: str) -> None:
+        async with lease(database, run, "run") as held, Writer(database, held) as writer:
+            for account in ("wxa", "wxb"):
+                await writer.put(_update(_day(account=account)))
+
+    with pytest.raises(DatabaseError, match="another run has taken over its accounts"):
+        await store("first")
+    await store("second")
+    assert await database[ACCOUNTS].distinct("epoch") == [ahead + 6]
 
 
 async def test_first_write_that_is_repeated(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
