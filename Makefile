@@ -41,11 +41,12 @@ guard: $(VENV)/installed ## The bench in a minute: fail when a ratio is more tha
 	@$(BIN)/python -m bench --guard
 
 STORMS ?= 200
+SCHEDULES ?= $(STORMS)
 SEED ?= 1
 
 .PHONY: chaos
-chaos: $(VENV)/installed ## Run storms of many faults at once, and compare what is stored with the truth (STORMS=200 SEED=1)
-	@PYTHONPATH=tests nice $(BIN)/python -m chaos --storms $(STORMS) --seed $(SEED) $(ARGS)
+chaos: $(VENV)/installed ## Run storms of many faults at once, and compare what is stored with the truth (STORMS=200 SCHEDULES=200 SEED=1)
+	@PYTHONPATH=tests nice $(BIN)/python -m chaos --storms $(STORMS) --schedules $(SCHEDULES) --seed $(SEED) $(ARGS)
 
 FUZZ_S ?= 300
 

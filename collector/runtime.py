@@ -1,4 +1,4 @@
-"""Clock, stop signal, values that are fetched once, circuit breakers."""
+"""Clocks, the stop signal, and what a process does about its event loop, its memory and its open files."""
 
 from __future__ import annotations
 
@@ -7,23 +7,25 @@ import errno
 import gc
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterator
+from collections.abc import AsyncIterator, Coroutine, Generator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 from types import coroutine
-from typing import Any, Generic, TypeVar
+from typing import Any
 
-from collector.errors import CallError, CollectorError, PostponedError, StoppedError
-
-T = TypeVar("T")
-E = TypeVar("E", bound=CollectorError)
-
+from collector.errors import StoppedError
 
 if sys.platform == "linux":
 
     def boot_s() -> float:
-        """Return seconds that pass evenly, also while the host is suspended, which the monotonic clock leaves out."""
+        """Return seconds that pass evenly, also while the host is suspended: the monotonic clock leaves that out."""
         return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+elif sys.platform == "darwin":
+
+    def boot_s() -> float:
+        """Return the same: on macOS this clock goes on in sleep, while Python's monotonic one stops."""
+        return time.clock_gettime(time.CLOCK_MONOTONIC_RAW)
 
 else:
     boot_s = time.monotonic
@@ -218,127 +220,3 @@ def first_of_group() -> Iterator[None]:
         while isinstance(error, BaseExceptionGroup):
             error = error.exceptions[0]
         raise error from None
-
-
-class Once(Generic[T]):
-    """A value fetched by the first caller and shared by all: later callers get it, or a copy of its `CallError`.
-
-    A first caller that is cancelled, or fails otherwise, leaves the fetching to the next one; so does one with an error
-    that `may_recover`.
-    """
-
-    _value: T
-
-    def __init__(self, fetch: Callable[[], Awaitable[T]]) -> None:
-        self._fetch = fetch
-        self._lock = asyncio.Lock()
-        self._has_value = False
-        self._error: CallError | None = None
-
-    @property
-    def has_failed(self) -> bool:
-        """True if an error is remembered."""
-        return self._error is not None
-
-    async def get(self) -> T:
-        """Return the value. Raises the error of the fetching, as an exception object of the caller's own."""
-        async with self._lock:
-            if self._error:
-                raise self._error.copy()
-            if not self._has_value:
-                try:
-                    self._value = await self._fetch()
-                except CallError as error:
-                    if not error.may_recover:
-                        # Raised to thousands of callers, one object would collect the frames of them all.
-                        self._error = error.copy()
-                    raise
-                self._has_value = True
-            return self._value
-
-
-MAX_FAILURES = 3
-"""Failures for one and the same reason before a circuit breaker opens."""
-
-
-class CircuitBreaker(Generic[E]):
-    """Circuit breaker of one server, program or platform: closed at first, open after `max_failures` failures.
-
-    A caller uses `check` first, and notes the result with `failed` or `succeeded`. A success closes the breaker.
-    `error` is the failure noted last, or the one that opened it.
-    """
-
-    def __init__(self, max_failures: int = MAX_FAILURES) -> None:
-        self._max_failures = max_failures
-        self.failures = 0
-        self.error: E | None = None
-
-    @property
-    def is_open(self) -> bool:
-        """True if calls would fail like those before, so that none should be made."""
-        return self.failures >= self._max_failures
-
-    def check(self) -> None:
-        """Raise a copy of the failure that opened the breaker, if it is open."""
-        if self.error and self.is_open:
-            raise self.error.copy()
-
-    def failed(self, error: E, *, at_once: bool = False) -> None:
-        """Note a failure; `at_once` opens the breaker whatever the number of failures."""
-        if self.is_open:
-            return  # calls that were in flight when it opened add nothing
-        self.failures = self._max_failures if at_once else self.failures + 1
-        self.error = error.copy()
-
-    def succeeded(self) -> None:
-        """Close the breaker."""
-        self.failures = 0
-        self.error = None
-
-
-PROBE_EVERY_S = 15
-"""Seconds between the calls that find out whether a server or a program is back."""
-
-POSTPONE_S = 120
-"""Seconds after opening in which callers are postponed; a restart takes no longer, and later ones fail at once."""
-
-
-class HalfOpenBreaker(CircuitBreaker[CallError]):
-    """Circuit breaker that lets one caller through every `PROBE_EVERY_S` seconds while it is open: the probe.
-
-    A caller uses `begin` first, and notes the result. `monotonic` gives seconds that pass evenly. When a probe began
-    is what counts, not its end: one that is cancelled, or takes long, doesn't hold up the next one.
-    """
-
-    def __init__(self, monotonic: Callable[[], float]) -> None:
-        super().__init__()
-        self._monotonic = monotonic
-        self._opened_s = self._next_probe_s = 0.0
-
-    def check(self) -> None:
-        """Raise `refusal` if the breaker is open and no probe is due."""
-        if self.error and self.is_open and self._monotonic() < self._next_probe_s:
-            raise self.refusal(self.error)
-
-    def begin(self) -> None:
-        """Begin a call, which is the probe if the breaker is open. Raises what `check` raises."""
-        self.check()
-        self._next_probe_s = self._monotonic() + PROBE_EVERY_S
-
-    def refusal(self, error: CallError) -> CollectorError:
-        """Return the error to raise in the place of `error` while the breaker is open.
-
-        It is a `PostponedError` until `POSTPONE_S` seconds after opening, then a copy of `error`, which may recover: a
-        later probe may succeed.
-        """
-        now_s, fails_s = self._monotonic(), self._opened_s + POSTPONE_S
-        error = error.copy()
-        error.may_recover = True
-        return error if now_s >= fails_s else PostponedError(error, at_s=min(max(now_s, self._next_probe_s), fails_s))
-
-    def failed(self, error: CallError, *, at_once: bool = False) -> None:
-        """Note a failure. The one that opens the breaker counts as the first probe."""
-        if not self.is_open:
-            self._opened_s = self._monotonic()
-            self._next_probe_s = self._opened_s + PROBE_EVERY_S
-        super().failed(error, at_once=at_once)

@@ -30,6 +30,7 @@ from collector.runtime import Stop, tuned_gc
 from collector.sandbox import Sandbox
 from collector.store.database import Database, open_database
 from collector.store.local import local_mongod
+from collector.store.location import Location
 
 # A slow machine must not fail a test, and hypothesis' explanations of failures cost minutes.
 PHASES = tuple(phase for phase in Phase if phase is not Phase.explain)
@@ -138,7 +139,7 @@ def mongod() -> Iterator[str]:
 @pytest.fixture
 async def database(mongod: str) -> AsyncIterator[Database]:
     """A database of the test's own, dropped at its end."""
-    async with open_database(Secret(mongod), f"test_{uuid.uuid4().hex}") as opened:
+    async with open_database(Location(f"test_{uuid.uuid4().hex}", Secret(mongod))) as opened:
         yield opened
         await opened.client.drop_database(opened.name)
 

@@ -23,11 +23,13 @@ import stamina
 import structlog
 from bson import DatetimeMS, ObjectId
 from bson.codec_options import CodecOptions, DatetimeConversion
+from mongods import fill, small_disk
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 from support import Configured, FakeClock, run, settings_of, stored, truth
 
+from collector import config
 from collector.commands.collect import target_of
 from collector.commands.verify import verify
 from collector.completeness.datasets import CUMULATE, SUMMARY
@@ -43,7 +45,8 @@ from collector.store.database import Database, open_database, prepare
 from collector.store.held import Held
 from collector.store.lease_document import LEASES
 from collector.store.leases import live_runs
-from collector.store.local import find_mongod
+from collector.store.location import Location, location_of
+from collector.store.mongod import find_mongod
 from collector.store.runs import RUNS
 from collector.store.schema import USER_DAILY, VALIDATOR
 from collector.store.state import ACCOUNTS, from_document
@@ -502,14 +505,14 @@ async def test_disk_that_really_runs_full(clock: FakeClock, tmp_path: Path, monk
     _set_outage(monkeypatch, 0.5)
     disk = tmp_path / "disk"
     disk.mkdir()
-    with _small_disk(disk), closing(Mongod(disk)) as mongod:
+    with small_disk(disk), closing(Mongod(disk)) as mongod:
         mongod.start()
         client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(mongod.uri)
         database = client["wechat"]
         ballast = disk / "ballast"
         async with _sandbox(clock, 60) as sandbox:
             settings = _unhurried(settings_of(sandbox, database, mongod.uri, tmp_path, workers=4))
-            result = await run(settings, clock, watch=After(5, lambda: _fill(ballast)))
+            result = await run(settings, clock, watch=After(5, lambda: fill(ballast)))
             assert _is_unreachable(result.error, mongod), result.error
             assert result.exit == 1
             ballast.unlink()
@@ -520,6 +523,30 @@ async def test_disk_that_really_runs_full(clock: FakeClock, tmp_path: Path, monk
             assert (await run(settings, clock)).exit == 0
         assert await stored(database) == truth(sandbox.world, LAST_WEEK)
         client.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a disk as small as that is mounted by root alone")
+async def test_disk_of_the_local_mongod_runs_full(clock: FakeClock, tmp_path: Path) -> None:
+    """The error names the folder and what is free; once there is room the next run fetches what is missing."""
+    disk = tmp_path / "disk"
+    full = f"the disk of {disk} is full (0 MB free), so the local mongod"
+    with small_disk(disk):
+        async with _sandbox(clock, 60) as sandbox:
+            file = tmp_path / "accounts.yaml"
+            file.write_text(f"mongodb: {{data_dir: {disk}}}\n{sandbox.config_yaml()}")
+            settings = _unhurried(config.load([file], {}, clock.now()))
+            settings = replace(settings, run=settings.run.model_copy(update={"workers": 4}))
+            with stamina.set_testing(False):
+                result = await run(settings, clock, watch=After(5, lambda: fill(disk / "ballast")))
+            assert (result.exit, result.error) == (1, f"{full} has ended: make room on it, then run again")
+            result = await run(settings, clock)
+            assert (result.exit, result.error) == (1, f"{full} can't start: make room on it")
+            (disk / "ballast").unlink()
+            async with open_database(await location_of(settings.mongodb)) as database:
+                await _free_the_lease(database)
+            assert (await run(settings, clock)).exit == 0
+            async with open_database(await location_of(settings.mongodb)) as database:
+                assert await stored(database) == truth(sandbox.world, LAST_WEEK)
 
 
 # Rights
@@ -850,26 +877,5 @@ async def test_name_in_a_document_of_another_tool(clock: FakeClock, database: Da
 
 async def _prepared(server: Mongod, database: Database) -> None:
     """Create the collections, so that the trouble meets the run's own writes."""
-    async with open_database(Secret(server.uri), database.name) as opened:
+    async with open_database(Location(database.name, Secret(server.uri))) as opened:
         await prepare(opened)
-
-
-@contextmanager
-def _small_disk(folder: Path) -> Iterator[None]:
-    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", folder], capture_output=True, check=False)
-    if made.returncode:
-        pytest.skip("no disk can be mounted here")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", folder], check=True)
-
-
-def _fill(ballast: Path) -> None:
-    """Fill the disk."""
-    with ballast.open("wb", buffering=0) as file:
-        try:
-            while True:
-                file.write(bytes(4096))
-        except OSError:
-            pass

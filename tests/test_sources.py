@@ -25,6 +25,7 @@ from collector.model.days import Window, newest_published
 from collector.runtime import Clock
 from collector.sandbox import Faults, Sandbox, TokenServerFault, World
 from collector.store.database import open_database
+from collector.store.location import Location
 
 WORLD = World(size=27)
 FETCH = """import os, sys, urllib.request
@@ -173,7 +174,7 @@ async def _run(folder: Path, uri: str) -> Ran:
     async with AsyncExitStack() as stack:
         sandbox = await stack.enter_async_context(Sandbox(WORLD, faults=FAULTS))
         await stack.enter_async_context(proxy.serving())
-        database = await stack.enter_async_context(open_database(Secret(uri), f"test_{uuid.uuid4().hex}"))
+        database = await stack.enter_async_context(open_database(Location(f"test_{uuid.uuid4().hex}", Secret(uri))))
         sandbox.withdraw(WORLD.accounts[15].appid)
         words = {"url": sandbox.url, "python": sys.executable, "folder": str(folder), "database": database.name}
         _configure(folder, sandbox, proxy, words, uri, str(days.begin))

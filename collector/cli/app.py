@@ -16,19 +16,22 @@ import typer
 from collector.cli.config_commands import app as config_commands
 from collector.cli.options import (
     Common,
+    Config,
     DryRun,
     Egress,
     IgnoreWaits,
+    Json,
     LogForm,
     Quiet,
     ShardOf,
     Verbose,
     Wait,
     day,
+    loaded,
     output_of,
     with_common_options,
 )
-from collector.cli.places import How, with_place
+from collector.cli.places import Work, with_place
 from collector.cli.printing import print_result, width
 from collector.cli.running import collecting, days_of_backfill, run_or_plan, target_now, watched
 from collector.cli.terminal import (
@@ -38,6 +41,7 @@ from collector.cli.terminal import (
     pretty,
     run_at_once,
     run_to_the_end,
+    run_until_interrupt,
     say,
     say_json,
 )
@@ -69,7 +73,7 @@ def _collector(
 @with_place
 def run(
     common: Common,
-    spread: How,
+    spread: Work,
     egress: Egress = None,
     shard: ShardOf = None,
     wait: Wait = 0.0,
@@ -92,7 +96,7 @@ def run(
 @with_place
 def backfill(
     common: Common,
-    spread: How,
+    spread: Work,
     since: Annotated[date, typer.Option("--since", parser=day, metavar="DAY", help="Oldest day wanted.")],
     until: Annotated[
         date | None, typer.Option("--until", parser=day, metavar="DAY", help="Newest day wanted. Default: all.")
@@ -147,6 +151,37 @@ def status(
 
 
 @app.command()
+def runs(
+    run: Annotated[
+        str | None, typer.Argument(metavar="[ID]", help="The run to show. Default: list the last ones.")
+    ] = None,
+    last: Annotated[int, typer.Option("--last", min=1, metavar="NUMBER", help="How many runs to list.")] = 20,
+    config: Config = None,
+    as_json: Json = False,
+    verbose: Verbose = 0,
+    log_format: LogForm = LogFormat.TEXT,
+) -> None:
+    """List the last runs, newest first, or show one."""
+    from collector.commands import runs as command
+    from collector.console import runs as console
+
+    output = output_of(as_json, verbose, False, log_format)
+    settings = loaded(config)
+    if run:
+        entry, database = run_at_once(command.one_run(settings, run))
+        if as_json:
+            say_json(console.entry_json(entry, database))
+        else:
+            say(console.entry_text(entry, database, verbose=bool(output.verbose)))
+    else:
+        entries, database = run_at_once(command.last_runs(settings, last))
+        if as_json:
+            say_json(console.as_json(entries, database))
+        else:
+            say(console.as_text(entries, database, width=width()))
+
+
+@app.command()
 @with_common_options
 def verify(
     common: Common,
@@ -189,6 +224,18 @@ def check(common: Common, egress: Egress = None) -> None:
     elif text := console.failed_text(checks, width=width()):
         say(text)
     raise typer.Exit(checks.result.exit)
+
+
+@app.command()
+def db(config: Config = None) -> None:
+    """Print the address of the local MongoDB, for mongosh and PyMongo.
+
+    Where no command uses it, start it and keep it up until Ctrl-C.
+    """
+    from collector.commands.db import serve
+
+    output_of(False, 0, False, LogFormat.TEXT)
+    run_until_interrupt(serve(loaded(config), say, complain))
 
 
 @app.command()

@@ -42,6 +42,7 @@ def validate(files: Config = None) -> None:
     settings = loaded(files)
     for warning in settings.warnings:
         complain(warning)  # on stderr, but no log: this command has no options for logging
+    settings.check()
     enabled = sum(account.enabled for account in settings.accounts)
     disabled = len(settings.accounts) - enabled
     counts = [counted(enabled, "account")]
@@ -54,7 +55,10 @@ def validate(files: Config = None) -> None:
 
 @app.command()
 def show(files: Config = None, as_json: Json = False) -> None:
-    """Show the settings in effect, with secrets masked."""
+    """Show the settings in effect, with secrets masked.
+
+    Accounts with a fault are left out, and the faults are listed on stderr: exit 78.
+    """
     from collector import config
 
     settings = loaded(files)
@@ -62,6 +66,7 @@ def show(files: Config = None, as_json: Json = False) -> None:
         say_json(config.shown(settings))
     else:
         say(config.show_yaml(settings).rstrip())
+    settings.check()
 
 
 @app.command()

@@ -146,7 +146,7 @@ class Common(NamedTuple):
         """
         from collector.config import labels_of
 
-        labels = labels_of(egress or (), self.settings.egress_labels)
+        labels = labels_of(egress or (), self.settings.egress_labels, self.settings.entries)
         return self._replace(selection=replace(self.selection, egress=labels, shard=shard))
 
 

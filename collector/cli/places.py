@@ -21,12 +21,10 @@ if TYPE_CHECKING:
     from collector.cluster.engine import Place, Remote
     from collector.config import Settings
 
-How = Callable[[Any], Coroutine[Any, Any, None]] | None
-"""How a run's work is done: a `Spread`, or None where this process does all of it."""
+Work = Callable[[Any], Coroutine[Any, Any, None]] | None
+"""Work of a run: a `Spread`, or None where this process does all of it."""
 
 MAX_PROCESSES = 256
-
-_INSTALL = "pip install 'wechat-collector[cluster]'"
 
 
 def processes(text: str) -> int:
@@ -62,7 +60,7 @@ _Certificate = Annotated[Path | None, _file("--dask-cert", "the certificate of t
 _Key = Annotated[Path | None, _file("--dask-key", "the key of this client")]
 
 
-def with_place(command: Callable[Concatenate[Common, How, ...], None]) -> Callable[..., None]:
+def with_place(command: Callable[Concatenate[Common, Work, ...], None]) -> Callable[..., None]:
     """Add the options that say where a run is done; `command` gets how it is spread after its first argument."""
 
     def with_options(
@@ -83,7 +81,7 @@ def with_place(command: Callable[Concatenate[Common, How, ...], None]) -> Callab
     return with_options
 
 
-def _spread(common: Common, processes: int | None, dask: str | None, files: tuple[Path | None, ...]) -> How:
+def _spread(common: Common, processes: int | None, dask: str | None, files: tuple[Path | None, ...]) -> Work:
     """Return how the run is spread; None where this process does all of it."""
     from collector.errors import UsageError
 
@@ -96,13 +94,15 @@ def _spread(common: Common, processes: int | None, dask: str | None, files: tupl
         count = processes or (_cores() if configured == "auto" else configured)
         if count == 1:
             return None
+    from collector.shell import install_line
+
     try:
         from collector.cluster.engine import Local
         from collector.cluster.spread import Spread
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("collector"):
             raise
-        raise UsageError(f"runs over several processes need the extra `cluster`: {_INSTALL}") from None
+        raise UsageError(f"runs over several processes need the extra `cluster`: {install_line('cluster')}") from None
     place: Place = Local(count) if dask is None else _remote(dask, files, common.settings)
     return Spread(place, common.output.configure_log)
 

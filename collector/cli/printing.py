@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Iterable
+from functools import partial
 from itertools import starmap
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from collector.cli.options import Output
 from collector.cli.terminal import complain, say, say_json, say_json_list
 
 if TYPE_CHECKING:
+    from collector.commands.collect import Plans
     from collector.completeness.plan import Plan
     from collector.console.plan import Planned
     from collector.model.accounts import Account
@@ -23,17 +24,17 @@ def width() -> int | None:
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
-def print_plans(plans: Iterable[tuple[Account, Plan]], output: Output) -> None:
+def print_plans(plans: Plans, output: Output) -> None:
     """Print which calls a run would make, account by account."""
     from collector.console import plan as console
 
-    rows = starmap(_planned, plans)
+    rows = starmap(_planned, plans.of_accounts)
     if output.as_json:
         totals = console.Totals()
         accounts = (console.account_json(totals.counting(planned)) for planned in rows)
-        say_json_list("accounts", accounts, totals.as_json)
+        say_json_list("accounts", accounts, partial(totals.as_json, plans.database))
     else:
-        say(console.as_text(rows))
+        say(console.as_text(rows, plans.database))
 
 
 def _planned(account: Account, plan: Plan) -> Planned:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import typer
 
 from collector.cli.options import Common
-from collector.cli.places import How
+from collector.cli.places import Work
 from collector.cli.printing import print_plans, print_result
 from collector.cli.terminal import run_at_once, run_to_the_end, say
 
@@ -52,7 +52,7 @@ def target_now(settings: Settings, **history: Any) -> Target:
     return replace(target_of(settings, Clock()), **history)
 
 
-def run_or_plan(common: Common, job: Job, spread: How, *, dry_run: bool) -> None:
+def run_or_plan(common: Common, job: Job, spread: Work, *, dry_run: bool) -> None:
     """Do a job, perhaps spread over other processes, and print its result; or print its plan alone."""
     from collector.commands.collect import plans
     from collector.errors import LeaseHeldError
@@ -76,7 +76,7 @@ def run_or_plan(common: Common, job: Job, spread: How, *, dry_run: bool) -> None
     raise typer.Exit(result.exit)
 
 
-async def collecting(settings: Settings, job: Job, stop: Stop, *, quiet: bool = False, work: How = None) -> RunResult:
+async def collecting(settings: Settings, job: Job, stop: Stop, *, quiet: bool = False, work: Work = None) -> RunResult:
     """Do a job, with its progress on stderr."""
     from collector.commands.collect import collect
 

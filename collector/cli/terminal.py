@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Iterable, Mapping
+from contextlib import suppress
 from enum import StrEnum
 from textwrap import indent
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
@@ -153,6 +154,19 @@ def run_to_the_end(main: Callable[[Stop], Coroutine[Any, Any, T]]) -> T:
 
 def run_at_once(work: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine that has nothing to drain: a signal ends it at once, with exit 130 or 143."""
+    try:
+        return _run(work)
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
+
+
+def run_until_interrupt(work: Coroutine[Any, Any, None]) -> None:
+    """Run a coroutine that Ctrl-C ends as usual, with exit 0; SIGTERM ends it with 143."""
+    with suppress(KeyboardInterrupt):
+        _run(work)
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
 
     async def stoppable() -> T:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, sys.exit, 128 + signal.SIGTERM)
@@ -161,8 +175,6 @@ def run_at_once(work: Coroutine[Any, Any, T]) -> T:
     try:
         with asyncio.Runner(loop_factory=_event_loop) as runner:
             return runner.run(stoppable())
-    except KeyboardInterrupt:
-        sys.exit(128 + signal.SIGINT)
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)  # uvloop leaves its own, of a loop that is closed
 

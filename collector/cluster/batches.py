@@ -6,7 +6,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from collector.model.accounts import Account
 from collector.model.shards import shard_of
@@ -20,13 +20,17 @@ MIN_IN_BATCH = 10
 BATCHES_PER_SLOT = 4
 """Batches for each that can be at work at once, so that all workers end at about the same time."""
 
+HASHES = 2**64
+"""Values that the hash of an appid can have."""
+
 
 @dataclass(eq=False, slots=True)
 class Batch:
     """Accounts with one egress label that one worker does at a time.
 
     `history` are the appids of those whose history is to be filled; it is None as long as the daily job comes first.
-    `attempts` counts the workers that were given this job and didn't finish it.
+    `attempts` counts the workers that were given this job and didn't finish it. `is_filled` is True once the
+    history that was left was filled: a newer day may bring further jobs.
     """
 
     number: int
@@ -34,7 +38,8 @@ class Batch:
     accounts: Sequence[Account]
     history: frozenset[str] | None = None
     attempts: int = 0
-    is_outdated: bool = field(default=False)
+    is_filled: bool = False
+    is_outdated: bool = False
     """True while it is at work for a day that isn't the newest any more."""
 
     @property
@@ -52,10 +57,9 @@ def split(accounts: Iterable[Account], slots: int, *, by_label: bool) -> list[Ba
     for label, those in labelled.items():
         few, many = -(-len(those) // MAX_IN_BATCH), -(-len(those) // MIN_IN_BATCH)
         count = max(few, min(many, BATCHES_PER_SLOT * slots))
-        hashed: dict[int, list[Account]] = defaultdict(list)
-        for account in those:
-            hashed[shard_of(account.appid, count)].append(account)
-        batches += [Batch(len(batches) + place, label, hashed[number]) for place, number in enumerate(sorted(hashed))]
+        # Not by the hash modulo `count`: the accounts of one shard leave few remainders, and would be in few batches.
+        hashed = sorted(those, key=lambda account: shard_of(account.appid, HASHES))
+        batches += [Batch(len(batches) + place, label, hashed[place::count]) for place in range(count)]
     return batches
 
 
@@ -67,8 +71,8 @@ class BatchQueue:
 
     def __init__(self, batches: Iterable[Batch]) -> None:
         self._all = list(batches)
-        self._daily = list(self._all)
-        self._history: list[Batch] = []
+        self._daily = [batch for batch in self._all if batch.history is None]
+        self._history = [batch for batch in self._all if batch.history is not None]
         self._is_stopped = False
         self.at_work: set[Batch] = set()
         self._changed = asyncio.Event()
@@ -111,6 +115,7 @@ class BatchQueue:
         self.at_work.remove(batch)
         batch.attempts = 0
         left = frozenset(lacking_history)
+        batch.is_filled |= batch.history is not None
         if batch.is_outdated and not self._is_stopped:
             batch.is_outdated, batch.history = False, None
             self._daily.append(batch)

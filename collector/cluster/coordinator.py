@@ -16,13 +16,11 @@ from typing import Any, TypeVar
 
 import structlog
 
-from collector import __version__
 from collector.cluster.batches import Batch, BatchQueue, split
 from collector.cluster.crew import Crew
-from collector.cluster.digest import digest_of
+from collector.cluster.dispatch import Dispatch, platform_of
 from collector.cluster.engine import Engine, Member
-from collector.cluster.ordering import Ordering, platform_of
-from collector.cluster.orders import Errand, Introduction, Report
+from collector.cluster.messages import Report, RunInfo
 from collector.commands.collect import DRAIN_S, Run, newest_day
 from collector.console.progress import NO_STEPS, Steps
 from collector.errors import ClusterError, DatabaseError, StoppedError, UsageError
@@ -42,11 +40,6 @@ MAX_ATTEMPTS = 3
 """Workers that may die of a batch before its accounts fail."""
 
 _NO_WORKER = "the cluster has no worker that answers: start some, then run again"
-
-_OTHER_CONFIGURATION = (
-    "its configuration differs in what is asked: accounts, labels, rates, since, kinds of tokens, lookback, "
-    "published_at or the database's name"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,16 +68,15 @@ class _AtWork:
 class Coordinator:
     """A run's coordinator, connected to its cluster."""
 
-    def __init__(self, run: Run, session: Session, engine: Engine, errand: Errand, times: Times) -> None:
+    def __init__(self, run: Run, session: Session, engine: Engine, info: RunInfo, times: Times) -> None:
         self._run = run
         self._engine = engine
-        self._errand = errand
+        self._info = info
         self._times = times
         self._database = run.writer.database
-        self._digest = digest_of(run.settings)
-        self._ordering = Ordering(run, session, errand)
+        self._dispatch = Dispatch(run, session, info)
         self._target = run.job.target
-        self._crew = Crew()
+        self._crew = Crew(engine, info, run.settings, run.clock)
         self._queue = BatchQueue(())
         # By the number of the batch.
         self._at_work: dict[int, _AtWork] = {}
@@ -94,7 +86,9 @@ class Coordinator:
         """Give out all accounts, and count what comes back."""
         if not self._engine.has_tls and any(map(platform_of, accounts)):
             raise UsageError("tokens of a third-party platform go over TLS alone: use a cluster with tls://")
-        members = await self._introduced((await self._engine.members()).values())
+        # A leap of this host's clock changes nothing from now on. Without discovery no answer of WeChat's comes here.
+        self._run.clock.set(self._run.clock.now())
+        members = await self._crew.introduced((await self._engine.members()).values())
         if not members:
             raise ClusterError(self._crew.trouble or _NO_WORKER)
         batches = split(accounts, self._crew.slots, by_label=not self._engine.is_local)
@@ -105,13 +99,16 @@ class Coordinator:
         self._total = len(accounts)
         self._run.tally.watch.begin(self._total)
         self._give_up_without_worker(batches)
-        self._engine.follow(self._errand.topic, self._take_progress)
+        self._engine.follow(self._take_progress)
         try:
             async with in_background(self._stop_workers(), name="workers' stop"):
                 await self._work(members)
         finally:
-            with suppress(DatabaseError):  # they expire
-                await claims.end_all(self._database, self._run.id)
+            held = self._run.writer.held
+            held.is_left = bool(self._at_work)  # until they look at their claims again
+            if not held.is_lost:  # else they expire
+                with suppress(DatabaseError):
+                    await claims.end_all(self._database, self._run.id)
 
     async def _work(self, members: Sequence[Member]) -> None:
         grace_s = DRAIN_S + self._times.look_every_s
@@ -127,7 +124,9 @@ class Coordinator:
         """At a stop signal, give out no more batches but those in which a backfill's wish must be remembered."""
         number = await self._run.stop.wait()
         self._queue.stop(daily_too=self._target.since is None)
-        await self._engine.halt(self._run.id, number, [*self._crew.members])
+        # Also those that get no more batches, but are still at work.
+        addresses = self._crew.members.keys() | {work.member.address for work in self._at_work.values()}
+        await self._engine.halt(self._run.id, number, addresses)
 
     async def _slot(self, member: Member) -> None:
         """Do one batch after the other with a worker, as long as it can be used."""
@@ -141,10 +140,8 @@ class Coordinator:
         """Let a worker do a batch; without a report, wait until it has certainly ended with it."""
         run, number = self._run.id, batch.number
         epoch = await claims.assign(self._database, run, number, member.address, self._times.lease)
-        if epoch is None:
-            raise ClusterError(f"batch {number} is still at work elsewhere: this is a mistake of the collector")
         work = self._at_work[number] = _AtWork(member, epoch)
-        order = await self._ordering.order(batch, epoch, member, self._target)
+        order = await self._dispatch.order(batch, epoch, member, self._target)
         done = self._engine.done(order, member, batch.label)
         report = await _unless(work.lost, done)
         if report is None:
@@ -154,7 +151,7 @@ class Coordinator:
             self._run.tally.take(report.counts)
             await claims.end(self._database, run, number, epoch)
         del self._at_work[number]
-        self._ordering.ended_s[number] = monotonic()
+        self._dispatch.ended_s[number] = monotonic()
         if report is None or report.error:
             self._show(work, NO_STEPS)
             self._try_again(batch, member, report)
@@ -182,9 +179,9 @@ class Coordinator:
             await self._look_at_claims()
             self._look_for_a_newer_day()
             known = await self._engine.members()
-            if self._crew.look(known):
+            if self._crew.suspend_gone(known):
                 self._queue.wake()
-            for member in filter(self._crew.begin_greeting, known.values()):
+            for member in self._crew.newcomers(known.values()):
                 group.create_task(self._join(member, group))
             if known and self._crew.all_refused(known):
                 raise ClusterError(self._crew.trouble)
@@ -200,12 +197,12 @@ class Coordinator:
 
     async def _look_at_claims(self) -> None:
         """Find the batches whose worker is dead or halted. One that hasn't begun yet may be busy with another run."""
-        run = self._run.id
-        unbegun = [number for number, work in self._at_work.items() if self._crew.has(work.member)]
+        run, at_work = self._run.id, dict(self._at_work)  # those that have their claims by now
+        unbegun = [number for number, work in at_work.items() if self._crew.has(work.member)]
         await claims.hold(self._database, run, unbegun, self._times.lease)
-        for number in await claims.expired(self._database, run):
-            if work := self._at_work.get(number):
-                work.lost.set()
+        valid = await claims.valid(self._database, run)
+        for number in at_work.keys() - valid:
+            at_work[number].lost.set()
 
     def _look_for_a_newer_day(self) -> None:
         """Let the daily job of a newer day come before the rest of history; batches at work find out by themselves."""
@@ -219,33 +216,7 @@ class Coordinator:
 
     async def _join(self, member: Member, group: asyncio.TaskGroup) -> None:
         """Use a worker that is new, or has come back."""
-        try:
-            self._engage(await self._introduced([member]), group)
-        finally:
-            self._crew.end_greeting(member)
-
-    async def _introduced(self, members: Iterable[Member]) -> list[Member]:
-        """Let workers introduce themselves; return those that can be used."""
-        asked = [*members]
-        introductions = await asyncio.gather(*(self._engine.introduce(each.address, self._errand) for each in asked))
-        usable = []
-        for member, about in zip(asked, introductions, strict=True):
-            if about is None:
-                self._crew.note_unresponsive(member.address)
-            elif trouble := self._trouble_of(about):
-                self._crew.refuse(member.address, trouble)
-            else:
-                self._crew.welcome(member)
-                usable.append(member)
-        return usable
-
-    def _trouble_of(self, about: Introduction) -> str:
-        """Return why a worker can't be used, or an empty text."""
-        if about.trouble:
-            return about.trouble
-        if about.version != __version__:
-            return f"it has version {about.version} of the collector, and not {__version__}"
-        return "" if about.digest == self._digest else _OTHER_CONFIGURATION
+        self._engage(await self._crew.introduced([member]), group)
 
     def _engage(self, members: Iterable[Member], group: asyncio.TaskGroup) -> None:
         for member in members:
@@ -256,28 +227,28 @@ class Coordinator:
     def _give_up_without_worker(self, batches: Sequence[Batch]) -> None:
         """Fail the accounts of these batches whose label no worker has."""
         for batch in [each for each in batches if not self._crew.serves(each.label)]:
-            what = f"the egress label {batch.label}" if batch.label else "no egress label"
-            resource = f"--resources egress-{batch.label}=1" if batch.label else "no --resources"
-            self._give_up([batch], f"no worker has {what}", f"start a dask worker with {resource}")
+            whom = f"the egress label {batch.label}" if batch.label else "accounts without an egress label"
+            how = f"with --resources egress-{batch.label}=1" if batch.label else "without --resources"
+            self._give_up([batch], f"no worker serves {whom}", f"start a dask worker {how}")
 
     def _give_up(self, batches: Iterable[Batch], why: str, remedy: str) -> None:
         for batch in batches:
             failures = {each.appid: [Failure(each.appid, each.name, None, why, hint=remedy)] for each in batch.asked}
             self._run.tally.take(Counts(dict.fromkeys(failures, Outcome.FAILED), failures=failures))
             if batch.history is None:
-                self._run.tally.watch.elsewhere(Steps(accounts=len(failures), failed=len(failures)))
+                self._run.tally.watch.add(Steps(accounts=len(failures), failed=len(failures)))
             self._queue.give_up([batch])
 
-    def _take_progress(self, event: Sequence[int]) -> None:
-        number, epoch, *steps = event
-        if (work := self._at_work.get(number)) and work.epoch == epoch:
+    def _take_progress(self, event: Sequence[Any]) -> None:
+        run, number, epoch, *steps = event
+        if run == self._run.id and (work := self._at_work.get(number)) and work.epoch == epoch:
             self._show(work, Steps(*steps))
 
     def _show(self, work: _AtWork, steps: Steps) -> None:
         """Show how far a batch is, as the difference from before."""
         more = Steps(*(now - then for now, then in zip(steps, work.steps, strict=True)))
         work.steps = steps
-        self._run.tally.watch.elsewhere(more)
+        self._run.tally.watch.add(more)
 
 
 async def _unless(event: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from hashlib import sha256
 from typing import Any
 
@@ -12,9 +12,10 @@ from collector.config import Settings
 from collector.model.accounts import Account, FromCommand, FromComponent, FromUrl, TokenOrigin
 
 
-def digest_of(settings: Settings) -> str:
+def digest_of(settings: Settings, appids: Collection[str] | None = None) -> str:
     """Return a text that is the same for configurations by which the same calls are made for the same accounts.
 
+    With `appids` the other accounts of the files don't count.
     Each host may have its own proxies, hosts, addresses of servers, paths and secrets: they don't count.
     """
     defaults = settings.defaults
@@ -22,7 +23,7 @@ def digest_of(settings: Settings) -> str:
         "database": settings.mongodb.database,
         "published_at": settings.run.published_at,
         "lookback": settings.run.lookback,
-        "accounts": sorted(map(_account, settings.accounts)),
+        "accounts": sorted(_account(each) for each in settings.accounts if appids is None or each.appid in appids),
         "components": sorted(
             [each.name, each.appid, each.egress or "", each.discover, sorted(each.exclude)]
             for each in settings.components

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import tempfile
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from concurrent.futures import CancelledError
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -17,10 +17,10 @@ from urllib.parse import urlsplit
 
 import dask
 import structlog
-from distributed import Client, LocalCluster, Security
+from distributed import Client, LocalCluster, Security, Status
 
 from collector.cluster import tls, worker
-from collector.cluster.orders import Errand, Introduction, Order, Report
+from collector.cluster.messages import Introduction, Order, Report, RunInfo
 from collector.errors import ClusterError
 from collector.text import printable
 
@@ -43,6 +43,8 @@ POLL_S = 1.0
 
 ANSWER_S = 30.0
 """Seconds in which a worker must introduce itself, which includes reading its configuration."""
+
+_RUNNING = Status.running.name
 
 _LOCAL: Mapping[str, Any] = {
     "distributed.scheduler.http.routes": [],  # they are open to all users of the host, without TLS
@@ -108,17 +110,20 @@ class Engine:
                     known = await self._client.scheduler.identity(n_workers=-1)  # type: ignore[union-attr] # below
             except (OSError, TimeoutError, AttributeError) as error:  # the last for a client that has closed itself
                 if monotonic() > until_s:
-                    raise ClusterError(f"the Dask scheduler is out of reach ({_reason(error)})") from None
+                    why = "the connection is lost" if isinstance(error, AttributeError) else _reason(error)
+                    raise ClusterError(f"the Dask scheduler is out of reach ({why})") from None
                 await asyncio.sleep(POLL_S)
             else:
-                return {address: _member(address, about) for address, about in known["workers"].items()}
+                # Others begin no task: those that Dask has paused since their host is short of memory, or that end.
+                running = {address: about for address, about in known["workers"].items() if about["status"] == _RUNNING}
+                return {address: _member(address, about) for address, about in running.items()}
 
-    async def introduce(self, address: str, errand: Errand) -> Introduction | None:
+    async def introduce(self, address: str, info: RunInfo, appids: frozenset[str] | None) -> Introduction | None:
         """Let a worker introduce itself; None for one that doesn't answer."""
         try:
             async with asyncio.timeout(ANSWER_S):
-                answers = await self._client.run(worker.introduce, errand, workers=[address], on_error="return")
-        except (OSError, TimeoutError):
+                answers = await self._client.run(worker.introduce, info, appids, workers=[address], on_error="return")
+        except (OSError, TimeoutError, AttributeError):
             return None
         answer = answers.get(address)
         if answer is None or isinstance(answer, Introduction | OSError):
@@ -127,38 +132,41 @@ class Engine:
 
     async def done(self, order: Order, member: Member, label: str | None) -> Report | None:
         """Let a worker do a batch, and return its report; None where it doesn't come to its end."""
+        try:
+            return await self._submitted(order, member, label)
+        except (CancelledError, Exception) as error:  # noqa: BLE001 - also what only the worker knows
+            log.info("batch.lost", batch=order.batch, worker=member.address, why=_reason(error))
+            return None
+
+    async def _submitted(self, order: Order, member: Member, label: str | None) -> Report | None:
         future = self._client.submit(
             worker.work,
             order,
-            key=f"collector-{order.errand.run}-{order.batch}-{order.epoch}",
+            key=f"collector-{order.info.run}-{order.batch}-{order.epoch}",
             workers=[member.address],
             resources={LABEL + label: 1 / SLOTS} if label else None,
             retries=0,
             pure=False,
         )
         try:
-            report: Report = await future
-        except (CancelledError, Exception) as error:  # noqa: BLE001 - also what only the worker knows
-            log.info("batch.lost", batch=order.batch, worker=member.address, why=_reason(error))
-            return None
-        else:
+            report: Report | None = await future
             return report
         finally:
             # Dropped, if it is still queued; whatever runs in a worker goes on until it sees that its claim is lost.
             future.release()
 
-    def follow(self, topic: str, handler: Callable[[Any], None]) -> None:
-        """Hand each event of a topic to `handler`."""
-        self._client.subscribe_topic(topic, lambda event: handler(event[1]))
+    def follow(self, handler: Callable[[Any], None]) -> None:
+        """Hand the progress of each batch, also of other runs, to `handler`."""
+        self._client.subscribe_topic(worker.TOPIC, lambda event: handler(event[1]))
 
-    async def halt(self, run: str, signal: int, addresses: Sequence[str]) -> None:
+    async def halt(self, run: str, signal: int, addresses: Iterable[str]) -> None:
         """Stop the workers' part of a run, which then drains; a worker that doesn't answer finds out by its lease."""
 
         async def tell(address: str) -> None:
             try:
                 async with asyncio.timeout(CONNECT_S):
                     await self._client.run(worker.halt, run, signal, workers=[address], on_error="ignore")
-            except (OSError, TimeoutError):
+            except (OSError, TimeoutError, AttributeError):
                 log.info("worker.not_told", worker=address)
 
         await asyncio.gather(*map(tell, addresses))
@@ -221,8 +229,10 @@ async def _connected(place: Remote) -> Client:
 
 
 def _member(address: str, about: Mapping[str, Any]) -> Member:
-    labels = [name.removeprefix(LABEL) for name in about["resources"] if name.startswith(LABEL)]
-    return Member(address, frozenset(labels or [None]), min(SLOTS, about["nthreads"]))
+    """Return a worker of the scheduler's list. A label of which it has less than a batch needs is none."""
+    resources = {name: amount for name, amount in about["resources"].items() if name.startswith(LABEL)}
+    labels = {name.removeprefix(LABEL) for name, amount in resources.items() if amount >= 1 / SLOTS}
+    return Member(address, frozenset(labels if resources else [None]), min(SLOTS, about["nthreads"]))
 
 
 def _silence() -> None:

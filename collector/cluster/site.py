@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from collector import config
-from collector.cluster.orders import Errand, Order
+from collector.cluster.messages import Order, RunInfo
 from collector.config import Settings
 from collector.model.accounts import Account
 from collector.run.connect import connect
@@ -22,15 +22,16 @@ from collector.runtime import Clock, Stop, WechatClock, tuned_gc
 from collector.store.database import Database, open_database
 from collector.store.held import Held
 from collector.store.leases import following
+from collector.store.location import location_of
 from collector.wechat.session import Session
 
 HELD: ContextVar[Held] = ContextVar("held")
 """The claim of the batch for which the current task makes its calls."""
 
 
-def settings_of(errand: Errand) -> Settings:
+def settings_of(info: RunInfo) -> Settings:
     """Return the worker's own configuration, read once a run. Raises `ConfigError`."""
-    return _settings(errand.run, errand.files)
+    return _settings(info.run, info.files)
 
 
 @lru_cache(1)
@@ -41,13 +42,13 @@ def _settings(_run: str, files: tuple[Path, ...]) -> Settings:
 class Site:
     """A run's site in a worker process, which all its batches share."""
 
-    def __init__(self, errand: Errand) -> None:
-        self.settings = settings_of(errand)
+    def __init__(self, info: RunInfo) -> None:
+        self.settings = settings_of(info)
         self.stop = Stop()
         self.database: Database
         self.session: Session
         self.lease: Held
-        self._errand = errand
+        self._info = info
         self._opening = asyncio.Lock()
         self._stack: AsyncExitStack | None = None
         self.users = 0
@@ -76,9 +77,9 @@ class Site:
             if self._stack is None:
                 async with AsyncExitStack() as stack:
                     stack.enter_context(tuned_gc())
-                    mongodb, errand = self.settings.mongodb, self._errand
-                    self.database = await stack.enter_async_context(open_database(mongodb.uri, mongodb.database))
-                    lease = following(self.database, errand.run, errand.epoch, times=errand.times)
+                    location, info = await location_of(self.settings.mongodb), self._info
+                    self.database = await stack.enter_async_context(open_database(location))
+                    lease = following(self.database, info.run, info.epoch, times=info.times)
                     self.lease = await stack.enter_async_context(lease)
                     session = connect(
                         self.settings,
@@ -100,10 +101,10 @@ SITES: dict[str, Site] = {}
 
 
 @asynccontextmanager
-async def opened(errand: Errand) -> AsyncIterator[Site]:
+async def opened(info: RunInfo) -> AsyncIterator[Site]:
     """Open the run's site: the first batch opens it, the last to end closes it."""
-    site = SITES.get(errand.run) or Site(errand)
-    SITES[errand.run] = site
+    site = SITES.get(info.run) or Site(info)
+    SITES[info.run] = site
     site.users += 1
     try:
         await site.open()
@@ -111,5 +112,5 @@ async def opened(errand: Errand) -> AsyncIterator[Site]:
     finally:
         site.users -= 1
         if not site.users:
-            del SITES[errand.run]
+            del SITES[info.run]
             await site.close()

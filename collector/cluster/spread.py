@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from collector.cluster.coordinator import Coordinator, Times
 from collector.cluster.engine import Place, opened
-from collector.cluster.orders import Errand
-from collector.commands.collect import Run, discovered
+from collector.cluster.messages import RunInfo
+from collector.commands.collect import Run, discovered, without_broken
 from collector.run.connect import connect
 from collector.run.discovery import may_discover
 from collector.store.state import read_outlines
@@ -29,14 +29,15 @@ class Spread:
         session_of = connect(run.settings, clock=run.clock, stop=run.stop, before_call=held.check)
         async with session_of as session, run.writer:
             run.tally.attach(session.client, run.writer)
-            accounts = run.accounts
+            entries = run.entries
             if may_discover(run.settings, run.job.selection):
-                accounts, _ = await discovered(run, session, await read_outlines(run.writer.database))
+                entries, _ = await discovered(run, session, await read_outlines(run.writer.database))
+            accounts = await without_broken(run, entries)
             if not accounts:
                 return
             async with AsyncExitStack() as stack:
                 async with run.stop.ends():
                     engine = await stack.enter_async_context(opened(self.place))
                 files = run.settings.files if engine.is_local else ()
-                errand = Errand(run.id, held.epoch, self.times.lease, files, engine.is_local, self.log)
-                await Coordinator(run, session, engine, errand, self.times).do(accounts)
+                info = RunInfo(run.id, held.epoch, self.times.lease, files, engine.is_local, self.log)
+                await Coordinator(run, session, engine, info, self.times).do(accounts)

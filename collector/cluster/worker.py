@@ -14,7 +14,7 @@ from distributed import get_worker
 
 from collector import __version__
 from collector.cluster.digest import digest_of
-from collector.cluster.orders import Errand, Introduction, Order, Report
+from collector.cluster.messages import Introduction, Order, Report, RunInfo
 from collector.cluster.site import HELD, SITES, Site, opened, settings_of
 from collector.commands.collect import ask
 from collector.console.progress import NO_STEPS, Watch
@@ -23,13 +23,16 @@ from collector.model.results import AccountResult, Outcome
 from collector.run.account import Shared
 from collector.run.counts import Counts
 from collector.run.tally import Tally
-from collector.runtime import in_background
+from collector.runtime import Clock, in_background
 from collector.store.claims import claimed
 from collector.store.held import Held
 from collector.store.state import read_states
 from collector.store.writer import Writer
 
 log = structlog.get_logger()
+
+TOPIC = "collector"
+"""Topic of Dask under which workers report their progress. It is one for all runs: a scheduler keeps all its topics."""
 
 REPORT_EVERY_S = 1.0
 """Seconds between two reports of a batch's progress."""
@@ -39,22 +42,23 @@ HALTED: dict[str, int] = {}
 """The runs that were stopped, and by which signal."""
 
 
-def introduce(errand: Errand) -> Introduction:
-    """Prepare this process for a run, and say what it is."""
-    if errand.log:
-        errand.log()
-    if errand.is_local:
+def introduce(info: RunInfo, appids: frozenset[str] | None) -> Introduction:
+    """Prepare this process for a run, and say what it is; with `appids`, as far as it concerns these accounts."""
+    if info.log:
+        info.log()
+    if info.is_local:
         # Ctrl-C reaches all processes of a terminal: the coordinator stops its workers. A handler and not SIG_IGN,
         # which helper commands would inherit.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: None)
     try:
-        settings = settings_of(errand)
+        settings = settings_of(info)
     except ConfigError as error:
         return Introduction(__version__, trouble=f"its configuration has faults: {error.faults[0]}")
-    if settings.mongodb.uri is None and not errand.is_local:
+    if settings.mongodb.uri is None and not info.is_local:
         return Introduction(__version__, trouble="its configuration has no mongodb.uri")
-    return Introduction(__version__, digest_of(settings))
+    fault = str(settings.broken[0].faults[0]) if settings.broken else ""
+    return Introduction(__version__, digest_of(settings, appids), fault=fault, now=Clock().now())
 
 
 def halt(run: str, number: int) -> None:
@@ -72,11 +76,11 @@ async def work(order: Order) -> Report | None:
     site: Site | None = None
     held: Held | None = None
     try:
-        async with opened(order.errand) as site:
-            number = HALTED.get(order.errand.run, order.stopped_by)
+        async with opened(order.info) as site:
+            number = HALTED.get(order.info.run, order.stopped_by)
             if number is not None and not site.stop.is_set:
                 site.stop.set(number)
-            claim = claimed(site.database, order.errand.run, order.batch, order.epoch, site.lease, order.errand.times)
+            claim = claimed(site.database, order.info.run, order.batch, order.epoch, site.lease, order.info.times)
             async with claim as held:
                 held.check()
                 return await _work(site, order, held)
@@ -148,7 +152,7 @@ class _Watch(Watch):
         if self.steps != self._reported:
             self._reported = self.steps
             order = self._order
-            self._worker.log_event(order.errand.topic, [order.batch, order.epoch, *self.steps])
+            self._worker.log_event(TOPIC, [order.info.run, order.batch, order.epoch, *self.steps])
 
 
 @asynccontextmanager

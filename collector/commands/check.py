@@ -11,31 +11,26 @@ import structlog
 
 from collector.commands.collect import target_of
 from collector.completeness.datasets import CUMULATE, DATASETS, Dataset, fold
-from collector.completeness.plan import SPAN_DAYS, Wait, waits
+from collector.completeness.plan import SPAN_DAYS, waits
 from collector.config import Selection, Settings
 from collector.console.check import broken_first
 from collector.console.progress import Watch
-from collector.errors import (
-    CallError,
-    CallKind,
-    CollectorError,
-    HostError,
-    PostponedError,
-    Scope,
-    TransientError,
-    UnwantedError,
-)
-from collector.model.accounts import Account
+from collector.errors import CallError, CollectorError, HostError, PostponedError, TransientError, UnwantedError
+from collector.kinds import CallKind, Scope
+from collector.model.accounts import Account, BrokenEntry
 from collector.model.days import ONE_DAY, Window
 from collector.model.findings import AccountCheck, Checks, DatasetCheck, Verdict
 from collector.model.results import AccountResult, Failure, Notice, Outcome
 from collector.model.state import AccountState, UnusableState
+from collector.model.waits import Wait
 from collector.run.connect import connect
 from collector.run.discovery import discover, may_discover, take_discovered
-from collector.run.reactions import Ordered, crash_of, failure_of, failure_of_state, wait_ordered_by
+from collector.run.reactions import crash_of, failure_of, failure_of_entry, failure_of_state, wait_ordered_by
 from collector.run.tally import Tally
 from collector.runtime import Clock, Stop, WechatClock, first_of_group
 from collector.store.database import open_database
+from collector.store.local import has_data
+from collector.store.location import Location, location_of
 from collector.store.state import read_states
 from collector.text import counted
 from collector.wechat.api import AccountApi
@@ -61,19 +56,20 @@ async def check(settings: Settings, selection: Selection, *, clock: Clock, watch
     `UsageError` when no account is selected.
     """
     clock = WechatClock(clock)
-    async with open_database(settings.mongodb.uri, settings.mongodb.database) as database:
-        states, unusable = await read_states(database)
+    location = await location_of(settings.mongodb)
+    states, unusable = await _stored_states(location)
     tally, newest = Tally(watch or Watch(), settings.run.workers), target_of(settings, clock).newest
     async with connect(settings, clock=clock, stop=Stop()) as session:
         tally.attach(session.client)
         if may_discover(settings, selection):
             found = await discover(settings, states, session, selection)
-            accounts, states = take_discovered(found, selection, settings, tally), found.states
+            entries, states = take_discovered(found, selection, settings, tally), found.states
         else:
-            accounts = selection.of(settings.accounts)
-            tally.expect(accounts)
+            entries = selection.of(settings.entries)
+            tally.expect(entries)
+        accounts = [entry for entry in entries if isinstance(entry, Account)]
         tally.watch.begin(len(accounts))
-        waiting, done = iter(accounts), list[AccountCheck]()
+        waiting, done = iter(accounts), [_check_of(entry) for entry in entries if isinstance(entry, BrokenEntry)]
 
         async def work() -> None:
             for account in waiting:
@@ -89,7 +85,29 @@ async def check(settings: Settings, selection: Selection, *, clock: Clock, watch
             async with asyncio.TaskGroup() as workers:
                 for _ in range(min(settings.run.workers, len(accounts))):
                     workers.create_task(work())
-    return Checks(newest, tally.result("", error=None, stopped_by=None), broken_first(done))
+    result = replace(tally.result("", error=None, stopped_by=None), database=str(location))
+    return Checks(newest, result, broken_first(done))
+
+
+async def _stored_states(location: Location) -> tuple[dict[str, AccountState], dict[str, UnusableState]]:
+    """Return what is stored; nothing where there is no local database yet, as before the first run."""
+    if location.uri is None and not has_data(location.data_dir):
+        return {}, {}
+    async with open_database(location, must_exist=True) as database:
+        return await read_states(database)
+
+
+def _check_of(entry: BrokenEntry) -> AccountCheck:
+    """Return the check of an entry that can't be used: nothing of it is asked."""
+    return AccountCheck(
+        entry.appid,
+        entry.name,
+        Outcome.FAILED,
+        Verdict.NOT_ASKED,
+        dict.fromkeys(DATASETS, DatasetCheck()),
+        failures=(failure_of_entry(entry),),
+        egress=entry.egress,
+    )
 
 
 class _Trial:
@@ -163,9 +181,9 @@ class _Trial:
             self._token = self._blame(None, error)
             return
         self._token = Verdict.OK
-        for place, dataset in enumerate(asked, start=1):
+        for location, dataset in enumerate(asked, start=1):
             if not self._must_wait:
-                self._datasets[dataset.name] = DatasetCheck(await self._try(dataset, kept=len(asked) - place))
+                self._datasets[dataset.name] = DatasetCheck(await self._try(dataset, kept=len(asked) - location))
         for dataset in asked:
             if not self._must_wait:
                 await self._ask_quota(dataset)
@@ -234,5 +252,5 @@ class _Trial:
         if ip := refused_ip(error):
             self._ips[ip] = None
 
-    def _note(self, wait: Ordered | Wait) -> None:
+    def _note(self, wait: Wait) -> None:
         self._notices[wait.kind] = Notice(self._account.appid, self._account.name, wait.kind, wait.until)

@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import partial
+from math import inf
 from typing import Any
 
 import structlog
@@ -19,22 +20,23 @@ from collector.completeness.plan import Plan, Target, plan, without_waits
 from collector.config import Selection, Settings
 from collector.console.progress import Watch
 from collector.errors import ClockError, ClusterError, DatabaseError, StoppedError, UnreachableError, UsageError
-from collector.model.accounts import Account
+from collector.model.accounts import Account, BrokenEntry, Entry
 from collector.model.days import FIRST_DAY, newest_published
 from collector.model.results import AccountResult, Outcome, RunResult
-from collector.model.state import AccountState, UnusableState
+from collector.model.state import AccountState, UnusableState, Update
 from collector.run.account import Shared
 from collector.run.connect import connect
-from collector.run.discovery import discover, known_accounts, may_discover, take_discovered
+from collector.run.discovery import discover, known_entries, may_discover, take_discovered
 from collector.run.part import part_of
 from collector.run.passes import initial_state
 from collector.run.pool import Pool
-from collector.run.reactions import failure_of_state
+from collector.run.reactions import failed_state, failure_of_state
 from collector.run.tally import Tally
 from collector.runtime import Clock, Stop, WechatClock, first_of_group, in_background
 from collector.store import runs
 from collector.store.database import Database, open_database, prepare
 from collector.store.leases import lease
+from collector.store.location import location_of
 from collector.store.state import read_states
 from collector.store.writer import Writer
 from collector.wechat.session import Session
@@ -64,29 +66,42 @@ def newest_day(settings: Settings, clock: Clock) -> date:
     return newest_published(clock.now(), settings.run.published_at)
 
 
+@dataclass(frozen=True, slots=True)
+class Plans:
+    """The plan of each account, made as it is taken, by what is stored in `database`."""
+
+    database: str
+    of_accounts: Iterator[tuple[Account, Plan]]
+
+
 async def plans(
     settings: Settings, selection: Selection, target: Target, clock: Clock, *, ignore_waits: bool = False
-) -> Iterator[tuple[Account, Plan]]:
+) -> Plans:
     """Return what a run would ask for, as of now; nothing is asked, nothing is changed.
 
     Each account is planned as it is taken, so that one plan is held at a time. Of the accounts that a platform
-    discovers, those are planned that an earlier run has found. Accounts whose state can't be used are left out, and
-    only logged.
+    discovers, those are planned that an earlier run has found. Accounts whose state can't be used, and broken entries,
+    are left out, and only logged.
     """
-    async with open_database(settings.mongodb.uri, settings.mongodb.database) as database:
+    location = await location_of(settings.mongodb)
+    async with open_database(location, must_exist=True) as database:
         states, unusable = await read_states(database)
     now = clock.now()
-    accounts = selection.of(known_accounts(settings, states))
+    entries = selection.of(known_entries(settings, states))
+    accounts = [entry for entry in entries if isinstance(entry, Account)]
     if ignore_waits:
         _end_waits(accounts, states)
-    for account in accounts:
-        if state := unusable.get(account.appid):
-            log.warning("account.left_out", account=str(account), reason=state.reason, remedy=state.remedy)
-    return (
+    for entry in entries:
+        if isinstance(entry, BrokenEntry):
+            log.warning("account.left_out", account=str(entry), reason=entry.message, remedy=entry.remedy)
+        elif state := unusable.get(entry.appid):
+            log.warning("account.left_out", account=str(entry), reason=state.reason, remedy=state.remedy)
+    of_accounts = (
         (account, plan(account, initial_state(account, states.get(account.appid), target), target, now))
         for account in accounts
         if account.appid not in unusable
     )
+    return Plans(str(location), of_accounts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +121,12 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run at work. `accounts` are empty where platforms' lists must be read first."""
+    """A run at work. `entries` are empty where platforms' lists must be read first."""
 
     id: str
     settings: Settings
     job: Job
-    accounts: Sequence[Account]
+    entries: Sequence[Entry]
     tally: Tally
     writer: Writer
     clock: WechatClock
@@ -138,12 +153,14 @@ async def collect(
     clock = WechatClock(clock)
     run, tally = runs.new_run_id(clock.now()), Tally(watch or Watch(), settings.run.workers)
     # With discovery the accounts are known only once the platforms' lists are read.
-    accounts = () if may_discover(settings, job.selection) else job.selection.of(settings.accounts)
-    tally.expect(accounts)
+    entries = () if may_discover(settings, job.selection) else job.selection.of(settings.entries)
+    tally.expect(entries)
+    location = await location_of(settings.mongodb)
+    named = partial(replace, database=str(location))
     part = part_of(settings, job.selection)
     try:
         async with (
-            open_database(settings.mongodb.uri, settings.mongodb.database) as database,
+            open_database(location) as database,
             AsyncExitStack() as stack,
         ):
             await stack.enter_async_context(in_background(tally.lag.measure(), name="loop's lag"))
@@ -152,21 +169,21 @@ async def collect(
                 writer = Writer(database, await stack.enter_async_context(mine))
                 await prepare(database)  # it may wait for a long time, too
             await runs.prepare_runs(database)
-            await runs.begin(database, run, command=job.command, version=__version__, accounts=len(accounts))
+            await runs.begin(database, run, command=job.command, version=__version__, accounts=len(entries))
             async with in_background(_note_stop(database, run, stop), name="stop noted"):
                 try:
-                    at_work = Run(run, settings, job, accounts, tally, writer, clock, stop)
+                    at_work = Run(run, settings, job, entries, tally, writer, clock, stop)
                     error = await _error_of((work or in_one_process)(at_work))
                 except UsageError as usage_error:
                     await _error_of(runs.end(database, tally.result(run, error=str(usage_error), stopped_by=None)))
                     raise
-            result = tally.result(run, error=error, stopped_by=stop.signal)
+            result = named(tally.result(run, error=error, stopped_by=stop.signal))
             await _error_of(runs.end(database, result))
             return result
     except StoppedError:  # while it waited for another run, or for an index build
-        return tally.result(run, error=None, stopped_by=stop.signal)
+        return named(tally.result(run, error=None, stopped_by=stop.signal))
     except DatabaseError as error:
-        return tally.result(run, error=str(error), stopped_by=stop.signal)
+        return named(tally.result(run, error=str(error), stopped_by=stop.signal))
 
 
 async def _error_of(work: Coroutine[Any, Any, None]) -> str | None:
@@ -193,28 +210,40 @@ async def in_one_process(run: Run) -> None:
         run.writer,
     ):
         run.tally.attach(session.client, run.writer)
-        accounts = run.accounts
+        entries = run.entries
         if may_discover(run.settings, run.job.selection):
-            accounts, states = await discovered(run, session, states)
+            entries, states = await discovered(run, session, states)
+        accounts = await without_broken(run, entries)
         shared = Shared(session, run.writer)
         await ask(accounts, states, unusable, settings=run.settings, job=run.job, tally=run.tally, shared=shared)
 
 
 async def discovered(
     run: Run, session: Session, states: Mapping[str, AccountState]
-) -> tuple[Sequence[Account], dict[str, AccountState]]:
-    """Read the platforms' lists; return the accounts of the run, and `states` with what was found."""
+) -> tuple[Sequence[Entry], dict[str, AccountState]]:
+    """Read the platforms' lists; return the entries of the run, and `states` with what was found."""
     async with run.stop.ends(grace_s=DRAIN_S):
         found = await discover(run.settings, states, session, run.job.selection)
-    claimed: list[str] = []
+    lost: list[str] = []
     for begin in range(0, len(found.changed), MAX_READ):
         changed = found.changed[begin : begin + MAX_READ]
         stored, unusable = await read_states(run.writer.database, [state.account for state in changed])
         # `states` may be outlines. A document that can't be used is a repair's to replace.
         whole = [stored.get(each.account, each)._replace(authorizer=each.authorizer) for each in changed]
-        claimed += await run.writer.claim([each for each in whole if each.account not in unusable], states)
-    found.leave(claimed, states)
+        lost += await run.writer.change_platforms([each for each in whole if each.account not in unusable], states)
+    found.leave(lost, states)
     return take_discovered(found, run.job.selection, run.settings, run.tally), found.states
+
+
+async def without_broken(run: Run, entries: Sequence[Entry]) -> list[Account]:
+    """Store why broken entries have failed, as far as it is known for which accounts; return the accounts."""
+    broken = {entry.appid: entry for entry in entries if isinstance(entry, BrokenEntry) and entry.appid}
+    if broken:
+        states, unusable = await read_states(run.writer.database, [*broken])
+        for appid, entry in broken.items():
+            if appid not in unusable:  # a document that can't be used is a repair's to replace
+                await run.writer.put(Update((), failed_state(entry, states.get(appid), run.clock.now())))
+    return [entry for entry in entries if isinstance(entry, Account)]
 
 
 async def ask(  # noqa: PLR0913 - everything that is needed to ask, by its names
@@ -226,9 +255,10 @@ async def ask(  # noqa: PLR0913 - everything that is needed to ask, by its names
     job: Job,
     tally: Tally,
     shared: Shared,
-    **how: Any,
+    history: bool = True,
+    last_turn_s: float = -inf,
 ) -> Sequence[Account]:
-    """Ask for what `job` wants of `accounts`, and store it; `how` are the options of `Pool.collect`.
+    """Ask for what `job` wants of `accounts`, and store it; `history` and `last_turn_s` are those of `Pool.collect`.
 
     Returns the accounts whose history is left to another process.
     """
@@ -243,7 +273,7 @@ async def ask(  # noqa: PLR0913 - everything that is needed to ask, by its names
             async with session.stop.ends(grace_s=DRAIN_S):
                 # The wait for another run, or for an index build, may have taken hours.
                 target = replace(job.target, newest=max(job.target.newest, newest()))
-                return await pool.collect(accounts, target, states, **how)
+                return await pool.collect(accounts, target, states, history=history, last_turn_s=last_turn_s)
     except StoppedError:
         log.warning("run.cut", after_seconds=DRAIN_S)
         return ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from collector.sandbox import Faults, Sandbox, World
 from collector.secrets.files import private_file
 from collector.store.database import open_database
 from collector.store.local import local_mongod
+from collector.store.location import Location
 from collector.store.schema import USER_DAILY
 
 ACCOUNTS = 52
@@ -51,15 +52,17 @@ async def demo(stop: Stop, collect: Collect) -> Shown:
     broken = dict(zip((account.appid for account in world.accounts[3:]), BROKEN, strict=False))
     with tempfile.TemporaryDirectory(prefix="collector-demo-") as folder:
         async with (
-            local_mongod(Path(folder, "mongod")) as uri,
+            local_mongod(Path(folder)),  # kept up until the document is read
             Sandbox(world, faults=Faults(broken=broken)) as sandbox,
         ):
             since = str(beijing_day(datetime.now(UTC)) - timedelta(days=DAYS))
             file = private_file(Path(folder, "accounts.yaml"))  # it has secrets in it
-            file.write_text(sandbox.config_yaml(mongodb_uri=uri, since=since))
+            file.write_text(sandbox.config_yaml(since=since))
             settings = config.load([file], {}, datetime.now(UTC))
+            location = Location(settings.mongodb.database, data_dir=Path(folder))
+            settings = replace(settings, mongodb=settings.mongodb.model_copy(update={"data_dir": location.data_dir}))
             result = await collect(settings, Job(target_of(settings, Clock()), command="demo"), stop)
-            async with open_database(settings.mongodb.uri, settings.mongodb.database) as database:
+            async with open_database(location) as database:
                 # A document with several sources, as most real ones have.
                 full = {"cumulate_user": {"$exists": True}, "sources.2": {"$exists": True}}
                 document = await database[USER_DAILY].find_one(full, sort=[("ref_date", -1), ("account", 1)])

@@ -10,16 +10,18 @@ from datetime import date, datetime
 
 from collector.completeness.datasets import CUMULATE, DATASETS, SUMMARY
 from collector.completeness.evidence import QUIET_AGE_DAYS
-from collector.completeness.plan import Target, begins
+from collector.completeness.plan import Target, begins, waits
 from collector.completeness.settle import SILENT_DAYS
 from collector.config import Selection, Settings
 from collector.console.status import worst_first
-from collector.model.accounts import Account
-from collector.model.days import Days, newest_published
+from collector.model.accounts import Account, BrokenEntry, Entry
+from collector.model.days import NO_DAYS, Days, newest_published
 from collector.model.findings import AccountStatus, Former, Newest, Standing, Status
 from collector.model.state import AccountState, DatasetState, Trouble, UnusableState
-from collector.run.discovery import known_accounts
+from collector.run.discovery import known_entries
+from collector.run.reactions import failed_state
 from collector.store.database import open_database
+from collector.store.location import location_of
 from collector.store.state import read_states
 
 
@@ -28,45 +30,57 @@ async def status(settings: Settings, selection: Selection, now: datetime) -> Sta
 
     An account whose state can't be used is failing since `now`. Raises `DatabaseError` when MongoDB is out of reach.
     """
-    async with open_database(settings.mongodb.uri, settings.mongodb.database) as database:
+    location = await location_of(settings.mongodb)
+    async with open_database(location, must_exist=True) as database:
         states, unusable = await read_states(database)
     target = Target(newest_published(now, settings.run.published_at), settings.run.lookback)
-    known = known_accounts(settings, states)
-    states |= {each.appid: _failing(each, unusable[each.appid], now) for each in known if each.appid in unusable}
-    appids = {account.appid for account in known}
+    known = known_entries(settings, states)
+    appids = {entry.appid for entry in known}
+    # A state without datasets belongs to an account that a platform has listed and no run has collected.
+    former = [state for appid, state in states.items() if state.datasets and appid not in appids]
     return Status(
         newest_published=target.newest,
-        accounts=worst_first(_account_status(account, states, target) for account in selection.of(known)),
-        # A state without datasets belongs to an account that a platform has listed and no run has collected.
-        no_longer_configured=_former(
-            state for appid, state in states.items() if state.datasets and appid not in appids
+        accounts=worst_first(
+            _account_status(entry, _state(entry, states, unusable, now), target, now) for entry in selection.of(known)
         ),
+        # An entry that can't be read may be for any of them.
+        no_longer_configured=_former(former) if settings.are_appids_known else (),
         unusable=tuple(state for appid, state in sorted(unusable.items()) if appid not in appids),
-        disabled=sum(not account.enabled for account in settings.accounts),
+        disabled=sum(not entry.enabled for entry in settings.entries),
+        database=str(location),
     )
 
 
-def _account_status(account: Account, states: Mapping[str, AccountState], target: Target) -> AccountStatus:
-    state = states.get(account.appid) or AccountState(account.appid, account.name)
-    wanted = Days.between(begins(account, state, target), target.newest)
-    datasets = [state.dataset(name) for name in DATASETS]
+def _state(
+    entry: Entry, states: Mapping[str, AccountState], unusable: Mapping[str, UnusableState], now: datetime
+) -> AccountState:
+    """Return the state of an entry's account, which is failing where it can't be used or the entry is broken."""
+    appid = entry.appid or ""
+    if isinstance(entry, BrokenEntry):
+        return failed_state(entry, states.get(appid), now)
+    state = states.get(appid) or AccountState(appid, entry.name)
+    if reason := unusable.get(appid):
+        return state.failed(Trouble(reason.reason, None, None, reason.remedy, since=now, at=now))
+    return state
+
+
+def _account_status(entry: Entry, state: AccountState, target: Target, now: datetime) -> AccountStatus:
+    # Nobody knows which accounts an entry without an appid is for.
+    wanted = Days.between(begins(entry.since, state, target), target.newest) if entry.appid else NO_DAYS
+    missing = {name: wanted - state.dataset(name).settled for name in DATASETS}
+    waiting = waits(entry, state, now) if isinstance(entry, Account) else {}
     return AccountStatus(
-        account=account.appid,
-        name=account.name,
-        tags=account.tags,
+        account=entry.appid,
+        name=entry.name,
+        tags=entry.tags,
         standing=_standing(state, target.newest),
         newest=_newest(state),
-        missing_days=len(Days.union(wanted - dataset.settled for dataset in datasets)),
+        missing_days=len(Days.union(missing.values())),
         born=state.born,
         last_success=_last_success(state),
         errors={name: error for name in DATASETS if (error := state.dataset(name).last_error)},
+        waits={name: wait for name, wait in waiting.items() if missing[name]},
     )
-
-
-def _failing(account: Account, unusable: UnusableState, now: datetime) -> AccountState:
-    """Return a state of which nothing is known but that the stored one can't be used."""
-    error = Trouble(unusable.reason, None, None, unusable.remedy, since=now, at=now)
-    return AccountState(account.appid, account.name, datasets=dict.fromkeys(DATASETS, DatasetState(last_error=error)))
 
 
 def _former(states: Iterable[AccountState]) -> tuple[Former, ...]:

@@ -14,15 +14,16 @@ from collector.completeness import integrity
 from collector.completeness.datasets import DATASETS
 from collector.completeness.plan import Target, begins
 from collector.config import Selection, Settings
-from collector.model.accounts import Account
+from collector.model.accounts import Entry
 from collector.model.days import Days
 from collector.model.findings import AccountFindings, AccountGaps, Verified
 from collector.model.state import AccountState, UnusableState
-from collector.run.discovery import known_accounts
+from collector.run.discovery import known_entries
 from collector.store.database import Database, Document, open_database
 from collector.store.documents import count_ownerless, read_documents
 from collector.store.held import Held
 from collector.store.leases import is_at_work, lease
+from collector.store.location import location_of
 from collector.store.runs import new_run_id
 from collector.store.state import load, read_state, read_states, replace_state
 
@@ -36,13 +37,14 @@ async def verify(
     `DatabaseError` when MongoDB is out of reach; accounts repaired before that stay repaired.
     """
     findings: list[AccountFindings] = []
+    location = await location_of(settings.mongodb)
     async with AsyncExitStack() as stack:
-        database = await stack.enter_async_context(open_database(settings.mongodb.uri, settings.mongodb.database))
+        database = await stack.enter_async_context(open_database(location, must_exist=True))
         run = new_run_id(datetime.now(UTC))
         held = await stack.enter_async_context(lease(database, run, "verify", wait_s=wait_s)) if repair else None
         at_work = not repair and await is_at_work(database)
         states, unusable = await read_states(database)
-        known = {account.appid: account for account in known_accounts(settings, states)}
+        known = {entry.appid: entry for entry in known_entries(settings, states) if entry.appid}
         appids = _chosen(selection, known, unusable)
         foreign = await count_ownerless(database)
         for appid in appids:
@@ -52,7 +54,7 @@ async def verify(
                 findings.append(found)
         # Asked again at the end: a run that began meanwhile explains differences too.
         at_work = at_work or (not repair and await is_at_work(database))
-    return Verified(len(appids), findings, foreign, repaired=repair, at_work=at_work)
+    return Verified(len(appids), findings, foreign, repaired=repair, at_work=at_work, database=str(location))
 
 
 async def gaps(settings: Settings, selection: Selection, target: Target) -> list[AccountGaps]:
@@ -60,13 +62,13 @@ async def gaps(settings: Settings, selection: Selection, target: Target) -> list
 
     Raises `DatabaseError` when MongoDB is out of reach.
     """
-    async with open_database(settings.mongodb.uri, settings.mongodb.database) as database:
-        accounts = selection.of(known_accounts(settings, await load(database)))
-        found = [await _gaps(database, account, target) for account in accounts]
+    async with open_database(await location_of(settings.mongodb), must_exist=True) as database:
+        entries = selection.of(known_entries(settings, await load(database)))
+        found = [await _gaps(database, entry.appid, entry, target) for entry in entries if entry.appid]
     return [each for each in found if each.missing or each.void or each.breaks]
 
 
-def _chosen(selection: Selection, known: Mapping[str, Account], unusable: Collection[str]) -> list[str]:
+def _chosen(selection: Selection, known: Mapping[str, Entry], unusable: Collection[str]) -> list[str]:
     """Return the appids of the selected accounts, and of unusable states that no enabled account has.
 
     The latter are selected by their appid, or if nothing is named.
@@ -76,11 +78,11 @@ def _chosen(selection: Selection, known: Mapping[str, Account], unusable: Collec
     others = replace(selection, names=[name for name in selection.names if name not in named])
     chosen = () if named and not others.names else others.of(tuple(known.values()))
     are_all = not selection.names and not selection.tags
-    return [*(account.appid for account in chosen), *sorted(strays if are_all else named)]
+    return [*(entry.appid for entry in chosen if entry.appid), *sorted(strays if are_all else named)]
 
 
 async def _verify(
-    database: Database, appid: str, account: Account | None, target: Target, held: Held | None
+    database: Database, appid: str, entry: Entry | None, target: Target, held: Held | None
 ) -> AccountFindings:
     """Compare one account's state with its documents; correct the state under the lease, if there is one."""
     # The state is read before the documents. A run at work stores days before it counts them as covered, so in the
@@ -90,11 +92,11 @@ async def _verify(
     days, foreign = integrity.read(documents, target.newest)
     found = integrity.covered(days)
     unusable = stored if isinstance(stored, UnusableState) else None
-    state = stored if isinstance(stored, AccountState) else _state_to_repair(appid, account, documents)
+    state = stored if isinstance(stored, AccountState) else _state_to_repair(appid, entry, documents)
     is_newer = unusable is not None and unusable.is_newer
     findings = AccountFindings(
         appid,
-        account.name if account else state.name,
+        entry.name if entry else state.name,
         {} if is_newer else integrity.differences(state, found),
         unusable is not None and not is_newer,
         integrity.breaks(days),
@@ -102,30 +104,28 @@ async def _verify(
         is_newer,
     )
     if held and findings.differs:
-        await replace_state(database, integrity.mended(state, found, account.since if account else None), held)
+        await replace_state(database, integrity.mended(state, found, entry.since if entry else None), held)
     return findings
 
 
-def _state_to_repair(appid: str, account: Account | None, documents: Sequence[Document]) -> AccountState:
+def _state_to_repair(appid: str, entry: Entry | None, documents: Sequence[Document]) -> AccountState:
     """Return a state to repair from, for an account whose own is missing or damaged."""
     # It takes its name from the documents, not from the configuration: the next run renames them if the two differ.
     names = [name for document in documents if isinstance(name := document.get("name"), str)]
-    return AccountState(
-        appid, names[-1] if names else account.name if account else appid, tags=account.tags if account else ()
-    )
+    return AccountState(appid, names[-1] if names else entry.name if entry else appid, tags=entry.tags if entry else ())
 
 
-async def _gaps(database: Database, account: Account, target: Target) -> AccountGaps:
-    stored = await read_state(database, account.appid)
-    known = stored if isinstance(stored, AccountState) else AccountState(account.appid, account.name)
-    days, _ = integrity.read(await read_documents(database, account.appid, integrity.FIELDS), target.newest)
+async def _gaps(database: Database, appid: str, entry: Entry, target: Target) -> AccountGaps:
+    stored = await read_state(database, appid)
+    known = stored if isinstance(stored, AccountState) else AccountState(appid, entry.name)
+    days, _ = integrity.read(await read_documents(database, appid, integrity.FIELDS), target.newest)
     found = integrity.covered(days)
-    wanted = Days.between(begins(account, known, target), target.newest)
+    wanted = Days.between(begins(entry.since, known, target), target.newest)
     missing = {name: wanted - found[name] - known.dataset(name).void for name in DATASETS}
     void = {name: integrity.void_between(known.dataset(name), found[name]) for name in DATASETS}
     return AccountGaps(
-        account.appid,
-        account.name,
+        appid,
+        entry.name,
         {name: days for name, days in missing.items() if days},
         {name: days for name, days in void.items() if days},
         integrity.breaks(days),

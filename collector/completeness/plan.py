@@ -9,11 +9,12 @@ from typing import NamedTuple
 
 from collector.completeness.datasets import CUMULATE, DATASETS, SUMMARY
 from collector.completeness.evidence import probable_end_of_history
-from collector.errors import WaitKind
+from collector.kinds import WaitKind
 from collector.model.accounts import Account
 from collector.model.days import FIRST_DAY, NO_DAYS, ONE_DAY, Days, Window, beijing_day, next_beijing_midnight
-from collector.model.results import Notice
+from collector.model.results import Notice, notices_of
 from collector.model.state import AccountState, DatasetState
+from collector.model.waits import Wait
 
 SPAN_DAYS = min(dataset.span_days for dataset in DATASETS.values())
 
@@ -37,14 +38,6 @@ class Target:
     def lookback_begin(self) -> date:
         """The oldest day of the lookback."""
         return self.newest - ONE_DAY * (self.lookback_days - 1)
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """Reason why a dataset isn't asked now, and the instant (UTC) at which that ends."""
-
-    kind: WaitKind
-    until: datetime
 
 
 class Ask(NamedTuple):
@@ -114,12 +107,12 @@ class Plan:
     waits: Mapping[str, Wait]
     windows_held: int = 0
 
+    def __bool__(self) -> bool:
+        return bool(self.daily or self.history or self.waits)
+
     def notices(self, account: Account) -> tuple[Notice, ...]:
         """Return the waits of `account`: each kind once, until no dataset waits any more."""
-        ends: dict[WaitKind, datetime] = {}
-        for wait in self.waits.values():
-            ends[wait.kind] = max(wait.until, ends.get(wait.kind, wait.until))
-        return tuple(Notice(account.appid, account.name, kind, until) for kind, until in ends.items())
+        return notices_of(account.appid, account.name, self.waits.values())
 
 
 def plan(account: Account, state: AccountState, target: Target, now: datetime, *, before: date | None = None) -> Plan:
@@ -162,8 +155,8 @@ def plan(account: Account, state: AccountState, target: Target, now: datetime, *
     )
 
 
-def begins(account: Account, state: AccountState, target: Target) -> date:
-    """Return the oldest day wanted: the account's `since`, else the oldest stored, else the lookback's.
+def begins(since: date | None, state: AccountState, target: Target) -> date:
+    """Return the oldest day wanted: `since`, which is the account's, else the oldest stored, else the lookback's.
 
     A backfill can only extend it. Never before the account was born, or before WeChat keeps anything.
     """
@@ -171,16 +164,16 @@ def begins(account: Account, state: AccountState, target: Target) -> date:
     # Windows reach back further than what they are asked for. If a day that summary alone has counted as well, each
     # run would want a week more.
     stored = state.dataset(CUMULATE).covered.oldest
-    begin = min([account.since or stored or target.lookback_begin, *older])
+    begin = min([since or stored or target.lookback_begin, *older])
     return max(begin, state.born or FIRST_DAY, FIRST_DAY)
 
 
 def _wanted(account: Account, state: AccountState, target: Target) -> Days:
-    wanted = Days.between(begins(account, state, target), target.newest)
+    wanted = Days.between(begins(account.since, state, target), target.newest)
     if target.until is None or target.since is None:
         return wanted
     # A backfill of a part of history: that part, and what a plain run wants.
-    plain = Days.between(begins(account, state, Target(target.newest, target.lookback_days)), target.newest)
+    plain = Days.between(begins(account.since, state, Target(target.newest, target.lookback_days)), target.newest)
     return wanted & (plain | Days.between(target.since, target.until))
 
 
@@ -229,14 +222,14 @@ def waits(account: Account, state: AccountState, now: datetime) -> dict[str, Wai
 
 def without_waits(state: AccountState) -> AccountState:
     """Return the state as if the waits that WeChat ordered were over."""
-    datasets = {name: dataset._replace(not_before=None) for name, dataset in state.datasets.items()}
+    datasets = {name: dataset._replace(wait=None) for name, dataset in state.datasets.items()}
     return state._replace(datasets=datasets)
 
 
 def _wait(account: Account, dataset: DatasetState, now: datetime) -> Wait | None:
     # WeChat orders no wait of more than a day: a longer one was stored by a clock that was ahead.
-    if dataset.not_before is not None and now < dataset.not_before <= now + ONE_DAY:
-        return Wait(WaitKind.NOT_BEFORE, dataset.not_before)
+    if (wait := dataset.wait) and wait.until and now < wait.until <= now + ONE_DAY:
+        return wait
     if account.daily_calls is not None:
         used = dataset.calls if dataset.calls_on == beijing_day(now) else 0
         if used >= account.daily_calls:

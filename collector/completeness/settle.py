@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import replace
 from datetime import date, datetime
 from types import MappingProxyType
 from typing import Any
@@ -30,6 +29,9 @@ from collector.model.state import NOTHING, AccountState, DatasetState, Day, Fiel
 
 # WeChat's console calls an account inactive after two weeks. A silent account is reported, but it is no failure.
 SILENT_DAYS = 14
+
+MAX_HELD_DAYS = 3
+"""Days running on which a wait may hold the newest published day back before that is a failure."""
 
 # Up to four calls are in flight, so windows are answered nearly in order: neighbours come within a few answers.
 MAX_EDGES = 16
@@ -99,8 +101,7 @@ class Settling:
 
     def fail(self, name: str, trouble: Trouble) -> None:
         """Note why a dataset failed, and since when."""
-        before = self.state.dataset(name).last_error
-        self.change(name, last_error=replace(trouble, since=before.since) if before else trouble)
+        self._learn({name: self.state.dataset(name).failed(trouble)})
 
     def change(self, name: str, **known: Any) -> None:
         """Change fields of a dataset's state."""
@@ -130,6 +131,26 @@ class Settling:
     def rename(self) -> None:
         """Note that the stored documents have the new name."""
         self.state = self.state._replace(name=self._name)
+
+    def hold(self, today: date, *, is_held: bool) -> bool:
+        """Note whether a wait holds the newest published day back on the Beijing day `today`.
+
+        A day counts unless the newest day comes on it after all. Returns True once this is the last of `MAX_HELD_DAYS`
+        such days running.
+        """
+        this, last = Days.between(today, today), Days.between(today - ONE_DAY * (MAX_HELD_DAYS - 1), today)
+        held = self.state.held & last
+        if is_held:
+            held |= this
+        elif not self.newest_is_pending and self.newest == today - ONE_DAY:
+            held -= this
+        if held != self.state.held:
+            self.state = self.state._replace(held=held)
+        return is_held and len(held) == MAX_HELD_DAYS
+
+    def lacks_newest(self, name: str) -> bool:
+        """Return True where a dataset lacks the newest published day."""
+        return self._target.newest not in self.state.dataset(name).covered
 
     @property
     def newest_is_pending(self) -> bool:

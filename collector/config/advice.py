@@ -5,49 +5,63 @@ from __future__ import annotations
 import re
 import stat
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+from collector.config.nodes import Node
 from collector.config.variables import without_variables
-from collector.config.yamlfile import Document, Node
+from collector.config.yamlfile import Document
 from collector.model.accounts import Account, TokenKind
 from collector.model.days import FIRST_DAY
-from collector.secrets.addresses import is_loopback, mongodb_risk
+from collector.secrets.addresses import is_loopback, mongodb_warnings
 
 _SECRETS = frozenset({"secret", "authorizer_refresh_token", "verify_ticket"})
 _ADDRESSES = frozenset({"uri", "proxy", "url"})
-_ROUTES = _ADDRESSES | {"hosts"}
+_ROUTES = {"proxy", "url", "hosts"}
 _HEADER = "a header"
 _PLAIN_HEADERS = frozenset({"accept", "user-agent"})
 _SHELL_VARIABLE = re.compile(r"\$[A-Za-z_]\w*", re.ASCII)
+APP_SECRET_LENGTH = 32
+_APP_SECRET = re.compile(f"[0-9A-Za-z]{{{APP_SECRET_LENGTH}}}")
 _PASSWORD = re.compile(r"://[^/@]*:[^/@]+@")
+
+MAX_PLACES = 5
+"""Further places that one warning names."""
+
+
+class _Text(NamedTuple):
+    """One text of a file; `key` is `_HEADER` for the value of a header, and `filled` has the variables filled in."""
+
+    document: Document
+    line: int
+    key: str
+    text: str
+    filled: str
+
+    @property
+    def where(self) -> str:
+        return f"{self.document.path}:{self.line}"
 
 
 def warnings(documents: Sequence[Document], accounts: Sequence[Account]) -> Iterator[str]:
     """Iterate over the warnings about `documents` and their `accounts`, which are in the same order."""
-    yield from _readable_secrets(documents)
+    texts = [text for document in documents for text in _texts(document)]
+    yield from _readable_secrets(texts)
     yield from _writable_by_others(documents)
-    yield from _unencrypted_routes(documents)
-    yield from _early_days(documents)
+    yield from _unencrypted_routes(texts)
+    yield from _mongodb_addresses(texts)
+    yield from _early_days(texts)
     yield from _classic_tokens(documents, accounts)
-    yield from _shell_variables(documents)
+    yield from _shell_variables(texts)
+    yield from _malformed_secrets(texts)
 
 
-def _readable_secrets(documents: Sequence[Document]) -> Iterator[str]:
-    for document in documents:
-        if not document.mode & stat.S_IROTH:  # a group may read it: that is how deploy/ installs it
-            continue
-        path, texts = document.path, _texts(document)
-        line = next((line for line, key, text, _ in texts if _is_literal(text, key)), None)
-        if line:
-            yield f"{path}:{line}: others can read this file and its secrets; run chmod o-r {path}"
-
-
-def _texts(document: Document) -> Iterator[tuple[int, str, str, str]]:
-    """Iterate over line, key, text and filled-in text of every text in the file; the key of a header is `_HEADER`."""
-    yield from _texts_below(Node(1, document.entries), document.values, "")
+def _texts(document: Document) -> Iterator[_Text]:
+    for line, key, text, filled in _texts_below(Node(1, document.entries), document.values, ""):
+        yield _Text(document, line, key, text, filled)
 
 
 def _texts_below(node: Node, filled: Any, key: str) -> Iterator[tuple[int, str, str, str]]:
@@ -62,6 +76,16 @@ def _texts_below(node: Node, filled: Any, key: str) -> Iterator[tuple[int, str, 
                 # The user chooses the names of headers: one may equal a key.
                 is_header = key == "headers" and name.lower() not in _PLAIN_HEADERS
                 yield from _texts_below(entry, filled[name], _HEADER if is_header else name)
+
+
+def _readable_secrets(texts: Iterable[_Text]) -> Iterator[str]:
+    warned: set[Path] = set()
+    for text in texts:
+        path = text.document.path
+        # A group may read it: that is how deploy/ installs it.
+        if text.document.mode & stat.S_IROTH and path not in warned and _is_literal(text.text, text.key):
+            warned.add(path)
+            yield f"{text.where}: others can read this file and its secrets; run chmod o-r {path}"
 
 
 def _is_literal(text: str, key: str) -> bool:
@@ -80,21 +104,23 @@ def _writable_by_others(documents: Sequence[Document]) -> Iterator[str]:
             yield f"{path}: everybody can change this file, and with it what the collector runs; run chmod o-w {path}"
 
 
-def _unencrypted_routes(documents: Sequence[Document]) -> Iterator[str]:
+def _unencrypted_routes(texts: Iterable[_Text]) -> Iterator[str]:
     """Warn of addresses on other machines without encryption or without its check, once for each server."""
     warned: set[str] = set()
-    for document in documents:
-        for line, key, _, address in _texts(document):
-            advice = _risk(key, address) if key in _ROUTES else None
-            if advice and advice not in warned:
-                warned.add(advice)
-                yield f"{document.path}:{line}: {advice}"
+    for text in texts:
+        advice = _risk(text.key, text.filled) if text.key in _ROUTES else None
+        if advice and advice not in warned:
+            warned.add(advice)
+            yield f"{text.where}: {advice}"
+
+
+def _mongodb_addresses(texts: Iterable[_Text]) -> Iterator[str]:
+    for text in texts:
+        for trouble in mongodb_warnings(text.filled) if text.key == "uri" else ():
+            yield f"{text.where}: in `uri` {trouble}"
 
 
 def _risk(key: str, address: str) -> str | None:
-    if key == "uri":
-        risk = mongodb_risk(address)
-        return risk and f"in `uri` {risk}"
     parts = urlsplit(address)
     # A proxy without a password sees encrypted traffic only, unless the host's own address is unencrypted too.
     if parts.scheme != "http" or is_loopback(parts.hostname or "") or (key == "proxy" and not parts.password):
@@ -104,12 +130,11 @@ def _risk(key: str, address: str) -> str | None:
     return f"{what} unencrypted to {server}, so anyone on the way can read {them}; write https://"
 
 
-def _early_days(documents: Sequence[Document]) -> Iterator[str]:
-    for document in documents:
-        for line, key, _, since in _texts(document):
-            if key == "since" and date.fromisoformat(since) < FIRST_DAY:
-                where = f"{document.path}:{line}"
-                yield f"{where}: `since` is {since}, but WeChat keeps nothing before {FIRST_DAY}; taken as that day"
+def _early_days(texts: Iterable[_Text]) -> Iterator[str]:
+    for text in texts:
+        if text.key == "since" and date.fromisoformat(text.filled) < FIRST_DAY:
+            what = f"`since` is {text.filled}, but WeChat keeps nothing before {FIRST_DAY}; taken as that day"
+            yield f"{text.where}: {what}"
 
 
 def _classic_tokens(documents: Sequence[Document], accounts: Sequence[Account]) -> Iterator[str]:
@@ -127,10 +152,23 @@ def _classic_tokens(documents: Sequence[Document], accounts: Sequence[Account]) 
         )
 
 
-def _shell_variables(documents: Sequence[Document]) -> Iterator[str]:
+def _shell_variables(texts: Iterable[_Text]) -> Iterator[str]:
     """Warn of `$ACME_SECRET`, which is taken literally here. It isn't repeated: it might be a real secret."""
-    for document in documents:
-        for line, key, text, _ in _texts(document):
-            if key in _SECRETS and _SHELL_VARIABLE.fullmatch(text):
-                what = "is a $ and a word, taken literally; a variable is written ${ACME_SECRET}"
-                yield f"{document.path}:{line}: `{key}` {what}"
+    for text in texts:
+        if text.key in _SECRETS and _SHELL_VARIABLE.fullmatch(text.text):
+            what = "is a $ and a word, taken literally; a variable is written ${ACME_SECRET}"
+            yield f"{text.where}: `{text.key}` {what}"
+
+
+def _malformed_secrets(texts: Iterable[_Text]) -> Iterator[str]:
+    """Warn once of secrets that WeChat can't have given, such as a placeholder or a part of a secret."""
+    secrets = (text for text in texts if text.key == "secret" and not _SHELL_VARIABLE.fullmatch(text.text))
+    malformed = [text for text in secrets if not _APP_SECRET.fullmatch(text.filled)]
+    if malformed:
+        first, *others = malformed
+        length = len(first.filled)
+        has = "it holds other characters" if length == APP_SECRET_LENGTH else f"it has {length}"
+        also = f"; likewise {', '.join(text.where for text in others[:MAX_PLACES])}" if others else ""
+        more = f" and {len(others) - MAX_PLACES:,} more" if len(others) > MAX_PLACES else ""
+        what = f"`secret` isn't an AppSecret of WeChat's, {APP_SECRET_LENGTH} digits and letters ({has})"
+        yield f"{first.where}: {what}: copy the real one{also}{more}"

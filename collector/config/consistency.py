@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
+from collector.config.nodes import Location
 from collector.config.schema import SECRET_FORM, SECTIONS, TOKEN_FORMS
 from collector.config.validation import close_to
-from collector.config.yamlfile import Document, Location
+from collector.config.yamlfile import Document, Located
 from collector.errors import Fault
 from collector.model.accounts import TokenKind
+
+T = TypeVar("T")
 
 Entry = tuple[Document, Location, dict[str, Any]]
 """A mapping of a file, and its location there."""
@@ -22,7 +24,7 @@ Entry = tuple[Document, Location, dict[str, Any]]
 _PLACEHOLDER = re.compile(r"(?<!\$)\{[A-Za-z_][\w-]*\}", re.ASCII)  # a command may hold a shell's ${word}
 
 
-def faults(documents: Sequence[Document], *, complete: bool) -> Iterator[Fault]:
+def faults(documents: Sequence[Document], *, complete: bool) -> Iterator[Located]:
     """Iterate over contradictions; where `documents` aren't `complete`, what is missing may be in the others."""
     accounts, components = _listed(documents, "accounts"), _listed(documents, "components")
     sections = [(document, *entry) for document in documents for entry in document.sections()]
@@ -44,13 +46,8 @@ def duplicates(key: str, values: Iterable[tuple[Callable[[], str], object]], wha
 
     Empty values have their own fault.
     """
-    first: dict[str, Callable[[], str]] = {}
-    for where, value in values:
-        if isinstance(value, str) and value:
-            taken = first.setdefault(value, where)
-            if taken is not where:
-                remedy = f"Give each {what} its own `{key}`, or remove one of the two."
-                yield Fault(where(), f"`{key}` is taken by the {what} at {taken()}", remedy)
+    for where, other in _taken(values):
+        yield Fault(where(), *_words_of_duplicate(key, what, other()))
 
 
 def any_account(documents: Sequence[Document]) -> bool:
@@ -77,29 +74,47 @@ def _sources(entries: Sequence[Entry]) -> Iterator[Entry]:
                         yield document, (*location, key, "headers", name), header
 
 
-def _duplicates(entries: Sequence[Entry], what: str) -> Iterator[Fault]:
+def _duplicates(entries: Sequence[Entry], what: str) -> Iterator[Located]:
     for key in ("name", "appid"):
+        values = [((document, (*location, key)), entry.get(key)) for document, location, entry in entries]
         # A location costs a walk through the file, so only those of duplicates are looked up.
-        values = [(partial(document.where, (*location, key)), entry.get(key)) for document, location, entry in entries]
-        yield from duplicates(key, values, what)
+        for (document, location), (other, taken) in _taken(values):
+            yield document.located(location, *_words_of_duplicate(key, what, other.where(taken)))
 
 
-def _credentials(component: Entry) -> Iterator[Fault]:
+def _taken(values: Iterable[tuple[T, object]]) -> Iterator[tuple[T, T]]:
+    """Iterate over what has the same value as something else, each with the first that has it as well."""
+    owners: dict[str, list[T]] = {}
+    for owner, value in values:
+        if isinstance(value, str) and value:
+            owners.setdefault(value, []).append(owner)
+    for first, *others in owners.values():
+        if others:
+            yield first, others[0]
+        for owner in others:
+            yield owner, first
+
+
+def _words_of_duplicate(key: str, what: str, other: str) -> tuple[str, str]:
+    return f"`{key}` is taken by the {what} at {other}", f"Give each {what} its own `{key}`, or remove one of the two."
+
+
+def _credentials(component: Entry) -> Iterator[Located]:
     """Require `access_token`, or `secret` and `verify_ticket`, and not both."""
     document, location, entry = component
     own = [key for key in ("secret", "verify_ticket") if key in entry]
     if "access_token" in entry:
         for key in own:
             remedy = "Keep `access_token` alone, or `secret` and `verify_ticket`."
-            yield Fault(document.where((*location, key)), f"`{key}` contradicts `access_token`", remedy)
+            yield document.located((*location, key), f"`{key}` contradicts `access_token`", remedy)
     elif len(own) < len(("secret", "verify_ticket")):
         missing = "access_token" if not own else "secret" if own == ["verify_ticket"] else "verify_ticket"
         form = SECTIONS["components"].known()[missing].description
         other = "; or add `secret` and `verify_ticket`" if not own else ""
-        yield Fault(document.where(location), f"`{missing}` is missing", f"Add `{missing}`: {form}{other}.")
+        yield document.located(location, f"`{missing}` is missing", f"Add `{missing}`: {form}{other}.")
 
 
-def _missing_secrets(sections: Sequence[Entry], accounts: Sequence[Entry]) -> Iterator[Fault]:
+def _missing_secrets(sections: Sequence[Entry], accounts: Sequence[Entry]) -> Iterator[Located]:
     default: object = TokenKind.STABLE
     for _, location, section in sections:
         if location == ("defaults",):
@@ -107,10 +122,10 @@ def _missing_secrets(sections: Sequence[Entry], accounts: Sequence[Entry]) -> It
     for document, location, entry in accounts:
         if "secret" not in entry and entry.get("token", default) in tuple(TokenKind):
             remedy = f"Add `secret`: {SECRET_FORM}. Or say with `token` where the account's token is: {TOKEN_FORMS}."
-            yield Fault(document.where(location), "`secret` is missing", remedy)
+            yield document.located(location, "`secret` is missing", remedy)
 
 
-def _unknown_components(sources: Sequence[Entry], components: Sequence[Entry]) -> Iterator[Fault]:
+def _unknown_components(sources: Sequence[Entry], components: Sequence[Entry]) -> Iterator[Located]:
     written = {
         entry["name"]: document.at((*location, "name")).value
         for document, location, entry in components
@@ -121,18 +136,18 @@ def _unknown_components(sources: Sequence[Entry], components: Sequence[Entry]) -
         if isinstance(name, str) and name and name not in written:
             close = close_to(name, written)
             remedy = f"Write `{written[close]}`." if close else "Add it under `components:`, or write the name of one."
-            where = document.where((*location, "component"))
-            yield Fault(where, "`component` names a platform that isn't configured", remedy)
+            what = "`component` names a platform that isn't configured"
+            yield document.located((*location, "component"), what, remedy)
 
 
-def _lifetime_without_json(source: Entry) -> Iterator[Fault]:
+def _lifetime_without_json(source: Entry) -> Iterator[Located]:
     document, location, values = source
     if "expires_json" in values and "json" not in values and (_is_token(location) or location[-1] == "access_token"):
         remedy = "Add `json`: the keys that lead to the token, such as data.access_token."
-        yield Fault(document.where((*location, "expires_json")), "`expires_json` needs `json`", remedy)
+        yield document.located((*location, "expires_json"), "`expires_json` needs `json`", remedy)
 
 
-def _placeholders(source: Entry) -> Iterator[Fault]:
+def _placeholders(source: Entry) -> Iterator[Located]:
     """Refuse braces that are not filled in: all but `{appid}` in an account's token."""
     document, location, values = source
     for key in ("url", "command"):
@@ -143,8 +158,7 @@ def _placeholders(source: Entry) -> Iterator[Fault]:
             only = "alone is filled in, with the account's appid"
             nowhere = "is filled in within an account's `token`, and nowhere else"
             remedy = f"Remove the braces; {{appid}} {only if _is_token(location) else nowhere}."
-            where = document.where((*location, key))
-            yield Fault(where, f"`{key}` holds a word in braces that isn't filled in", remedy)
+            yield document.located((*location, key), f"`{key}` holds a word in braces that isn't filled in", remedy)
 
 
 def _is_token(location: Location) -> bool:

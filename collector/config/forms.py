@@ -141,13 +141,15 @@ def _absolute(path: Path, info: ValidationInfo) -> Path:
     return folder.joinpath(path).absolute()
 
 
+FilePath = Annotated[Path, written(r"[^\x00\ud800-\udfff]+"), AfterValidator(_absolute)]
+"""A path, relative to the folder of the file in which it is written."""
+
+
 class FileForm(Form):
     """A file that holds the secret."""
 
     origin = FromFile
-    file: Annotated[Path, written(r"[^\x00\ud800-\udfff]+"), AfterValidator(_absolute)] = Field(
-        description="the path of a file, absolute or relative to this file's folder"
-    )
+    file: FilePath = Field(description="the path of a file, absolute or relative to this file's folder")
 
 
 class CredentialForm(Form):

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import glob
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from datetime import datetime
 from functools import reduce
 from pathlib import Path
 from typing import Any, TypeVar
 
-from collector.config import advice, consistency, yamlfile
+from collector.config import advice, consistency
+from collector.config.access import is_forbidden, user
 from collector.config.forms import Section
-from collector.config.schema import AccountsFile, ApiSettings, ConfigFile, Defaults, MongoSettings, RunSettings
-from collector.config.validation import validate
-from collector.config.yamlfile import Document, single_fault
+from collector.config.reading import Broken, Read, given, read
+from collector.config.schema import ApiSettings, Defaults, MongoSettings, RunSettings
+from collector.config.yamlfile import single_fault
 from collector.errors import ConfigError, Fault
-from collector.model.accounts import Account, Component, FromComponent
+from collector.model.accounts import Account, BrokenEntry, Component, Entry, FromComponent
 from collector.model.days import FIRST_DAY, beijing_day
 
 _SectionT = TypeVar("_SectionT", bound=Section)
@@ -27,6 +27,7 @@ _SectionT = TypeVar("_SectionT", bound=Section)
 class Settings:
     """The whole configuration. `accounts` holds the disabled ones too, in the order of the files.
 
+    `broken` are the entries and included files that can't be used; whatever they are for fails, and nothing else.
     `defaults` are the fields of an account that sets nothing itself. `warnings` are sentences for the user, each with
     file and line. `files` are those that were named, without the ones that they include.
     """
@@ -38,7 +39,28 @@ class Settings:
     warnings: tuple[str, ...] = ()
     components: tuple[Component, ...] = ()
     defaults: Mapping[str, Any] = field(default_factory=lambda: dict(Defaults()))
+    broken: tuple[BrokenEntry, ...] = ()
     files: tuple[Path, ...] = field(default=(), compare=False)
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """All that the files list: the sound accounts, then what can't be used."""
+        return *self.accounts, *self.broken
+
+    def check(self) -> None:
+        """Raise `ConfigError` with the faults of all broken entries, if there are any."""
+        if self.broken:
+            raise ConfigError(in_order({fault for entry in self.broken for fault in entry.faults}))
+
+    @property
+    def appids(self) -> frozenset[str]:
+        """The appids that the files name, of broken entries too."""
+        return frozenset(entry.appid for entry in self.entries if entry.appid)
+
+    @property
+    def are_appids_known(self) -> bool:
+        """True unless a broken entry may be for any account: a file that can't be read, or an entry without appid."""
+        return all(entry.appid for entry in self.broken)
 
     def account_of(self, appid: str, name: str, component: str) -> Account:
         """Return an account that a platform discovered: `defaults` apply, and its token comes from that platform."""
@@ -53,7 +75,7 @@ class Settings:
     def egress_labels(self) -> frozenset[str]:
         """All egress labels that are written in the files."""
         written = self.defaults.get("egress"), *(each.egress for each in self.components)
-        return frozenset(filter(None, (*written, *(each.egress for each in self.accounts))))
+        return frozenset(filter(None, (*written, *(each.egress for each in self.entries))))
 
 
 def find(given: Sequence[Path], environ: Mapping[str, str], cwd: Path) -> tuple[Path, ...]:
@@ -74,7 +96,8 @@ def find(given: Sequence[Path], environ: Mapping[str, str], cwd: Path) -> tuple[
     for place in places:
         if os.path.exists(place):  # noqa: PTH110 (Path.exists raises where a parent folder is forbidden)
             return (place,)
-    message = f"no configuration was found; looked for {', '.join(map(str, places))}"
+    looked = [f"{place} (can't be read by user {user()})" if is_forbidden(place) else str(place) for place in places]
+    message = f"no configuration was found; looked for {', '.join(looked)}"
     remedy = "Write one with collector config generate accounts.yaml, or name a file with --config."
     raise single_fault("accounts.yaml", message, remedy)
 
@@ -82,25 +105,22 @@ def find(given: Sequence[Path], environ: Mapping[str, str], cwd: Path) -> tuple[
 def load(paths: Sequence[Path], environ: Mapping[str, str], now: datetime) -> Settings:
     """Read `paths` and the files that they include. Later files win key by key, and accounts add up.
 
-    A `since` after `now` is a fault.
+    A `since` after `now` is a fault. An account with a fault, and an included file that can't be used, become a
+    `BrokenEntry`.
 
     Raises:
-        ConfigError: all faults of all files, in the order of files and lines.
+        ConfigError: all faults of all files, in the order of files and lines, where one concerns everybody, or no
+            account is left.
     """
-    reading = _Reading(environ, beijing_day(now))
-    for path in paths:
-        reading.add(path, ConfigFile)
-    # An unread file may define what another one refers to. An included file defines nothing of that kind.
-    complete = ConfigFile not in reading.unread
-    faults = {*reading.faults, *consistency.faults(reading.documents, complete=complete)}
-    if not reading.unread and not consistency.any_account(reading.documents):
+    found = read(paths, environ, beijing_day(now))
+    if found.is_complete and not found.broken and not consistency.any_account(found.documents):
         remedy = "Add one under `accounts:`, or name more files with `include:`."
-        faults.add(Fault(str(paths[0]), "no account is configured", remedy))
-        faults.update(reading.unmatched)  # the likely reason
-    if faults:
-        raise ConfigError(in_order(faults))
-    settings = _settings(reading.files, [f"{fault.where}: {fault.message}: correct it" for fault in reading.unmatched])
-    return replace(settings, files=tuple(path.absolute() for path in paths))
+        found.faults.add(Fault(str(paths[0]), "no account is configured", remedy))
+        found.faults.update(found.unmatched)  # the likely reason
+    discovers = any(component.discover for top in found.tops for component in top.components)
+    if found.faults or not (found.accounts or discovers):
+        raise ConfigError(in_order(found.all_faults))
+    return replace(_settings(found), files=tuple(path.absolute() for path in paths))
 
 
 def in_order(faults: Iterable[Fault]) -> tuple[Fault, ...]:
@@ -113,82 +133,27 @@ def _place(fault: Fault) -> tuple[str, int, str]:
     return (file, int(line), fault.message) if line.isdecimal() else (fault.where, 0, fault.message)
 
 
-class _Reading:
-    """The files read so far, each once, and their faults.
-
-    `documents` are all that are YAML, `files` the valid ones among them, `unread` the kinds of those that are
-    neither. `unmatched` are the patterns of `include` that no file matches: faults where no account is left.
-    """
-
-    def __init__(self, environ: Mapping[str, str], today: date) -> None:
-        self.documents: list[Document] = []
-        self.files: list[tuple[Document, AccountsFile]] = []
-        self.unread: list[type[AccountsFile]] = []
-        self.faults: list[Fault] = []
-        self.unmatched: list[Fault] = []
-        self._environ = environ
-        self._today = today
-        self._seen: set[str] = set()
-
-    def add(self, path: Path, kind: type[AccountsFile]) -> None:
-        """Read `path` as a `kind`, and the files that it includes."""
-        real = os.path.realpath(path)  # a file may be included under several names, or include itself
-        if real in self._seen:
-            return
-        self._seen.add(real)
-        try:
-            document = yamlfile.read(path, self._environ)
-        except ConfigError as error:
-            self.unread.append(kind)
-            self.faults += error.faults
-            return
-        self.documents.append(document)
-        self.faults += document.faults
-        file = validate(kind, document, self._today)
-        if isinstance(file, tuple):
-            self.faults += file
-        else:
-            self.files.append((document, file))
-        if kind is ConfigFile:
-            self._include(document)
-
-    def _include(self, document: Document) -> None:
-        # From the values, not from the valid file: a fault elsewhere must not hide those of the included files.
-        pattern = document.values.get("include")
-        if not isinstance(pattern, str) or not pattern or "\0" in pattern:
-            return
-        folder = document.path.parent
-        # Path.glob refuses absolute patterns and matches hidden files, such as those of an editor.
-        names = sorted(glob.glob(pattern, root_dir=folder, recursive=True))  # noqa: PTH207 (see above)
-        for name in names:
-            self.add(folder / name, AccountsFile)
-        if not names:
-            where, what = document.where(("include",)), f"no file matches the pattern of `include`, {pattern}"
-            self.unmatched.append(Fault(where, what, "Correct it, or write the files."))
-
-
-def _settings(files: list[tuple[Document, AccountsFile]], warnings: list[str]) -> Settings:
-    tops = [file for _, file in files if isinstance(file, ConfigFile)]
-    defaults = dict(_merged([file.defaults for file in tops]))
-    components = tuple(Component(**dict(entry)) for file in tops for entry in file.components)
-    accounts = tuple(_account(defaults, _given(entry), components) for _, file in files for entry in file.accounts)
+def _settings(found: Read) -> Settings:
+    tops = found.tops
+    defaults = dict(_merged([top.defaults for top in tops]))
+    components = tuple(Component(**dict(entry)) for top in tops for entry in top.components)
+    accounts = tuple(_account(defaults, fields, components) for fields in found.accounts)
+    unmatched = [f"{fault.where}: {fault.message}: correct it" for fault in found.unmatched]
     return Settings(
-        mongodb=_merged([file.mongodb for file in tops]),
-        api=_merged([file.api for file in tops]),
-        run=_merged([file.run for file in tops]),
+        mongodb=_merged([top.mongodb for top in tops]),
+        api=_merged([top.api for top in tops]),
+        run=_merged([top.run for top in tops]),
         accounts=accounts,
-        warnings=(*warnings, *advice.warnings([document for document, _ in files], accounts)),
+        # What several accounts share by an alias is told once.
+        warnings=tuple(dict.fromkeys([*unmatched, *advice.warnings(found.documents, accounts)])),
         components=components,
         defaults=defaults,
+        broken=tuple(_broken_entry(defaults, broken, components) for broken in found.broken),
     )
 
 
 def _merged(sections: list[_SectionT]) -> _SectionT:
-    return reduce(lambda merged, later: merged.model_copy(update=_given(later)), sections)
-
-
-def _given(section: Section) -> dict[str, Any]:
-    return {key: getattr(section, key) for key in section.model_fields_set}
+    return reduce(lambda merged, later: merged.model_copy(update=given(later)), sections)
 
 
 def _account(defaults: Mapping[str, Any], given: Mapping[str, Any], components: Iterable[Component]) -> Account:
@@ -198,3 +163,17 @@ def _account(defaults: Mapping[str, Any], given: Mapping[str, Any], components: 
         own = next((each.egress for each in components if each.name == account.token.name), None)
         account = replace(account, egress=own or account.egress)
     return replace(account, since=FIRST_DAY) if account.since and account.since < FIRST_DAY else account
+
+
+def _broken_entry(defaults: Mapping[str, Any], broken: Broken, components: Iterable[Component]) -> BrokenEntry:
+    fields = {"name": broken.where, "appid": None, **broken.fields}
+    known = _account(defaults, fields, components)
+    return BrokenEntry(
+        broken.fields.get("name") or known.appid or broken.where,
+        known.appid,
+        in_order(broken.faults),
+        known.tags,
+        known.egress,
+        known.since,
+        known.enabled,
+    )

@@ -11,13 +11,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, StringConstraints
 
-from collector.config.forms import COMPONENT_TOKEN, TICKET, TOKEN, BlankAs, Name, Section, secret_forms
-from collector.config.texts import RATE, UNFIT, host_address, parse_rate, up_to_today, written
+from collector.config.forms import COMPONENT_TOKEN, TICKET, TOKEN, BlankAs, FilePath, Name, Section, secret_forms
+from collector.config.texts import RATE, host_address, mongodb_address, parse_rate, up_to_today, written
 from collector.model.accounts import FromCommand, FromUrl, Origin, Rate, TokenKind, TokenOrigin
-
-_NAME_AND_HOSTS = rf"(?:[^{UNFIT}@/?]*@)?[^{UNFIT}@/?]+"
-_MONGODB_URI = rf"mongodb(?:\+srv)?://{_NAME_AND_HOSTS}(?:[/?][^{UNFIT}@]*)?"
-"""With an unencoded @ or / in a password, PyMongo would take a part of it for the host."""
 
 _ELSEWHERE = "{file: PATH}, {credential: NAME} or {command: [PROGRAM, ARGUMENT]}"
 _FROM_ACCOUNT = "the AppSecret from the account's console, best as a variable such as ${ACME_SECRET}"
@@ -44,7 +40,7 @@ _NAME = "a name of up to 100 characters, such as acme-shoes"
 class MongoSettings(Section):
     """The database of the figures. Without `uri`, a local mongod is started."""
 
-    uri: Annotated[Origin, secret_forms(written(_MONGODB_URI))] | None = Field(
+    uri: Annotated[Origin, secret_forms(BeforeValidator(mongodb_address))] | None = Field(
         default=None,
         description=(
             "the address of a MongoDB, such as mongodb://USER:PASSWORD@HOST/ with @ : / % of the password "
@@ -54,6 +50,10 @@ class MongoSettings(Section):
     # MongoDB's own rules depend on the server's platform; this is valid on all of them.
     database: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,63}$")] = Field(
         default="wechat", description="a name of up to 63 letters, digits, `_` and `-`, such as wechat"
+    )
+    data_dir: FilePath | None = Field(
+        default=None,
+        description="the path of a folder, absolute or relative to this file's folder",
     )
 
 

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
+from typing import TypeVar
 
 from collector.errors import UsageError
-from collector.model.accounts import Account, is_appid
+from collector.model.accounts import Entry, is_appid
 from collector.model.shards import Shard, shard_of
+
+E = TypeVar("E", bound=Entry)
+
+MAX_UNREAD = 3
+"""Files that can't be read which a message names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,34 +31,36 @@ class Selection:
     egress: frozenset[str | None] = frozenset()
     shard: Shard | None = None
 
-    def of(self, accounts: Sequence[Account]) -> tuple[Account, ...]:
-        """Return the enabled ones of `accounts` that are selected; all enabled ones where nothing was named.
+    def of(self, entries: Sequence[E]) -> tuple[E, ...]:
+        """Return the enabled ones of `entries` that are selected; all enabled ones where nothing was named.
 
-        The tuple is empty only where a shard holds none of the accounts that are selected otherwise: with many shards
+        The tuple is empty only where a shard holds none of the entries that are selected otherwise: with many shards
         some are empty, and nobody made a mistake.
 
         Raises:
             UsageError: a name matches nothing, a disabled account or, like all others named, an account of another
-                shard; or no account is left.
+                shard; or nothing is left.
         """
-        known = {key: account for account in accounts for key in (account.appid, account.name)}
+        # Of two with one name, which are both broken, the enabled one counts.
+        by_name = sorted(entries, key=attrgetter("enabled"))
+        known = {key: entry for entry in by_name for key in (entry.appid, entry.name) if key}
         if complaints := [complaint for name in self.names if (complaint := self._complaint(name, known))]:
             raise UsageError("\n".join(complaints))
         named = [
-            account
-            for account in accounts
-            if account.enabled
-            and (not self.names or not {account.name, account.appid}.isdisjoint(self.names))
-            and (not self.tags or not set(self.tags).isdisjoint(account.tags))
+            entry
+            for entry in entries
+            if entry.enabled
+            and (not self.names or not {entry.name, entry.appid}.isdisjoint(self.names))
+            and (not self.tags or not set(self.tags).isdisjoint(entry.tags))
         ]
         if not named:
-            raise UsageError(_nothing_left(accounts, self.names, self.tags))
-        labelled = [account for account in named if self.has_label(account.egress)]
+            raise UsageError(_nothing_left(entries, self.names, self.tags))
+        labelled = [entry for entry in named if not entry.appid or self.has_label(entry.egress)]
         if not labelled:
             raise UsageError(_no_label(self.egress, self.names))
-        chosen = tuple(account for account in labelled if self.has(account.appid, account.egress))
+        chosen = tuple(entry for entry in labelled if self.has(entry.appid, entry.egress))
         if self.shard and self.names and not chosen:
-            others = [_other_shard(str(account), account.appid, self.shard) for account in labelled]
+            others = [_other_shard(str(entry), entry.appid, self.shard) for entry in labelled if entry.appid]
             raise UsageError("\n".join(others))
         return chosen
 
@@ -59,49 +68,59 @@ class Selection:
         """Return True where accounts with this egress label, or without one, may be selected."""
         return not self.egress or egress in self.egress
 
-    def has(self, appid: str, egress: str | None) -> bool:
-        """Return True where an account with this appid and label may be selected, as far as shard and labels say."""
-        return self.has_label(egress) and (self.shard is None or appid in self.shard)
+    def has(self, appid: str | None, egress: str | None) -> bool:
+        """Return True where an account with this appid and label may be selected, as far as shard and labels say.
 
-    def reaches_beyond(self, accounts: Sequence[Account], labels: Iterable[str | None]) -> bool:
-        """Return True where accounts that are not in `accounts`, with one of `labels`, may be selected."""
+        Without an appid it may be any account.
+        """
+        return not appid or (self.has_label(egress) and (self.shard is None or appid in self.shard))
+
+    def reaches_beyond(self, entries: Sequence[Entry], labels: Iterable[str | None]) -> bool:
+        """Return True where accounts that are not in `entries`, with one of `labels`, may be selected."""
         if not any(map(self.has_label, labels)):
             return False
         # Accounts that a platform discovers have no tags.
-        known = {key for account in accounts for key in (account.appid, account.name)}
+        known = {key for entry in entries for key in (entry.appid, entry.name)}
         return not known.issuperset(self.names) if self.names else not self.tags
 
-    def _complaint(self, name: str, known: dict[str, Account]) -> str | None:
+    def _complaint(self, name: str, known: Mapping[str, Entry]) -> str | None:
         if name not in known:
             # A platform's account of another shard is never discovered here.
             if self.shard and is_appid(name) and name not in self.shard:
                 return _other_shard(name, name, self.shard)
-            return f"no account has the name or appid {name!r}{_did_you_mean(name, known)}"
+            return f"no account has the name or appid {name!r}{_did_you_mean(name, known)}{_unread(known.values())}"
         if not known[name].enabled:
             return f"the account {known[name]} is disabled; set `enabled: true` in the configuration to use it"
         return None
 
 
-def labels_of(named: Sequence[str], known: Collection[str]) -> frozenset[str | None]:
+def labels_of(named: Sequence[str], known: Collection[str], entries: Iterable[Entry] = ()) -> frozenset[str | None]:
     """Return the labels of `--egress`, of which `-` stands for the accounts without one.
 
     Raises:
-        UsageError: a label isn't among `known`, the labels of the configuration.
+        UsageError: a label isn't among `known`, the labels of the configuration and its `entries`.
     """
     if unknown := [label for label in named if label != "-" and label not in known]:
         what = "no account and no platform of the configuration has the egress label"
-        raise UsageError("\n".join(f"{what} {label!r}{_did_you_mean(label, known)}" for label in unknown))
+        raise UsageError(
+            "\n".join(f"{what} {label!r}{_did_you_mean(label, known)}{_unread(entries)}" for label in unknown)
+        )
     return frozenset(None if label == "-" else label for label in named)
 
 
-def _nothing_left(accounts: Sequence[Account], names: Sequence[str], tags: Sequence[str]) -> str:
-    if not accounts:
+def _nothing_left(entries: Sequence[Entry], names: Sequence[str], tags: Sequence[str]) -> str:
+    if not entries:
         return "no account is known yet: `collector run` reads which accounts authorised the platforms"
     if not tags:
         return "all accounts are disabled; set `enabled: true` for one in the configuration"
-    known = {tag for account in accounts for tag in account.tags}
+    known = {tag for entry in entries for tag in entry.tags}
     wanted = " or ".join(f"{tag!r}{_did_you_mean(tag, known - {tag})}" for tag in tags)
-    return f"none of {_those(names)} has the tag {wanted}"
+    return f"none of {_those(names)} has the tag {wanted}{_unread(entries)}"
+
+
+def _unread(entries: Iterable[Entry]) -> str:
+    names = [entry.name for entry in entries if not entry.appid]
+    return f"; it may be in {', '.join(names[:MAX_UNREAD])}, which can't be read" if names else ""
 
 
 def _other_shard(who: str, appid: str, shard: Shard) -> str:
@@ -119,6 +138,6 @@ def _no_label(egress: Collection[str | None], names: Sequence[str]) -> str:
     return f"none of {_those(names)} has the egress label {labels}"
 
 
-def _did_you_mean(word: str, known: Collection[str]) -> str:
-    close = difflib.get_close_matches(word, known)
+def _did_you_mean(word: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(word, [*known])
     return f" (did you mean {' or '.join(close)}?)" if close else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import date, time
+from pathlib import Path
 from typing import Any
 
 from collector.config import yamlfile
@@ -59,6 +60,8 @@ def _value(value: object) -> Any:
             return f"{value:%H:%M}"
         case float() if value.is_integer():  # 10, as in the file, and not 10.0
             return int(value)
+        case Path():
+            return str(value)
         case tuple():
             return list(value)
         case frozenset():

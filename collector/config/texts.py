@@ -15,8 +15,19 @@ UNFIT = r"\s\x00-\x1f\x7f\ud800-\udfff"
 
 RATE = "([1-9][0-9]{0,8})/(s|min)"
 
+MAX_PORT = 65_535
+
+# With an unencoded @ or / in a password, PyMongo would take a part of it for the host.
+_MONGODB = re.compile(rf"mongodb(?:\+srv)?://(?:[^{UNFIT}@/?]*@)?(?P<hosts>[^{UNFIT}@/?]+)(?:[/?][^{UNFIT}@]*)?")
 _HOST = re.compile(rf"https?://[^{UNFIT}/?#\\]+/?")
 _ADDRESS = re.compile(rf"https?://[^{UNFIT}/?#\\]+(?:[/?][^{UNFIT}#]*)?")
+
+
+class PortError(ValueError):
+    """A port that no host has. It isn't repeated: it may be a password whose host is missing."""
+
+    def __init__(self) -> None:
+        super().__init__(f"has a port that isn't a number from 1 to {MAX_PORT}")
 
 
 def written(pattern: str) -> BeforeValidator:
@@ -74,9 +85,33 @@ def server_address(value: object) -> object:
     return _checked(value, _ADDRESS) if isinstance(value, str) else value
 
 
+def mongodb_address(value: object) -> object:
+    """Check `mongodb://[USER:PASSWORD@]HOST[:PORT],…[/DATABASE][?OPTIONS]`, or `mongodb+srv://…`.
+
+    Raises:
+        ValueError: the text is of another form.
+    """
+    if isinstance(value, str):
+        parts = _MONGODB.fullmatch(value)
+        if not parts:
+            raise ValueError("another form")
+        for host in parts["hosts"].split(","):
+            name, colon, port = host.rpartition(":")
+            if name and colon and not host.endswith("]") and not _is_port(port):
+                raise PortError
+    return value
+
+
 def _checked(address: str, form: re.Pattern[str]) -> str:
     parts = urlsplit(address) if form.fullmatch(address) else None
-    if not parts or not parts.hostname or parts.port == 0:  # reading `port` checks its range
-        raise ValueError("another form, no host, or an impossible port")
+    if not parts or not parts.hostname:
+        raise ValueError("another form, or no host")
+    _, colon, port = parts.netloc.rpartition("@")[2].rpartition("]")[2].rpartition(":")
+    if colon and not _is_port(port):
+        raise PortError
     parts.hostname.encode("idna")  # raises a ValueError where DNS can't hold the name
     return address
+
+
+def _is_port(text: str) -> bool:
+    return re.fullmatch("[0-9]{1,5}", text) is not None and 0 < int(text) <= MAX_PORT

@@ -5,15 +5,18 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from datetime import date
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from collector.config.forms import FORMS, TEXT, UNKNOWN_FORM, Section
+from collector.config.nodes import Location, shown_key
 from collector.config.schema import SECTIONS, AccountEntry, AccountsFile
-from collector.config.yamlfile import Document, Location, shown_key
-from collector.errors import Fault
+from collector.config.texts import PortError
+from collector.config.yamlfile import Document, Located
+
+SectionT = TypeVar("SectionT", bound=Section)
 
 _NUMBERS = ("daily_calls", "lookback", "processes", "rate_limit", "timeout", "workers")
 _TIMES = ("published_at", "since")
@@ -30,14 +33,19 @@ class _Place(NamedTuple):
     form: str
 
 
-def validate(kind: type[AccountsFile], document: Document, today: date) -> AccountsFile | tuple[Fault, ...]:
-    """Return the document as a `kind`, or all its faults. `today` is Beijing's: no `since` may be after it."""
-    context = {"today": today, "folder": document.path.parent}
+def validate(
+    kind: type[SectionT], value: object, document: Document, location: Location, today: date
+) -> tuple[SectionT | None, list[Located]]:
+    """Return the `value` at `location` of a document as a `kind`, or None and its faults.
+
+    `today` is Beijing's: no `since` may be after it.
+    """
     try:
-        return kind.model_validate(document.values, context=context)
+        return kind.model_validate(value, context={"today": today, "folder": document.path.parent}), []
     except ValidationError as invalid:
         errors = invalid.errors(include_url=False)
-    return tuple(_fault(kind, document, error) for error in errors if not _is_reported(error))
+    root = AccountsFile if location else kind
+    return None, [_fault(root, document, location, error) for error in errors if not _is_reported(error)]
 
 
 def complaints(account: dict[str, Any]) -> list[tuple[str, str]]:
@@ -55,21 +63,24 @@ def close_to(word: str, known: Iterable[str]) -> str | None:
 
 
 def _is_reported(error: ErrorDetails) -> bool:
-    # None replaces a text with an unset variable, and the document has that fault already.
-    return error["input"] is None and error["type"] != "extra_forbidden"
+    # None replaces a text with an unset variable, and the document has that fault already. A list may be too short
+    # since its items have faults, which are reported themselves.
+    is_unset = error["input"] is None and error["type"] != "extra_forbidden"
+    return is_unset or (error["type"] == "too_short" and bool(error["input"]))
 
 
-def _fault(kind: type[AccountsFile], document: Document, error: ErrorDetails) -> Fault:
-    path, location = error["loc"], tuple(step for step in error["loc"] if step not in FORMS and step != TEXT)
+def _fault(root: type[Section], document: Document, begin: Location, error: ErrorDetails) -> Located:
+    path = (*begin, *error["loc"])
+    location = tuple(step for step in path if step not in FORMS and step != TEXT)
     if error["type"] == "extra_forbidden":
-        known = list(_place(kind, path[:-1]).section.known())
+        known = list(_place(root, path[:-1]).section.known())
         remedy = f"Remove it; known here: {', '.join(known)}."
-        return _unknown_key(document.where(location), str(path[-1]), known, remedy)
-    place = _place(kind, path)
+        return document.located(location, *_unknown_key(str(path[-1]), known, remedy))
+    place = _place(root, path)
     if error["type"] == UNKNOWN_FORM and (key := _stray_key(error)):
-        where = document.where((*location, key))
-        return _unknown_key(where, key, error["ctx"]["keys"].split(), f"Write {place.form}.")
-    return Fault(document.where(location), *_words(place, error, document.at(location).value))
+        words = _unknown_key(key, error["ctx"]["keys"].split(), f"Write {place.form}.")
+        return document.located((*location, key), *words)
+    return document.located(location, *_words(place, error, document.at(location).value))
 
 
 def _place(kind: type[Section], path: Location) -> _Place:
@@ -93,6 +104,8 @@ def _words(place: _Place, error: ErrorDetails, written: object = None) -> tuple[
     # A value is repeated only where no secret can be: never an input that a variable filled in.
     if error["input"] in ("", [], {}):
         complaint = "is empty"
+    elif isinstance(trouble := error.get("ctx", {}).get("error"), PortError):
+        complaint = str(trouble)
     elif place.key in _SHOWN and isinstance(written, str):
         complaint = f"can't be {written!r}"
     else:
@@ -100,9 +113,9 @@ def _words(place: _Place, error: ErrorDetails, written: object = None) -> tuple[
     return f"`{place.key}` {complaint}", f"Write {place.form}."
 
 
-def _unknown_key(where: str, key: str, known: Iterable[str], remedy: str) -> Fault:
+def _unknown_key(key: str, known: Iterable[str], remedy: str) -> tuple[str, str]:
     meant = close_to(key, known)
-    return Fault(where, f"{shown_key(key)} isn't known here", f"Write `{meant}`." if meant else remedy)
+    return f"{shown_key(key)} isn't known here", f"Write `{meant}`." if meant else remedy
 
 
 def _stray_key(error: ErrorDetails) -> str | None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import groupby
 
-from collector.console.summary import notice_text
+from collector.console.summary import notice_text, with_database
 from collector.console.table import NEVER_HAD_A_ROW, Cells, Table, in_one_line, problem_text
 from collector.model.findings import AccountCheck, Checks, Verdict
 from collector.model.results import Failure, Outcome
@@ -25,6 +25,7 @@ def as_json(checks: Checks) -> dict[str, object]:
     return {
         "newest_published": checks.newest_published,
         "exit": result.exit,
+        "database": result.database,
         "totals": _totals(checks),
         "calls": result.calls,
         "token_calls": result.token_calls,
@@ -83,7 +84,7 @@ def _refused_table(title: str, refused: Sequence[AccountCheck]) -> str:
         title += f"\nSeen in all: {', '.join(ips)}. If they are those of one NAT, each client should allow them all."
     # No width: this table is copied into mails, so nothing in it may be cut.
     header = ("name", "appid", "refused IP")
-    rows = [header, *((in_one_line(each.name), each.account, ", ".join(each.refused_ips)) for each in refused)]
+    rows = [header, *((in_one_line(each.name), each.account or "-", ", ".join(each.refused_ips)) for each in refused)]
     return f"{title}\n\n{Table(rows, None).lines(rows)}"
 
 
@@ -161,7 +162,8 @@ def _totals_text(checks: Checks) -> str:
     counts = _totals(checks)
     total = counts.pop("accounts")
     by_rank = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
-    return (
+    text = (
         f"{counted(total, 'account')}: {by_rank or 'none'}; the newest published day is {checks.newest_published}\n"
         f"{counted(checks.result.calls, 'data call')} made; nothing was stored"
     )
+    return with_database(text, checks.result.database)

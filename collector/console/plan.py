@@ -70,13 +70,13 @@ class Totals:
         self.notices += planned.notices
         return planned
 
-    def as_json(self) -> dict[str, object]:
+    def as_json(self, database: str) -> dict[str, object]:
         """Return the totals that `run --dry-run --json` prints."""
-        return {"calls": self.calls}
+        return {"calls": self.calls, "database": database}
 
 
-def as_text(plans: Iterable[Planned]) -> str:
-    """Return the plans for people: a line for each account, then the totals."""
+def as_text(plans: Iterable[Planned], database: str = "") -> str:
+    """Return the plans for people, made by what is stored in `database`: a line for each account, then the totals."""
     totals = Totals()
     # The last cell is for a problem, which a plan never has.
     rows = [
@@ -89,6 +89,7 @@ def as_text(plans: Iterable[Planned]) -> str:
         summary += f"\n{counted(totals.complete, 'other account')}: nothing is missing."
     return paragraphs(
         Table(rows, None).lines(rows) if rows else "",
+        f"Database: {database}" if database else "",
         summary,
         waits_text(totals.notices),
         f"History waits with that: {counted(totals.windows_held, 'window')}." if totals.windows_held else "",

@@ -40,7 +40,7 @@ class Watch:
     def window(self) -> None:
         """Count a window of history that is done."""
 
-    def elsewhere(self, steps: Steps) -> None:
+    def add(self, steps: Steps) -> None:
         """Count what was done in another process."""
 
 
@@ -84,8 +84,8 @@ class Bars(Watch):
         if self._windows is not None:
             self._progress.update(self._windows, advance=1)
 
-    def elsewhere(self, steps: Steps) -> None:
-        """Count accounts and windows."""
+    def add(self, steps: Steps) -> None:
+        """Count what was done in another process."""
         self.history(steps.history)
         if steps.accounts:
             self._advance(steps.accounts, failed=steps.failed)

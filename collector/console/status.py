@@ -7,9 +7,11 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import date, datetime
 
+from collector.console.summary import waits_text, with_database
 from collector.console.table import NEVER_HAD_A_ROW, Cells, Table, in_one_line, problem_text
 from collector.model.days import BEIJING
 from collector.model.findings import AccountStatus, Former, Standing, Status
+from collector.model.results import notices_of
 from collector.model.state import UnusableState
 from collector.text import counted, paragraphs
 
@@ -37,6 +39,7 @@ def as_json(status: Status, max_age_days: int | None = None) -> dict[str, object
     """Return the object that `--json` prints; later versions add fields and change none."""
     return {
         "newest_published": status.newest_published,
+        "database": status.database,
         "accounts": [_account_json(account) for account in status.accounts],
         "totals": _totals(status),
         "silent": [account.name for account in status.silent],
@@ -64,6 +67,13 @@ def as_text(status: Status, max_age_days: int | None = None, *, width: int | Non
     return paragraphs(
         table.lines([header, *rows]),
         _totals_text(status),
+        waits_text(
+            [
+                notice
+                for each in status.accounts
+                for notice in notices_of(each.account or "", each.name, each.waits.values())
+            ]
+        ),
         _part("Silent, without any figure in the last 14 days; nothing failed. Are they in use?", table.lines(silent)),
         _part("No longer configured; what is stored of them stays:", table.lines(former)),
         _part("Documents of accounts that can't be used:", "\n".join(map(_unusable_text, status.unusable))),
@@ -83,7 +93,10 @@ def _account_json(account: AccountStatus) -> dict[str, object]:
     # One error stands for those of all datasets, since they mostly have the same cause.
     errors, error = fields.pop("errors"), account.last_error
     last_error = error and {"datasets": list(errors), **asdict(error)}
-    return fields | {"last_error": last_error, "never_had_a_row": account.never_had_a_row}
+    fields |= {"last_error": last_error, "never_had_a_row": account.never_had_a_row}
+    del fields["waits"]
+    waits = [{"dataset": name, **wait._asdict()} for name, wait in account.waits.items()]
+    return fields | ({"waits": waits} if waits else {})
 
 
 def _totals(status: Status) -> dict[str, int]:
@@ -100,11 +113,12 @@ def _totals_text(status: Status) -> str:
     totals = _totals(status)
     counts = [f"{totals[standing]:,} {standing.replace('_', ' ')}" for standing in Standing if totals[standing]]
     disabled = f"\nnot shown: {counted(status.disabled, 'disabled account')}" if status.disabled else ""
-    return (
+    text = (
         f"{counted(totals['accounts'], 'account')}: {', '.join(counts)}\n"
         f"{counted(totals['missing_days'], 'day')} missing; the newest published day is {status.newest_published}"
         f"{disabled}"
     )
+    return with_database(text, status.database)
 
 
 def _part(title: str, lines: str) -> str:

@@ -31,6 +31,7 @@ def as_json(result: RunResult) -> dict[str, object]:
         "failures": [asdict(failure) for failure in result.failures],
         "notices": [asdict(notice) for notice in result.notices],
         "error": result.error,
+        "database": result.database,
     }
 
 
@@ -48,25 +49,35 @@ def as_text(result: RunResult, *, verbose: bool = False) -> str:
     )
 
 
+def with_database(text: str, database: str) -> str:
+    """Return the totals of a result with a line that names its database, where that has a name."""
+    return f"{text}\nDatabase: {database}" if database else text
+
+
 def failed_text(result: RunResult, *, verbose: bool = False) -> str:
-    """Return the failures by remedy, the largest group first; empty without any."""
-    groups = grouped_by_remedy(result.failures)
-    count = result.outcomes[Outcome.FAILED]
+    """Return the failures of a run; empty without any."""
+    return failures_text(result.failures, result.outcomes[Outcome.FAILED], verbose=verbose)
+
+
+def failures_text(failures: Sequence[Failure], count: int, *, verbose: bool = False) -> str:
+    """Return failures by remedy, the largest group first, of so many accounts; empty without any."""
+    groups = grouped_by_remedy(failures)
     # A platform can fail before any account of it is known.
     lines = [f"Failed: {count:,}" if count else "Failed:"]
-    for failures in groups:
-        head, names = _group(failures[0].remedy, failures)
-        lines += [head, *(f"    {_detail(failure)}" for failure in failures)] if verbose else [head, names]
+    for together in groups:
+        head, names = _group(together[0].remedy, together)
+        lines += [head, *(f"    {_detail(failure)}" for failure in together)] if verbose else [head, names]
     return "\n".join(lines) if groups else ""
 
 
 def _totals(result: RunResult) -> str:
     counts = [f"{count:,} {outcome}" for outcome, count in result.outcomes.items() if count]
-    return (
+    totals = (
         f"{counted(result.total, 'account')}: {', '.join(counts) or 'none'}\n"
         f"{counted(result.days, 'day')} stored in {result.seconds:.1f} s ({counted(result.calls, 'data call')}, "
         f"{counted(result.token_calls, 'token call')}, {counted(result.retries, 'retry')})"
     )
+    return with_database(totals, result.database)
 
 
 def waits_text(notices: Sequence[Notice]) -> str:
@@ -121,4 +132,5 @@ def _detail(failure: Failure) -> str:
     dataset = f" {failure.dataset}" if failure.dataset else ""
     code = f"errcode {failure.errcode}: " if failure.errcode is not None else ""
     rid = f" (rid {failure.rid})" if failure.rid else ""
-    return f"{failure.name} ({failure.account}){dataset}: {code}{failure.errmsg}{rid}"
+    who = f"{failure.name} ({failure.account})" if failure.account else failure.name
+    return f"{who}{dataset}: {code}{failure.errmsg}{rid}"

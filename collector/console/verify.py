@@ -26,6 +26,7 @@ def as_json(verified: Verified) -> dict[str, object]:
     return {
         "exit": verified.exit,
         "repaired": verified.repaired,
+        "database": verified.database,
         "accounts": [_findings_json(found) for found in verified.findings],
         "totals": {
             "accounts": verified.checked,
@@ -49,6 +50,7 @@ def as_text(verified: Verified) -> str:
         _section(_NEWER, [[f"  {_title(found)}"] for found in verified.newer]),
         _breaks_section(verified.findings),
         _foreign(verified.foreign),
+        f"Database: {verified.database}" if verified.database else "",
         _next_step(verified, sum(found.lost_days for found in differing)),
     )
 

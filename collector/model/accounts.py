@@ -10,6 +10,9 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from collector.errors import Fault
+from collector.text import counted
+
 _APPID = re.compile("wx[0-9a-f]{16}")
 
 Secret = SecretStr
@@ -144,3 +147,39 @@ class Account:
 
     def __str__(self) -> str:
         return f"{self.name} ({self.appid})"
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenEntry:
+    """An account that the configuration lists and that can't be used, as far as it can be read; or a file of accounts.
+
+    `faults` are the reasons, at least one. `appid` is None where it can't be read: the entry may be for any account
+    then, and for any egress label. `name` stands for it if it has no name: `FILE:LINE`, or the path of the file.
+    """
+
+    name: str
+    appid: str | None
+    faults: tuple[Fault, ...]
+    tags: tuple[str, ...] = ()
+    egress: str | None = None
+    since: date | None = None
+    enabled: bool = True
+
+    @property
+    def message(self) -> str:
+        """The first fault, with file and line."""
+        return f"{self.faults[0].where}: {self.faults[0].message}"
+
+    @property
+    def remedy(self) -> str:
+        """The first fault with its remedy, and how to see the others."""
+        more = len(self.faults) - 1
+        others = f" ({counted(more, 'more fault')}: see `collector config validate`)" if more else ""
+        return f"{self.message}. {self.faults[0].remedy}{others}"
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.appid})" if self.appid else self.name
+
+
+Entry = Account | BrokenEntry
+"""One entry of the configuration."""

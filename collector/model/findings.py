@@ -10,6 +10,7 @@ from enum import StrEnum
 from collector.model.days import NO_DAYS, ONE_DAY, Days
 from collector.model.results import ExitCode, Failure, Notice, Outcome, RunResult
 from collector.model.state import Trouble, UnusableState
+from collector.model.waits import Wait
 
 
 class Verdict(StrEnum):
@@ -35,10 +36,11 @@ class AccountCheck:
 
     `late` is True if the newest published day isn't there yet. Summary alone may lack it, since it has no row for a day
     on which nobody came or went. `never_had_a_row` is True if neither an answer nor the state has a row of any day.
-    `egress` is the account's label, None if it has none.
+    `egress` is the account's label, None if it has none. `account` is None for a file that can't be read, whose path is
+    the `name`.
     """
 
-    account: str
+    account: str | None
     name: str
     outcome: Outcome
     token: Verdict
@@ -95,13 +97,14 @@ Newest = Mapping[str, date | None]
 
 @dataclass(frozen=True, slots=True)
 class AccountStatus:
-    """The status of one account.
+    """The status of one account, or of a file that can't be read, which has its path as `name` and no `account`.
 
     `missing_days` counts the wanted days that at least one dataset lacks. `last_success` (UTC) is the latest of all
-    datasets; `errors` has, by dataset, the errors since the last success.
+    datasets; `errors` has, by dataset, the errors since the last success, `waits` the reason why a dataset that lacks
+    something isn't asked now.
     """
 
-    account: str
+    account: str | None
     name: str
     tags: tuple[str, ...]
     standing: Standing
@@ -110,6 +113,7 @@ class AccountStatus:
     born: date | None = None
     last_success: datetime | None = None
     errors: Mapping[str, Trouble] = field(default_factory=dict)
+    waits: Mapping[str, Wait] = field(default_factory=dict)
 
     @property
     def never_had_a_row(self) -> bool:
@@ -138,6 +142,7 @@ class Status:
 
     `newest_published` is the day that each of them should have. `unusable` are the states that can't be used, of
     accounts that aren't known otherwise. `disabled` counts accounts that the configuration disables; they aren't shown.
+    `database` names where the states are.
     """
 
     newest_published: date
@@ -145,6 +150,7 @@ class Status:
     no_longer_configured: tuple[Former, ...] = ()
     unusable: tuple[UnusableState, ...] = ()
     disabled: int = 0
+    database: str = field(default="", compare=False)
 
     @property
     def silent(self) -> list[AccountStatus]:
@@ -220,7 +226,7 @@ class Verified:
     """The result of `verify` over `checked` accounts, with `findings` for those that have any.
 
     `foreign` counts the documents of `user_daily` that aren't in the collector's form, of any account. `at_work` is
-    True if a run was at work at the same time.
+    True if a run was at work at the same time. `database` names what was verified.
     """
 
     checked: int
@@ -228,6 +234,7 @@ class Verified:
     foreign: int = 0
     repaired: bool = False
     at_work: bool = False
+    database: str = field(default="", compare=False)
 
     @property
     def differing(self) -> list[AccountFindings]:

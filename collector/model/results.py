@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum, StrEnum
 from typing import TypeVar
 
-from collector.errors import WaitKind
+from collector.kinds import WaitKind
 from collector.model.accounts import Account
+from collector.model.waits import Wait
 
 _T = TypeVar("_T")
 
@@ -29,10 +30,11 @@ class Failure:
     """The error that failed a dataset of an account or, with `dataset` None, the whole account.
 
     `windows` counts the windows to ask for again because of it. A platform's failure has the platform's appid and
-    name, and stands once for all its `accounts`.
+    name, and stands once for all its `accounts`. That of a file that can't be read has its path as `name`, and no
+    `account`.
     """
 
-    account: str
+    account: str | None
     name: str
     dataset: str | None
     errmsg: str
@@ -56,6 +58,15 @@ class Notice:
     name: str
     kind: WaitKind
     until: datetime | None = None
+
+
+def notices_of(account: str, name: str, waits: Iterable[Wait]) -> tuple[Notice, ...]:
+    """Return the notices of an account's waits, which have an end: each kind once, until no dataset waits any more."""
+    ends: dict[WaitKind, datetime] = {}
+    for wait in waits:
+        if wait.until:
+            ends[wait.kind] = max(wait.until, ends.get(wait.kind, wait.until))
+    return tuple(Notice(account, name, kind, until) for kind, until in ends.items())
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +111,7 @@ class RunResult:
     accounts with an answer of at least one dataset. `silent` has the names of silent accounts, `windows_left` counts
     the windows of history that wait for a later run. `loop_lag_s` is the longest time in seconds for which the event
     loop was held. `error` is the message of the error that ended the run early,
-    `stopped_by` the number of the signal that did.
+    `stopped_by` the number of the signal that did. `database` names where all this is stored.
     """
 
     run: str
@@ -118,6 +129,7 @@ class RunResult:
     loop_lag_s: float = 0.0
     error: str | None = None
     stopped_by: int | None = None
+    database: str = field(default="", compare=False)
 
     @property
     def total(self) -> int:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from collector.model.days import NO_DAYS, Days
+from collector.model.waits import Wait
 from collector.text import printable
 
 DATASET_NAMES = ("user_summary", "user_cumulate")
@@ -39,7 +40,7 @@ class DatasetState(NamedTuple):
       Beijing day makes them void.
     * `refreshed_to`: the newest published day when the last days were last fetched again, whole; `looked`: days
       of the current lookback that needn't be fetched again, while others of it are still pending.
-    * `not_before`: the instant (UTC) before which WeChat is not to be asked.
+    * `wait`: why WeChat is not to be asked before some instant, once a run was told so.
     * `calls`: data calls made on the Beijing day `calls_on`, all runs together.
     * `unknown`: keys of the stored document that this version doesn't know; they are stored again as they are.
     """
@@ -49,7 +50,7 @@ class DatasetState(NamedTuple):
     empty: Mapping[date, Days] = _NONE
     refreshed_to: date | None = None
     looked: Days = NO_DAYS
-    not_before: datetime | None = None
+    wait: Wait | None = None
     calls_on: date | None = None
     calls: int = 0
     last_success: datetime | None = None
@@ -60,6 +61,11 @@ class DatasetState(NamedTuple):
     def settled(self) -> Days:
         """The days that need not be asked for again."""
         return self.covered | self.void
+
+    def failed(self, trouble: Trouble) -> DatasetState:
+        """Return the state with `trouble` as the last error, since the first one without a success in between."""
+        before = self.last_error
+        return self._replace(last_error=replace(trouble, since=before.since) if before else trouble)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +83,9 @@ class AccountState(NamedTuple):
     `name` is the one that its stored documents bear. `born` is the day on which its history begins, if that was
     found. `history_since` is the day to which a backfill was asked to reach. `authorizer` is set for an
     account that a platform has discovered. `forced_tokens` counts the new tokens that were forced on the Beijing day
-    `forced_on`. `unknown` are keys of the stored document that this version doesn't know; they are stored again as they
-    are.
+    `forced_on`. `held` are the last Beijing days, three at most, whose newest published day was held back by a wait and
+    hasn't come on the same day. `unknown` are keys of the stored document that this version doesn't know; they are
+    stored again as they are.
     """
 
     account: str
@@ -90,11 +97,21 @@ class AccountState(NamedTuple):
     authorizer: Authorizer | None = None
     forced_on: date | None = None
     forced_tokens: int = 0
+    held: Days = NO_DAYS
     unknown: Mapping[str, object] = _NONE
 
     def dataset(self, name: str) -> DatasetState:
         """Return the state of a dataset; an empty one where it was never asked."""
         return self.datasets.get(name, _UNKNOWN)
+
+    def failed(self, trouble: Trouble) -> AccountState:
+        """Return the state with `trouble` as the last error of all datasets."""
+        return self._replace(datasets={name: self.dataset(name).failed(trouble) for name in DATASET_NAMES})
+
+    def without_errors(self) -> AccountState:
+        """Return the state as if nothing had failed."""
+        datasets = {name: dataset._replace(last_error=None) for name, dataset in self.datasets.items()}
+        return self._replace(datasets=datasets)
 
 
 _UNKNOWN = DatasetState()

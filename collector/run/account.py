@@ -18,10 +18,10 @@ import structlog
 from collector.completeness.datasets import DATASETS, Dataset, Folded, fold
 from collector.completeness.evidence import Answer
 from collector.completeness.plan import Ask
-from collector.completeness.settle import Settling
+from collector.completeness.settle import MAX_HELD_DAYS, Settling
 from collector.errors import ApiError, CallError, CollectorError, PostponedError, StoppedError, UnwantedError
 from collector.model.accounts import Account
-from collector.model.days import NO_DAYS, ONE_DAY, Days, Window
+from collector.model.days import NO_DAYS, ONE_DAY, Days, Window, beijing_day
 from collector.model.results import AccountResult, Outcome
 from collector.model.state import AccountState
 from collector.run.endings import Endings
@@ -115,11 +115,15 @@ class AccountRun:
             if self.postponed_until_s is None:  # else there is nothing new to store
                 with first_of_group():
                     await self._ask_all()
+                self._note_held()
                 # History may bring the totals that are missing, unless it isn't asked for.
                 is_final = bool(not self._history_follows or self.endings or self._stopped)
                 await self._storing.finish(self.endings.errors, is_final=is_final)
-        elif self._stored and self.settling.state != self._stored:  # new tags, or a backfill's --since
-            await self._storing.put()
+        else:
+            self._note_held()
+            self._storing.fail(self.endings.errors)
+            if self._stored and self.settling.state != self._stored:  # also for new tags, or a backfill's --since
+                await self._storing.put()
         if self._renames and self.settling.is_renamed and not self._stop.is_set:
             await self._storing.rename(self.account.name)
         return self._result()
@@ -200,6 +204,16 @@ class AccountRun:
         malformed = Days.of(folded.malformed) if folded.malformed else NO_DAYS
         return Answer(asked, window, folded.days, malformed), folded
 
+    def _note_held(self) -> None:
+        """Note whether a wait holds the newest published day back; that it does for days running is a failure."""
+        settling = self.settling
+        holding = [name for name in DATASETS if self.endings.wait_of(name) and settling.lacks_newest(name)]
+        if not settling.newest_is_pending or settling.is_silent:
+            holding = []
+        if settling.hold(beijing_day(self._clock.now()), is_held=bool(holding)):
+            for name in holding:
+                self.endings.fail_wait(name, f"the newest day was held back on {MAX_HELD_DAYS} days running")
+
     def _end(self, dataset: str | None, error: CollectorError) -> None:
         """Note what ends with this error, and the wait that later runs must keep as well."""
         match error:
@@ -208,9 +222,9 @@ class AccountRun:
             case PostponedError():
                 self.postponed_until_s = error.at_s
             case CallError():
-                datasets, until = self.endings.end(dataset, error, self._clock.now())
+                datasets, wait = self.endings.end(dataset, error, self._clock.now())
                 for name in datasets:
-                    self.settling.change(name, not_before=until)
+                    self.settling.change(name, wait=wait)
 
     def _result(self) -> AccountResult:
         failures = tuple(

@@ -22,19 +22,25 @@ MAX_DIFFERENCE = timedelta(hours=1)
 def set_clock(clock: WechatClock, published_at: time, wechat: datetime) -> None:
     """Go by WeChat's instant from now on.
 
-    More than `TOLERANCE` apart is a warning. Raises `ClockError` where the host's clock is more than `MAX_DIFFERENCE`
-    off, or names another newest published day: the run has planned other days than those that are there. Within
-    `TOLERANCE` the days aren't compared, so that a timer at 08:00 on a host that is a second ahead works.
+    More than `TOLERANCE` apart is a warning. Raises `ClockError` where the clocks `are_apart`: the run has planned
+    other days than those that are there.
     """
     host = clock.now()
-    apart = abs(host - wechat)
-    if apart > MAX_DIFFERENCE or (
-        apart > TOLERANCE and newest_published(host, published_at) != newest_published(wechat, published_at)
-    ):
+    if are_apart(host, wechat, published_at):
         # The clock stays the host's, so each answer that is still in flight ends in the same way.
         raise ClockError(host, wechat)
-    if apart > TOLERANCE:
+    if abs(host - wechat) > TOLERANCE:
         log.warning(
             "clock.differs", host=f"{host:%H:%M:%S} UTC", wechat=f"{wechat:%H:%M:%S} UTC", remedy="set the clock"
         )
     clock.set(wechat)
+
+
+def are_apart(one: datetime, other: datetime, published_at: time) -> bool:
+    """Return True where two clocks are more than `MAX_DIFFERENCE` apart, or name different newest published days.
+
+    Within `TOLERANCE` the days aren't compared, so that a timer at 08:00 on a host that is a second ahead works.
+    """
+    apart = abs(one - other)
+    days = {newest_published(each, published_at) for each in (one, other)}
+    return apart > MAX_DIFFERENCE or (apart > TOLERANCE and len(days) > 1)

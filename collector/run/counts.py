@@ -33,7 +33,10 @@ class Counts:
 
 
 def merged(parts: Iterable[Counts]) -> Counts:
-    """Return the counts of all parts; an account that is in several parts came out as the last of them says."""
+    """Return the counts of all parts.
+
+    An account that is in several parts came out as the last one says in which its turn had come before a stop.
+    """
     outcomes: dict[str, Outcome] = {}
     got_through: set[str] = set()
     failures: dict[str, Sequence[Failure]] = {}
@@ -43,10 +46,15 @@ def merged(parts: Iterable[Counts]) -> Counts:
     sums: Counter[str] = Counter()
     lag_s = 0.0
     for part in parts:
+        came_out = {
+            appid: outcome
+            for appid, outcome in part.outcomes.items()
+            if outcome is not Outcome.SKIPPED or appid not in outcomes
+        }
         for older in (failures, notices, silent, windows_left):
-            for appid in older.keys() & part.outcomes.keys():
+            for appid in older.keys() & came_out.keys():
                 del older[appid]
-        outcomes |= part.outcomes
+        outcomes |= came_out
         got_through |= part.got_through
         failures |= part.failures
         notices |= part.notices
@@ -57,18 +65,29 @@ def merged(parts: Iterable[Counts]) -> Counts:
     return Counts(outcomes, got_through, failures, notices, silent, windows_left, **sums, lag_s=lag_s)
 
 
-def result_of(
-    counts: Counts, names: Mapping[str, str], *, run: str, seconds: float, error: str | None, stopped_by: int | None
+def result_of(  # noqa: PLR0913 - what a result is made of, by its names
+    counts: Counts,
+    names: Mapping[str, str],
+    broken: Sequence[Failure] = (),
+    *,
+    run: str,
+    seconds: float,
+    error: str | None,
+    stopped_by: int | None,
 ) -> RunResult:
-    """Return the result of a run over the accounts of `names`, by appid, in the order of the configuration."""
+    """Return the result of a run over the accounts of `names`, by appid, in the order of the configuration.
+
+    `broken` are the failures of entries of the configuration that can't be used.
+    """
     places = {appid: number for number, appid in enumerate(names)}
 
     def place(of: Failure | Notice) -> int:
         """The order of the configuration makes two results comparable; platforms come last."""
-        return places.get(of.account, len(places))
+        return places.get(of.account or "", len(places))
 
     # Discovery writes states of accounts that weren't selected, too: they aren't counted.
     outcomes = Counter(outcome for appid, outcome in counts.outcomes.items() if appid in names)
+    outcomes[Outcome.FAILED] += len(broken)
     return RunResult(
         run=run,
         seconds=seconds,
@@ -78,7 +97,7 @@ def result_of(
         token_calls=counts.token_calls,
         retries=counts.retries,
         days=counts.days,
-        failures=tuple(sorted(_by_subject(counts.failures), key=place)),
+        failures=(*broken, *sorted(_by_subject(counts.failures), key=place)),
         notices=tuple(sorted((notice for each in counts.notices.values() for notice in each), key=place)),
         silent=tuple(counts.silent.values()),
         windows_left=sum(counts.windows_left.values()),
@@ -90,7 +109,7 @@ def result_of(
 
 def _by_subject(failures: Mapping[str, Sequence[Failure]]) -> Iterable[Failure]:
     """Return the first failure of each dataset, and a platform's once for all its accounts."""
-    found: dict[tuple[str, str | None], Failure] = {}
+    found: dict[tuple[str | None, str | None], Failure] = {}
     for of, each in failures.items():
         for failure in each:
             subject = (failure.account, failure.dataset)

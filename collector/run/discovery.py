@@ -14,14 +14,16 @@ from itertools import count
 
 import structlog
 
+from collector.breakers import CircuitBreaker
 from collector.config import Selection, Settings
-from collector.errors import CallError, PostponedError, Reaction, UsageError
-from collector.model.accounts import Account, Component, is_appid
+from collector.errors import CallError, PostponedError, UsageError
+from collector.kinds import Reaction
+from collector.model.accounts import Component, Entry, is_appid
 from collector.model.results import Failure, Notice
 from collector.model.state import AccountState, Authorizer
 from collector.run.reactions import wait_ordered_by
 from collector.run.tally import Tally
-from collector.runtime import CircuitBreaker, Clock, first_of_group
+from collector.runtime import Clock, first_of_group
 from collector.text import counted, printable
 from collector.wechat.component import WITHDRAWN, ComponentApi, Listing
 from collector.wechat.session import Session
@@ -53,7 +55,7 @@ class Discovered:
     notices: list[Notice] = field(default_factory=list)
 
     def leave(self, appids: Iterable[str], before: Mapping[str, AccountState]) -> None:
-        """Take these accounts' states as they were `before`: another run has claimed them."""
+        """Take these accounts' states as they were `before`: another run has given them to another platform."""
         for appid in appids:
             self.elsewhere += 1
             if appid in before:
@@ -64,7 +66,7 @@ class Discovered:
     def fail_platform(self, component: Component, error: CallError, *, unasked: int = 0) -> None:
         """Note a platform's failure, which counts no account, or its wait."""
         if wait := wait_ordered_by(error, self.clock.now()):
-            self.notices.append(Notice(component.appid, component.name, *wait))
+            self.notices.append(Notice(component.appid, component.name, wait.kind, wait.until))
         else:
             more = f" ({counted(unasked, 'new account')} not known yet)" if unasked else ""
             self.fail(component.appid, component.name, error, errmsg=error.errmsg + more, accounts=0)
@@ -75,9 +77,9 @@ class Discovered:
         self.failures.append(failure)
 
 
-def known_accounts(settings: Settings, states: Mapping[str, AccountState]) -> tuple[Account, ...]:
-    """Return all accounts: those of the configuration, then the official accounts that platforms have discovered."""
-    configured = {account.appid for account in settings.accounts}
+def known_entries(settings: Settings, states: Mapping[str, AccountState]) -> tuple[Entry, ...]:
+    """Return all entries of the configuration, then the official accounts that platforms have discovered."""
+    configured = settings.appids
     found = {
         appid: state.authorizer
         for component in _discovering(settings)
@@ -85,37 +87,37 @@ def known_accounts(settings: Settings, states: Mapping[str, AccountState]) -> tu
         if state.authorizer and _is_wanted(state.authorizer, component, appid) and appid not in configured
     }
     names_before = {appid: states[appid].name for appid in found}
-    taken = (key for account in settings.accounts for key in (account.name, account.appid))
+    taken = (key for entry in settings.entries for key in (entry.name, entry.appid) if key)
     names = _unique_names(found, names_before, taken)
     discovered = (settings.account_of(appid, names[appid], about.component) for appid, about in found.items())
-    return (*settings.accounts, *discovered)
+    return (*settings.entries, *discovered)
 
 
 def may_discover(settings: Settings, selection: Selection) -> bool:
     """Return True where `selection` may be for accounts that stand in no file."""
-    return selection.reaches_beyond(settings.accounts, map(settings.egress_of, _discovering(settings)))
+    return selection.reaches_beyond(settings.entries, map(settings.egress_of, _discovering(settings)))
 
 
-def take_discovered(found: Discovered, selection: Selection, settings: Settings, tally: Tally) -> tuple[Account, ...]:
-    """Count what discovery has found; return the known accounts that `selection` matches.
+def take_discovered(found: Discovered, selection: Selection, settings: Settings, tally: Tally) -> tuple[Entry, ...]:
+    """Count what discovery has found; return the known entries that `selection` matches.
 
     Raises `UsageError` when none does, unless a platform failed or waits, which may have the accounts.
     """
     for failure in found.failures:
-        tally.fail(failure, of=failure.account)
+        tally.fail(failure, of=failure.account or failure.name)
     for notice in found.notices:
         tally.note(notice)
-    accounts = known_accounts(settings, found.states)
+    entries = known_entries(settings, found.states)
     try:
-        if not accounts and not found.elsewhere:
+        if not entries and not found.elsewhere:
             raise UsageError("no official account has authorised the platforms yet, and none is configured")
-        accounts = selection.of(accounts) if accounts or selection.names else ()
+        entries = selection.of(entries) if entries or selection.names else ()
     except UsageError:
         if not found.failures and not found.notices:
             raise
-        accounts = ()
-    tally.expect(accounts)
-    return accounts
+        entries = ()
+    tally.expect(entries)
+    return entries
 
 
 async def discover(
@@ -123,18 +125,21 @@ async def discover(
 ) -> Discovered:
     """Read the lists of the platforms that discover accounts, and look up new accounts and those that a list lacks.
 
-    Only accounts are looked up, and states changed, that `selection` may be for. An account that has withdrawn its
+    Only accounts are looked up, and states changed, that `selection` may be for; none that are new while a part of the
+    configuration can't be read, which may disable them or limit their rate. An account that has withdrawn its
     authorisation isn't collected any more; its documents and state stay. No list alone removes an account. Raises
     `StoppedError` at a stop signal.
     """
     found, part = Discovered(dict(states), session.clock), _Part(settings, states, selection)
+    configured = settings.appids
     # A platform of another label may be out of reach from here.
     apis = [session.components[name] for name, label in part.labels.items() if selection.has_label(label)]
     with first_of_group():
         async with asyncio.TaskGroup() as reading:
             tasks = {api: reading.create_task(_listing(api, found)) for api in apis}
     listings = {api: listing for api, task in tasks.items() if (listing := task.result())}
-    configured = {account.appid for account in settings.accounts}
+    if not settings.are_appids_known:
+        log.warning("discovery.limited", reason="new accounts wait until the whole configuration can be read")
     listed: dict[str, AbstractSet[str]] = {}
     for api, listing in listings.items():
         appids = listing.refresh_tokens.keys() - configured - api.component.exclude
@@ -143,7 +148,7 @@ async def discover(
     for api in listings:
         _take_over(api.component, listed, found.states)
     for api, listing in listings.items():
-        new = {appid for appid in listed[api.component.name] if not _is_remembered(appid, found)}
+        new = {appid for appid in listed[api.component.name] if not _is_remembered(appid, found.states)}
         missing = _remembered(api.component, found) - configured - listing.refresh_tokens.keys()
         await _look_up(api, listing, new, part.of(missing, api.component), found)
     found.changed = [state for appid, state in found.states.items() if state is not states.get(appid)]
@@ -158,7 +163,8 @@ class _Part:
         self.labels = {name: settings.egress_of(component) for name, component in self._components.items()}
         self._states = states
         self._selection = selection
-        configured = {key for account in settings.accounts for key in (account.appid, account.name)}
+        self._may_be_new = settings.are_appids_known
+        configured = {key for entry in settings.entries for key in (entry.appid, entry.name)}
         # Any account may turn out to bear a name that isn't known yet.
         names_any = not all(is_appid(name) or name in configured for name in selection.names)
         self._named = None if names_any or not selection.names else frozenset(selection.names)
@@ -166,7 +172,8 @@ class _Part:
     def of(self, appids: AbstractSet[str], component: Component) -> AbstractSet[str]:
         """Return those of a platform's accounts that the run may discover."""
         named = appids if self._named is None else appids & self._named
-        return {appid for appid in named if self._selection.has(appid, self._label(appid, component))}
+        known = named if self._may_be_new else {appid for appid in named if _is_remembered(appid, self._states)}
+        return {appid for appid in known if self._selection.has(appid, self._label(appid, component))}
 
     def _label(self, appid: str, component: Component) -> str | None:
         # An account may have authorised two platforms. The one that it is remembered of decides, even where that one
@@ -196,8 +203,8 @@ def _is_wanted(about: Authorizer, component: Component, appid: str) -> bool:
     return about.component == component.name and not about.mini_program and appid not in component.exclude
 
 
-def _is_remembered(appid: str, found: Discovered) -> bool:
-    return appid in found.states and found.states[appid].authorizer is not None
+def _is_remembered(appid: str, states: Mapping[str, AccountState]) -> bool:
+    return appid in states and states[appid].authorizer is not None
 
 
 def _remembered(component: Component, found: Discovered) -> AbstractSet[str]:
@@ -228,7 +235,7 @@ async def _look_up(
             for _ in range(MAX_LOOKUPS):
                 lanes.create_task(lookup.lane())
     if lookup.breaker.error:
-        unasked = sum(not _is_remembered(appid, found) for appid in new)
+        unasked = sum(not _is_remembered(appid, found.states) for appid in new)
         found.fail_platform(component, lookup.breaker.error, unasked=unasked)
     if not listing.is_whole or lookup.kept:
         lacks = f"the list lacks {counted(lookup.kept, 'account')} that authorised the platform"

@@ -6,9 +6,11 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from collector.completeness.datasets import DATASETS
-from collector.errors import CallError, Scope, WaitKind
+from collector.errors import CallError
+from collector.kinds import Scope
 from collector.model.accounts import Account
 from collector.model.results import Notice
+from collector.model.waits import Wait
 from collector.run.reactions import scope_of, wait_ordered_by
 
 
@@ -25,16 +27,29 @@ class Endings:
         self._ended: dict[str | None, CallError | None] = {}
         # The first error of a dataset that failed a window only.
         self._rejected: dict[str | None, CallError] = {}
+        self._waits: dict[str | None, Wait] = {}
 
-    def wait(self, scope: str | None, kind: WaitKind, until: datetime | None = None) -> None:
+    def wait(self, scope: str | None, wait: Wait) -> None:
         """Ask a scope no more, and note its wait, which is no failure."""
         self._ended.setdefault(scope, None)
-        self.notices[kind] = Notice(self._account.appid, self._account.name, kind, until)
+        self._waits[scope] = wait
+        self.notices[wait.kind] = Notice(self._account.appid, self._account.name, wait.kind, wait.until)
 
-    def end(self, dataset: str | None, error: CallError, now: datetime) -> tuple[Collection[str], datetime | None]:
+    def wait_of(self, dataset: str) -> Wait | None:
+        """Return the wait of a dataset, if it waits."""
+        return self._waits.get(dataset) or self._waits.get(None)
+
+    def fail_wait(self, scope: str, message: str) -> None:
+        """Count the wait of a dataset as a failure as well."""
+        if wait := self.wait_of(scope):
+            error = CallError(f"{message}: {wait.kind.words}", hint=wait.kind.remedy)
+            error.errcode = wait.errcode
+            self._ended[None if None in self._waits else scope] = error
+
+    def end(self, dataset: str | None, error: CallError, now: datetime) -> tuple[Collection[str], Wait | None]:
         """Choose what ends with this error: the window, its dataset or the account; as a failure or with a notice.
 
-        Returns the datasets whose wait later runs must keep as well, and its end (UTC).
+        Returns the datasets whose wait later runs must keep as well, and the wait.
         """
         ends = scope_of(error)
         if ends is Scope.WINDOW:
@@ -47,8 +62,8 @@ class Endings:
         if wait is None:
             self._ended.setdefault(scope, error)
             return (), None
-        self.wait(scope, *wait)
-        return ([scope] if scope else DATASETS) if wait.kind.is_stored else (), wait.until
+        self.wait(scope, wait)
+        return ([scope] if scope else DATASETS) if wait.kind.is_stored else (), wait
 
     def take_over(self, failed: Mapping[str | None, CallError]) -> None:
         """Take over the errors of an earlier pass."""

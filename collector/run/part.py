@@ -27,7 +27,7 @@ def digest_of_labels(settings: Settings) -> str:
 
     It is the same on all hosts, and in all versions, whose configurations agree about that.
     """
-    accounts = sorted((account.appid, account.egress or "") for account in settings.accounts)
+    accounts = sorted((entry.appid, entry.egress or "") for entry in settings.entries if entry.appid)
     platforms = sorted(
         (component.name, settings.egress_of(component) or "", sorted(component.exclude))
         for component in settings.components
@@ -41,9 +41,10 @@ def _appids(settings: Settings, selection: Selection) -> Collection[str] | None:
     if not selection.names and not selection.tags:
         return None
     if not may_discover(settings, selection):
-        return [account.appid for account in selection.of(settings.accounts)]
-    configured = {key: account.appid for account in settings.accounts for key in (account.appid, account.name)}
+        return [entry.appid for entry in selection.of(settings.entries) if entry.appid]
+    configured = {key for entry in settings.entries for key in (entry.appid, entry.name)}
     if not all(name in configured or is_appid(name) for name in selection.names):
         return None  # a nickname, which any account may have
+    named = [entry.appid for entry in settings.entries if not {entry.appid, entry.name}.isdisjoint(selection.names)]
     # A name in the form of an appid may stand for two accounts.
-    return {*filter(is_appid, selection.names), *(configured[name] for name in selection.names if name in configured)}
+    return {*filter(is_appid, selection.names), *filter(None, named)}

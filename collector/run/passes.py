@@ -130,6 +130,8 @@ class NewestDays:
         self._known.kept.pop(account.appid, None)  # of the day before
         state = initial_state(account, known, self._target)
         planned = plan(account, state, self._target, session.clock.now())
+        if not planned:
+            state = state.without_errors()  # such as a fault of the configuration that came and went in between
         self._at_work[account.appid] = state, planned
         work = AccountRun(
             self._known.api_of(account, session),
@@ -140,7 +142,7 @@ class NewestDays:
             history_follows=bool(planned.history) and not self._is_last,
         )
         for dataset, wait in planned.waits.items():
-            work.endings.wait(dataset, wait.kind, wait.until)
+            work.endings.wait(dataset, wait)
         return work
 
     def end(self, work: AccountRun, result: AccountResult) -> None:

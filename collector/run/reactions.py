@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import NamedTuple
 
-from collector.errors import CallError, CallKind, ComponentError, Scope, WaitKind
-from collector.model.accounts import Account
+from collector.errors import CallError, ComponentError
+from collector.kinds import CallKind, Scope, WaitKind
+from collector.model.accounts import Account, BrokenEntry
 from collector.model.days import next_beijing_midnight
 from collector.model.results import Failure
-from collector.model.state import UnusableState
-
-
-class Ordered(NamedTuple):
-    """A wait that an error ordered; `until` (UTC) is None where nobody knows its end."""
-
-    kind: WaitKind
-    until: datetime | None
+from collector.model.state import AccountState, Trouble, UnusableState
+from collector.model.waits import Wait
 
 
 def failure_of(account: Account, dataset: str | None, error: CallError, windows: int = 0) -> Failure:
@@ -30,18 +24,32 @@ def failure_of_state(account: Account, unusable: UnusableState) -> Failure:
     return Failure(account.appid, account.name, None, unusable.reason, hint=unusable.remedy)
 
 
-def wait_ordered_by(error: CallError, now: datetime) -> Ordered | None:
+def failure_of_entry(entry: BrokenEntry) -> Failure:
+    """Return the failure of an entry of the configuration that can't be used."""
+    return Failure(entry.appid, entry.name, None, entry.message, hint=entry.remedy)
+
+
+def failed_state(entry: BrokenEntry, known: AccountState | None, now: datetime) -> AccountState:
+    """Return the state of the account of a broken entry, which has failed `now` as `known` was."""
+    state = known or AccountState(entry.appid or "", entry.name, entry.tags)
+    return state.failed(Trouble(entry.message, None, None, entry.remedy, since=now, at=now))
+
+
+def wait_ordered_by(error: CallError, now: datetime) -> Wait | None:
     """Return the wait that an error orders; None where the error orders none."""
     match error.reaction.wait:
         case None:
             return None
         case WaitKind.QUOTA | WaitKind.DAILY_CALLS as kind:
             # An answer that comes after midnight speaks of the quota of the day before.
-            return Ordered(kind, next_beijing_midnight(error.sent_at or now))
+            until: datetime | None = next_beijing_midnight(error.sent_at or now)
+            if kind is WaitKind.QUOTA and error.kind is CallKind.COMPONENT:
+                kind = WaitKind.PLATFORM_QUOTA  # not the account's, though its call met it
         case WaitKind.RATE as kind:
-            return Ordered(kind, now.replace(second=0, microsecond=0) + timedelta(minutes=1))
+            until = now.replace(second=0, microsecond=0) + timedelta(minutes=1)
         case kind:
-            return Ordered(kind, now + timedelta(seconds=error.wait_s) if error.wait_s else None)
+            until = now + timedelta(seconds=error.wait_s) if error.wait_s else None
+    return Wait(kind, until, error.errcode)
 
 
 def scope_of(error: CallError) -> Scope:

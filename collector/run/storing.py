@@ -73,11 +73,15 @@ class Storing:
     async def finish(self, failed: Mapping[str, CallError], *, is_final: bool) -> None:
         """Keep errors and the number of calls; where the pass `is_final`, resolve what its answers couldn't tell."""
         days = await self._resolve(frozenset(self._settling.unresolved)) if is_final else []
+        self.fail(failed)
+        self._count_calls()
+        await self.put(days)
+
+    def fail(self, failed: Mapping[str, CallError]) -> None:
+        """Note the errors of datasets."""
         for name, error in failed.items():
             now = self._clock.now()
             self._settling.fail(name, Trouble(error.errmsg, error.errcode, error.rid, error.hint, now, now))
-        self._count_calls()
-        await self.put(days)
 
     async def put(self, days: Sequence[Day] = ()) -> None:
         """Hand over days and the state that they justify, if any of it is new."""

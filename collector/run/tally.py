@@ -9,14 +9,17 @@ from dataclasses import asdict
 
 import structlog
 
+from collector.breakers import CircuitBreaker
 from collector.completeness.datasets import DATASETS
 from collector.completeness.plan import Plan
 from collector.console.progress import Watch
-from collector.errors import UnreachableError, WaitKind
-from collector.model.accounts import Account
+from collector.errors import UnreachableError
+from collector.kinds import WaitKind
+from collector.model.accounts import Account, BrokenEntry, Entry
 from collector.model.results import AccountResult, Failure, Notice, Outcome, RunResult
 from collector.run.counts import Counts, merged, result_of
-from collector.runtime import CircuitBreaker, LoopLag
+from collector.run.reactions import failure_of_entry
+from collector.runtime import LoopLag
 from collector.store.database import FAILED_VALIDATION
 from collector.store.writer import Writer
 from collector.text import counted
@@ -43,11 +46,12 @@ class Tally:
         self._began = time.monotonic()
         self._names: dict[str, str] = {}
         self._answered: set[str] = set()
+        self._broken: list[Failure] = []
         self._outcomes: dict[str, Outcome] = {}
         self._ended: dict[str, frozenset[str | None]] = {}
         # By the account that failed, also where the failure is a platform's.
         self._failures: dict[str, list[Failure]] = defaultdict(list)
-        self._told: set[tuple[str, str | None]] = set()
+        self._told: set[tuple[str | None, str | None]] = set()
         self._notices: dict[str, dict[str, Notice]] = defaultdict(dict)
         self._waiting: dict[str, int] = {}
         self._silent: dict[str, str] = {}
@@ -57,8 +61,12 @@ class Tally:
         self._client: Client | None = None
         self._writer: Writer | None = None
 
-    def expect(self, accounts: Sequence[Account]) -> None:
-        """Expect results of `accounts`: without one, an account counts as skipped."""
+    def expect(self, entries: Sequence[Entry]) -> None:
+        """Expect results of accounts: without one, an account counts as skipped. Broken entries have failed."""
+        accounts = [entry for entry in entries if isinstance(entry, Account)]
+        self._broken = [failure_of_entry(entry) for entry in entries if isinstance(entry, BrokenEntry)]
+        for failure in self._broken:
+            log.info("account.failed", **asdict(failure))
         self._names = {account.appid: account.name for account in accounts}
         self._outcomes = dict.fromkeys(self._names, Outcome.SKIPPED)
         # Of few accounts all must have failed.
@@ -182,7 +190,8 @@ class Tally:
         """Return the run's result as far as it came."""
         counts = merged([self.counts(), *self._taken])
         seconds = time.monotonic() - self._began
-        return result_of(counts, self._names, run=run, seconds=seconds, error=error, stopped_by=stopped_by)
+        names, broken = self._names, self._broken
+        return result_of(counts, names, broken, run=run, seconds=seconds, error=error, stopped_by=stopped_by)
 
     def _rejections(self, rejected: Mapping[str, str]) -> Iterator[tuple[str, Failure]]:
         for appid, reason in rejected.items():

@@ -10,7 +10,8 @@ import os
 import signal
 from contextlib import suppress
 
-from collector.errors import CallKind, CommandTimeoutError, OpenFilesError, OriginError
+from collector.errors import CommandTimeoutError, OpenFilesError, OriginError
+from collector.kinds import CallKind
 from collector.runtime import is_out_of_files
 
 COMMAND_S = 30

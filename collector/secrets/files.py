@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+
+if sys.platform != "win32":  # Windows has no users by number
+    import pwd
 
 
 def private_folder(path: Path) -> None:
@@ -17,3 +21,11 @@ def private_file(path: Path) -> Path:
     """Return the path of a file, which is made with mode 0600 if there is none. Raises `OSError`."""
     path.touch(mode=0o600)
     return path
+
+
+def user_name(uid: int) -> str:
+    """Return the name of a user, or the number of one without a name, as a container's user may be."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)

@@ -16,9 +16,12 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from collector.errors import CallKind, CommandTimeoutError, OpenFilesError, OriginError
+from collector.breakers import HalfOpenBreaker
+from collector.errors import CommandTimeoutError, OpenFilesError, OriginError
+from collector.kinds import CallKind
 from collector.model.accounts import FromCommand, FromCredential, FromFile, Origin, Secret
-from collector.runtime import HalfOpenBreaker, Once, is_out_of_files
+from collector.once import Once
+from collector.runtime import is_out_of_files
 from collector.secrets.commands import MAX_BYTES, run
 
 MAX_COMMANDS = 2 * (os.cpu_count() or 1)

@@ -3,62 +3,66 @@
 The collection `leases` has a document for each batch that was given to a worker::
 
     { _id: "20261124T023010Z-1f9a3c/17", epoch: 1795487410124, worker: "tls://10.0.0.2:4123",
-      begun: "9c1d06b27e5f4a83", expires: ISODate() }
+      begun: "5d0f7c9a01b2e344", expires: ISODate() }
 
 The worker renews its claim while it is at work, and the coordinator until it has begun. Once it has expired, the
 coordinator may give the batch to another worker, under a greater epoch. Instants are those of the server's clock.
 
-`begun` is random. A process that takes a dead worker's address gets its order as well, since Dask repeats it there; it
-doesn't begin under a claim that another process has begun.
+`begun` is a random text of the task that has begun. No other begins under the same claim: where a worker has died,
+Dask gives its task at once to the next process at the same address.
 """
 
 from __future__ import annotations
 
+import asyncio
 import re
+import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from math import inf
-from secrets import token_hex
 
 from motor.motor_asyncio import AsyncIOMotorCollection
 from pymongo import ReturnDocument
 
-from collector.runtime import boot_s, in_background
 from collector.store.database import Database, Document, outlasting
-from collector.store.held import Held, Times, keep
-from collector.store.lease_document import LEASES, next_epoch
+from collector.store.held import Held, Times, confirmed
+from collector.store.lease_document import LEASES, expiry, next_epoch
 
-_GONE = "the batch is another worker's, or its run has ended"
+_GONE = "the batch was given to another worker, or its run has ended"
 
 KEPT_S = 86_400
 """Seconds for which expired claims are kept that a run has left which was killed."""
 
 
-async def assign(database: Database, run: str, batch: int, worker: str, times: Times) -> int | None:
-    """Give a batch to a worker; return the epoch of its claim, or None while another worker's claim is valid."""
+async def assign(database: Database, run: str, batch: int, worker: str, times: Times) -> int:
+    """Give a batch to a worker as soon as no other has a valid claim to it; return the epoch of the claim."""
     epoch = await outlasting(lambda: next_epoch(database))
     is_free = {"$or": [{"$lte": ["$expires", "$$NOW"]}, {"$eq": ["$epoch", epoch]}]}  # also true without a document
     mine = {"_id": _id(run, batch), "epoch": epoch, "worker": worker}
-    claim = {"$mergeObjects": [{"$literal": mine}, _expiry(times)]}
+    claim = {"$mergeObjects": [{"$literal": mine}, _expires(times)]}
     pipeline = [{"$replaceWith": {"$cond": [is_free, claim, "$$ROOT"]}}]
-    found = await outlasting(
-        lambda: _claims(database).find_one_and_update(
+
+    async def is_given() -> bool:
+        found = await _claims(database).find_one_and_update(
             {"_id": _id(run, batch)}, pipeline, upsert=True, return_document=ReturnDocument.AFTER
         )
-    )
-    return epoch if found["epoch"] == epoch else None
+        return bool(found["epoch"] == epoch)
+
+    while not await outlasting(is_given):  # noqa: ASYNC110 - MongoDB sets no event
+        # The other one had expired, but a new primary's clock is behind.
+        await asyncio.sleep(times.poll_s)
+    return epoch
 
 
 async def hold(database: Database, run: str, batches: Sequence[int], times: Times) -> None:
     """Renew the claims of these batches whose worker hasn't begun with them."""
     unbegun = {"_id": {"$in": [_id(run, batch) for batch in batches]}, "begun": {"$exists": False}}
     valid = {"$expr": {"$gt": ["$expires", "$$NOW"]}}
-    await outlasting(lambda: _claims(database).update_many(unbegun | valid, [{"$set": _expiry(times)}]))
+    await outlasting(lambda: _claims(database).update_many(unbegun | valid, [{"$set": _expires(times)}]))
 
 
-async def expired(database: Database, run: str) -> set[int]:
-    """Return the batches of a run whose worker hasn't renewed its claim for too long."""
-    query = _of(run) | {"$expr": {"$lte": ["$expires", "$$NOW"]}}
+async def valid(database: Database, run: str) -> set[int]:
+    """Return the batches of a run that have a valid claim: those whose worker has renewed it lately."""
+    query = _of(run) | {"$expr": {"$gt": ["$expires", "$$NOW"]}}
     found = await outlasting(lambda: _claims(database).find(query, {"_id": True}).to_list(None))
     return {int(claim["_id"].partition("/")[2]) for claim in found}
 
@@ -81,23 +85,18 @@ async def claimed(
 ) -> AsyncIterator[Held]:
     """Work on a batch under the claim of that epoch, which is renewed meanwhile.
 
-    It is lost with the `lease` of its run at the latest, and from the beginning where it has expired or another process
-    has begun it. Raises `DatabaseError` when MongoDB is out of reach.
+    It is lost with the `lease` of its run at the latest; from the beginning if it has expired by then, or another task
+    has begun under it. Raises `DatabaseError` if MongoDB is out of reach.
     """
-    begun = token_hex(8)
+    task = secrets.token_hex(8)
+    mine = {"_id": _id(run, batch), "epoch": epoch, "begun": {"$in": [None, task]}}  # None for a missing one, too
 
     async def renew() -> float | None:
-        valid = {"epoch": epoch, "begun": {"$in": [None, begun]}, "$expr": {"$gt": ["$expires", "$$NOW"]}}
-        renewal = [{"$set": {"begun": begun} | _expiry(times)}]
-        renewed = await _claims(database).update_one({"_id": _id(run, batch)} | valid, renewal)
+        query = mine | {"$expr": {"$gt": ["$expires", "$$NOW"]}}
+        renewed = await _claims(database).update_one(query, [{"$set": {"begun": task} | _expires(times)}])
         return min(times.lost_after_s, lease.left_s) if renewed.matched_count and not lease.is_lost else None
 
-    asked_s = boot_s()
-    certain_s = await outlasting(renew)
-    held = Held(epoch, -inf if certain_s is None else asked_s + certain_s)
-    if certain_s is None:
-        held.lose(_GONE)
-    async with in_background(keep(held, renew, _GONE, times), name="claim"):
+    async with confirmed(epoch, renew, _GONE, times) as held:
         yield held
 
 
@@ -113,5 +112,5 @@ def _of(run: str) -> Document:
     return {"_id": {"$regex": f"^{re.escape(run)}/"}}
 
 
-def _expiry(times: Times) -> Document:
-    return {"expires": {"$add": ["$$NOW", round(times.free_after_s * 1000)]}}
+def _expires(times: Times) -> Document:
+    return {"expires": expiry(times.free_after_s)}

@@ -1,11 +1,13 @@
-"""Open the database and its collections, in the MongoDB that `mongodb.uri` names or in the local mongod."""
+"""Open the database and its collections, in a MongoDB or in the local mongod."""
 
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import date
+from pathlib import Path
 from typing import Any, TypeVar
 
 import stamina
@@ -15,11 +17,11 @@ from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection, Asyn
 from pymongo import IndexModel, ReadPreference
 from pymongo.errors import ConfigurationError, ConnectionFailure, NetworkTimeout, OperationFailure, PyMongoError
 
-from collector.errors import ConfigError, DatabaseError, Fault, OriginError
-from collector.model.accounts import Origin, Secret
-from collector.secrets.addresses import mongodb_risk
-from collector.secrets.reader import Secrets
-from collector.store.local import local_mongod
+from collector.errors import DatabaseError
+from collector.model.accounts import Secret
+from collector.store.diagnosis import NO_SPACE, full_disk
+from collector.store.local import local_mongod, why_away
+from collector.store.location import Location
 from collector.store.schema import INDEXES, USER_DAILY, VALIDATOR
 from collector.text import printable
 
@@ -76,28 +78,29 @@ FAILED_VALIDATION = "failed validation"
 _REFUSALS = {
     _NOT_ALLOWED: "the user of mongodb.uri may not do this: give it the role readWrite on the database",
     _AUTHENTICATION_FAILED: "MongoDB refused the user or the password of mongodb.uri: correct them",
-    _DISK_FULL: "MongoDB's disk is full: make room on it, then run again",
 }
+
+_LOCAL: list[Path] = []
+"""Folders of the local mongods in use by this process, at most one but in tests: what is away then is that server."""
 
 
 @asynccontextmanager
-async def open_database(uri: Origin | None, name: str) -> AsyncIterator[Database]:
-    """Open the database `name` at `uri`, or in the local mongod without a `uri`, and make sure that it answers.
+async def open_database(location: Location, *, must_exist: bool = False) -> AsyncIterator[Database]:
+    """Open the database at `location`, and make sure that it answers.
 
-    Raises `DatabaseError` where it isn't available: within 15 s, unless a local mongod is slow to start. Raises
-    `ConfigError` where the `uri` can't be read from its file, command or variable.
+    With `must_exist`, no local database is created. Raises `DatabaseError` where it isn't available: within 15 s,
+    unless a local mongod is slow to start.
     """
     async with AsyncExitStack() as stack:
+        uri = location.uri
         if uri is None:
-            uri = Secret(await stack.enter_async_context(local_mongod()))
-        address = await _read(uri)
-        if address is not uri and (risk := mongodb_risk(address.get_secret_value())):
-            # An address written in the configuration was checked as that was loaded.
-            log.warning("mongodb.uri", risk=risk)
-        client = _client(address)
+            uri = Secret(await stack.enter_async_context(local_mongod(location.data_dir, must_exist=must_exist)))
+            _LOCAL.append(location.data_dir)
+            stack.callback(_LOCAL.remove, location.data_dir)
+        client = _client(uri)
         stack.callback(client.close)
         # Whatever the URI says: by a secondary that lags, a day would look missing, and a lease free.
-        database = client.get_database(name, read_preference=ReadPreference.PRIMARY)
+        database = client.get_database(location.database, read_preference=ReadPreference.PRIMARY)
         await outlasting(lambda: database.command("ping"), timeout_s=FIRST_OUTAGE_S)
         yield database
 
@@ -164,30 +167,33 @@ async def outlasting(call: Callable[[], Awaitable[T]], *, timeout_s: float | Non
 
 
 def _passes(error: Exception) -> bool:
-    return isinstance(error, ConnectionFailure) or (isinstance(error, OperationFailure) and error.code in PASSING)
-
-
-async def _read(uri: Origin) -> Secret:
-    try:
-        return await Secrets().read(uri)
-    except OriginError as error:
-        raise ConfigError((Fault("mongodb.uri", error.errmsg, error.remedy),)) from None
+    if isinstance(error, ConnectionFailure):
+        return not any(map(why_away, _LOCAL))  # nobody restarts a local mongod that has ended
+    return isinstance(error, OperationFailure) and error.code in PASSING
 
 
 def _client(uri: Secret) -> AsyncIOMotorClient[Document]:
     try:
-        return AsyncIOMotorClient(
-            uri.get_secret_value(),
-            appname="wechat-collector",
-            serverSelectionTimeoutMS=SELECTION_TIMEOUT_MS,
-            connectTimeoutMS=SELECTION_TIMEOUT_MS,
-            socketTimeoutMS=SOCKET_TIMEOUT_MS,
-            maxPoolSize=MAX_CONNECTIONS,
-            w="majority",
-            wTimeoutMS=MAJORITY_TIMEOUT_MS,
-        )
+        with warnings.catch_warnings(record=True) as ignored:
+            warnings.simplefilter("always", UserWarning)
+            client: AsyncIOMotorClient[Document] = AsyncIOMotorClient(
+                uri.get_secret_value(),
+                appname="wechat-collector",
+                serverSelectionTimeoutMS=SELECTION_TIMEOUT_MS,
+                connectTimeoutMS=SELECTION_TIMEOUT_MS,
+                socketTimeoutMS=SOCKET_TIMEOUT_MS,
+                maxPoolSize=MAX_CONNECTIONS,
+                w="majority",
+                wTimeoutMS=MAJORITY_TIMEOUT_MS,
+            )
+        # Unknown options are told before. The driver's own text may repeat a value.
+        if any("Unknown option" not in str(each.message) for each in ignored):
+            risk = "an option after its `?` has a value that it can't have, and no effect; correct it"
+            log.warning("mongodb.uri", risk=risk)
     except (ValueError, OSError, PyMongoError):
         pass  # and raise below, without a cause: their texts repeat parts of the URI, perhaps the password
+    else:
+        return client
     raise DatabaseError(
         "mongodb.uri isn't a valid MongoDB address, or names a file that can't be read. A password with @ : / % in it "
         "must be percent-encoded: see docs/mongodb.md"
@@ -252,12 +258,18 @@ async def _build(collection: AsyncIOMotorCollection[Document], indexes: list[Ind
 
 def _explained(error: PyMongoError) -> str:
     if isinstance(error, ConnectionFailure | ConfigurationError):  # the latter for names that DNS doesn't know
+        if _LOCAL:
+            hangs = f"the local mongod of {_LOCAL[0]} doesn't answer ({_short(error)}): run again"
+            return why_away(_LOCAL[0]) or hangs
         return (
             f"MongoDB can't be reached ({_short(error)}): check mongodb.uri and that MongoDB runs there, or leave "
             "mongodb.uri out to use a local mongod"
         )
     if not isinstance(error, OperationFailure):
         return f"MongoDB failed: {_short(error)}"
+    if error.code == _DISK_FULL or NO_SPACE in str(error):
+        disk = (_LOCAL and full_disk(_LOCAL[0])) or "MongoDB's disk is full"
+        return f"{disk}: make room on it, then run again"
     # A server without a user in the URI gives the same code as one whose user lacks a role.
     if error.code == _NOT_ALLOWED and "requires authentication" in str(error):
         return "mongodb.uri names no user, and this MongoDB asks for one: mongodb://USER:PASSWORD@HOST/…"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from math import inf
 from typing import TypeVar
@@ -11,8 +12,8 @@ from typing import TypeVar
 import structlog
 
 from collector.errors import DatabaseError
-from collector.runtime import boot_s
-from collector.store.database import translated
+from collector.runtime import boot_s, in_background
+from collector.store.database import outlasting, translated
 
 T = TypeVar("T")
 log = structlog.get_logger()
@@ -45,13 +46,15 @@ class Held:
     It is certain until `until_s`, a second of the boot clock. Once lost, it stays lost.
     """
 
-    __slots__ = ("_error", "epoch", "trouble", "until_s")
+    __slots__ = ("_error", "epoch", "is_left", "trouble", "until_s")
 
     def __init__(self, epoch: int, until_s: float = inf) -> None:
         self.epoch = epoch
         self.until_s = until_s
         self.trouble = _NO_ANSWER
         """The reason why it isn't certain for longer, as far as it is known."""
+        self.is_left = False
+        """True where it isn't released at the end, but expires: others may still be at work under it."""
         self._error: DatabaseError | None = None
 
     @property
@@ -82,6 +85,23 @@ class Held:
             f"this run lost the lease: {why}. Another run may be at work, so nothing more is written: run again"
         )
         return self._error
+
+
+@asynccontextmanager
+async def confirmed(
+    epoch: int, confirm: Callable[[], Awaitable[float | None]], gone: str, times: Times
+) -> AsyncIterator[Held]:
+    """Work under the lease of that epoch, which `keep` confirms now and from time to time.
+
+    It may be lost already. Raises `DatabaseError` if MongoDB is out of reach.
+    """
+    asked_s = boot_s()  # before the call: however late its answer comes, no lease is trusted for too long
+    certain_s = await outlasting(confirm)
+    held = Held(epoch, -inf if certain_s is None else asked_s + certain_s)
+    if certain_s is None:
+        held.lose(gone)
+    async with in_background(keep(held, confirm, gone, times), name="lease"):
+        yield held
 
 
 async def keep(held: Held, confirm: Callable[[], Awaitable[float | None]], gone: str, times: Times) -> None:

@@ -102,7 +102,7 @@ async def take(
     nobody can come in between.
     """
     unchanged = {**_ID, "$expr": {"$eq": ["$$ROOT", {"$literal": seen.document}]}}
-    begun = {"epoch": "$epoch", "since": "$$NOW", "expires": _expiry(free_after_s)}
+    begun = {"epoch": "$epoch", "since": "$$NOW", "expires": expiry(free_after_s)}
     leases = [*({"$literal": each} for each in others), {"$mergeObjects": [{"$literal": mine}, begun]}]
     taken = await _collection(database).find_one_and_update(
         unchanged,
@@ -115,7 +115,7 @@ async def take(
 
 async def renew(database: Database, epoch: int, free_after_s: float) -> bool:
     """Let the lease of that epoch expire `free_after_s` from now; return False if it is there no more."""
-    renewed = {"$mergeObjects": ["$$each", {"expires": _expiry(free_after_s)}]}
+    renewed = {"$mergeObjects": ["$$each", {"expires": expiry(free_after_s)}]}
     each = {"$cond": [{"$eq": ["$$each.epoch", epoch]}, renewed, "$$each"]}
     leases = {"leases": {"$map": {"input": "$leases", "as": "each", "in": each}}}
     return await _change(database, _ID | {"leases.epoch": epoch}, leases)
@@ -136,13 +136,14 @@ async def next_epoch(database: Database) -> int:
     return int(found["epoch"])
 
 
+def expiry(free_after_s: float) -> Document:
+    """Return the expression for the server's instant in `free_after_s` seconds."""
+    return {"$add": ["$$NOW", round(free_after_s * 1000)]}
+
+
 async def _change(database: Database, where: Document, leases: Document) -> bool:
     changed = await _collection(database).update_one(where, [{"$set": leases}, _FOR_EARLIER_VERSIONS])
     return changed.matched_count == 1
-
-
-def _expiry(free_after_s: float) -> Document:
-    return {"$add": ["$$NOW", round(free_after_s * 1000)]}
 
 
 def _collection(database: Database) -> AsyncIOMotorCollection[Document]:

@@ -13,7 +13,6 @@ from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
-from math import inf
 from typing import TypeVar
 
 import structlog
@@ -25,14 +24,14 @@ from collector.model.parts import ALL, Part, to_document
 from collector.runtime import boot_s, in_background
 from collector.store import lease_document as document
 from collector.store.database import Database, Document, outlasting
-from collector.store.held import TIMES, Held, Times, keep
+from collector.store.held import TIMES, Held, Times, confirmed, keep
 from collector.text import counted, printable
 
 T = TypeVar("T")
 log = structlog.get_logger()
 
 MAX_TRIES = 200
-"""Times that a lease is tried to be taken while others change theirs: each of them makes one of us wait."""
+"""Attempts to take a lease. One fails whenever another run takes, renews or releases its own at the same moment."""
 
 _GONE = "the run was halted for too long, or somebody deleted the lease"
 
@@ -77,15 +76,13 @@ async def following(database: Database, run: str, epoch: int, *, times: Times | 
     async def look() -> float | None:
         seen = await document.look(database)
         mine = next((each for each in seen.live if (each.get("run"), each.get("epoch")) == (run, epoch)), None)
-        return None if mine is None else seen.seconds_left(mine) - (times.free_after_s - times.lost_after_s)
+        if mine is None:
+            return None
+        left_s = min(seen.seconds_left(mine), times.free_after_s)  # more only by a new primary whose clock is behind
+        return left_s - (times.free_after_s - times.lost_after_s)
 
-    asked_s = boot_s()
-    certain_s = await outlasting(look)
-    held = Held(epoch, -inf if certain_s is None else asked_s + certain_s)
-    if certain_s is None:
-        held.lose(gone)
-    held.check()
-    async with in_background(keep(held, look, gone, times), name="lease"):
+    async with confirmed(epoch, look, gone, times) as held:
+        held.check()
         yield held
 
 
@@ -122,11 +119,16 @@ class _Taking:
 
     async def release(self, held: Held) -> None:
         """Delete the lease if it is still this run's. A failure is only logged, since the lease expires by itself."""
-        try:
-            async with asyncio.timeout(self.times.release_s):
-                await document.release(self._database, held.epoch)
-        except (PyMongoError, TimeoutError) as error:
-            log.info("lease.not_released", why=type(error).__name__, free_after_seconds=self.times.free_after_s)
+        why = "workers may still be at work"
+        if not held.is_left:
+            try:
+                async with asyncio.timeout(self.times.release_s):
+                    await document.release(self._database, held.epoch)
+            except (PyMongoError, TimeoutError) as error:
+                why = type(error).__name__
+            else:
+                return
+        log.info("lease.not_released", why=why, free_after_seconds=self.times.free_after_s)
 
     async def _try(self) -> Held | list[Document]:
         """Take the lease, or return those that overlap with it."""

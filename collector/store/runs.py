@@ -19,13 +19,16 @@ from __future__ import annotations
 import os
 import secrets
 import socket
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Any
 
-from pymongo import ASCENDING, IndexModel
+from pymongo import ASCENDING, DESCENDING, IndexModel
 
-from collector.model.results import RunResult
-from collector.store.database import Database, outlasting
+from collector.model.ledger import Entry
+from collector.model.results import Failure, RunResult
+from collector.store.database import Database, Document, outlasting
 from collector.store.leases import live_runs
 
 RUNS = "runs"
@@ -98,3 +101,40 @@ async def end(database: Database, result: RunResult) -> None:
     ended = {"$set": fields, "$currentDate": {"ended": True}}
     # No upsert: a run that failed before `begin` has no entry, and gets none.
     await outlasting(lambda: database[RUNS].update_one({"_id": result.run}, ended))
+
+
+async def read_runs(database: Database, number: int) -> list[Entry]:
+    """Return the last runs, that many at most, the newest first, without their failures.
+
+    Raises `DatabaseError` when MongoDB is out of reach.
+    """
+    found = database[RUNS].find({}, {"failures": False}).sort("_id", DESCENDING).limit(number)
+    documents: Sequence[Document] = await outlasting(lambda: found.clone().to_list(number))
+    alive = await live_runs(database)
+    return [_entry(document, alive) for document in documents]
+
+
+async def read_run(database: Database, run: str) -> Entry | None:
+    """Return one run, with its failures; None where the ledger has none of that id.
+
+    Raises `DatabaseError` when MongoDB is out of reach.
+    """
+    document: Document | None = await outlasting(lambda: database[RUNS].find_one({"_id": run}))
+    return None if document is None else _entry(document, await live_runs(database))
+
+
+def _entry(document: Mapping[str, Any], alive: Sequence[str]) -> Entry:
+    """Return the run of a document, of whatever version: what isn't there is absent."""
+    known = {key: value for key, value in document.items() if key in Entry.__slots__}
+    instants = {
+        key: value.replace(tzinfo=UTC)  # MongoDB gives instants without a zone
+        for key in ("began", "ended")
+        if isinstance(value := known.pop(key, None), datetime)
+    }
+    failures = tuple(_failure(each) for each in known.pop("failures", ()))
+    run = str(document["_id"])
+    return Entry(run, **({"command": "", "status": ""} | known | instants), failures=failures, at_work=run in alive)
+
+
+def _failure(document: Mapping[str, Any]) -> Failure:
+    return Failure(**{key: document[key] for key in Failure.__slots__ if key in document})

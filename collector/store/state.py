@@ -5,10 +5,11 @@ A document holds the whole value, so writing it twice is harmless::
     { _id: "wx…", version: 1, epoch: 1795487410123, name: "acme-shoes", tags: ["retail"], born: "2019-03-02",
       history_since: "2015-01-01",
       authorizer: { component: "agency", nick_name: "Acme 鞋", mini_program: false },
-      forced_tokens: { on: "2026-11-24", count: 1 },
+      forced_tokens: { on: "2026-11-24", count: 1 }, held: [{ begin: "2026-11-23", end: "2026-11-24" }],
       user_summary: { covered: [{ begin: "2026-11-01", end: "2026-11-23" }], void: [],
                       empty: [{ begin: …, end: …, on: "2026-11-24" }], refreshed_to: "2026-11-23",
-                      not_before: ISODate(), calls: { on: "2026-11-24", count: 2 }, last_success: ISODate(),
+                      not_before: ISODate(), wait: { kind: "quota", errcode: 45009 },
+                      calls: { on: "2026-11-24", count: 2 }, last_success: ISODate(),
                       last_error: { errmsg: …, errcode: …, rid: …, hint: …, since: ISODate(), at: ISODate() } },
       user_cumulate: { … } }
 
@@ -27,8 +28,10 @@ from motor.motor_asyncio import AsyncIOMotorCollection
 from pymongo import ReplaceOne
 
 from collector.errors import DatabaseError
+from collector.kinds import WaitKind
 from collector.model.days import FIRST_DAY, OLDEST, Days, Window
 from collector.model.state import DATASET_NAMES, AccountState, Authorizer, DatasetState, Trouble, UnusableState
+from collector.model.waits import Wait
 from collector.store.database import AS_IT_IS, Database, Document, outlasting
 from collector.store.held import Held
 
@@ -41,10 +44,10 @@ OURS = {"_id": {"$regex": "^wx"}}
 """Query for the collector's own documents, whose `_id` is an appid; other tools may keep theirs beside them."""
 
 _NOT_DATASETS = frozenset(
-    {"_id", "version", "epoch", "name", "tags", "born", "history_since", "authorizer", "forced_tokens"}
+    {"_id", "version", "epoch", "name", "tags", "born", "history_since", "authorizer", "forced_tokens", "held"}
 )
 _KNOWN = _NOT_DATASETS.union(DATASET_NAMES)
-_KNOWN_OF_DATASET = frozenset(DatasetState._fields) - {"calls_on", "unknown"}  # these have no key of their own
+_KNOWN_OF_DATASET = frozenset(DatasetState._fields) - {"calls_on", "unknown"} | {"not_before"}
 
 _OUTLINE = ("version", "name", "tags", "authorizer")
 
@@ -103,7 +106,7 @@ def replacement(state: AccountState, epoch: int) -> ReplaceOne[Document]:
     return ReplaceOne(*_replacement(state, epoch), upsert=True)
 
 
-def claim(state: AccountState, before: AccountState | None, epoch: int) -> ReplaceOne[Document]:
+def change_of_platform(state: AccountState, before: AccountState | None, epoch: int) -> ReplaceOne[Document]:
     """Return the write that stores the state of an account that a platform has found or lost since `before` was read.
 
     MongoDB refuses it as a duplicate where another run has given the account to another platform meanwhile.
@@ -135,6 +138,7 @@ def to_document(state: AccountState) -> Document:
         "history_since": state.history_since and str(state.history_since),
         "authorizer": state.authorizer and {key: getattr(state.authorizer, key) for key in Authorizer.__slots__},
         "forced_tokens": state.forced_on and {"on": str(state.forced_on), "count": state.forced_tokens},
+        "held": _ranges(state.held) or None,
     }
     return _present(known | {name: _dataset(dataset) for name, dataset in state.datasets.items()}) | dict(state.unknown)
 
@@ -158,6 +162,7 @@ def from_document(document: Mapping[str, Any]) -> AccountState:
         authorizer=_authorizer(document.get("authorizer")),
         forced_on=_date(forced.get("on")),
         forced_tokens=int(forced.get("count", 0)),
+        held=Days.joined(map(_window, document.get("held", ()))),
         # In the document's order: that of a set differs from process to process.
         datasets={name: _dataset_state(document[name]) for name in document if name in DATASET_NAMES},
         unknown=_beyond(_KNOWN, document),
@@ -220,7 +225,8 @@ def _dataset(dataset: DatasetState) -> Document:
             "empty": [span | {"on": str(on)} for on, days in dataset.empty.items() for span in _ranges(days)],
             "refreshed_to": dataset.refreshed_to and str(dataset.refreshed_to),
             "looked": _ranges(dataset.looked) or None,
-            "not_before": dataset.not_before,
+            "not_before": dataset.wait and dataset.wait.until,
+            "wait": dataset.wait and _reason(dataset.wait),
             "calls": calls,
             "last_success": dataset.last_success,
             "last_error": error and {key: getattr(error, key) for key in Trouble.__slots__},
@@ -240,13 +246,29 @@ def _dataset_state(document: Mapping[str, Any]) -> DatasetState:
         empty={on: Days.joined(windows) for on, windows in empty.items()},
         refreshed_to=_date(document.get("refreshed_to")),
         looked=Days.joined(map(_window, document.get("looked", ()))),
-        not_before=_utc(document.get("not_before")),
+        wait=_wait(document),
         calls_on=_date(calls.get("on")),
         calls=int(calls.get("count", 0)),
         last_success=_utc(document.get("last_success")),
         last_error=_trouble(error) if error else None,
         unknown=_beyond(_KNOWN_OF_DATASET, document),
     )
+
+
+def _reason(wait: Wait) -> Document | None:
+    """Return why a dataset waits, apart from the end; None where that isn't known."""
+    known = _present({"kind": str(wait.kind), "errcode": wait.errcode})
+    return None if wait.kind is WaitKind.NOT_BEFORE else known
+
+
+def _wait(document: Mapping[str, Any]) -> Wait | None:
+    """Return the wait of a dataset; an earlier version has stored nothing but its end."""
+    if not (until := _utc(document.get("not_before"))):
+        return None
+    reason = document.get("wait", {"kind": WaitKind.NOT_BEFORE})
+    # A later version knows more kinds.
+    kind = next((kind for kind in WaitKind if kind == reason["kind"]), WaitKind.NOT_BEFORE)
+    return Wait(kind, until, reason.get("errcode"))
 
 
 def _trouble(document: Mapping[str, Any]) -> Trouble:

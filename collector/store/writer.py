@@ -22,7 +22,7 @@ from collector.model.state import AccountState, Day, Update
 from collector.store.database import DUPLICATE, PASSING, Database, Document, outlasting
 from collector.store.held import Held
 from collector.store.schema import USER_DAILY
-from collector.store.state import ACCOUNTS, claim, lose_if_taken_over, replacement
+from collector.store.state import ACCOUNTS, change_of_platform, lose_if_taken_over, replacement
 
 log = structlog.get_logger()
 
@@ -88,20 +88,20 @@ class Writer:
         self.unsaved[update.state.account] += 1
         await self._queue.put(update)
 
-    async def claim(self, states: Sequence[AccountState], before: Mapping[str, AccountState]) -> list[str]:
+    async def change_platforms(self, states: Sequence[AccountState], before: Mapping[str, AccountState]) -> list[str]:
         """Write the states of accounts that platforms have found or lost since those `before` were read.
 
-        Returns the accounts that another run has claimed meanwhile: they aren't this run's.
+        Returns the accounts that another run has given to another platform meanwhile: they aren't this run's.
         """
-        claimed: list[str] = []
+        lost: list[str] = []
         for begin in range(0, len(states), MAX_IN_BATCH):
             batch = states[begin : begin + MAX_IN_BATCH]
             errors = await self._replace(
-                {state.account: claim(state, before.get(state.account), self.held.epoch) for state in batch}
+                {each.account: change_of_platform(each, before.get(each.account), self.held.epoch) for each in batch}
             )
-            claimed += [account for account, error in errors.items() if error["code"] == DUPLICATE]
+            lost += [account for account, error in errors.items() if error["code"] == DUPLICATE]
             self._reject({account: error for account, error in errors.items() if error["code"] != DUPLICATE})
-        return claimed
+        return lost
 
     def _raise_if_lost(self) -> None:
         if self._lost:

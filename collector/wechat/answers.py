@@ -13,7 +13,8 @@ from typing import Any, Final, TypeGuard
 
 import orjson
 
-from collector.errors import CallError, CallKind, TransientError
+from collector.errors import CallError, TransientError
+from collector.kinds import CallKind
 from collector.text import printable
 from collector.wechat.errcodes import api_error
 

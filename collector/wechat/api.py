@@ -8,7 +8,8 @@ from math import inf
 
 import structlog
 
-from collector.errors import ApiError, CallKind, Reaction, TransientError, UnwantedError
+from collector.errors import ApiError, TransientError, UnwantedError
+from collector.kinds import CallKind, Reaction
 from collector.model.accounts import Account
 from collector.model.days import Window, beijing_day
 from collector.wechat.answers import Request

@@ -22,16 +22,11 @@ import stamina
 import structlog
 from yarl import URL
 
-from collector.errors import (
-    CallError,
-    CallKind,
-    OpenFilesError,
-    OriginError,
-    Reaction,
-    TransientError,
-)
+from collector.breakers import HalfOpenBreaker
+from collector.errors import CallError, OpenFilesError, OriginError, TransientError
+from collector.kinds import CallKind, Reaction
 from collector.model.accounts import Secret
-from collector.runtime import Clock, HalfOpenBreaker, Stop, is_out_of_files
+from collector.runtime import Clock, Stop, is_out_of_files
 from collector.secrets.addresses import server_of
 from collector.wechat.answers import Request, is_passing
 from collector.wechat.connections import Connections

@@ -14,10 +14,13 @@ from typing import Any
 
 import structlog
 
-from collector.errors import ApiError, CallError, CallKind, ComponentError, OriginError, Reaction, TransientError
+from collector.breakers import CircuitBreaker
+from collector.errors import ApiError, CallError, ComponentError, OriginError, TransientError
+from collector.kinds import CallKind, Reaction
 from collector.model.accounts import Account, Component, Secret
 from collector.model.state import Authorizer
-from collector.runtime import CircuitBreaker, Clock, Once
+from collector.once import Once
+from collector.runtime import Clock
 from collector.secrets.reader import Secrets
 from collector.wechat.answers import Request, is_token
 from collector.wechat.component_tokens import source_of

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from collector.errors import CallKind, OriginError
+from collector.errors import OriginError
+from collector.kinds import CallKind
 from collector.model.accounts import Component, FromCommand, FromUrl, Origin, Secret
 from collector.secrets.reader import Secrets
 from collector.wechat.answers import Request

@@ -10,7 +10,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from collector.errors import ApiError, CallError, CallKind, ComponentError, Reaction
+from collector.errors import ApiError, CallError, ComponentError
+from collector.kinds import CallKind, Reaction
 
 
 @dataclass(frozen=True, slots=True)

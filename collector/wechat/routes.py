@@ -8,7 +8,8 @@ from typing import Any
 
 import structlog
 
-from collector.errors import ApiError, CallKind, HostError, ProxyRefusedError
+from collector.errors import ApiError, HostError, ProxyRefusedError
+from collector.kinds import CallKind
 from collector.model.accounts import Origin, Secret
 from collector.runtime import let_others_catch_up
 from collector.secrets.addresses import proxy_url, server_of

@@ -13,10 +13,12 @@ from datetime import date
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
-from collector.errors import ApiError, CallError, CallKind, OriginError, PostponedError, TransientError
+from collector.breakers import CircuitBreaker
+from collector.errors import ApiError, CallError, OriginError, PostponedError, TransientError
+from collector.kinds import CallKind
 from collector.model.accounts import Account, Secret
 from collector.model.days import beijing_day
-from collector.runtime import CircuitBreaker, Clock
+from collector.runtime import Clock
 from collector.secrets.reader import Secrets
 from collector.wechat.answers import Request, is_token
 from collector.wechat.client import Client

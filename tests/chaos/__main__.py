@@ -1,4 +1,4 @@
-"""`make chaos`: run storms one after the other, until one of them leaves something wrong; then the trials."""
+"""`make chaos`: run storms one after the other, then schedules, until one leaves something wrong; then the trials."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from chaos.host import Host, MovedClock, host
 from chaos.plan import Plan, draw
 from chaos.replicas import ReplicaSet, replica_set
 from chaos.report import line, table, trial_line
+from chaos.schedules import schedules
 from chaos.storm import Outcome, storm
 from chaos.trials import trials
 
@@ -53,27 +54,33 @@ async def storms(plans: Iterable[Plan], keep: Path | None = None) -> AsyncGenera
             yield outcome
 
 
-async def main(first_seed: int, number: int, keep: Path | None) -> int:
-    """Run the storms, then the trials; return 1 where something is wrong."""
+async def main(first_seed: int, number: int, schedule_number: int, keep: Path | None) -> int:
+    """Run the storms, then the schedules and the trials; return 1 where something is wrong."""
     _end_at_signals()
-    return await _storms(first_seed, number, keep) or await _trials(keep)
+    plans = map(draw, range(first_seed, first_seed + number))
+    seeds = range(first_seed, first_seed + schedule_number)
+    return (
+        await _series(storms(plans, keep), "storm", "STORMS=1 SCHEDULES=0")
+        or await _series(schedules(seeds, keep), "schedule", "STORMS=0 SCHEDULES=1")
+        or await _trials(keep)
+    )
 
 
-async def _storms(first_seed: int, number: int, keep: Path | None) -> int:
-    """Print a line for each storm and the table of all; return 1 at the first that leaves something wrong."""
-    outcomes: list[Outcome] = []
-    async with aclosing(storms(map(draw, range(first_seed, first_seed + number)), keep)) as running:
+async def _series(outcomes: AsyncGenerator[Outcome, None], kind: str, again: str) -> int:
+    """Print a line for each outcome and the table of all; return 1 at the first that has something wrong."""
+    seen: list[Outcome] = []
+    async with aclosing(outcomes) as running:
         async for outcome in running:
-            outcomes.append(outcome)
-            say(line(outcome))
+            seen.append(outcome)
+            say(line(outcome, kind))
             if outcome.wrong:
                 break
-    if not outcomes:
+    if not seen:
         return 0
-    say(f"\n{table(outcomes)}\n")
-    if not (wrong := outcomes[-1].wrong):
+    say(f"\n{table(seen, kind)}\n")
+    if not (wrong := seen[-1].wrong):
         return 0
-    say("\n".join([*wrong[:MAX_PRINTED], f"\nAgain: make chaos STORMS=1 SEED={outcomes[-1].seed}"]))
+    say("\n".join([*wrong[:MAX_PRINTED], f"\nAgain: make chaos {again} SEED={seen[-1].seed}"]))
     return 1
 
 
@@ -102,14 +109,15 @@ def _end_at_signals() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="chaos", description=__doc__)
     parser.add_argument("--storms", type=int, default=200)
+    parser.add_argument("--schedules", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--keep", type=Path, help="a folder for the logs of a storm that leaves something wrong")
+    parser.add_argument("--keep", type=Path, help="a folder for the logs of what leaves something wrong")
     return parser.parse_args()
 
 
 if __name__ == "__main__":
     given = _arguments()
     try:
-        sys.exit(asyncio.run(main(given.seed, given.storms, given.keep)))
+        sys.exit(asyncio.run(main(given.seed, given.storms, given.schedules, given.keep)))
     except (asyncio.CancelledError, KeyboardInterrupt):
         sys.exit("chaos: stopped")

@@ -62,7 +62,9 @@ def _wrong(there: Mapping[str, Any], least: Mapping[str, Any], most: Mapping[str
 
 async def loose_ends(database: Database) -> list[str]:
     """Return what a finished run must not leave behind: its lease, and open runs in the ledger."""
-    leases = [f"a lease is left: {lease}" async for each in database[LEASES].find() for lease in each["leases"]]
+    leases = [
+        f"a lease is left: {lease}" async for each in database[LEASES].find() for lease in each.get("leases", [each])
+    ]
     open_runs = database[RUNS].find({"$or": [{"ended": {"$exists": False}}, {"status": "running"}]})
     return leases + [f"a run is open in the ledger: {run['_id']}" async for run in open_runs]
 

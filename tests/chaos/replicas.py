@@ -19,7 +19,7 @@ from chaos.link import HOST, Link
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
 from pymongo.errors import PyMongoError
 
-from collector.store.local import find_mongod
+from collector.store.mongod import find_mongod
 
 SIZE = 3
 NAME = "chaos"

@@ -9,10 +9,10 @@ from chaos.storm import Outcome
 from chaos.trials import Trial
 
 
-def line(outcome: Outcome) -> str:
-    """Return the line of one storm."""
+def line(outcome: Outcome, kind: str = "storm") -> str:
+    """Return the line of one storm, or of an outcome of another kind."""
     return (
-        f"storm {outcome.seed:<6} {outcome.faults.total():>5} faults {outcome.runs:>4} runs {outcome.calls:>6} calls "
+        f"{kind} {outcome.seed:<6} {outcome.faults.total():>5} faults {outcome.runs:>4} runs {outcome.calls:>6} calls "
         f"{outcome.documents:>6} documents {outcome.seconds:>6.1f} s  {_verdict(outcome.wrong)}"
     )
 
@@ -26,11 +26,11 @@ def _verdict(wrong: Sequence[str]) -> str:
     return f"{len(wrong)} WRONG" if wrong else "ok"
 
 
-def table(outcomes: Sequence[Outcome]) -> str:
-    """Return the table of all storms together."""
+def table(outcomes: Sequence[Outcome], kind: str = "storm") -> str:
+    """Return the table of all storms together, or of outcomes of another kind."""
     faults: Counter[str] = sum((outcome.faults for outcome in outcomes), Counter())
     rows = [
-        ("storms", f"{len(outcomes):,}"),
+        (f"{kind}s", f"{len(outcomes):,}"),
         ("faults", f"{faults.total():,}"),
         *((f"  {what}", f"{number:,}") for what, number in sorted(faults.items())),
         ("runs", f"{sum(outcome.runs for outcome in outcomes):,}"),

@@ -7,33 +7,38 @@ from __future__ import annotations
 
 import asyncio
 import random
+import shutil
 import signal
+import tempfile
 import time
-from collections import Counter, defaultdict
-from collections.abc import AsyncGenerator, Collection, Iterable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field, replace
+from collections import Counter
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from itertools import combinations, count
-from math import inf
+from itertools import count
 from pathlib import Path
 
 from chaos import compare
 from chaos.configuration import Addresses, configuration
-from chaos.host import Collector, Host, HungError, MovedClock, host
+from chaos.host import Host, HungError, MovedClock, host
 from chaos.launcher import HURRY
 from chaos.plan import Plan, Way
-from chaos.replicas import ReplicaSet, replica_set
+from chaos.runs import LOST_S, Run, wrong_calls
 from chaos.site import EXPIRED, may_end_with
 from chaos.storm import Outcome
 from support import stored
 
+from collector.model.accounts import Secret
 from collector.model.days import BEIJING, ONE_DAY, beijing_day
 from collector.model.results import ExitCode
-from collector.sandbox import Call, Faults, Limits, Sandbox, World
+from collector.sandbox import Faults, Limits, Sandbox, World
+from collector.store.database import open_database
 from collector.store.held import TIMES
 from collector.store.lease_document import LEASES
+from collector.store.local import local_mongod
+from collector.store.location import Location
 
 SHARDS = (1, 2)
 AT_ONCE = 2
@@ -41,7 +46,6 @@ AT_ONCE = 2
 
 LENGTH_S = 6.0
 FREE_S = TIMES.free_after_s / HURRY
-LOST_S = TIMES.lost_after_s / HURRY
 PAUSES_S = (0.3, LOST_S - 1.0, LOST_S + 0.5, FREE_S + 1.0, FREE_S + 3.0)
 
 RATE = "6/s"
@@ -83,18 +87,6 @@ class Schedule:
     acts: tuple[Act, ...]
 
 
-@dataclass(eq=False)
-class Run:
-    """A run that was started: its process, its WeChat, and from when to when it was paused (monotonic seconds)."""
-
-    name: str
-    shard: int
-    collector: Collector
-    calls: Sequence[Call]
-    pauses: list[tuple[float, float]] = field(default_factory=list)
-    is_paused: bool = False
-
-
 def draw(seed: int) -> Schedule:
     """Return the schedule of a seed, always the same."""
     dice = random.Random(f"{seed} schedule")
@@ -131,15 +123,19 @@ def _act(dice: random.Random) -> Act:
 
 
 class Stage:
-    """Stage of a schedule: starts the runs, in `folder`, and does to them what it says."""
+    """Stage of a schedule: starts the runs, in `folder`, and does to them what it says.
 
-    def __init__(self, schedule: Schedule, replicas: ReplicaSet, hosts: Sequence[Sequence[Host]], folder: Path) -> None:
+    `deeds` counts what was done, and how the runs ended; `wrong` are ends that nothing excuses.
+    """
+
+    def __init__(self, schedule: Schedule, uri: str, hosts: Sequence[Sequence[Host]], folder: Path) -> None:
         self.deeds: Counter[str] = Counter()
+        self.wrong: list[str] = []
         self.runs: list[Run] = []
         self.database = f"schedule_{folder.name}"
         self.clock = hosts[0][0].clock
         self._schedule = schedule
-        self._replicas = replicas
+        self._uri = uri
         self._hosts = dict(zip(SHARDS, hosts, strict=True))
         self._busy: dict[Host, Run] = {}
         self._folder = folder
@@ -157,6 +153,8 @@ class Stage:
         for run in self.runs:
             code = await run.collector.exit()
             self.deeds[f"run ended with {code}"] += 1
+            if not may_end_with(code):
+                self.wrong.append(f"run {run.name} ended with {code}")
 
     async def start(self, shard: int, plan: Plan, stack: AsyncExitStack, *command: str, hurried: bool) -> Run | None:
         """Start a command on a host of the shard that is free, with a WeChat of its own."""
@@ -170,9 +168,7 @@ class Stage:
         name = f"{next(self._numbers)}"
         config = self._folder / f"{name}.yaml"
         config.touch(mode=0o600)
-        config.write_bytes(
-            configuration(plan, Addresses((sandbox.url,), sandbox.url), self._replicas.uri, self.database)
-        )
+        config.write_bytes(configuration(plan, Addresses((sandbox.url,), sandbox.url), self._uri, self.database))
         arguments = (*command, "-vv", "-c", str(config))
         output, log = (self._folder / f"{name}.{kind}" for kind in ("out", "log"))
         collector = await host.start(arguments, output, log, hurried=hurried)
@@ -211,46 +207,13 @@ async def _wake(run: Run, after_s: float) -> None:
     run.collector.signal(signal.SIGCONT)
 
 
-# Judging
-
-
-def late_calls(run: Run) -> list[Call]:
-    """Return the calls that a run made although it had been halted, at work, for longer than its lease is certain."""
-    # A run that was halted as it waited for its shard may go on.
-    first_s = min((call.arrived_s for call in run.calls), default=inf)
-    ends = [until for began, until in run.pauses if until - began > LOST_S and began > first_s]
-    return [call for call in run.calls if any(call.arrived_s > until for until in ends)]
-
-
-def wrong_calls(runs: Sequence[Run], appids: Collection[str]) -> list[str]:
-    """Return a line for each run that called although it was halted, and for each of `appids` that two runs shared.
-
-    A run that is halted just as it sends a call sends it when it comes back: that one was begun before.
-    """
-    late = {run: late_calls(run) for run in runs}
-    wrong = [
-        f"run {run.name} made {len(calls)} calls after it was halted" for run, calls in late.items() if len(calls) > 1
-    ]
-    spans: dict[str, dict[Run, tuple[float, float]]] = defaultdict(dict)
-    for run in runs:
-        for call in run.calls:
-            if call.appid and call.appid in appids and call not in late[run]:
-                first, _ = spans[call.appid].setdefault(run, (call.arrived_s, call.arrived_s))
-                spans[call.appid][run] = (first, call.arrived_s)
-    for appid, by_run in spans.items():
-        for (one, (begin, end)), (other, (its_begin, its_end)) in combinations(by_run.items(), 2):
-            if begin <= its_end and its_begin <= end:
-                wrong.append(f"{appid} was asked by the runs {one.name} and {other.name} at once")
-    return wrong
-
-
-async def play(schedule: Schedule, replicas: ReplicaSet, hosts: Sequence[Sequence[Host]], folder: Path) -> Outcome:
+async def play(schedule: Schedule, uri: str, hosts: Sequence[Sequence[Host]], folder: Path) -> Outcome:
     """Play a schedule, bring it to its end, and compare what is stored with the truth; logs are kept in `folder`."""
     began, outcome = time.monotonic(), Outcome(schedule.plan.seed)
-    stage = Stage(schedule, replicas, hosts, folder)
+    stage = Stage(schedule, uri, hosts, folder)
     stage.clock.set(schedule.plan.begins)
-    database = await replicas.database(stage.database)
     async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(open_database(Location(stage.database, Secret(uri))))
         stack.push_async_callback(database.client.drop_database, stage.database)
         try:
             await stage.play(stack)
@@ -263,9 +226,7 @@ async def play(schedule: Schedule, replicas: ReplicaSet, hosts: Sequence[Sequenc
         newest = beijing_day(stage.clock.now()) - ONE_DAY
         outcome.differences += compare.differences(found, schedule.plan.world, schedule.plan.since, newest)
         outcome.differences += await compare.loose_ends(database)
-    ends = (code for run in stage.runs if not may_end_with(code := run.collector.ended.result()))
-    outcome.differences += [f"a run ended with {code}" for code in ends]
-    outcome.differences += _crashes(folder)
+    outcome.differences += [*stage.wrong, *_crashes(folder)]
     outcome.faults, outcome.runs, outcome.documents = stage.deeds, len(stage.runs), len(found)
     outcome.calls = sum(len(run.calls) for run in stage.runs)
     outcome.seconds = time.monotonic() - began
@@ -273,7 +234,7 @@ async def play(schedule: Schedule, replicas: ReplicaSet, hosts: Sequence[Sequenc
 
 
 def _crashes(folder: Path) -> list[str]:
-    """Return the signs of mistakes of ours in the logs."""
+    """Return the signs of crashes in all logs."""
     texts = {file.name: file.read_text(errors="replace") for file in folder.glob("*.log")}
     return [f"{name}: {sign}" for name, text in texts.items() for sign in compare.crashes(text)]
 
@@ -292,23 +253,28 @@ async def _to_the_end(stage: Stage, plan: Plan, stack: AsyncExitStack) -> list[s
     verify = await stage.start(1, quick, stack, "verify", hurried=False)
     assert verify
     code = await verify.collector.exit()
-    return [f"`collector verify` ends with {code}: {verify.collector.output.read_text()}"] if code else []
+    return [f"`collector verify` ends with {code}: see {verify.name}.out"] if code else []
 
 
-@asynccontextmanager
-async def _hosts(clock: MovedClock) -> AsyncGenerator[Sequence[Sequence[Host]], None]:
+async def schedules(seeds: Iterable[int], keep: Path | None = None) -> AsyncGenerator[Outcome, None]:
+    """Play the schedules of these seeds one after the other.
+
+    The output of a schedule's runs is copied to `keep` if anything is wrong after it.
+    """
     async with AsyncExitStack() as stack:
-        yield [[await stack.enter_async_context(host(clock)) for _ in range(AT_ONCE)] for _ in SHARDS]
-
-
-async def schedules(seeds: Iterable[int], folder: Path) -> AsyncGenerator[Outcome, None]:
-    """Play the schedules of these seeds one after the other; their logs stay in `folder`."""
-    async with replica_set() as replicas, _hosts(MovedClock(folder / "clock")) as hosts:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="collector-schedules-")))
+        uri = await stack.enter_async_context(local_mongod(folder / "mongod"))
+        clock = MovedClock(folder / "clock")
+        hosts = [[await stack.enter_async_context(host(clock)) for _ in range(AT_ONCE)] for _ in SHARDS]
         for seed in seeds:
             site = folder / str(seed)
             site.mkdir()
             try:
-                yield await play(draw(seed), replicas, hosts, site)
+                outcome = await play(draw(seed), uri, hosts, site)
             except Exception as error:
                 error.add_note(f"in the schedule of the seed {seed}")
                 raise
+            if keep and outcome.wrong:
+                shutil.copytree(site, keep / f"schedule-{seed}", dirs_exist_ok=True)
+            shutil.rmtree(site)
+            yield outcome

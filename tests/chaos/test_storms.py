@@ -55,7 +55,7 @@ def test_accounts_differ() -> None:
 
 async def test_stopped_storm_leaves_nothing(tmp_path: Path) -> None:
     environ = {**os.environ, "PYTHONPATH": str(TESTS), "TMPDIR": str(tmp_path)}
-    command = (sys.executable, "-m", "chaos", "--storms", "1")
+    command = (sys.executable, "-m", "chaos", "--storms", "1", "--schedules", "0")
     process = await processes.start(command, env=environ, stderr=asyncio.subprocess.PIPE)
     async with asyncio.timeout(60):
         while not list(tmp_path.glob("collector-storms-*/1/1.log")):  # noqa: ASYNC110, ASYNC240 - it sets no event

@@ -169,7 +169,7 @@ async def test_faults_of_the_configuration(tmp_path: Path) -> None:
     )
     ended = await collector("run", "--json", cwd=tmp_path)
     assert (ended.code, ended.out) == (78, "")
-    assert ended.err.startswith("collector: 4 faults in the configuration:\n")
+    assert ended.err.startswith("collector: 5 faults in the configuration:\n")
     for line in (1, 3, 4):
         assert f"accounts.yaml:{line}: " in ended.err
 

@@ -12,7 +12,7 @@ from collector.cli.config_commands import app
 from collector.config import sample
 from collector.errors import ConfigError
 
-ACCOUNT = "{{name: a{0}, appid: wx000000000000000{0}, secret: '${{S:-s3cret}}'{1}}}"
+ACCOUNT = "{{name: a{0}, appid: wx000000000000000{0}, secret: '${{S:-s3cret0123456789abcdef0123456789}}'{1}}}"
 TWO = f"accounts: [{ACCOUNT.format(1, '')}, {ACCOUNT.format(2, ', enabled: false')}]\n"
 PLATFORM = "components: [{name: c, appid: wx00000000000000c0, access_token: {url: 'https://t'}}]\n"
 

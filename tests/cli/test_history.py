@@ -51,6 +51,13 @@ async def test_backfill_status_and_verify(folder: Path, mongod: str, database: D
         assert facts["totals"]["accounts"] == 12
         assert facts["too_old"] == [BROKEN.name]
         assert (await collector("status", "-q", "--max-age", "3", *files, cwd=folder)).code == 3
+        (entry,) = (await collector("runs", "--json", "-c", "accounts.yaml", cwd=folder)).json["runs"]
+        assert (entry["command"], entry["status"], entry["exit"]) == ("backfill", "partial", 3)
+        one = await collector("runs", entry["run"], "-c", "accounts.yaml", cwd=folder)
+        assert "the secret was reset or mistyped" in one.out
+        unknown = await collector("runs", "20990101T000000Z-000000", "-c", "accounts.yaml", cwd=folder)
+        assert (unknown.code, unknown.out) == (2, "")
+        assert "`collector runs` lists them" in unknown.err
         agreed = await collector("verify", *files, cwd=folder)
         assert (agreed.code, agreed.err) == (0, "")
         await database["user_daily"].delete_many({"account": WORLD.accounts[1].appid})

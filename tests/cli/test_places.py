@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from collector.cli.app import app
 from collector.cluster.engine import Local, Remote
 from collector.cluster.spread import Spread
 from collector.errors import ConfigError, UsageError
+from collector.shell import install_line
 
 ACCOUNT = {"name": "a", "appid": "wx0123456789abcdef", "secret": "x"}
 SHARED = {"mongodb": {"uri": "mongodb://db.test"}}
@@ -119,5 +121,5 @@ def test_extra_is_missing(spread: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in sys.modules if name.startswith("collector.cluster")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(UsageError, match=r"need the extra `cluster`: pip install 'wechat-collector\[cluster\]'"):
+    with pytest.raises(UsageError, match=re.escape(f"need the extra `cluster`: {install_line('cluster')}")):
         spread("--processes", "2")

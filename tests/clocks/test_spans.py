@@ -140,7 +140,7 @@ async def test_quota_is_renewed_at_midnight(hosting: Hosting, clock: FakeClock) 
             ("quota", MIDNIGHT + timedelta(seconds=59))
         ]
         clock.instant = MIDNIGHT + timedelta(seconds=58)
-        assert [notice.kind for notice in (await host.collect()).notices] == ["not_before"]
+        assert [notice.kind for notice in (await host.collect()).notices] == ["quota"]
         assert host.sandbox.calls == []
         clock.instant = MIDNIGHT + timedelta(seconds=59)
         result = await host.collect()

@@ -78,6 +78,10 @@ def _served(sandbox: Sandbox) -> Iterator[Sandbox]:
     loop.close()
 
 
+OF_ITS_OWN = ("run", "seconds", "loop_lag_s", "database")
+"""Fields that differ from run to run."""
+
+
 @dataclass(frozen=True)
 class Observed:
     """Everything that was asked, stored and printed, except for what differs from run to run."""
@@ -117,9 +121,9 @@ def observe(mongod: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
         return Observed(
             {(call.path, call.begin_date, call.end_date) for call in calls},
             documents,
-            {key: value for key, value in json.loads(out).items() if key not in ("run", "seconds", "loop_lag_s")},
+            {key: value for key, value in json.loads(out).items() if key not in OF_ITS_OWN},
             sorted(log.splitlines()),
-            status + table,
+            (status + table).replace(name, "of the test"),
         )
 
     return collect

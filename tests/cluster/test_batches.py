@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from collector.cluster.batches import MAX_IN_BATCH, Batch, BatchQueue, split
 from collector.model.accounts import Account, Rate, Secret
+from collector.model.shards import Shard
 
 
 def _account(number: int, egress: str | None = None) -> Account:
@@ -39,6 +40,14 @@ def test_number_of_batches(accounts: int, slots: int, batches: int) -> None:
     assert max(len(batch.accounts) for batch in made) < 1.5 * MAX_IN_BATCH
 
 
+def test_accounts_of_one_shard() -> None:
+    """They are spread as evenly as all accounts are."""
+    accounts = [_account(number) for number in range(4_000) if f"wx{number:016x}" in Shard(3, 4)]
+    sizes = [len(batch.accounts) for batch in split(accounts, 4, by_label=True)]
+    assert len(sizes) == 16
+    assert max(sizes) - min(sizes) <= 1
+
+
 def _batches(*labels: str | None) -> list[Batch]:
     return [Batch(number, label, [_account(number, label)]) for number, label in enumerate(labels)]
 
@@ -55,6 +64,16 @@ async def test_daily_job_comes_before_history() -> None:
     queue.done(first, [])
     assert queue.is_done
     assert await queue.get([None]) is None
+
+
+async def test_history_from_the_beginning() -> None:
+    """Where waits are ignored, the daily job and history are one job."""
+    account = _account(0)
+    batch = Batch(0, None, [account], frozenset([account.appid]))
+    queue = BatchQueue([batch])
+    assert await queue.get([None]) is batch
+    queue.done(batch, [])
+    assert queue.is_done
 
 
 async def test_label() -> None:
@@ -77,6 +96,18 @@ async def test_batch_comes_back_first() -> None:
     assert await queue.get([None]) is first
     queue.put_back(first)
     assert await queue.get([None]) is first
+
+
+async def test_attempts_are_those_of_a_job() -> None:
+    """A batch that was done has all its attempts again for its history."""
+    (batch,) = _batches(None)
+    queue = BatchQueue([batch])
+    assert await queue.get([None]) is batch
+    batch.attempts = 2
+    queue.put_back(batch)
+    assert (await queue.get([None]), batch.attempts) == (batch, 2)
+    queue.done(batch, [batch.accounts[0].appid])
+    assert batch.attempts == 0
 
 
 async def test_worker_that_is_gone_waits_no_longer() -> None:

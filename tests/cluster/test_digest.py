@@ -11,6 +11,7 @@ import pytest
 
 from collector import config
 from collector.cluster.digest import digest_of
+from collector.config.schema import SECTIONS
 
 APPID, OTHER, PLATFORM = (f"wx{number:016x}" for number in (1, 2, 3))
 ACCOUNT = {"name": "a", "appid": APPID, "secret": "x"}
@@ -20,6 +21,33 @@ CONTENT: dict[str, Any] = {
     "accounts": [ACCOUNT, {"name": "b", "appid": OTHER, "token": {"component": "agency"}}],
     "components": [COMPONENT],
 }
+
+
+COMPARED = {
+    "mongodb": {"database"},
+    "api": set[str](),
+    "run": {"lookback", "published_at"},
+    "defaults": {"rate_limit", "since", "daily_calls", "egress"},
+    "components": {"name", "appid", "discover", "exclude", "egress"},
+    "accounts": {
+        *("name", "appid", "enabled", "tags", "egress"),
+        *("rate_limit", "since", "daily_calls", "token"),
+    },
+}
+LEFT_OUT = {
+    "mongodb": {"uri", "data_dir"},
+    "api": {"hosts", "timeout", "proxy", "ipv4_only", "check_clock"},
+    "run": {"workers", "processes"},
+    "defaults": {"token"},  # each account has its own by then
+    "components": {"access_token", "secret", "verify_ticket"},
+    "accounts": {"secret", "authorizer_refresh_token", "proxy", "hosts"},
+}
+
+
+def test_each_key_is_compared_or_left_out() -> None:
+    """A new key must be decided on: do all hosts have to agree about it?"""
+    keys = {name: set(section.known()) for name, section in SECTIONS.items()}
+    assert {name: COMPARED[name] | LEFT_OUT[name] for name in keys} == keys
 
 
 @pytest.fixture
@@ -77,6 +105,8 @@ def test_places_and_secrets_may_differ(digest: Any, sections: dict[str, Any]) ->
             )
         ),
         {"accounts": [ACCOUNT]},
+        {"components": [{**COMPONENT, "appid": "wx00000000000000ff"}]},
+        {"components": [COMPONENT, {**COMPONENT, "name": "other", "appid": "wx00000000000000ff"}]},
         {"components": [{**COMPONENT, "discover": False}]},
         {"components": [{**COMPONENT, "exclude": [OTHER]}]},
         {"components": [{**COMPONENT, "egress": "hk"}]},

@@ -13,11 +13,10 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from chaos.processes import kill, start
-from coordinator import QUICK, TIMES, backfill
-from hosts import Host, cluster_of, hosts_of
+from cluster.coordinator import QUICK, backfill
+from cluster.hosts import Host, cluster_of, hosts_of
 from support import FAST, run, stored, truth
 
 from collector import config
@@ -28,8 +27,6 @@ from collector.model.days import ONE_DAY, Window, newest_published
 from collector.runtime import Clock
 from collector.sandbox import World
 from collector.store.database import Database
-
-SLOW = replace(TIMES, lease=replace(QUICK, free_after_s=7, lost_after_s=6))
 
 
 def _newest() -> date:
@@ -100,29 +97,6 @@ async def _calls(host: Host, count: int) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_worker_comes_back_at_its_address(tmp_path: Path, mongod: str, database: Database) -> None:
-    """Dask gives it the orders of the dead one at once; it asks only once the claims of those have expired."""
-    world, since = World(size=60, sparse=False), _newest() - 13 * ONE_DAY
-    async with (
-        hosts_of(["here"], world, tmp_path, mongod, database, {"defaults": {"rate_limit": "2/s"}}) as hosts,
-        cluster_of(tmp_path) as cluster,
-    ):
-        here = hosts["here"]
-        await cluster.add("first", here.config)
-        (address,) = await cluster.ready(1)
-        async with asyncio.TaskGroup() as group:
-            running = group.create_task(backfill(here.config, since, cluster.place, times=SLOW))
-            await _calls(here, 100)
-            await kill(cluster.workers["first"])
-            before = len(here.sandbox.calls)
-            await cluster.add("second", here.config, port=urlsplit(address).port or 0)
-        result = running.result()
-        assert (result.exit, result.failures, result.error) == (0, (), None), result
-        assert await stored(database) == truth(world, Window(since, _newest()))
-        last, first = here.sandbox.calls[before - 1], here.sandbox.calls[before]
-        assert first.arrived_s - last.arrived_s > SLOW.lease.free_after_s - SLOW.lease.renew_every_s - 1
-
-
 async def test_coordinator_dies(tmp_path: Path, mongod: str, database: Database) -> None:
     """No call and no write once its lease is free for others; the next run ends in the truth."""
     world, since = World(size=60, sparse=False), _newest() - 27 * ONE_DAY
@@ -137,7 +111,7 @@ async def test_coordinator_dies(tmp_path: Path, mongod: str, database: Database)
         await cluster.ready(2)
         place, host = cluster.place, hosts["coordinator"]
         files = map(str, (place.ca, place.cert, place.key))
-        command = [sys.executable, "-m", "coordinator", str(host.config), str(since), place.address, *files]
+        command = [sys.executable, "-m", "cluster.coordinator", str(host.config), str(since), place.address, *files]
         coordinator = await start(command, env={**os.environ, "PYTHONPATH": os.pathsep.join(["tests", "."])})
         for name in names:
             await _calls(hosts[name], 120)

@@ -61,6 +61,17 @@ async def test_backfill(tmp_path: Path, mongod: str, database: Database) -> None
     assert [call.end_date == str(_newest()) for call in arrived].index(False) >= 59
 
 
+async def test_waits_that_are_ignored(tmp_path: Path, mongod: str, database: Database) -> None:
+    world = World(size=2)
+    named = world.accounts[0].appid
+    async with Sandbox(world) as sandbox:
+        configure(tmp_path, sandbox, mongod, database)
+        arguments = ("--account", named, "--ignore-waits", "--processes", "2")
+        ended = await collector("run", *arguments, "--json", cwd=tmp_path)
+    assert (ended.code, ended.json["accounts"]["ok"]) == (0, 1), ended.err
+    assert {account for account, _ in await stored(database)} == {named}
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_stop(tmp_path: Path, mongod: str, database: Database, number: signal.Signals) -> None:
     """Ctrl-C reaches all processes of a terminal, SIGTERM the coordinator alone: both drain, and lose nothing."""

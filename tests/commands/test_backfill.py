@@ -145,7 +145,7 @@ async def test_used_up_quota_is_remembered(clock: FakeClock, configured: Configu
         sandbox.calls.clear()
         result = await run(settings, clock)
         assert (result.exit, sandbox.calls) == (0, [])
-        assert [notice.kind for notice in result.notices] == ["not_before"]
+        assert [notice.kind for notice in result.notices] == ["quota"]
         clock.instant += timedelta(hours=14)  # 00:30 in Beijing
         await run(settings, clock)
         assert _data_calls(sandbox).total() == 2 * 3  # the third of each is refused again
@@ -248,7 +248,7 @@ async def test_unusable_states_fail_alone(clock: FakeClock, database: Database, 
         ),
     ]
     assert {account for account, _ in await stored(database)} == set(others)
-    assert [account.appid for account, _ in planned] == others
+    assert [account.appid for account, _ in planned.of_accounts] == others
 
 
 async def test_ledger_has_runs_and_crashes(clock: FakeClock, database: Database, configured: Configured) -> None:

@@ -16,16 +16,18 @@ import pytest
 from structlog.testing import capture_logs
 from support import Configured, FakeClock, RecordingWatch, SpoiltWorld, run
 
+from collector.breakers import MAX_FAILURES
 from collector.commands.check import check
 from collector.config import Selection
 from collector.console import check as checked
-from collector.errors import DatabaseError, UnreachableError, UsageError, WaitKind
+from collector.errors import DatabaseError, UnreachableError, UsageError
+from collector.kinds import WaitKind
 from collector.model.accounts import Component, FromCommand, FromUrl, Secret
 from collector.model.days import ONE_DAY, Days
 from collector.model.findings import AccountCheck, DatasetCheck, Verdict
 from collector.model.results import Failure, Notice, Outcome
 from collector.model.state import AccountState, DatasetState
-from collector.runtime import MAX_FAILURES
+from collector.model.waits import Wait
 from collector.sandbox import Faults, Limits, Sandbox, World
 from collector.store.database import Database
 from collector.store.state import ACCOUNTS, replacement
@@ -227,7 +229,9 @@ async def test_lacking_both_rights_fails_the_account(clock: FakeClock, configure
 async def test_waiting_account_is_not_asked(clock: FakeClock, configured: Configured, database: Database) -> None:
     world = World(size=1)
     account = world.accounts[0]
-    collected = DatasetState(Days.between(NEWEST - 6 * ONE_DAY, NEWEST), refreshed_to=NEWEST, not_before=MIDNIGHT)
+    collected = DatasetState(
+        Days.between(NEWEST - 6 * ONE_DAY, NEWEST), refreshed_to=NEWEST, wait=Wait(WaitKind.NOT_BEFORE, MIDNIGHT)
+    )
     datasets = dict.fromkeys((SUMMARY, CUMULATE), collected)
     await _waiting(database, [AccountState(account.appid, account.name, datasets=datasets)])
     async with _sandbox(clock, world) as sandbox:
@@ -249,7 +253,10 @@ async def test_waiting_account_is_not_asked(clock: FakeClock, configured: Config
 async def test_waiting_dataset_spares_the_other(clock: FakeClock, configured: Configured, database: Database) -> None:
     world = World(size=1)
     account = world.accounts[0]
-    datasets = {SUMMARY: DatasetState(not_before=MIDNIGHT), CUMULATE: DatasetState(not_before=clock.now())}
+    datasets = {
+        SUMMARY: DatasetState(wait=Wait(WaitKind.NOT_BEFORE, MIDNIGHT)),
+        CUMULATE: DatasetState(wait=Wait(WaitKind.NOT_BEFORE, clock.now())),
+    }
     await _waiting(database, [AccountState(account.appid, account.name, datasets=datasets)])
     async with _sandbox(clock, world, limits=Limits(daily=5)) as sandbox:
         checks = await check(configured(sandbox), Selection(), clock=clock)

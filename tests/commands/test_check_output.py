@@ -16,9 +16,11 @@ from support import Configured, FakeClock, RecordingWatch
 from collector.commands.check import check
 from collector.config import Selection
 from collector.console import check as checked
+from collector.kinds import WaitKind
 from collector.model.findings import Checks
 from collector.model.results import Outcome
 from collector.model.state import AccountState, DatasetState
+from collector.model.waits import Wait
 from collector.sandbox import Faults, Limits, Sandbox, World
 from collector.store.database import Database
 from collector.store.state import ACCOUNTS, replacement
@@ -48,7 +50,7 @@ async def test_failed_waiting_late_come_first(clock: FakeClock, configured: Conf
     """Failed accounts come first, then those that wait, then the late ones."""
     world = World(size=5)
     waits, refused, right = (world.accounts[place] for place in (1, 3, 4))
-    datasets = {name: DatasetState(not_before=MIDNIGHT) for name in (SUMMARY, CUMULATE)}
+    datasets = {name: DatasetState(wait=Wait(WaitKind.NOT_BEFORE, MIDNIGHT)) for name in (SUMMARY, CUMULATE)}
     await _waiting(database, [AccountState(waits.appid, waits.name, datasets=datasets)])
     faults = Faults(broken={refused.appid: 40125, right.appid: 48001})
     async with _sandbox(clock, world, faults=faults) as sandbox:
@@ -106,6 +108,7 @@ async def test_json_form(clock: FakeClock, configured: Configured) -> None:
     assert printed == {
         "newest_published": "2026-11-23",
         "exit": 3,
+        "database": checks.result.database,
         "totals": {"accounts": 2, "failed": 1, "waiting": 0, "late": 0, "ok": 1},
         "calls": 2,
         "token_calls": 4,

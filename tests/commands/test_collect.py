@@ -152,7 +152,7 @@ async def test_wait_that_is_over_is_ignored(clock: FakeClock, database: Database
         assert (await run(settings, clock)).calls == 0
         job = Job(target_of(settings, clock), Selection([named]), ignore_waits=True)
         planned = await plans(settings, job.selection, job.target, clock, ignore_waits=True)
-        assert [(plan.history.windows, plan.waits) for _, plan in planned] == [(1, {})]
+        assert [(plan.history.windows, plan.waits) for _, plan in planned.of_accounts] == [(1, {})]
         result = await collect(settings, job, clock=clock, stop=Stop())
     assert (result.exit, result.notices, result.calls) == (0, (), 2)
     assert await _waits_stored(database) == {other}

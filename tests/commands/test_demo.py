@@ -13,6 +13,7 @@ from collector.model.days import ONE_DAY
 from collector.model.results import ExitCode, Outcome, RunResult
 from collector.runtime import Stop
 from collector.store.database import open_database
+from collector.store.location import location_of
 from collector.store.schema import USER_DAILY
 
 
@@ -55,7 +56,7 @@ async def test_demo_leaves_no_file(
 
     async def collect(settings: Settings, job: Job, stop: Stop) -> RunResult:
         seen.append((settings, job))
-        async with open_database(settings.mongodb.uri, settings.mongodb.database) as database:
+        async with open_database(await location_of(settings.mongodb)) as database:
             await database[USER_DAILY].insert_many(_document(count) for count in sources)
         return _result(len(BROKEN))
 

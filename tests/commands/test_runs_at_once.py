@@ -143,21 +143,21 @@ def _platform(world: World, name: str, egress: str) -> Component:
 async def test_account_that_two_platforms_list(
     clock: FakeClock, database: Database, configured: Configured, monkeypatch: pytest.MonkeyPatch, first: int
 ) -> None:
-    """Of two runs that find it at the same moment, the one that claims it first collects it."""
+    """Of two runs that find it at the same moment, the one that writes it first collects it."""
     world = World(size=12)
-    claim, both_found, claimed = Writer.claim, asyncio.Barrier(2), asyncio.Event()
+    change, both_found, is_written = Writer.change_platforms, asyncio.Barrier(2), asyncio.Event()
     epochs: list[int] = []
 
     async def in_turn(self: Writer, *found: Any) -> list[str]:
         epochs.append(self.held.epoch)
         await both_found.wait()
         if self.held.epoch != sorted(epochs)[first]:
-            await claimed.wait()
-        left = await claim(self, *found)
-        claimed.set()
+            await is_written.wait()
+        left = await change(self, *found)
+        is_written.set()
         return left
 
-    monkeypatch.setattr(Writer, "claim", in_turn)
+    monkeypatch.setattr(Writer, "change_platforms", in_turn)
     entry = {"name": "a", "appid": "wx0000000000000001", "secret": "s"}
     async with Sandbox(world, clock=clock.now) as sandbox:
         settings = configured(

@@ -14,10 +14,12 @@ from collector.commands.status import status
 from collector.completeness.datasets import CUMULATE, SUMMARY
 from collector.config import Selection, Settings
 from collector.config.schema import ApiSettings, MongoSettings, RunSettings
+from collector.kinds import WaitKind
 from collector.model.accounts import Account, Rate, Secret
 from collector.model.days import NO_DAYS, ONE_DAY, Days
 from collector.model.findings import AccountStatus, Former, Standing, Status
 from collector.model.state import AccountState, DatasetState, Trouble, UnusableState
+from collector.model.waits import Wait
 from collector.sandbox import Faults, Sandbox, World
 from collector.store.database import Database
 from collector.store.state import ACCOUNTS, replacement
@@ -118,7 +120,11 @@ async def test_account_without_a_state(look: Look) -> None:
         (_dataset(MONTH, last_error=TROUBLE), _dataset(MONTH), Standing.FAILING),
         (_dataset(MONTH), _dataset(MONTH, last_error=TROUBLE), Standing.FAILING),
         (DatasetState(last_error=TROUBLE), DatasetState(), Standing.FAILING),
-        (DatasetState(not_before=NOW), DatasetState(not_before=NOW), Standing.NEVER_COLLECTED),
+        (
+            DatasetState(wait=Wait(WaitKind.NOT_BEFORE, NOW)),
+            DatasetState(wait=Wait(WaitKind.NOT_BEFORE, NOW)),
+            Standing.NEVER_COLLECTED,
+        ),
         (_dataset(), _dataset(), Standing.SILENT),
         (_dataset(), _dataset(Days.of([_back(14)])), Standing.SILENT),
         (_dataset(), _dataset(Days.of([_back(13)])), Standing.BEHIND),

@@ -19,8 +19,10 @@ from collector.completeness.evidence import (
     probable_end_of_history,
     with_zeros,
 )
+from collector.kinds import WaitKind
 from collector.model.days import FIRST_DAY, NO_DAYS, ONE_DAY, Days, Window
 from collector.model.state import AccountState, DatasetState, Trouble
+from collector.model.waits import Wait
 
 NEWEST = date(2015, 10, 22)
 TODAY, TOMORROW = date(2015, 10, 23), date(2015, 10, 24)
@@ -121,7 +123,7 @@ def test_answer_keeps_the_rest_and_ends_an_error() -> None:
         empty={date(2015, 10, 20): _days("11")},
         refreshed_to=date(2015, 10, 14),
         looked=_days("12"),
-        not_before=NOW,
+        wait=Wait(WaitKind.NOT_BEFORE, NOW),
         calls_on=TODAY,
         calls=7,
         last_success=NOW,

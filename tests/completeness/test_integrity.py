@@ -20,9 +20,11 @@ from collector.completeness.integrity import (
     read,
     void_between,
 )
+from collector.kinds import WaitKind
 from collector.model.days import FIRST_DAY, NO_DAYS, ONE_DAY, Days, Window
 from collector.model.findings import Break, Difference
 from collector.model.state import AccountState, DatasetState, Trouble
+from collector.model.waits import Wait
 
 NEWEST = date(2026, 11, 23)
 BOTH = frozenset({SUMMARY, CUMULATE})
@@ -173,7 +175,7 @@ def test_repair_keeps_the_rest_of_the_state() -> None:
         void=_last(12, until=10) | _last(20, until=15),
         empty={_ago(0): _last(15, until=13), _ago(1): _last(13, until=12)},
         refreshed_to=NEWEST,
-        not_before=at,
+        wait=Wait(WaitKind.NOT_BEFORE, at),
         calls_on=NEWEST,
         calls=4,
         last_success=at,
@@ -186,7 +188,7 @@ def test_repair_keeps_the_rest_of_the_state() -> None:
         void=_last(20, until=15),
         empty={_ago(0): _last(15, until=13)},
         refreshed_to=NEWEST,
-        not_before=at,
+        wait=Wait(WaitKind.NOT_BEFORE, at),
         calls_on=NEWEST,
         calls=4,
         last_success=at,

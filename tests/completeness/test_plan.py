@@ -6,12 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.completeness.plan import Ask, Asks, Plan, Target, Wait, begins, plan, waits
-from collector.errors import WaitKind
+from collector.completeness.plan import Ask, Asks, Plan, Target, begins, plan, waits
+from collector.kinds import WaitKind
 from collector.model.accounts import Account, Rate, Secret
 from collector.model.days import FIRST_DAY, NO_DAYS, ONE_DAY, Days, Window
 from collector.model.results import Notice
 from collector.model.state import AccountState, DatasetState
+from collector.model.waits import Wait
 
 ACCOUNT = Account("a", "wx0000000000000001", Secret("x"), Rate(5, 1))
 SUMMARY, CUMULATE = BOTH = ("user_summary", "user_cumulate")
@@ -131,7 +132,7 @@ def test_only_a_refetch_asks_for_void_days() -> None:
 def test_oldest_day_wanted(since: date | None, history_since: date | None, begin: date) -> None:
     """The earliest day ever asked for is wanted, else the oldest stored one."""
     state = _state(Days.between(date(2026, 11, 10), NEWEST))._replace(history_since=history_since)
-    assert begins(replace(ACCOUNT, since=since), state, DAILY) == begin
+    assert begins(since, state, DAILY) == begin
 
 
 def test_nothing_is_wanted_before_birth() -> None:
@@ -151,8 +152,11 @@ def test_partial_backfill() -> None:
 @pytest.mark.parametrize(
     ("dataset", "wait"),
     [
-        (DatasetState(not_before=NOW + timedelta(seconds=1)), Wait(WaitKind.NOT_BEFORE, NOW + timedelta(seconds=1))),
-        (DatasetState(not_before=NOW + ONE_DAY), Wait(WaitKind.NOT_BEFORE, NOW + ONE_DAY)),
+        (
+            DatasetState(wait=Wait(WaitKind.NOT_BEFORE, NOW + timedelta(seconds=1))),
+            Wait(WaitKind.NOT_BEFORE, NOW + timedelta(seconds=1)),
+        ),
+        (DatasetState(wait=Wait(WaitKind.NOT_BEFORE, NOW + ONE_DAY)), Wait(WaitKind.NOT_BEFORE, NOW + ONE_DAY)),
         (DatasetState(calls_on=date(2026, 11, 24), calls=5), Wait(WaitKind.DAILY_CALLS, MIDNIGHT)),
     ],
 )
@@ -167,7 +171,7 @@ def test_waiting_dataset_is_left_out(dataset: DatasetState, wait: Wait) -> None:
 @pytest.mark.parametrize(
     "dataset",
     [
-        DatasetState(not_before=NOW),
+        DatasetState(wait=Wait(WaitKind.NOT_BEFORE, NOW)),
         DatasetState(calls_on=date(2026, 11, 23), calls=5),
         DatasetState(),
     ],
@@ -183,7 +187,7 @@ def test_waits() -> None:
     """A dataset waits until WeChat's instant, else for Beijing's midnight once its `daily_calls` are used up."""
     hour = timedelta(hours=1)
     used = DatasetState(calls_on=date(2026, 11, 24), calls=5)
-    state = NEW._replace(datasets={SUMMARY: used._replace(not_before=NOW + hour), CUMULATE: used})
+    state = NEW._replace(datasets={SUMMARY: used._replace(wait=Wait(WaitKind.NOT_BEFORE, NOW + hour)), CUMULATE: used})
     ordered, by_settings = Wait(WaitKind.NOT_BEFORE, NOW + hour), Wait(WaitKind.DAILY_CALLS, MIDNIGHT)
     limited = replace(ACCOUNT, daily_calls=5)
     assert waits(limited, state, NOW) == {SUMMARY: ordered, CUMULATE: by_settings}
@@ -197,7 +201,7 @@ def test_waits() -> None:
 def test_complete_dataset_has_no_notice() -> None:
     """A dataset that must not be asked now, and lacks nothing, waits for nothing."""
     state = _state(Days.between(date(2026, 11, 1), NEWEST))
-    held = state.dataset(SUMMARY)._replace(not_before=MIDNIGHT)
+    held = state.dataset(SUMMARY)._replace(wait=Wait(WaitKind.NOT_BEFORE, MIDNIGHT))
     state = state._replace(datasets={**state.datasets, SUMMARY: held})
     assert waits(ACCOUNT, state, NOW) == {SUMMARY: Wait(WaitKind.NOT_BEFORE, MIDNIGHT)}
     assert _parts(_plan(state)) == NOTHING
@@ -216,8 +220,8 @@ def test_lookback_omits_finished_days() -> None:
 def test_backfill_only_extends_what_is_wanted() -> None:
     state = _state(Days.between(date(2026, 10, 1), date(2026, 10, 7)))
     target = replace(DAILY, since=date(2026, 11, 8))
-    assert begins(ACCOUNT, state, target) == date(2026, 10, 1)
-    assert begins(ACCOUNT, NEW, replace(DAILY, since=NEWEST)) == date(2026, 11, 17)
+    assert begins(None, state, target) == date(2026, 10, 1)
+    assert begins(None, NEW, replace(DAILY, since=NEWEST)) == date(2026, 11, 17)
     assert _windows(_plan(target=replace(DAILY, since=NEWEST)).daily) == ["2026-11-17..2026-11-23"]
 
 
@@ -263,14 +267,17 @@ def test_history_ends_behind_28_days_without_a_row_today() -> None:
 
 
 def test_waiting_history_is_counted() -> None:
-    state = NEW._replace(datasets=dict.fromkeys(BOTH, DatasetState(not_before=MIDNIGHT)))
+    state = NEW._replace(datasets=dict.fromkeys(BOTH, DatasetState(wait=Wait(WaitKind.NOT_BEFORE, MIDNIGHT))))
     planned = _plan(state, since=date(2026, 10, 1), before=date(2026, 11, 17))
     assert _parts(planned) == ((), (), {}, dict.fromkeys(BOTH, Wait(WaitKind.NOT_BEFORE, MIDNIGHT)), 7)
 
 
 def test_two_waits_of_a_kind_are_one_notice() -> None:
     """The notice ends with the later wait."""
-    early, late = DatasetState(not_before=NOW + timedelta(hours=1)), DatasetState(not_before=NOW + timedelta(hours=2))
+    early, late = (
+        DatasetState(wait=Wait(WaitKind.NOT_BEFORE, NOW + timedelta(hours=1))),
+        DatasetState(wait=Wait(WaitKind.NOT_BEFORE, NOW + timedelta(hours=2))),
+    )
     for summary, cumulate in ((early, late), (late, early)):
         planned = _plan(NEW._replace(datasets={SUMMARY: summary, CUMULATE: cumulate}))
         assert planned.notices(ACCOUNT) == (Notice(ACCOUNT.appid, "a", WaitKind.NOT_BEFORE, NOW + timedelta(hours=2)),)
@@ -331,7 +338,7 @@ def test_nothing_is_wanted_before_first_day() -> None:
     """WeChat keeps nothing older, whatever settings and state say."""
     early = FIRST_DAY - 30 * ONE_DAY
     state = NEW._replace(born=early, history_since=early)
-    assert begins(replace(ACCOUNT, since=early), state, replace(DAILY, since=early)) == FIRST_DAY
+    assert begins(early, state, replace(DAILY, since=early)) == FIRST_DAY
 
 
 def test_partial_backfill_of_a_new_account() -> None:

@@ -22,9 +22,11 @@ from collector.completeness.evidence import (
 )
 from collector.completeness.plan import Asks, Plan, Target, plan
 from collector.completeness.settle import MAX_EDGES, Settling
+from collector.kinds import WaitKind
 from collector.model.accounts import Account, Rate, Secret
 from collector.model.days import BEIJING, FIRST_DAY, NO_DAYS, ONE_DAY, Days, Window, beijing_day, newest_published
 from collector.model.state import AccountState, Authorizer, DatasetState, Day, Trouble
+from collector.model.waits import Wait
 from collector.sandbox import World
 from collector.sandbox.publication import shown_cumulate, shown_summary
 
@@ -153,10 +155,13 @@ def test_calls_of_the_day_are_noted() -> None:
     assert settling.state.dataset(CUMULATE).calls == 5
 
 
+WAIT = Wait(WaitKind.QUOTA, NOW, 45009)
+
+
 def test_answer_keeps_the_rest_of_a_dataset() -> None:
     """An answer changes nothing that it doesn't prove."""
     before = DatasetState(
-        *(_days("1-8"), _days("9"), {date(2015, 10, 20): _days("11")}, date(2015, 10, 14), _days("12"), NOW),
+        *(_days("1-8"), _days("9"), {date(2015, 10, 20): _days("11")}, date(2015, 10, 14), _days("12"), WAIT),
         *(date(2015, 10, 15), 7, NOW, TROUBLE),
     )
     after = answered(before, _days("8"), _days("8"), today=date(2015, 10, 23), newest=date(2015, 10, 22))
@@ -164,7 +169,7 @@ def test_answer_keeps_the_rest_of_a_dataset() -> None:
 
 
 def test_answer_keeps_the_rest_of_a_state() -> None:
-    before = DatasetState(not_before=NOW, calls_on=date(2015, 10, 15), calls=7, last_error=TROUBLE)
+    before = DatasetState(wait=Wait(WaitKind.NOT_BEFORE, NOW), calls_on=date(2015, 10, 15), calls=7, last_error=TROUBLE)
     account = AccountState("wx1", "a", ("tag",), None, date(2014, 12, 5), {CUMULATE: before}, AUTHORIZER)
     settling = _settling(RECORDED.end, account)
     settling.take(_answers(RECORDED, user_cumulate=[]), NOW)
@@ -624,13 +629,13 @@ def test_change_and_count_keep_the_rest() -> None:
     """Fields of a dataset change, and nothing else of it or of the other one."""
     known = DatasetState(covered=_days("1-3"), calls_on=RECORDED.end, calls=4)
     settling = _settling(RECORDED.end, NEW._replace(datasets={SUMMARY: known, CUMULATE: DatasetState(calls=1)}))
-    settling.change(SUMMARY, not_before=NOW)
-    assert settling.state.dataset(SUMMARY) == known._replace(not_before=NOW)
+    settling.change(SUMMARY, wait=Wait(WaitKind.NOT_BEFORE, NOW))
+    assert settling.state.dataset(SUMMARY) == known._replace(wait=Wait(WaitKind.NOT_BEFORE, NOW))
     before = settling.state
     settling.count({SUMMARY: (RECORDED.end, 4)})
     assert settling.state is before
     settling.count({SUMMARY: (RECORDED.end, 5)})
-    assert settling.state.dataset(SUMMARY) == known._replace(not_before=NOW, calls=5)
+    assert settling.state.dataset(SUMMARY) == known._replace(wait=Wait(WaitKind.NOT_BEFORE, NOW), calls=5)
     settling.count({SUMMARY: (RECORDED.end + ONE_DAY, 5)})
     assert settling.state.dataset(SUMMARY).calls_on == RECORDED.end + ONE_DAY
     assert settling.state.dataset(CUMULATE) == DatasetState(calls=1)
@@ -702,3 +707,33 @@ def test_birth_with_one_follower() -> None:
     rows = [_row(date(2015, 10, day), 1) for day in (5, 6, 7)]
     settling.take(_answers(window, user_summary=[_sources(date(2015, 10, 5), 1, 0)], user_cumulate=rows), NOW)
     assert settling.state.born == date(2015, 10, 5)
+
+
+def _held(settling: Settling, *days: date) -> list[bool]:
+    return [settling.hold(day, is_held=True) for day in days]
+
+
+def test_newest_day_held_back_on_three_days() -> None:
+    """Only days running count, each once, however many runs it has."""
+    today = RECORDED.end + ONE_DAY
+    days = [today + ONE_DAY * n for n in (0, 0, 1, 3, 4, 5, 6)]
+    settling = _settling(RECORDED.end)
+    assert _held(settling, *days) == [False, False, False, False, False, True, True]
+    assert settling.state.held == Days.between(today + ONE_DAY * 4, today + ONE_DAY * 6)
+
+
+def test_newest_day_that_comes_the_same_day_was_not_held_back() -> None:
+    day = RECORDED.end
+    settling = _settling(day, NEW._replace(held=Days.between(day - ONE_DAY, day + ONE_DAY)))
+    settling.take(_answers(RECORDED, user_summary=[_sources(day, 1, 0)], user_cumulate=[_row(day, 5)]), NOW)
+    assert not settling.hold(day + ONE_DAY, is_held=False)
+    assert settling.state.held == Days.between(day - ONE_DAY, day)
+
+
+def test_newest_day_that_comes_the_next_day_was_held_back() -> None:
+    """It is the newest until WeChat publishes another, but a run in the night mends nothing of the day before."""
+    day = RECORDED.end
+    settling = _settling(day, NEW._replace(held=Days.between(day, day + ONE_DAY)))
+    settling.take(_answers(RECORDED, user_summary=[_sources(day, 1, 0)], user_cumulate=[_row(day, 5)]), NOW)
+    assert not settling.hold(day + ONE_DAY * 2, is_held=False)
+    assert settling.state.held == Days.between(day, day + ONE_DAY)

@@ -10,28 +10,64 @@ import pytest
 from collector.config import Settings
 from collector.model.accounts import TokenKind
 
-ONE = "accounts: [{name: a, appid: wx0000000000000001, secret: s}]\n"
+KEY = "0123456789abcdef" * 2
 
-VARIABLE = ONE.replace("secret: s", "secret: '${S}'")
+ONE = f"accounts: [{{name: a, appid: wx0000000000000001, secret: {KEY}}}]\n"
+
+VARIABLE = ONE.replace(f"secret: {KEY}", "secret: '${S}'")
 
 
 def entry(name: str, number: int, *more: str) -> str:
-    return "  - {" + ", ".join([f"name: {name}, appid: wx{number:016x}, secret: s", *more]) + "}\n"
+    return "  - {" + ", ".join([f"name: {name}, appid: wx{number:016x}, secret: {KEY}", *more]) + "}\n"
 
 
 def test_variable_without_braces(loaded: Callable[..., Settings]) -> None:
     """The warning doesn't repeat it."""
-    assert loaded(ONE.replace("secret: s", "secret: $ACME_SECRET")).warnings == (
+    assert loaded(ONE.replace(f"secret: {KEY}", "secret: $ACME_SECRET")).warnings == (
         "accounts.yaml:1: `secret` is a $ and a word, taken literally; a variable is written ${ACME_SECRET}",
     )
     for secret in ("5$x", "$x"):
-        assert loaded(VARIABLE, {"S": secret}).warnings == ()
+        (warning,) = loaded(VARIABLE, {"S": secret}).warnings
+        assert "is a $ and a word" not in warning
     assert loaded(ONE.replace("name: a", "name: $a")).warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("secret", "has"),
+    [("…", "it has 1"), (KEY[1:], "it has 31"), ("x" * 31 + "*", "it holds other characters"), ("${S}", "it has 2")],
+)
+def test_malformed_secret(loaded: Callable[..., Settings], secret: str, has: str) -> None:
+    """The warning gives its length, and no part of it."""
+    assert loaded(ONE.replace(KEY, f"'{secret}'"), {"S": "ab"}).warnings == (
+        f"accounts.yaml:1: `secret` isn't an AppSecret of WeChat's, 32 digits and letters ({has}): copy the real one",
+    )
+
+
+def test_many_malformed_secrets(loaded: Callable[..., Settings]) -> None:
+    """They are one warning; a platform's secret is one of them."""
+    content = "accounts:\n" + "".join(entry(f"a{n}", n) for n in range(1, 9)).replace(KEY, "…")
+    (warning,) = loaded(content).warnings
+    assert warning.startswith("accounts.yaml:2: `secret` isn't")
+    lines = ", ".join(f"accounts.yaml:{line}" for line in range(3, 8))
+    assert warning.endswith(f"copy the real one; likewise {lines} and 2 more")
+    platform = "components: [{name: c, appid: wx00000000000000c0, secret: s, verify_ticket: t}]"
+    (warning,) = loaded(ONE + platform).warnings
+    assert warning.startswith("accounts.yaml:2: `secret` isn't")
+
+
+def test_options_of_a_mongodb_address(loaded: Callable[..., Settings]) -> None:
+    """Those that have no effect are named, unless they may be a part of a password."""
+    uri = "mongodb://u:p@h/?foo=1&replicaSet=rs0&p4ss=1"
+    rest = "isn't an option of MongoDB's, and has no effect; correct it, or take it out"
+    assert loaded(f"{ONE}mongodb: {{uri: '{uri}'}}").warnings == (
+        f"accounts.yaml:2: in `uri` `foo` {rest}",
+        f"accounts.yaml:2: in `uri` one word after the `?` {rest}",
+    )
 
 
 def test_variable_without_braces_of_a_platform(loaded: Callable[..., Settings]) -> None:
     platform = "components: [{name: c, appid: wx00000000000000c0, secret: '${S}', verify_ticket: $TICKET}]"
-    (warning,) = loaded(VARIABLE + platform, {"S": "s"}).warnings
+    (warning,) = loaded(VARIABLE + platform, {"S": KEY}).warnings
     assert warning.startswith("accounts.yaml:2: `verify_ticket` is a $ and a word")
 
 
@@ -39,10 +75,14 @@ def test_variable_without_braces_of_a_platform(loaded: Callable[..., Settings]) 
     ("line", "content"),
     [
         (1, ONE),
-        (2, ONE.replace("secret: s", "secret: '${S}'") + "mongodb: {uri: 'mongodb://${S}:pw@h'}"),
-        (2, ONE.replace("secret: s", "secret: '${S}'") + "api: {proxy: 'https://u:pw@h'}"),
-        (1, ONE.replace("secret: s", "secret: '${S:-s}'")),
-        (2, VARIABLE + "components: [{name: c, appid: wx00000000000000c0, secret: s, verify_ticket: {file: x}}]"),
+        (2, ONE.replace(f"secret: {KEY}", "secret: '${S}'") + "mongodb: {uri: 'mongodb://${S}:pw@h'}"),
+        (2, ONE.replace(f"secret: {KEY}", "secret: '${S}'") + "api: {proxy: 'https://u:pw@h'}"),
+        (1, ONE.replace(f"secret: {KEY}", f"secret: '${{S:-{KEY}}}'")),
+        (
+            2,
+            VARIABLE
+            + f"components: [{{name: c, appid: wx00000000000000c0, secret: {KEY}, verify_ticket: {{file: x}}}}]",
+        ),
         (2, VARIABLE + "components: [{name: c, appid: wx00000000000000c0, secret: {file: x}, verify_ticket: t}]"),
         (2, VARIABLE + "defaults: {token: {url: 'https://u:pw@h'}}"),
         (2, VARIABLE + "defaults: {token: {url: 'https://h', headers: {Accept: a, X-Key: k}}}"),
@@ -53,19 +93,19 @@ def test_variable_without_braces_of_a_platform(loaded: Callable[..., Settings]) 
 def test_readable_secret(loaded: Callable[..., Settings], line: int, content: str) -> None:
     """A file with a secret that others can read is a warning."""
     warning = f"accounts.yaml:{line}: others can read this file and its secrets; run chmod o-r accounts.yaml"
-    assert loaded(content, {"S": "s"}, mode=0o640).warnings == ()  # a group of its own is how deploy/ installs it
-    assert loaded(content, {"S": "s"}, mode=0o604).warnings == (warning,)
-    assert loaded(content, {"S": "s"}, mode=0o600).warnings == ()
+    assert loaded(content, {"S": KEY}, mode=0o640).warnings == ()  # a group of its own is how deploy/ installs it
+    assert loaded(content, {"S": KEY}, mode=0o604).warnings == (warning,)
+    assert loaded(content, {"S": KEY}, mode=0o600).warnings == ()
 
 
 def test_readable_without_secrets(loaded: Callable[..., Settings]) -> None:
     """A file whose secrets are variables may be read by others."""
     content = (
-        ONE.replace("secret: s", "secret: '${S}${S}', proxy: {file: p}, authorizer_refresh_token: {credential: c}")
+        ONE.replace(f"secret: {KEY}", "secret: '${S}', proxy: {file: p}, authorizer_refresh_token: {credential: c}")
         + "mongodb: {uri: 'mongodb://u:${S}@h'}\napi: {proxy: http://h}\ndefaults: {token: {url: 'https://u:${S}@h', "
         "headers: {Authorization: 'Bearer ${S}', accept: text/plain, X: {command: [get, secret]}}}}"
     )
-    assert loaded(content, {"S": "s"}, mode=0o644).warnings == ()
+    assert loaded(content, {"S": KEY}, mode=0o644).warnings == ()
 
 
 def test_early_since(loaded: Callable[..., Settings]) -> None:

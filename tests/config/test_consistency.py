@@ -26,6 +26,8 @@ def test_duplicate_accounts(write: Callable[..., Path]) -> None:
     name = "Give each account its own `name`, or remove one of the two."
     appid = "Give each account its own `appid`, or remove one of the two."
     assert caught.value.faults == (
+        Fault("accounts.yaml:2", "`appid` is taken by the account at more/x.yaml:1", appid),
+        Fault("accounts.yaml:2", "`name` is taken by the account at more/x.yaml:1", name),
         Fault("more/x.yaml:1", "`appid` is taken by the account at accounts.yaml:2", appid),
         Fault("more/x.yaml:1", "`name` is taken by the account at accounts.yaml:2", name),
         Fault("more/y.yaml:1", "`appid` is taken by the account at accounts.yaml:2", appid),
@@ -62,10 +64,11 @@ def test_duplicate_components(write: Callable[..., Path]) -> None:
         load([first, write(AGENCY, "b.yaml")], {}, NOW)
     assert caught.value.faults == tuple(
         Fault(
-            "b.yaml:1",
-            f"`{key}` is taken by the component at a.yaml:1",
+            where,
+            f"`{key}` is taken by the component at {other}",
             f"Give each component its own `{key}`, or remove one of the two.",
         )
+        for where, other in (("a.yaml:1", "b.yaml:1"), ("b.yaml:1", "a.yaml:1"))
         for key in ("appid", "name")
     )
 

@@ -33,21 +33,21 @@ from collector.model.accounts import (
 
 EXAMPLE = Path(__file__).parents[2] / "accounts.example.yaml"
 
-ENVIRON = {"ACME_SECRET": "s1", "GLOBEX_SECRET": "s2"}
+ENVIRON = {"ACME_SECRET": "1" * 32, "GLOBEX_SECRET": "2" * 32}
 
 MORE = {
     "MONGODB_URI": "mongodb://db.example",
     "HOOLI_REFRESH_TOKEN": "r",
     "TOKENS_KEY": "k",
-    "AGENCY_SECRET": "s3",
+    "AGENCY_SECRET": "3" * 32,
 }
 
 ACCOUNTS = (
-    Account("acme-shoes", "wx0123456789abcdef", SecretStr("s1"), Rate(5, 1), tags=("retail",)),
+    Account("acme-shoes", "wx0123456789abcdef", SecretStr("1" * 32), Rate(5, 1), tags=("retail",)),
     Account(
         "globex-tea",
         "wxfedcba9876543210",
-        SecretStr("s2"),
+        SecretStr("2" * 32),
         Rate(30, 60),
         since=date(2024, 6, 1),
         tags=("retail", "food"),
@@ -119,7 +119,7 @@ def test_example_with_all_comments(loaded: Callable[..., Settings], whole_sample
         Component(
             "agency-two",
             "wx00000000000000c1",
-            secret=SecretStr("s3"),
+            secret=SecretStr("3" * 32),
             verify_ticket=FromCommand(("newest-ticket", "agency-two")),
         ),
     )

@@ -69,6 +69,8 @@ NOT_HERE = "Remove the braces; {appid} is filled in within an account's `token`,
 
 BRACES = "holds a word in braces that isn't filled in"
 
+PORT = "has a port that isn't a number from 1 to 65535"
+
 WRONG = "isn't of the right form"
 
 FORMS = [
@@ -98,8 +100,8 @@ FORMS = [
     ("token", "{url: [x]}", f"`url` {WRONG}", ADDRESS),
     ("token", "{url: 'ftp://t'}", f"`url` {WRONG}", ADDRESS),
     ("token", "{url: 't/{appid}'}", f"`url` {WRONG}", ADDRESS),
-    ("token", "{url: 'http://t:99999/'}", f"`url` {WRONG}", ADDRESS),
-    ("token", "{url: 'http://u:p/w@t/'}", f"`url` {WRONG}", ADDRESS),
+    ("token", "{url: 'http://t:99999/'}", f"`url` {PORT}", ADDRESS),
+    ("token", "{url: 'http://u:p/w@t/'}", f"`url` {PORT}", ADDRESS),
     ("token", "{url: 'http://t/#x'}", f"`url` {WRONG}", ADDRESS),
     ("token", "{url: 'http://t/a b'}", f"`url` {WRONG}", ADDRESS),
     ("token", "{url: 'http://t/{name}'}", f"`url` {BRACES}", IN_TOKEN),

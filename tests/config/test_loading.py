@@ -76,15 +76,17 @@ def test_no_home(tmp_path: Path) -> None:
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 
-SECRET = SecretStr("s")
+KEY = "0123456789abcdef" * 2
 
-ONE = "accounts: [{name: a, appid: wx0000000000000001, secret: s}]\n"
+SECRET = SecretStr(KEY)
+
+ONE = f"accounts: [{{name: a, appid: wx0000000000000001, secret: {KEY}}}]\n"
 
 A = Account("a", "wx0000000000000001", SECRET, Rate(5, 1))
 
 
 def entry(name: str, number: int, *more: str) -> str:
-    return "  - {" + ", ".join([f"name: {name}, appid: wx{number:016x}, secret: s", *more]) + "}\n"
+    return "  - {" + ", ".join([f"name: {name}, appid: wx{number:016x}, secret: {KEY}", *more]) + "}\n"
 
 
 def defaults(rate_limit: Rate, since: date) -> dict[str, Any]:

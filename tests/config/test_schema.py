@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date, time
+from datetime import UTC, date, datetime, time
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import SecretStr
 
-from collector.config import Settings
+from collector.config import Settings, load, shown
 from collector.config.schema import ApiSettings, MongoSettings, RunSettings
 from collector.model.accounts import Account, Rate, TokenKind
 
-SECRET = SecretStr("s")
+KEY = "0123456789abcdef" * 2
 
-ONE = "accounts: [{name: a, appid: wx0000000000000001, secret: s}]\n"
+SECRET = SecretStr(KEY)
+
+ONE = f"accounts: [{{name: a, appid: wx0000000000000001, secret: {KEY}}}]\n"
 
 A = Account("a", "wx0000000000000001", SECRET, Rate(5, 1))
 
 
 def entry(name: str, number: int, *more: str) -> str:
-    return "  - {" + ", ".join([f"name: {name}, appid: wx{number:016x}, secret: s", *more]) + "}\n"
+    return "  - {" + ", ".join([f"name: {name}, appid: wx{number:016x}, secret: {KEY}", *more]) + "}\n"
 
 
 def defaults(rate_limit: Rate, since: date) -> dict[str, Any]:
@@ -40,7 +43,7 @@ def test_defaults(loaded: Callable[..., Settings]) -> None:
 
 
 def test_every_setting(loaded: Callable[..., Settings]) -> None:
-    content = """
+    content = f"""
 mongodb:
   uri: mongodb+srv://db.example/?tls=true
   database: figures
@@ -64,7 +67,7 @@ accounts:
     rate_limit: 2/s
     since: 2024-02-29
     enabled: false
-  - {name: 服务号　甲, appid: wx0000000000000002, secret: s}
+  - {{name: 服务号　甲, appid: wx0000000000000002, secret: {KEY}}}
 """
     assert loaded(content) == Settings(
         mongodb=MongoSettings(uri=SecretStr("mongodb+srv://db.example/?tls=true"), database="figures"),
@@ -99,5 +102,12 @@ def test_enabled(loaded: Callable[..., Settings], text: str, enabled: bool) -> N
 
 def test_empty_section(loaded: Callable[..., Settings]) -> None:
     """A section whose lines are all commented out counts as left out."""
-    content = "mongodb:\napi:\nrun:\ndefaults:\n" + ONE.replace("secret: s", "secret: s, tags: ")
+    content = "mongodb:\napi:\nrun:\ndefaults:\n" + ONE.replace(f"secret: {KEY}", f"secret: {KEY}, tags: ")
     assert loaded(content) == loaded(ONE)
+
+
+def test_data_dir_is_relative_to_its_file(write: Callable[..., Path], tmp_path: Path) -> None:
+    path = write("mongodb: {data_dir: data}\n" + ONE, "etc/a.yaml")
+    settings = load([path], {}, datetime(2026, 11, 24, tzinfo=UTC))
+    assert settings.mongodb.data_dir == tmp_path / "etc" / "data"
+    assert shown(settings)["mongodb"] == {"database": "wechat", "data_dir": f"{tmp_path}/etc/data"}

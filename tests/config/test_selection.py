@@ -8,8 +8,8 @@ import pytest
 from pydantic import SecretStr
 
 from collector.config import Selection, labels_of
-from collector.errors import UsageError
-from collector.model.accounts import Account, Rate
+from collector.errors import Fault, UsageError
+from collector.model.accounts import Account, BrokenEntry, Entry, Rate
 from collector.model.shards import Shard, shard_of
 
 
@@ -170,6 +170,58 @@ def test_accounts_beyond_those_known(selection: Selection, reaches: bool) -> Non
     """Accounts of the labels of platforms may be selected where they aren't known yet."""
     assert selection.reaches_beyond(ALL, ["hk", "eu"]) is reaches
     assert not selection.reaches_beyond(ALL, [])
+
+
+FAULTS = (Fault("accounts.yaml:1", "`rate_limit` can't be 'fast'", "Write 5/s."),)
+BROKEN = BrokenEntry("broken", "wx0000000000000005", FAULTS, ("retail",), "hk")
+UNREAD = BrokenEntry("d/x.yaml", None, FAULTS)
+NO_APPID = BrokenEntry("typo", None, FAULTS, ("food",), "sh")
+
+
+@pytest.mark.parametrize(
+    ("selection", "chosen"),
+    [
+        (Selection(), (TEA, BROKEN, UNREAD, NO_APPID)),
+        (Selection(["broken"]), (BROKEN,)),
+        (Selection([BROKEN.appid or "", "typo"]), (BROKEN, NO_APPID)),
+        (Selection(["d/x.yaml"]), (UNREAD,)),
+        (Selection(tags=["retail"]), (BROKEN,)),
+        (Selection(tags=["food"]), (TEA, NO_APPID)),
+        (Selection(egress=frozenset({"hk"})), (BROKEN, UNREAD, NO_APPID)),
+        (Selection(egress=frozenset({None})), (UNREAD, NO_APPID)),
+        (Selection(shard=Shard(shard_of(TEA.appid, 1000), 1000)), (TEA, UNREAD, NO_APPID)),
+        (Selection(["broken"], shard=Shard(shard_of("wx0000000000000005", 1000), 1000)), (BROKEN,)),
+    ],
+)
+def test_broken_entries(selection: Selection, chosen: tuple[Entry, ...]) -> None:
+    """They are selected as far as they can be read; one without an appid may have any label, and be in any shard."""
+    entries: list[Entry] = [TEA, BROKEN, UNREAD, NO_APPID]
+    assert selection.of(entries) == chosen
+
+
+def test_disabled_broken_entry() -> None:
+    off = replace(BROKEN, enabled=False)
+    entries: list[Entry] = [TEA, off]
+    assert Selection().of(entries) == (TEA,)
+    with pytest.raises(UsageError, match=r"the account broken \(wx0000000000000005\) is disabled"):
+        Selection(["broken"]).of(entries)
+    for both in ([BROKEN, off], [off, BROKEN]):  # they have one name, so that both are broken
+        assert Selection(["broken"]).of(both) == (BROKEN,)
+
+
+def test_unknown_name_beside_a_file_that_cannot_be_read() -> None:
+    entries: list[Entry] = [TEA, *(replace(UNREAD, name=f"d/{n}.yaml") for n in range(5))]
+    where = "; it may be in d/0.yaml, d/1.yaml, d/2.yaml, which can't be read"
+    for selection, message in [
+        (Selection(["nobody"]), "no account has the name or appid 'nobody'"),
+        (Selection(tags=["x"]), "none of the enabled accounts has the tag 'x'"),
+    ]:
+        with pytest.raises(UsageError) as caught:
+            selection.of(entries)
+        assert str(caught.value) == message + where
+    with pytest.raises(UsageError) as caught:
+        labels_of(["hk"], {"sh"}, entries)
+    assert str(caught.value).endswith(f"has the egress label 'hk'{where}")
 
 
 def test_labels() -> None:

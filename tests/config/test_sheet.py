@@ -140,6 +140,8 @@ def test_bad_rows(write: Callable[..., Path]) -> None:
         imported(sheet, INTO)
     surplus = "Quote a cell that holds the delimiter, or remove the surplus cells."
     assert caught.value.faults == (
+        Fault("sheet.csv:2", *taken("appid", 8)),
+        Fault("sheet.csv:2", *taken("name", 8)),
         Fault("sheet.csv:3", "`name` is empty", NAME),
         Fault("sheet.csv:4", "`appid` is empty", APPID),
         Fault("sheet.csv:5", "`appid` isn't of the right form", APPID),

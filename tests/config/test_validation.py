@@ -47,15 +47,30 @@ KNOWN_DEFAULTS = "Remove it; known here: rate_limit, token, since, daily_calls, 
 
 WRONG = "isn't of the right form"
 
+FOLDER = "Write the path of a folder, absolute or relative to this file's folder."
+PORT = "has a port that isn't a number from 1 to 65535"
+
 SETTINGS = [
     ("mongodb: {uri: localhost}", f"`uri` {WRONG}", URI),
     ("mongodb: {uri: }", "`uri` is empty", URI),
     ("mongodb: {uri: 'mongodb://'}", f"`uri` {WRONG}", URI),
     ("mongodb: {uri: [x]}", f"`uri` {WRONG}", URI),
+    ("mongodb: {uri: 'mongodb://[::1]:27017,h:99999/x'}", f"`uri` {PORT}", URI),
+    ("mongodb: {uri: 'mongodb://user:password'}", f"`uri` {PORT}", URI),
     ("mongodb: {database: a.b}", "`database` can't be 'a.b'", DATABASE),
     (f"mongodb: {{database: {'d' * 64}}}", f"`database` can't be '{'d' * 64}'", DATABASE),
+    (
+        "mongodb: {data_dir: }",
+        "`data_dir` is empty",
+        FOLDER,
+    ),
+    (
+        "mongodb: {data_dir: [x]}",
+        f"`data_dir` {WRONG}",
+        FOLDER,
+    ),
     ("mongodb: {databse: x}", "`databse` isn't known here", "Write `database`."),
-    ("mongodb: [x]", f"`mongodb` {WRONG}", "Write the keys `uri` and `database` below it."),
+    ("mongodb: [x]", f"`mongodb` {WRONG}", "Write the keys `uri`, `database` and `data_dir` below it."),
     ("api: 5", f"`api` {WRONG}", "Write the keys `hosts`, `timeout`, `proxy`, `ipv4_only` and `check_clock` below it."),
     (
         "api: {ipv4_only: maybe}",
@@ -67,8 +82,9 @@ SETTINGS = [
     ("api: {hosts: [ftp://a.example]}", f"`hosts` {WRONG}", HOSTS),
     ("api: {hosts: [https://a.example/cgi-bin]}", f"`hosts` {WRONG}", HOSTS),
     ("api: {hosts: ['https://a.example?x']}", f"`hosts` {WRONG}", HOSTS),
-    ("api: {hosts: ['https://a.example:99999']}", f"`hosts` {WRONG}", HOSTS),
-    ("api: {hosts: ['https://a.example:0']}", f"`hosts` {WRONG}", HOSTS),
+    ("api: {hosts: ['https://a.example:99999']}", f"`hosts` {PORT}", HOSTS),
+    ("api: {hosts: ['https://a.example:0']}", f"`hosts` {PORT}", HOSTS),
+    ("api: {hosts: ['https://a.example:']}", f"`hosts` {PORT}", HOSTS),
     ("api: {hosts: ['https://:443']}", f"`hosts` {WRONG}", HOSTS),
     ("api: {hosts: ['https://u:p@a.example']}", f"`hosts` {WRONG}", HOSTS),
     ("api: {timeout: 0}", "`timeout` can't be '0'", TIMEOUT),
@@ -105,7 +121,8 @@ SETTINGS = [
         "`bogus` isn't known here",
         "Remove it; known here: accounts, mongodb, api, run, defaults, components, include.",
     ),
-    ("run: {<<: {workers: 1}}", "the merge key `<<` isn't supported", "Put what accounts share under `defaults:`."),
+    ("run: {<<: text}", "`<<` merges something else than mappings", "Write `<<: *NAME`, or `<<: [*NAME, *OTHER]`."),
+    ("run: {<<: {}, <<: {}}", "`<<` appears twice, first in line 2", "Keep one of the two."),
     ("run: {[a]: 1}", "a key is not plain text", "Quote a value that begins with `{` or `[`."),
 ]
 

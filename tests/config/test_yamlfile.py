@@ -74,15 +74,6 @@ FILES = [
         "an alias (`*`) has no anchor (`&`) before it",
         "Quote the text if its `*` is meant as such.",
     ),
-    *(
-        (
-            f"a: &a {collection}\nb: *a",
-            "2",
-            "an alias (`*`) stands for more than a list of texts",
-            "Write it out, or put what accounts share under `defaults:`.",
-        )
-        for collection in ("{x: y}", "[[x]]", "[{x: y}]")
-    ),
     (
         "a: &a [*a]",
         "1",
@@ -100,7 +91,7 @@ def test_bad_file(
     assert faults(content) == (Fault(f"accounts.yaml:{line}", message, remedy),)
 
 
-def test_unreadable_files(write: Callable[..., Path]) -> None:
+def test_missing_files(write: Callable[..., Path]) -> None:
     """Their faults have no line."""
     write(GOOD)
     Path("folder").mkdir()
@@ -111,7 +102,7 @@ def test_unreadable_files(write: Callable[..., Path]) -> None:
         Fault(
             "accounts.yaml/below",
             "could not read the file: Not a directory",
-            "Make it readable for the collector's user.",
+            "Correct the path, or the disk.",
         ),
         Fault("folder", "this is a directory", "Name the files in it, or `include: DIRECTORY/*.yaml`."),
         Fault("missing.yaml", "there is no such file", f"Correct the path. {BEGIN}"),
@@ -166,14 +157,73 @@ def test_alias_lines(write: Write) -> None:
     assert (lines, document.at(("d",)).line, document.at(("x",)).line) == ([4, 5, 6, 7], 8, 10)
 
 
-def test_line_of_a_bad_alias(faults: Faults) -> None:
-    (fault,) = faults("a: &a x\nb: &b {c: d}\nc:\n  - *a\n  - *b")
-    assert (fault.where, fault.message) == ("accounts.yaml:5", "an alias (`*`) stands for more than a list of texts")
+SHARED = """\
+accounts:
+  - &base
+    name: a
+    appid: wx0000000000000001
+    token: &token {url: "http://t", headers: {Authorization: Bearer k}}
+    tags: [x]
+  - {<<: *base, name: b, appid: wx0000000000000002, tags: [y]}
+  - {name: c, appid: wx0000000000000003, token: *token}
+"""
+
+
+def test_alias_of_a_mapping(loaded: Callable[..., Settings]) -> None:
+    """A merge key brings what the mapping itself doesn't set."""
+    accounts = loaded(SHARED).accounts
+    assert [(account.name, account.tags) for account in accounts] == [("a", ("x",)), ("b", ("y",)), ("c", ())]
+    assert len({account.token for account in accounts}) == 1
+
+
+def test_merge_keys(write: Write) -> None:
+    """Own keys win wherever they stand, then the first of several mappings; a list may hold mappings of its own."""
+    content = (
+        "a: &a {x: 1, y: 2}\nb: &b {<<: *a, y: 3, z: 4}\nc: {w: 0, <<: [*a, *b, {v: 5}], x: 6}\nd: &d [*a, [*b]]\ne: *d"
+    )
+    values = yamlfile.read(write(content), {}).values
+    assert values["c"] == {"w": "0", "x": "6", "y": "2", "z": "4", "v": "5"}
+    assert values["e"] == [{"x": "1", "y": "2"}, [{"x": "1", "y": "3", "z": "4"}]]
+
+
+def test_lines_of_merged_keys(write: Write) -> None:
+    """They are those of the anchor, where the values are written."""
+    document = yamlfile.read(write("a: &a\n  x: 1\nb:\n  <<: *a\n  y: 2\nc: *a\n"), {})
+    assert [document.at(location).line for location in (("b", "x"), ("b", "y"), ("c",), ("c", "x"))] == [2, 5, 6, 2]
+
+
+def test_fault_of_an_anchor(write: Write) -> None:
+    """It is one of everything that uses the anchor."""
+    document = yamlfile.read(write("a: &a {x: 1, x: 2}\nb: {<<: *a, y: '${Y}'}\nc: [*a, *a]"), {})
+    twice = Fault("accounts.yaml:1", "`x` appears twice, first in line 1", "Keep one of the two.")
+    unset = Fault("accounts.yaml:2", "the variable Y isn't set", "Set Y in the environment.")
+    assert [(location, fault) for _, location, fault in document.faults] == [
+        (("a", "x"), twice),
+        (("b", "x"), twice),
+        (("b", "y"), unset),
+        (("c", 0, "x"), twice),
+        (("c", 1, "x"), twice),
+    ]
+
+
+def test_depth_of_aliases(faults: Faults) -> None:
+    """A chain of aliases is no way around the bound on depth."""
+    chain = "\n".join(f"a{n}: &a{n} [*a{n - 1}]" for n in range(1, 40))
+    (fault,) = faults(f"a0: &a0 [x]\n{chain}")
+    assert (fault.where, fault.message) == ("accounts.yaml:16", "the nesting is too deep")
+
+
+@pytest.mark.parametrize("item", ["[{0}, {0}, {0}, {0}, {0}]", "{{a: {0}, b: {0}, c: {0}, d: {0}, e: {0}}}"])
+def test_bound_on_nested_aliases(faults: Faults, item: str) -> None:
+    """Lists of lists of lists don't grow without bounds either."""
+    lines = ["a0: &a0 [xxxxxxxxxx]", *(f"a{n}: &a{n} " + item.format(f"*a{n - 1}") for n in range(1, 14))]
+    (fault,) = faults("\n".join(lines))
+    assert fault.message == "the aliases (`*`) up to here stand for more than 5,000,000 letters"
 
 
 def test_bound_on_aliases(write: Write) -> None:
     """A small file can't become a huge configuration."""
-    anchor = "a: &a [" + "x, " * 999 + "x" * 99_001 + "]\nb:\n"  # counts 101,000: its texts, and 1 for each
+    anchor = "a: &a [" + "x, " * 999 + "x" * 98_937 + "]\nb:\n"  # counts 101,000: its texts, 1 for each, and 64
     assert len(yamlfile.read(write(anchor + "- *a\n" * 49), {}).values["b"]) == 49
     with pytest.raises(ConfigError) as caught:
         yamlfile.read(write(anchor + "- *a\n" * 1000), {})

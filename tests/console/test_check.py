@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from collector.console import check as checked
-from collector.errors import WaitKind
+from collector.kinds import WaitKind
 from collector.model.findings import AccountCheck, Checks, DatasetCheck, Verdict
 from collector.model.results import Failure, Notice, Outcome, RunResult
 
@@ -287,6 +287,7 @@ def test_json_has_the_whole_check() -> None:
     assert checked.as_json(_checks(WAITING, _refused("nat", "203.0.113.7"), calls=2)) == {
         "newest_published": NEWEST,
         "exit": 3,
+        "database": "",
         "totals": {"accounts": 2, "failed": 1, "waiting": 1, "late": 0, "ok": 0},
         "calls": 2,
         "token_calls": 3,

@@ -2,7 +2,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 
 from collector.console.plan import History, Planned, Totals, account_json, as_text
-from collector.errors import WaitKind
+from collector.kinds import WaitKind
 from collector.model.accounts import Account, Rate, Secret
 from collector.model.days import Window
 from collector.model.results import Notice
@@ -79,5 +79,9 @@ def test_totals() -> None:
     totals = Totals()
     for planned in (*PLANS, WAITING, LONG):
         assert totals.counting(planned) is planned
-    assert totals.as_json() == {"calls": 1254}
+    assert totals.as_json("wechat on db") == {"calls": 1254, "database": "wechat on db"}
     assert totals == Totals(asked=2, complete=1, calls=1254, windows_held=11, notices=[*WAITING.notices])
+
+
+def test_text_names_the_database() -> None:
+    assert as_text([], "wechat on db").splitlines()[0] == "Database: wechat on db"

@@ -51,9 +51,9 @@ def test_other_processes_count() -> None:
     written = io.StringIO()
     with progress(Console(file=written, force_terminal=True, width=120)) as watch:
         watch.begin(5)
-        watch.elsewhere(Steps(accounts=4, failed=2, history=9, windows=5))
-        watch.elsewhere(Steps(accounts=-2, failed=-1, history=-3, windows=-1))
+        watch.add(Steps(accounts=4, failed=2, history=9, windows=5))
+        watch.add(Steps(accounts=-2, failed=-1, history=-3, windows=-1))
     shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", written.getvalue())
     assert re.search(r"2/5 accounts, 1 failed", shown)
     assert re.search(r"4/6 windows", shown)
-    Watch().elsewhere(Steps())
+    Watch().add(Steps())

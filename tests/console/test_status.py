@@ -164,6 +164,7 @@ def test_json_has_the_same_facts() -> None:
     status = replace(STATUS, accounts=(FAILING, NEVER, SILENT))
     assert orjson.loads(orjson.dumps(as_json(status, 3), option=orjson.OPT_UTC_Z)) == {
         "newest_published": "2026-11-23",
+        "database": "",
         "accounts": [
             {
                 "account": "wx-acme-shoes",
@@ -266,3 +267,8 @@ def test_max_age_can_be_zero() -> None:
 
 def test_too_old_text_singular() -> None:
     assert too_old_text(Status(NEWEST, (BEHIND,)), 1) == "Too old, more than 1 day behind 2026-11-23: late"
+
+
+def test_text_names_the_database() -> None:
+    lines = as_text(Status(NEWEST, (OK,), database="wechat on mongodb.internal")).splitlines()
+    assert lines[-1] == "Database: wechat on mongodb.internal"

@@ -2,7 +2,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from collector.console import summary
-from collector.errors import WaitKind
+from collector.kinds import WaitKind
 from collector.model.results import Failure, Notice, Outcome, RunResult
 
 ALLOW = "allow 203.0.113.7 in the account's console; that takes effect in 5 to 10 minutes"
@@ -58,6 +58,15 @@ def test_verbose_adds_wechats_message() -> None:
     assert summary.failed_text(_result(failed=1, failures=dataset), verbose=True).splitlines()[-1] == (
         "    b (wxb) user_summary: cut"
     )
+
+
+def test_file_that_cannot_be_read() -> None:
+    """It has no appid; its failure names the file, the line and the remedy."""
+    hint = "d/x.yaml:3: this isn't YAML. Check the quotes."
+    failures = (Failure(None, "d/x.yaml", None, "d/x.yaml:3: this isn't YAML", hint=hint),)
+    result = _result(ok=1, failed=1, failures=failures)
+    assert summary.failed_text(result) == f"Failed: 1\n  1 account: {hint}\n    d/x.yaml"
+    assert summary.failed_text(result, verbose=True).endswith("\n    d/x.yaml: d/x.yaml:3: this isn't YAML")
 
 
 def test_failure_without_a_remedy() -> None:
@@ -130,7 +139,7 @@ def test_json_has_the_contracts_fields() -> None:
     result = _result(
         ok=1, failed=1, failures=_failures(1), notices=(Notice("wxa", "a", WaitKind.QUOTA, until),), calls=4
     )
-    result = replace(result, loop_lag_s=0.1234)
+    result = replace(result, loop_lag_s=0.1234, database="wechat on mongodb.internal")
     assert summary.as_json(result) == {
         "run": "r1",
         "status": "partial",
@@ -159,4 +168,10 @@ def test_json_has_the_contracts_fields() -> None:
         ],
         "notices": [{"account": "wxa", "name": "a", "kind": "quota", "until": until}],
         "error": None,
+        "database": "wechat on mongodb.internal",
     }
+
+
+def test_text_names_the_database() -> None:
+    totals = summary.as_text(_result(ok=2, database="local, /var/lib/collector")).partition("\n\n")[0]
+    assert totals.splitlines()[2:] == ["Database: local, /var/lib/collector"]

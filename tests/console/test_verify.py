@@ -99,6 +99,7 @@ def test_json_has_all_findings() -> None:
     assert as_json(Verified(9, [DIFFERING, DAMAGED, broken], foreign=3)) == {
         "exit": 3,
         "repaired": False,
+        "database": "",
         "accounts": [
             {
                 "account": "wxa",
@@ -214,3 +215,10 @@ def test_run_at_work_explains_unknown_days() -> None:
 def test_json_with_a_run_at_work() -> None:
     assert as_json(Verified(3, [UNKNOWN], at_work=True))["at_work"] is True
     assert "at_work" not in as_json(Verified(3, [UNKNOWN]))
+
+
+def test_text_names_the_database() -> None:
+    """Before the next step, which stays the last line."""
+    assert as_text(Verified(2, [], database="wechat on mongodb.internal")) == (
+        "Database: wechat on mongodb.internal\n\n2 accounts verified: state and documents agree."
+    )

@@ -16,7 +16,8 @@ from hypothesis import currently_in_test_context, event, given, settings
 from hypothesis import strategies as st
 
 from collector.completeness.datasets import DATASETS, fold
-from collector.errors import CallError, CallKind
+from collector.errors import CallError
+from collector.kinds import CallKind
 from collector.model.days import Window
 from collector.wechat.answers import Request, answer_in
 

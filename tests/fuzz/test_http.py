@@ -11,7 +11,8 @@ import pytest
 from fuzz.hazards import HAZARDS, ROWS, Hazard
 from fuzz.server import Asked, Saying, Server
 
-from collector.errors import CallKind, OriginError, TransientError
+from collector.errors import OriginError, TransientError
+from collector.kinds import CallKind
 from collector.model.accounts import FromUrl, Secret
 from collector.runtime import Stop
 from collector.secrets.reader import Secrets

@@ -14,7 +14,8 @@ from fuzz.bodies import DAYS, KEYS, HostileBodies
 from fuzz.oracle import Figures, figures_in, figures_of
 
 from collector.completeness.datasets import CUMULATE, DATASETS, SUMMARY, fold
-from collector.errors import CallError, CallKind
+from collector.errors import CallError
+from collector.kinds import CallKind
 from collector.model.days import Window
 from collector.model.state import AccountState, Day, Update
 from collector.store.database import Database, prepare

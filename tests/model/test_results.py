@@ -1,7 +1,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from collector.errors import WaitKind
+from collector.kinds import WaitKind
 from collector.model.results import Failure, Notice, Outcome, RunResult, grouped_by_remedy, grouped_by_wait
 
 MIDNIGHT = datetime(2026, 11, 24, 16, tzinfo=UTC)

@@ -15,11 +15,13 @@ import structlog
 from aioresponses import aioresponses
 from support import Configured, FakeClock, SpoiltWorld, run, stored, truth
 
-from collector.errors import CallKind, DatabaseError, RowError, WaitKind
+from collector.errors import DatabaseError, RowError
+from collector.kinds import CallKind, WaitKind
 from collector.model.accounts import Rate
 from collector.model.days import ONE_DAY, Days, Window
 from collector.model.results import Notice, Outcome
 from collector.model.state import AccountState, Trouble, Update
+from collector.model.waits import Wait
 from collector.runtime import Stop
 from collector.sandbox import Faults, Limits, Sandbox, World
 from collector.store.database import Database
@@ -68,7 +70,7 @@ async def test_used_up_quota_is_a_notice(clock: FakeClock, database: Database, c
     assert (result.exit, result.failures) == (0, ())
     assert await stored(database) == truth(world, Window(NEWEST - 13 * ONE_DAY, NEWEST))
     state = await _state(database, account.appid)
-    assert [dataset.not_before for dataset in state.datasets.values()] == [midnight] * 2
+    assert [dataset.wait for dataset in state.datasets.values()] == [Wait(WaitKind.QUOTA, midnight, 45009)] * 2
 
 
 async def test_minute_quota_slows_the_account(clock: FakeClock, database: Database, configured: Configured) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collector.errors import WaitKind
+from collector.kinds import WaitKind
 from collector.model.results import Failure, Notice, Outcome, RunResult
 from collector.run.counts import Counts, merged, result_of
 
@@ -34,6 +34,14 @@ def test_last_part_of_an_account_counts() -> None:
     assert (result.outcomes[OK], result.outcomes[FAILED], result.outcomes[SKIPPED]) == (1, 0, 1)
     assert (result.failures, result.notices, result.silent, result.windows_left) == ((), (), (), 0)
     assert (result.calls, result.got_through) == (4, 1)
+
+
+def test_history_that_a_stop_has_skipped() -> None:
+    """What came of the daily job stays."""
+    daily = Counts({"wx1": FAILED, "wx2": OK}, {"wx2"}, {"wx1": [FAILURE]}, silent={"wx2": "b"})
+    result = _result(merged([daily, Counts(dict.fromkeys(("wx1", "wx2"), SKIPPED))]))
+    assert (result.outcomes[OK], result.outcomes[FAILED], result.outcomes[SKIPPED]) == (1, 1, 0)
+    assert (result.failures, result.silent) == ((FAILURE,), ("b",))
 
 
 def test_platform_fails_once_for_all_parts() -> None:

@@ -20,6 +20,7 @@ from structlog.testing import capture_logs
 from support import Configured, FakeClock, stored, truth
 from yarl import URL
 
+from collector.breakers import MAX_FAILURES
 from collector.commands.collect import Job, collect, plans, target_of
 from collector.commands.status import status
 from collector.commands.verify import gaps, verify
@@ -32,8 +33,8 @@ from collector.model.days import ONE_DAY, Window
 from collector.model.findings import Verified
 from collector.model.results import Failure, Outcome, RunResult
 from collector.model.state import AccountState, Authorizer
-from collector.run.discovery import known_accounts
-from collector.runtime import MAX_FAILURES, Stop
+from collector.run.discovery import known_entries
+from collector.runtime import Stop
 from collector.sandbox import Faults, Sandbox, World
 from collector.secrets import commands
 from collector.store.database import Database
@@ -335,7 +336,7 @@ async def test_defaults_apply(clock: FakeClock, database: Database, configured: 
         result = await _run(settings, clock)
     assert result.exit == 0
     assert await stored(database) == truth(world, Window(since, NEWEST))
-    assert known_accounts(settings, await load(database)) == tuple(
+    assert known_entries(settings, await load(database)) == tuple(
         Account(
             account.name,
             account.appid,
@@ -498,7 +499,7 @@ async def test_breaker_of_missing_accounts(
             result = await _run(settings, clock)
     assert result.token_calls == 2 + most * (MAX_TRIES if answer is FAILED else 1)
     assert [each.errmsg for each in result.failures] == (["system error"] if answer is FAILED else [])
-    assert [each.kind for each in result.notices] == ([] if answer is FAILED else ["quota"])
+    assert [each.kind for each in result.notices] == ([] if answer is FAILED else ["platform_quota"])
     assert (result.total, set((await _platforms(database)).values())) == (20, {"agency"})
 
 
@@ -636,7 +637,7 @@ async def test_quota_of_lookups(clock: FakeClock, database: Database, configured
             result = await _run(settings, clock)
         assert (result.exit, result.total, result.failures) == (0, 2, ())
         assert [(each.account, each.name, each.kind) for each in result.notices] == [
-            (world.component.appid, "agency", "quota")
+            (world.component.appid, "agency", "platform_quota")
         ]
         assert await stored(database) == truth(world, LAST_WEEK, without=[silent])
         _asked(sandbox)
@@ -717,9 +718,9 @@ async def test_other_commands_ask_nothing(clock: FakeClock, database: Database, 
     assert sorted(each.name for each in found.accounts) == names
     assert (found.no_longer_configured, found.disabled) == ((), 0)
     assert compared == Verified(2, [], foreign=0, repaired=False)
-    assert sorted(account.name for account, plan in planned if plan.history) == names
+    assert sorted(account.name for account, plan in planned.of_accounts if plan.history) == names
     assert sorted(each.name for each in lacking) == names
-    assert [account.name for account, _ in one] == ["client-00001"]
+    assert [account.name for account, _ in one.of_accounts] == ["client-00001"]
     assert {name: await database[name].find().to_list(None) for name in before} == before
 
 
@@ -848,7 +849,7 @@ def test_names_are_unique(found: dict[str, str], configured_names: dict[str, str
         *(MongoSettings(), ApiSettings(), RunSettings(), tuple(distinct.values())),
         components=(Component("agency", "wxc0", discover=True),),
     )
-    accounts = known_accounts(settings, states)
+    accounts = known_entries(settings, states)
     assert accounts[: len(distinct)] == settings.accounts
     discovered = accounts[len(distinct) :]
     assert {account.appid for account in discovered} == found.keys() - {account.appid for account in settings.accounts}
@@ -862,4 +863,4 @@ def test_names_are_unique(found: dict[str, str], configured_names: dict[str, str
         assert account.name == account.name.strip() != ""
         assert len(account.name) <= 100
     turned = dict(reversed(states.items()))
-    assert {*known_accounts(settings, turned)} == {*accounts}
+    assert {*known_entries(settings, turned)} == {*accounts}

@@ -8,9 +8,11 @@ import pytest
 from support import FAST
 
 from collector.completeness.datasets import CUMULATE, DATASETS, SUMMARY
-from collector.errors import BudgetError, CallKind, HostError, RowError, WaitKind
+from collector.errors import BudgetError, HostError, RowError
+from collector.kinds import CallKind, WaitKind
 from collector.model.accounts import Account, Secret
 from collector.model.results import Notice
+from collector.model.waits import Wait
 from collector.run.endings import Endings
 from collector.wechat.errcodes import api_error
 
@@ -69,15 +71,15 @@ def test_account_ends_with_all_datasets(endings: Endings) -> None:
 
 def test_quota_of_a_dataset_waits(endings: Endings) -> None:
     """Later runs keep the wait of this dataset; it is no failure."""
-    datasets, until = endings.end(SUMMARY, api_error(45009, "no", CallKind.DATA), NOW)
-    assert (list(datasets), until) == ([SUMMARY], MIDNIGHT)
+    datasets, wait = endings.end(SUMMARY, api_error(45009, "no", CallKind.DATA), NOW)
+    assert (list(datasets), wait) == ([SUMMARY], Wait(WaitKind.QUOTA, MIDNIGHT, 45009))
     assert endings.notices == {WaitKind.QUOTA: Notice(ACCOUNT.appid, "a", WaitKind.QUOTA, MIDNIGHT)}
     assert (endings.failed, endings.wants(SUMMARY), endings.wants(CUMULATE)) == ({}, False, True)
 
 
 def test_refused_ip_keeps_all_datasets_waiting(endings: Endings) -> None:
-    datasets, until = endings.end(SUMMARY, api_error(89507, "no", CallKind.DATA), NOW)
-    assert (list(datasets), until) == (list(DATASETS), NOW + timedelta(hours=1))
+    datasets, wait = endings.end(SUMMARY, api_error(89507, "no", CallKind.DATA), NOW)
+    assert (list(datasets), wait) == (list(DATASETS), Wait(WaitKind.IP_REFUSED, NOW + timedelta(hours=1), 89507))
     assert endings.account_has_ended
 
 
@@ -89,8 +91,8 @@ def test_own_limit_is_not_stored(endings: Endings) -> None:
 def test_wait_replaces_no_error(endings: Endings) -> None:
     error = api_error(48001, "no", CallKind.DATA)
     endings.end(SUMMARY, error, NOW)
-    endings.wait(SUMMARY, WaitKind.NOT_BEFORE, MIDNIGHT)
-    endings.wait(None, WaitKind.RATE)
+    endings.wait(SUMMARY, Wait(WaitKind.NOT_BEFORE, MIDNIGHT))
+    endings.wait(None, Wait(WaitKind.RATE, None))
     assert endings.failed == {SUMMARY: error}
     assert endings.notices[WaitKind.RATE] == Notice(ACCOUNT.appid, "a", WaitKind.RATE, None)
     assert endings.account_has_ended
@@ -100,7 +102,7 @@ def test_wait_replaces_no_error(endings: Endings) -> None:
 def test_only_no_connection_is_unreachable(endings: Endings, unreachable: bool, found: bool) -> None:
     error = HostError("no answer")
     error.reaction, error.unreachable = error.reaction.after_retries, unreachable
-    endings.wait(SUMMARY, WaitKind.RATE)
+    endings.wait(SUMMARY, Wait(WaitKind.RATE, None))
     endings.end(None, error, NOW)
     assert endings.is_unreachable is found
 

@@ -15,11 +15,13 @@ import pytest
 from support import Configured, FakeClock, RecordingWatch, SpoiltWorld, run, stored, truth
 
 from collector.config import Settings
-from collector.errors import CallError, CallKind, PostponedError, TransientError, WaitKind
+from collector.errors import CallError, PostponedError, TransientError
+from collector.kinds import CallKind, WaitKind
 from collector.model.accounts import Component, FromComponent, FromFile, FromUrl, Rate, Secret
 from collector.model.days import ONE_DAY, Days, Window
 from collector.model.results import Outcome, RunResult
 from collector.model.state import AccountState, DatasetState
+from collector.model.waits import Wait
 from collector.runtime import Stop
 from collector.sandbox import Faults, Sandbox, TokenServerFault, World
 from collector.store.database import Database
@@ -331,7 +333,7 @@ async def test_planned_wait_is_told_with_its_end(clock: FakeClock, database: Dat
     later = clock.now() + timedelta(hours=3)
     async with Sandbox(World(size=1), clock=clock.now) as sandbox:
         settings = configured(sandbox)
-        waiting = dict.fromkeys(("user_summary", "user_cumulate"), DatasetState(not_before=later))
+        waiting = dict.fromkeys(("user_summary", "user_cumulate"), DatasetState(wait=Wait(WaitKind.NOT_BEFORE, later)))
         (account,) = settings.accounts
         await database[ACCOUNTS].insert_one(to_document(AccountState(account.appid, account.name, datasets=waiting)))
         result = await run(settings, clock)

@@ -19,11 +19,12 @@ from collector.completeness.plan import plan
 from collector.completeness.settle import Settling
 from collector.config import Settings
 from collector.console.progress import Watch
-from collector.errors import CallKind
+from collector.kinds import CallKind, WaitKind
 from collector.model.accounts import Account, FromUrl, Rate, Secret
 from collector.model.days import ONE_DAY, Days, Window
 from collector.model.results import AccountResult, Outcome
 from collector.model.state import AccountState, DatasetState
+from collector.model.waits import Wait
 from collector.run import passes, queue
 from collector.runtime import Stop
 from collector.sandbox import Faults, Sandbox, TokenServerFault, World
@@ -270,7 +271,9 @@ async def test_stopped_run_counts_held_history(
     async with _sandbox(clock, World(size=2)) as sandbox:
         settings = configured(sandbox, since=since)
         for account in settings.accounts:
-            waiting = dict.fromkeys(("user_summary", "user_cumulate"), DatasetState(not_before=later))
+            waiting = dict.fromkeys(
+                ("user_summary", "user_cumulate"), DatasetState(wait=Wait(WaitKind.NOT_BEFORE, later))
+            )
             state = AccountState(account.appid, account.name, datasets=waiting)
             await database["accounts"].insert_one(to_document(state))
         result = await run(settings, clock, stop, StopAfterTwo(stop))

@@ -6,21 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from collector.errors import (
-    BudgetError,
-    CallError,
-    CallKind,
-    ComponentError,
-    HostError,
-    OriginError,
-    Reaction,
-    RowError,
-    Scope,
-    TransientError,
-    WaitKind,
-)
+from collector.errors import BudgetError, CallError, ComponentError, HostError, OriginError, RowError, TransientError
+from collector.kinds import CallKind, Reaction, Scope, WaitKind
 from collector.model.accounts import Account, Rate, Secret
 from collector.model.results import Failure
+from collector.model.waits import Wait
 from collector.run.reactions import crash_of, failure_of, scope_of, wait_ordered_by
 from collector.wechat.errcodes import api_error
 
@@ -37,6 +27,8 @@ def error_of(errcode: int, kind: CallKind = CallKind.DATA) -> CallError:
     ("error", "kind", "until"),
     [
         (error_of(45009), WaitKind.QUOTA, MIDNIGHT),
+        (error_of(45009, CallKind.TOKEN), WaitKind.QUOTA, MIDNIGHT),
+        (error_of(45009, CallKind.COMPONENT), WaitKind.PLATFORM_QUOTA, MIDNIGHT),
         (BudgetError("used up"), WaitKind.DAILY_CALLS, MIDNIGHT),
         (error_of(45011), WaitKind.RATE, NOW.replace(minute=8, second=0)),
         (error_of(89503), WaitKind.IP_UNCONFIRMED, None),
@@ -45,7 +37,7 @@ def error_of(errcode: int, kind: CallKind = CallKind.DATA) -> CallError:
     ],
 )
 def test_waits(error: CallError, kind: WaitKind, until: datetime | None) -> None:
-    assert wait_ordered_by(error, NOW) == (kind, until)
+    assert wait_ordered_by(error, NOW) == Wait(kind, until, error.errcode)
 
 
 @pytest.mark.parametrize(
@@ -55,7 +47,7 @@ def test_quota_is_of_the_day_of_sending(sent_at: datetime, until: datetime) -> N
     """The answer comes a second after Beijing's midnight."""
     error = error_of(45009)
     error.sent_at = sent_at
-    assert wait_ordered_by(error.copy(), MIDNIGHT + timedelta(seconds=1)) == (WaitKind.QUOTA, until)
+    assert wait_ordered_by(error.copy(), MIDNIGHT + timedelta(seconds=1)) == Wait(WaitKind.QUOTA, until, 45009)
 
 
 @pytest.mark.parametrize("errcode", [-1, 40001, 40013, 42006, 42007, 48001, 40002, 61503, 99999])
@@ -107,13 +99,18 @@ def test_wait_kinds() -> None:
     """The values are those of `--json`; they never change."""
     assert [str(kind) for kind in WaitKind] == [
         "quota",
+        "platform_quota",
         "daily_calls",
         "not_before",
         "rate",
         "ip_refused",
         "ip_unconfirmed",
     ]
-    assert {kind for kind in WaitKind if kind.is_stored} == {WaitKind.QUOTA, WaitKind.IP_REFUSED}
+    assert {kind for kind in WaitKind if kind.is_stored} == {
+        WaitKind.QUOTA,
+        WaitKind.PLATFORM_QUOTA,
+        WaitKind.IP_REFUSED,
+    }
     assert {kind for kind in WaitKind if kind.is_own_limit} == {WaitKind.DAILY_CALLS}
     assert {kind for kind in WaitKind if not kind.outlasts_run} == {WaitKind.RATE, WaitKind.IP_UNCONFIRMED}
 

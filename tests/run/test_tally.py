@@ -11,12 +11,14 @@ import pytest
 from structlog.testing import capture_logs
 from support import FakeClock, RecordingWatch
 
-from collector.completeness.plan import Asks, Plan, Wait
+from collector.completeness.plan import Asks, Plan
 from collector.console.progress import Watch
-from collector.errors import UnreachableError, WaitKind
-from collector.model.accounts import Account, Rate, Secret
+from collector.errors import Fault, UnreachableError
+from collector.kinds import WaitKind
+from collector.model.accounts import Account, BrokenEntry, Rate, Secret
 from collector.model.days import NO_DAYS
 from collector.model.results import AccountResult, Failure, Notice, Outcome
+from collector.model.waits import Wait
 from collector.run.tally import Tally
 from collector.runtime import Stop
 from collector.secrets.reader import Secrets
@@ -38,6 +40,34 @@ def tally() -> Tally:
     found.expect([ACCOUNT])
     found.add(AccountResult(ACCOUNT, Outcome.OK))
     return found
+
+
+def test_broken_entries_have_failed() -> None:
+    """Each counts once, also those without an appid or with the appid of another one."""
+    faults = (Fault("a.yaml:1", "`rate_limit` can't be 'x'", "Write 5/s."),)
+    entries = [
+        BrokenEntry(name, appid, faults) for name, appid in [("b", "wxb"), ("c", "wxb"), ("d", None), ("e", None)]
+    ]
+    tally = Tally(Watch(), 4)
+    with capture_logs() as logs:
+        tally.expect([ACCOUNT, *entries])
+    tally.add(AccountResult(ACCOUNT, Outcome.OK))
+    result = tally.result("run", error=None, stopped_by=None)
+    assert (result.total, result.outcomes[Outcome.FAILED], result.got_through, result.exit) == (5, 4, 1, 3)
+    assert [(each.account, each.name) for each in result.failures] == [
+        ("wxb", "b"),
+        ("wxb", "c"),
+        (None, "d"),
+        (None, "e"),
+    ]
+    assert result.failures[0].hint == "a.yaml:1: `rate_limit` can't be 'x'. Write 5/s."
+    assert [log["event"] for log in logs] == ["account.failed"] * 4
+
+
+def test_broken_entries_alone() -> None:
+    tally = Tally(Watch(), 4)
+    tally.expect([BrokenEntry("b", "wxb", (Fault("a.yaml:1", "what", "do"),))])
+    assert tally.result("run", error=None, stopped_by=None).exit == 1
 
 
 @pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.SKIPPED])
@@ -83,7 +113,7 @@ def test_platforms_failure_adds_up(tally: Tally) -> None:
 
 def test_failed_accounts_replace_a_failure_without_accounts(tally: Tally) -> None:
     """Failed accounts matter more than a list that only kept new ones from being found."""
-    tally.fail(UNREAD_LIST, of=UNREAD_LIST.account)
+    tally.fail(UNREAD_LIST, of=UNREAD_LIST.name)
     tally.fail(replace(PLATFORM), of="wx1")
     assert _failures(tally) == (PLATFORM,)
     tally.fail(replace(PLATFORM), of="wx2")
@@ -155,7 +185,7 @@ async def test_refused_state_outside_the_selection(stop: Stop, tally: Tally, dat
 def test_newer_day_replaces_the_older_one() -> None:
     """Each account counts as it comes out with the newer day, and as before where it has no turn any more."""
     tally = Tally(Watch(), 4)
-    tally.fail(UNREAD_LIST, of=UNREAD_LIST.account)
+    tally.fail(UNREAD_LIST, of=UNREAD_LIST.name)
     results = [
         _of(
             number,

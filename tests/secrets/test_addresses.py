@@ -2,7 +2,7 @@ import pytest
 
 from collector.errors import OriginError
 from collector.model.accounts import Secret
-from collector.secrets.addresses import is_loopback, mongodb_risk, proxy_url, server_of
+from collector.secrets.addresses import is_loopback, mongodb_risk, mongodb_warnings, proxy_url, server_of
 
 
 @pytest.mark.parametrize(
@@ -53,3 +53,25 @@ def test_loopback(host: str, local: bool) -> None:
 )
 def test_mongodb_risk(uri: str, risky: bool) -> None:
     assert (mongodb_risk(uri) is not None) is risky
+
+
+@pytest.mark.parametrize(
+    ("uri", "named"),
+    [
+        ("mongodb://u:p@localhost/?replicaSet=rs0&W=majority", []),
+        ("mongodb://h/?foo=1;bar=", ["`foo`", "`bar`"]),
+        ("mongodb://h?foo=1", ["`foo`"]),
+        ("mongodb://h/?s3cret=1", ["one word after the `?`"]),
+    ],
+)
+def test_options_without_effect(uri: str, named: list[str]) -> None:
+    """They are named, unless they may be a part of a password."""
+    rest = "isn't an option of MongoDB's, and has no effect; correct it, or take it out"
+    assert mongodb_warnings(uri) == [f"{name} {rest}" for name in named]
+
+
+def test_all_warnings_of_a_mongodb_address() -> None:
+    uri = "mongodb://db.internal/?tlsInsecure=true&tsl=true"
+    risk, unknown = mongodb_warnings(uri)
+    assert risk == mongodb_risk(uri)
+    assert unknown.startswith("`tsl` isn't an option")

@@ -11,9 +11,10 @@ import pytest
 from origins import LEAK, refusal_of, shell, shown, value_of, written
 from support import FakeClock
 
-from collector.errors import CallKind, CommandTimeoutError, OpenFilesError, OriginError, PostponedError, Reaction
+from collector.breakers import MAX_FAILURES, PROBE_EVERY_S
+from collector.errors import CommandTimeoutError, OpenFilesError, OriginError, PostponedError
+from collector.kinds import CallKind, Reaction
 from collector.model.accounts import FromCommand, FromCredential, FromFile, Secret
-from collector.runtime import MAX_FAILURES, PROBE_EVERY_S
 from collector.secrets import commands, reader
 from collector.secrets.commands import MAX_BYTES
 from collector.secrets.reader import MAX_COMMANDS, Secrets

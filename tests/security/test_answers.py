@@ -21,7 +21,8 @@ from fuzz.server import Asked, Server
 from support import FakeClock
 
 from collector.completeness.datasets import CUMULATE, DATASETS, SUMMARY, fold
-from collector.errors import CallKind, DatabaseError, LeaseHeldError, RowError
+from collector.errors import DatabaseError, LeaseHeldError, RowError
+from collector.kinds import CallKind
 from collector.model.accounts import Component, FromCommand
 from collector.model.days import Window
 from collector.model.state import AccountState, Day, Update

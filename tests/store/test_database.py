@@ -1,12 +1,16 @@
 import asyncio
+import warnings
 
 import pytest
+from pymongo.common import URI_OPTIONS_VALIDATOR_MAP
 from pymongo.errors import OperationFailure, PyMongoError, WriteError
 from structlog.testing import capture_logs
 
 from collector.errors import DatabaseError
 from collector.model.accounts import Secret
+from collector.secrets.addresses import mongodb_warnings
 from collector.store.database import FIRST_OUTAGE_S, SELECTION_TIMEOUT_MS, Database, open_database, prepare, translated
+from collector.store.location import Location
 from collector.store.schema import USER_DAILY, VALIDATOR
 
 GOOD = {"account": "wx0123456789abcdef", "ref_date": "2026-11-23", "name": "acme-shoes"}
@@ -88,7 +92,7 @@ def test_15_s_for_the_first_answer() -> None:
 async def test_out_of_reach() -> None:
     """An address that never answered isn't retried for as long as one that did."""
     with pytest.raises(DatabaseError) as failed:
-        async with open_database(Secret("mongodb://user:pa55word@127.0.0.1:1/"), "wechat"):
+        async with open_database(Location("wechat", Secret("mongodb://user:pa55word@127.0.0.1:1/"))):
             pytest.fail("there is nothing to open")
     assert str(failed.value) == (
         "MongoDB can't be reached (127.0.0.1:1: [Errno 111] Connection refused): check mongodb.uri and that MongoDB "
@@ -102,7 +106,7 @@ async def test_out_of_reach() -> None:
 )
 async def test_invalid_uri_is_never_repeated(uri: str) -> None:
     with pytest.raises(DatabaseError) as failed:
-        async with open_database(Secret(uri), "wechat"):
+        async with open_database(Location("wechat", Secret(uri))):
             pytest.fail("there is nothing to open")
     assert str(failed.value).startswith("mongodb.uri isn't a valid MongoDB address")
     assert "pa55" not in str(failed.value)
@@ -131,3 +135,27 @@ def test_translated(error: Exception, said: str) -> None:
     with pytest.raises(DatabaseError) as failed, translated():
         raise error
     assert str(failed.value) == said
+
+
+async def test_options_of_the_address(mongod: str) -> None:
+    """An option without effect is told in plain words, once, and its value never."""
+    with capture_logs() as logs, warnings.catch_warnings():
+        warnings.simplefilter("error")
+        async with open_database(Location("test_unused", Secret(f"{mongod}/?foo=l3aked&retryWrites=l3aked&w=1"))):
+            pass
+    assert logs == [
+        {
+            "event": "mongodb.uri",
+            "log_level": "warning",
+            "risk": "an option after its `?` has a value that it can't have, and no effect; correct it",
+        }
+    ]
+
+
+def test_options_that_the_driver_knows() -> None:
+    """Our list has all that a URI may hold."""
+    not_for_uris = {"driver", "server_api", "tz_aware", "unicode_decode_error_handler", "datetime_conversion"}
+    known = {
+        name: mongodb_warnings(f"mongodb://h/?{name}=1") for name in URI_OPTIONS_VALIDATOR_MAP.keys() - not_for_uris
+    }
+    assert {name for name, found in known.items() if found} == set()

@@ -15,7 +15,7 @@ from support import Advance
 from collector.errors import DatabaseError
 from collector.runtime import boot_s
 from collector.store.database import Database
-from collector.store.held import Held
+from collector.store.held import TIMES, Held
 from collector.store.lease_document import LEASES
 from collector.store.leases import following, lease
 
@@ -108,19 +108,23 @@ async def test_suspended_host(
         assert (before == await database[LEASES].find_one()) is is_lost
 
 
+def _late(call: Callable[..., Awaitable[Any]], suspend: Suspend) -> Callable[..., Awaitable[Any]]:
+    """The same call, whose answer comes after the host was suspended."""
+
+    async def late(*arguments: Any, **options: Any) -> Any:
+        answer = await call(*arguments, **options)
+        suspend(46)
+        return answer
+
+    return late
+
+
 async def test_answer_that_comes_after_a_halt(
     database: Database, suspend: Suspend, advance: Advance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The lease counts from the question, not from the answer."""
-    update = AsyncIOMotorCollection.update_one
-
-    async def late(*arguments: Any, **options: Any) -> Any:
-        answer = await update(*arguments, **options)
-        suspend(46)
-        return answer
-
     async with lease(database, RUN, "run") as held:
-        monkeypatch.setattr(AsyncIOMotorCollection, "update_one", late)
+        monkeypatch.setattr(AsyncIOMotorCollection, "update_one", _late(AsyncIOMotorCollection.update_one, suspend))
         await advance(15)
         await _lost(held)
 
@@ -150,6 +154,14 @@ async def test_following_another_lease(database: Database, run: str, later: int)
                 pytest.fail("there is no such lease")
 
 
+async def test_new_primary_whose_clock_is_behind(database: Database) -> None:
+    """Its clock may be set right at any time, and then the lease is free."""
+    async with lease(database, RUN, "run") as held:
+        await _seconds_pass(database, -600)
+        async with following(database, RUN, held.epoch) as followed:
+            assert followed.left_s <= TIMES.lost_after_s
+
+
 async def test_worker_ends_with_its_run(database: Database, advance: Advance) -> None:
     """The run's end is noticed within 15 s."""
     async with AsyncExitStack() as stack:
@@ -177,6 +189,17 @@ async def test_worker_ends_before_a_dead_runs_lease_is_free(
             assert abs(followed.until_s - owner.until_s) < 1
         suspend(15)
         _error(followed)
+
+
+async def test_first_answer_that_comes_after_a_halt(
+    database: Database, suspend: Suspend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lease counts from the question, not from the answer."""
+    async with lease(database, RUN, "run") as held:
+        monkeypatch.setattr(AsyncIOMotorCollection, "find_one", _late(AsyncIOMotorCollection.find_one, suspend))
+        with pytest.raises(DatabaseError, match=r"^this run lost the lease"):
+            async with following(database, RUN, held.epoch):
+                pytest.fail("it may be another's by now")
 
 
 async def test_worker_that_begins_late(database: Database, owner: Held) -> None:

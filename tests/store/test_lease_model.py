@@ -38,6 +38,7 @@ from collector.store.database import open_database
 from collector.store.held import TIMES, Held
 from collector.store.lease_document import LEASES
 from collector.store.leases import _Taking
+from collector.store.location import Location
 
 APPIDS = [f"wx{number:016x}" for number in range(40)]
 LABELS = ("hk", None)
@@ -113,7 +114,7 @@ class World(RuleBasedStateMachine):
         super().__init__()
         self._runner = asyncio.Runner()
         self._stack = AsyncExitStack()
-        opened = open_database(Secret(self.uri), f"test_{uuid.uuid4().hex}")
+        opened = open_database(Location(f"test_{uuid.uuid4().hex}", Secret(self.uri)))
         self._database = self._runner.run(self._stack.enter_async_context(opened))
         self._numbers = 0
         self._all: list[Owner] = []

@@ -7,22 +7,21 @@ import fcntl
 import os
 import signal
 import stat
-import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
+from mongods import error_of, mongods, program
 from motor.motor_asyncio import AsyncIOMotorClient
 
 from collector.errors import DatabaseError
-from collector.store import local
-from collector.store.local import default_data_dir, find_mongod, local_mongod
-
-MONGODB_OF_YOURS = "or set `mongodb.uri` to a MongoDB that you have"
+from collector.store import local, mongod
+from collector.store.diagnosis import MONGODB_OF_YOURS
+from collector.store.local import has_data, local_mongod, running_mongod
 
 USER = """
 import asyncio, sys
@@ -30,7 +29,7 @@ from pathlib import Path
 from collector.store.local import local_mongod
 
 async def use():
-    async with local_mongod(Path(sys.argv[1])) as uri:
+    async with local_mongod(Path(sys.argv[1]).parent) as uri:
         print(uri, flush=True)
         await asyncio.to_thread(sys.stdin.read)
 
@@ -40,7 +39,7 @@ asyncio.run(use())
 
 @pytest.fixture
 def home(tmp_path: Path) -> Iterator[Path]:
-    yield tmp_path / "home"
+    yield tmp_path / "data" / "mongod"
     for pid in mongods(tmp_path):  # a failed test may leave one
         os.kill(pid, signal.SIGKILL)
 
@@ -71,12 +70,6 @@ async def other_process(home: Path) -> AsyncIterator[tuple[asyncio.subprocess.Pr
         await process.communicate(b"")
 
 
-def mongods(home: Path) -> list[int]:
-    """Return the ids of the processes whose command line names `home`; zombies have none."""
-    listed = subprocess.run(["ps", "-axww", "-o", "pid=,args="], check=True, capture_output=True, text=True).stdout
-    return [int(line.split()[0]) for line in listed.splitlines() if f"--dbpath {home}" in line]
-
-
 def is_held(lock: Path) -> bool:
     with lock.open("rb") as file:
         try:
@@ -88,7 +81,7 @@ def is_held(lock: Path) -> bool:
 
 @contextmanager
 def held(lock: Path) -> Iterator[None]:
-    lock.parent.mkdir()
+    lock.parent.mkdir(parents=True)
     with lock.open("wb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
@@ -117,24 +110,10 @@ def socket_of(uri: str) -> Path:
     return Path(unquote(uri.removeprefix("mongodb://")))
 
 
-def program(path: Path, *lines: str) -> dict[str, str]:
-    """Return an environment in which the mongod is a shell script of `lines`."""
-    path.write_text("\n".join(("#!/bin/sh", *lines)))
-    path.chmod(0o755)
-    return {"COLLECTOR_MONGOD": str(path)}
-
-
 async def use(home: Path, entered: asyncio.Event) -> str:
-    async with local_mongod(home) as uri:
+    async with local_mongod(home.parent) as uri:
         entered.set()
         return uri
-
-
-async def error_of(home: Path, environ: Mapping[str, str] = os.environ) -> str:
-    with pytest.raises(DatabaseError) as caught:
-        async with local_mongod(home, environ):
-            pass
-    return str(caught.value)
 
 
 async def many_turns() -> None:
@@ -154,25 +133,25 @@ async def turns_until(happened: Callable[[], bool]) -> None:
 
 
 async def test_data_stays_after_the_context(home: Path) -> None:
-    async with local_mongod(home) as uri, client_of(uri) as client:
+    async with local_mongod(home.parent) as uri, client_of(uri) as client:
         await client.shop.sales.insert_one({"_id": "first"})
     assert stopped(home)
     assert not socket_of(uri).parent.exists()
 
-    async with local_mongod(home) as uri, client_of(uri) as client:
+    async with local_mongod(home.parent) as uri, client_of(uri) as client:
         assert await client.shop.sales.find().to_list() == [{"_id": "first"}]
     assert stopped(home)
 
 
 async def test_only_its_owner_can_reach_it(home: Path) -> None:
-    async with local_mongod(home) as uri:
+    async with local_mongod(home.parent) as uri:
         paths = (home, home / "db", socket_of(uri).parent, socket_of(uri))
         assert [stat.S_IMODE(path.stat().st_mode) for path in paths] == [0o700, 0o700, 0o700, 0o600]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 async def test_no_tcp_port_and_one_socket(home: Path) -> None:
-    async with local_mongod(home) as uri:
+    async with local_mongod(home.parent) as uri:
         (pid,) = mongods(home)
         assert listening(pid, "tcp", inode=9) + listening(pid, "tcp6", inode=9) == []
         assert [row[7] for row in listening(pid, "unix", inode=6)] == [str(socket_of(uri))]
@@ -180,28 +159,28 @@ async def test_no_tcp_port_and_one_socket(home: Path) -> None:
 
 async def test_session_of_its_own(home: Path) -> None:
     """Ctrl-C doesn't reach it."""
-    async with local_mongod(home):
+    async with local_mongod(home.parent):
         (pid,) = mongods(home)
         assert os.getsid(pid) != os.getsid(0)
 
 
 async def test_launcher_has_its_own_session(home: Path, tmp_path: Path) -> None:
     """Ctrl-C doesn't reach it."""
-    await error_of(home, program(tmp_path / "mongod", f"ps -o sid= -p $$ > {tmp_path}/sid; exit 1"))
+    await error_of(home.parent, program(tmp_path / "mongod", f"ps -o sid= -p $$ > {tmp_path}/sid; exit 1"))
     assert int((tmp_path / "sid").read_text()) not in {0, os.getsid(0)}
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 async def test_environment_without_secrets(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ACME_SECRET", "f00d")
-    async with local_mongod(home):
+    async with local_mongod(home.parent):
         (pid,) = mongods(home)
         assert environment(pid) == f"PATH={os.environ['PATH']}"
 
 
 async def test_stopped_when_its_user_fails(home: Path) -> None:
     with pytest.raises(ZeroDivisionError):
-        async with local_mongod(home):
+        async with local_mongod(home.parent):
             raise ZeroDivisionError
     assert stopped(home)
 
@@ -210,24 +189,21 @@ async def test_log_of_the_start_before(home: Path) -> None:
     (home / "db").mkdir(parents=True)
     (home / "mongod.log").write_text("the one before")
     (home / "mongod.log.old").write_text("an older one")
-    async with local_mongod(home):
+    async with local_mongod(home.parent):
         pass
     assert (home / "mongod.log.old").read_text() == "the one before"
 
 
-async def test_directories_of_systemd(tmp_path: Path) -> None:
-    state = tmp_path / "state"
+async def test_runtime_directory_of_systemd(tmp_path: Path) -> None:
     with tempfile.TemporaryDirectory() as runtime:  # shorter than pytest's
-        environ = {**os.environ, "STATE_DIRECTORY": f"{state}:/var/lib/other", "RUNTIME_DIRECTORY": runtime}
-        async with local_mongod(None, environ) as uri:
-            assert (state / "mongod" / "db").is_dir()
+        async with local_mongod(tmp_path, {**os.environ, "RUNTIME_DIRECTORY": runtime}) as uri:
             assert socket_of(uri).parent.parent == Path(runtime)
 
 
 async def test_long_runtime_directory(home: Path, tmp_path: Path) -> None:
     """It is passed over, since the path of a socket has room for about 100 bytes."""
     environ = {**os.environ, "RUNTIME_DIRECTORY": str(tmp_path / ("long" * 20))}
-    async with local_mongod(home, environ) as uri:
+    async with local_mongod(home.parent, environ) as uri:
         assert socket_of(uri).parent.parent == Path("/tmp")
 
 
@@ -237,7 +213,7 @@ async def test_long_runtime_directory(home: Path, tmp_path: Path) -> None:
 async def test_last_of_two_users_stops_it(home: Path) -> None:
     async with other_process(home) as (other, uri):
         pids = mongods(home)
-        async with local_mongod(home) as shared:
+        async with local_mongod(home.parent) as shared:
             await other.communicate(b"")
             assert (shared, mongods(home), await answers(shared)) == (uri, pids, True)
     assert (other.returncode, stopped(home)) == (0, True)
@@ -247,7 +223,7 @@ async def test_orphan_is_used_and_stopped(home: Path) -> None:
     async with other_process(home) as (other, uri):
         other.kill()
     pids = mongods(home)
-    async with local_mongod(home) as adopted:
+    async with local_mongod(home.parent) as adopted:
         assert (adopted, mongods(home), await answers(adopted)) == (uri, pids, True)
     assert (len(pids), stopped(home)) == (1, True)
 
@@ -271,7 +247,7 @@ async def test_killed_server_is_replaced(home: Path) -> None:
         other.kill()
     os.kill(mongods(home)[0], signal.SIGKILL)
     await turns_until(lambda: not is_held(home / "db" / "mongod.lock"))
-    async with local_mongod(home) as fresh:
+    async with local_mongod(home.parent) as fresh:
         assert (await answers(fresh), socket_of(uri).parent.exists()) == (True, False)
     assert stopped(home)
 
@@ -280,7 +256,7 @@ async def test_many_users_at_once(home: Path) -> None:
     async def come_and_go() -> list[bool]:
         seen = []
         for _ in range(3):
-            async with local_mongod(home) as uri:
+            async with local_mongod(home.parent) as uri:
                 seen.append(await answers(uri))
         return seen
 
@@ -289,7 +265,11 @@ async def test_many_users_at_once(home: Path) -> None:
 
 
 async def test_processes_that_start_at_once(home: Path) -> None:
-    async with other_process(home) as (_, first), other_process(home) as (_, second), local_mongod(home) as third:
+    async with (
+        other_process(home) as (_, first),
+        other_process(home) as (_, second),
+        local_mongod(home.parent) as third,
+    ):
         assert first == second == third
     assert stopped(home)
 
@@ -310,7 +290,7 @@ async def test_cancelled_stop_is_finished(home: Path) -> None:
     hangs = asyncio.Event()
 
     async def use_one_that_hangs() -> None:
-        async with local_mongod(home):
+        async with local_mongod(home.parent):
             os.kill(mongods(home)[0], signal.SIGSTOP)
             hangs.set()
 
@@ -327,8 +307,8 @@ async def test_cancelled_stop_is_finished(home: Path) -> None:
 
 
 async def test_hanging_server_is_killed(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local, "STOP_S", 0.1)
-    async with local_mongod(home) as uri:
+    monkeypatch.setattr(mongod, "STOP_S", 0.1)
+    async with local_mongod(home.parent) as uri:
         (pid,) = mongods(home)
         os.kill(pid, signal.SIGSTOP)
     await turns_until(lambda: stopped(home))
@@ -338,14 +318,14 @@ async def test_hanging_server_is_killed(home: Path, monkeypatch: pytest.MonkeyPa
 async def test_turn_lock_never_released(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local, "TURN_S", 0.1)
     with held(home / "turn.lock"):
-        assert await error_of(home) == f"another process has held {home}/turn.lock for 0.1 s: stop that process"
+        assert await error_of(home.parent) == f"another process has held {home}/turn.lock for 0.1 s: stop that process"
 
 
 async def test_slow_start(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local, "START_S", 0.2)
+    monkeypatch.setattr(mongod, "START_S", 0.2)
     environ = program(tmp_path / "slow", f"echo $$ > {tmp_path}/pid", "exec sleep 600")
-    said = f"the local mongod doesn't answer in 0.2 s: see {home}/mongod.log, {MONGODB_OF_YOURS}"
-    assert await error_of(home, environ) == said
+    said = f"the local mongod doesn't answer in 0.2 s: see {home}/mongod.log"
+    assert await error_of(home.parent, environ) == said
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "pid").read_text()), 0)
 
@@ -354,116 +334,43 @@ async def test_server_out_of_reach_is_not_stopped(home: Path) -> None:
     async with other_process(home) as (other, uri):
         other.kill()
     (home / "socket").rename(home / "elsewhere")
-    where = "started by hand, in a container, or with a /tmp of its own"
-    said = f"another mongod ({where}) uses {home}/db: stop it, {MONGODB_OF_YOURS}"
-    assert (await error_of(home), await answers(uri)) == (said, True)
+    where = "started by hand, in a container, with a /tmp of its own, or whose socket is gone"
+    said = f"another mongod ({where}) uses {home}/db: stop it"
+    assert (await error_of(home.parent), await answers(uri)) == (said, True)
     (home / "elsewhere").rename(home / "socket")
     assert (await use(home, asyncio.Event()), stopped(home)) == (uri, True)
-
-
-async def test_unreadable_data(home: Path) -> None:
-    (home / "db").mkdir(parents=True)
-    (home / "db" / "storage.bson").write_text("junk")
-    said = await error_of(home)
-    assert said.startswith('the local mongod failed to start: exit 14: "Unable to read the storage engine meta')
-    assert said.endswith(f"; see {home}/mongod.log, {MONGODB_OF_YOURS}")
-    assert stopped(home)
-
-
-OTHER_VERSION = "the data is of another version of MongoDB: name the mongod of that version in $COLLECTOR_MONGOD"
-
-
-@pytest.mark.parametrize(
-    ("script", "said"),
-    [
-        (
-            "echo 'mongod: libcurl.so.4: cannot open shared object file' >&2; exit 127",
-            "exit 127: mongod: libcurl.so.4: cannot open shared object file; install the package libcurl4",
-        ),
-        (
-            "kill -ILL $$",
-            "exit -4: its log is empty; this processor can't run MongoDB 5.0 or later: name an older mongod",
-        ),
-        (
-            """echo 'forked'; echo '{"s":"F", "msg":"Wrong mongod version: UPGRADE PROBLEM"}'; echo 'ERROR'; exit 62""",
-            f'exit 62: "Wrong mongod version: UPGRADE PROBLEM"}}; {OTHER_VERSION}',
-        ),
-        (
-            """echo '{"s":"E", "msg":"Failed to start up WiredTiger under any compatibility version."}'; exit 14""",
-            f'exit 14: "Failed to start up WiredTiger under any compatibility version."}}; {OTHER_VERSION}',
-        ),
-        (
-            """echo '{"s":"E", "msg":"No space left on device"}'; exit 14""",
-            'exit 14: "No space left on device"}; make room on that disk',
-        ),
-        ("exit 1", "exit 1: its log is empty; make sure that SCRIPT is a mongod that runs here"),
-        ("echo one; echo two; echo three; exit 2", "exit 2: two three; see HOME/mongod.log"),
-    ],
-)
-async def test_failed_start_and_its_remedy(home: Path, tmp_path: Path, script: str, said: str) -> None:
-    whole = f"the local mongod failed to start: {said}, {MONGODB_OF_YOURS}"
-    expected = whole.replace("HOME", str(home)).replace("SCRIPT", str(tmp_path / "mongod"))
-    assert await error_of(home, program(tmp_path / "mongod", script)) == expected
-
-
-async def test_program_that_cannot_run(home: Path, tmp_path: Path) -> None:
-    (tmp_path / "mongod").write_bytes(b"\0junk")
-    (tmp_path / "mongod").chmod(0o755)
-    said = await error_of(home, {"COLLECTOR_MONGOD": str(tmp_path / "mongod")})
-    assert said == (
-        f"the local mongod can't be started ([Errno 8] Exec format error: '{tmp_path}/mongod'): correct that, "
-        f"{MONGODB_OF_YOURS}"
-    )
-
-
-async def test_impossible_data_directory(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    said = await error_of(tmp_path / "file" / "home")
-    assert said == (
-        f"{tmp_path}/file/home can't hold a local database ([Errno 20] Not a directory: '{tmp_path}/file/home'): "
-        f"correct that, {MONGODB_OF_YOURS}"
-    )
 
 
 async def test_windows(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as windows:
         windows.setattr(sys, "platform", "win32")
-        said = await error_of(home)
-    assert said == f"the local mongod needs Unix sockets: run the collector on Linux or macOS, {MONGODB_OF_YOURS}"
+        said = await error_of(home.parent)
+    assert said == f"the local mongod needs Unix sockets: use Linux or macOS, or {MONGODB_OF_YOURS}"
 
 
-# Which mongod, and where its data is.
+# What needs a database, and creates none.
 
 
-def test_find_mongod(tmp_path: Path) -> None:
-    """$COLLECTOR_MONGOD comes first, then the mongod on PATH, then that of the wheel."""
-    named = program(tmp_path / "named", "exit 1")
-    program(tmp_path / "mongod", "exit 1")
-    on_path, nowhere = {"PATH": str(tmp_path)}, {"PATH": str(tmp_path / "nothing")}
-    assert find_mongod({**named, **on_path}) == str(tmp_path / "named")
-    assert find_mongod(on_path) == str(tmp_path / "mongod")
-    assert find_mongod({"COLLECTOR_MONGOD": "", **nowhere}).endswith("site-packages/fiftyone/db/bin/mongod")
-
-
-def test_named_mongod_is_no_program(tmp_path: Path) -> None:
-    (tmp_path / "text").touch()
+async def test_data_must_exist(home: Path) -> None:
+    """Nothing is created; not even a mongod is needed to say so."""
     with pytest.raises(DatabaseError) as caught:
-        find_mongod({"COLLECTOR_MONGOD": f"{tmp_path}/text"})
-    said = f"$COLLECTOR_MONGOD is {tmp_path}/text, which isn't an executable file: correct or unset it"
-    assert str(caught.value) == said
-
-
-async def test_no_mongod_at_all(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The error names both ways out, and no file is created."""
-    monkeypatch.setattr(local, "_WHEELS", ("no-such-wheel",))
-    assert await error_of(home, {"PATH": str(tmp_path)}) == (
-        "`mongodb.uri` isn't set, and no mongod was found: install one with `pip install 'wechat-collector[local]'`, "
-        f"put one on PATH or name it in $COLLECTOR_MONGOD, {MONGODB_OF_YOURS}"
+        async with local_mongod(home.parent, {"COLLECTOR_MONGOD": "/nowhere"}, must_exist=True):
+            pass
+    assert (str(caught.value), has_data(home.parent), home.parent.exists()) == (
+        f"no database in {home.parent} yet: `collector run` makes one, and `mongodb.data_dir` names another folder",
+        *(False, False),
     )
-    assert list(tmp_path.iterdir()) == []  # noqa: ASYNC240 - nothing else runs
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the place is Linux's")
-def test_default_data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
-    assert default_data_dir({}) == tmp_path / "collector" / "mongod"
+async def test_data_that_exists(home: Path) -> None:
+    async with local_mongod(home.parent):
+        pass
+    async with local_mongod(home.parent, must_exist=True) as uri:
+        assert (await answers(uri), has_data(home.parent)) == (True, True)
+
+
+async def test_running_mongod(home: Path) -> None:
+    before = running_mongod(home.parent)
+    async with local_mongod(home.parent) as uri:
+        during = running_mongod(home.parent)
+    assert (before, during, running_mongod(home.parent)) == (None, uri, None)

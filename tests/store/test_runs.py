@@ -249,3 +249,29 @@ async def test_mongodb_out_of_reach(
         monkeypatch.setattr(AsyncIOMotorCollection, call, broken)
     with pytest.raises(DatabaseError, match=r"^MongoDB can't be reached \(connection closed\)"):
         await act(database)
+
+
+async def test_runs_are_read_newest_first(database: Database) -> None:
+    async with lease(database, LATER, "run"):
+        await _begin(database)
+        await _begin(database, LATER)
+        newest, older = await runs.read_runs(database, 2)
+        (alone,) = await runs.read_runs(database, 1)
+    assert newest == alone
+    assert (newest.run, newest.status, newest.at_work, newest.ended) == (LATER, "running", True, None)
+    assert (older.run, older.status, older.at_work) == (RUN, "crashed", False)
+    assert newest.began is not None
+    assert newest.began.tzinfo is UTC
+
+
+async def test_run_is_read_as_it_ended(database: Database) -> None:
+    result = RunResult(RUN, 1.0, OUTCOMES, 48, calls=4, token_calls=2, retries=1, days=14, failures=(FAILURE,))
+    await _begin(database)
+    await runs.end(database, result)
+    entry = await runs.read_run(database, RUN)
+    assert entry is not None
+    assert (entry.command, entry.status, entry.exit, entry.error) == ("backfill", "partial", 3, None)
+    assert (entry.calls, entry.token_calls, entry.retries, entry.days, entry.failures) == (4, 2, 1, 14, (FAILURE,))
+    assert entry.accounts == {"total": 50} | OUTCOMES
+    assert entry.seconds is not None
+    assert await runs.read_run(database, LATER) is None

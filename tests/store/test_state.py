@@ -12,8 +12,10 @@ from structlog.testing import capture_logs
 from support import MAX_CALLBACK_S
 
 from collector.errors import DatabaseError
+from collector.kinds import WaitKind
 from collector.model.days import Days
 from collector.model.state import AccountState, Authorizer, DatasetState, Trouble, UnusableState
+from collector.model.waits import Wait
 from collector.store import state as module
 from collector.store.database import Database, Document, rename
 from collector.store.held import Held
@@ -48,7 +50,7 @@ KNOWN = AccountState(
             empty={date(2026, 11, 23): THREE_DAYS, date(2026, 11, 24): TWO_DAYS},
             refreshed_to=date(2026, 11, 23),
             looked=TWO_DAYS,
-            not_before=NIGHT,
+            wait=Wait(WaitKind.QUOTA, NIGHT, 45009),
             calls_on=date(2026, 11, 24),
             calls=2,
             last_success=NOON,
@@ -80,6 +82,7 @@ DOCUMENT: dict[str, Any] = {
         "refreshed_to": "2026-11-23",
         "looked": [{"begin": "2026-10-01", "end": "2026-10-02"}],
         "not_before": NIGHT,
+        "wait": {"kind": "quota", "errcode": 45009},
         "calls": {"on": "2026-11-24", "count": 2},
         "last_success": NOON,
         "last_error": {
@@ -210,7 +213,7 @@ SUMMARY = KNOWN.dataset("user_summary")
             for name, dataset in [
                 ("refreshed_to", SUMMARY._replace(refreshed_to=None)),
                 ("looked", SUMMARY._replace(looked=Days())),
-                ("not_before", SUMMARY._replace(not_before=None)),
+                ("not_before", SUMMARY._replace(wait=None)),
                 ("calls", SUMMARY._replace(calls_on=None, calls=0)),
                 ("calls.count", SUMMARY._replace(calls=0)),
                 ("last_success", SUMMARY._replace(last_success=None)),

@@ -655,7 +655,7 @@ def _found(account: str, platform: str | None) -> AccountState:
 
 
 @pytest.mark.parametrize(
-    ("before", "there", "claims"),
+    ("before", "there", "is_ours"),
     [
         (None, None, True),
         (None, "mine", True),  # an answer that never came
@@ -665,28 +665,30 @@ def _found(account: str, platform: str | None) -> AccountState:
         ("mine", "mine", True),
     ],
 )
-async def test_claim(database: Database, before: str | None, there: str | None, claims: bool) -> None:
+async def test_platform_changes(database: Database, before: str | None, there: str | None, is_ours: bool) -> None:
     """An account is the run's if no other run has given it to a platform since the states were read."""
     if there:
         await database[ACCOUNTS].insert_one(to_document(_found("wxa", there)))
     states = {} if before is None else {"wxa": _found("wxa", before)}
     async with Writer(database, Held(7)) as writer:
-        assert await writer.claim([_found("wxa", "mine"), _found("wxb", "mine")], states) == ([] if claims else ["wxa"])
+        found = [_found("wxa", "mine"), _found("wxb", "mine")]
+        assert await writer.change_platforms(found, states) == ([] if is_ours else ["wxa"])
     platforms = [state["authorizer"]["component"] for state in await _states(database)]
-    assert platforms == (["mine", "mine"] if claims else [there, "mine"])
+    assert platforms == (["mine", "mine"] if is_ours else [there, "mine"])
 
 
-async def test_claim_of_what_is_withdrawn(database: Database) -> None:
-    """Once it is stored, another run may claim the account."""
+async def test_withdrawn_account(database: Database) -> None:
+    """Once it is stored, another run may give the account to its platform."""
     async with Writer(database, Held(6)) as writer:
-        assert await writer.claim([_found("wxa", "mine")], {}) == []
-        assert await writer.claim([_found("wxa", None)], {"wxa": _found("wxa", "mine")}) == []
-        assert await Writer(database, Held(5)).claim([_found("wxa", "other")], {"wxa": _found("wxa", None)}) == ["wxa"]
-        assert await Writer(database, Held(7)).claim([_found("wxa", "other")], {"wxa": _found("wxa", None)}) == []
+        assert await writer.change_platforms([_found("wxa", "mine")], {}) == []
+        assert await writer.change_platforms([_found("wxa", None)], {"wxa": _found("wxa", "mine")}) == []
+        for epoch, lost in ((5, ["wxa"]), (7, [])):
+            other = Writer(database, Held(epoch))
+            assert await other.change_platforms([_found("wxa", "other")], {"wxa": _found("wxa", None)}) == lost
 
 
-async def test_claim_that_a_validator_rejects(database: Database) -> None:
+async def test_platform_change_that_a_validator_rejects(database: Database) -> None:
     await database.create_collection(ACCOUNTS, validator={"name": {"$ne": "wxa"}})
     async with Writer(database, Held(1)) as writer:
-        assert await writer.claim([_found("wxa", "mine"), _found("wxb", "mine")], {}) == []
+        assert await writer.change_platforms([_found("wxa", "mine"), _found("wxb", "mine")], {}) == []
     assert writer.rejected == {"wxa": "MongoDB rejected its state: Document failed validation"}

@@ -113,7 +113,7 @@ def _kinds(state: AccountState) -> Iterator[str]:
     for kind in ("covered", "void", "empty", "looked"):
         if any(getattr(dataset, kind) for dataset in datasets):
             yield kind
-    if any(dataset.not_before and dataset.not_before > LAST_INSTANT for dataset in datasets):
+    if any(each.wait and each.wait.until and each.wait.until > LAST_INSTANT for each in datasets):
         yield "waiting"
     yield from {f"failing with {dataset.last_error.errcode}" for dataset in datasets if dataset.last_error}
     if state.authorizer:

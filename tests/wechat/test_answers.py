@@ -2,7 +2,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from collector.errors import ApiError, CallError, CallKind, TransientError
+from collector.errors import ApiError, CallError, TransientError
+from collector.kinds import CallKind
 from collector.wechat.answers import Request, answer_in, instant_in, is_passing, is_token, parsed, refusal
 
 REQUEST = Request(CallKind.DATA, "POST", "/datacube/getusersummary", "list", {"access_token": "T0KEN"})

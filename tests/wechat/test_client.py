@@ -16,7 +16,6 @@ from support import FakeClock
 from collector.errors import (
     ApiError,
     CallError,
-    CallKind,
     DatabaseError,
     HostError,
     OpenFilesError,
@@ -24,6 +23,7 @@ from collector.errors import (
     TransientError,
     UsageError,
 )
+from collector.kinds import CallKind
 from collector.model.accounts import Secret
 from collector.runtime import Stop, WechatClock
 from collector.secrets.reader import Secrets

@@ -13,19 +13,11 @@ from aioresponses import CallbackResult
 from structlog.testing import capture_logs
 from support import FakeClock
 
-from collector.errors import (
-    ApiError,
-    CallError,
-    CallKind,
-    ComponentError,
-    OriginError,
-    PostponedError,
-    Reaction,
-    TransientError,
-)
+from collector.breakers import POSTPONE_S, PROBE_EVERY_S
+from collector.errors import ApiError, CallError, ComponentError, OriginError, PostponedError, TransientError
+from collector.kinds import CallKind, Reaction
 from collector.model.accounts import Account, Component, FromCommand, FromFile, FromUrl, Rate, Secret
 from collector.model.state import Authorizer
-from collector.runtime import POSTPONE_S, PROBE_EVERY_S
 from collector.secrets import commands
 from collector.secrets.reader import Secrets
 from collector.wechat.client import MAX_TRIES, Client

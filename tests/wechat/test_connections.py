@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import pytest
 
-from collector.errors import CallKind
+from collector.kinds import CallKind
 from collector.model.accounts import Secret
 from collector.runtime import Stop
 from collector.secrets.reader import Secrets

@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
-from collector.errors import TROUBLE_HINT, ApiError, CallKind, Reaction, Scope, WaitKind
+from collector.errors import ApiError
+from collector.kinds import TROUBLE_HINT, CallKind, Reaction, Scope, WaitKind
+from collector.model.waits import Wait
 from collector.run.reactions import scope_of, wait_ordered_by
 from collector.wechat import errcodes
 from collector.wechat.errcodes import ERRCODES, ROTATING_HINT, Meaning, api_error, refused_ip
@@ -172,7 +174,7 @@ def test_new_errcode_is_one_row(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(errcodes, "ERRCODES", {**ERRCODES, 40999: Meaning(Reaction.STOP_FOR_DAY)})
     error = api_error(40999, "no more today", CallKind.DATA)
     wait = wait_ordered_by(error, datetime(2026, 11, 24, 3, tzinfo=UTC))
-    assert wait == (WaitKind.QUOTA, datetime(2026, 11, 24, 16, tzinfo=UTC))
+    assert wait == Wait(WaitKind.QUOTA, datetime(2026, 11, 24, 16, tzinfo=UTC), 40999)
     assert scope_of(error) is Scope.DATASET
     assert error.hint == "the account's quota is used up; the next Beijing day brings a new one"
 

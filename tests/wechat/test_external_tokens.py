@@ -17,19 +17,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import FakeClock
 
-from collector.errors import (
-    ApiError,
-    CallError,
-    CallKind,
-    HostError,
-    OpenFilesError,
-    OriginError,
-    PostponedError,
-    Reaction,
-    TransientError,
-)
+from collector.breakers import MAX_FAILURES, POSTPONE_S, PROBE_EVERY_S
+from collector.errors import ApiError, CallError, HostError, OpenFilesError, OriginError, PostponedError, TransientError
+from collector.kinds import CallKind, Reaction
 from collector.model.accounts import FromCommand, FromCredential, FromFile, FromUrl, Secret
-from collector.runtime import MAX_FAILURES, POSTPONE_S, PROBE_EVERY_S
 from collector.secrets.addresses import server_of
 from collector.secrets.reader import Secrets
 from collector.wechat.client import MAX_TRIES, Client

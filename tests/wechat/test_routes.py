@@ -12,7 +12,8 @@ import aiohttp
 import pytest
 from structlog.testing import capture_logs
 
-from collector.errors import CallError, CallKind, HostError, OriginError, Reaction
+from collector.errors import CallError, HostError, OriginError
+from collector.kinds import CallKind, Reaction
 from collector.model.accounts import FromFile, Secret
 from collector.runtime import Stop
 from collector.secrets.reader import Secrets

@@ -8,7 +8,8 @@ import pytest
 from aioresponses import CallbackResult
 from support import FakeClock
 
-from collector.errors import ApiError, CallError, CallKind, OriginError, Reaction, TransientError
+from collector.errors import ApiError, CallError, OriginError, TransientError
+from collector.kinds import CallKind, Reaction
 from collector.model.accounts import Account, FromFile, Secret
 from collector.model.days import ONE_DAY
 from collector.secrets.reader import Secrets

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 from collector.commands.collect import Job
@@ -14,7 +15,7 @@ from collector.wechat.component import Handover
 
 
 @dataclass(frozen=True, slots=True)
-class Errand:
+class RunInfo:
     """A run, as its workers must know it.
 
     `epoch` is that of the coordinator's lease. `files` are those of the configuration where the worker is a process of
@@ -28,19 +29,19 @@ class Errand:
     is_local: bool = False
     log: Callable[[], None] | None = None
 
-    @property
-    def topic(self) -> str:
-        """Topic of Dask under which workers report their progress."""
-        return f"collector-{self.run}"
-
 
 @dataclass(frozen=True, slots=True)
 class Introduction:
-    """A worker's version, and the digest of its configuration; or the reason why it can't be used."""
+    """A worker's version, the digest of its configuration and the time by its clock; or why it can't be used.
+
+    `fault` is one of the entries of its configuration that can't be used, empty without any.
+    """
 
     version: str
     digest: str = ""
     trouble: str = ""
+    fault: str = ""
+    now: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ class Order:
     run has been stopped, and only what a backfill wants is remembered.
     """
 
-    errand: Errand
+    info: RunInfo
     batch: int
     epoch: int
     job: Job

@@ -15,6 +15,7 @@ from typing import Any
 
 import trustme
 from chaos.processes import kill, start
+from distributed import Status, Worker
 
 from collector.cluster.engine import Remote, opened
 from collector.sandbox import Sandbox, World
@@ -61,24 +62,36 @@ class Cluster:
         made = self.authority
         return Remote(self.address, made.ca, made.cert, made.key) if made else Remote(self.address)
 
-    async def add(self, name: str, config: Path | None, *labels: str, port: int = 0, **environ: str) -> None:
-        """Start a worker with this configuration and these egress labels; it has two threads and no nanny."""
+    async def add(
+        self, name: str, config: Path | None, *labels: str, options: Sequence[str] = ("--no-nanny",), **environ: str
+    ) -> None:
+        """Start a worker with this configuration and these egress labels; it has two threads."""
         resources = ["--resources", " ".join(f"egress-{label}=1" for label in labels)] if labels else []
-        options = [
-            *("worker", self.address, "--name", name, "--no-nanny", "--nthreads", "2", "--no-dashboard"),
-            *("--host", "127.0.0.1", "--worker-port", str(port), "--local-directory", str(self.folder)),
-            *(*resources, *_options(self.authority)),
+        arguments = [
+            *("worker", self.address, "--name", name, "--nthreads", "2", "--no-dashboard", "--memory-limit", "0"),
+            *("--host", "127.0.0.1", "--local-directory", str(self.folder), *resources, *_options(self.authority)),
+            *options,
         ]
         environ = {**environ, **({"COLLECTOR_CONFIG": str(config)} if config else {})}
-        self.workers[name] = await _dask(options, self.folder / f"{name}.log", environ)
+        self.workers[name] = await _dask(arguments, self.folder / f"{name}.log", environ)
 
-    async def ready(self, count: int) -> list[str]:
-        """Wait until the scheduler knows so many workers; return their addresses."""
+    async def ready(self, count: int) -> None:
+        """Wait until the scheduler knows so many workers."""
         async with asyncio.timeout(30), opened(self.place) as engine:
-            while len(known := await engine.members()) < count:
+            while len(await engine.members()) < count:
                 assert all(each.returncode is None for each in self.workers.values()), [*map(self.log_of, self.workers)]
                 await asyncio.sleep(0.05)
-        return [*known]
+
+    async def pause_all(self) -> None:
+        """Let the workers begin no further tasks, as Dask does where memory is short."""
+
+        def pause(dask_worker: Worker) -> None:
+            dask_worker.status = Status.paused
+
+        async with asyncio.timeout(30), opened(self.place) as engine:
+            await engine._client.run(pause)
+            while await engine.members():  # noqa: ASYNC110 - a scheduler sets no event
+                await asyncio.sleep(0.05)
 
     def log_of(self, name: str) -> str:
         return (self.folder / f"{name}.log").read_text()
@@ -112,6 +125,12 @@ class Host:
 
     sandbox: Sandbox
     config: Path
+
+    def changed(self, **sections: Any) -> Path:
+        """Change sections of its configuration, or remove those that are None."""
+        content = json.loads(self.config.read_text()) | sections
+        self.config.write_text(json.dumps({name: each for name, each in content.items() if each is not None}))
+        return self.config
 
 
 @asynccontextmanager

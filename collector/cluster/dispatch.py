@@ -10,8 +10,8 @@ import structlog
 
 from collector.cluster.batches import Batch
 from collector.cluster.engine import Member
-from collector.cluster.orders import Errand, Order
-from collector.commands.collect import Run
+from collector.cluster.messages import Order, RunInfo
+from collector.commands.collect import Job, Run
 from collector.completeness.plan import Target
 from collector.errors import CallError, PostponedError, StoppedError
 from collector.model.accounts import Account, FromComponent
@@ -21,14 +21,17 @@ from collector.wechat.session import Session
 log = structlog.get_logger()
 
 
-class Ordering:
-    """Maker of a run's orders. `ended_s` is the second of the monotonic clock at which each batch's last job ended."""
+class Dispatch:
+    """Orders of a run, made out as its batches are given to workers.
 
-    def __init__(self, run: Run, session: Session, errand: Errand) -> None:
+    `ended_s` is the second of the monotonic clock at which each batch's last job ended.
+    """
+
+    def __init__(self, run: Run, session: Session, info: RunInfo) -> None:
         self.ended_s: dict[int, float] = {}
         self._run = run
         self._session = session
-        self._errand = errand
+        self._info = info
         self._configured = {account.appid for account in run.settings.accounts}
 
     async def order(self, batch: Batch, epoch: int, member: Member, target: Target) -> Order:
@@ -36,10 +39,10 @@ class Ordering:
         asked = batch.asked
         names = [(account.appid, account.name, platform_of(account)) for account in asked]
         return Order(
-            self._errand,
+            self._info,
             batch.number,
             epoch,
-            replace(self._run.job, target=target),
+            self._job(batch, target),
             history=batch.history is not None,
             configured=[appid for appid, _, _ in names if appid in self._configured],
             discovered=[(appid, name, of) for appid, name, of in names if of and appid not in self._configured],
@@ -49,11 +52,17 @@ class Ordering:
             stopped_by=self._run.stop.signal,
         )
 
+    def _job(self, batch: Batch, target: Target) -> Job:
+        """Return the next job of a batch. What the command wanted once isn't done again when a newer day comes."""
+        if not batch.is_filled:
+            return replace(self._run.job, target=target)
+        return replace(self._run.job, target=replace(target, refetch=False, exhaustive=False), ignore_waits=False)
+
     def _idle_s(self, batch: Batch) -> float:
         """Return the seconds for which no worker has asked for any account of a batch."""
         if batch.attempts:
             # A worker that is cut off goes on until its claim is lost, and that is a while before it has expired.
-            return self._errand.times.free_after_s - self._errand.times.lost_after_s
+            return self._info.times.free_after_s - self._info.times.lost_after_s
         return monotonic() - self.ended_s.get(batch.number, float("-inf"))
 
     async def _handovers(self, accounts: Sequence[Account]) -> list[Handover]:

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from coordinator import backfill
-from hosts import Cluster, Host, cluster_of, hosts_of
+from cluster.coordinator import backfill
+from cluster.hosts import Cluster, Host, cluster_of, hosts_of
 from structlog.testing import capture_logs
 from support import stored, truth
 
@@ -41,22 +41,15 @@ async def _hosts(
         yield hosts
 
 
-def _changed(host: Host, **sections: Any) -> Path:
-    """Change sections of a host's configuration."""
-    content = json.loads(host.config.read_text())
-    host.config.write_text(json.dumps({name: each for name, each in (content | sections).items() if each is not None}))
-    return host.config
-
-
 async def test_misfits_are_named_and_not_used(
     tmp_path: Path, mongod: str, database: Database, cluster: Cluster
 ) -> None:
     names = ("good", "rate", "own", "faulty", "old")
     async with _hosts(tmp_path, mongod, database, *names) as hosts:
         await cluster.add("good", hosts["good"].config)
-        await cluster.add("rate", _changed(hosts["rate"], defaults={"rate_limit": "9/s"}))
-        await cluster.add("own", _changed(hosts["own"], mongodb=None))
-        await cluster.add("faulty", _changed(hosts["faulty"], accounts="none"))
+        await cluster.add("rate", hosts["rate"].changed(defaults={"rate_limit": "9/s"}))
+        await cluster.add("own", hosts["own"].changed(mongodb=None))
+        await cluster.add("faulty", hosts["faulty"].changed(accounts="none"))
         old = "import collector; collector.__version__ = '0.0.1'"
         await cluster.add("old", hosts["old"].config, DASK_DISTRIBUTED__WORKER__PRELOAD=json.dumps([old]))
         await cluster.ready(5)
@@ -77,7 +70,7 @@ async def test_misfits_are_named_and_not_used(
 async def test_no_worker_can_be_used(tmp_path: Path, mongod: str, database: Database, cluster: Cluster) -> None:
     async with _hosts(tmp_path, mongod, database, "own") as hosts:
         empty = await backfill(hosts["coordinator"].config, SINCE, cluster.place)
-        await cluster.add("own", _changed(hosts["own"], mongodb=None))
+        await cluster.add("own", hosts["own"].changed(mongodb=None))
         await cluster.ready(1)
         result = await backfill(hosts["coordinator"].config, SINCE, cluster.place)
     assert (empty.exit, empty.error) == (1, "the cluster has no worker that answers: start some, then run again")
@@ -101,7 +94,7 @@ async def test_label_without_worker(tmp_path: Path, mongod: str, database: Datab
     assert (none.exit, len(none.failures), none.calls) == (1, 30, 0)
     assert (half.exit, len(half.failures)) == (3, 15)
     assert {(each.errmsg, each.hint) for each in half.failures} == {
-        ("no worker has the egress label e1", "start a dask worker with --resources egress-e1=1")
+        ("no worker serves the egress label e1", "start a dask worker with --resources egress-e1=1")
     }
     without = [each.appid for each in WORLD.accounts[1::2]]
     assert await stored(database) == truth(WORLD, Window(SINCE, NEWEST), without=without)
@@ -158,7 +151,7 @@ async def test_worker_without_a_way_to_wechat(
 ) -> None:
     """Others do its accounts."""
     async with _hosts(tmp_path, mongod, database, "good", "blind", run={"workers": 4}) as hosts:
-        await cluster.add("blind", _changed(hosts["blind"], api={"hosts": ["http://127.0.0.1:9"]}))
+        await cluster.add("blind", hosts["blind"].changed(api={"hosts": ["http://127.0.0.1:9"]}))
         await cluster.add("good", hosts["good"].config)
         await cluster.ready(2)
         with capture_logs() as logs:

@@ -1,4 +1,4 @@
-"""A coordinator with short times; to be killed, `python -m coordinator CONFIG SINCE ADDRESS FILES`."""
+"""A coordinator with short times; to be killed, `python -m cluster.coordinator CONFIG SINCE ADDRESS FILES`."""
 
 from __future__ import annotations
 
@@ -22,11 +22,19 @@ QUICK = LeaseTimes(free_after_s=4, renew_every_s=0.5, lost_after_s=3, poll_s=0.1
 TIMES = Times(look_every_s=0.2, without_worker_s=10, lease=QUICK)
 
 
-async def backfill(file: Path, since: date, place: Remote, stop: Stop | None = None, times: Times = TIMES) -> RunResult:
+async def backfill(
+    file: Path,
+    since: date,
+    place: Remote,
+    stop: Stop | None = None,
+    *,
+    times: Times = TIMES,
+    clock: Clock | None = None,
+) -> RunResult:
     """Backfill all accounts of a configuration over a cluster."""
     settings = config.load([file], {}, datetime.now(UTC))
-    job = Job(replace(target_of(settings, Clock()), since=since), command="backfill")
-    return await collect(settings, job, clock=Clock(), stop=stop or Stop(), work=Spread(place, times=times))
+    job = Job(replace(target_of(settings, clock or Clock()), since=since), command="backfill")
+    return await collect(settings, job, clock=clock or Clock(), stop=stop or Stop(), work=Spread(place, times=times))
 
 
 if __name__ == "__main__":
