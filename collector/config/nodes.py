@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -27,12 +29,8 @@ _MERGE = "<<"
 _SAFE_KEY = re.compile(rf"{_MERGE}|[A-Za-z][A-Za-z_-]{{0,29}}")
 
 _NO_ANCHOR = "an alias (`*`) has no anchor (`&`) before it", "Quote the text if its `*` is meant as such."
-_COMPOSER_FAULTS = {
-    "found undefined alias": _NO_ANCHOR,
-    "second occurrence": ("an anchor (`&`) appears twice", "Give each anchor a name of its own."),
-    "but found another document": ("a second document begins", "Put it into a file of its own."),
-}
-"""Message and remedy by the problems that PyYAML's composer finds in correct YAML."""
+_TWO_ANCHORS = "an anchor (`&`) appears twice", "Give each anchor a name of its own."
+_TWO_DOCUMENTS = "a second document begins", "Put it into a file of its own."
 
 
 class Node(NamedTuple):
@@ -55,8 +53,10 @@ def parse(path: Path, text: str) -> Node:
     Raises:
         ConfigError: it isn't YAML, or too deep or too large by its aliases.
     """
-    composed = _composed(path, text)
-    return _Walk(path, text).node(composed) if composed else Node(1, "")
+    try:
+        return _Reading(path, text).top()
+    except yaml.MarkedYAMLError as error:
+        raise _not_yaml(path, text, error) from None
 
 
 def shown_key(key: str) -> str:
@@ -69,25 +69,17 @@ def broken(path: Path, line: int, message: str, remedy: str) -> ConfigError:
     return ConfigError((Fault(f"{path}:{line}", message, remedy),))
 
 
-def _composed(path: Path, text: str) -> Any:
-    try:
-        # Libyaml refuses more than 1,000 levels, so this recursion in C is bounded.
-        return yaml.compose(text, yaml.CBaseLoader)
-    except yaml.MarkedYAMLError as error:
-        raise _not_yaml(path, text, error) from None
-
-
 def _not_yaml(path: Path, text: str, error: Any) -> ConfigError:
     # A scanner sees the end of a text too late, and knows where it began; a parser is the other way round.
     mark = error.context_mark if "scanning" in (error.context or "") else error.problem_mark
     # What is missing at the end of a file is reported one line after it.
     line = min(mark.line + 1, max(1, len(text.splitlines())))
-    syntax = f"this isn't YAML: {error.problem}", "Check indentation (no tabs), colons and quotes here."
-    return broken(path, line, *_COMPOSER_FAULTS.get(error.problem, syntax))
+    remedy = "Check indentation (no tabs), colons and quotes here."
+    return broken(path, line, f"this isn't YAML: {error.problem}", remedy)
 
 
-def _line(beginning: Any) -> int:
-    return int(beginning.start_mark.line) + 1
+def _line(event: Any) -> int:
+    return int(event.start_mark.line) + 1
 
 
 class _Size(NamedTuple):
@@ -97,44 +89,64 @@ class _Size(NamedTuple):
     depth: int
 
 
-class _Walk:
-    """Converts PyYAML's nodes to `Node`s, bounding depth and aliases."""
+class _Reading:
+    """Makes `Node`s of PyYAML's events, one by one, and bounds depth and aliases.
+
+    PyYAML's own tree of a file would take three times the memory.
+    """
 
     def __init__(self, path: Path, text: str) -> None:
         self._path = path
-        self._walked: dict[int, Node | None] = {}  # by the id of PyYAML's node; None while it is walked
+        self._events: Iterator[yaml.Event] = yaml.parse(text, yaml.CBaseLoader)
+        self._anchors: dict[str, Node | None] = {}  # None while it is read
         self._sizes: dict[int, _Size] = {}  # by the id of a list or a mapping
         self._repeated_letters = 0
-        # An alias is the very node of its anchor, with the anchor's line. The events have its own line, in the order
-        # of the walk; they are parsed only where there is an alias.
-        events = yaml.parse(text, yaml.CBaseLoader)
-        self._alias_lines = (_line(event) for event in events if isinstance(event, yaml.AliasEvent))
 
-    def node(self, raw: yaml.Node, line: int = 0, depth: int = 0) -> Node:
-        """The `Node` of `raw`, at `line` or else where `raw` begins."""
-        is_alias = id(raw) in self._walked
-        own_line = next(self._alias_lines) if is_alias else _line(raw)
-        line = line or own_line
+    def top(self) -> Node:
+        """Return the one document of the file."""
+        next(self._events)  # begin of the stream
+        if isinstance(next(self._events), yaml.StreamEndEvent):
+            return Node(1, "")
+        top = self._node(next(self._events))
+        next(self._events)  # end of the document
+        if not isinstance(following := next(self._events), yaml.StreamEndEvent):
+            raise broken(self._path, _line(following), *_TWO_DOCUMENTS)
+        return top
+
+    def _node(self, event: Any, line: int = 0, depth: int = 0) -> Node:
+        """Return the `Node` that begins with `event`, at `line` or else where the event is."""
+        line = line or _line(event)
         self._bound(depth, line)
-        if is_alias:
-            return self._anchored(self._walked[id(raw)], line, depth)
-        self._walked[id(raw)] = None
-        node = self._walked[id(raw)] = self._converted(raw, line, depth + 1)
+        name = event.anchor
+        if isinstance(event, yaml.AliasEvent):
+            if (anchored := self._anchors.get(name)) is None:
+                raise broken(self._path, _line(event), *_NO_ANCHOR)
+            return self._repeated(anchored, line, depth)
+        if name is None:
+            return self._begun(event, line, depth + 1)
+        if name in self._anchors:
+            raise broken(self._path, _line(event), *_TWO_ANCHORS)
+        self._anchors[name] = None
+        node = self._anchors[name] = self._begun(event, line, depth + 1)
         return node
 
-    def _converted(self, raw: yaml.Node, line: int, depth: int) -> Node:
-        if isinstance(raw, yaml.MappingNode):
-            return self._mapping(raw, line, depth)
-        if isinstance(raw, yaml.SequenceNode):
-            return Node(line, [self.node(item, 0, depth) for item in raw.value])
-        return Node(line, str(raw.value))
+    def _begun(self, event: Any, line: int, depth: int) -> Node:
+        if isinstance(event, yaml.MappingStartEvent):
+            return self._mapping(line, depth)
+        if isinstance(event, yaml.SequenceStartEvent):
+            return Node(line, [self._node(item, 0, depth) for item in self._until(yaml.SequenceEndEvent)])
+        return Node(line, str(event.value))
 
-    def _mapping(self, raw: yaml.MappingNode, begin: int, depth: int) -> Node:
+    def _until(self, end: type[yaml.Event]) -> Iterator[yaml.Event]:
+        while not isinstance(event := next(self._events), end):
+            yield event
+
+    def _mapping(self, begin: int, depth: int) -> Node:
         entries: dict[str, Node] = {}
         faults: list[Fault] = []
-        for raw_key, raw_value in raw.value:
-            line, key, _ = self.node(raw_key, 0, depth)
-            node = self.node(raw_value, line, depth)
+        for event in self._until(yaml.MappingEndEvent):
+            line, key, _ = self._node(event, 0, depth)
+            node = self._node(next(self._events), line, depth)
             if not isinstance(key, str):
                 faults.append(
                     self._fault(line, "a key is not plain text", "Quote a value that begins with `{` or `[`.")
@@ -144,7 +156,7 @@ class _Walk:
                 fault = self._fault(line, message, "Keep one of the two.")
                 entries[key] = entries[key]._replace(faults=(*entries[key].faults, fault))
             else:
-                entries[key] = node
+                entries[sys.intern(key)] = node  # all accounts have the same keys
         return self._merged(Node(begin, entries, tuple(faults)))
 
     def _merged(self, node: Node) -> Node:
@@ -162,10 +174,8 @@ class _Walk:
                 faults.append(self._fault(mapping.line, "`<<` merges something else than mappings", remedy))
         return Node(node.line, entries, (*faults, *given.faults))
 
-    def _anchored(self, node: Node | None, line: int, depth: int) -> Node:
-        """Return what an alias at `line` stands for, unless it is a part of itself, or too much in sum."""
-        if node is None:
-            raise broken(self._path, line, *_NO_ANCHOR)
+    def _repeated(self, node: Node, line: int, depth: int) -> Node:
+        """Return what an alias at `line` stands for, unless that is too deep, or too much in sum."""
         size = self._size_of(node.value)
         # Without bounds a small file could become a huge configuration, or a deep one.
         self._bound(depth + size.depth, line)

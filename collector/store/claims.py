@@ -27,7 +27,7 @@ from collector.store.database import Database, Document, outlasting
 from collector.store.held import Held, Times, confirmed
 from collector.store.lease_document import LEASES, expiry, next_epoch
 
-_GONE = "the batch is another worker's, or its run has ended"
+_GONE = "the batch was given to another worker, or its run has ended"
 
 KEPT_S = 86_400
 """Seconds for which expired claims are kept that a run has left which was killed."""

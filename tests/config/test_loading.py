@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import tracemalloc
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -196,6 +197,21 @@ def test_ten_thousand_accounts(write: Callable[..., Path], environ: dict[str, st
     except ConfigError as error:
         count = len(error.faults)
     assert count == 10_000
+
+
+def test_memory(write: Callable[..., Path]) -> None:
+    """It is that of each process of a spread run."""
+    count = 2_000
+    accounts = [f"  - {{name: client-{n:05d}, appid: wx{n:016x}, secret: {n:032x}}}\n" for n in range(count)]
+    file, now = write("accounts:\n" + "".join(accounts)), datetime.now(UTC)
+    load([file], {}, now)  # what is made once
+    tracemalloc.start()
+    try:
+        settings = load([file], {}, now)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak / len(settings.accounts) < 2_500
 
 
 YAML = st.text(st.sampled_from("accounts:\n -[]{}&*a<'\"|>#!%@\t$,?\x00é0"), max_size=60)

@@ -116,27 +116,22 @@ def test_key_twice(faults: Callable[..., tuple[Fault, ...]]) -> None:
     )
 
 
-TOO_DEEP = "the nesting is too deep"
-TOO_DEEP_FOR_YAML = "this isn't YAML: exceeded maximum nesting depth"
-
-
 @pytest.mark.parametrize(
-    ("content", "message"),
+    "content",
     [
-        ("[" * 500 + "]" * 500, TOO_DEEP),
-        ("[{a: " * 490 + "x" + "}]" * 490, TOO_DEEP),
-        ("- " * 900 + "x", TOO_DEEP),
-        ("\n".join(" " * level + "a:" for level in range(900)), TOO_DEEP),
-        ("[" * 100_000, TOO_DEEP_FOR_YAML),
-        ("- " * 100_000 + "x", TOO_DEEP_FOR_YAML),
-        ("? " * 100_000 + "x", TOO_DEEP_FOR_YAML),
-        ("\n".join("  " * level + "- a:" for level in range(990)) + "[" * 990, TOO_DEEP),
+        "[" * 500 + "]" * 500,
+        "[{a: " * 490 + "x" + "}]" * 490,
+        "- " * 900 + "x",
+        "\n".join(" " * level + "a:" for level in range(900)),
+        "- " * 100_000 + "x",
+        "? " * 100_000 + "x",
+        "\n".join("  " * level + "- a:" for level in range(990)) + "[" * 990,
     ],
 )
-def test_deep_nesting(faults: Faults, content: str, message: str) -> None:
+def test_deep_nesting(faults: Faults, content: str) -> None:
     """A file of any depth is a fault, and never a crash."""
     (fault,) = faults(content)
-    assert fault.message == message
+    assert fault.message == "the nesting is too deep"
 
 
 def test_alias_of_itself(faults: Faults) -> None:

@@ -88,7 +88,7 @@ async def test_expired_claim_is_never_revived(database: Database, is_reassigned:
     if is_reassigned:
         await assign(database, "run", 1, "b", TIMES)
     async with claimed(database, "run", 1, epoch, Held(1), TIMES) as held:
-        with pytest.raises(DatabaseError, match="the batch is another worker's, or its run has ended"):
+        with pytest.raises(DatabaseError, match="the batch was given to another worker, or its run has ended"):
             held.check()
 
 
