@@ -167,7 +167,7 @@ class Site:
 
     def mongod_cpu_s(self) -> float:
         """Return the seconds of CPU that mongod has used."""
-        used = psutil.Process(int((self.folder / "mongod" / "db" / "mongod.lock").read_text())).cpu_times()
+        used = psutil.Process(self.client.admin.command("serverStatus")["pid"]).cpu_times()
         return float(used.user + used.system)
 
     def check(self, job: Job) -> None:
