@@ -42,7 +42,7 @@ _Processes = Annotated[
         "--processes",
         parser=processes,
         metavar="N",
-        help="Spread the run over N processes of this host; auto for one each core. Default: run.processes.",
+        help="Spread the run over N processes of this host; auto for one per core. Default: run.processes.",
     ),
 ]
 _Dask = Annotated[

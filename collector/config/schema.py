@@ -79,7 +79,7 @@ class RunSettings(Section):
         default=64, description="a whole number from 1 to 1000, such as 64"
     )
     processes: Annotated[Annotated[int, Field(ge=1, le=256)] | Literal["auto"], written("auto|[0-9]+")] = Field(
-        default=1, description="a whole number of processes from 1 to 256, or auto for one each core"
+        default=1, description="a whole number of processes from 1 to 256, or auto for one per core"
     )
     lookback: Annotated[int, Field(ge=1, le=3650), written("[0-9]+")] = Field(
         default=7, description="a whole number of days from 1 to 3650, such as 7"
