@@ -49,7 +49,8 @@ from collector.store.location import Location, location_of
 from collector.store.mongod import find_mongod
 from collector.store.runs import RUNS
 from collector.store.schema import USER_DAILY, VALIDATOR
-from collector.store.state import ACCOUNTS, from_document
+from collector.store.state import ACCOUNTS
+from collector.store.state_document import from_document
 from collector.store.writer import Writer
 
 NEWEST = date(2026, 11, 23)

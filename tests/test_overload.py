@@ -28,7 +28,7 @@ from collector.runtime import Stop
 from collector.sandbox import Sandbox, World
 from collector.store import writer as writer_module
 from collector.store.database import Database
-from collector.store.state import to_document
+from collector.store.state_document import to_document
 from collector.store.writer import Writer
 from collector.wechat.api import MAX_IN_FLIGHT
 

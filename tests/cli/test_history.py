@@ -19,7 +19,8 @@ from collector.model.state import AccountState, DatasetState
 from collector.sandbox import Faults, Sandbox, World
 from collector.store.database import Database
 from collector.store.leases import lease
-from collector.store.state import ACCOUNTS, to_document
+from collector.store.state import ACCOUNTS
+from collector.store.state_document import to_document
 
 WORLD = World(size=12)
 BROKEN = WORLD.accounts[0]

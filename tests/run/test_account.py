@@ -25,7 +25,7 @@ from collector.model.waits import Wait
 from collector.runtime import Stop
 from collector.sandbox import Faults, Limits, Sandbox, World
 from collector.store.database import Database
-from collector.store.state import from_document, to_document
+from collector.store.state_document import from_document, to_document
 from collector.store.writer import Writer
 from collector.wechat.api import AccountApi
 from collector.wechat.errcodes import api_error

@@ -25,7 +25,8 @@ from collector.model.waits import Wait
 from collector.runtime import Stop
 from collector.sandbox import Faults, Sandbox, TokenServerFault, World
 from collector.store.database import Database
-from collector.store.state import ACCOUNTS, load, to_document
+from collector.store.state import ACCOUNTS, load
+from collector.store.state_document import to_document
 from collector.store.writer import Writer
 from collector.wechat.api import AccountApi
 from collector.wechat.component import ComponentApi

@@ -29,7 +29,7 @@ from collector.run import passes, queue
 from collector.runtime import Stop
 from collector.sandbox import Faults, Sandbox, TokenServerFault, World
 from collector.store.database import Database
-from collector.store.state import to_document
+from collector.store.state_document import to_document
 from collector.wechat.api import AccountApi
 from collector.wechat.errcodes import api_error
 

@@ -18,7 +18,8 @@ from collector.store.database import Database, prepare
 from collector.store.held import Held
 from collector.store.leases import lease
 from collector.store.schema import USER_DAILY
-from collector.store.state import ACCOUNTS, to_document
+from collector.store.state import ACCOUNTS
+from collector.store.state_document import to_document
 from collector.store.writer import Writer
 
 NOW = datetime(2026, 11, 24, 2, 30, tzinfo=UTC)

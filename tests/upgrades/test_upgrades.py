@@ -22,7 +22,7 @@ from collector.model.days import ONE_DAY, Window
 from collector.model.state import AccountState
 from collector.sandbox import Sandbox
 from collector.sandbox.publication import newest_published
-from collector.store import state as state_module
+from collector.store import state_document as state_module
 from collector.store.database import Database
 from collector.store.lease_document import LEASES
 from collector.store.runs import RUNS
