@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from collector import config
-from collector.commands.collect import Job, collect, target_of
+from collector.commands.collect import collect
+from collector.commands.plans import target_of
+from collector.commands.work import Job
 from collector.config import Settings
 from collector.console.progress import Watch
 from collector.model.accounts import Rate, Secret

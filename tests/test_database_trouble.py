@@ -30,7 +30,7 @@ from pymongo.errors import PyMongoError
 from support import Configured, FakeClock, run, settings_of, stored, truth
 
 from collector import config
-from collector.commands.collect import target_of
+from collector.commands.plans import target_of
 from collector.commands.verify import verify
 from collector.completeness.datasets import CUMULATE, SUMMARY
 from collector.config import Selection, Settings

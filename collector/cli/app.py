@@ -81,7 +81,7 @@ def run(
     ignore_waits: IgnoreWaits = False,
 ) -> None:
     """Collect missing days, and the last days again: the daily job."""
-    from collector.commands.collect import Job
+    from collector.commands.work import Job
     from collector.errors import UsageError
 
     if ignore_waits and not common.selection.names:
@@ -114,7 +114,7 @@ def backfill(
 
     Only missing days are asked for, so it can be stopped and restarted at any time.
     """
-    from collector.commands.collect import Job
+    from collector.commands.work import Job
 
     common = common.within(egress, shard)
     target = target_now(common.settings, **days_of_backfill(since, until), refetch=refetch, exhaustive=exhaustive)

@@ -12,7 +12,7 @@ from collector.cli.options import Output
 from collector.cli.terminal import complain, say, say_json, say_json_list
 
 if TYPE_CHECKING:
-    from collector.commands.collect import Plans
+    from collector.commands.plans import Plans
     from collector.completeness.plan import Plan
     from collector.console.plan import Planned
     from collector.model.accounts import Account

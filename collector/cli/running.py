@@ -19,7 +19,7 @@ from collector.cli.printing import print_plans, print_result
 from collector.cli.terminal import run_at_once, run_to_the_end, say
 
 if TYPE_CHECKING:
-    from collector.commands.collect import Job
+    from collector.commands.work import Job
     from collector.completeness.plan import Target
     from collector.config import Settings
     from collector.model.results import RunResult
@@ -46,7 +46,7 @@ def days_of_backfill(since: date, until: date | None) -> dict[str, Any]:
 
 def target_now(settings: Settings, **history: Any) -> Target:
     """Return the target as of now; `history` are the days of a backfill."""
-    from collector.commands.collect import target_of
+    from collector.commands.plans import target_of
     from collector.runtime import Clock
 
     return replace(target_of(settings, Clock()), **history)
@@ -54,7 +54,7 @@ def target_now(settings: Settings, **history: Any) -> Target:
 
 def run_or_plan(common: Common, job: Job, spread: Work, *, dry_run: bool) -> None:
     """Do a job, perhaps spread over other processes, and print its result; or print its plan alone."""
-    from collector.commands.collect import plans
+    from collector.commands.plans import plans
     from collector.errors import LeaseHeldError
     from collector.model.results import ExitCode
     from collector.runtime import Clock

@@ -21,7 +21,8 @@ from collector.cluster.crew import Crew
 from collector.cluster.dispatch import Dispatch, platform_of
 from collector.cluster.engine import Engine, Member
 from collector.cluster.messages import Report, RunInfo
-from collector.commands.collect import DRAIN_S, Run, newest_day
+from collector.commands.plans import newest_day
+from collector.commands.work import DRAIN_S, Run
 from collector.console.progress import NO_STEPS, Steps
 from collector.errors import ClusterError, DatabaseError, StoppedError, UsageError
 from collector.model.accounts import Account

@@ -11,7 +11,7 @@ import structlog
 from collector.cluster.batches import Batch
 from collector.cluster.engine import Member
 from collector.cluster.messages import Order, RunInfo
-from collector.commands.collect import Job, Run
+from collector.commands.work import Job, Run
 from collector.completeness.plan import Target
 from collector.errors import CallError, PostponedError, StoppedError
 from collector.model.accounts import Account, FromComponent

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from collector.commands.collect import Job
+from collector.commands.work import Job
 from collector.console.progress import NO_STEPS, Steps
 from collector.run.counts import Counts
 from collector.store.held import Times

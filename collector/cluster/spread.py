@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from collector.cluster.coordinator import Coordinator, Times
 from collector.cluster.engine import Place, opened
 from collector.cluster.messages import RunInfo
-from collector.commands.collect import Run, discovered, without_broken
+from collector.commands.work import Run, discovered, without_broken
 from collector.run.connect import connect
 from collector.run.discovery import may_discover
 from collector.store.state import read_outlines

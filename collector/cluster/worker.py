@@ -16,7 +16,7 @@ from collector import __version__
 from collector.cluster.digest import digest_of
 from collector.cluster.messages import Introduction, Order, Report, RunInfo
 from collector.cluster.site import HELD, SITES, Site, opened, settings_of
-from collector.commands.collect import ask
+from collector.commands.work import ask
 from collector.console.progress import NO_STEPS, Watch
 from collector.errors import ClockError, ConfigError, DatabaseError, UnreachableError
 from collector.model.results import AccountResult, Outcome

@@ -9,7 +9,7 @@ from functools import partial
 
 import structlog
 
-from collector.commands.collect import target_of
+from collector.commands.plans import target_of
 from collector.completeness.datasets import CUMULATE, DATASETS, Dataset, fold
 from collector.completeness.plan import SPAN_DAYS, waits
 from collector.config import Selection, Settings

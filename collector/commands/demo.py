@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from collector import config
-from collector.commands.collect import Job, target_of
+from collector.commands.plans import target_of
+from collector.commands.work import Job
 from collector.model.days import beijing_day
 from collector.model.results import ExitCode, Outcome, RunResult
 from collector.runtime import Clock, Stop

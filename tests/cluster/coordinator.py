@@ -12,7 +12,9 @@ from collector import config
 from collector.cluster.coordinator import Times
 from collector.cluster.engine import Remote
 from collector.cluster.spread import Spread
-from collector.commands.collect import Job, collect, target_of
+from collector.commands.collect import collect
+from collector.commands.plans import target_of
+from collector.commands.work import Job
 from collector.model.results import RunResult
 from collector.runtime import Clock, Stop
 from collector.store import leases

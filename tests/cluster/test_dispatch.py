@@ -14,7 +14,7 @@ from collector.cluster.batches import Batch
 from collector.cluster.dispatch import Dispatch
 from collector.cluster.engine import Member
 from collector.cluster.messages import Order, RunInfo
-from collector.commands.collect import Job
+from collector.commands.work import Job
 from collector.completeness.plan import Target
 from collector.model.accounts import Account, FromComponent, Rate, Secret
 from collector.runtime import Stop

@@ -23,7 +23,9 @@ from collector import config
 from collector.cluster import engine as engine_module
 from collector.cluster.engine import Remote, _member
 from collector.cluster.spread import Spread
-from collector.commands.collect import Job, collect, target_of
+from collector.commands.collect import collect
+from collector.commands.plans import target_of
+from collector.commands.work import Job
 from collector.errors import LeaseHeldError
 from collector.model.days import ONE_DAY, Window, newest_published
 from collector.model.results import RunResult

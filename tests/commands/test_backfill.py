@@ -14,7 +14,9 @@ from pathlib import Path
 
 from support import Configured, FakeClock, run, stored, truth
 
-from collector.commands.collect import Job, collect, plans, target_of
+from collector.commands.collect import collect
+from collector.commands.plans import plans, target_of
+from collector.commands.work import Job
 from collector.completeness.datasets import DATASETS
 from collector.config import Selection
 from collector.model.days import FIRST_DAY, ONE_DAY, Window

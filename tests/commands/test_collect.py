@@ -19,7 +19,9 @@ from structlog.testing import capture_logs
 from support import Configured, FakeClock, run, stored, truth
 
 from collector.commands import collect as collect_module
-from collector.commands.collect import Job, collect, plans, target_of
+from collector.commands.collect import collect
+from collector.commands.plans import plans, target_of
+from collector.commands.work import Job
 from collector.config import Selection
 from collector.console.summary import as_json
 from collector.model.accounts import Secret, TokenKind

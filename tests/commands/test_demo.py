@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from collector.commands.collect import Job
 from collector.commands.demo import ACCOUNTS, BROKEN, DAYS, ORDER, Shown, demo
+from collector.commands.work import Job
 from collector.config import Settings
 from collector.model.days import ONE_DAY
 from collector.model.results import ExitCode, Outcome, RunResult

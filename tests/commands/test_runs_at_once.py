@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 from support import Configured, FakeClock, stored, truth
 
-from collector.commands.collect import Job, collect, target_of
+from collector.commands.collect import collect
+from collector.commands.plans import target_of
 from collector.commands.verify import verify
+from collector.commands.work import Job
 from collector.config import Selection, Settings
 from collector.console.progress import Watch
 from collector.errors import LeaseHeldError

@@ -13,7 +13,7 @@ import pytest
 from motor.motor_asyncio import AsyncIOMotorCollection
 from support import FakeClock, run, settings_of, stored, truth
 
-from collector.commands.collect import target_of
+from collector.commands.plans import target_of
 from collector.commands.verify import gaps, verify
 from collector.completeness.datasets import CUMULATE, SUMMARY
 from collector.config import Selection, Settings

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from support import Configured, FakeClock, run
 
-from collector.commands.collect import plans, target_of
+from collector.commands.plans import plans, target_of
 from collector.commands.status import status
 from collector.config import Selection
 from collector.console.status import as_text

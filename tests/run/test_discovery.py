@@ -21,9 +21,11 @@ from support import Configured, FakeClock, stored, truth
 from yarl import URL
 
 from collector.breakers import MAX_FAILURES
-from collector.commands.collect import Job, collect, plans, target_of
+from collector.commands.collect import collect
+from collector.commands.plans import plans, target_of
 from collector.commands.status import status
 from collector.commands.verify import gaps, verify
+from collector.commands.work import Job
 from collector.config import Selection, Settings
 from collector.config.schema import ApiSettings, MongoSettings, RunSettings
 from collector.console.summary import failed_text

@@ -9,8 +9,10 @@ from structlog.testing import capture_logs
 from support import Configured, FakeClock, stored
 
 from collector.commands.check import check
-from collector.commands.collect import Job, collect, target_of
+from collector.commands.collect import collect
+from collector.commands.plans import target_of
 from collector.commands.status import status
+from collector.commands.work import Job
 from collector.config import Selection, Settings
 from collector.model.results import RunResult
 from collector.runtime import Stop

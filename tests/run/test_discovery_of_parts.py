@@ -11,7 +11,9 @@ import pytest
 from support import Configured, FakeClock, stored, truth
 
 from collector.commands.check import check
-from collector.commands.collect import Job, collect, target_of
+from collector.commands.collect import collect
+from collector.commands.plans import target_of
+from collector.commands.work import Job
 from collector.config import Selection, Settings
 from collector.errors import UsageError
 from collector.model.accounts import Component, Secret

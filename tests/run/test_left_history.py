@@ -8,7 +8,8 @@ from time import monotonic
 
 from support import Configured, FakeClock, stored, truth
 
-from collector.commands.collect import Job, ask, target_of
+from collector.commands.plans import target_of
+from collector.commands.work import Job, ask
 from collector.config import Settings
 from collector.console.progress import Watch
 from collector.model.accounts import Rate

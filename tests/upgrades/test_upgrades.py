@@ -15,7 +15,7 @@ from upgrades import world_5aa28a5 as pretend
 from upgrades.dump import read, restore
 from upgrades.world_5aa28a5 import FINAL_WORLD, FOUND_ROLES, LAST_INSTANT, LATER, WORLD, Role
 
-from collector.commands.collect import target_of
+from collector.commands.plans import target_of
 from collector.commands.verify import verify
 from collector.config import Selection
 from collector.model.days import ONE_DAY, Window
