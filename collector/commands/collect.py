@@ -35,9 +35,10 @@ async def collect(
 ) -> RunResult:
     """Collect for the accounts of `job` what it wants; `watch` follows the progress.
 
-    `work` does it, by default in this process alone. Drains at the first stop signal. Returns the result whatever happens to accounts, to the database or to WeChat.
-    Raises `LeaseHeldError` before anything is done when another run is at work on the same accounts, and `UsageError`
-    when no account is selected. `clock` is this host's; once WeChat has answered, the run's time is WeChat's.
+    `work` does it, by default in this process alone. Drains at the first stop signal. Returns the result whatever
+    happens to accounts, to the database or to WeChat. Raises `LeaseHeldError` before anything is done when another run
+    is at work on the same accounts, and `UsageError` when no account is selected. `clock` is this host's; once WeChat
+    has answered, the run's time is WeChat's.
     """
     clock = WechatClock(clock)
     run, tally = runs.new_run_id(clock.now()), Tally(watch or Watch(), settings.run.workers)

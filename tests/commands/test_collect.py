@@ -18,7 +18,7 @@ from pymongo.errors import AutoReconnect
 from structlog.testing import capture_logs
 from support import Configured, FakeClock, run, stored, truth
 
-from collector.commands import collect as collect_module
+from collector.commands import work as work_module
 from collector.commands.collect import collect
 from collector.commands.plans import plans, target_of
 from collector.commands.work import Job
@@ -251,7 +251,7 @@ async def test_classic_tokens(clock: FakeClock, database: Database, configured: 
 async def test_hanging_call_is_cut_off(
     clock: FakeClock, configured: Configured, stop: Stop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(collect_module, "DRAIN_S", 0.05)
+    monkeypatch.setattr(work_module, "DRAIN_S", 0.05)
     async with _sandbox(clock, World(size=3), faults=Faults(hang=1.0)) as sandbox:
         settings = configured(sandbox)
         asyncio.get_running_loop().call_later(0.1, stop.set, signal.SIGINT)
