@@ -10,7 +10,6 @@ import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
-from itertools import count
 
 import structlog
 
@@ -21,10 +20,11 @@ from collector.kinds import Reaction
 from collector.model.accounts import Component, Entry, is_appid
 from collector.model.results import Failure, Notice
 from collector.model.state import AccountState, Authorizer
+from collector.run.nicknames import readable, unique_names
 from collector.run.reactions import wait_ordered_by
 from collector.run.tally import Tally
 from collector.runtime import Clock, first_of_group
-from collector.text import counted, printable
+from collector.text import counted
 from collector.wechat.component import WITHDRAWN, ComponentApi, Listing
 from collector.wechat.session import Session
 
@@ -32,9 +32,6 @@ log = structlog.get_logger()
 
 MAX_LOOKUPS = 16
 """Calls about new accounts of one platform in flight at once."""
-
-MAX_LETTERS = 80
-"""Letters of a nickname in a name, which leaves room for a suffix that makes it unique."""
 
 _SHORT_HINT = "the list of authorised accounts is incomplete, so new ones may be missing: run again"
 
@@ -88,7 +85,7 @@ def known_entries(settings: Settings, states: Mapping[str, AccountState]) -> tup
     }
     names_before = {appid: states[appid].name for appid in found}
     taken = (key for entry in settings.entries for key in (entry.name, entry.appid) if key)
-    names = _unique_names(found, names_before, taken)
+    names = unique_names(found, names_before, taken)
     discovered = (settings.account_of(appid, names[appid], about.component) for appid, about in found.items())
     return (*settings.entries, *discovered)
 
@@ -276,7 +273,7 @@ class _Lookup:
         if appid in self.missing:
             self.kept += 1
             return
-        about = replace(about, nick_name=_readable(about))
+        about = replace(about, nick_name=readable(about))
         state = self.found.states.get(appid) or AccountState(appid, about.nick_name or appid)
         self.found.states[appid] = state._replace(authorizer=about)
 
@@ -295,29 +292,3 @@ class _Lookup:
         state = self.found.states[appid]
         log.warning("authorizer.left", account=state.name, appid=appid, component=self.api.component.name)
         self.found.states[appid] = state._replace(authorizer=None)
-
-
-def _unique_names(found: Mapping[str, Authorizer], before: Mapping[str, str], taken: Iterable[str]) -> dict[str, str]:
-    """Return a name for each account: its nickname, with the end of the appid, or the appid alone, if it is taken.
-
-    An account whose name was its nickname `before` keeps it.
-    """
-    nicks = {appid: _readable(about) for appid, about in found.items()}
-    owners = {appid: appid for appid in found} | dict.fromkeys(taken, "")
-    return {
-        appid: next(name for name in _names(appid, nicks[appid]) if owners.setdefault(name, appid) == appid)
-        for appid in sorted(found, key=lambda appid: (before.get(appid) != nicks[appid], appid))
-    }
-
-
-def _names(appid: str, nick: str) -> Iterator[str]:
-    """Yield the names that an account may have, the best first."""
-    if nick and not is_appid(nick):  # such a name would stand for another account in `--account`
-        yield nick
-        yield f"{nick} ({appid[-4:]})"
-    yield appid
-    yield from (f"{appid} ({number})" for number in count(2))
-
-
-def _readable(about: Authorizer) -> str:
-    return printable(about.nick_name, MAX_LETTERS).strip()
