@@ -1,4 +1,4 @@
-"""What a worker process keeps open for a run: its configuration, the database, the session with WeChat."""
+"""The connections of a worker process during a run: the database, the session with WeChat, the run's lease."""
 
 from __future__ import annotations
 

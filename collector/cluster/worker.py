@@ -1,4 +1,4 @@
-"""What a worker process does: it introduces itself, and works on the batches that it is given."""
+"""The tasks of a worker process: introduce itself, do a batch of accounts, stop."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ MAX_ROUNDS = 4
 
 
 class Deed(StrEnum):
-    """What may happen to a shard, in a schedule."""
+    """An event of a schedule, which happens to one shard."""
 
     START = "run started"
     KILL = "run killed"

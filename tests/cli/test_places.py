@@ -24,7 +24,7 @@ SHARED = {"mongodb": {"uri": "mongodb://db.test"}}
 
 
 class Asked(Exception):  # noqa: N818 - no error: it ends the command before anything is done
-    """What a command would have done."""
+    """The run that a command would have started."""
 
 
 @pytest.fixture

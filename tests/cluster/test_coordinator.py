@@ -1,4 +1,4 @@
-"""What the coordinator does about workers that die and join, and about a newer day."""
+"""The coordinator, when workers die or join and when a newer day is published."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from cluster.coordinator import backfill
-from cluster.hosts import Cluster, Host, cluster_of, hosts_of
+from cluster.hosts import Cluster, Host, hosts_of
 from structlog.testing import capture_logs
 from support import stored, truth
 
@@ -27,12 +27,6 @@ WORLD = World(size=5, sparse=False)
 LEASE = LeaseTimes(free_after_s=2, renew_every_s=0.3, lost_after_s=1.5, poll_s=0.1)
 TIMES = Times(look_every_s=0.1, without_worker_s=3, lease=LEASE)
 DIES = "import os; from collector.cluster import worker; worker.work = lambda order: os._exit(1)"
-
-
-@pytest.fixture
-async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
-    async with cluster_of(tmp_path, tls=False) as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from cluster.coordinator import backfill
-from cluster.hosts import Cluster, Host, cluster_of, hosts_of
+from cluster.hosts import Cluster, Host, hosts_of
 from structlog.testing import capture_logs
 from support import stored, truth
 
@@ -25,12 +25,6 @@ from collector.store.database import Database
 NEWEST = newest_published(datetime.now(UTC), time(8))
 SINCE = NEWEST - 6 * ONE_DAY
 WORLD = World(size=30, sparse=False)
-
-
-@pytest.fixture
-async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
-    async with cluster_of(tmp_path, tls=False) as opened:
-        yield opened
 
 
 @asynccontextmanager

@@ -10,12 +10,11 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 from cluster.coordinator import QUICK, TIMES, backfill
-from cluster.hosts import Cluster, Host, cluster_of, hosts_of
+from cluster.hosts import Cluster, Host, hosts_of
 from structlog.testing import capture_logs
 from support import stored, truth
 
@@ -58,12 +57,6 @@ class MovedClock(Clock):
         """Let so much time pass at once."""
         self.ahead += span
         self._passed_s += span.total_seconds()
-
-
-@pytest.fixture
-async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
-    async with cluster_of(tmp_path, tls=False) as opened:
-        yield opened
 
 
 @asynccontextmanager

@@ -200,7 +200,7 @@ def test_faults_of_everybody(write: Write, line: str) -> None:
 
 
 def test_faults_of_a_main_file_named_second(write: Write) -> None:
-    """What concerns everybody may be in any file that was named."""
+    """Settings of all accounts may stand in any file that was named."""
     with pytest.raises(ConfigError):
         load([write("accounts:\n" + SOUND), write("[", "b.yaml")], {}, NOW)
     with pytest.raises(ConfigError):

@@ -47,7 +47,7 @@ def test_watch_shows_nothing() -> None:
 
 
 def test_other_processes_count() -> None:
-    """What a process did that died is taken back."""
+    """The progress of a process that died is taken back."""
     written = io.StringIO()
     with progress(Console(file=written, force_terminal=True, width=120)) as watch:
         watch.begin(5)

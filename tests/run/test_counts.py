@@ -37,7 +37,7 @@ def test_last_part_of_an_account_counts() -> None:
 
 
 def test_history_that_a_stop_has_skipped() -> None:
-    """What came of the daily job stays."""
+    """The outcome of the daily job counts where a stop skips history."""
     daily = Counts({"wx1": FAILED, "wx2": OK}, {"wx2"}, {"wx1": [FAILURE]}, silent={"wx2": "b"})
     result = _result(merged([daily, Counts(dict.fromkeys(("wx1", "wx2"), SKIPPED))]))
     assert (result.outcomes[OK], result.outcomes[FAILED], result.outcomes[SKIPPED]) == (1, 1, 0)
