@@ -36,7 +36,7 @@ KEPT_S = 86_400
 async def assign(database: Database, run: str, batch: int, worker: str, times: LeaseTimes) -> int:
     """Give a batch to a worker as soon as no other has a valid claim to it; return the epoch of the claim."""
     epoch = await outlasting(lambda: next_epoch(database))
-    is_free = {"$or": [{"$lte": ["$expires", "$$NOW"]}, {"$eq": ["$epoch", epoch]}]}  # also true without a document
+    is_free = {"$lte": ["$expires", "$$NOW"]}  # also true without a document
     mine = {"_id": _id(run, batch), "epoch": epoch, "worker": worker}
     claim = {"$mergeObjects": [{"$literal": mine}, _expires(times)]}
     pipeline = [{"$replaceWith": {"$cond": [is_free, claim, "$$ROOT"]}}]

@@ -75,10 +75,18 @@ async def test_claim_waits_for_its_worker(database: Database) -> None:
     assert await valid(database, "run") == {1}
     async with claimed(database, "run", 1, epoch, Held(1), QUICK):
         pass
-    await asyncio.sleep(QUICK.free_after_s / 2)
-    await hold(database, "run", [1], QUICK)
+    begun = await database[LEASES].find_one({"_id": "run/1"})
+    await hold(database, "run", [1], TIMES)
+    assert await database[LEASES].find_one({"_id": "run/1"}) == begun
     await asyncio.sleep(QUICK.free_after_s)
     await hold(database, "run", [1], QUICK)
+    assert await valid(database, "run") == set()
+
+
+async def test_expired_claim_is_not_held(database: Database) -> None:
+    """Its batch may be another worker's by now."""
+    await assign(database, "run", 1, "a", AT_ONCE)
+    await hold(database, "run", [1], TIMES)
     assert await valid(database, "run") == set()
 
 
@@ -119,7 +127,8 @@ async def test_claim_ends_with_the_lease(database: Database) -> None:
     async with claimed(database, "run", 1, epoch, lease_of_run, QUICK) as held:
         lease_of_run.lose("it has ended")
         await asyncio.sleep(QUICK.lost_after_s + 0.1)
-        assert held.is_lost
+        with pytest.raises(DatabaseError, match="or its run has ended"):
+            held.check()
 
 
 async def test_claim_is_never_certain_for_longer_than_the_lease(database: Database) -> None:
