@@ -164,17 +164,17 @@ def runs(
     output = output_of(as_json, verbose, False, log_format)
     settings = loaded(config)
     if run:
-        entry, database = run_at_once(command.one_run(settings, run))
+        record, database = run_at_once(command.one_run(settings, run))
         if as_json:
-            say_json(console.entry_json(entry, database))
+            say_json(console.run_json(record, database))
         else:
-            say(console.entry_text(entry, database, verbose=bool(output.verbose)))
+            say(console.run_text(record, database, verbose=bool(output.verbose)))
     else:
-        entries, database = run_at_once(command.last_runs(settings, last))
+        records, database = run_at_once(command.last_runs(settings, last))
         if as_json:
-            say_json(console.as_json(entries, database))
+            say_json(console.as_json(records, database))
         else:
-            say(console.as_text(entries, database, width=width()))
+            say(console.as_text(records, database, width=width()))
 
 
 @app.command()

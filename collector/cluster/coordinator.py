@@ -30,8 +30,7 @@ from collector.model.results import Failure, Outcome
 from collector.run.counts import Counts
 from collector.runtime import first_of_group, in_background
 from collector.store import claims
-from collector.store.held import TIMES
-from collector.store.held import Times as LeaseTimes
+from collector.store.held import TIMES, LeaseTimes
 from collector.wechat.session import Session
 
 T = TypeVar("T")
@@ -50,7 +49,7 @@ class Times:
 
     look_every_s: float = 2
     without_worker_s: float = 90
-    lease: LeaseTimes = field(default_factory=lambda: TIMES)
+    lease: LeaseTimes = TIMES
 
 
 @dataclass(slots=True)

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from concurrent.futures import CancelledError
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -134,7 +133,7 @@ class Engine:
         """Let a worker do a batch, and return its report; None where it doesn't come to its end."""
         try:
             return await self._submitted(order, member, label)
-        except (CancelledError, Exception) as error:  # noqa: BLE001 - also what only the worker knows
+        except Exception as error:  # noqa: BLE001 - whatever only the worker knows, and Dask's CancelledError
             log.info("batch.lost", batch=order.batch, worker=member.address, why=_reason(error))
             return None
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from collector.commands.work import Job
 from collector.console.progress import NO_STEPS, Steps
 from collector.run.counts import Counts
-from collector.store.held import Times
+from collector.store.held import LeaseTimes
 from collector.wechat.component import Handover
 
 
@@ -24,7 +24,7 @@ class RunInfo:
 
     run: str
     epoch: int
-    times: Times
+    times: LeaseTimes
     files: tuple[Path, ...] = ()
     is_local: bool = False
     log: Callable[[], None] | None = None

@@ -181,9 +181,9 @@ class _Trial:
             self._token = self._blame(None, error)
             return
         self._token = Verdict.OK
-        for location, dataset in enumerate(asked, start=1):
+        for number, dataset in enumerate(asked, start=1):
             if not self._must_wait:
-                self._datasets[dataset.name] = DatasetCheck(await self._try(dataset, kept=len(asked) - location))
+                self._datasets[dataset.name] = DatasetCheck(await self._try(dataset, kept=len(asked) - number))
         for dataset in asked:
             if not self._must_wait:
                 await self._ask_quota(dataset)

@@ -60,7 +60,7 @@ def warnings(documents: Sequence[Document], accounts: Sequence[Account]) -> Iter
 
 
 def _texts(document: Document) -> Iterator[_Text]:
-    for line, key, text, filled in _texts_below(Node(1, document.entries), document.values, ""):
+    for line, key, text, filled in _texts_below(Node(1, document.nodes), document.values, ""):
         yield _Text(document, line, key, text, filled)
 
 

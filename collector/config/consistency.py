@@ -18,7 +18,7 @@ from collector.model.accounts import TokenKind
 
 T = TypeVar("T")
 
-Entry = tuple[Document, Location, dict[str, Any]]
+_Mapping = tuple[Document, Location, dict[str, Any]]
 """A mapping of a file, and its location there."""
 
 _PLACEHOLDER = re.compile(r"(?<!\$)\{[A-Za-z_][\w-]*\}", re.ASCII)  # a command may hold a shell's ${word}
@@ -58,11 +58,11 @@ def any_account(documents: Sequence[Document]) -> bool:
     )
 
 
-def _listed(documents: Sequence[Document], section: str) -> list[Entry]:
+def _listed(documents: Sequence[Document], section: str) -> list[_Mapping]:
     return [(document, *entry) for document in documents for entry in document.mappings(section)]
 
 
-def _sources(entries: Sequence[Entry]) -> Iterator[Entry]:
+def _sources(entries: Sequence[_Mapping]) -> Iterator[_Mapping]:
     """Iterate over the mappings that say where a secret, a token or a header is."""
     for document, location, entry in entries:
         for key, value in entry.items():
@@ -74,7 +74,7 @@ def _sources(entries: Sequence[Entry]) -> Iterator[Entry]:
                         yield document, (*location, key, "headers", name), header
 
 
-def _duplicates(entries: Sequence[Entry], what: str) -> Iterator[Located]:
+def _duplicates(entries: Sequence[_Mapping], what: str) -> Iterator[Located]:
     for key in ("name", "appid"):
         values = [((document, (*location, key)), entry.get(key)) for document, location, entry in entries]
         # A location costs a walk through the file, so only those of duplicates are looked up.
@@ -99,7 +99,7 @@ def _words_of_duplicate(key: str, what: str, other: str) -> tuple[str, str]:
     return f"`{key}` is taken by the {what} at {other}", f"Give each {what} its own `{key}`, or remove one of the two."
 
 
-def _credentials(component: Entry) -> Iterator[Located]:
+def _credentials(component: _Mapping) -> Iterator[Located]:
     """Require `access_token`, or `secret` and `verify_ticket`, and not both."""
     document, location, entry = component
     own = [key for key in ("secret", "verify_ticket") if key in entry]
@@ -114,7 +114,7 @@ def _credentials(component: Entry) -> Iterator[Located]:
         yield document.located(location, f"`{missing}` is missing", f"Add `{missing}`: {form}{other}.")
 
 
-def _missing_secrets(sections: Sequence[Entry], accounts: Sequence[Entry]) -> Iterator[Located]:
+def _missing_secrets(sections: Sequence[_Mapping], accounts: Sequence[_Mapping]) -> Iterator[Located]:
     default: object = TokenKind.STABLE
     for _, location, section in sections:
         if location == ("defaults",):
@@ -125,7 +125,7 @@ def _missing_secrets(sections: Sequence[Entry], accounts: Sequence[Entry]) -> It
             yield document.located(location, "`secret` is missing", remedy)
 
 
-def _unknown_components(sources: Sequence[Entry], components: Sequence[Entry]) -> Iterator[Located]:
+def _unknown_components(sources: Sequence[_Mapping], components: Sequence[_Mapping]) -> Iterator[Located]:
     written = {
         entry["name"]: document.at((*location, "name")).value
         for document, location, entry in components
@@ -140,14 +140,14 @@ def _unknown_components(sources: Sequence[Entry], components: Sequence[Entry]) -
             yield document.located((*location, "component"), what, remedy)
 
 
-def _lifetime_without_json(source: Entry) -> Iterator[Located]:
+def _lifetime_without_json(source: _Mapping) -> Iterator[Located]:
     document, location, values = source
     if "expires_json" in values and "json" not in values and (_is_token(location) or location[-1] == "access_token"):
         remedy = "Add `json`: the keys that lead to the token, such as data.access_token."
         yield document.located((*location, "expires_json"), "`expires_json` needs `json`", remedy)
 
 
-def _placeholders(source: Entry) -> Iterator[Located]:
+def _placeholders(source: _Mapping) -> Iterator[Located]:
     """Refuse braces that are not filled in: all but `{appid}` in an account's token."""
     document, location, values = source
     for key in ("url", "command"):

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from collector.config import advice, consistency
 from collector.config.access import is_forbidden, user
 from collector.config.forms import Section
-from collector.config.reading import Broken, Read, given, read
+from collector.config.reading import Broken, Read, fields_of, read
 from collector.config.schema import ApiSettings, Defaults, MongoSettings, RunSettings
 from collector.config.yamlfile import single_fault
 from collector.errors import ConfigError, Fault
@@ -153,7 +153,7 @@ def _settings(found: Read) -> Settings:
 
 
 def _merged(sections: list[_SectionT]) -> _SectionT:
-    return reduce(lambda merged, later: merged.model_copy(update=given(later)), sections)
+    return reduce(lambda merged, later: merged.model_copy(update=fields_of(later)), sections)
 
 
 def _account(defaults: Mapping[str, Any], given: Mapping[str, Any], components: Iterable[Component]) -> Account:

@@ -123,7 +123,7 @@ class _Reading:
             entry, found = validate(AccountEntry, item, document, ("accounts", place), self._today)
             faults += found
             if entry and place not in unread:
-                entries.append(given(entry))
+                entries.append(fields_of(entry))
             else:
                 keys = unread[place] | _keys_with_faults(found)[place]
                 entries.append(self._readable(item, document, place, keys))
@@ -133,7 +133,7 @@ class _Reading:
         """Return the fields of a broken entry but for those `unread`."""
         values = {key: item[key] for key in item if key not in unread} if isinstance(item, dict) else {}
         entry, _ = validate(AccountEntry, _STAND_INS | values, document, ("accounts", place), self._today)
-        return {key: value for key, value in given(entry).items() if key in values} if entry else {}
+        return {key: value for key, value in fields_of(entry).items() if key in values} if entry else {}
 
     def _include(self, document: Document) -> None:
         # From the values, not from the valid file: a fault elsewhere must not hide those of the included files.
@@ -197,6 +197,6 @@ def _by_account(faults: Iterable[Located]) -> tuple[defaultdict[int, set[Fault]]
     return own, outside
 
 
-def given(section: Section) -> dict[str, Any]:
+def fields_of(section: Section) -> dict[str, Any]:
     """Return the fields that a section sets."""
     return {key: getattr(section, key) for key in section.model_fields_set}

@@ -80,8 +80,12 @@ class Selection:
         if not any(map(self.has_label, labels)):
             return False
         # Accounts that a platform discovers have no tags.
-        known = {key for entry in entries for key in (entry.appid, entry.name)}
-        return not known.issuperset(self.names) if self.names else not self.tags
+        return not _keys(entries).issuperset(self.names) if self.names else not self.tags
+
+    def has_nickname(self, entries: Iterable[Entry]) -> bool:
+        """Return True where a name may be a nickname, which any account of a platform may turn out to have."""
+        known = _keys(entries)
+        return not all(name in known or is_appid(name) for name in self.names)
 
     def _complaint(self, name: str, known: Mapping[str, Entry]) -> str | None:
         if name not in known:
@@ -106,6 +110,11 @@ def labels_of(named: Sequence[str], known: Collection[str], entries: Iterable[En
             "\n".join(f"{what} {label!r}{_did_you_mean(label, known)}{_unread(entries)}" for label in unknown)
         )
     return frozenset(None if label == "-" else label for label in named)
+
+
+def _keys(entries: Iterable[Entry]) -> frozenset[str | None]:
+    """Return the names and appids by which entries can be selected."""
+    return frozenset(key for entry in entries for key in (entry.appid, entry.name))
 
 
 def _nothing_left(entries: Sequence[Entry], names: Sequence[str], tags: Sequence[str]) -> str:

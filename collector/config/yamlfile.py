@@ -30,14 +30,14 @@ _HOW_TO_BEGIN = "Begin with the sample: collector config generate accounts.yaml"
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One file: `entries` as written, and `values` with variables filled in, None where that failed.
+    """One file: its `nodes` as written, and `values` with variables filled in, None where that failed.
 
     `mode` is the file's, as `os.stat` returns it.
     """
 
     path: Path
     mode: int
-    entries: dict[str, Node] = field(repr=False)  # secrets may be among them
+    nodes: dict[str, Node] = field(repr=False)  # secrets may be among them
     values: dict[str, Any] = field(repr=False)
     own_faults: tuple[tuple[Location, Fault], ...] = ()
 
@@ -48,7 +48,7 @@ class Document:
 
     def at(self, location: Location) -> Node:
         """Return the node at `location`, or the nearest one above it where it is missing."""
-        node = Node(1, self.entries)
+        node = Node(1, self.nodes)
         for step in location:
             match node.value, step:
                 case dict(entries), str(key) if key in entries:
@@ -71,11 +71,11 @@ class Document:
         """Return the document without the accounts at these `places` of their list."""
         if not places:
             return self
-        node, items = self.entries["accounts"], self.values["accounts"]
+        accounts, items = self.nodes["accounts"], self.values["accounts"]
         kept = [place for place in range(len(items)) if place not in places]
-        nodes = node._replace(value=[cast(list[Node], node.value)[place] for place in kept])
-        entries, values = {**self.entries, "accounts": nodes}, {**self.values, "accounts": [items[p] for p in kept]}
-        return replace(self, entries=entries, values=values)
+        accounts = accounts._replace(value=[cast(list[Node], accounts.value)[place] for place in kept])
+        nodes, values = {**self.nodes, "accounts": accounts}, {**self.values, "accounts": [items[p] for p in kept]}
+        return replace(self, nodes=nodes, values=values)
 
     def sections(self) -> Iterator[tuple[Location, dict[str, Any]]]:
         """Iterate over the mappings at the top of the file, with their locations."""

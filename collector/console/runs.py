@@ -3,89 +3,97 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from typing import Any
 
 from collector.console.summary import failures_text
 from collector.console.table import Cells, Table, in_one_line
 from collector.model.days import BEIJING
-from collector.model.ledger import Entry
+from collector.model.ledger import RunRecord
+from collector.model.results import Failure
 from collector.text import counted, paragraphs
 
 _HEADER: Cells = ("command", "run", "began (Beijing)", "took", "accounts", "result")
 
 
-def as_json(entries: Sequence[Entry], database: str) -> dict[str, object]:
+def as_json(records: Sequence[RunRecord], database: str) -> dict[str, object]:
     """Return the object that `runs --json` prints; later versions add fields and change none."""
-    return {"runs": [_entry_json(entry) for entry in entries], "database": database}
+    return {"runs": [_run_json(record) for record in records], "database": database}
 
 
-def entry_json(entry: Entry, database: str) -> dict[str, object]:
+def run_json(record: RunRecord, database: str) -> dict[str, object]:
     """Return the object that `runs ID --json` prints."""
-    return _entry_json(entry) | {"database": database}
+    return _run_json(record) | {"database": database}
 
 
-def _entry_json(entry: Entry) -> dict[str, object]:
-    return asdict(entry) | {"seconds": entry.seconds}
+def _run_json(record: RunRecord) -> dict[str, object]:
+    return asdict(record) | {"seconds": record.seconds}
 
 
-def as_text(entries: Sequence[Entry], database: str = "", *, width: int | None = None) -> str:
+def as_text(records: Sequence[RunRecord], database: str = "", *, width: int | None = None) -> str:
     """Return a line for each run. `width` is the terminal's in cells; without it nothing is cut."""
-    rows = [_HEADER, *map(_cells, entries)]
-    table = Table(rows, width).lines(rows) if entries else "No run has been made yet."
+    rows = [_HEADER, *map(_cells, records)]
+    table = Table(rows, width).lines(rows) if records else "No run has been made yet."
     return paragraphs(table, f"Database: {database}" if database else "")
 
 
-def entry_text(entry: Entry, database: str = "", *, verbose: bool = False) -> str:
+def run_text(record: RunRecord, database: str = "", *, verbose: bool = False) -> str:
     """Return all that the ledger has of a run; `verbose` adds WeChat's errcode, message and rid of each failure."""
-    where = f"{entry.command}, version {entry.version}, on {entry.host} (pid {entry.pid})"
-    began = f"Began {entry.began.astimezone(BEIJING):%Y-%m-%d %H:%M:%S} Beijing time" if entry.began else "Began"
-    code = "" if entry.exit is None else f", exit {entry.exit}"
-    took = f", took {_took(entry)}" if entry.ended else ""
-    more = entry.failures_left_out
+    where = f"{record.command}, version {record.version}, on {record.host} (pid {record.pid})"
+    began = f"Began {record.began.astimezone(BEIJING):%Y-%m-%d %H:%M:%S} Beijing time" if record.began else "Began"
+    code = "" if record.exit is None else f", exit {record.exit}"
+    took = "" if record.seconds is None else f", took {_took(record)}"
+    more = record.failures_left_out
     left_out = f"{counted(more, 'more failure')} {'is' if more == 1 else 'are'}n't kept." if more else ""
     return paragraphs(
-        f"{entry.run}: {in_one_line(where)}\n{began}{took}: {_result(entry)}{code}.",
-        _counts(entry),
-        failures_text(entry.failures, entry.accounts.get("failed", 0) if entry.accounts else 0, verbose=verbose),
+        f"{in_one_line(f'{record.run}: {where}')}\n{began}{took}: {_result(record)}{code}.",
+        _counts(record),
+        failures_text([*map(_in_one_line, record.failures)], record.failed, verbose=verbose),
         left_out,
-        in_one_line(entry.error or ""),
+        in_one_line(record.error or ""),
         f"Database: {database}" if database else "",
     )
 
 
-def _cells(entry: Entry) -> Cells:
-    total = entry.accounts.get("total") if entry.accounts else None
-    began = f"{entry.began.astimezone(BEIJING):%Y-%m-%d %H:%M}" if entry.began else "-"
+def _cells(record: RunRecord) -> Cells:
+    total = record.accounts.get("total") if record.accounts else None
+    began = f"{record.began.astimezone(BEIJING):%Y-%m-%d %H:%M}" if record.began else "-"
     accounts = "-" if total is None else f"{total:>8,}"
-    return in_one_line(entry.command), entry.run, began, _took(entry), accounts, _result(entry)
+    return in_one_line(record.command), in_one_line(record.run), began, _took(record), accounts, _result(record)
 
 
-def _result(entry: Entry) -> str:
+def _result(record: RunRecord) -> str:
     """Return how a run ended, in a few words."""
-    if entry.status == "running":
-        return "at work" if entry.at_work else "crashed"
-    failed = entry.accounts.get("failed", 0) if entry.accounts else 0
-    return in_one_line(entry.status) + (f", {failed:,} failed" if failed else "")
+    if record.status == "running":
+        return "at work" if record.at_work else "crashed"
+    failed = f", {record.failed:,} failed" if record.failed else ""
+    return (in_one_line(record.status) or "unknown") + failed
 
 
-def _counts(entry: Entry) -> str:
-    if not entry.accounts:
+def _counts(record: RunRecord) -> str:
+    if not record.accounts:
         return ""
-    counts = [f"{count:,} {outcome}" for outcome, count in entry.accounts.items() if count and outcome != "total"]
-    accounts = f"{counted(entry.accounts.get('total', 0), 'account')}{': ' if counts else ''}{', '.join(counts)}"
-    if entry.days is None:
+    counts = [f"{count:,} {outcome}" for outcome, count in record.accounts.items() if count and outcome != "total"]
+    accounts = f"{counted(record.accounts.get('total', 0), 'account')}{': ' if counts else ''}{', '.join(counts)}"
+    if record.days is None:
         return accounts
     calls = (
-        f"{counted(entry.calls or 0, 'data call')}, {counted(entry.token_calls or 0, 'token call')}, "
-        f"{counted(entry.retries or 0, 'retry')}"
+        f"{counted(record.calls or 0, 'data call')}, {counted(record.token_calls or 0, 'token call')}, "
+        f"{counted(record.retries or 0, 'retry')}"
     )
-    return f"{accounts}\n{counted(entry.days, 'day')} stored ({calls})"
+    return f"{accounts}\n{counted(record.days, 'day')} stored ({calls})"
 
 
-def _took(entry: Entry) -> str:
+def _took(record: RunRecord) -> str:
     """Return how long a run took, as minutes and seconds, or hours too."""
-    if entry.seconds is None:
+    if record.seconds is None:
         return "-"
-    minutes, seconds = divmod(round(entry.seconds), 60)
+    minutes, seconds = divmod(round(record.seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def _in_one_line(failure: Failure) -> Failure:
+    """Return a failure as it is safe to show: another tool may have written the document."""
+    texts: dict[str, Any] = {key: in_one_line(text) for key, text in asdict(failure).items() if isinstance(text, str)}
+    return replace(failure, **texts)

@@ -10,11 +10,12 @@ from collector.model.results import Failure
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """One run in the ledger, which is `at_work` while it holds its lease.
+class RunRecord:
+    """Record of one run in the ledger, which is `at_work` while it holds its lease.
 
-    `status` is that of its result, "stopped", "crashed" or "running"; `exit` and the counts are those of its result,
-    absent until it has one. `accounts` counts by outcome, with the `total`. The instants are in UTC.
+    `status` is that of its result, "stopped", "crashed" or "running", empty where it can't be read; `exit` and the
+    counts are those of its result, absent until it has one. `accounts` counts by outcome, with the `total`. The
+    instants are in UTC.
     """
 
     run: str
@@ -40,3 +41,8 @@ class Entry:
     def seconds(self) -> float | None:
         """Seconds from its begin to its end."""
         return (self.ended - self.began).total_seconds() if self.ended and self.began else None
+
+    @property
+    def failed(self) -> int:
+        """Number of accounts that have failed."""
+        return self.accounts.get("failed", 0) if self.accounts else 0

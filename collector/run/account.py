@@ -207,9 +207,10 @@ class AccountRun:
     def _note_held(self) -> None:
         """Note whether a wait holds the newest published day back; that it does for days running is a failure."""
         settling = self.settling
-        holding = [name for name in DATASETS if self.endings.wait_of(name) and settling.lacks_newest(name)]
-        if not settling.newest_is_pending or settling.is_silent:
-            holding = []
+        # Of a quiet day summary alone has no row, and of a silent account nothing comes: no wait holds that back.
+        is_late = settling.newest_is_pending and not settling.is_silent
+        waiting = [name for name in DATASETS if self.endings.wait_of(name)]
+        holding = [name for name in waiting if is_late and settling.lacks_newest(name)]
         if settling.hold(beijing_day(self._clock.now()), is_held=bool(holding)):
             for name in holding:
                 self.endings.fail_wait(name, f"the newest day was held back on {MAX_HELD_DAYS} days running")

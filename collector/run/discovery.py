@@ -161,10 +161,8 @@ class _Part:
         self._states = states
         self._selection = selection
         self._may_be_new = settings.are_appids_known
-        configured = {key for entry in settings.entries for key in (entry.appid, entry.name)}
-        # Any account may turn out to bear a name that isn't known yet.
-        names_any = not all(is_appid(name) or name in configured for name in selection.names)
-        self._named = None if names_any or not selection.names else frozenset(selection.names)
+        names_any = not selection.names or selection.has_nickname(settings.entries)
+        self._named = None if names_any else frozenset(selection.names)
 
     def of(self, appids: AbstractSet[str], component: Component) -> AbstractSet[str]:
         """Return those of a platform's accounts that the run may discover."""

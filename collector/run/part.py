@@ -42,9 +42,8 @@ def _appids(settings: Settings, selection: Selection) -> Collection[str] | None:
         return None
     if not may_discover(settings, selection):
         return [entry.appid for entry in selection.of(settings.entries) if entry.appid]
-    configured = {key for entry in settings.entries for key in (entry.appid, entry.name)}
-    if not all(name in configured or is_appid(name) for name in selection.names):
-        return None  # a nickname, which any account may have
+    if selection.has_nickname(settings.entries):
+        return None
     named = [entry.appid for entry in settings.entries if not {entry.appid, entry.name}.isdisjoint(selection.names)]
     # A name in the form of an appid may stand for two accounts.
     return {*filter(is_appid, selection.names), *filter(None, named)}

@@ -24,7 +24,7 @@ from motor.motor_asyncio import AsyncIOMotorCollection
 from pymongo import ReturnDocument
 
 from collector.store.database import Database, Document, outlasting
-from collector.store.held import Held, Times, confirmed
+from collector.store.held import Held, LeaseTimes, confirmed
 from collector.store.lease_document import LEASES, expiry, next_epoch
 
 _GONE = "the batch was given to another worker, or its run has ended"
@@ -33,10 +33,10 @@ KEPT_S = 86_400
 """Seconds for which expired claims are kept that a run has left which was killed."""
 
 
-async def assign(database: Database, run: str, batch: int, worker: str, times: Times) -> int:
+async def assign(database: Database, run: str, batch: int, worker: str, times: LeaseTimes) -> int:
     """Give a batch to a worker as soon as no other has a valid claim to it; return the epoch of the claim."""
     epoch = await outlasting(lambda: next_epoch(database))
-    is_free = {"$or": [{"$lte": ["$expires", "$$NOW"]}, {"$eq": ["$epoch", epoch]}]}  # also true without a document
+    is_free = {"$lte": ["$expires", "$$NOW"]}  # also true without a document
     mine = {"_id": _id(run, batch), "epoch": epoch, "worker": worker}
     claim = {"$mergeObjects": [{"$literal": mine}, _expires(times)]}
     pipeline = [{"$replaceWith": {"$cond": [is_free, claim, "$$ROOT"]}}]
@@ -53,7 +53,7 @@ async def assign(database: Database, run: str, batch: int, worker: str, times: T
     return epoch
 
 
-async def hold(database: Database, run: str, batches: Sequence[int], times: Times) -> None:
+async def hold(database: Database, run: str, batches: Sequence[int], times: LeaseTimes) -> None:
     """Renew the claims of these batches whose worker hasn't begun with them."""
     unbegun = {"_id": {"$in": [_id(run, batch) for batch in batches]}, "begun": {"$exists": False}}
     valid = {"$expr": {"$gt": ["$expires", "$$NOW"]}}
@@ -81,7 +81,7 @@ async def end_all(database: Database, run: str) -> None:
 
 @asynccontextmanager
 async def claimed(
-    database: Database, run: str, batch: int, epoch: int, lease: Held, times: Times
+    database: Database, run: str, batch: int, epoch: int, lease: Held, times: LeaseTimes
 ) -> AsyncIterator[Held]:
     """Work on a batch under the claim of that epoch, which is renewed meanwhile.
 
@@ -112,5 +112,5 @@ def _of(run: str) -> Document:
     return {"_id": {"$regex": f"^{re.escape(run)}/"}}
 
 
-def _expires(times: Times) -> Document:
+def _expires(times: LeaseTimes) -> Document:
     return {"expires": expiry(times.free_after_s)}

@@ -22,7 +22,7 @@ _NO_ANSWER = "MongoDB doesn't answer, or the run was halted"
 
 
 @dataclass(frozen=True, slots=True)
-class Times:
+class LeaseTimes:
     """Intervals and time-outs of a lease, in seconds.
 
     It is free `free_after_s` after its last renewal. Its owner renews it every `renew_every_s`, has lost it when
@@ -37,7 +37,7 @@ class Times:
     release_s: float = 5
 
 
-TIMES = Times()
+TIMES = LeaseTimes()
 
 
 class Held:
@@ -89,9 +89,9 @@ class Held:
 
 @asynccontextmanager
 async def confirmed(
-    epoch: int, confirm: Callable[[], Awaitable[float | None]], gone: str, times: Times
+    epoch: int, confirm: Callable[[], Awaitable[float | None]], gone: str, times: LeaseTimes
 ) -> AsyncIterator[Held]:
-    """Work under the lease of that epoch, which `keep` confirms now and from time to time.
+    """Work under the lease of that epoch, which is confirmed now and from time to time, as by `keep`.
 
     It may be lost already. Raises `DatabaseError` if MongoDB is out of reach.
     """
@@ -104,7 +104,7 @@ async def confirmed(
         yield held
 
 
-async def keep(held: Held, confirm: Callable[[], Awaitable[float | None]], gone: str, times: Times) -> None:
+async def keep(held: Held, confirm: Callable[[], Awaitable[float | None]], gone: str, times: LeaseTimes) -> None:
     """Confirm the lease from time to time until it is lost.
 
     `confirm` returns the seconds for which the lease is certain from now on, or None if it is `gone`.

@@ -24,7 +24,7 @@ from collector.model.parts import ALL, Part, to_document
 from collector.runtime import boot_s, in_background
 from collector.store import lease_document as document
 from collector.store.database import Database, Document, outlasting
-from collector.store.held import TIMES, Held, Times, confirmed, keep
+from collector.store.held import TIMES, Held, LeaseTimes, confirmed, keep
 from collector.text import counted, printable
 
 T = TypeVar("T")
@@ -45,7 +45,7 @@ MongoDB before 4.2 answers 14 (TypeMismatch) or 17276 (undefined variable), Amaz
 
 @asynccontextmanager
 async def lease(
-    database: Database, run: str, command: str, part: Part = ALL, *, wait_s: float = 0, times: Times | None = None
+    database: Database, run: str, command: str, part: Part = ALL, *, wait_s: float = 0, times: LeaseTimes | None = None
 ) -> AsyncIterator[Held]:
     """Hold the lease of `part` while the context lasts, so that no other run is at work on any of its accounts.
 
@@ -64,7 +64,9 @@ async def lease(
 
 
 @asynccontextmanager
-async def following(database: Database, run: str, epoch: int, *, times: Times | None = None) -> AsyncIterator[Held]:
+async def following(
+    database: Database, run: str, epoch: int, *, times: LeaseTimes | None = None
+) -> AsyncIterator[Held]:
     """Work under the lease that another process of the same run holds, and renews; this one only looks at it.
 
     The lease is lost here a while before it is free for others, whether or not its owner is alive. Raises
@@ -89,7 +91,7 @@ async def following(database: Database, run: str, epoch: int, *, times: Times | 
 class _Taking:
     """A lease, seen from the run that takes it."""
 
-    def __init__(self, database: Database, run: str, command: str, part: Part, times: Times) -> None:
+    def __init__(self, database: Database, run: str, command: str, part: Part, times: LeaseTimes) -> None:
         self.times = times
         self._database = database
         self._run = run

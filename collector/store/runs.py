@@ -19,16 +19,17 @@ from __future__ import annotations
 import os
 import secrets
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
+from motor.motor_asyncio import AsyncIOMotorCollection
 from pymongo import ASCENDING, DESCENDING, IndexModel
 
-from collector.model.ledger import Entry
+from collector.model.ledger import RunRecord
 from collector.model.results import Failure, RunResult
-from collector.store.database import Database, Document, outlasting
+from collector.store.database import AS_IT_IS, Database, Document, outlasting
 from collector.store.leases import live_runs
 
 RUNS = "runs"
@@ -37,6 +38,20 @@ KEPT_DAYS = 400
 
 MAX_FAILURES = 1_000
 """Failures in one document, which MongoDB limits to 16 MB: a run may fail for ten thousand accounts."""
+
+
+_TYPES: Mapping[str, type] = {
+    **dict.fromkeys(("command", "status", "version", "host", "error"), str),
+    **dict.fromkeys(("pid", "exit", "calls", "token_calls", "retries", "days", "failures_left_out"), int),
+    **dict.fromkeys(("began", "ended"), datetime),
+    "accounts": dict,
+    "failures": list,
+}
+
+_TYPES_OF_FAILURE: Mapping[str, type] = {
+    **dict.fromkeys(("account", "name", "dataset", "errmsg", "rid", "hint"), str),
+    **dict.fromkeys(("errcode", "windows", "accounts"), int),
+}
 
 
 def new_run_id(now: datetime) -> str:
@@ -103,38 +118,53 @@ async def end(database: Database, result: RunResult) -> None:
     await outlasting(lambda: database[RUNS].update_one({"_id": result.run}, ended))
 
 
-async def read_runs(database: Database, number: int) -> list[Entry]:
+async def read_runs(database: Database, number: int) -> list[RunRecord]:
     """Return the last runs, that many at most, the newest first, without their failures.
 
     Raises `DatabaseError` when MongoDB is out of reach.
     """
-    found = database[RUNS].find({}, {"failures": False}).sort("_id", DESCENDING).limit(number)
-    documents: Sequence[Document] = await outlasting(lambda: found.clone().to_list(number))
-    alive = await live_runs(database)
-    return [_entry(document, alive) for document in documents]
+    found = _as_it_is(database).find({}, {"failures": False}).sort("_id", DESCENDING).limit(number)
+    return await _read(database, lambda: found.clone().to_list(number))
 
 
-async def read_run(database: Database, run: str) -> Entry | None:
+async def read_run(database: Database, run: str) -> RunRecord | None:
     """Return one run, with its failures; None where the ledger has none of that id.
 
     Raises `DatabaseError` when MongoDB is out of reach.
     """
-    document: Document | None = await outlasting(lambda: database[RUNS].find_one({"_id": run}))
-    return None if document is None else _entry(document, await live_runs(database))
+    records = await _read(database, lambda: _as_it_is(database).find({"_id": run}).to_list(1))
+    return records[0] if records else None
 
 
-def _entry(document: Mapping[str, Any], alive: Sequence[str]) -> Entry:
-    """Return the run of a document, of whatever version: what isn't there is absent."""
-    known = {key: value for key, value in document.items() if key in Entry.__slots__}
-    instants = {
-        key: value.replace(tzinfo=UTC)  # MongoDB gives instants without a zone
-        for key in ("began", "ended")
-        if isinstance(value := known.pop(key, None), datetime)
-    }
-    failures = tuple(_failure(each) for each in known.pop("failures", ()))
+async def _read(database: Database, find: Callable[[], Awaitable[list[Document]]]) -> list[RunRecord]:
+    # A run that ends in between has had its lease before, and one that begins has it afterwards: neither has crashed.
+    before = await live_runs(database)
+    documents = await outlasting(find)
+    alive = {*before, *await live_runs(database)}
+    return [_record(document, alive) for document in documents]
+
+
+def _as_it_is(database: Database) -> AsyncIOMotorCollection[Document]:
+    return database.get_collection(RUNS, codec_options=AS_IT_IS)
+
+
+def _record(document: Mapping[str, Any], alive: Collection[str]) -> RunRecord:
+    """Return the run of a document, of whatever version: what isn't there, or of another type, is absent."""
+    known: Document = {"command": "", "status": ""} | _typed(_TYPES, document)
+    for key in {"began", "ended"} & known.keys():
+        known[key] = known[key].replace(tzinfo=UTC)  # MongoDB gives instants without a zone
+    if "accounts" in known:
+        known["accounts"] = {key: count for key, count in known["accounts"].items() if isinstance(count, int)}
+    known["failures"] = tuple(_failure(each) for each in known.get("failures", ()) if isinstance(each, dict))
     run = str(document["_id"])
-    return Entry(run, **({"command": "", "status": ""} | known | instants), failures=failures, at_work=run in alive)
+    return RunRecord(run, **known, at_work=run in alive)
 
 
 def _failure(document: Mapping[str, Any]) -> Failure:
-    return Failure(**{key: document[key] for key in Failure.__slots__ if key in document})
+    required: Document = {"account": None, "name": "", "dataset": None, "errmsg": ""}
+    return Failure(**(required | _typed(_TYPES_OF_FAILURE, document)))
+
+
+def _typed(types: Mapping[str, type], document: Mapping[str, Any]) -> Document:
+    """Return those fields of a document that have their type."""
+    return {key: document[key] for key, type_ in types.items() if isinstance(document.get(key), type_)}

@@ -18,7 +18,7 @@ from collector.commands.work import Job
 from collector.model.results import RunResult
 from collector.runtime import Clock, Stop
 from collector.store import leases
-from collector.store.held import Times as LeaseTimes
+from collector.store.held import LeaseTimes
 
 QUICK = LeaseTimes(free_after_s=4, renew_every_s=0.5, lost_after_s=3, poll_s=0.1)
 TIMES = Times(look_every_s=0.2, without_worker_s=10, lease=QUICK)

@@ -19,7 +19,7 @@ from collector.model.days import ONE_DAY, Window, newest_published
 from collector.runtime import Clock
 from collector.sandbox import World
 from collector.store.database import Database
-from collector.store.held import Times as LeaseTimes
+from collector.store.held import LeaseTimes
 
 NEWEST = newest_published(datetime.now(UTC), time(8))
 SINCE = NEWEST - 6 * ONE_DAY

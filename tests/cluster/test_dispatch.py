@@ -18,7 +18,7 @@ from collector.commands.work import Job
 from collector.completeness.plan import Target
 from collector.model.accounts import Account, FromComponent, Rate, Secret
 from collector.runtime import Stop
-from collector.store.held import Times
+from collector.store.held import LeaseTimes
 from collector.wechat.component import Handover
 
 TARGET = Target(date(2026, 11, 23), 7)
@@ -37,7 +37,7 @@ async def _hand_over(_: object) -> Handover:
 def dispatch() -> Dispatch:
     run: Any = SimpleNamespace(settings=SimpleNamespace(accounts=[CONFIGURED]), job=Job(TARGET), stop=Stop())
     session: Any = SimpleNamespace(components={"agency": SimpleNamespace(hand_over=_hand_over)})
-    return Dispatch(run, session, RunInfo("run", 1, Times()))
+    return Dispatch(run, session, RunInfo("run", 1, LeaseTimes()))
 
 
 async def _order(dispatch: Dispatch, batch: Batch) -> Order:

@@ -98,6 +98,14 @@ async def test_status_of_an_account(look: Look) -> None:
     )
 
 
+async def test_waits(look: Look) -> None:
+    """Those of datasets that lack something: the others wait for nothing."""
+    wait = Wait(WaitKind.QUOTA, NOW + timedelta(hours=1), 45009)
+    state = _state("acme", _dataset(MONTH - Days.of([_back(3)]), wait=wait), _dataset(MONTH, wait=wait))
+    found = await look([_account("acme", since=_back(29))], state)
+    assert found.accounts[0].waits == {SUMMARY: wait}
+
+
 async def test_account_without_a_state(look: Look) -> None:
     """It was never collected and lacks all wanted days."""
     nothing = {SUMMARY: None, CUMULATE: None}

@@ -68,6 +68,24 @@ def test_faults_of_one_account(loaded: Load) -> None:
     assert entry.remedy == f"{entry.message}. {appid} (2 more faults: see `collector config validate`)"
 
 
+def test_two_merge_keys(loaded: Load) -> None:
+    """One of them would be left out in silence."""
+    base = f"  - &base {{name: base, appid: wx0000000000000003, secret: {KEY}}}\n"
+    (entry,) = loaded("accounts:\n" + base + _entry("<<: *base", "<<: *base")).broken
+    twice = Fault("accounts.yaml:3", "`<<` appears twice, first in line 3", "Keep one of the two.")
+    assert (entry.name, entry.faults) == ("broken", (twice,))
+
+
+def test_fault_behind_a_merge_key(loaded: Load) -> None:
+    """It is one of each account that the mapping is merged into."""
+    base = f"  - &base {{name: base, appid: wx0000000000000003, secret: {KEY}, [x]: y}}\n"
+    settings = loaded("accounts:\n" + SOUND + base + _entry("<<: *base"))
+    assert [(entry.name, [fault.where for fault in entry.faults]) for entry in settings.broken] == [
+        ("base", ["accounts.yaml:3"]),
+        ("broken", ["accounts.yaml:3"]),
+    ]
+
+
 def test_what_can_be_read(loaded: Load) -> None:
     """Fields without a fault keep their values, and those left out have the defaults."""
     content = "defaults: {egress: hk, since: 2025-01-01}\naccounts:\n" + SOUND
@@ -153,6 +171,12 @@ def test_included_file(write: Write, content: str | bytes, message: str) -> None
     assert [(entry.name, entry.appid) for entry in settings.broken] == [("d/x.yaml", None)]
     assert settings.broken[0].faults[0].message.startswith(message)
     assert not settings.are_appids_known
+
+
+def test_all_faults_of_an_included_file(write: Write) -> None:
+    """Those of its accounts are told with the one for which the file can't be used."""
+    (entry,) = _include(write, "accounts:\n" + _entry("secret: ''") + "accounts: []\n").broken
+    assert [fault.where for fault in entry.faults] == ["d/x.yaml:2", "d/x.yaml:3"]
 
 
 def test_key_of_an_included_file(write: Write) -> None:

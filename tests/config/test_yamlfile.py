@@ -110,9 +110,10 @@ def test_missing_files(write: Callable[..., Path]) -> None:
 
 
 def test_key_twice(faults: Callable[..., tuple[Fault, ...]]) -> None:
-    assert faults(GOOD + "run:\n  workers: 1\n  workers: 1\nrun:\n") == (
+    assert faults(GOOD + "run:\n  workers: 1\n  workers: 1\n  workers: 1\nrun:\n") == (
         Fault("accounts.yaml:4", "`workers` appears twice, first in line 3", "Keep one of the two."),
-        Fault("accounts.yaml:5", "`run` appears twice, first in line 2", "Keep one of the two."),
+        Fault("accounts.yaml:5", "`workers` appears twice, first in line 3", "Keep one of the two."),
+        Fault("accounts.yaml:6", "`run` appears twice, first in line 2", "Keep one of the two."),
     )
 
 
@@ -212,6 +213,13 @@ def test_depth_of_aliases(faults: Faults) -> None:
 def test_bound_on_nested_aliases(faults: Faults, item: str) -> None:
     """Lists of lists of lists don't grow without bounds either."""
     lines = ["a0: &a0 [xxxxxxxxxx]", *(f"a{n}: &a{n} " + item.format(f"*a{n - 1}") for n in range(1, 14))]
+    (fault,) = faults("\n".join(lines))
+    assert fault.message == "the aliases (`*`) up to here stand for more than 5,000,000 letters"
+
+
+def test_bound_on_aliases_of_nothing(faults: Faults) -> None:
+    """Even an empty list takes memory."""
+    lines = ["a0: &a0 []", *(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 5)}]" for n in range(1, 8))]
     (fault,) = faults("\n".join(lines))
     assert fault.message == "the aliases (`*`) up to here stand for more than 5,000,000 letters"
 

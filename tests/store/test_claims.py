@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from math import inf
+from typing import Any
 
 import pytest
+from motor.motor_asyncio import AsyncIOMotorCollection
+from pymongo.errors import AutoReconnect
 from structlog.testing import capture_logs
 
 from collector.errors import DatabaseError
 from collector.runtime import boot_s
 from collector.store.claims import KEPT_S, assign, claimed, end, end_all, hold, valid
 from collector.store.database import Database
-from collector.store.held import Held, Times
+from collector.store.held import Held, LeaseTimes
 from collector.store.lease_document import LEASES
 from collector.store.leases import lease
 
-TIMES = Times()
-QUICK = Times(free_after_s=0.4, renew_every_s=0.05, lost_after_s=0.3, poll_s=0.01)
-AT_ONCE = Times(free_after_s=0)
+TIMES = LeaseTimes()
+QUICK = LeaseTimes(free_after_s=0.4, renew_every_s=0.05, lost_after_s=0.3, poll_s=0.01)
+AT_ONCE = LeaseTimes(free_after_s=0)
 
 
 async def test_batch_has_one_worker(database: Database) -> None:
@@ -31,6 +34,25 @@ async def test_batch_has_one_worker(database: Database) -> None:
     assert not (await asyncio.wait([assigning], timeout=5 * QUICK.poll_s))[0]
     await database[LEASES].update_one({"_id": "run/1"}, [{"$set": {"expires": "$$NOW"}}])
     assert await assigning > first
+
+
+async def test_claim_whose_answer_never_came(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is the same claim, and not somebody else's to wait for."""
+    find_one_and_update = AsyncIOMotorCollection.find_one_and_update
+
+    async def unanswered(self: Any, *arguments: Any, **options: Any) -> Any:
+        found = await find_one_and_update(self, *arguments, **options)
+        if arguments[0] == {"_id": "run/1"}:
+            monkeypatch.undo()
+            raise AutoReconnect("connection closed")
+        return found
+
+    monkeypatch.setattr(AsyncIOMotorCollection, "find_one_and_update", unanswered)
+    with capture_logs():
+        async with asyncio.timeout(TIMES.poll_s):
+            epoch = await assign(database, "run", 1, "a", TIMES)
+    async with claimed(database, "run", 1, epoch, Held(1), TIMES) as held:
+        held.check()
 
 
 async def test_expired_claim_is_given_to_another(database: Database) -> None:
@@ -53,10 +75,18 @@ async def test_claim_waits_for_its_worker(database: Database) -> None:
     assert await valid(database, "run") == {1}
     async with claimed(database, "run", 1, epoch, Held(1), QUICK):
         pass
-    await asyncio.sleep(QUICK.free_after_s / 2)
-    await hold(database, "run", [1], QUICK)
+    begun = await database[LEASES].find_one({"_id": "run/1"})
+    await hold(database, "run", [1], TIMES)
+    assert await database[LEASES].find_one({"_id": "run/1"}) == begun
     await asyncio.sleep(QUICK.free_after_s)
     await hold(database, "run", [1], QUICK)
+    assert await valid(database, "run") == set()
+
+
+async def test_expired_claim_is_not_held(database: Database) -> None:
+    """Its batch may be another worker's by now."""
+    await assign(database, "run", 1, "a", AT_ONCE)
+    await hold(database, "run", [1], TIMES)
     assert await valid(database, "run") == set()
 
 
@@ -97,7 +127,8 @@ async def test_claim_ends_with_the_lease(database: Database) -> None:
     async with claimed(database, "run", 1, epoch, lease_of_run, QUICK) as held:
         lease_of_run.lose("it has ended")
         await asyncio.sleep(QUICK.lost_after_s + 0.1)
-        assert held.is_lost
+        with pytest.raises(DatabaseError, match="or its run has ended"):
+            held.check()
 
 
 async def test_claim_is_never_certain_for_longer_than_the_lease(database: Database) -> None:
@@ -130,6 +161,6 @@ async def test_end(database: Database) -> None:
 
 async def test_claims_of_a_killed_run_are_deleted_after_a_day(database: Database) -> None:
     for run, kept_s in (("old", -KEPT_S - 1), ("young", -KEPT_S + 60)):
-        await assign(database, run, 1, "a", Times(free_after_s=kept_s))
+        await assign(database, run, 1, "a", LeaseTimes(free_after_s=kept_s))
     await end_all(database, "run")
     assert await database[LEASES].distinct("_id") == ["run", "young/1"]

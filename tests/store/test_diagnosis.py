@@ -18,7 +18,7 @@ from stamina import set_testing
 
 from collector.errors import DatabaseError
 from collector.store.database import Database, open_database, outlasting, translated
-from collector.store.diagnosis import MONGODB_OF_YOURS, full_disk, why_forbidden, why_impossible
+from collector.store.diagnosis import MONGODB_OF_YOURS, full_disk, why_ended, why_forbidden, why_impossible
 from collector.store.location import Location
 
 by_root = pytest.mark.skipif(not IS_ROOT, reason="root alone may be another user, and mount a disk")
@@ -219,6 +219,13 @@ async def test_killed_server(data_dir: Path) -> None:
     )
 
 
+def test_error_before_a_kill(tmp_path: Path) -> None:
+    """An error that the server has outlived isn't the reason of its end."""
+    log = tmp_path / "mongod.log"
+    log.write_text('{"s":"E", "msg":"a client went away"}\n')
+    assert why_ended(tmp_path, log).startswith(f"the local mongod of {tmp_path} was stopped from outside")
+
+
 async def test_crashed_server(data_dir: Path) -> None:
     def crash() -> None:
         (pid,) = mongods(data_dir / "mongod")
@@ -275,6 +282,13 @@ def test_no_inode_is_left(data_dir: Path) -> None:
         (data_dir / "last").touch()
         said = full_disk(data_dir)
     assert said == f"the disk of {data_dir} can't hold another file (no inode is left, 34 MB free)"
+
+
+def test_file_system_that_counts_no_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Btrfs: no inode is left there, and there is room."""
+    fields = [4096, 4096, *[10**6] * 3, 0, 0, 0, 0, 255]
+    monkeypatch.setattr(os, "statvfs", lambda _: os.statvfs_result(fields))
+    assert full_disk(tmp_path) is None
 
 
 async def test_disk_was_full(data_dir: Path, tmp_path: Path) -> None:

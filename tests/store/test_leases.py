@@ -20,7 +20,7 @@ from collector.model.parts import ALL, Labels, Part, to_document
 from collector.model.shards import Shard
 from collector.store import lease_document
 from collector.store.database import Database, Document
-from collector.store.held import Held, Times
+from collector.store.held import Held, LeaseTimes
 from collector.store.lease_document import LEASES, release
 from collector.store.leases import MAX_TRIES, lease, live_runs
 
@@ -460,7 +460,7 @@ async def test_waiting_in_vain(
     tries = _calls(monkeypatch, "find_one_and_update")
 
     async def wait() -> None:
-        async with taking(wait_s=600, times=Times(poll_s=400)):
+        async with taking(wait_s=600, times=LeaseTimes(poll_s=400)):
             pytest.fail("it isn't free")
 
     waiting = asyncio.create_task(wait())
@@ -612,7 +612,7 @@ async def test_failed_release_is_only_logged(
 async def test_release_is_bounded_in_time(taking: Taking, monkeypatch: pytest.MonkeyPatch) -> None:
     """A MongoDB that doesn't answer doesn't hold up the end of a run."""
     with structlog.testing.capture_logs() as logs:
-        async with taking(times=Times(release_s=0.01)):
+        async with taking(times=LeaseTimes(release_s=0.01)):
             _calls(monkeypatch, "update_one", [None])
     assert logs == [_not_released("TimeoutError")]
 

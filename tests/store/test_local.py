@@ -311,7 +311,7 @@ async def test_hanging_server_is_killed(home: Path, monkeypatch: pytest.MonkeyPa
     async with local_mongod(home.parent) as uri:
         (pid,) = mongods(home)
         os.kill(pid, signal.SIGSTOP)
-    await turns_until(lambda: stopped(home))
+    assert stopped(home)  # else the next command would find a server without a socket
     assert not socket_of(uri).parent.exists()
 
 

@@ -3,19 +3,22 @@ import socket
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from typing import Any
 
 import pytest
+from bson.datetime_ms import DatetimeMS
 from motor.motor_asyncio import AsyncIOMotorCollection
 from pymongo.errors import AutoReconnect
 
 from collector.errors import DatabaseError
+from collector.model.ledger import RunRecord
 from collector.model.parts import Part
 from collector.model.results import Failure, Outcome, RunResult
 from collector.model.shards import Shard
 from collector.store import runs
 from collector.store.database import Database, Document
-from collector.store.leases import lease
+from collector.store.leases import lease, live_runs
 
 RUN, LATER = "20261124T023010Z-aaaaaa", "20261125T023010Z-bbbbbb"
 OUTCOMES = {Outcome.OK: 48, Outcome.PENDING: 0, Outcome.FAILED: 2, Outcome.SKIPPED: 0}
@@ -275,3 +278,52 @@ async def test_run_is_read_as_it_ended(database: Database) -> None:
     assert entry.accounts == {"total": 50} | OUTCOMES
     assert entry.seconds is not None
     assert await runs.read_run(database, LATER) is None
+
+
+async def test_damaged_entry(database: Database) -> None:
+    """It neither hides the others nor stops `collector runs`: what has another type is absent."""
+    texts: Document = dict.fromkeys(("began", "accounts", "calls", "failures", "pid", "failures_left_out"), "x")
+    await database[runs.RUNS].insert_many(
+        [
+            {"_id": "1", **texts, "command": 7, "status": None, "days": 3},
+            {"_id": "2", "status": "ok", "accounts": {"total": 5, "ok": "x"}, "failures": [7, {}, {"errmsg": "no"}]},
+            {"_id": 3},
+        ]
+    )
+    assert await runs.read_run(database, "1") == RunRecord("1", "", "", days=3)
+    assert await runs.read_run(database, "2") == RunRecord(
+        "2", "", "ok", accounts={"total": 5}, failures=(Failure(None, "", None, ""), Failure(None, "", None, "no"))
+    )
+    assert [record.run for record in await runs.read_runs(database, 9)] == ["2", "1", "3"]
+
+
+async def test_instant_that_python_cannot_hold(database: Database) -> None:
+    await database[runs.RUNS].insert_one({"_id": RUN, "status": "ok", "began": DatetimeMS(2**62)})
+    assert await runs.read_runs(database, 1) == [RunRecord(RUN, "", "ok")]
+
+
+@pytest.mark.parametrize("begins", [True, False], ids=["begins", "ends"])
+async def test_run_while_the_ledger_is_read(database: Database, monkeypatch: pytest.MonkeyPatch, begins: bool) -> None:
+    """A run that begins or ends then hasn't crashed."""
+    reads = count()
+    async with AsyncExitStack() as stack:
+
+        async def begin() -> None:
+            await stack.enter_async_context(lease(database, RUN, "run"))
+            await _begin(database)
+
+        async def late(database: Database) -> list[str]:
+            is_first = next(reads) == 0
+            if not is_first and not begins:
+                await stack.aclose()
+            found = await live_runs(database)
+            if is_first and begins:
+                await begin()
+            return found
+
+        if not begins:
+            await begin()
+        monkeypatch.setattr("collector.store.runs.live_runs", late)
+        record = await runs.read_run(database, RUN)
+    assert record is not None
+    assert (record.status, record.at_work) == ("running", True)
