@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
+from multiprocessing import resource_tracker
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -195,22 +197,37 @@ async def _local(place: Local, stack: AsyncExitStack) -> Client:
     # Nannies pass it to the processes that they start, at any time.
     stack.enter_context(dask.config.set(config))
     folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="collector-dask-"))
-    cluster = await stack.enter_async_context(
-        LocalCluster(
-            n_workers=place.processes,
-            threads_per_worker=SLOTS,
-            processes=True,
-            security=True,
-            host="127.0.0.1",
-            dashboard_address=None,
-            scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},  # else a second run warns that 8787 is taken
-            memory_limit=0,
-            local_directory=folder,
-            silence_logs=logging.CRITICAL,
-            asynchronous=True,
-        )
+    cluster = LocalCluster(
+        n_workers=place.processes,
+        threads_per_worker=SLOTS,
+        processes=True,
+        security=True,
+        host="127.0.0.1",
+        dashboard_address=None,
+        scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},  # else a second run warns that 8787 is taken
+        memory_limit=0,
+        local_directory=folder,
+        silence_logs=logging.CRITICAL,
+        asynchronous=True,
     )
+    with _interrupts_blocked():
+        await stack.enter_async_context(cluster)
     return Client(cluster, asynchronous=True, set_as_default=False)
+
+
+@contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """Block Ctrl-C for the processes that are started meanwhile, until they `introduce` themselves.
+
+    Ctrl-C reaches all processes of a terminal, and one that is still importing would end with a traceback. Here another
+    thread gets it, or this one when it goes on.
+    """
+    resource_tracker.ensure_running()  # multiprocessing starts it with its first queue, and unblocks the signal by that
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 async def _connected(place: Remote) -> Client:

@@ -51,6 +51,7 @@ def introduce(info: RunInfo, appids: frozenset[str] | None) -> Introduction:
         # which helper commands would inherit.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: None)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # blocked since the process was started
     try:
         settings = settings_of(info)
     except ConfigError as error:

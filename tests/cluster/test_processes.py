@@ -26,6 +26,8 @@ from collector.sandbox import Faults, Sandbox, World
 from collector.store.database import Database
 from collector.store.lease_document import LEASES
 
+STOPPING = "collector: stopping: calls in flight are finished and stored; a second signal ends at once"
+
 FAST = "defaults: {rate_limit: 200/s}\n"
 
 
@@ -91,9 +93,7 @@ async def test_stop(tmp_path: Path, mongod: str, database: Database, number: sig
         ended = await ended_of(running)
         asked = len(sandbox.calls)
     assert ended.code == 128 + number
-    assert ended.err.splitlines() == [
-        "collector: stopping: calls in flight are finished and stored; a second signal ends at once"
-    ]
+    assert ended.err.splitlines() == [STOPPING]
     assert ended.json["status"] == "stopped"
     assert asked == ended.json["calls"] + ended.json["token_calls"]
     found, whole = await stored(database), truth(world, Window(since, _newest()))
@@ -101,6 +101,28 @@ async def test_stop(tmp_path: Path, mongod: str, database: Database, number: sig
     # A window may have been answered by one dataset alone.
     assert all(field in whole[key].items() for key, document in found.items() for field in document.items())
     assert (await collector("verify", cwd=tmp_path)).code == 0
+
+
+async def test_stop_while_workers_start(tmp_path: Path, mongod: str, database: Database) -> None:
+    """Ctrl-C reaches workers that are still starting, too: they print nothing, and the run ends as always."""
+    async with Sandbox(World(size=4)) as sandbox:
+        configure(tmp_path, sandbox, mongod, database)
+        command = [sys.executable, "-m", "collector", "run", "--processes", "2", "--json"]
+        running = await start(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        async with asyncio.timeout(30):
+            while _workers_of(running.pid) < 2:  # noqa: ASYNC110 - a process that starts sets no event
+                await asyncio.sleep(0.01)
+        os.killpg(running.pid, signal.SIGINT)
+        ended = await ended_of(running)
+        assert sandbox.calls == []
+    # A run that has ended 0.05 s after the signal says nothing.
+    assert ended.err in ("", f"{STOPPING}\n")
+    assert (ended.code, ended.json["accounts"]["skipped"]) == (130, 4)
+
+
+def _workers_of(pid: int) -> int:
+    commands = [process.cmdline() for process in psutil.Process(pid).children()]
+    return sum("spawn_main" in " ".join(command) for command in commands)
 
 
 async def test_accounts_of_a_platform(tmp_path: Path, mongod: str, database: Database) -> None:

@@ -116,12 +116,18 @@ async def _served(
         task = asyncio.current_task()
         assert task
         at_work.add(task)
-        with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            await accept(reader, writer)
-        writer.close()
-        at_work.discard(task)
+        try:
+            with suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+                if context:  # here, so that a connection whose handshake is still going on is closed as well
+                    await writer.start_tls(context)
+                await accept(reader, writer)
+                writer.close()
+                await writer.wait_closed()
+        finally:
+            writer.transport.abort()  # a goodbye over TLS would wait for the other side's
+            at_work.discard(task)
 
-    server = await asyncio.start_server(work, "127.0.0.1", 0, ssl=context)
+    server = await asyncio.start_server(work, "127.0.0.1", 0)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:

@@ -2,6 +2,7 @@ import os
 import socket
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
@@ -277,6 +278,7 @@ async def test_run_is_read_as_it_ended(database: Database) -> None:
     assert (entry.calls, entry.token_calls, entry.retries, entry.days, entry.failures) == (4, 2, 1, 14, (FAILURE,))
     assert entry.accounts == {"total": 50} | OUTCOMES
     assert entry.seconds is not None
+    assert await runs.read_runs(database, 1) == [replace(entry, failures=())]
     assert await runs.read_run(database, LATER) is None
 
 
