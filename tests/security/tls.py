@@ -109,29 +109,54 @@ async def _served(
     accept: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
     context: ssl.SSLContext | None = None,
 ) -> AsyncIterator[int]:
-    """Serve on a port whose connections are all closed at the end."""
+    """Serve on a port whose connections are all closed at the end, however far they have come."""
+    connections: list[_Connection] = []
     at_work: set[asyncio.Task[None]] = set()
 
     async def work(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task
         at_work.add(task)
-        try:
-            with suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
-                if context:  # here, so that a connection whose handshake is still going on is closed as well
-                    await writer.start_tls(context)
-                await accept(reader, writer)
-                writer.close()
-                await writer.wait_closed()
-        finally:
-            writer.transport.abort()  # a goodbye over TLS would wait for the other side's
-            at_work.discard(task)
+        with suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            if context:
+                await writer.start_tls(context)
+            await accept(reader, writer)
+        writer.close()
+        at_work.discard(task)
 
-    server = await asyncio.start_server(work, "127.0.0.1", 0)
+    def connection() -> _Connection:
+        connections.append(_Connection(asyncio.StreamReader(), work))
+        return connections[-1]
+
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(connection, "127.0.0.1", 0)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
+        # A connection that asyncio has accepted and not yet made when its server is closed would never be closed.
+        loop.remove_reader(server.sockets[0].fileno())
+        await asyncio.sleep(0)
+        async with asyncio.timeout(10):
+            await asyncio.gather(*(each.made.wait() for each in connections))
         server.close()
         for task in at_work:
             task.cancel()
         await asyncio.gather(*at_work, return_exceptions=True)
+        for each in connections:
+            each.abort()
+
+
+class _Connection(asyncio.StreamReaderProtocol):
+    def __init__(
+        self,
+        reader: asyncio.StreamReader,
+        work: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+    ) -> None:
+        super().__init__(reader, work)
+        self.made = asyncio.Event()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.abort = transport.abort  # also where TLS takes its place
+        super().connection_made(transport)
+        self.made.set()
