@@ -17,7 +17,7 @@ from collector.breakers import CircuitBreaker
 from collector.config import Selection, Settings
 from collector.errors import CallError, PostponedError, UsageError
 from collector.kinds import Reaction
-from collector.model.accounts import Component, Entry, is_appid
+from collector.model.accounts import Component, Entry
 from collector.model.results import Failure, Notice
 from collector.model.state import AccountState, Authorizer
 from collector.run.nicknames import readable, unique_names
