@@ -74,8 +74,7 @@ class AccountResult:
     """The outcome of one account, its reasons, and what the run's own result needs of it.
 
     `ended` are the datasets that this run doesn't ask any more. `answered` is True if WeChat gave data for the account,
-    `unreachable` if it failed because no connection could be made, `silent` if it is a silent account. `windows_left`
-    counts the windows that wait for a later run.
+    `unreachable` if it failed because no connection could be made, `silent` if it is a silent account.
     """
 
     account: Account
@@ -86,7 +85,6 @@ class AccountResult:
     answered: bool = False
     unreachable: bool = False
     silent: bool = False
-    windows_left: int = 0
 
 
 class ExitCode(IntEnum):

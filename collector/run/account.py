@@ -250,8 +250,6 @@ class AccountRun:
             answered=self._has_answer,
             unreachable=self.endings.is_unreachable,
             silent=silent,
-            # Windows of a failed account are counted with its failures.
-            windows_left=self._missed(None) if notices and not failures else 0,
         )
 
     def _missed(self, dataset: str | None) -> int:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 
 import structlog
@@ -53,9 +53,8 @@ class Tally:
         self._failures: dict[str, list[Failure]] = defaultdict(list)
         self._told: set[tuple[str | None, str | None]] = set()
         self._notices: dict[str, dict[str, Notice]] = defaultdict(dict)
-        self._waiting: dict[str, int] = {}
         self._silent: dict[str, str] = {}
-        self._windows_left: Counter[str] = Counter()
+        self._windows_left: dict[str, int] = {}
         self._taken: list[Counts] = []
         self.lag = LoopLag()
         self._client: Client | None = None
@@ -88,14 +87,22 @@ class Tally:
         """Return True unless an account has failed as a whole: then its history would fail, too."""
         return self._outcomes[account.appid] in SOUND or self.may_ask_history(account)
 
-    def note_waiting(self, account: Account, planned: Plan) -> None:
-        """Count an account's windows of history that wait, and note the waits. Does nothing for a failed account."""
+    def has_history(self, account: Account) -> None:
+        """Note that an account lacks none of its history."""
+        self._windows_left[account.appid] = 0
+
+    def uncounted(self, accounts: Iterable[Account]) -> list[Account]:
+        """Return the accounts of which it isn't known yet how many windows of history they lack."""
+        return [account for account in accounts if account.appid not in self._windows_left]
+
+    def leave(self, windows: Mapping[str, int]) -> None:
+        """Note how many windows of history accounts lack at the end."""
+        self._windows_left |= windows
+
+    def note_waits(self, account: Account, planned: Plan) -> None:
+        """Note the waits for which an account's history waits. Does nothing for a failed account."""
         if self._outcomes[account.appid] not in SOUND:
             return
-        if account.appid in self._waiting:
-            return  # an account that was postponed comes here with each of its turns
-        self._waiting[account.appid] = planned.windows_held
-        self._windows_left[account.appid] += planned.windows_held
         if any(kind in self._notices[account.appid] for kind in WaitKind if kind.outlasts_run):
             return  # told already
         for notice in planned.notices(account):
@@ -104,10 +111,9 @@ class Tally:
     def add(self, result: AccountResult) -> None:
         """Count how an account came out with its newest days, in the place of what was counted for an older day."""
         appid = result.account.appid
-        for older in (self._ended, self._failures, self._notices, self._waiting, self._silent):
+        for older in (self._ended, self._failures, self._notices, self._silent, self._windows_left):
             older.pop(appid, None)
         self._outcomes[appid] = result.outcome
-        self._windows_left[appid] = result.windows_left
         if result.silent:
             self._silent[appid] = result.account.name
         self._add(result)
@@ -118,8 +124,6 @@ class Tally:
         appid = result.account.appid
         if result.outcome is Outcome.FAILED:
             self._outcomes[appid] = result.outcome
-        # A window left by one dataset mostly waits for the other too, and `note_waiting` has counted it then.
-        self._windows_left[appid] += max(0, result.windows_left - self._waiting.get(appid, 0))
         self._add(result)
 
     def _add(self, result: AccountResult) -> None:
