@@ -1,0 +1,98 @@
+"""The commands about what is stored: `collector status`, `runs` and `verify`."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from collector.cli.options import Common, Config, Json, LogForm, Verbose, Wait, loaded, output_of, with_common_options
+from collector.cli.printing import width
+from collector.cli.running import target_now
+from collector.cli.terminal import LogFormat, run_at_once, say, say_json
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+@app.command()
+@with_common_options
+def status(
+    common: Common,
+    max_age: Annotated[
+        int | None,
+        typer.Option("--max-age", min=0, metavar="DAYS", help="Exit 3 where an account is more than DAYS behind."),
+    ] = None,
+    gaps: Annotated[bool, typer.Option("--gaps", help="Also show missing days and breaks in the figures.")] = False,
+) -> None:
+    """Show the state of each account, worst first."""
+    from collector.commands import status as command
+    from collector.commands import verify as verify_command
+    from collector.console import status as console
+    from collector.console.verify import gaps_json, gaps_text
+
+    settings, selection, output = common
+    found = run_at_once(command.status(settings, selection, datetime.now(UTC)))
+    found_gaps = run_at_once(verify_command.gaps(settings, selection, target_now(settings))) if gaps else []
+    if output.as_json:
+        say_json(console.as_json(found, max_age) | ({"gaps": gaps_json(found_gaps)} if gaps else {}))
+    elif not output.quiet:
+        say("\n\n".join(filter(None, (console.as_text(found, max_age, width=width()), gaps_text(found_gaps)))))
+    elif max_age is not None and (text := console.too_old_text(found, max_age)):
+        say(text)
+    # Exit 3 lets a monitor call this command without reading its output.
+    raise typer.Exit(3 if max_age is not None and console.too_old(found, max_age) else 0)
+
+
+@app.command()
+def runs(
+    run: Annotated[
+        str | None, typer.Argument(metavar="[ID]", help="The run to show. Default: list the last ones.")
+    ] = None,
+    last: Annotated[int, typer.Option("--last", min=1, metavar="NUMBER", help="How many runs to list.")] = 20,
+    config: Config = None,
+    as_json: Json = False,
+    verbose: Verbose = 0,
+    log_format: LogForm = LogFormat.TEXT,
+) -> None:
+    """List the last runs, newest first, or show one."""
+    from collector.commands import runs as command
+    from collector.console import runs as console
+
+    output = output_of(as_json, verbose, False, log_format)
+    settings = loaded(config)
+    if run:
+        record, database = run_at_once(command.one_run(settings, run))
+        if as_json:
+            say_json(console.run_json(record, database))
+        else:
+            say(console.run_text(record, database, verbose=bool(output.verbose)))
+    else:
+        records, database = run_at_once(command.last_runs(settings, last))
+        if as_json:
+            say_json(console.as_json(records, database))
+        else:
+            say(console.as_text(records, database, width=width()))
+
+
+@app.command()
+@with_common_options
+def verify(
+    common: Common,
+    repair: Annotated[bool, typer.Option("--repair", help="Rebuild the state from the documents.")] = False,
+    wait: Wait = 0.0,
+) -> None:
+    """Compare the state with the stored documents.
+
+    Also check that the figures add up.
+    """
+    from collector.commands import verify as command
+    from collector.console import verify as console
+
+    settings, selection, output = common
+    verified = run_at_once(command.verify(settings, selection, target_now(settings), repair=repair, wait_s=wait))
+    if output.as_json:
+        say_json(console.as_json(verified))
+    elif verified.exit or not output.quiet:  # -q still prints what was found
+        say(console.as_text(verified))
+    raise typer.Exit(verified.exit)
