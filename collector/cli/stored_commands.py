@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from collector.cli.options import Common, Config, Json, LogForm, Verbose, Wait, loaded, output_of, with_common_options
-from collector.cli.printing import width
+from collector.cli.printing import paint, width
 from collector.cli.running import target_now
 from collector.cli.terminal import LogFormat, run_at_once, say, say_json
 
@@ -23,25 +23,45 @@ def status(
         int | None,
         typer.Option("--max-age", min=0, metavar="DAYS", help="Exit 3 where an account is more than DAYS behind."),
     ] = None,
+    max_run_age: Annotated[
+        int | None,
+        typer.Option(
+            "--max-run-age", min=1, metavar="HOURS", help="Exit 3 where no run was completed in the last HOURS."
+        ),
+    ] = None,
+    failing: Annotated[bool, typer.Option("--failing", help="List only accounts that are failing.")] = False,
+    waiting: Annotated[bool, typer.Option("--waiting", help="List only accounts that wait.")] = False,
+    missing: Annotated[bool, typer.Option("--missing", help="List only accounts that lack days.")] = False,
     gaps: Annotated[bool, typer.Option("--gaps", help="Also show missing days and breaks in the figures.")] = False,
 ) -> None:
-    """Show the state of each account, worst first."""
+    """Show the last run, and the state of each account, worst first.
+
+    Of --failing, --waiting and --missing, several list the accounts that any of them would. Totals and exit codes are
+    those of all accounts.
+    """
     from collector.commands import status as command
     from collector.commands import verify as verify_command
     from collector.console import status as console
     from collector.console.verify import gaps_json, gaps_text
+    from collector.console.view import Trait, View
+    from collector.text import paragraphs
 
     settings, selection, output = common
     found = run_at_once(command.status(settings, selection, datetime.now(UTC)))
     found_gaps = run_at_once(verify_command.gaps(settings, selection, target_now(settings))) if gaps else []
+    picked = {Trait.FAILING: failing, Trait.WAITING: waiting, Trait.MISSING: missing}
+    view = View(frozenset(trait for trait, is_picked in picked.items() if is_picked), max_age, max_run_age)
+    listed = {account.account for account in view.listed(found)}
+    found_gaps = [each for each in found_gaps if each.account in listed]
     if output.as_json:
-        say_json(console.as_json(found, max_age) | ({"gaps": gaps_json(found_gaps)} if gaps else {}))
+        say_json(console.as_json(found, view) | ({"gaps": gaps_json(found_gaps)} if gaps else {}))
     elif not output.quiet:
-        say("\n\n".join(filter(None, (console.as_text(found, max_age, width=width()), gaps_text(found_gaps)))))
-    elif max_age is not None and (text := console.too_old_text(found, max_age)):
+        text = console.as_text(found, view, width=width(), paint=paint())
+        say(paragraphs(text, gaps_text(found_gaps)))
+    elif text := console.too_old_text(found, view):
         say(text)
     # Exit 3 lets a monitor call this command without reading its output.
-    raise typer.Exit(3 if max_age is not None and console.too_old(found, max_age) else 0)
+    raise typer.Exit(view.exit(found))
 
 
 @app.command()
