@@ -1,7 +1,8 @@
-"""The commands about what is stored: `collector status`, `runs` and `verify`."""
+"""The commands about what is stored: `collector status`, `runs`, `verify` and `forget`."""
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -10,7 +11,7 @@ import typer
 from collector.cli.options import Common, Config, Json, LogForm, Verbose, Wait, loaded, output_of, with_common_options
 from collector.cli.printing import paint, width
 from collector.cli.running import target_now
-from collector.cli.terminal import LogFormat, run_at_once, say, say_json
+from collector.cli.terminal import LogFormat, complain, run_at_once, say, say_json
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -116,3 +117,41 @@ def verify(
     elif verified.exit or not output.quiet:  # -q still prints what was found
         say(console.as_text(verified))
     raise typer.Exit(verified.exit)
+
+
+@app.command()
+def forget(
+    account: Annotated[str, typer.Argument(metavar="ACCOUNT", help="Its appid, or its name as it is stored.")],
+    with_documents: Annotated[
+        bool, typer.Option("--with-documents", help="Delete its documents of user_daily, too.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
+    wait: Wait = 0.0,
+    config: Config = None,
+    as_json: Json = False,
+    verbose: Verbose = 0,
+    log_format: LogForm = LogFormat.TEXT,
+) -> None:
+    """Delete the state of a client that left.
+
+    Its entry must be out of the configuration, and no platform may discover it.
+    """
+    from collector.commands import forget as command
+    from collector.console import forget as console
+    from collector.errors import UsageError
+
+    output_of(as_json, verbose, False, log_format)
+    settings = loaded(config)
+    if not yes:
+        if not sys.stdin.isatty():
+            raise UsageError("nobody can be asked without a terminal: add --yes to delete what is stored")
+        departed = run_at_once(command.find(settings, account, with_documents=with_documents))
+        if not typer.confirm(console.question(departed, with_documents=with_documents), err=True):
+            complain("nothing was deleted")
+            raise typer.Exit(1)
+        account = departed.account
+    forgotten = run_at_once(command.forget(settings, account, with_documents=with_documents, wait_s=wait))
+    if as_json:
+        say_json(console.as_json(forgotten))
+    else:
+        say(console.as_text(forgotten))
