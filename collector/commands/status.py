@@ -73,7 +73,6 @@ def _account_status(entry: Entry, state: AccountState, target: Target, now: date
     # Nobody knows which accounts an entry without an appid is for.
     wanted = Days.between(begins(entry.since, state, target), target.newest) if entry.appid else NO_DAYS
     missing = {name: wanted - state.dataset(name).settled for name in DATASETS}
-    lately = Days.between(target.newest - ONE_DAY * (QUIET_AGE_DAYS - 1), target.newest)
     waiting = waits(entry, state, now) if isinstance(entry, Account) else {}
     return AccountStatus(
         account=entry.appid,
@@ -86,8 +85,17 @@ def _account_status(entry: Entry, state: AccountState, target: Target, now: date
         last_success=_last_success(state),
         errors={name: error for name in DATASETS if (error := state.dataset(name).last_error)},
         waits={name: wait for name, wait in waiting.items() if missing[name]},
-        unresolved_days=len((missing[SUMMARY] - missing[CUMULATE]) & lately),
+        unresolved_days=len(missing[SUMMARY] & _perhaps_quiet(state.dataset(CUMULATE).covered, target.newest)),
     )
+
+
+def _perhaps_quiet(totals: Days, newest: date) -> Days:
+    """Return the days with a total of which nobody can tell yet whether they are quiet if summary lacks them.
+
+    They are too young, or the oldest one, whose total has none before it to compare with.
+    """
+    young = Days.between(newest - ONE_DAY * (QUIET_AGE_DAYS - 1), newest)
+    return totals & (young | Days.of(filter(None, [totals.oldest])))
 
 
 def _former(states: Iterable[AccountState]) -> tuple[Former, ...]:

@@ -74,7 +74,7 @@ def last_run_text(runs: LastRuns) -> str:
     lines = [f"Last run: {_ending(last, runs.at)}", *([f"    {in_one_line(last.error)}"] if last.error else [])]
     if last.status not in COMPLETED:
         before = _ending(runs.completed, runs.at) if runs.completed else "none yet"
-        lines.append(f"Last run that was completed: {before}")
+        lines.append(f"Last completed run: {before}")
     return "\n".join(lines)
 
 
@@ -97,11 +97,13 @@ def ago(seconds: float) -> str:
 
 
 def _ending(record: RunRecord, at: datetime) -> str:
-    """Return how a run ended, and when; of one that hasn't ended, or has crashed, when it began."""
-    code = f" (exit {record.exit})" if record.exit else ""
-    verb, instant = ("ended", record.ended) if record.exit is not None else ("began", record.began)
-    when = f", {verb} {beijing_time(instant)}, {ago((at - instant).total_seconds())}" if instant else ""
-    return f"{_result(record)}{code}{when}"
+    """Return when and how a run ended; of one that hasn't ended, or has crashed, when it began."""
+    verb, instant = ("", record.ended) if record.exit is not None else ("began ", record.began)
+    when = f"{verb}{beijing_time(instant)}, {ago((at - instant).total_seconds())}: " if instant else ""
+    total = (record.accounts or {}).get("total")
+    if record.failed:
+        return f"{when}{_word(record)}, {record.failed:,} of {total or 0:,} failed"
+    return f"{when}{_word(record)}" + ("" if total is None else f", {counted(total, 'account')}")
 
 
 def _cells(record: RunRecord) -> Cells:
@@ -113,10 +115,13 @@ def _cells(record: RunRecord) -> Cells:
 
 def _result(record: RunRecord) -> str:
     """Return how a run ended, in a few words."""
+    return _word(record) + (f", {record.failed:,} failed" if record.failed else "")
+
+
+def _word(record: RunRecord) -> str:
     if record.status == "running":
         return "at work" if record.at_work else "crashed"
-    failed = f", {record.failed:,} failed" if record.failed else ""
-    return (in_one_line(record.status) or "unknown") + failed
+    return in_one_line(record.status) or "unknown"
 
 
 def _counts(record: RunRecord) -> str:

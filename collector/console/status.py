@@ -76,7 +76,7 @@ def as_text(status: Status, view: View = ALL, *, width: int | None = None, paint
         _totals_text(status, view, paint),
         waits_text([each for account in listed for each in _notices(account)]),
         _part("Silent, without any figure in the last 14 days; nothing failed. Are they in use?", "\n".join(silent)),
-        _part("No longer configured; what is stored of them stays:", table.lines(former_rows)),
+        _part("No longer configured; what is stored stays until `collector forget ACCOUNT`:", table.lines(former_rows)),
         _part("Documents of accounts that can't be used:", "\n".join(map(_unusable_text, unusable))),
         too_old_text(status, view, paint),
     )

@@ -47,7 +47,7 @@ async def test_backfill_status_and_verify(folder: Path, mongod: str, database: D
         shown = await collector("status", "--gaps", *files, cwd=folder)
         assert (shown.code, shown.err) == (0, "")
         assert "the secret was reset or mistyped" in shown.out
-        assert shown.out.startswith("Last run: partial, 1 failed (exit 3), ended 20")
+        assert shown.out.partition("\n")[0].endswith(": partial, 1 of 12 failed")
         assert shown.out.splitlines()[3].startswith(BROKEN.name)
         facts = (await collector("status", "--json", "--gaps", "--max-age", "3", *files, cwd=folder)).json
         assert facts["totals"]["accounts"] == 12
@@ -92,7 +92,7 @@ async def test_colours_of_a_terminal(folder: Path, mongod: str, database: Databa
         await collector("run", cwd=folder)
     for no_color, expected in (("", True), ("1", False)):
         shown = await on_a_terminal("status", cwd=folder, NO_COLOR=no_color)
-        assert ("\x1b[32mLast run: ok" in shown.out) is expected
+        assert ("\x1b[32mLast run: " in shown.out) is expected
     assert "\x1b" not in (await collector("status", cwd=folder)).out
 
 

@@ -105,10 +105,12 @@ async def test_status_of_an_account(look: Look) -> None:
         (MONTH - Days.between(_back(2), NEWEST), MONTH, 3, 2),  # by then a quiet day is settled
         (MONTH - Days.of([NEWEST]), MONTH - Days.of([NEWEST]), 1, 0),
         (MONTH, MONTH - Days.of([NEWEST]), 1, 0),
+        (MONTH - Days.of([_back(29)]), MONTH, 1, 1),  # there is no total before it to compare with
+        (MONTH - Days.of([_back(28)]), MONTH, 1, 0),
     ],
 )
 async def test_unresolved_days(look: Look, summary: Days, cumulate: Days, missing: int, unresolved: int) -> None:
-    """The last two days that summary alone lacks."""
+    """Those of the last two, and the oldest one, that summary alone lacks."""
     found = await look([_account("one", since=_back(29))], _state("one", _dataset(summary), _dataset(cumulate)))
     assert [(each.missing_days, each.unresolved_days) for each in found.accounts] == [(missing, unresolved)]
 

@@ -104,22 +104,22 @@ def test_text_names_the_database() -> None:
         assert text.splitlines()[-1] == "Database: wechat on db"
 
 
-HOW_IT_ENDED = "partial, 2 failed (exit 3), ended 2026-11-24 08:21 Beijing time, 2 hours ago"
+HOW_IT_ENDED = "2026-11-24 08:21 Beijing time, 2 hours ago: partial, 2 of 50 failed"
 WHEN_IT_BEGAN = "began 2026-11-24 08:20 Beijing time, 2 hours ago"
-COMPLETED = "Last run that was completed: "
+COMPLETED = "Last completed run: "
 
 
 @pytest.mark.parametrize(
     ("last", "completed", "expected"),
     [
         (ENDED, ENDED, f"Last run: {HOW_IT_ENDED}"),
-        (AT_WORK, ENDED, f"Last run: at work, {WHEN_IT_BEGAN}\n{COMPLETED}{HOW_IT_ENDED}"),
-        (CRASHED, None, f"Last run: crashed, {WHEN_IT_BEGAN}\n{COMPLETED}none yet"),
+        (AT_WORK, ENDED, f"Last run: {WHEN_IT_BEGAN}: at work, 50 accounts\n{COMPLETED}{HOW_IT_ENDED}"),
+        (CRASHED, None, f"Last run: {WHEN_IT_BEGAN}: crashed, 50 accounts\n{COMPLETED}none yet"),
         # Closed by the run after it, so that its end says nothing.
         (
             replace(CRASHED, status="crashed", ended=NOW),
             None,
-            f"Last run: crashed, {WHEN_IT_BEGAN}\n{COMPLETED}none yet",
+            f"Last run: {WHEN_IT_BEGAN}: crashed, 50 accounts\n{COMPLETED}none yet",
         ),
         (None, None, "Last run: none yet"),
     ],

@@ -98,7 +98,7 @@ def test_text_has_all_accounts() -> None:
         "Silent, without any figure in the last 14 days; nothing failed. Are they in use?",
         "asleep      2026-10-14  2026-10-14        5  -           2026-11-24 10:30",
         "",
-        "No longer configured; what is stored of them stays:",
+        "No longer configured; what is stored stays until `collector forget ACCOUNT`:",
         "old-client  2025-10-19  2025-10-19                       2025-10-21 10:30   wx00000000000000aa",
         "",
         "Too old, more than 3 days behind 2026-11-23: 刚刚加入, late, asleep",
@@ -283,7 +283,7 @@ def test_last_run_comes_first() -> None:
     runs = LastRuns(ANSWERED, RUN, RUN)
     status = replace(STATUS, runs=runs)
     assert as_text(status).splitlines()[:2] == [
-        "Last run: partial, 2 failed (exit 3), ended 2026-11-24 08:21 Beijing time, 2 hours ago",
+        "Last run: 2026-11-24 08:21 Beijing time, 2 hours ago: partial, 2 of 6 failed",
         "",
     ]
     told = as_json(status)
