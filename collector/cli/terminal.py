@@ -190,8 +190,9 @@ def configure_logging(verbose: int, log_format: LogFormat, *, quiet: bool) -> No
     # The client logs retries itself: stamina would log their arguments, which may be secrets.
     stamina.instrumentation.set_on_retry_hooks([])
     level = logging.ERROR if quiet else (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
-    colors = sys.stderr.isatty() and "NO_COLOR" not in os.environ
-    plain = structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)
+    plain = structlog.dev.ConsoleRenderer(
+        colors=shows_colours(sys.stderr), exception_formatter=structlog.dev.plain_traceback
+    )
     as_json = (structlog.processors.format_exc_info, structlog.processors.JSONRenderer())
     renderers = as_json if log_format is LogFormat.JSON else (plain,)
     structlog.configure(
@@ -200,6 +201,11 @@ def configure_logging(verbose: int, log_format: LogFormat, *, quiet: bool) -> No
         logger_factory=lambda *_: structlog.PrintLogger(stderr),
         cache_logger_on_first_use=False,
     )
+
+
+def shows_colours(stream: TextIO) -> bool:
+    """Return True for a terminal that shows colours, unless $NO_COLOR is set."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def end_now(number: signal.Signals) -> None:

@@ -8,6 +8,9 @@ from datetime import datetime
 
 from collector.model.results import Failure
 
+COMPLETED = ("ok", "pending", "partial", "failed")
+"""Statuses of runs that came to their end, whatever the result; one that was stopped or has crashed didn't."""
+
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
@@ -46,3 +49,12 @@ class RunRecord:
     def failed(self) -> int:
         """Number of accounts that have failed."""
         return self.accounts.get("failed", 0) if self.accounts else 0
+
+
+@dataclass(frozen=True, slots=True)
+class LastRuns:
+    """The last run, and the one that was completed last, as the ledger had them at the instant `at` (UTC)."""
+
+    at: datetime
+    last: RunRecord | None = None
+    completed: RunRecord | None = None

@@ -1,4 +1,7 @@
-"""Reading the documents of `user_daily` as they are, whoever wrote them: a strange one is returned, never an error."""
+"""Read the documents of `user_daily` as they are, whoever wrote them; delete those of an account that left.
+
+A strange document is returned, never an error.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,11 @@ from collections.abc import Iterable
 from datetime import date
 
 from collector.store.database import AS_IT_IS, Database, Document, outlasting
+from collector.store.held import Held
 from collector.store.schema import USER_DAILY
+
+DELETED_AT_ONCE = 1_000
+"""Documents that are deleted by one call, which stays far below its time-out."""
 
 _SOURCES = {"$cond": [{"$isArray": "$sources"}, {"$size": "$sources"}, None]}
 
@@ -30,3 +37,31 @@ async def count_ownerless(database: Database) -> int:
     """Return the number of documents of `user_daily` whose `account` isn't a text."""
     no_text = {"account": {"$not": {"$gte": ""}}}  # unlike {"$not": {"$type": "string"}} it is answered by the index
     return await outlasting(lambda: database[USER_DAILY].count_documents(no_text))
+
+
+async def count_days(database: Database, account: str) -> int:
+    """Return the number of the collector's own documents of an account."""
+    return await outlasting(lambda: database[USER_DAILY].count_documents(_days(account)))
+
+
+async def delete_days(database: Database, account: str, held: Held) -> int:
+    """Delete the collector's own documents of an account, in batches; return their number.
+
+    Raises `DatabaseError` where the lease is lost: what is deleted by then stays deleted.
+    """
+    collection, deleted = database[USER_DAILY], 0
+
+    async def delete_some() -> int:
+        held.check()
+        some = await collection.find(_days(account), {"_id": True}).limit(DELETED_AT_ONCE).to_list(None)
+        await collection.delete_many({"account": account, "_id": {"$in": [each["_id"] for each in some]}})
+        return len(some)
+
+    while some := await outlasting(delete_some):
+        deleted += some
+    return deleted
+
+
+def _days(account: str) -> Document:
+    # Documents of other tools stay: ours have a text as `ref_date`.
+    return {"account": account, "ref_date": {"$type": "string"}}

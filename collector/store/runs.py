@@ -28,7 +28,7 @@ from typing import Any
 from motor.motor_asyncio import AsyncIOMotorCollection
 from pymongo import ASCENDING, DESCENDING, IndexModel
 
-from collector.model.ledger import RunRecord
+from collector.model.ledger import COMPLETED, RunRecord
 from collector.model.results import Failure, RunResult
 from collector.store.database import AS_IT_IS, Database, Document, outlasting
 from collector.store.leases import live_runs
@@ -152,6 +152,18 @@ async def read_run(database: Database, run: str) -> RunRecord | None:
     Raises `DatabaseError` when MongoDB is out of reach.
     """
     records = await _read(database, lambda: _as_it_is(database).find({"_id": run}).to_list(1))
+    return records[0] if records else None
+
+
+async def read_last_completed(database: Database) -> RunRecord | None:
+    """Return the run that was completed last, for whatever part of the accounts, without its failures.
+
+    Raises `DatabaseError` when MongoDB is out of reach.
+    """
+    query = {"status": {"$in": COMPLETED}, "ended": {"$type": "date"}}
+    # By the end: a long backfill may have begun before the run that was completed before it.
+    found = _as_it_is(database).find(query, {"failures": False}).sort("ended", DESCENDING).limit(1)
+    records = await _read(database, lambda: found.clone().to_list(1))
     return records[0] if records else None
 
 
