@@ -4,6 +4,7 @@
 
     CollectorError
     ├── UsageError              the command was called wrongly: exit 2
+    ├── OutputError             the result can't be printed: exit 1
     ├── ConfigError             the configuration has faults, all of them listed: exit 78
     ├── DatabaseError           MongoDB is out of reach or refuses: the run ends, exit 1
     ├── LeaseHeldError          another run is at work on the same accounts: exit 11
@@ -55,6 +56,10 @@ class CollectorError(Exception):
 
 class UsageError(CollectorError):
     """The command was called wrongly; the message says how to call it."""
+
+
+class OutputError(CollectorError):
+    """The result can't be printed, since the disk is full."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from collector.cli.config_commands import app as config_commands
+from collector.cli.logs import LogFormat
 from collector.cli.options import (
     Common,
     Config,
@@ -33,8 +34,9 @@ from collector.cli.places import Work, with_place
 from collector.cli.printing import width
 from collector.cli.running import days_of_backfill, run_or_plan, target_now, watched
 from collector.cli.terminal import (
-    LogFormat,
+    DISK_FULL,
     complain,
+    give_up_stdout,
     open_std_streams,
     run_at_once,
     say,
@@ -226,12 +228,12 @@ app.add_typer(trial_commands)  # without a name: they stand beside the others, a
 
 
 def main() -> NoReturn:
-    """Run the command line: `collector`, and `python -m collector`."""
+    """Run the command line."""
     open_std_streams()
     from collector.errors import CollectorError, ConfigError, LeaseHeldError, UsageError
 
     try:
-        app(_with_seconds(sys.argv[1:]))
+        _call(_with_seconds(sys.argv[1:]))
     except ConfigError as error:
         # A single fault needs no heading; a list without one would not say what it is about.
         many = [f"{len(error.faults)} faults in the configuration:"] if len(error.faults) > 1 else []
@@ -241,6 +243,15 @@ def main() -> NoReturn:
         complain(error)
         sys.exit({UsageError: 2, LeaseHeldError: 11}.get(type(error), 1))
     sys.exit(0)
+
+
+def _call(arguments: list[str]) -> None:
+    try:
+        app(arguments)
+    except OSError as error:
+        if error.errno not in DISK_FULL:
+            raise
+        give_up_stdout(error)  # typer prints the help itself
 
 
 def _with_seconds(arguments: list[str]) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from collector.cli.options import Config, Json, loaded
-from collector.cli.terminal import complain, say, say_json
+from collector.cli.terminal import pretty, remark, say, say_json
 from collector.text import counted
 
 app = typer.Typer(help="Write, check and show the configuration.", no_args_is_help=True, rich_markup_mode=None)
@@ -41,7 +41,7 @@ def validate(files: Config = None) -> None:
     """
     settings = loaded(files)
     for warning in settings.warnings:
-        complain(warning)  # on stderr, but no log: this command has no options for logging
+        remark(warning)  # on stderr, but no log: this command has no options for logging
     settings.check()
     enabled = sum(account.enabled for account in settings.accounts)
     disabled = len(settings.accounts) - enabled
@@ -74,7 +74,7 @@ def schema() -> None:
     """Print the JSON Schema, for editors."""
     from collector import config
 
-    say_json(config.json_schema())
+    say(pretty(config.json_schema()))  # people read the file that it is written to
 
 
 @app.command("import")  # a keyword, so the function needs another name

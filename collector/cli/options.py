@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Concatenate, NamedTuple
 
 import typer
 
-from collector.cli.terminal import LogFormat, configure_logging
+from collector.cli.logs import LogFormat, configure_logging
 from collector.model.shards import Shard
 
 if TYPE_CHECKING:
