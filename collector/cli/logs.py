@@ -72,7 +72,9 @@ def _as_text() -> tuple[Any, ...]:
     import structlog
 
     colors = sys.stderr.isatty() and "NO_COLOR" not in os.environ
-    plain = structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)
+    plain = structlog.dev.ConsoleRenderer(
+        colors=colors, sort_keys=False, exception_formatter=structlog.dev.plain_traceback
+    )
     return _without_level if is_journal() else _in_beijing, _with_priority(plain)
 
 

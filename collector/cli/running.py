@@ -80,15 +80,16 @@ async def collecting(settings: Settings, job: Job, stop: Stop, *, quiet: bool = 
     """Do a job, with its progress on stderr."""
     from collector.commands.collect import collect
 
-    return await watched(partial(collect, settings, job, stop=stop, work=work), quiet=quiet)
+    return await watched(partial(collect, settings, job, stop=stop, work=work), quiet=quiet, is_run=True)
 
 
-async def watched(command: Callable[..., Awaitable[T]], *, quiet: bool) -> T:
-    """Run the command, with progress on stderr where that is a terminal."""
+async def watched(command: Callable[..., Awaitable[T]], *, quiet: bool, is_run: bool = False) -> T:
+    """Run the command, with progress on stderr where that is a terminal; that of a run is logged elsewhere."""
     from rich.console import Console
 
     from collector.console.progress import progress
     from collector.runtime import Clock
 
-    with progress(Console(stderr=True, quiet=quiet)) as watch:
-        return await command(clock=Clock(), watch=watch)
+    clock = Clock()
+    async with progress(Console(stderr=True, quiet=quiet), clock, is_run=is_run) as watch:
+        return await command(clock=clock, watch=watch)

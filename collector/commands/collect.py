@@ -7,6 +7,8 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Any
 
+import structlog
+
 from collector import __version__
 from collector.commands.work import Job, Run, Work, in_one_process
 from collector.config import Settings
@@ -22,6 +24,8 @@ from collector.store.database import Database, open_database, prepare
 from collector.store.leases import lease
 from collector.store.location import location_of
 from collector.store.writer import Writer
+
+log = structlog.get_logger()
 
 
 async def collect(
@@ -66,17 +70,40 @@ async def collect(
 
 async def _entered(run: Run, work: Work) -> RunResult:
     """Do the work of a run, and enter the run in the ledger with what came of it."""
-    database, tally = run.writer.database, run.tally
+    database = run.writer.database
     await runs.prepare_runs(database)
     await runs.begin(database, run.id, command=run.job.command, version=__version__, accounts=len(run.entries))
+    # Accounts that a platform discovers aren't known yet.
+    known = {"accounts": len(run.entries)} if run.entries else {}
+    log.info("run.begun", run=run.id, command=run.job.command, version=__version__, **known)
     async with in_background(_note_stop(database, run.id, run.stop), name="stop noted"):
         try:
             error = await _error_of(work(run))
         except UsageError as usage_error:
-            await _error_of(runs.end(database, tally.result(run.id, error=str(usage_error), stopped_by=None)))
+            await _ended(run, str(usage_error))
             raise
-    result = tally.result(run.id, error=error, stopped_by=run.stop.signal)
-    await _error_of(runs.end(database, result))
+    return await _ended(run, error)
+
+
+async def _ended(run: Run, error: str | None) -> RunResult:
+    """Enter the end of a run in the ledger and in the log, and return its result."""
+    result = run.tally.result(run.id, error=error, stopped_by=run.stop.signal)
+    await _error_of(runs.end(run.writer.database, result))
+    log.info(
+        "run.ended",
+        run=run.id,
+        status=result.status,
+        exit=result.exit,
+        seconds=round(result.seconds, 1),
+        accounts=result.total,
+        **{str(outcome): count for outcome, count in result.outcomes.items() if count},
+        days=result.days,
+        calls=result.calls,
+        token_calls=result.token_calls,
+        retries=result.retries,
+        **{"windows_left": result.windows_left} if result.windows_left else {},
+        **{"error": error} if error else {},
+    )
     return result
 
 
