@@ -54,7 +54,7 @@ async def ended_of(process: asyncio.subprocess.Process) -> Ended:
     out, err = await process.communicate()
     assert process.returncode is not None
     lines = err.decode().splitlines(keepends=True)
-    course = [line for line in lines if _COURSE.search(line)]
+    course = tuple(line for line in lines if _COURSE.search(line))
     return Ended(process.returncode, out.decode(), "".join(line for line in lines if line not in course), course)
 
 

@@ -93,7 +93,7 @@ async def _ended(run: Run, error: str | None) -> RunResult:
         "run.ended",
         run=run.id,
         status=result.status,
-        exit=result.exit,
+        exit=int(result.exit),
         seconds=round(result.seconds, 1),
         accounts=result.total,
         **{str(outcome): count for outcome, count in result.outcomes.items() if count},
