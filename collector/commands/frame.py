@@ -7,6 +7,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
+import structlog
+
 from collector import __version__
 from collector.commands.work import Job, Run, Work
 from collector.config import Settings
@@ -22,6 +24,8 @@ from collector.store.held import Held
 from collector.store.leases import lease
 from collector.store.location import Location
 from collector.store.writer import Writer
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,21 @@ class Frame:
         """Enter the end of the run in the ledger, and return its result."""
         result = self.result(error)
         await _error_of(runs.end(database, result))
+        log.info(
+            "run.ended",
+            run=self.id,
+            status=result.status,
+            exit=int(result.exit),
+            seconds=round(result.seconds, 1),
+            accounts=result.total,
+            **{str(outcome): count for outcome, count in result.outcomes.items() if count},
+            days=result.days,
+            calls=result.calls,
+            token_calls=result.token_calls,
+            retries=result.retries,
+            **{"windows_left": result.windows_left} if result.windows_left else {},
+            **{"error": error} if error else {},
+        )
         return result
 
 
@@ -77,6 +96,9 @@ class Leased:
         await runs.prepare_runs(self.database)
         command, accounts = frame.job.command, len(frame.entries)
         await runs.begin(self.database, frame.id, command=command, version=__version__, accounts=accounts)
+        # Accounts that a platform discovers aren't known yet.
+        known = {"accounts": accounts} if accounts else {}
+        log.info("run.begun", run=frame.id, command=command, version=__version__, **known)
 
     async def pause(self) -> None:
         """Note in the ledger that the run will go on, though it has no lease until then."""
@@ -109,7 +131,7 @@ class Leased:
             try:
                 return await _error_of(work(run))
             except UsageError as usage_error:
-                await _error_of(runs.end(self.database, replace(frame.result(str(usage_error)), stopped_by=None)))
+                await self.end(str(usage_error))
                 raise
 
     async def end(self, error: str | None) -> RunResult:

@@ -77,6 +77,8 @@ class Tally:
     def attach(self, client: Client | None, writer: Writer | None = None) -> None:
         """Take the counts of `client` and `writer` into the result, as they stand when it is made."""
         self._client, self._writer = client, writer
+        if writer:
+            self.watch.follow_days(lambda: writer.days)
 
     def ended(self, account: Account) -> frozenset[str | None]:
         """The datasets of an account that are not to be asked any more in this run."""
