@@ -133,9 +133,17 @@ async def accounts_of(run: Run, entries: Sequence[Entry]) -> list[Account]:
     broken = {entry.appid: entry for entry in entries if isinstance(entry, BrokenEntry) and entry.appid}
     if broken:
         states, unusable = await read_states(run.writer.database, [*broken])
-        for appid, entry in broken.items():
-            if appid not in unusable:  # a document that can't be used is a repair's to replace
-                await run.writer.put(Update((), failed_state(entry, states.get(appid), run.clock.now())))
+        # A document that can't be used is a repair's to replace.
+        failed = {
+            appid: failed_state(entry, states.get(appid), run.clock.now())
+            for appid, entry in broken.items()
+            if appid not in unusable
+        }
+        since = {appid: state.failing_since() for appid, state in failed.items()}
+        before = {appid: state.failing_since() for appid, state in states.items()}
+        run.tally.date_broken(since, {appid for appid in failed if since[appid] != before.get(appid)})
+        for state in failed.values():
+            await run.writer.put(Update((), state))
     accounts = [entry for entry in entries if isinstance(entry, Account)]
     return accounts if run.only is None else [account for account in accounts if account.appid in run.only]
 

@@ -101,6 +101,7 @@ def result_of(  # noqa: PLR0913 - what a result is made of, by its names
         days=counts.days,
         failures=(*broken, *sorted(_by_subject(counts.failures), key=place)),
         notices=tuple(sorted((notice for each in counts.notices.values() for notice in each), key=place)),
+        pending=tuple(name for appid, name in names.items() if counts.outcomes.get(appid) is Outcome.PENDING),
         silent=tuple(counts.silent.values()),
         windows_left=sum(counts.windows_left.values()),
         loop_lag_s=counts.lag_s,
@@ -121,5 +122,7 @@ def _by_subject(failures: Mapping[str, Sequence[Failure]]) -> Iterable[Failure]:
                 found[subject] = failure
             elif failure.account != of:
                 accounts, windows = first.accounts + failure.accounts, first.windows + failure.windows
-                found[subject] = replace(first, accounts=accounts, windows=windows)
+                since = min((each.since for each in (first, failure) if each.since), default=None)
+                new = first.new and failure.new
+                found[subject] = replace(first, accounts=accounts, windows=windows, since=since, new=new)
     return found.values()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
+from datetime import datetime
 
 import structlog
 
@@ -52,6 +53,7 @@ class Tally:
         # By the account that failed, also where the failure is a platform's.
         self._failures: dict[str, list[Failure]] = defaultdict(list)
         self._told: set[tuple[str | None, str | None]] = set()
+        self._new: set[tuple[str, str | None]] = set()
         self._notices: dict[str, dict[str, Notice]] = defaultdict(dict)
         self._silent: dict[str, str] = {}
         self._lacking_history: set[str] = set()
@@ -67,7 +69,7 @@ class Tally:
         accounts = [entry for entry in entries if isinstance(entry, Account)]
         self._broken = [failure_of_entry(entry) for entry in entries if isinstance(entry, BrokenEntry)]
         for failure in self._broken:
-            log.info("account.failed", **asdict(failure))
+            _log_failure(failure)
         self._names = {account.appid: account.name for account in accounts}
         self._outcomes = dict.fromkeys(self._names, Outcome.SKIPPED)
         # Of few accounts all must have failed.
@@ -78,6 +80,13 @@ class Tally:
         self._client, self._writer = client, writer
         if writer:
             self.watch.follow_days(lambda: writer.days)
+
+    def date_broken(self, since: Mapping[str, datetime | None], new: Container[str]) -> None:
+        """Note since when the accounts of broken entries fail, by appid, and which of them are new."""
+        for place, failure in enumerate(self._broken):
+            if (appid := failure.account) and appid in since:
+                # In a later round of the run it isn't new any more.
+                self._broken[place] = replace(failure, since=since[appid], new=failure.new or appid in new)
 
     def ended(self, account: Account) -> frozenset[str | None]:
         """The datasets of an account that are not to be asked any more in this run."""
@@ -143,9 +152,11 @@ class Tally:
     def fail(self, failure: Failure, *, of: str) -> None:
         """Note a failure of the account `of`."""
         self._failures[of].append(failure)
+        if failure.new:
+            self._new.add((of, failure.dataset))
         if (subject := (failure.account, failure.dataset)) not in self._told:
             self._told.add(subject)
-            log.info("account.failed", **asdict(failure))
+            _log_failure(failure)
 
     def note(self, notice: Notice) -> None:
         """Note a wait, which is no failure."""
@@ -170,6 +181,9 @@ class Tally:
     def take(self, counts: Counts) -> None:
         """Take over the counts of accounts that were at work elsewhere; the last ones of an account are valid."""
         self._taken.append(counts)
+        self._new.update(
+            (of, each.dataset) for of, failures in counts.failures.items() for each in failures if each.new
+        )
 
     def counts(self) -> Counts:
         """Return the counts as far as the run came. Accounts with a document that MongoDB refused have failed."""
@@ -197,7 +211,12 @@ class Tally:
     def result(self, run: str, *, error: str | None, stopped_by: int | None) -> RunResult:
         """Return the run's result as far as it came."""
         counts = self._all()
-        seconds = time.monotonic() - self._began
+        # A failure stays new where the account fails once more: for a newer day, or in another round.
+        failures = {
+            of: [replace(failure, new=(of, failure.dataset) in self._new) for failure in each]
+            for of, each in counts.failures.items()
+        }
+        counts, seconds = replace(counts, failures=failures), time.monotonic() - self._began
         names, broken = self._names, self._broken
         return result_of(counts, names, broken, run=run, seconds=seconds, error=error, stopped_by=stopped_by)
 
@@ -248,3 +267,8 @@ class Tally:
         for appid, reason in rejected.items():
             hint = _VALIDATOR_HINT if FAILED_VALIDATION in reason else _REFUSED_HINT
             yield appid, Failure(appid, self._names.get(appid, appid), None, reason, hint=hint)
+
+
+def _log_failure(failure: Failure) -> None:
+    since = failure.since and failure.since.isoformat(timespec="seconds")
+    log.info("account.failed", **(asdict(failure) | {"since": since}))
