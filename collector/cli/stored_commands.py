@@ -117,7 +117,7 @@ def verify(
     if output.as_json:
         say_json(console.as_json(verified))
     elif verified.exit or not output.quiet:  # -q still prints what was found
-        say(console.as_text(verified))
+        say(console.as_text(verified, width=width()))
     raise typer.Exit(verified.exit)
 
 
