@@ -4,6 +4,7 @@
 
     CollectorError
     ├── UsageError              the command was called wrongly: exit 2
+    ├── OutputError             the result can't be printed: exit 1
     ├── ConfigError             the configuration has faults, all of them listed: exit 78
     ├── RefusedError            what was asked would do harm as things are: nothing is changed, exit 1
     ├── DatabaseError           MongoDB is out of reach or refuses: the run ends, exit 1
@@ -56,6 +57,10 @@ class CollectorError(Exception):
 
 class UsageError(CollectorError):
     """The command was called wrongly; the message says how to call it."""
+
+
+class OutputError(CollectorError):
+    """The result can't be printed, since the disk is full."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,25 +6,29 @@ import asyncio
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from collector.sandbox import Sandbox
 from collector.store.database import Database
 
+_COURSE = re.compile(r"\brun\.(begun|progress|ended)\b")
+
 
 @dataclass(frozen=True)
 class Ended:
-    """Exit code and output of a command."""
+    """Exit code and output of a command; `course` are the lines of stderr about the course of a run, `err` the rest."""
 
     code: int
     out: str
     err: str
+    course: Sequence[str] = field(default=(), compare=False)
 
     @property
     def json(self) -> Any:
@@ -51,7 +55,18 @@ async def started(*arguments: str, cwd: Path, redirected: str = "", **environ: s
 async def ended_of(process: asyncio.subprocess.Process) -> Ended:
     out, err = await process.communicate()
     assert process.returncode is not None
-    return Ended(process.returncode, out.decode(), err.decode())
+    lines = err.decode().splitlines(keepends=True)
+    course = tuple(line for line in lines if _COURSE.search(line))
+    return Ended(process.returncode, out.decode(), "".join(line for line in lines if line not in course), course)
+
+
+async def line_with(words: str, process: asyncio.subprocess.Process) -> str:
+    """Return the next line on stderr that holds `words`."""
+    assert process.stderr
+    while line := (await process.stderr.readline()).decode():
+        if words in line:
+            return line
+    raise AssertionError(f"the process has ended without {words!r}")
 
 
 async def collector(*arguments: str, cwd: Path, redirected: str = "", **environ: str) -> Ended:

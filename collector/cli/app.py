@@ -5,6 +5,7 @@ Each command imports what it needs when it runs, so that `--help` answers at onc
 
 from __future__ import annotations
 
+import re
 import sys
 from datetime import date
 from functools import partial
@@ -14,9 +15,11 @@ import typer
 
 from collector.cli.config_commands import app as config_commands
 from collector.cli.options import (
+    FOLLOWS_UNTIL,
     Common,
     DryRun,
     Egress,
+    Follow,
     IgnoreWaits,
     ShardOf,
     Wait,
@@ -25,10 +28,12 @@ from collector.cli.options import (
 )
 from collector.cli.places import Work, with_place
 from collector.cli.printing import width
-from collector.cli.running import days_of_backfill, run_or_plan, target_now, watched
+from collector.cli.running import days_of_backfill, run_or_plan, target_now, today_at, watched
 from collector.cli.stored_commands import app as stored_commands
 from collector.cli.terminal import (
+    DISK_FULL,
     complain,
+    give_up_stdout,
     open_std_streams,
     run_at_once,
     say,
@@ -65,6 +70,7 @@ def run(
     spread: Work,
     egress: Egress = None,
     shard: ShardOf = None,
+    follow: Follow = None,
     wait: Wait = 0.0,
     dry_run: DryRun = False,
     ignore_waits: IgnoreWaits = False,
@@ -76,7 +82,8 @@ def run(
     if ignore_waits and not common.selection.names:
         raise UsageError("--ignore-waits needs --account: name each account whose wait is over")
     common = common.within(egress, shard)
-    job = Job(target_now(common.settings), common.selection, "run", wait, ignore_waits)
+    until = today_at(follow) if follow else None
+    job = Job(target_now(common.settings), common.selection, "run", wait, ignore_waits, until)
     run_or_plan(common, job, spread, dry_run=dry_run)
 
 
@@ -139,12 +146,12 @@ app.add_typer(trial_commands)
 
 
 def main() -> NoReturn:
-    """Run the command line: `collector`, and `python -m collector`."""
+    """Run the command line."""
     open_std_streams()
     from collector.errors import CollectorError, ConfigError, LeaseHeldError, UsageError
 
     try:
-        app(_with_seconds(sys.argv[1:]))
+        _call(_with_values(sys.argv[1:]))
     except ConfigError as error:
         # A single fault needs no heading; a list without one would not say what it is about.
         many = [f"{len(error.faults)} faults in the configuration:"] if len(error.faults) > 1 else []
@@ -156,11 +163,23 @@ def main() -> NoReturn:
     sys.exit(0)
 
 
-def _with_seconds(arguments: list[str]) -> list[str]:
-    """Add 600 after each `--wait` without seconds: typer knows no option with an optional value."""
+def _call(arguments: list[str]) -> None:
+    try:
+        app(arguments)
+    except OSError as error:
+        if error.errno not in DISK_FULL:
+            raise
+        give_up_stdout(error)  # typer prints the help itself
+
+
+_DEFAULTS = {"--wait": "600", "--follow": FOLLOWS_UNTIL}
+
+
+def _with_values(arguments: list[str]) -> list[str]:
+    """Fill in the values that may be left out: typer knows no option with an optional value."""
     filled = []
     for argument, following in zip(arguments, [*arguments[1:], ""], strict=False):
         filled.append(argument)
-        if argument == "--wait" and not following.replace(".", "", 1).isdecimal():
-            filled.append("600")
+        if argument in _DEFAULTS and not re.fullmatch("[^-].*|-[0-9.]+", following):
+            filled.append(_DEFAULTS[argument])
     return filled

@@ -58,13 +58,15 @@ def print_result(result: RunResult, output: Output) -> None:
     """Print the result of a run on stdout, and on stderr the error that ended it."""
     from collector.console import summary
 
-    if output.as_json:
-        say_json(summary.as_json(result))
-    elif result.error and not result.got_through:
-        pass  # a summary would only repeat the error
-    elif not output.quiet:
-        say(summary.as_text(result, verbose=bool(output.verbose)))
-    elif text := summary.failed_text(result):
-        say(text)
-    if result.error:
-        complain(result.error)
+    try:
+        if output.as_json:
+            say_json(summary.as_json(result))
+        elif result.error and not result.got_through:
+            pass  # a summary would only repeat the error
+        elif not output.quiet:
+            say(summary.as_text(result, verbose=bool(output.verbose)))
+        elif text := summary.failed_text(result):
+            say(text)
+    finally:  # the disk may be full for both
+        if result.error:
+            complain(result.error)

@@ -8,10 +8,11 @@ from typing import Annotated
 
 import typer
 
+from collector.cli.logs import LogFormat
 from collector.cli.options import Common, Config, Json, LogForm, Verbose, Wait, loaded, output_of, with_common_options
 from collector.cli.printing import paint, width
 from collector.cli.running import target_now
-from collector.cli.terminal import LogFormat, complain, run_at_once, say, say_json
+from collector.cli.terminal import complain, run_at_once, say, say_json
 
 app = typer.Typer(rich_markup_mode=None)
 

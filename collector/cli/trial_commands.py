@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
+from collector.cli.logs import LogFormat
 from collector.cli.options import (
     Config,
     LogForm,
@@ -22,9 +23,8 @@ from collector.cli.options import (
 from collector.cli.printing import print_result
 from collector.cli.running import collecting
 from collector.cli.terminal import (
-    LogFormat,
-    complain,
     pretty,
+    remark,
     run_to_the_end,
     run_until_interrupt,
     say,
@@ -45,7 +45,7 @@ def db(config: Config = None) -> None:
     from collector.commands.db import serve
 
     output_of(False, 0, False, LogFormat.TEXT)
-    run_until_interrupt(serve(loaded(config), say, complain))
+    run_until_interrupt(serve(loaded(config), say, remark))
 
 
 @app.command()
@@ -142,12 +142,10 @@ def sandbox(
     async def serve() -> None:
         async with Sandbox(world, faults=faults, port=port, latency_s=latency, record=False) as server:
             say(server.config_yaml())
-            complain(f"a pretend WeChat listens on {server.url} until Ctrl-C")
+            remark(f"a pretend WeChat listens on {server.url} until Ctrl-C")
             await asyncio.Event().wait()
 
     try:
-        asyncio.run(serve())
-    except KeyboardInterrupt:  # the usual end of a server
-        pass
+        run_until_interrupt(serve())
     except OSError as error:
         raise UsageError(f"port {port} is not available ({error.strerror}): choose another with --port") from None

@@ -14,7 +14,7 @@ COMPLETED = ("ok", "pending", "partial", "failed")
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """Record of one run in the ledger, which is `at_work` while it holds its lease.
+    """Record of one run in the ledger, which is `at_work` while it holds its lease, or pauses.
 
     `status` is that of its result, "stopped", "crashed" or "running", empty where it can't be read; `exit` and the
     counts are those of its result, absent until it has one. `accounts` counts by outcome, with the `total`. The
