@@ -103,12 +103,12 @@ async def test_days_are_stored_soon(
 
 
 async def test_documents_are_the_truth(database: Database, configured: Configured) -> None:
-    clock = MorningClock()
-    async with Sandbox(ONE_BY_ONE, clock=clock.now) as sandbox:
+    world, clock = World(size=60, published_until=time(12)), MorningClock()
+    async with Sandbox(world, clock=clock.now) as sandbox:
         settings = configured(sandbox, published_at=time(8), since=NEWEST - 6 * ONE_DAY)
         await _with_the_day_before(sandbox, settings, clock)
         await _follow(settings, clock)
-    assert await stored(database) == truth(ONE_BY_ONE, Window(NEWEST - 7 * ONE_DAY, NEWEST))
+    assert await stored(database) == truth(world, Window(NEWEST - 7 * ONE_DAY, NEWEST))
 
 
 async def test_day_that_is_there_costs_two_calls(database: Database, configured: Configured) -> None:
