@@ -140,7 +140,8 @@ def test_import_asks_on_a_terminal(imported: None, answer: str, exit_code: int) 
     command = [sys.executable, "-m", "collector", "config", "import", "sheet.csv", "--into", "d", "--update"]
     ended = subprocess.run(command, stdin=terminal, capture_output=True, text=True, check=False)
     assert (ended.returncode, is_disabled(0)) == (exit_code, not exit_code)
-    assert ended.stderr.startswith("Write these changes? [y/N]: ")
+    answered = "" if exit_code == 0 else "collector: nothing was written\n"
+    assert ended.stderr == f"Write these changes? [y/N]:{answered}"
 
 
 def test_import_asks_for_more_than_a_yes_where_many_are_gone(imported: None) -> None:

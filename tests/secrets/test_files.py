@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from collector.errors import UsageError
-from collector.secrets import files
 from collector.secrets.files import group_id, opening_line, private_file, private_folder, replace_file
 
 
@@ -78,7 +77,7 @@ def test_unknown_group() -> None:
 def test_group_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only root, and who is in a group, can give files to it."""
     other = next(group for group in grp.getgrall() if group.gr_gid not in (os.getegid(), *os.getgroups()))
-    monkeypatch.setattr(files.os, "geteuid", lambda: 54_321)
+    monkeypatch.setattr(os, "geteuid", lambda: 54_321)
     with pytest.raises(UsageError) as caught:
         group_id(other.gr_name)
     name = other.gr_name
