@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+import structlog
+
 from collector.errors import CallError, CollectorError, PostponedError
+
+log = structlog.get_logger()
 
 E = TypeVar("E", bound=CollectorError)
 
@@ -59,13 +63,16 @@ class HalfOpenBreaker(CircuitBreaker[CallError]):
     """Circuit breaker that lets one caller through every `PROBE_EVERY_S` seconds while it is open: the probe.
 
     A caller uses `begin` first, and notes the result. `monotonic` gives seconds that pass evenly. When a probe began
-    is what counts, not its end: one that is cancelled, or takes long, doesn't hold up the next one.
+    is what counts, not its end: one that is cancelled, or takes long, doesn't hold up the next one. Opening and closing
+    are logged once for all callers, with the `name` of what is unresponsive.
     """
 
-    def __init__(self, monotonic: Callable[[], float]) -> None:
+    def __init__(self, name: str, monotonic: Callable[[], float]) -> None:
         super().__init__()
+        self._name = name
         self._monotonic = monotonic
         self._opened_s = self._next_probe_s = 0.0
+        self._refused = 0
 
     def check(self) -> None:
         """Raise `refusal` if the breaker is open and no probe is due."""
@@ -83,6 +90,7 @@ class HalfOpenBreaker(CircuitBreaker[CallError]):
         It is a `PostponedError` until `POSTPONE_S` seconds after opening, then a copy of `error`, which may recover: a
         later probe may succeed.
         """
+        self._refused += 1
         now_s, fails_s = self._monotonic(), self._opened_s + POSTPONE_S
         error = error.copy()
         error.may_recover = True
@@ -90,7 +98,30 @@ class HalfOpenBreaker(CircuitBreaker[CallError]):
 
     def failed(self, error: CallError, *, at_once: bool = False) -> None:
         """Note a failure. The one that opens the breaker counts as the first probe."""
-        if not self.is_open:
-            self._opened_s = self._monotonic()
-            self._next_probe_s = self._opened_s + PROBE_EVERY_S
+        was_open = self.is_open
         super().failed(error, at_once=at_once)
+        if self.is_open and not was_open:
+            self._opened_s, self._refused = self._monotonic(), 0
+            self._next_probe_s = self._opened_s + PROBE_EVERY_S
+            log.warning("breaker.opened", of=self._name, why=str(error), probe_every_s=PROBE_EVERY_S)
+
+    def succeeded(self) -> None:
+        """Close the breaker."""
+        if self.is_open:
+            after_s = round(self._monotonic() - self._opened_s)
+            log.warning("breaker.closed", of=self._name, after_s=after_s, calls_refused=self._refused)
+        super().succeeded()
+
+
+class Breakers:
+    """The circuit breakers of a run, by what they stand for."""
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self._breakers: dict[str, HalfOpenBreaker] = {}
+
+    def of(self, key: str, name: str) -> HalfOpenBreaker:
+        """Return the breaker of `key`, which the log calls `name`."""
+        if key not in self._breakers:
+            self._breakers[key] = HalfOpenBreaker(name, self._monotonic)
+        return self._breakers[key]

@@ -5,23 +5,30 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import pty
+import re
 import subprocess
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from collector.sandbox import Sandbox
 from collector.store.database import Database
 
+_COURSE = re.compile(r"\brun\.(begun|progress|ended)\b")
+
 
 @dataclass(frozen=True)
 class Ended:
-    """Exit code and output of a command."""
+    """Exit code and output of a command; `course` are the lines of stderr about the course of a run, `err` the rest."""
 
     code: int
     out: str
     err: str
+    course: Sequence[str] = field(default=(), compare=False)
 
     @property
     def json(self) -> Any:
@@ -48,11 +55,42 @@ async def started(*arguments: str, cwd: Path, redirected: str = "", **environ: s
 async def ended_of(process: asyncio.subprocess.Process) -> Ended:
     out, err = await process.communicate()
     assert process.returncode is not None
-    return Ended(process.returncode, out.decode(), err.decode())
+    lines = err.decode().splitlines(keepends=True)
+    course = tuple(line for line in lines if _COURSE.search(line))
+    return Ended(process.returncode, out.decode(), "".join(line for line in lines if line not in course), course)
+
+
+async def line_with(words: str, process: asyncio.subprocess.Process) -> str:
+    """Return the next line on stderr that holds `words`."""
+    assert process.stderr
+    while line := (await process.stderr.readline()).decode():
+        if words in line:
+            return line
+    raise AssertionError(f"the process has ended without {words!r}")
 
 
 async def collector(*arguments: str, cwd: Path, redirected: str = "", **environ: str) -> Ended:
     return await ended_of(await started(*arguments, cwd=cwd, redirected=redirected, **environ))
+
+
+async def on_a_terminal(*arguments: str, cwd: Path, typed: str = "", **environ: str) -> Ended:
+    """Run the command on a terminal of 80 columns, on which somebody types; `out` has all that it shows."""
+    return await asyncio.to_thread(_on_a_terminal, arguments, cwd, typed, environ)
+
+
+def _on_a_terminal(arguments: Sequence[str], cwd: Path, typed: str, environ: Mapping[str, str]) -> Ended:
+    terminal, end = pty.openpty()
+    environ = {**os.environ, "COLUMNS": "80", "TERM": "xterm", "NO_COLOR": "", **environ}
+    command = [sys.executable, "-m", "collector", *arguments]
+    with subprocess.Popen(command, stdin=end, stdout=end, stderr=end, cwd=cwd, env=environ) as process:
+        os.close(end)
+        os.write(terminal, typed.encode())
+        shown = b""
+        with suppress(OSError):  # Linux' way to say that nobody has the other end any more
+            while block := os.read(terminal, 65_536):
+                shown += block
+    os.close(terminal)
+    return Ended(process.returncode, shown.decode().replace("\r\n", "\n"), "")
 
 
 def configure(folder: Path, sandbox: Sandbox, uri: str, database: Database, *, extra: str = "") -> None:

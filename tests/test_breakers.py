@@ -1,4 +1,5 @@
 import pytest
+from structlog.testing import capture_logs
 
 from collector.breakers import MAX_FAILURES, POSTPONE_S, PROBE_EVERY_S, CircuitBreaker, HalfOpenBreaker
 from collector.errors import CallError, PostponedError
@@ -44,7 +45,7 @@ class Server:
 
     def __init__(self) -> None:
         self.now_s = 1000.0
-        self.breaker = HalfOpenBreaker(lambda: self.now_s)
+        self.breaker = HalfOpenBreaker("the vault", lambda: self.now_s)
         self.is_back = False
         self.asked_at: list[float] = []
 
@@ -115,3 +116,19 @@ def test_lost_probe_isnt_waited_for(server: Server) -> None:
     assert server.ask() == "postponed to 30"
     server.now_s += PROBE_EVERY_S
     assert server.ask() == "no answer"
+
+
+def test_outage_is_logged_once(server: Server) -> None:
+    """When the breaker opens, and when it closes, with what happened in between."""
+    with capture_logs() as logs:
+        server.breaker.succeeded()
+        for _ in range(3 * MAX_FAILURES):
+            server.ask()
+        server.now_s += 2 * PROBE_EVERY_S
+        server.ask()
+        server.now_s += PROBE_EVERY_S
+        server.is_back = True
+        assert [server.ask() for _ in range(3)] == ["answer"] * 3
+    events = [(log["event"], log["of"]) for log in logs]
+    assert events == [("breaker.closed", "the vault"), ("breaker.opened", "the vault"), ("breaker.closed", "the vault")]
+    assert (logs[1]["why"], logs[2]["after_s"], logs[2]["calls_refused"]) == ("unresponsive", 45, 6)

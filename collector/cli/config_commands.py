@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from collector.cli.options import Config, Json, loaded
-from collector.cli.terminal import complain, say, say_json
+from collector.cli.terminal import complain, pretty, remark, say, say_json
 from collector.text import counted
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def validate(files: Config = None) -> None:
     """
     settings = loaded(files)
     for warning in settings.warnings:
-        complain(warning)  # on stderr, but no log: this command has no options for logging
+        remark(warning)  # on stderr, but no log: this command has no options for logging
     settings.check()
     enabled = sum(account.enabled for account in settings.accounts)
     disabled = len(settings.accounts) - enabled
@@ -79,7 +79,7 @@ def schema() -> None:
     """Print the JSON Schema, for editors."""
     from collector import config
 
-    say_json(config.json_schema())
+    say(pretty(config.json_schema()))  # people read the file that it is written to
 
 
 @app.command("import")  # a keyword, so the function needs another name

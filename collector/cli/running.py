@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -52,6 +52,13 @@ def target_now(settings: Settings, **history: Any) -> Target:
     return replace(target_of(settings, Clock()), **history)
 
 
+def today_at(at: time) -> datetime:
+    """Return the instant at which it is `at` in Beijing today."""
+    from collector.model.days import BEIJING
+
+    return datetime.combine(datetime.now(BEIJING), at, BEIJING)
+
+
 def run_or_plan(common: Common, job: Job, spread: Work, *, dry_run: bool) -> None:
     """Do a job, perhaps spread over other processes, and print its result; or print its plan alone."""
     from collector.commands.plans import plans
@@ -80,15 +87,16 @@ async def collecting(settings: Settings, job: Job, stop: Stop, *, quiet: bool = 
     """Do a job, with its progress on stderr."""
     from collector.commands.collect import collect
 
-    return await watched(partial(collect, settings, job, stop=stop, work=work), quiet=quiet)
+    return await watched(partial(collect, settings, job, stop=stop, work=work), quiet=quiet, is_run=True)
 
 
-async def watched(command: Callable[..., Awaitable[T]], *, quiet: bool) -> T:
-    """Run the command, with progress on stderr where that is a terminal."""
+async def watched(command: Callable[..., Awaitable[T]], *, quiet: bool, is_run: bool = False) -> T:
+    """Run the command, with progress on stderr where that is a terminal; that of a run is logged elsewhere."""
     from rich.console import Console
 
     from collector.console.progress import progress
     from collector.runtime import Clock
 
-    with progress(Console(stderr=True, quiet=quiet)) as watch:
-        return await command(clock=Clock(), watch=watch)
+    clock = Clock()
+    async with progress(Console(stderr=True, quiet=quiet), clock, is_run=is_run) as watch:
+        return await command(clock=clock, watch=watch)

@@ -1,4 +1,4 @@
-"""Printing, logging, and event loops that signals stop.
+"""Printing, and event loops that signals stop.
 
 Nothing heavy is imported at the top, so that `--help` answers at once.
 """
@@ -6,15 +6,13 @@ Nothing heavy is imported at the top, so that `--help` answers at once.
 from __future__ import annotations
 
 import asyncio
+import errno
 import io
 import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Iterable, Mapping
-from contextlib import suppress
-from enum import StrEnum
-from textwrap import indent
-from typing import TYPE_CHECKING, Any, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO, TypeVar
 
 if TYPE_CHECKING:
     from collector.runtime import Stop
@@ -27,14 +25,13 @@ SIGNALS_APART_S = 0.05
 MAX_FAULTS = 100
 """Faults of a configuration that are printed at once."""
 
+ERROR, WARNING, NOTICE, INFO, DEBUG = 3, 4, 5, 6, 7
+"""Priorities of syslog, which systemd's journal keeps."""
+
+DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""Errors of a write for which there is no room."""
+
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
-
-class LogFormat(StrEnum):
-    """Forms of the log on stderr."""
-
-    TEXT = "text"
-    JSON = "json"
 
 
 def open_std_streams() -> None:
@@ -53,13 +50,24 @@ def open_std_streams() -> None:
 
 
 def say(text: object, end: str = "\n") -> None:
-    """Print a result on stdout; a reader that has left early (`| head`) changes neither work nor exit code."""
+    """Print a result on stdout; a reader that has left early (`| head`) changes neither work nor exit code.
+
+    Raises `OutputError` where it can't be written.
+    """
     try:
         _put(text, end)
-    except OSError as error:
+    except BrokenPipeError:
         _give_up(sys.stdout)
-        if not isinstance(error, BrokenPipeError):
-            complain(f"could not print the result: {error.strerror}")
+    except OSError as error:
+        give_up_stdout(error)
+
+
+def give_up_stdout(error: OSError) -> NoReturn:
+    """Print nothing more on stdout, and raise `OutputError` for the error of its last write."""
+    from collector.errors import OutputError
+
+    _give_up(sys.stdout)
+    raise OutputError(f"could not print the result: {error.strerror}") from None
 
 
 def _put(text: object, end: str) -> None:
@@ -74,9 +82,9 @@ def _put(text: object, end: str) -> None:
 
 
 def say_json(value: object) -> None:
-    """Print a result as indented JSON, in UTF-8 whatever the locale."""
+    """Print a result as JSON, in UTF-8 whatever the locale: indented on a terminal, else on one line."""
     _use_utf8()
-    say(pretty(value))
+    say(pretty(value) if sys.stdout.isatty() else _dumped(value))
 
 
 def say_json_list(key: str, items: Iterable[object], rest: Callable[[], Mapping[str, object]]) -> None:
@@ -84,13 +92,16 @@ def say_json_list(key: str, items: Iterable[object], rest: Callable[[], Mapping[
 
     `rest` gives the fields after the list, once all items are printed.
     """
+    if sys.stdout.isatty():
+        say_json({key: [*items], **rest()})
+        return
     _use_utf8()
-    say(f'{{\n  "{key}": [', end="")
-    line_end = "\n"
+    say(f'{{"{key}":[', end="")
+    comma = ""
     for item in items:
-        say(line_end + indent(pretty(item), " " * 4), end="")
-        line_end = ",\n"
-    say("\n  ],\n" + pretty(rest()).removeprefix("{\n"))
+        say(comma + _dumped(item), end="")
+        comma = ","
+    say("]," + _dumped(rest()).removeprefix("{"))
 
 
 def _use_utf8() -> None:
@@ -121,20 +132,43 @@ def _give_up(stream: TextIO) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def complain(first: object, *more: object) -> None:
-    """Print an error or a remark on stderr."""
+def complain(first: object, *more: object, priority: int = ERROR) -> None:
+    """Print an error on stderr."""
     lines = [f"collector: {first}", *map(str, more[:MAX_FAULTS])]
     if len(more) > MAX_FAULTS:
         lines.append(f"and {len(more) - MAX_FAULTS} more")
-    print(*lines, sep="\n", file=Stderr(), flush=True)
+    print(prioritized("\n".join(lines), priority), file=Stderr(), flush=True)
+
+
+def remark(text: object) -> None:
+    """Print on stderr what is no error."""
+    complain(text, priority=NOTICE)
+
+
+def is_journal() -> bool:
+    """Return True where stderr goes to systemd's journal, which $JOURNAL_STREAM names by device and inode."""
+    try:
+        stream = os.fstat(sys.stderr.fileno())
+    except (OSError, ValueError):
+        return False
+    return os.environ.get("JOURNAL_STREAM") == f"{stream.st_dev}:{stream.st_ino}"
+
+
+def prioritized(text: str, priority: int) -> str:
+    """Return a text for stderr, each line with its priority where that is systemd's journal: it takes it off again."""
+    return "\n".join(f"<{priority}>{line}" for line in text.split("\n")) if is_journal() else text
 
 
 def pretty(value: object) -> str:
     """Format a value as indented JSON."""
+    return _dumped(value, is_indented=True)
+
+
+def _dumped(value: object, *, is_indented: bool = False) -> str:
     import orjson
 
-    options = orjson.OPT_INDENT_2 | orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z | orjson.OPT_OMIT_MICROSECONDS
-    return orjson.dumps(value, option=options).decode()
+    options = orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z | orjson.OPT_OMIT_MICROSECONDS
+    return orjson.dumps(value, option=options | (orjson.OPT_INDENT_2 if is_indented else 0)).decode()
 
 
 def run_to_the_end(main: Callable[[Stop], Coroutine[Any, Any, T]]) -> T:
@@ -148,58 +182,40 @@ def run_to_the_end(main: Callable[[Stop], Coroutine[Any, Any, T]]) -> T:
         return await main(stop)
 
     tune_gc()
-    with asyncio.Runner(loop_factory=_event_loop) as runner:
-        return runner.run(stoppable())
+    return _run(stoppable())
 
 
 def run_at_once(work: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine that has nothing to drain: a signal ends it at once, with exit 130 or 143."""
-    try:
-        return _run(work)
-    except KeyboardInterrupt:
-        sys.exit(128 + signal.SIGINT)
+    return _run(_exiting(work, on_interrupt=128 + signal.SIGINT))
 
 
 def run_until_interrupt(work: Coroutine[Any, Any, None]) -> None:
     """Run a coroutine that Ctrl-C ends as usual, with exit 0; SIGTERM ends it with 143."""
-    with suppress(KeyboardInterrupt):
-        _run(work)
+    _run(_exiting(work, on_interrupt=0))
+
+
+async def _exiting(work: Coroutine[Any, Any, T], *, on_interrupt: int) -> T:
+    """Do the work, which signals end by an exit of the process; one that the parent process ignores stays ignored."""
+    for number, code in ((signal.SIGINT, on_interrupt), (signal.SIGTERM, 128 + signal.SIGTERM)):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            asyncio.get_running_loop().add_signal_handler(number, sys.exit, code)
+    return await work
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:
-
-    async def stoppable() -> T:
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, sys.exit, 128 + signal.SIGTERM)
-        return await work
-
+    before = {number: signal.getsignal(number) for number in _STOP_SIGNALS}
     try:
         with asyncio.Runner(loop_factory=_event_loop) as runner:
-            return runner.run(stoppable())
+            return runner.run(work)
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # uvloop leaves its own, of a loop that is closed
+        for number, handler in before.items():  # a loop leaves others behind
+            signal.signal(number, handler)
 
 
-def configure_logging(verbose: int, log_format: LogFormat, *, quiet: bool) -> None:
-    """Log to stderr: warnings, with -v more, with -q errors alone."""
-    import logging
-
-    import stamina.instrumentation
-    import structlog
-
-    stderr: Any = Stderr()
-    # The client logs retries itself: stamina would log their arguments, which may be secrets.
-    stamina.instrumentation.set_on_retry_hooks([])
-    level = logging.ERROR if quiet else (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
-    colors = sys.stderr.isatty() and "NO_COLOR" not in os.environ
-    plain = structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)
-    as_json = (structlog.processors.format_exc_info, structlog.processors.JSONRenderer())
-    renderers = as_json if log_format is LogFormat.JSON else (plain,)
-    structlog.configure(
-        processors=[structlog.processors.add_log_level, structlog.processors.TimeStamper(fmt="iso"), *renderers],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=lambda *_: structlog.PrintLogger(stderr),
-        cache_logger_on_first_use=False,
-    )
+def shows_colours(stream: TextIO) -> bool:
+    """Return True for a terminal that shows colours, unless $NO_COLOR is set."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def end_now(number: signal.Signals) -> None:
@@ -230,7 +246,7 @@ def _on_first_signal(stop: Stop, number: signal.Signals) -> None:
 def _await_second_signal() -> None:
     for number in _STOP_SIGNALS:
         asyncio.get_running_loop().add_signal_handler(number, _on_second_signal, number)
-    complain("stopping: calls in flight are finished and stored; a second signal ends at once")
+    remark("stopping: calls in flight are finished and stored; a second signal ends at once")
 
 
 def _on_second_signal(number: signal.Signals) -> None:

@@ -17,7 +17,7 @@ from collector.cluster.digest import digest_of
 from collector.cluster.messages import Introduction, Order, Report, RunInfo
 from collector.cluster.site import HELD, SITES, Site, opened, settings_of
 from collector.commands.work import ask
-from collector.console.progress import NO_STEPS, Watch
+from collector.console.progress import NO_STEPS, Steps, Watch
 from collector.errors import ClockError, ConfigError, DatabaseError, UnreachableError
 from collector.model.results import AccountResult, Outcome
 from collector.run.account import Shared
@@ -26,6 +26,7 @@ from collector.run.tally import Tally
 from collector.runtime import Clock, in_background
 from collector.store.claims import claimed
 from collector.store.held import Held
+from collector.store.outages import OUTAGES
 from collector.store.state import read_states
 from collector.store.writer import Writer
 
@@ -33,6 +34,8 @@ log = structlog.get_logger()
 
 TOPIC = "collector"
 """Topic of Dask under which workers report their progress. It is one for all runs: a scheduler keeps all its topics."""
+
+STOP_SIGNALS = frozenset({signal.SIGINT, signal.SIGTERM})
 
 REPORT_EVERY_S = 1.0
 """Seconds between two reports of a batch's progress."""
@@ -47,11 +50,12 @@ def introduce(info: RunInfo, appids: frozenset[str] | None) -> Introduction:
     if info.log:
         info.log()
     if info.is_local:
+        OUTAGES.is_logged = False  # the coordinator, which uses the same MongoDB, does
         # Ctrl-C reaches all processes of a terminal: the coordinator stops its workers. A handler and not SIG_IGN,
         # which helper commands would inherit.
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in STOP_SIGNALS:
             signal.signal(number, lambda *_: None)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # blocked since the process was started
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)  # blocked since the process was started
     try:
         settings = settings_of(info)
     except ConfigError as error:
@@ -121,39 +125,48 @@ async def _work(site: Site, order: Order, held: Held) -> Report:
         )
     made = site.uncounted()
     counts = replace(tally.counts(), calls=made.calls, token_calls=made.token_calls, retries=made.retries)
-    return Report(counts, [account.appid for account in left], watch.steps)
+    return Report(counts, [account.appid for account in left], watch.done())
 
 
 class _Watch(Watch):
     """Progress of a batch, for the coordinator."""
 
     def __init__(self, order: Order) -> None:
-        self.steps = NO_STEPS
+        self._steps = NO_STEPS
+        self._days: Callable[[], int] = lambda: 0
         self._order = order
-        self._reported = self.steps
+        self._reported = NO_STEPS
         self._worker = get_worker()
 
     def history(self, windows: int) -> None:
         """Expect windows of history, which another batch fills."""
         if not self._order.history:
-            self.steps = self.steps._replace(history=self.steps.history + windows)
+            self._steps = self._steps._replace(history=self._steps.history + windows)
 
     def account(self, result: AccountResult) -> None:
         """Count an account, which history counts no second time."""
         if not self._order.history and result.outcome is not Outcome.SKIPPED:
-            failed = self.steps.failed + (result.outcome is Outcome.FAILED)
-            self.steps = self.steps._replace(accounts=self.steps.accounts + 1, failed=failed)
+            failed = self._steps.failed + (result.outcome is Outcome.FAILED)
+            self._steps = self._steps._replace(accounts=self._steps.accounts + 1, failed=failed)
 
     def window(self) -> None:
         """Count a window."""
-        self.steps = self.steps._replace(windows=self.steps.windows + 1)
+        self._steps = self._steps._replace(windows=self._steps.windows + 1)
+
+    def follow_days(self, days: Callable[[], int]) -> None:
+        """Count the days that the batch has stored."""
+        self._days = days
+
+    def done(self) -> Steps:
+        """Return the progress so far."""
+        return self._steps._replace(days=self._days())
 
     def report(self) -> None:
         """Send the progress, where there is any."""
-        if self.steps != self._reported:
-            self._reported = self.steps
+        if (done := self.done()) != self._reported:
+            self._reported = done
             order = self._order
-            self._worker.log_event(TOPIC, [order.info.run, order.batch, order.epoch, *self.steps])
+            self._worker.log_event(TOPIC, [order.info.run, order.batch, order.epoch, *done])
 
 
 @asynccontextmanager

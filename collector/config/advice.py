@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import stat
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -79,13 +79,26 @@ def _texts_below(node: Node, filled: Any, key: str) -> Iterator[tuple[int, str, 
 
 
 def _readable_secrets(texts: Iterable[_Text]) -> Iterator[str]:
-    warned: set[Path] = set()
+    first: dict[Path, _Text] = {}
     for text in texts:
-        path = text.document.path
         # A group may read it: that is how deploy/ installs it.
-        if text.document.mode & stat.S_IROTH and path not in warned and _is_literal(text.text, text.key):
-            warned.add(path)
-            yield f"{text.where}: others can read this file and its secrets; run chmod o-r {path}"
+        if text.document.mode & stat.S_IROTH and _is_literal(text.text, text.key):
+            first.setdefault(text.document.path, text)
+    remedy = f"run chmod o-r {_one_of(first)}"
+    yield from _together(f"others can read this file and its secrets; {remedy}", first.values())
+
+
+def _together(what: str, texts: Iterable[_Text]) -> Iterator[str]:
+    """Warn once of the same at several places."""
+    yield from _at_places(what, [text.where for text in texts])
+
+
+def _at_places(what: str, places: Sequence[str]) -> Iterator[str]:
+    if places:
+        first, *others = places
+        also = f"; likewise {', '.join(others[:MAX_PLACES])}" if others else ""
+        more = f" and {len(others) - MAX_PLACES:,} more" if len(others) > MAX_PLACES else ""
+        yield f"{first}: {what}{also}{more}"
 
 
 def _is_literal(text: str, key: str) -> bool:
@@ -97,11 +110,16 @@ def _is_literal(text: str, key: str) -> bool:
 
 
 def _writable_by_others(documents: Sequence[Document]) -> Iterator[str]:
-    for document in documents:
-        # Windows reports every file as writable by all.
-        if document.mode & stat.S_IWOTH and sys.platform != "win32":
-            path = document.path
-            yield f"{path}: everybody can change this file, and with it what the collector runs; run chmod o-w {path}"
+    # Windows reports every file as writable by all.
+    can_tell = sys.platform != "win32"
+    writable = [each.path for each in documents if can_tell and each.mode & stat.S_IWOTH]
+    remedy = f"run chmod o-w {_one_of(writable)}"
+    what = f"everybody can change this file, and with it what the collector runs; {remedy}"
+    yield from _at_places(what, [*map(str, writable)])
+
+
+def _one_of(paths: Collection[Path]) -> str:
+    return str(*paths) if len(paths) == 1 else "on each"
 
 
 def _unencrypted_routes(texts: Iterable[_Text]) -> Iterator[str]:
@@ -131,10 +149,10 @@ def _risk(key: str, address: str) -> str | None:
 
 
 def _early_days(texts: Iterable[_Text]) -> Iterator[str]:
-    for text in texts:
-        if text.key == "since" and date.fromisoformat(text.filled) < FIRST_DAY:
-            what = f"`since` is {text.filled}, but WeChat keeps nothing before {FIRST_DAY}; taken as that day"
-            yield f"{text.where}: {what}"
+    early = [text for text in texts if text.key == "since" and date.fromisoformat(text.filled) < FIRST_DAY]
+    for since in dict.fromkeys(text.filled for text in early):
+        what = f"`since` is {since}, but WeChat keeps nothing before {FIRST_DAY}; taken as that day"
+        yield from _together(what, [text for text in early if text.filled == since])
 
 
 def _classic_tokens(documents: Sequence[Document], accounts: Sequence[Account]) -> Iterator[str]:
@@ -154,21 +172,17 @@ def _classic_tokens(documents: Sequence[Document], accounts: Sequence[Account]) 
 
 def _shell_variables(texts: Iterable[_Text]) -> Iterator[str]:
     """Warn of `$ACME_SECRET`, which is taken literally here. It isn't repeated: it might be a real secret."""
-    for text in texts:
-        if text.key in _SECRETS and _SHELL_VARIABLE.fullmatch(text.text):
-            what = "is a $ and a word, taken literally; a variable is written ${ACME_SECRET}"
-            yield f"{text.where}: `{text.key}` {what}"
+    for key in sorted(_SECRETS):
+        what = f"`{key}` is a $ and a word, taken literally; a variable is written ${{ACME_SECRET}}"
+        yield from _together(what, [text for text in texts if text.key == key and _SHELL_VARIABLE.fullmatch(text.text)])
 
 
 def _malformed_secrets(texts: Iterable[_Text]) -> Iterator[str]:
-    """Warn once of secrets that WeChat can't have given, such as a placeholder or a part of a secret."""
+    """Warn of secrets that WeChat can't have given, such as a placeholder or a part of a secret."""
     secrets = (text for text in texts if text.key == "secret" and not _SHELL_VARIABLE.fullmatch(text.text))
     malformed = [text for text in secrets if not _APP_SECRET.fullmatch(text.filled)]
     if malformed:
-        first, *others = malformed
-        length = len(first.filled)
+        length = len(malformed[0].filled)
         has = "it holds other characters" if length == APP_SECRET_LENGTH else f"it has {length}"
-        also = f"; likewise {', '.join(text.where for text in others[:MAX_PLACES])}" if others else ""
-        more = f" and {len(others) - MAX_PLACES:,} more" if len(others) > MAX_PLACES else ""
         what = f"`secret` isn't an AppSecret of WeChat's, {APP_SECRET_LENGTH} digits and letters ({has})"
-        yield f"{first.where}: {what}: copy the real one{also}{more}"
+        yield from _together(f"{what}: copy the real one", malformed)

@@ -11,12 +11,11 @@ import re
 import stat
 import sys
 import time
-from collections import defaultdict
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from collector.breakers import HalfOpenBreaker
+from collector.breakers import Breakers
 from collector.errors import CommandTimeoutError, OpenFilesError, OriginError
 from collector.kinds import CallKind
 from collector.model.accounts import FromCommand, FromCredential, FromFile, Origin, Secret
@@ -40,7 +39,7 @@ class Secrets:
         self._reads: dict[tuple[Origin, bool], Once[Secret]] = {}
         self._running = asyncio.Semaphore(MAX_COMMANDS)
         # By program: if the vault is unresponsive for one account, it is so for the others.
-        self._breakers: dict[str, HalfOpenBreaker] = defaultdict(partial(HalfOpenBreaker, monotonic))
+        self._breakers = Breakers(monotonic)
 
     async def read(self, origin: Origin, *, fresh: bool = False, line: bool = False) -> Secret:
         """Return the secret at `origin`: read once, for the first caller, unless it must be `fresh`.
@@ -69,7 +68,8 @@ class Secrets:
         program's circuit breaker postpones callers. The message has the program's name alone: arguments and stderr
         may hold secrets.
         """
-        name, breaker = Path(argv[0]).name, self._breakers[argv[0]]
+        name = Path(argv[0]).name
+        breaker = self._breakers.of(argv[0], f"the command {name}")
         breaker.check()  # before the wait as well: commands of an open breaker's program may be slow to end
         async with self._running:
             breaker.begin()

@@ -22,6 +22,7 @@ from collector.model.accounts import Secret
 from collector.store.diagnosis import NO_SPACE, full_disk
 from collector.store.local import local_mongod, why_away
 from collector.store.location import Location
+from collector.store.outages import OUTAGES
 from collector.store.schema import INDEXES, USER_DAILY, VALIDATOR
 from collector.text import printable
 
@@ -161,9 +162,9 @@ async def outlasting(call: Callable[[], Awaitable[T]], *, timeout_s: float | Non
                 raise
         # The first try stands outside stamina: each of its contexts is garbage that only a search for cycles finds.
         timeout_s = OUTAGE_S if timeout_s is None else timeout_s
-        log.warning("mongodb.away", waiting_s=timeout_s)
         retrying = stamina.AsyncRetryingCaller(attempts=None, timeout=timeout_s, wait_initial=0.2, wait_max=5)
-        return await retrying(_passes, call)
+        with OUTAGES.waiting(timeout_s):
+            return await retrying(_passes, call)
 
 
 def _passes(error: Exception) -> bool:

@@ -7,11 +7,10 @@ body of unknown shape is shown.
 from __future__ import annotations
 
 import socket
-from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
-from functools import lru_cache, partial
+from functools import lru_cache
 from http import HTTPStatus
 from typing import NamedTuple, Self, TypeVar
 from urllib.parse import urlsplit
@@ -22,7 +21,7 @@ import stamina
 import structlog
 from yarl import URL
 
-from collector.breakers import HalfOpenBreaker
+from collector.breakers import Breakers
 from collector.errors import CallError, OpenFilesError, OriginError, TransientError
 from collector.kinds import CallKind, Reaction
 from collector.model.accounts import Secret
@@ -97,7 +96,7 @@ class Client:
 
     `calls` counts requests sent for data, retries included; `token_calls` those for tokens and other credentials;
     `retries` the repetitions; `answered` says whether any host ever gave an HTTP answer in this run, `trouble` is the
-    last error without one. `breakers` are the circuit breakers of token servers, by their name in messages. Calls wait
+    last error without one. `breakers` are the circuit breakers of token servers. Calls wait
     for one of the `connections` outside their time-out: WeChat isn't to blame for that time.
 
     `clock` tells when a call was sent, and when an unresponsive server is tried again. `before_call` is called before
@@ -109,7 +108,7 @@ class Client:
         self.calls = self.token_calls = self.retries = 0
         self.answered = False
         self.trouble = ""
-        self.breakers: dict[str, HalfOpenBreaker] = defaultdict(partial(HalfOpenBreaker, clock.monotonic))
+        self.breakers = Breakers(clock.monotonic)
         # An account asks at the same two URLs for all of its history: building them anew is 6 % of a backfill's CPU.
         # They hold tokens, so they are kept no longer than the run.
         self.url_of = lru_cache(MAX_URLS)(_url)

@@ -62,7 +62,8 @@ class External(Source):
     async def _guarded(self) -> bytes:
         if isinstance(self.origin, FromCommand):  # `secrets` has the circuit breaker of its program
             return await fetched(self.origin, self.client, self.secrets, appid=self.appid)
-        breaker = self.client.breakers[name_of(self.origin)]
+        name = name_of(self.origin)
+        breaker = self.client.breakers.of(name, name)
         breaker.begin()
         try:
             body = await fetched(self.origin, self.client, self.secrets, appid=self.appid)

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from command import Ended, collector, configure, ended_of, started
+from command import Ended, collector, configure, ended_of, line_with, started
 from support import stored
 
 from collector import __version__
@@ -134,8 +134,7 @@ async def test_second_signal_ends_at_once(tmp_path: Path, mongod: str, database:
         while not sandbox.calls:  # noqa: ASYNC110 - it sets no event
             await asyncio.sleep(0.01)
         process.send_signal(signal.SIGINT)
-        assert process.stderr
-        await process.stderr.readline()
+        await line_with("stopping", process)
         process.send_signal(signal.SIGINT)
         ended = await ended_of(process)
     assert ended.code == -signal.SIGINT

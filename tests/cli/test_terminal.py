@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 from command import collector, configure, ended_of, started
+from support import stored
 
-from collector.cli.terminal import MAX_FAULTS, complain, pretty, say_json_list
+from collector.cli.terminal import MAX_FAULTS, complain, pretty, say_json, say_json_list
 from collector.sandbox import Faults, Sandbox, World
 from collector.store.database import Database
 
@@ -62,10 +63,25 @@ def test_long_result_at_a_slow_reader(unbuffered: str) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has /dev/full")
-def test_result_to_a_full_disk() -> None:
-    ended = say_into("> /dev/full")
-    assert ended.returncode == 0
-    assert ended.stderr == "collector: could not print the result: No space left on device\n"
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("command", ["--help", "run --help", "--version", "config schema", "config validate"])
+async def test_result_to_a_full_disk(folder: Path, command: str, unbuffered: str) -> None:
+    """The exit code says that it is lost."""
+    ended = await collector(*command.split(), cwd=folder, redirected=">/dev/full", PYTHONUNBUFFERED=unbuffered)
+    assert (ended.code, ended.err) == (1, "collector: could not print the result: No space left on device\n")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has /dev/full")
+async def test_summary_to_a_full_disk(folder: Path, database: Database) -> None:
+    """The days are stored all the same, and the error that ended a run is told as well."""
+    lost = "collector: could not print the result: No space left on device\n"
+    ended = await collector("run", cwd=folder, redirected=">/dev/full")
+    assert (ended.code, ended.err, len(await stored(database))) == (1, lost, 7)
+    (folder / "wrong.yaml").write_text("api: {hosts: ['http://127.0.0.1:1']}\n")
+    arguments = ("backfill", "--since", "2026-01-01", "--json", "-c", "accounts.yaml", "-c", "wrong.yaml")
+    ended = await collector(*arguments, cwd=folder, redirected=">/dev/full")
+    assert (ended.code, ended.err.endswith(lost)) == (1, True)
+    assert ended.err.startswith("collector: Could not reach WeChat: ")
 
 
 def test_complaint(capsys: pytest.CaptureFixture[str]) -> None:
@@ -83,13 +99,20 @@ def test_pretty() -> None:
     assert pretty({"a": [1, "é"]}) == '{\n  "a": [\n    1,\n    "é"\n  ]\n}'
 
 
+@pytest.mark.parametrize("is_terminal", [False, True])
 @pytest.mark.parametrize("items", [[{"a": [1]}], [{"a": 1}, {"b": {"c": "é"}}], []])
-def test_json_item_by_item(capsys: pytest.CaptureFixture[str], items: list[object]) -> None:
-    """The object is that of one piece."""
+def test_json_item_by_item(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, items: list[object], is_terminal: bool
+) -> None:
+    """The object is that of one piece: on one line, or indented on a terminal."""
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: is_terminal)
     say_json_list("items", iter(items), lambda: {"calls": 3})
-    printed = capsys.readouterr().out
-    assert json.loads(printed) == {"items": items, "calls": 3}
-    assert not items or printed == pretty({"items": items, "calls": 3}) + "\n"
+    in_pieces = capsys.readouterr().out
+    say_json({"items": items, "calls": 3})
+    in_one = capsys.readouterr().out
+    assert in_pieces == in_one
+    assert json.loads(in_one) == {"items": items, "calls": 3}
+    assert in_one == (pretty({"items": items, "calls": 3}) + "\n" if is_terminal else in_one.splitlines()[0] + "\n")
 
 
 NAME = "鞋 Café 👟"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date
+from pathlib import Path
 
 import pytest
 
@@ -96,6 +97,20 @@ def test_readable_secret(loaded: Callable[..., Settings], line: int, content: st
     assert loaded(content, {"S": KEY}, mode=0o640).warnings == ()  # a group of its own is how deploy/ installs it
     assert loaded(content, {"S": KEY}, mode=0o604).warnings == (warning,)
     assert loaded(content, {"S": KEY}, mode=0o600).warnings == ()
+
+
+def test_same_advice_about_many_places(loaded: Callable[..., Settings]) -> None:
+    """It is one warning, which names the places."""
+    for name in "bcd":
+        file = Path(f"{name}.yaml")
+        file.write_text(f"accounts:\n{entry(name, ord(name), 'since: 2001-01-01')}")
+        file.chmod(0o606)
+    readable, writable, early = loaded("include: '?.yaml'\naccounts: []").warnings
+    places = "b.yaml:2: {}; likewise c.yaml:2, d.yaml:2"
+    assert readable == places.format("others can read this file and its secrets; run chmod o-r on each")
+    assert writable.endswith("what the collector runs; run chmod o-w on each; likewise c.yaml, d.yaml")
+    rest = "but WeChat keeps nothing before 2014-12-01; taken as that day"
+    assert early == places.format(f"`since` is 2001-01-01, {rest}")
 
 
 def test_readable_without_secrets(loaded: Callable[..., Settings]) -> None:

@@ -491,7 +491,8 @@ async def test_outage_of_45_s_is_logged_once(
             await writer.put(_update(_day()))
     assert waits == [{"attempts": None, "timeout": 45.0, "wait_initial": 0.2, "wait_max": 5}]
     assert [log for log in logs if log["event"] != "stamina.retry_scheduled"] == [
-        {"event": "mongodb.away", "waiting_s": 45.0, "log_level": "warning"}
+        {"event": "mongodb.away", "waiting_s": 45.0, "log_level": "warning"},
+        {"event": "mongodb.back", "after_s": 0, "calls_waited": 1, "log_level": "warning"},
     ]
     assert (len(await _stored(database)), writer.days) == (1, 1)
 

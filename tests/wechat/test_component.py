@@ -920,7 +920,7 @@ async def test_postponement_isnt_final(web: Any, client: Client, secrets: Secret
     component = replace(COMPONENT, access_token=FromUrl(Secret(url)))
     api = ComponentApi(component, Route(client, [HOST], None, secrets), secrets, clock=clock)
     platform = Platform(web, 1)
-    client.breakers["the server http://tokens.internal"].failed(TransientError("no answer"), at_once=True)
+    client.breakers.of("the server http://tokens.internal", "").failed(TransientError("no answer"), at_once=True)
     for _ in range(2):
         with pytest.raises(PostponedError):
             await Authorized(account_of(0), api).grant()

@@ -424,7 +424,7 @@ async def test_too_many_open_files(web: Any, client: Client, account_of: Account
     for _ in range(MAX_FAILURES + 1):
         with pytest.raises(OpenFilesError):
             await account_of().get()
-    assert not client.breakers[SERVER].is_open
+    assert not client.breakers.of(SERVER, SERVER).is_open
 
 
 async def test_retries_after_a_postponement(web: Any, client: Client, source: Sourced) -> None:
@@ -433,7 +433,7 @@ async def test_retries_after_a_postponement(web: Any, client: Client, source: So
     early = source(PLAIN)
     with pytest.raises(TransientError):
         await early.grant()
-    breaker = client.breakers[SERVER]
+    breaker = client.breakers.of(SERVER, SERVER)
     breaker.failed(TransientError("no answer"), at_once=True)
     with pytest.raises(PostponedError):
         await early.grant()
@@ -449,7 +449,7 @@ async def test_traceback_of_an_unresponsive_server_doesnt_grow(
 ) -> None:
     """A token server that fails for thousands of accounts raises an exception of its own to each."""
     web.get(ASKED, status=500, repeat=True)
-    client.breakers[SERVER].failed(TransientError("no answer"), at_once=True)
+    client.breakers.of(SERVER, SERVER).failed(TransientError("no answer"), at_once=True)
     frames = Counter[int]()
     for wait_s in (0, POSTPONE_S, 0):
         clock.instant += timedelta(seconds=wait_s)
@@ -483,7 +483,7 @@ async def test_refusal_while_the_server_is_away(
     tokens = Tokens(source, client, clock=clock, owner="a")
     refused = await tokens.get()
     tokens.worked(refused)
-    client.breakers["the server http://tokens.internal"].failed(TransientError("no answer"), at_once=True)
+    client.breakers.of("the server http://tokens.internal", "").failed(TransientError("no answer"), at_once=True)
     with pytest.raises(PostponedError):
         await tokens.after_refusal(refused, api_error(40001, "invalid credential", CallKind.DATA))
     clock.instant += timedelta(seconds=PROBE_EVERY_S)
