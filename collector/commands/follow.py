@@ -19,11 +19,12 @@ from collector.commands.work import Work
 from collector.completeness.datasets import CUMULATE
 from collector.completeness.rounds import Pending, Rounds
 from collector.errors import DatabaseError, LeaseHeldError, StoppedError
-from collector.model.days import FIRST_DAY, ONE_DAY
+from collector.model.days import BEIJING, FIRST_DAY, ONE_DAY
 from collector.model.results import RunResult
 from collector.store.database import Database, open_database
 from collector.store.documents import read_totals
 from collector.store.state import read_states
+from collector.text import counted
 
 log = structlog.get_logger()
 
@@ -88,14 +89,18 @@ class _Following:
                 return await leased.end(error)
             if self.rounds.is_over(frame.clock.monotonic()) or not (error or tally.pending):
                 return await leased.end(await self._finish(leased))
-            log.info("round.done", pending=len(tally.pending), error=error)
+            if error:
+                log.warning("round.failed", reason=error)
             await leased.pause()
         return None
 
     async def pause(self) -> None:
         """Wait for the next round. Raises `StoppedError` at a stop signal."""
-        clock = self.frame.clock
+        clock, tally = self.frame.clock, self.frame.tally
         next_s = self.rounds.next_s(clock.monotonic())
+        until = f"{clock.instant_of(next_s).astimezone(BEIJING):%H:%M}"
+        log.info("run.pauses", until=until, pending=len(tally.pending))
+        tally.watch.pause(f"{counted(len(tally.pending), 'account')} pending, next round at {until} Beijing time")
         async with self.frame.stop.ends():
             await clock.sleep(next_s - clock.monotonic())
 
