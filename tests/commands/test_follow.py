@@ -273,6 +273,20 @@ async def test_failed_account_keeps_nobody_waiting(database: Database, configure
     assert (result.exit, clock.pauses) == (3, [])
 
 
+async def test_account_with_few_calls_a_day(database: Database, configured: Configured) -> None:
+    """It is asked in the first round and in the last one."""
+    clock = MorningClock()
+    async with Sandbox(NOT_BEFORE_ELEVEN, clock=clock.now) as sandbox:
+        settings = configured(sandbox, published_at=time(8))
+        few, many = (
+            replace(account, daily_calls=calls) for account, calls in zip(settings.accounts[:2], (6, 99), strict=True)
+        )
+        result = await _follow(replace(settings, accounts=(few, many)), clock)
+    calls = Counter(call.appid for call in sandbox.calls if call.path == CUMULATE)
+    assert (result.exit, calls[few.appid]) == (0, 2)
+    assert calls[many.appid] > 10
+
+
 async def test_newer_day_in_between(database: Database, configured: Configured) -> None:
     """All accounts are asked for it, also those that had the older one."""
     clock = MorningClock(EIGHT - timedelta(minutes=5))
