@@ -180,10 +180,9 @@ async def opened(place: Place) -> AsyncIterator[Engine]:
     tls.dask_setup()
     async with AsyncExitStack() as stack:
         try:
-            if isinstance(place, Local):
-                client = await stack.enter_async_context(await _local(place, stack))
-            else:
-                client = await stack.enter_async_context(await _connected(place))
+            client = await (_local(place, stack) if isinstance(place, Local) else _connected(place))
+            stack.push_async_callback(client.close)  # it closes itself only once it is connected
+            await stack.enter_async_context(client)
         except (OSError, TimeoutError, RuntimeError, ValueError) as error:
             where = "of this host" if isinstance(place, Local) else f"at {place.address}"
             raise ClusterError(f"the Dask cluster {where} is out of reach ({_reason(error)})") from None
