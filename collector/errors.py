@@ -6,6 +6,7 @@
     ├── UsageError              the command was called wrongly: exit 2
     ├── OutputError             the result can't be printed: exit 1
     ├── ConfigError             the configuration has faults, all of them listed: exit 78
+    ├── RefusedError            what was asked would do harm as things are: nothing is changed, exit 1
     ├── DatabaseError           MongoDB is out of reach or refuses: the run ends, exit 1
     ├── LeaseHeldError          another run is at work on the same accounts: exit 11
     ├── UnreachableError        WeChat is out of reach for everybody: the run ends, exit 1
@@ -83,6 +84,10 @@ class ConfigError(CollectorError):
     def __init__(self, faults: tuple[Fault, ...]) -> None:
         super().__init__("\n".join(map(str, faults)))
         self.faults = faults
+
+
+class RefusedError(CollectorError):
+    """What was asked for would do harm as things are; the message says why, and what to do first."""
 
 
 class DatabaseError(CollectorError):

@@ -31,13 +31,24 @@ def install_line(extra: str) -> str:
     return f"{pip} {shlex.quote(f'{_short(source) if source else DISTRIBUTION}[{extra}]')}"
 
 
+def command_line(*arguments: str) -> str:
+    """Return the command line by which the reader, who has called this command, calls it with other arguments."""
+    program = _program()
+    on_path = shutil.which("collector")
+    is_first = len(program) == 1 and on_path and Path(on_path).resolve() == Path(program[0]).resolve()
+    return shlex.join([*(["collector"] if is_first else program), *arguments])
+
+
 def line_as(user: str) -> str:
     """Return the command line by which this command runs as `user`."""
-    program = [sys.executable, "-m", "collector"] if sys.argv[0].endswith("__main__.py") else sys.argv[:1]
     is_root = sys.platform != "win32" and os.geteuid() == 0
     # Only root may call `runuser`, which asks for no password and needs no entry in sudoers.
     switch = ["runuser", "-u"] if is_root and shutil.which("runuser") else ["sudo", "-u"]
-    return shlex.join([*switch, user, "--", *program, *sys.argv[1:]])
+    return shlex.join([*switch, user, "--", *_program(), *sys.argv[1:]])
+
+
+def _program() -> list[str]:
+    return [sys.executable, "-m", "collector"] if sys.argv[0].endswith("__main__.py") else sys.argv[:1]
 
 
 def _source() -> Path | None:

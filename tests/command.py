@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import pty
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -69,6 +71,26 @@ async def line_with(words: str, process: asyncio.subprocess.Process) -> str:
 
 async def collector(*arguments: str, cwd: Path, redirected: str = "", **environ: str) -> Ended:
     return await ended_of(await started(*arguments, cwd=cwd, redirected=redirected, **environ))
+
+
+async def on_a_terminal(*arguments: str, cwd: Path, typed: str = "", **environ: str) -> Ended:
+    """Run the command on a terminal of 80 columns, on which somebody types; `out` has all that it shows."""
+    return await asyncio.to_thread(_on_a_terminal, arguments, cwd, typed, environ)
+
+
+def _on_a_terminal(arguments: Sequence[str], cwd: Path, typed: str, environ: Mapping[str, str]) -> Ended:
+    terminal, end = pty.openpty()
+    environ = {**os.environ, "COLUMNS": "80", "TERM": "xterm", "NO_COLOR": "", **environ}
+    command = [sys.executable, "-m", "collector", *arguments]
+    with subprocess.Popen(command, stdin=end, stdout=end, stderr=end, cwd=cwd, env=environ) as process:
+        os.close(end)
+        os.write(terminal, typed.encode())
+        shown = b""
+        with suppress(OSError):  # Linux' way to say that nobody has the other end any more
+            while block := os.read(terminal, 65_536):
+                shown += block
+    os.close(terminal)
+    return Ended(process.returncode, shown.decode().replace("\r\n", "\n"), "")
 
 
 def configure(folder: Path, sandbox: Sandbox, uri: str, database: Database, *, extra: str = "") -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from collector import shell
-from collector.shell import install_line, line_as
+from collector.shell import command_line, install_line, line_as
 
 ROOT = Path(__file__).parents[1]
 
@@ -94,3 +94,19 @@ def test_line_as_another_user(monkeypatch: pytest.MonkeyPatch, uid: int, runuser
 def test_line_of_the_module(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["/x/collector/__main__.py", "run"])
     assert line_as("ops").endswith(f"-u ops -- {sys.executable} -m collector run")
+
+
+@pytest.mark.parametrize(
+    ("program", "on_path", "expected"),
+    [
+        ("/opt/bin/collector", "/opt/bin/collector", "collector"),
+        ("/opt/bin/collector", "/usr/bin/collector", "/opt/bin/collector"),
+        (".venv/bin/collector", None, ".venv/bin/collector"),
+        ("/x/collector/__main__.py", "/opt/bin/collector", f"{sys.executable} -m collector"),
+    ],
+)
+def test_command_line(monkeypatch: pytest.MonkeyPatch, program: str, on_path: str | None, expected: str) -> None:
+    """It is as short as what the reader has typed."""
+    monkeypatch.setattr(sys, "argv", [program, "demo", "--keep"])
+    monkeypatch.setattr(shutil, "which", lambda _: on_path)
+    assert command_line("status", "-c", "my accounts.yaml") == f"{expected} status -c 'my accounts.yaml'"

@@ -5,34 +5,31 @@ Each command imports what it needs when it runs, so that `--help` answers at onc
 
 from __future__ import annotations
 
+import re
 import sys
-from datetime import UTC, date, datetime
+from datetime import date
 from functools import partial
 from typing import Annotated, NoReturn
 
 import typer
 
 from collector.cli.config_commands import app as config_commands
-from collector.cli.logs import LogFormat
 from collector.cli.options import (
+    FOLLOWS_UNTIL,
     Common,
-    Config,
     DryRun,
     Egress,
+    Follow,
     IgnoreWaits,
-    Json,
-    LogForm,
     ShardOf,
-    Verbose,
     Wait,
     day,
-    loaded,
-    output_of,
     with_common_options,
 )
 from collector.cli.places import Work, with_place
 from collector.cli.printing import width
-from collector.cli.running import days_of_backfill, run_or_plan, target_now, watched
+from collector.cli.running import days_of_backfill, run_or_plan, target_now, today_at, watched
+from collector.cli.stored_commands import app as stored_commands
 from collector.cli.terminal import (
     DISK_FULL,
     complain,
@@ -52,7 +49,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.add_typer(config_commands, name="config")
 
 
 @app.callback(invoke_without_command=True)
@@ -74,6 +70,7 @@ def run(
     spread: Work,
     egress: Egress = None,
     shard: ShardOf = None,
+    follow: Follow = None,
     wait: Wait = 0.0,
     dry_run: DryRun = False,
     ignore_waits: IgnoreWaits = False,
@@ -85,7 +82,8 @@ def run(
     if ignore_waits and not common.selection.names:
         raise UsageError("--ignore-waits needs --account: name each account whose wait is over")
     common = common.within(egress, shard)
-    job = Job(target_now(common.settings), common.selection, "run", wait, ignore_waits)
+    until = today_at(follow) if follow else None
+    job = Job(target_now(common.settings), common.selection, "run", wait, ignore_waits, until)
     run_or_plan(common, job, spread, dry_run=dry_run)
 
 
@@ -121,89 +119,6 @@ def backfill(
 
 @app.command()
 @with_common_options
-def status(
-    common: Common,
-    max_age: Annotated[
-        int | None,
-        typer.Option("--max-age", min=0, metavar="DAYS", help="Exit 3 where an account is more than DAYS behind."),
-    ] = None,
-    gaps: Annotated[bool, typer.Option("--gaps", help="Also show missing days and breaks in the figures.")] = False,
-) -> None:
-    """Show the state of each account, worst first."""
-    from collector.commands import status as command
-    from collector.commands import verify as verify_command
-    from collector.console import status as console
-    from collector.console.verify import gaps_json, gaps_text
-
-    settings, selection, output = common
-    found = run_at_once(command.status(settings, selection, datetime.now(UTC)))
-    found_gaps = run_at_once(verify_command.gaps(settings, selection, target_now(settings))) if gaps else []
-    if output.as_json:
-        say_json(console.as_json(found, max_age) | ({"gaps": gaps_json(found_gaps)} if gaps else {}))
-    elif not output.quiet:
-        say("\n\n".join(filter(None, (console.as_text(found, max_age, width=width()), gaps_text(found_gaps)))))
-    elif max_age is not None and (text := console.too_old_text(found, max_age)):
-        say(text)
-    # Exit 3 lets a monitor call this command without reading its output.
-    raise typer.Exit(3 if max_age is not None and console.too_old(found, max_age) else 0)
-
-
-@app.command()
-def runs(
-    run: Annotated[
-        str | None, typer.Argument(metavar="[ID]", help="The run to show. Default: list the last ones.")
-    ] = None,
-    last: Annotated[int, typer.Option("--last", min=1, metavar="NUMBER", help="How many runs to list.")] = 20,
-    config: Config = None,
-    as_json: Json = False,
-    verbose: Verbose = 0,
-    log_format: LogForm = LogFormat.TEXT,
-) -> None:
-    """List the last runs, newest first, or show one."""
-    from collector.commands import runs as command
-    from collector.console import runs as console
-
-    output = output_of(as_json, verbose, False, log_format)
-    settings = loaded(config)
-    if run:
-        record, database = run_at_once(command.one_run(settings, run))
-        if as_json:
-            say_json(console.run_json(record, database))
-        else:
-            say(console.run_text(record, database, verbose=bool(output.verbose)))
-    else:
-        records, database = run_at_once(command.last_runs(settings, last))
-        if as_json:
-            say_json(console.as_json(records, database))
-        else:
-            say(console.as_text(records, database, width=width()))
-
-
-@app.command()
-@with_common_options
-def verify(
-    common: Common,
-    repair: Annotated[bool, typer.Option("--repair", help="Rebuild the state from the documents.")] = False,
-    wait: Wait = 0.0,
-) -> None:
-    """Compare the state with the stored documents.
-
-    Also check that the figures add up.
-    """
-    from collector.commands import verify as command
-    from collector.console import verify as console
-
-    settings, selection, output = common
-    verified = run_at_once(command.verify(settings, selection, target_now(settings), repair=repair, wait_s=wait))
-    if output.as_json:
-        say_json(console.as_json(verified))
-    elif verified.exit or not output.quiet:  # -q still prints what was found
-        say(console.as_text(verified))
-    raise typer.Exit(verified.exit)
-
-
-@app.command()
-@with_common_options
 def check(common: Common, egress: Egress = None) -> None:
     """Try each account, and list the refused IPs.
 
@@ -224,7 +139,10 @@ def check(common: Common, egress: Egress = None) -> None:
     raise typer.Exit(checks.result.exit)
 
 
-app.add_typer(trial_commands)  # without a name: they stand beside the others, after them
+# Those without a name stand beside the others, after them.
+app.add_typer(stored_commands)
+app.add_typer(config_commands, name="config")
+app.add_typer(trial_commands)
 
 
 def main() -> NoReturn:
@@ -233,7 +151,7 @@ def main() -> NoReturn:
     from collector.errors import CollectorError, ConfigError, LeaseHeldError, UsageError
 
     try:
-        _call(_with_seconds(sys.argv[1:]))
+        _call(_with_values(sys.argv[1:]))
     except ConfigError as error:
         # A single fault needs no heading; a list without one would not say what it is about.
         many = [f"{len(error.faults)} faults in the configuration:"] if len(error.faults) > 1 else []
@@ -254,11 +172,14 @@ def _call(arguments: list[str]) -> None:
         give_up_stdout(error)  # typer prints the help itself
 
 
-def _with_seconds(arguments: list[str]) -> list[str]:
-    """Add 600 after each `--wait` without seconds: typer knows no option with an optional value."""
+_DEFAULTS = {"--wait": "600", "--follow": FOLLOWS_UNTIL}
+
+
+def _with_values(arguments: list[str]) -> list[str]:
+    """Fill in the values that may be left out: typer knows no option with an optional value."""
     filled = []
     for argument, following in zip(arguments, [*arguments[1:], ""], strict=False):
         filled.append(argument)
-        if argument == "--wait" and not following.replace(".", "", 1).isdecimal():
-            filled.append("600")
+        if argument in _DEFAULTS and not re.fullmatch("[^-].*|-[0-9.]+", following):
+            filled.append(_DEFAULTS[argument])
     return filled

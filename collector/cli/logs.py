@@ -6,18 +6,17 @@ Nothing heavy is imported at the top, so that `--help` answers at once.
 from __future__ import annotations
 
 import logging
-import os
 import sys
 from collections.abc import Callable, MutableMapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from collector.cli.terminal import DEBUG, ERROR, INFO, WARNING, Stderr, is_journal, prioritized
+from collector.cli.terminal import DEBUG, ERROR, INFO, WARNING, Stderr, is_journal, prioritized, shows_colours
 
 Event = MutableMapping[str, Any]
 
-COURSE = frozenset({"run.begun", "run.progress", "run.ended"})
+COURSE = frozenset({"run.begun", "run.progress", "run.pauses", "run.ended"})
 """Events of a run's course: shown by default where no terminal shows its progress and its summary."""
 
 _PRIORITIES = {"debug": DEBUG, "info": INFO, "warning": WARNING}
@@ -71,9 +70,8 @@ def _as_json() -> tuple[Any, ...]:
 def _as_text() -> tuple[Any, ...]:
     import structlog
 
-    colors = sys.stderr.isatty() and "NO_COLOR" not in os.environ
     plain = structlog.dev.ConsoleRenderer(
-        colors=colors, sort_keys=False, exception_formatter=structlog.dev.plain_traceback
+        colors=shows_colours(sys.stderr), sort_keys=False, exception_formatter=structlog.dev.plain_traceback
     )
     return _without_level if is_journal() else _in_beijing, _with_priority(plain)
 

@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Concatenate, NamedTuple
 
@@ -59,6 +59,29 @@ Wait = Annotated[
         metavar="[SECONDS]",
         show_default=False,
         help="Wait for another run to end; without SECONDS, up to 600.",
+    ),
+]
+
+FOLLOWS_UNTIL = "12:00"
+
+
+def time_of_day(text: str) -> time:
+    """Parse the UNTIL of a `--follow`. Raises `typer.BadParameter` where `text` is no time of the day."""
+    try:
+        return datetime.strptime(text, "%H:%M").time()  # noqa: DTZ007 - a time of any day
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not a time: write it as {FOLLOWS_UNTIL}, in Beijing time") from None
+
+
+Follow = Annotated[
+    time | None,
+    typer.Option(
+        "--follow",
+        parser=time_of_day,
+        metavar="[UNTIL]",
+        show_default=False,
+        help="Ask again for the accounts whose newest day isn't there yet, until all have it or it is UNTIL, Beijing "
+        f"time; without UNTIL, {FOLLOWS_UNTIL}. History comes last.",
     ),
 ]
 

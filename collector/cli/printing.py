@@ -9,11 +9,12 @@ from itertools import starmap
 from typing import TYPE_CHECKING
 
 from collector.cli.options import Output
-from collector.cli.terminal import complain, say, say_json, say_json_list
+from collector.cli.terminal import complain, say, say_json, say_json_list, shows_colours
 
 if TYPE_CHECKING:
     from collector.commands.plans import Plans
     from collector.completeness.plan import Plan
+    from collector.console.paint import Paint
     from collector.console.plan import Planned
     from collector.model.accounts import Account
     from collector.model.results import RunResult
@@ -22,6 +23,13 @@ if TYPE_CHECKING:
 def width() -> int | None:
     """Return the width of the terminal, or $COLUMNS where that is set; None where stdout is no terminal."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def paint() -> Paint:
+    """Return how results are coloured: on a terminal that shows colours, and not at all elsewhere."""
+    from collector.console.paint import coloured, plain
+
+    return coloured if shows_colours(sys.stdout) else plain
 
 
 def print_plans(plans: Plans, output: Output) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -50,6 +50,13 @@ def target_now(settings: Settings, **history: Any) -> Target:
     from collector.runtime import Clock
 
     return replace(target_of(settings, Clock()), **history)
+
+
+def today_at(at: time) -> datetime:
+    """Return the instant at which it is `at` in Beijing today."""
+    from collector.model.days import BEIJING
+
+    return datetime.combine(datetime.now(BEIJING), at, BEIJING)
 
 
 def run_or_plan(common: Common, job: Job, spread: Work, *, dry_run: bool) -> None:

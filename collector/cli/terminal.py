@@ -213,6 +213,11 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
             signal.signal(number, handler)
 
 
+def shows_colours(stream: TextIO) -> bool:
+    """Return True for a terminal that shows colours, unless $NO_COLOR is set."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
 def end_now(number: signal.Signals) -> None:
     """End this process by a signal, and the helper commands that it has started."""
     from collector.secrets.commands import kill_all

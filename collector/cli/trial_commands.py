@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import re
+import shlex
 from functools import partial
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -27,6 +30,9 @@ from collector.cli.terminal import (
     say,
 )
 
+if TYPE_CHECKING:
+    from collector.commands.demo import Shown
+
 app = typer.Typer(rich_markup_mode=None)
 
 
@@ -43,16 +49,65 @@ def db(config: Config = None) -> None:
 
 
 @app.command()
-def demo(verbose: Verbose = 0, quiet: Quiet = False, log_format: LogForm = LogFormat.TEXT) -> None:
+def demo(
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep the configuration and the database, for other commands to try.")
+    ] = False,
+    verbose: Verbose = 0,
+    quiet: Quiet = False,
+    log_format: LogForm = LogFormat.TEXT,
+) -> None:
     """Try it out: a run over a pretend WeChat, into a local mongod."""
     from collector.commands.demo import demo as demonstrate
 
     output = output_of(False, verbose, quiet, log_format)
-    done = run_to_the_end(lambda stop: demonstrate(stop, partial(collecting, quiet=quiet)))
+    done = run_to_the_end(lambda stop: demonstrate(stop, partial(collecting, quiet=quiet), keep=keep))
     print_result(done.result, output)
     if done.document and done.result.stopped_by is None:  # after a signal nobody waits for more output
         say(f"\nOne of the documents, as it is in MongoDB:\n\n{pretty(done.document)}")
+    if keep:
+        say(_how_to_go_on(done))
     raise typer.Exit(done.exit)
+
+
+def _how_to_go_on(shown: Shown) -> str:
+    """Return where the demo is kept, and commands to try on it."""
+    from collector.commands.demo import ACCOUNTS
+    from collector.shell import command_line
+
+    file, folder = str(shown.file), str(shown.file.parent)
+    sandbox = command_line("sandbox", "--port", str(shown.port), "--accounts", str(ACCOUNTS))
+    look = [command_line(command, "-c", file) for command in ("status", "runs", "verify", "db")]
+    again = [f"{sandbox} > {os.devnull} &", command_line("run", "-c", file)]
+    return "\n".join(
+        [
+            f"\nKept in {folder}, the configuration and the database. To look at them:\n",
+            *(f"  {line}" for line in look),
+            "\nTo run again, with a pretend WeChat in which no account is broken:\n",
+            *(f"  {line}" for line in again),
+            f"\nTo remove it all: {shlex.join(['rm', '-r', folder])}",
+        ]
+    )
+
+
+class Broken(NamedTuple):
+    """Number of accounts that answer with an errcode, whatever they are asked."""
+
+    errcode: int
+    accounts: int
+
+
+def broken(text: str) -> Broken:
+    """Parse the CODE=COUNT of a `--broken`. Raises `typer.BadParameter` where `text` is none."""
+    from collector.sandbox import ERRMSGS
+
+    parts = re.fullmatch("(-?[0-9]{1,9})=([0-9]{1,9})", text)
+    if not parts:
+        raise typer.BadParameter(f"{text!r} is no errcode and number of accounts: write it as 40164=3")
+    if (errcode := int(parts[1])) not in ERRMSGS:
+        known = ", ".join(map(str, sorted(ERRMSGS)))
+        raise typer.BadParameter(f"the sandbox doesn't know the errcode {errcode}, only {known}")
+    return Broken(errcode, int(parts[2]))
 
 
 @app.command()
@@ -61,16 +116,31 @@ def sandbox(
     accounts: Annotated[int, typer.Option("--accounts", min=1, max=10_000, help="Number of accounts.")] = 50,
     seed: Annotated[int, typer.Option("--seed", help="Seed of the accounts and their figures.")] = 0,
     latency: Annotated[float, typer.Option("--latency", min=0, help="Delay of each answer in seconds.")] = 0.0,
+    broken: Annotated[
+        list[Broken] | None,
+        typer.Option(
+            "--broken",
+            parser=broken,
+            metavar="CODE=COUNT",
+            help="Let so many accounts fail with this errcode, the first ones; repeatable, for the next ones.",
+        ),
+    ] = None,
 ) -> None:
     """Serve a pretend WeChat to develop against.
 
     It prints its configuration on stdout, and serves on this machine only, until Ctrl-C.
     """
     from collector.errors import UsageError
-    from collector.sandbox import Sandbox, World
+    from collector.sandbox import Faults, Sandbox, World
+
+    world = World(seed=seed, size=accounts)
+    if (count := sum(each.accounts for each in broken or ())) > accounts:
+        raise UsageError(f"--broken is for {count:,} accounts, but there are {accounts:,}: see --accounts")
+    errcodes = (each.errcode for each in broken or () for _ in range(each.accounts))
+    faults = Faults(broken={account.appid: errcode for account, errcode in zip(world.accounts, errcodes, strict=False)})
 
     async def serve() -> None:
-        async with Sandbox(World(seed=seed, size=accounts), port=port, latency_s=latency, record=False) as server:
+        async with Sandbox(world, faults=faults, port=port, latency_s=latency, record=False) as server:
             say(server.config_yaml())
             remark(f"a pretend WeChat listens on {server.url} until Ctrl-C")
             await asyncio.Event().wait()

@@ -157,6 +157,9 @@ class Coordinator:
             self._try_again(batch, member, report)
         else:
             self._show(work, report.steps)
+            if not self._run.fills_history:
+                self._run.tally.leave_history(report.lacking_history)
+                report = replace(report, lacking_history=())
             self._queue.done(batch, report.lacking_history)
 
     def _try_again(self, batch: Batch, member: Member, report: Report | None) -> None:

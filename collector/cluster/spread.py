@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from collector.cluster.coordinator import Coordinator, Times
 from collector.cluster.engine import Place, opened
 from collector.cluster.messages import RunInfo
-from collector.commands.work import Run, discovered, without_broken
+from collector.commands.work import Run, accounts_of, discovered
 from collector.run.connect import connect
 from collector.run.discovery import may_discover
 from collector.store.state import read_outlines
@@ -32,7 +32,7 @@ class Spread:
             entries = run.entries
             if may_discover(run.settings, run.job.selection):
                 entries, _ = await discovered(run, session, await read_outlines(run.writer.database))
-            accounts = await without_broken(run, entries)
+            accounts = await accounts_of(run, entries)
             if not accounts:
                 return
             async with AsyncExitStack() as stack:

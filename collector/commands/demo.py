@@ -1,10 +1,11 @@
-"""The demo: a sandbox, a mongod and a real run over them, in a folder that is removed at the end."""
+"""The demo: a sandbox, a mongod and a real run over them, in a folder that is removed at the end unless it is kept."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,7 @@ from collector.runtime import Clock, Stop
 from collector.sandbox import Faults, Sandbox, World
 from collector.secrets.files import private_file
 from collector.store.database import open_database
-from collector.store.local import local_mongod
-from collector.store.location import Location
+from collector.store.location import location_of
 from collector.store.schema import USER_DAILY
 
 ACCOUNTS = 52
@@ -35,10 +35,16 @@ Collect = Callable[[config.Settings, Job, Stop], Awaitable[RunResult]]
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """The output of the demo: the run's result and one stored document."""
+    """The output of the demo: the run's result, one stored document, and what the demo was made of.
+
+    `file` is the configuration, in a folder of its own with the database; `port` is that of the sandbox, which has
+    ended.
+    """
 
     result: RunResult
     document: Mapping[str, Any] | None
+    file: Path = Path()
+    port: int = 0
 
     @property
     def exit(self) -> int:
@@ -47,24 +53,34 @@ class Shown:
         return ExitCode.OK if went_well else self.result.exit or ExitCode.FAILED
 
 
-async def demo(stop: Stop, collect: Collect) -> Shown:
-    """Collect `ACCOUNTS` accounts of a sandbox over `DAYS` days; those of `BROKEN` fail."""
+async def demo(stop: Stop, collect: Collect, *, keep: bool = False) -> Shown:
+    """Collect `ACCOUNTS` accounts of a sandbox over `DAYS` days; those of `BROKEN` fail.
+
+    With `keep`, the folder with the configuration and the database stays.
+    """
     world = World(size=ACCOUNTS)
     broken = dict(zip((account.appid for account in world.accounts[3:]), BROKEN, strict=False))
-    with tempfile.TemporaryDirectory(prefix="collector-demo-") as folder:
-        async with (
-            local_mongod(Path(folder)),  # kept up until the document is read
-            Sandbox(world, faults=Faults(broken=broken)) as sandbox,
-        ):
+    with _folder(keep=keep) as folder:
+        async with Sandbox(world, faults=Faults(broken=broken)) as sandbox:
             since = str(beijing_day(datetime.now(UTC)) - timedelta(days=DAYS))
-            file = private_file(Path(folder, "accounts.yaml"))  # it has secrets in it
-            file.write_text(sandbox.config_yaml(since=since))
+            file = private_file(folder / "accounts.yaml")  # it has secrets in it
+            file.write_text(f"mongodb:\n  data_dir: .\n{sandbox.config_yaml(since=since)}")
             settings = config.load([file], {}, datetime.now(UTC))
-            location = Location(settings.mongodb.database, data_dir=Path(folder))
-            settings = replace(settings, mongodb=settings.mongodb.model_copy(update={"data_dir": location.data_dir}))
-            result = await collect(settings, Job(target_of(settings, Clock()), command="demo"), stop)
-            async with open_database(location) as database:
+            # Open from the beginning, so that the mongod is kept up until the document is read.
+            async with open_database(await location_of(settings.mongodb)) as database:
+                result = await collect(settings, Job(target_of(settings, Clock()), command="demo"), stop)
                 # A document with several sources, as most real ones have.
                 full = {"cumulate_user": {"$exists": True}, "sources.2": {"$exists": True}}
                 document = await database[USER_DAILY].find_one(full, sort=[("ref_date", -1), ("account", 1)])
-    return Shown(result, document and {key: document[key] for key in ORDER})
+    return Shown(result, document and {key: document[key] for key in ORDER}, file, sandbox.port)
+
+
+@contextmanager
+def _folder(*, keep: bool) -> Iterator[Path]:
+    """Make a folder that only this user can open, and remove it at the end unless it is to be kept."""
+    prefix = "collector-demo-"
+    if keep:
+        yield Path(tempfile.mkdtemp(prefix=prefix))
+    else:
+        with tempfile.TemporaryDirectory(prefix=prefix) as folder:
+            yield Path(folder)

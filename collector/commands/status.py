@@ -1,6 +1,6 @@
-"""The status of each account: its stored state against the days wanted by now.
+"""The status of each account, its stored state against the days wanted by now, and the last runs.
 
-Reads the state in one query. Asks WeChat nothing and writes nothing.
+Reads the state of all accounts in one query. Asks WeChat nothing and writes nothing.
 """
 
 from __future__ import annotations
@@ -15,39 +15,44 @@ from collector.completeness.settle import SILENT_DAYS
 from collector.config import Selection, Settings
 from collector.console.status import worst_first
 from collector.model.accounts import Account, BrokenEntry, Entry
-from collector.model.days import NO_DAYS, Days, newest_published
+from collector.model.days import NO_DAYS, ONE_DAY, Days, newest_published
 from collector.model.findings import AccountStatus, Former, Newest, Standing, Status
+from collector.model.ledger import LastRuns
 from collector.model.state import AccountState, DatasetState, Trouble, UnusableState
 from collector.run.discovery import known_entries
 from collector.run.reactions import failed_state
 from collector.store.database import open_database
 from collector.store.location import location_of
+from collector.store.runs import read_last_completed, read_runs
 from collector.store.state import read_states
 
 
 async def status(settings: Settings, selection: Selection, now: datetime) -> Status:
-    """Return the status of the selected accounts at `now`, worst first, and of former accounts.
+    """Return the status of the selected accounts at `now`, worst first; of all of them, with former accounts.
 
     An account whose state can't be used is failing since `now`. Raises `DatabaseError` when MongoDB is out of reach.
     """
     location = await location_of(settings.mongodb)
     async with open_database(location, must_exist=True) as database:
         states, unusable = await read_states(database)
+        last, completed = await read_runs(database, 1), await read_last_completed(database)
     target = Target(newest_published(now, settings.run.published_at), settings.run.lookback)
     known = known_entries(settings, states)
     appids = {entry.appid for entry in known}
     # A state without datasets belongs to an account that a platform has listed and no run has collected.
     former = [state for appid, state in states.items() if state.datasets and appid not in appids]
+    are_all = not selection.names and not selection.tags
     return Status(
         newest_published=target.newest,
         accounts=worst_first(
             _account_status(entry, _state(entry, states, unusable, now), target, now) for entry in selection.of(known)
         ),
         # An entry that can't be read may be for any of them.
-        no_longer_configured=_former(former) if settings.are_appids_known else (),
-        unusable=tuple(state for appid, state in sorted(unusable.items()) if appid not in appids),
+        no_longer_configured=_former(former) if are_all and settings.are_appids_known else (),
+        unusable=tuple(state for appid, state in sorted(unusable.items()) if are_all and appid not in appids),
         disabled=sum(not entry.enabled for entry in settings.entries),
         database=str(location),
+        runs=LastRuns(now, next(iter(last), None), completed),
     )
 
 
@@ -80,7 +85,17 @@ def _account_status(entry: Entry, state: AccountState, target: Target, now: date
         last_success=_last_success(state),
         errors={name: error for name in DATASETS if (error := state.dataset(name).last_error)},
         waits={name: wait for name, wait in waiting.items() if missing[name]},
+        unresolved_days=len(missing[SUMMARY] & _perhaps_quiet(state.dataset(CUMULATE).covered, target.newest)),
     )
+
+
+def _perhaps_quiet(totals: Days, newest: date) -> Days:
+    """Return the days with a total of which nobody can tell yet whether they are quiet if summary lacks them.
+
+    They are too young, or the oldest one, whose total has none before it to compare with.
+    """
+    young = Days.between(newest - ONE_DAY * (QUIET_AGE_DAYS - 1), newest)
+    return totals & (young | Days.of(filter(None, [totals.oldest])))
 
 
 def _former(states: Iterable[AccountState]) -> tuple[Former, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import partial
 from math import inf
 from typing import Any
@@ -42,7 +43,8 @@ class Job:
     """Job of a run: its target, the accounts it takes, and its `command` as the lease and the ledger name it.
 
     `wait_s` are the seconds to wait for another run to end. With `ignore_waits`, the waits that WeChat ordered in
-    earlier runs are taken to be over.
+    earlier runs are taken to be over. Accounts whose newest day isn't there yet are asked again until `follow_until`
+    (UTC).
     """
 
     target: Target
@@ -50,11 +52,15 @@ class Job:
     command: str = "run"
     wait_s: float = 0.0
     ignore_waits: bool = False
+    follow_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run at work. `entries` are empty where platforms' lists must be read first."""
+    """A run at work, or one round of it. `entries` are empty where platforms' lists must be read first.
+
+    A round may be for the appids `only`, and without history.
+    """
 
     id: str
     settings: Settings
@@ -64,6 +70,8 @@ class Run:
     writer: Writer
     clock: WechatClock
     stop: Stop
+    only: frozenset[str] | None = None
+    fills_history: bool = True
 
 
 Work = Callable[[Run], Coroutine[Any, Any, None]]
@@ -81,9 +89,18 @@ async def in_one_process(run: Run) -> None:
         entries = run.entries
         if may_discover(run.settings, run.job.selection):
             entries, states = await discovered(run, session, states)
-        accounts = await without_broken(run, entries)
-        shared = Shared(session, run.writer)
-        await ask(accounts, states, unusable, settings=run.settings, job=run.job, tally=run.tally, shared=shared)
+        accounts = await accounts_of(run, entries)
+        left = await ask(
+            accounts,
+            states,
+            unusable,
+            settings=run.settings,
+            job=run.job,
+            tally=run.tally,
+            shared=Shared(session, run.writer),
+            history=run.fills_history,
+        )
+        run.tally.leave_history(account.appid for account in left)
 
 
 async def discovered(
@@ -103,15 +120,16 @@ async def discovered(
     return take_discovered(found, run.job.selection, run.settings, run.tally), found.states
 
 
-async def without_broken(run: Run, entries: Sequence[Entry]) -> list[Account]:
-    """Store why broken entries have failed, as far as it is known for which accounts; return the accounts."""
+async def accounts_of(run: Run, entries: Sequence[Entry]) -> list[Account]:
+    """Return the accounts to ask, and store why broken entries have failed, where it is known for which accounts."""
     broken = {entry.appid: entry for entry in entries if isinstance(entry, BrokenEntry) and entry.appid}
     if broken:
         states, unusable = await read_states(run.writer.database, [*broken])
         for appid, entry in broken.items():
             if appid not in unusable:  # a document that can't be used is a repair's to replace
                 await run.writer.put(Update((), failed_state(entry, states.get(appid), run.clock.now())))
-    return [entry for entry in entries if isinstance(entry, Account)]
+    accounts = [entry for entry in entries if isinstance(entry, Account)]
+    return accounts if run.only is None else [account for account in accounts if account.appid in run.only]
 
 
 async def ask(  # noqa: PLR0913 - everything that is needed to ask, by its names

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import NamedTuple
@@ -24,7 +24,8 @@ class Target:
     """Target of a run: the `newest` published day, the days of the lookback and, in a backfill, the history wanted.
 
     `refetch` asks for the days from `since` to `until` even where they are settled; `exhaustive` goes on where an
-    account seems to begin.
+    account seems to begin. With `newest_first`, an account that lacks the newest day alone is asked for its total
+    first, and for the rest once that is there.
     """
 
     newest: date
@@ -33,6 +34,7 @@ class Target:
     until: date | None = None
     refetch: bool = False
     exhaustive: bool = False
+    newest_first: bool = False
 
     @property
     def lookback_begin(self) -> date:
@@ -129,10 +131,8 @@ def plan(account: Account, state: AccountState, target: Target, now: datetime, *
     if any(missing_today.values()) and not target.exhaustive:
         # Most likely there is nothing before 28 days without a row, even if no second day has confirmed them yet.
         wanted -= _before_end_of_history(state, missing_today)
-    lookback = {
-        name: _lookback(state.dataset(name), target, now) & (wanted - missing)
-        for name, missing in missing_today.items()
-    }
+    due = {name: _lookback(state.dataset(name), target) & (wanted - missing) for name, missing in missing_today.items()}
+    lookback = {name: NO_DAYS if _looked_today(state.dataset(name), target, now) else due[name] for name in due}
     again = _refetched(target) & wanted
     to_ask = {
         name: (wanted - missing_today[name] - state.dataset(name).settled) | days | again
@@ -146,10 +146,12 @@ def plan(account: Account, state: AccountState, target: Target, now: datetime, *
     first = before or min(filter(None, (days.oldest for days in lookback.values())), default=target.lookback_begin)
     daily = () if before else tuple(Asks(asked, Days.between(first, target.newest)))
     older = Days.between(FIRST_DAY, first - ONE_DAY) - Days.joined([ask.window for ask in daily])
+    in_windows = {name: Days.joined(ask.window for ask in daily if name in ask.datasets) for name in asked}
     return Plan(
         daily,
         Asks(asked, older),
-        {name: days for name, days in lookback.items() if days and name in asked},
+        # Also where it isn't due, but asked for with a newest day that was late.
+        {name: due[name] for name, days in in_windows.items() if due[name] and not due[name] - days},
         waiting,
         Asks(held, older).windows,
     )
@@ -168,6 +170,17 @@ def begins(since: date | None, state: AccountState, target: Target) -> date:
     return max(begin, state.born or FIRST_DAY, FIRST_DAY)
 
 
+def may_ask_newest_first(account: Account, state: AccountState, target: Target, asks: Sequence[Ask]) -> bool:
+    """Return True where the total of the newest day tells whether it is worth asking for the rest of `asks`.
+
+    Not where older totals of the lookback are missing: those are most likely there.
+    """
+    wanted = Days.between(max(begins(account.since, state, target), target.lookback_begin), target.newest)
+    missing = wanted - state.dataset(CUMULATE).settled
+    is_newest_alone = missing == Days.of([target.newest])
+    return bool(target.newest_first and is_newest_alone and asks and CUMULATE in asks[0].datasets)
+
+
 def _wanted(account: Account, state: AccountState, target: Target) -> Days:
     wanted = Days.between(begins(account.since, state, target), target.newest)
     if target.until is None or target.since is None:
@@ -184,18 +197,12 @@ def _before_end_of_history(state: AccountState, missing_today: Mapping[str, Days
     return Days.between(FIRST_DAY, end) if end else NO_DAYS
 
 
-def _lookback(dataset: DatasetState, target: Target, now: datetime) -> Days:
+def _lookback(dataset: DatasetState, target: Target) -> Days:
     """Return the last days, to be asked for again when a newer one has been published, since WeChat revises them.
 
     All days count whose age was below `lookback_days - 1` when they were last asked for.
     """
-    refreshed_to, newest_stored = dataset.refreshed_to, dataset.covered.newest
-    # A host whose clock is ahead, and isn't checked, has noted a day that hasn't come.
-    if refreshed_to and refreshed_to > target.newest:
-        refreshed_to = newest_stored
-    # WeChat is late: nothing newer has come since the last lookback, so once on a Beijing day is enough.
-    if refreshed_to and newest_stored and refreshed_to >= newest_stored and _was_answered_today(dataset, now):
-        return NO_DAYS
+    refreshed_to = _refreshed_to(dataset, target)
     if refreshed_to is None:
         return Days.between(target.lookback_begin, target.newest)
     if refreshed_to >= target.newest:
@@ -205,8 +212,17 @@ def _lookback(dataset: DatasetState, target: Target, now: datetime) -> Days:
     return Days.between(min(unfinished, target.lookback_begin), target.newest) - dataset.looked
 
 
-def _was_answered_today(dataset: DatasetState, now: datetime) -> bool:
-    return dataset.last_success is not None and beijing_day(dataset.last_success) == beijing_day(now)
+def _looked_today(dataset: DatasetState, target: Target, now: datetime) -> bool:
+    """Return True where WeChat is late: nothing newer has come since the lookback of this Beijing day."""
+    refreshed_to, newest_stored = _refreshed_to(dataset, target), dataset.covered.newest
+    was_answered_today = dataset.last_success is not None and beijing_day(dataset.last_success) == beijing_day(now)
+    return bool(refreshed_to and newest_stored and refreshed_to >= newest_stored and was_answered_today)
+
+
+def _refreshed_to(dataset: DatasetState, target: Target) -> date | None:
+    # A host whose clock is ahead, and isn't checked, has noted a day that hasn't come.
+    is_ahead = dataset.refreshed_to and dataset.refreshed_to > target.newest
+    return dataset.covered.newest if is_ahead else dataset.refreshed_to
 
 
 def _refetched(target: Target) -> Days:

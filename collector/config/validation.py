@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -48,12 +48,16 @@ def validate(
     return None, [_fault(root, document, location, error) for error in errors if not _is_reported(error)]
 
 
-def complaints(account: dict[str, Any]) -> list[tuple[str, str]]:
-    """Return message and remedy of each fault of an account that comes from no YAML file."""
+def complaints(account: Mapping[str, object], today: date) -> list[tuple[str, str, str]]:
+    """Return key, message and remedy of each fault of an account that comes from no YAML file.
+
+    `today` is Beijing's: no `since` may be after it.
+    """
     try:
-        AccountEntry.model_validate(account)
+        AccountEntry.model_validate(account, context={"today": today})
     except ValidationError as invalid:
-        return [_words(_place(AccountEntry, error["loc"]), error) for error in invalid.errors(include_url=False)]
+        errors = [(str(error["loc"][0]), error) for error in invalid.errors(include_url=False)]
+        return [(key, *_words(_place(AccountEntry, error["loc"]), error, account.get(key))) for key, error in errors]
     return []
 
 

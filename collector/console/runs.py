@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from datetime import datetime
 from typing import Any
 
+from collector.console.paint import Severity
 from collector.console.summary import failures_text
 from collector.console.table import Cells, Table, in_one_line
-from collector.model.days import BEIJING
-from collector.model.ledger import RunRecord
+from collector.model.days import BEIJING, beijing_time
+from collector.model.ledger import COMPLETED, LastRuns, RunRecord
 from collector.model.results import Failure
 from collector.text import counted, paragraphs
 
 _HEADER: Cells = ("command", "run", "began (Beijing)", "took", "accounts", "result")
+
+_SEVERITIES = {"ok": Severity.GOOD, **dict.fromkeys(("pending", "partial", "stopped"), Severity.WARNING)}
 
 
 def as_json(records: Sequence[RunRecord], database: str) -> dict[str, object]:
@@ -24,6 +28,14 @@ def as_json(records: Sequence[RunRecord], database: str) -> dict[str, object]:
 def run_json(record: RunRecord, database: str) -> dict[str, object]:
     """Return the object that `runs ID --json` prints."""
     return _run_json(record) | {"database": database}
+
+
+def last_runs_json(runs: LastRuns) -> dict[str, object]:
+    """Return what `status --json` says about runs."""
+    return {
+        "last_run": runs.last and _run_json(runs.last),
+        "last_completed_run": runs.completed and _run_json(runs.completed),
+    }
 
 
 def _run_json(record: RunRecord) -> dict[str, object]:
@@ -55,6 +67,45 @@ def run_text(record: RunRecord, database: str = "", *, verbose: bool = False) ->
     )
 
 
+def last_run_text(runs: LastRuns) -> str:
+    """Return when and how the last run ended; where it wasn't completed, also that of the last one that was."""
+    if not (last := runs.last):
+        return "Last run: none yet"
+    lines = [f"Last run: {_ending(last, runs.at)}", *([f"    {in_one_line(last.error)}"] if last.error else [])]
+    if last.status not in COMPLETED:
+        before = _ending(runs.completed, runs.at) if runs.completed else "none yet"
+        lines.append(f"Last completed run: {before}")
+    return "\n".join(lines)
+
+
+def severity_of(record: RunRecord | None) -> Severity:
+    """Return how much it matters to people how a run ended."""
+    if record is None:
+        return Severity.WARNING
+    if record.at_work:
+        return Severity.PLAIN
+    return _SEVERITIES.get(record.status, Severity.BAD)
+
+
+def ago(seconds: float) -> str:
+    """Return how long ago something was: `4 minutes ago`."""
+    # Up to two days in hours: the daily job is 24 of them apart.
+    for least_s, unit_s, unit in ((172_800, 86_400, "day"), (3_600, 3_600, "hour"), (60, 60, "minute")):
+        if seconds >= least_s:
+            return f"{counted(int(seconds // unit_s), unit)} ago"
+    return "just now"
+
+
+def _ending(record: RunRecord, at: datetime) -> str:
+    """Return when and how a run ended; of one that hasn't ended, or has crashed, when it began."""
+    verb, instant = ("", record.ended) if record.exit is not None else ("began ", record.began)
+    when = f"{verb}{beijing_time(instant)}, {ago((at - instant).total_seconds())}: " if instant else ""
+    total = (record.accounts or {}).get("total")
+    if record.failed:
+        return f"{when}{_word(record)}, {record.failed:,} of {total or 0:,} failed"
+    return f"{when}{_word(record)}" + ("" if total is None else f", {counted(total, 'account')}")
+
+
 def _cells(record: RunRecord) -> Cells:
     total = record.accounts.get("total") if record.accounts else None
     began = f"{record.began.astimezone(BEIJING):%Y-%m-%d %H:%M}" if record.began else "-"
@@ -64,10 +115,13 @@ def _cells(record: RunRecord) -> Cells:
 
 def _result(record: RunRecord) -> str:
     """Return how a run ended, in a few words."""
+    return _word(record) + (f", {record.failed:,} failed" if record.failed else "")
+
+
+def _word(record: RunRecord) -> str:
     if record.status == "running":
         return "at work" if record.at_work else "crashed"
-    failed = f", {record.failed:,} failed" if record.failed else ""
-    return (in_one_line(record.status) or "unknown") + failed
+    return in_one_line(record.status) or "unknown"
 
 
 def _counts(record: RunRecord) -> str:

@@ -1,4 +1,4 @@
-"""Text and JSON of `status`: where each account stands, worst first."""
+"""Text and JSON of `status`: the last run, then where each account stands, worst first."""
 
 from __future__ import annotations
 
@@ -7,15 +7,26 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import date, datetime
 
+from collector.console.paint import Paint, Severity, plain
+from collector.console.runs import last_run_text, last_runs_json, severity_of
 from collector.console.summary import waits_text, with_database
 from collector.console.table import NEVER_HAD_A_ROW, Cells, Table, in_one_line, problem_text
+from collector.console.view import ALL, Trait, View
 from collector.model.days import BEIJING
 from collector.model.findings import AccountStatus, Former, Standing, Status
-from collector.model.results import notices_of
+from collector.model.results import Notice, notices_of
 from collector.model.state import UnusableState
 from collector.text import counted, paragraphs
 
 _RANK = {standing: rank for rank, standing in enumerate(Standing)}
+
+_SEVERITIES = {
+    Standing.FAILING: Severity.BAD,
+    Standing.NEVER_COLLECTED: Severity.WARNING,
+    Standing.BEHIND: Severity.WARNING,
+    Standing.OK: Severity.PLAIN,
+    Standing.SILENT: Severity.MINOR,
+}
 
 
 def worst_first(accounts: Iterable[AccountStatus]) -> tuple[AccountStatus, ...]:
@@ -23,69 +34,70 @@ def worst_first(accounts: Iterable[AccountStatus]) -> tuple[AccountStatus, ...]:
     return tuple(sorted(accounts, key=lambda account: (_RANK[account.standing], -account.missing_days, account.name)))
 
 
-def too_old(status: Status, max_age_days: int) -> list[AccountStatus]:
-    """Return the accounts with a dataset more than `max_age_days` behind the newest published day.
-
-    A dataset without any day counts as infinitely old.
-    """
-    return [
-        account
-        for account in status.accounts
-        if any(day is None or (status.newest_published - day).days > max_age_days for day in account.newest.values())
-    ]
-
-
-def as_json(status: Status, max_age_days: int | None = None) -> dict[str, object]:
+def as_json(status: Status, view: View = ALL) -> dict[str, object]:
     """Return the object that `--json` prints; later versions add fields and change none."""
+    listed = view.listed(status)
+    former, unusable = _others(status, view)
     return {
         "newest_published": status.newest_published,
         "database": status.database,
-        "accounts": [_account_json(account) for account in status.accounts],
+        **(last_runs_json(status.runs) if status.runs else {}),
+        "accounts": [_account_json(account) for account in listed],
         "totals": _totals(status),
-        "silent": [account.name for account in status.silent],
-        "no_longer_configured": [asdict(former) for former in status.no_longer_configured],
-        "unusable": [
-            {"account": state.account, "reason": state.reason, "remedy": state.remedy} for state in status.unusable
-        ],
-        "max_age": max_age_days,
-        "too_old": [] if max_age_days is None else [account.name for account in too_old(status, max_age_days)],
+        "silent": [account.name for account in listed if account.standing is Standing.SILENT],
+        "no_longer_configured": [asdict(each) for each in former],
+        "unusable": [{"account": state.account, "reason": state.reason, "remedy": state.remedy} for state in unusable],
+        "max_age": view.max_age_days,
+        "too_old": [account.name for account in view.too_old(status)],
+        "max_run_age": view.max_run_age_h,
+        "run_too_old": view.is_run_too_old(status),
     }
 
 
-def as_text(status: Status, max_age_days: int | None = None, *, width: int | None = None) -> str:
-    """Return the status for people: a line for each account, the totals, then silent and former accounts.
+def as_text(status: Status, view: View = ALL, *, width: int | None = None, paint: Paint = plain) -> str:
+    """Return the status for people: the last run, a line for each account, the totals, silent and former accounts.
 
     `width` is the terminal's in cells; without it nothing is cut.
     """
-    silent = [_cells(account) for account in status.silent]
-    rows = [_cells(account) for account in status.accounts if account.standing is not Standing.SILENT]
-    former = [_former_cells(former) for former in status.no_longer_configured]
+    listed = view.listed(status)
+    former, unusable = _others(status, view)
     datasets = (name.removeprefix("user_") for name in status.accounts[0].newest)
-    header = ("name", *datasets, "missing", "born", "last success", "last error")
+    problem = "last error" if any(account.errors for account in listed) else ""
+    header = ("name", *datasets, "missing", "born", "success (Beijing)", problem)
     # One table measures all rows, so that the columns of its three parts align.
-    table = Table([header, *rows, *silent, *former], width)
+    former_rows = [*map(_former_cells, former)]
+    table = Table([header, *map(_cells, listed), *former_rows], width)
+    rows = [(each.standing, paint(table.lines([_cells(each)]), _SEVERITIES[each.standing])) for each in listed]
+    silent = [row for standing, row in rows if standing is Standing.SILENT]
+    others = [row for standing, row in rows if standing is not Standing.SILENT]
     return paragraphs(
-        table.lines([header, *rows]),
-        _totals_text(status),
-        waits_text(
-            [
-                notice
-                for each in status.accounts
-                for notice in notices_of(each.account or "", each.name, each.waits.values())
-            ]
-        ),
-        _part("Silent, without any figure in the last 14 days; nothing failed. Are they in use?", table.lines(silent)),
-        _part("No longer configured; what is stored of them stays:", table.lines(former)),
-        _part("Documents of accounts that can't be used:", "\n".join(map(_unusable_text, status.unusable))),
-        "" if max_age_days is None else too_old_text(status, max_age_days),
+        paint(last_run_text(status.runs), severity_of(status.runs.last)) if status.runs else "",
+        "\n".join([table.lines([header]), *others]) if others else "",
+        _totals_text(status, view, paint),
+        waits_text([each for account in listed for each in _notices(account)]),
+        _part("Silent, without any figure in the last 14 days; nothing failed. Are they in use?", "\n".join(silent)),
+        _part("No longer configured; what is stored stays until `collector forget ACCOUNT`:", table.lines(former_rows)),
+        _part("Documents of accounts that can't be used:", "\n".join(map(_unusable_text, unusable))),
+        too_old_text(status, view, paint),
     )
 
 
-def too_old_text(status: Status, max_age_days: int) -> str:
-    """Return one paragraph with the accounts that are too old; empty without any."""
-    old = too_old(status, max_age_days)
-    names = ", ".join(account.name for account in old)
-    return f"Too old, more than {counted(max_age_days, 'day')} behind {status.newest_published}: {names}" if old else ""
+def too_old_text(status: Status, view: View, paint: Paint = plain) -> str:
+    """Return what is too old, accounts and the last completed run; empty without any."""
+    names = ", ".join(account.name for account in view.too_old(status))
+    days, hours = counted(view.max_age_days or 0, "day"), counted(view.max_run_age_h or 0, "hour")
+    accounts = f"Too old, more than {days} behind {status.newest_published}: {names}" if names else ""
+    run = f"No run was completed in the last {hours}." if view.is_run_too_old(status) else ""
+    return "\n".join(paint(text, Severity.BAD) for text in (accounts, run) if text)
+
+
+def _others(status: Status, view: View) -> tuple[tuple[Former, ...], tuple[UnusableState, ...]]:
+    """Return the former accounts and the unusable states to list: none where the list is narrowed."""
+    return ((), ()) if view.traits else (status.no_longer_configured, status.unusable)
+
+
+def _notices(account: AccountStatus) -> tuple[Notice, ...]:
+    return notices_of(account.account or "", account.name, account.waits.values())
 
 
 def _account_json(account: AccountStatus) -> dict[str, object]:
@@ -109,16 +121,39 @@ def _totals(status: Status) -> dict[str, int]:
     }
 
 
-def _totals_text(status: Status) -> str:
-    totals = _totals(status)
-    counts = [f"{totals[standing]:,} {standing.replace('_', ' ')}" for standing in Standing if totals[standing]]
-    disabled = f"\nnot shown: {counted(status.disabled, 'disabled account')}" if status.disabled else ""
-    text = (
-        f"{counted(totals['accounts'], 'account')}: {', '.join(counts)}\n"
-        f"{counted(totals['missing_days'], 'day')} missing; the newest published day is {status.newest_published}"
-        f"{disabled}"
-    )
-    return with_database(text, status.database)
+def _totals_text(status: Status, view: View, paint: Paint) -> str:
+    disabled = f"not shown: {counted(status.disabled, 'disabled account')}" if status.disabled else ""
+    lines = [_shown_text(status, view), _standings(status, paint), _missing_text(status), disabled]
+    return with_database("\n".join(filter(None, lines)), status.database)
+
+
+def _shown_text(status: Status, view: View) -> str:
+    """Return how many accounts a narrowed list has."""
+    if not view.traits:
+        return ""
+    traits = ", ".join(trait for trait in Trait if trait in view.traits)
+    shown, total = len(view.listed(status)), counted(len(status.accounts), "account")
+    return f"listed: {shown:,} of {total} ({traits})"
+
+
+def _standings(status: Status, paint: Paint) -> str:
+    totals, total = _totals(status), counted(len(status.accounts), "account")
+    if not status.are_complete:
+        counts = [f"{totals[standing]:,} {standing.replace('_', ' ')}" for standing in Standing if totals[standing]]
+        return f"{total}: {', '.join(counts)}"
+    silent = f", apart from {counted(len(status.silent), 'silent one')}" if status.silent else ""
+    who = f"{total} is" if len(status.accounts) == 1 else f"All {total} are"
+    return paint(f"{who} complete to {status.newest_published}{silent}.", Severity.GOOD)
+
+
+def _missing_text(status: Status) -> str:
+    """Return the number of missing days; those that are perhaps quiet apart, since they take care of themselves."""
+    missing = counted(sum(account.lacking_days for account in status.accounts), "day")
+    quiet = sum(account.unresolved_days for account in status.accounts)
+    lines = [] if status.are_complete else [f"{missing} missing; the newest published day is {status.newest_published}"]
+    if quiet:
+        lines.append(f"{counted(quiet, 'day')} perhaps quiet (no row of summary yet): settled within two days")
+    return "\n".join(lines)
 
 
 def _part(title: str, lines: str) -> str:
@@ -129,7 +164,7 @@ def _cells(account: AccountStatus) -> Cells:
     return (
         in_one_line(account.name),
         *map(_shown, account.newest.values()),
-        f"{account.missing_days:>7,}",
+        f"{account.lacking_days:>7,}",
         _shown(account.born),
         _shown(account.last_success),
         _error_text(account),

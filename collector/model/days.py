@@ -192,6 +192,11 @@ def beijing_day(now: datetime) -> date:
     return now.astimezone(BEIJING).date()
 
 
+def beijing_time(instant: datetime) -> str:
+    """Return an instant as people read it, to the minute: `2026-11-25 14:03 Beijing time`."""
+    return f"{instant.astimezone(BEIJING):%Y-%m-%d %H:%M} Beijing time"
+
+
 def newest_published(now: datetime, published_at: time) -> date:
     """Return the newest published day: Beijing's yesterday from `published_at` on, else the day before it."""
     local = now.astimezone(BEIJING)

@@ -8,6 +8,7 @@ from datetime import date, datetime
 from enum import StrEnum
 
 from collector.model.days import NO_DAYS, ONE_DAY, Days
+from collector.model.ledger import LastRuns
 from collector.model.results import ExitCode, Failure, Notice, Outcome, RunResult
 from collector.model.state import Trouble, UnusableState
 from collector.model.waits import Wait
@@ -99,7 +100,8 @@ Newest = Mapping[str, date | None]
 class AccountStatus:
     """The status of one account, or of a file that can't be read, which has its path as `name` and no `account`.
 
-    `missing_days` counts the wanted days that at least one dataset lacks. `last_success` (UTC) is the latest of all
+    `missing_days` counts the wanted days that at least one dataset lacks, `unresolved_days` those among them that
+    summary alone lacks and that are perhaps quiet: nobody can tell yet. `last_success` (UTC) is the latest of all
     datasets; `errors` has, by dataset, the errors since the last success, `waits` the reason why a dataset that lacks
     something isn't asked now.
     """
@@ -114,6 +116,17 @@ class AccountStatus:
     last_success: datetime | None = None
     errors: Mapping[str, Trouble] = field(default_factory=dict)
     waits: Mapping[str, Wait] = field(default_factory=dict)
+    unresolved_days: int = 0
+
+    @property
+    def lacking_days(self) -> int:
+        """The missing days without the unresolved ones."""
+        return self.missing_days - self.unresolved_days
+
+    @property
+    def is_complete(self) -> bool:
+        """True if nothing is wrong and nothing is lacking."""
+        return self.standing is Standing.OK and not self.lacking_days
 
     @property
     def never_had_a_row(self) -> bool:
@@ -138,11 +151,11 @@ class Former:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The status of the selected accounts, at least one, in the order in which they are shown.
+    """The status of the selected accounts, at least one, in the order in which they are shown, and the last runs.
 
-    `newest_published` is the day that each of them should have. `unusable` are the states that can't be used, of
-    accounts that aren't known otherwise. `disabled` counts accounts that the configuration disables; they aren't shown.
-    `database` names where the states are.
+    `newest_published` is the day that each account should have. `unusable` are the states that can't be used, of
+    accounts that aren't known otherwise; they and former accounts are left out where accounts were selected. `disabled`
+    counts accounts that the configuration disables; they aren't shown. `database` names where the states are.
     """
 
     newest_published: date
@@ -151,6 +164,13 @@ class Status:
     unusable: tuple[UnusableState, ...] = ()
     disabled: int = 0
     database: str = field(default="", compare=False)
+    runs: LastRuns | None = field(default=None, compare=False)
+
+    @property
+    def are_complete(self) -> bool:
+        """True if all accounts are complete, apart from silent ones, and there are others."""
+        others = [account for account in self.accounts if account.standing is not Standing.SILENT]
+        return bool(others) and all(account.is_complete for account in others)
 
     @property
     def silent(self) -> list[AccountStatus]:

@@ -8,10 +8,13 @@ from datetime import datetime
 
 from collector.model.results import Failure
 
+COMPLETED = ("ok", "pending", "partial", "failed")
+"""Statuses of runs that came to their end, whatever the result; one that was stopped or has crashed didn't."""
+
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """Record of one run in the ledger, which is `at_work` while it holds its lease.
+    """Record of one run in the ledger, which is `at_work` while it holds its lease, or pauses.
 
     `status` is that of its result, "stopped", "crashed" or "running", empty where it can't be read; `exit` and the
     counts are those of its result, absent until it has one. `accounts` counts by outcome, with the `total`. The
@@ -46,3 +49,12 @@ class RunRecord:
     def failed(self) -> int:
         """Number of accounts that have failed."""
         return self.accounts.get("failed", 0) if self.accounts else 0
+
+
+@dataclass(frozen=True, slots=True)
+class LastRuns:
+    """The last run, and the one that was completed last, as the ledger had them at the instant `at` (UTC)."""
+
+    at: datetime
+    last: RunRecord | None = None
+    completed: RunRecord | None = None

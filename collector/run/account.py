@@ -15,7 +15,7 @@ from itertools import chain, takewhile
 
 import structlog
 
-from collector.completeness.datasets import DATASETS, Dataset, Folded, fold
+from collector.completeness.datasets import CUMULATE, DATASETS, Dataset, Folded, fold
 from collector.completeness.evidence import Answer
 from collector.completeness.plan import Ask
 from collector.completeness.settle import MAX_HELD_DAYS, Settling
@@ -59,7 +59,8 @@ class AccountRun:
 
     `asks` are the windows to ask now, newest first; `on_window` is called when one is done. No further one is begun
     once `must_make_way` returns True, and `has_made_way` is True then. `stored` is the state as MongoDB has it; None
-    for a new account and in the history pass. With `history_follows`, the history pass continues with `settling` and
+    for a new account and in the history pass. With `newest_first`, the newest day's total is asked for first, and
+    nothing else before it is there. With `history_follows`, the history pass continues with `settling` and
     may resolve what is unresolved. With `renames`, a new name is written into the stored documents at the end.
 
     `postponed_until_s` is set where the source of the account's token is out of order: the monotonic second from which
@@ -74,6 +75,7 @@ class AccountRun:
         shared: Shared,
         *,
         stored: AccountState | None = None,
+        newest_first: bool = False,
         history_follows: bool = False,
         renames: bool = False,
         on_window: Callable[[], None] = lambda: None,
@@ -90,6 +92,7 @@ class AccountRun:
         self._storing = Storing(settling, api, asks, shared.writer, clock=shared.session.clock)
         self._stop = shared.session.stop
         self._clock = shared.session.clock
+        self._newest_first = newest_first
         self._history_follows = history_follows
         self._renames = renames
         self._on_window = on_window
@@ -131,6 +134,8 @@ class AccountRun:
     async def _ask_all(self) -> None:
         """Make all calls, in as many lanes as calls may be in flight; this task is one of them."""
         calls = self._calls()
+        if self._newest_first and not await self._newest_came(calls):
+            return
         lanes = min(MAX_IN_FLIGHT, self._planned.total())
         async with asyncio.TaskGroup() as others:
             for _ in range(lanes - 1):
@@ -146,8 +151,23 @@ class AccountRun:
             if self._is_cut or self.settling.is_before_birth(ask.window):
                 return
             asked = _Asked(ask, len(ask.datasets))
-            for name in ask.datasets:
+            names = sorted(ask.datasets, key=lambda name: name != CUMULATE) if self._newest_first else ask.datasets
+            for name in names:
                 yield asked, DATASETS[name]
+
+    async def _newest_came(self, calls: Iterator[tuple[_Asked, Dataset]]) -> bool:
+        """Ask for the newest day's total, and return True where it is there; else settle the days before it."""
+        for asked, dataset in calls:
+            answer = await self._ask(dataset, asked.ask.window)
+            if answer is None:
+                return False
+            asked.answers[dataset.name] = answer
+            asked.left -= 1
+            came = self.settling.newest in answer.days
+            if not (came and asked.left):  # else both answers together tell which days are quiet
+                await self._settle(asked)
+            return came
+        return False
 
     async def _lane(self, calls: Iterator[tuple[_Asked, Dataset]]) -> None:
         """Make one call after the other; after the last one for a window, settle all its answers together."""
@@ -156,11 +176,15 @@ class AccountRun:
                 asked.answers[dataset.name] = answer
             asked.left -= 1
             if not asked.left:
-                await let_others_catch_up()
-                await self._storing.take(asked.ask.window, asked.answers)
-                self._on_window()
-                if len(asked.answers) == len(asked.ask.datasets):
-                    self._done.add(asked.ask.window)
+                await self._settle(asked)
+
+    async def _settle(self, asked: _Asked) -> None:
+        """Settle the answers to a window, and let what they justify be stored."""
+        await let_others_catch_up()
+        await self._storing.take(asked.ask.window, asked.answers)
+        self._on_window()
+        if len(asked.answers) == len(asked.ask.datasets):
+            self._done.add(asked.ask.window)
 
     async def _ask(self, dataset: Dataset, window: Window) -> Answer | None:
         """Return a dataset's answer, or None where there was none, which is noted."""

@@ -19,7 +19,7 @@ from collector.errors import CallError, PostponedError, UsageError
 from collector.kinds import Reaction
 from collector.model.accounts import Component, Entry
 from collector.model.results import Failure, Notice
-from collector.model.state import AccountState, Authorizer
+from collector.model.state import AccountState, Authorizer, UnusableState
 from collector.run.nicknames import readable, unique_names
 from collector.run.reactions import wait_ordered_by
 from collector.run.tally import Tally
@@ -88,6 +88,16 @@ def known_entries(settings: Settings, states: Mapping[str, AccountState]) -> tup
     names = unique_names(found, names_before, taken)
     discovered = (settings.account_of(appid, names[appid], about.component) for appid, about in found.items())
     return (*settings.entries, *discovered)
+
+
+def may_be_discovered(settings: Settings, appid: str, state: AccountState | UnusableState) -> list[str]:
+    """Return the platforms that may discover, or go on collecting, an account that is stored and not configured.
+
+    Any of them may list an account that has authorised one: its own may have been renamed.
+    """
+    if isinstance(state, AccountState) and state.authorizer is None:
+        return []
+    return [component.name for component in _discovering(settings) if appid not in component.exclude]
 
 
 def may_discover(settings: Settings, selection: Selection) -> bool:

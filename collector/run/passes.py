@@ -12,7 +12,7 @@ from math import inf
 from typing import Protocol
 
 from collector.completeness.datasets import DATASETS
-from collector.completeness.plan import Ask, Plan, Target, plan
+from collector.completeness.plan import Ask, Plan, Target, may_ask_newest_first, plan
 from collector.completeness.settle import Settling
 from collector.errors import CallError
 from collector.model.accounts import Account
@@ -139,6 +139,7 @@ class NewestDays:
             Settling(state, planned, self._target, account.name),
             self._shared,
             stored=known,
+            newest_first=may_ask_newest_first(account, state, self._target, planned.daily),
             history_follows=bool(planned.history) and not self._is_last,
         )
         for dataset, wait in planned.waits.items():

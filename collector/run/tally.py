@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
 
 import structlog
 
@@ -55,7 +55,9 @@ class Tally:
         self._notices: dict[str, dict[str, Notice]] = defaultdict(dict)
         self._waiting: dict[str, int] = {}
         self._silent: dict[str, str] = {}
+        self._lacking_history: set[str] = set()
         self._windows_left: Counter[str] = Counter()
+        self._earlier = Counts()
         self._taken: list[Counts] = []
         self.lag = LoopLag()
         self._client: Client | None = None
@@ -190,10 +192,53 @@ class Tally:
 
     def result(self, run: str, *, error: str | None, stopped_by: int | None) -> RunResult:
         """Return the run's result as far as it came."""
-        counts = merged([self.counts(), *self._taken])
+        counts = self._all()
         seconds = time.monotonic() - self._began
         names, broken = self._names, self._broken
         return result_of(counts, names, broken, run=run, seconds=seconds, error=error, stopped_by=stopped_by)
+
+    @property
+    def total(self) -> int:
+        """The number of accounts expected."""
+        return len(self._names)
+
+    @property
+    def pending(self) -> frozenset[str]:
+        """The accounts whose newest day isn't there yet, but for those that wait."""
+        counts = self._all()
+        return frozenset(
+            appid
+            for appid, outcome in counts.outcomes.items()
+            if outcome is Outcome.PENDING and not counts.notices.get(appid)
+        )
+
+    @property
+    def unfinished(self) -> frozenset[str]:
+        """The accounts of which something is left to ask: they aren't ok, or lack history."""
+        outcomes = self._all().outcomes
+        return frozenset(appid for appid in outcomes if outcomes[appid] is not Outcome.OK) | self._lacking_history
+
+    def leave_history(self, appids: Iterable[str]) -> None:
+        """Note whose history this round leaves to the last one."""
+        self._lacking_history.update(appids)
+
+    def begin_round(self) -> None:
+        """Count anew; of accounts that have no turn in this round, the earlier counts are valid."""
+        earlier = self._all()
+        # Those of platforms come again where they aren't over.
+        failures = {appid: each for appid, each in earlier.failures.items() if appid in earlier.outcomes}
+        notices = {appid: each for appid, each in earlier.notices.items() if appid in earlier.outcomes}
+        self._earlier = replace(earlier, failures=failures, notices=notices)
+        self._taken, self._client, self._writer = [], None, None
+        for counted_before in (
+            *(self._answered, self._ended, self._failures, self._notices),
+            *(self._waiting, self._silent, self._windows_left),
+        ):
+            counted_before.clear()
+        self._outcomes = dict.fromkeys(self._names, Outcome.SKIPPED)
+
+    def _all(self) -> Counts:
+        return merged([self._earlier, self.counts(), *self._taken])
 
     def _rejections(self, rejected: Mapping[str, str]) -> Iterator[tuple[str, Failure]]:
         for appid, reason in rejected.items():

@@ -101,7 +101,7 @@ class Api:
         refuse_if(not self._meter.take((appid, question.path), question.day, self._limits.daily), 45009)
         yesterday = question.now.astimezone(BEIJING).date() - ONE_DAY
         begin, end = _window(question.require_data(), yesterday)
-        published = newest_published(question.now, self._world.published_at)
+        published = newest_published(question.now, self._world.publication(appid, yesterday))
         # WeChat doesn't refuse a day that isn't published yet: the list just ends the day before.
         if end > published or self._is_late(appid, question, end):
             end -= ONE_DAY

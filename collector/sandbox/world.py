@@ -69,6 +69,8 @@ class World:
     * `births`: the first days of the first accounts, in order; all other accounts are older than `FIRST_DAY`.
     * `lost_days`: the share of days that are never in any dataset; the first day of an account is always there.
     * `published_at`: the Beijing time at which a day is published, on the next day.
+    * `published_until`: each day is published at another minute for each account, between `published_at` and then.
+    * `waves`: the number of such minutes in a day, if not one for each account.
     * `revised_for_days`: the number of days, at most 7, for which a published day shows too few new followers.
     * `late_summary`: the share of days whose summary is published one to three days after their cumulate.
     * `sparse`: summary has no row for some days without movement; if False, each of them has a row of zeros.
@@ -81,6 +83,8 @@ class World:
     births: tuple[date, ...] = ()
     lost_days: float = 0.0
     published_at: time = time(8)
+    published_until: time | None = None
+    waves: int | None = None
     revised_for_days: int = 0
     late_summary: float = 0.0
     sparse: bool = True
@@ -167,6 +171,17 @@ class World:
         if not self._exists(character, appid, day):
             return None
         return self._level(character, appid, day.toordinal())
+
+    def publication(self, appid: str, day: date) -> time:
+        """Return the Beijing time at which `day` is published for an account, on the next day."""
+        if self.published_until is None:
+            return self.published_at
+        dice = Dice(self.seed, "publication", appid, day)
+        if self.waves:
+            dice = Dice(self.seed, "wave", dice.below(self.waves), day)
+        begin, end = (60 * at.hour + at.minute for at in (self.published_at, self.published_until))
+        hour, minute = divmod(begin + dice.below(end - begin), 60)
+        return time(hour, minute)
 
     def summary_delay(self, appid: str, day: date) -> int:
         """Return the days between the publication of `day`'s cumulate and of its summary."""

@@ -1,26 +1,94 @@
-"""Private files and folders: only their owner can open them, whatever the umask."""
+"""Private files and folders: only their owner can open them, and a group where one is named, whatever the umask."""
 
 from __future__ import annotations
 
+import os
+import shlex
+import stat
 import sys
+import tempfile
 from pathlib import Path
 
-if sys.platform != "win32":  # Windows has no users by number
+from collector.errors import UsageError
+
+if sys.platform != "win32":  # Windows has no users and groups by number
+    import grp
     import pwd
 
 
-def private_folder(path: Path) -> None:
-    """Make a folder, and those above it that are missing, with mode 0700. Raises `OSError`."""
-    for folder in reversed(path.parents):  # `parents=True` ignores the mode
+def private_folder(path: Path, gid: int | None = None) -> None:
+    """Make a folder, and those above it that are missing, with mode 0700; 0750 for the group `gid`.
+
+    Raises `OSError`.
+    """
+    for folder in (*reversed(path.parents), path):  # `parents=True` ignores the mode
         if not folder.exists():
             folder.mkdir(mode=0o700, exist_ok=True)
-    path.mkdir(mode=0o700, exist_ok=True)
+            if gid is not None:
+                os.chown(folder, -1, gid)
+                folder.chmod(0o750)
+    path.mkdir(exist_ok=True)  # raises where there is a file
 
 
 def private_file(path: Path) -> Path:
     """Return the path of a file, which is made with mode 0600 if there is none. Raises `OSError`."""
     path.touch(mode=0o600)
     return path
+
+
+def replace_file(path: Path, text: str, gid: int | None = None) -> None:
+    """Write a file whole, or leave what is there. It gets mode 0600; 0640 for the group `gid`.
+
+    A file that is there keeps its owner, and without `gid` its group and mode. Raises `OSError`.
+    """
+    path = path.resolve()  # of a symbolic link the target is replaced
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as folder:
+        new = private_file(Path(folder, path.name))
+        with new.open("w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())  # else a power cut can leave an empty file under the new name
+        if path.exists():
+            there = path.stat()
+            os.chown(new, there.st_uid, there.st_gid)
+            new.chmod(stat.S_IMODE(there.st_mode))
+        if gid is not None:
+            let_read(new, gid)
+        new.replace(path)
+
+
+def let_read(path: Path, gid: int) -> None:
+    """Give a file to the group `gid` with mode 0640. Raises `OSError`."""
+    os.chown(path, -1, gid)
+    path.chmod(0o640)
+
+
+def group_id(name: str) -> int:
+    """Return the number of a group to which this user may give files.
+
+    Raises:
+        UsageError: there is no such group, or the user isn't in it.
+    """
+    try:
+        gid = grp.getgrnam(name).gr_gid
+    except KeyError:
+        raise UsageError(f"there is no group {name}: name that of the service's user, as `id USER` shows it") from None
+    if os.geteuid() != 0 and gid not in (os.getegid(), *os.getgroups()):
+        user = user_name(os.geteuid())
+        raise UsageError(f"user {user} can't give files to the group {name}: run as root, or join the group")
+    return gid
+
+
+def opening_line(path: Path, gid: int) -> str | None:
+    """Return the command that lets the group `gid` into `path`, where that or a folder above it is closed."""
+    for folder in (*reversed(path.absolute().parents), path.absolute()):
+        there = folder.stat()
+        needed = 0o5 if folder == path.absolute() else 0o1  # to list it, or only to pass
+        granted = there.st_mode >> 3 if there.st_gid == gid else there.st_mode
+        if needed & ~granted:
+            where = shlex.quote(str(folder))
+            return f"chgrp {grp.getgrgid(gid).gr_name} {where} && chmod g+rx {where}"
+    return None
 
 
 def user_name(uid: int) -> str:

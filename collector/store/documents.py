@@ -1,11 +1,19 @@
-"""Reading the documents of `user_daily` as they are, whoever wrote them: a strange one is returned, never an error."""
+"""Read the documents of `user_daily` as they are, whoever wrote them; delete those of an account that left.
+
+A strange document is returned, never an error.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import date
 
 from collector.store.database import AS_IT_IS, Database, Document, outlasting
+from collector.store.held import Held
 from collector.store.schema import USER_DAILY
+
+DELETED_AT_ONCE = 1_000
+"""Documents that are deleted by one call, which stays far below its time-out."""
 
 _SOURCES = {"$cond": [{"$isArray": "$sources"}, {"$size": "$sources"}, None]}
 
@@ -17,7 +25,43 @@ async def read_documents(database: Database, account: str, fields: Iterable[str]
     return await outlasting(lambda: collection.find({"account": account}, wanted).sort("ref_date").to_list(None))
 
 
+async def read_totals(database: Database, day: date) -> dict[str, int]:
+    """Return the `cumulate_user` of a day, by account."""
+    wanted = {"_id": False, "account": True, "cumulate_user": True}
+    found = database[USER_DAILY].find({"ref_date": str(day), "cumulate_user": {"$type": "number"}}, wanted)
+    documents = await outlasting(lambda: found.clone().to_list(None))
+    return {document["account"]: document["cumulate_user"] for document in documents}
+
+
 async def count_ownerless(database: Database) -> int:
     """Return the number of documents of `user_daily` whose `account` isn't a text."""
     no_text = {"account": {"$not": {"$gte": ""}}}  # unlike {"$not": {"$type": "string"}} it is answered by the index
     return await outlasting(lambda: database[USER_DAILY].count_documents(no_text))
+
+
+async def count_days(database: Database, account: str) -> int:
+    """Return the number of the collector's own documents of an account."""
+    return await outlasting(lambda: database[USER_DAILY].count_documents(_days(account)))
+
+
+async def delete_days(database: Database, account: str, held: Held) -> int:
+    """Delete the collector's own documents of an account, in batches; return their number.
+
+    Raises `DatabaseError` where the lease is lost: what is deleted by then stays deleted.
+    """
+    collection, deleted = database[USER_DAILY], 0
+
+    async def delete_some() -> int:
+        held.check()
+        some = await collection.find(_days(account), {"_id": True}).limit(DELETED_AT_ONCE).to_list(None)
+        await collection.delete_many({"account": account, "_id": {"$in": [each["_id"] for each in some]}})
+        return len(some)
+
+    while some := await outlasting(delete_some):
+        deleted += some
+    return deleted
+
+
+def _days(account: str) -> Document:
+    # Documents of other tools stay: ours have a text as `ref_date`.
+    return {"account": account, "ref_date": {"$type": "string"}}

@@ -10,8 +10,9 @@
 
 `status` is "running" until the run ends, then that of `RunResult.status`. The next run closes an entry that is still
 "running" and has no lease any more: as "stopped" if a signal had come, else as "crashed". Its `ended` is then the
-instant at which it was closed, and the fields of an outcome are absent. `stop_signal`, `failures_left_out` and `error`
-are absent where there was none. The instants are those of the server's clock.
+instant at which it was closed, and the fields of an outcome are absent. A run that asks again for pending accounts has
+no lease between two rounds, and `pauses_until` then: it isn't closed before. `stop_signal`, `failures_left_out` and
+`error` are absent where there was none. The instants are those of the server's clock.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from typing import Any
 from motor.motor_asyncio import AsyncIOMotorCollection
 from pymongo import ASCENDING, DESCENDING, IndexModel
 
-from collector.model.ledger import RunRecord
+from collector.model.ledger import COMPLETED, RunRecord
 from collector.model.results import Failure, RunResult
 from collector.store.database import AS_IT_IS, Database, Document, outlasting
 from collector.store.leases import live_runs
@@ -36,6 +37,11 @@ RUNS = "runs"
 
 KEPT_DAYS = 400
 
+PAUSE_S = 1_800
+"""Seconds that a run may be between two rounds; it comes back every ten minutes, unless MongoDB is out of reach."""
+
+_PAUSES = {"$gt": ["$pauses_until", "$$NOW"]}
+
 MAX_FAILURES = 1_000
 """Failures in one document, which MongoDB limits to 16 MB: a run may fail for ten thousand accounts."""
 
@@ -43,7 +49,7 @@ MAX_FAILURES = 1_000
 _TYPES: Mapping[str, type] = {
     **dict.fromkeys(("command", "status", "version", "host", "error"), str),
     **dict.fromkeys(("pid", "exit", "calls", "token_calls", "retries", "days", "failures_left_out"), int),
-    **dict.fromkeys(("began", "ended"), datetime),
+    **dict.fromkeys(("began", "ended", "pauses_until"), datetime),
     "accounts": dict,
     "failures": list,
 }
@@ -79,10 +85,11 @@ async def begin(database: Database, run: str, *, command: str, version: str, acc
     """Close entries of dead runs, and enter this run, which holds its lease, over `accounts` accounts."""
     # The entries before the leases: a run enters the ledger only when it has its lease. So whatever is open here, and
     # has no lease then, is dead.
-    is_open = {"status": "running", "ended": {"$exists": False}}
-    entered = await outlasting(lambda: database[RUNS].distinct("_id", is_open))
+    is_over = {"$expr": {"$not": _PAUSES}}
+    is_open = {"status": "running", "ended": {"$exists": False}} | is_over
+    entered = await outlasting(lambda: database[RUNS].find(is_open, {"_id": True}).to_list(None))
     alive = await live_runs(database)
-    is_dead = {"_id": {"$in": [each for each in entered if each not in alive]}}
+    is_dead = {"_id": {"$in": [each["_id"] for each in entered if each["_id"] not in alive]}}
     status = {"$cond": [{"$gt": ["$stop_signal", None]}, "stopped", "crashed"]}
     origin = {"command": command, "version": version, "host": socket.gethostname(), "pid": os.getpid()}
     entry = origin | {"status": "running", "accounts": {"total": accounts}}
@@ -90,6 +97,18 @@ async def begin(database: Database, run: str, *, command: str, version: str, acc
     await outlasting(lambda: database[RUNS].update_many(is_dead | is_open, closed))
     begun = {"$set": entry, "$currentDate": {"began": True}}
     await outlasting(lambda: database[RUNS].update_one({"_id": run}, begun, upsert=True))
+
+
+async def pause(database: Database, run: str) -> None:
+    """Note that the run has given up its lease, and will take it again within `PAUSE_S`."""
+    pausing = [{"$set": {"pauses_until": {"$add": ["$$NOW", PAUSE_S * 1000]}}}]
+    await outlasting(lambda: database[RUNS].update_one({"_id": run}, pausing))
+
+
+async def resume(database: Database, run: str) -> None:
+    """Note that a run that paused goes on, even if it was taken for dead."""
+    going_on = {"$set": {"status": "running"}, "$unset": {"pauses_until": True, "ended": True}}
+    await outlasting(lambda: database[RUNS].update_one({"_id": run}, going_on))
 
 
 async def note_stop(database: Database, run: str, signal: int) -> None:
@@ -113,7 +132,7 @@ async def end(database: Database, result: RunResult) -> None:
         **({"error": result.error} if result.error is not None else {}),
         **({"stop_signal": result.stopped_by} if result.stopped_by is not None else {}),
     }
-    ended = {"$set": fields, "$currentDate": {"ended": True}}
+    ended = {"$set": fields, "$currentDate": {"ended": True}, "$unset": {"pauses_until": True}}
     # No upsert: a run that failed before `begin` has no entry, and gets none.
     await outlasting(lambda: database[RUNS].update_one({"_id": result.run}, ended))
 
@@ -136,6 +155,18 @@ async def read_run(database: Database, run: str) -> RunRecord | None:
     return records[0] if records else None
 
 
+async def read_last_completed(database: Database) -> RunRecord | None:
+    """Return the run that was completed last, for whatever part of the accounts, without its failures.
+
+    Raises `DatabaseError` when MongoDB is out of reach.
+    """
+    query = {"status": {"$in": COMPLETED}, "ended": {"$type": "date"}}
+    # By the end: a long backfill may have begun before the run that was completed before it.
+    found = _as_it_is(database).find(query, {"failures": False}).sort("ended", DESCENDING).limit(1)
+    records = await _read(database, lambda: found.clone().to_list(1))
+    return records[0] if records else None
+
+
 async def _read(database: Database, find: Callable[[], Awaitable[list[Document]]]) -> list[RunRecord]:
     # A run that ends in between has had its lease before, and one that begins has it afterwards: neither has crashed.
     before = await live_runs(database)
@@ -151,13 +182,14 @@ def _as_it_is(database: Database) -> AsyncIOMotorCollection[Document]:
 def _record(document: Mapping[str, Any], alive: Collection[str]) -> RunRecord:
     """Return the run of a document, of whatever version: what isn't there, or of another type, is absent."""
     known: Document = {"command": "", "status": ""} | _typed(_TYPES, document)
-    for key in {"began", "ended"} & known.keys():
+    for key in {"began", "ended", "pauses_until"} & known.keys():
         known[key] = known[key].replace(tzinfo=UTC)  # MongoDB gives instants without a zone
     if "accounts" in known:
         known["accounts"] = {key: count for key, count in known["accounts"].items() if isinstance(count, int)}
     known["failures"] = tuple(_failure(each) for each in known.get("failures", ()) if isinstance(each, dict))
     run = str(document["_id"])
-    return RunRecord(run, **known, at_work=run in alive)
+    pauses = known.pop("pauses_until", None)
+    return RunRecord(run, **known, at_work=run in alive or bool(pauses and pauses > datetime.now(UTC)))
 
 
 def _failure(document: Mapping[str, Any]) -> Failure:

@@ -71,6 +71,20 @@ async def replace_state(database: Database, state: AccountState, held: Held) -> 
         raise
 
 
+async def delete_state(database: Database, account: str, held: Held) -> None:
+    """Delete the document of an account, even a damaged one, if there is one.
+
+    Raises `DatabaseError` where the lease is lost.
+    """
+
+    async def call() -> None:
+        held.check()
+        await database[ACCOUNTS].delete_one(_earlier(account, held.epoch))
+
+    await outlasting(call)
+    await lose_if_taken_over(database, [account], held)
+
+
 def replacement(state: AccountState, epoch: int) -> ReplaceOne[Document]:
     """Return the write that stores `state` in place of the account's earlier one.
 
@@ -105,8 +119,11 @@ async def lose_if_taken_over(database: Database, refused: Iterable[str], held: H
 
 
 def _replacement(state: AccountState, epoch: int) -> tuple[Document, Document]:
-    earlier = {"_id": state.account, "epoch": {"$not": {"$gt": epoch}}}  # also true without an epoch
-    return earlier, to_document(state) | {"epoch": epoch}
+    return _earlier(state.account, epoch), to_document(state) | {"epoch": epoch}
+
+
+def _earlier(account: str, epoch: int) -> Document:
+    return {"_id": account, "epoch": {"$not": {"$gt": epoch}}}  # also true without an epoch
 
 
 def _accounts(database: Database) -> AsyncIOMotorCollection[Document]:

@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from command import collector, configure, ended_of, started
+from command import Ended, collector, configure, ended_of, on_a_terminal, started
 from support import stored
 
 from collector.completeness.datasets import DATASETS
@@ -47,11 +47,17 @@ async def test_backfill_status_and_verify(folder: Path, mongod: str, database: D
         shown = await collector("status", "--gaps", *files, cwd=folder)
         assert (shown.code, shown.err) == (0, "")
         assert "the secret was reset or mistyped" in shown.out
-        assert shown.out.splitlines()[1].startswith(BROKEN.name)
+        assert shown.out.partition("\n")[0].endswith(": partial, 1 of 12 failed")
+        assert shown.out.splitlines()[3].startswith(BROKEN.name)
         facts = (await collector("status", "--json", "--gaps", "--max-age", "3", *files, cwd=folder)).json
         assert facts["totals"]["accounts"] == 12
         assert facts["too_old"] == [BROKEN.name]
         assert (await collector("status", "-q", "--max-age", "3", *files, cwd=folder)).code == 3
+        narrowed = (await collector("status", "--json", "--failing", "--max-run-age", "1", *files, cwd=folder)).json
+        assert [account["name"] for account in narrowed["accounts"]] == [BROKEN.name]
+        assert (narrowed["last_run"]["status"], narrowed["run_too_old"]) == ("partial", False)
+        others = await collector("status", "--waiting", "--missing", "--account", WORLD.accounts[1].name, cwd=folder)
+        assert (others.code, WORLD.accounts[1].name in others.out) == (0, False)
         (entry,) = (await collector("runs", "--json", "-c", "accounts.yaml", cwd=folder)).json["runs"]
         assert (entry["command"], entry["status"], entry["exit"]) == ("backfill", "partial", 3)
         one = await collector("runs", entry["run"], "-c", "accounts.yaml", cwd=folder)
@@ -67,6 +73,27 @@ async def test_backfill_status_and_verify(folder: Path, mongod: str, database: D
         assert (repaired.code, repaired.json["repaired"]) == (0, True)
         again = await collector("run", "--json", *files, "--account", WORLD.accounts[1].name, cwd=folder)
         assert again.json["days"] >= 38
+
+
+async def test_age_of_the_last_run(folder: Path, mongod: str, database: Database) -> None:
+    """With -q a monitor gets one line and exit 3."""
+    async with Sandbox(WORLD) as sandbox:
+        configure(folder, sandbox, mongod, database)
+        none_yet = await collector("status", "-q", "--max-run-age", "26", cwd=folder)
+        await collector("run", "--account", WORLD.accounts[0].name, cwd=folder)
+    assert (none_yet.code, none_yet.out) == (3, "No run was completed in the last 26 hours.\n")
+    assert await collector("status", "-q", "--max-run-age", "26", cwd=folder) == Ended(0, "", "")
+
+
+async def test_colours_of_a_terminal(folder: Path, mongod: str, database: Database) -> None:
+    """None in a pipe, and none where NO_COLOR is set."""
+    async with Sandbox(WORLD) as sandbox:
+        configure(folder, sandbox, mongod, database)
+        await collector("run", cwd=folder)
+    for no_color, expected in (("", True), ("1", False)):
+        shown = await on_a_terminal("status", cwd=folder, NO_COLOR=no_color)
+        assert ("\x1b[32mLast run: " in shown.out) is expected
+    assert "\x1b" not in (await collector("status", cwd=folder)).out
 
 
 @pytest.mark.parametrize(

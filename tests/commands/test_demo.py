@@ -1,11 +1,12 @@
 import tempfile
 from collections.abc import Mapping
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from collector import config
 from collector.commands.demo import ACCOUNTS, BROKEN, DAYS, ORDER, Shown, demo
 from collector.commands.work import Job
 from collector.config import Settings
@@ -68,3 +69,21 @@ async def test_demo_leaves_no_file(
     document: Mapping[str, Any] = found.document or {}
     assert (document.get("account"), list(document)) == (shown, list(ORDER) if shown else [])
     assert _files(tmp_path) == []
+
+
+async def test_demo_that_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its configuration leads to its database, and nobody else can read either."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+    async def collect(settings: Settings, job: Job, stop: Stop) -> RunResult:
+        return _result(len(BROKEN))
+
+    found = await demo(Stop(), collect, keep=True)
+    (folder,) = _files(tmp_path)
+    assert found.file == folder / "accounts.yaml"
+    assert (folder.stat().st_mode & 0o777, found.file.stat().st_mode & 0o777) == (0o700, 0o600)
+    settings = config.load([found.file], {}, datetime.now(UTC))
+    assert (settings.warnings, len(settings.accounts)) == ((), ACCOUNTS)
+    assert settings.api.hosts == (f"http://127.0.0.1:{found.port}",)
+    async with open_database(await location_of(settings.mongodb), must_exist=True) as database:
+        assert database.name == settings.mongodb.database

@@ -98,6 +98,23 @@ async def test_status_of_an_account(look: Look) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("summary", "cumulate", "missing", "unresolved"),
+    [
+        (MONTH - Days.between(_back(1), NEWEST), MONTH, 2, 2),
+        (MONTH - Days.between(_back(2), NEWEST), MONTH, 3, 2),  # by then a quiet day is settled
+        (MONTH - Days.of([NEWEST]), MONTH - Days.of([NEWEST]), 1, 0),
+        (MONTH, MONTH - Days.of([NEWEST]), 1, 0),
+        (MONTH - Days.of([_back(29)]), MONTH, 1, 1),  # there is no total before it to compare with
+        (MONTH - Days.of([_back(28)]), MONTH, 1, 0),
+    ],
+)
+async def test_unresolved_days(look: Look, summary: Days, cumulate: Days, missing: int, unresolved: int) -> None:
+    """Those of the last two, and the oldest one, that summary alone lacks."""
+    found = await look([_account("one", since=_back(29))], _state("one", _dataset(summary), _dataset(cumulate)))
+    assert [(each.missing_days, each.unresolved_days) for each in found.accounts] == [(missing, unresolved)]
+
+
 async def test_waits(look: Look) -> None:
     """Those of datasets that lack something: the others wait for nothing."""
     wait = Wait(WaitKind.QUOTA, NOW + timedelta(hours=1), 45009)
@@ -201,18 +218,18 @@ async def test_worst_account_comes_first(look: Look) -> None:
     assert [account.name for account in found.accounts] == ["refused", "new", "holes", "fine", "asleep"]
 
 
-async def test_former_and_disabled_accounts(look: Look) -> None:
-    """Former accounts are listed apart, disabled ones counted."""
+async def test_former_and_disabled_accounts(look: Look, database: Database) -> None:
+    """Former accounts are listed apart, disabled ones counted; where accounts are selected, no others are named."""
     shop, off, other = _account("shop"), _account("off", enabled=False), _account("other")
     states = [_state(name, _dataset(MONTH), _dataset(MONTH)) for name in ("shop", "off", "other", "gone-b", "gone-a")]
-    found = await look([shop, off, other], *states, selected=[shop])
+    await database[ACCOUNTS].insert_one({"_id": "wx-damaged"})
+    found = await look([shop, off, other], *states)
+    selected = await look([shop, off, other], selected=[shop])
     newest = {SUMMARY: NEWEST, CUMULATE: NEWEST}
-    assert found == Status(
-        NEWEST,
-        (AccountStatus("wx-shop", "shop", (), Standing.OK, newest, 0, None, NOW),),
-        (Former("wx-gone-a", "gone-a", newest, NOW), Former("wx-gone-b", "gone-b", newest, NOW)),
-        disabled=1,
-    )
+    shown = [AccountStatus(f"wx-{name}", name, (), Standing.OK, newest, 0, None, NOW) for name in ("other", "shop")]
+    former = (Former("wx-gone-a", "gone-a", newest, NOW), Former("wx-gone-b", "gone-b", newest, NOW))
+    assert found == Status(NEWEST, tuple(shown), former, (UnusableState("wx-damaged"),), disabled=1)
+    assert selected == Status(NEWEST, (shown[1],), disabled=1)
 
 
 async def test_renamed_account_has_its_new_name(look: Look) -> None:
@@ -229,8 +246,9 @@ async def test_state_is_read_in_one_query(look: Look, database: Database) -> Non
     await database.command("profile", 2)
     await look([_account("one")])
     await database.command("profile", 0)
-    entries = database["system.profile"].find({"op": {"$ne": "command"}})
-    assert [(entry["op"], entry["ns"]) async for entry in entries] == [("query", f"{database.name}.{ACCOUNTS}")]
+    entries = [entry async for entry in database["system.profile"].find({"op": {"$ne": "command"}})]
+    assert [entry["op"] for entry in entries if entry["ns"].endswith(f".{ACCOUNTS}")] == ["query"]
+    assert {entry["op"] for entry in entries} == {"query"}
 
 
 async def test_empty_database_stays_empty(look: Look, database: Database) -> None:
@@ -257,6 +275,9 @@ async def test_status_after_a_run(clock: FakeClock, database: Database, mongod: 
         clock.instant += ONE_DAY
         await run(settings, clock)
     found = await status(settings, Selection(), clock.now())
+    assert found.runs is not None
+    assert found.runs.last == found.runs.completed
+    assert (found.runs.at, found.runs.last and found.runs.last.status) == (clock.now(), "partial")
     first, *others = found.accounts
     error = first.last_error
     assert (first.name, first.standing, first.missing_days) == (refused.name, Standing.FAILING, 7)

@@ -92,12 +92,19 @@ def _answered(at: datetime, *, stored_to: date, refreshed_to: date) -> AccountSt
 
 
 def test_lookback_once_a_day_if_wechat_is_late() -> None:
-    """While the newest day is missing, the last days are fetched again once a Beijing day."""
+    """While the newest day is missing, the days before it are fetched again once a Beijing day."""
+    yesterday, target = NEWEST - ONE_DAY, replace(DAILY, lookback_days=14)
+    for answered_at, windows in ((NOW - timedelta(hours=1), 1), (NOW - ONE_DAY, 2)):
+        planned = _plan(_answered(answered_at, stored_to=yesterday, refreshed_to=yesterday), target)
+        assert (len(planned.daily), bool(planned.lookback)) == (windows, windows == 2)
+
+
+def test_late_newest_day_ends_the_lookback() -> None:
+    """Its window holds the whole lookback; else the next run of the day would fetch all of it once more."""
     yesterday = NEWEST - ONE_DAY
-    for answered_at, due in ((NOW - timedelta(hours=1), False), (NOW - ONE_DAY, True)):
-        planned = _plan(_answered(answered_at, stored_to=yesterday, refreshed_to=yesterday))
-        assert _windows(planned.daily) == ["2026-11-17..2026-11-23"]
-        assert bool(planned.lookback) == due
+    planned = _plan(_answered(NOW - timedelta(hours=1), stored_to=yesterday, refreshed_to=yesterday))
+    assert _windows(planned.daily) == ["2026-11-17..2026-11-23"]
+    assert planned.lookback == dict.fromkeys(BOTH, Days.between(date(2026, 11, 17), NEWEST))
 
 
 def test_hole_is_asked_of_its_dataset() -> None:

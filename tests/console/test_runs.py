@@ -3,11 +3,15 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from collector.console.runs import as_json, as_text, run_json, run_text
-from collector.model.ledger import RunRecord
+import pytest
+
+from collector.console.paint import Severity
+from collector.console.runs import ago, as_json, as_text, last_run_text, run_json, run_text, severity_of
+from collector.model.ledger import LastRuns, RunRecord
 from collector.model.results import Failure
 
 BEGAN = datetime(2026, 11, 24, 0, 20, tzinfo=UTC)
+NOW = datetime(2026, 11, 24, 2, 30, 10, tzinfo=UTC)
 ENDED = RunRecord(
     "20261124T002000Z-1f9a3c",
     "run",
@@ -98,3 +102,65 @@ def test_json_has_the_same_facts() -> None:
 def test_text_names_the_database() -> None:
     for text in (as_text([], "wechat on db"), as_text([ENDED], "wechat on db"), run_text(ENDED, "wechat on db")):
         assert text.splitlines()[-1] == "Database: wechat on db"
+
+
+HOW_IT_ENDED = "2026-11-24 08:21 Beijing time, 2 hours ago: partial, 2 of 50 failed"
+WHEN_IT_BEGAN = "began 2026-11-24 08:20 Beijing time, 2 hours ago"
+COMPLETED = "Last completed run: "
+
+
+@pytest.mark.parametrize(
+    ("last", "completed", "expected"),
+    [
+        (ENDED, ENDED, f"Last run: {HOW_IT_ENDED}"),
+        (AT_WORK, ENDED, f"Last run: {WHEN_IT_BEGAN}: at work, 50 accounts\n{COMPLETED}{HOW_IT_ENDED}"),
+        (CRASHED, None, f"Last run: {WHEN_IT_BEGAN}: crashed, 50 accounts\n{COMPLETED}none yet"),
+        # Closed by the run after it, so that its end says nothing.
+        (
+            replace(CRASHED, status="crashed", ended=NOW),
+            None,
+            f"Last run: {WHEN_IT_BEGAN}: crashed, 50 accounts\n{COMPLETED}none yet",
+        ),
+        (None, None, "Last run: none yet"),
+    ],
+)
+def test_last_run(last: RunRecord | None, completed: RunRecord | None, expected: str) -> None:
+    """Where it wasn't completed, the last one that was is named, too."""
+    assert last_run_text(LastRuns(NOW, last, completed)) == expected
+
+
+def test_error_that_ended_the_last_run() -> None:
+    last = replace(ENDED, status="failed", exit=1, error="MongoDB\ncan't be reached", accounts={})
+    assert last_run_text(LastRuns(NOW, last, last)).splitlines()[1:] == ["    MongoDB can't be reached"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [
+        (-5, "just now"),
+        (59, "just now"),
+        (60, "1 minute ago"),
+        (3_599, "59 minutes ago"),
+        (3_600, "1 hour ago"),
+        (172_799, "47 hours ago"),
+        (172_800, "2 days ago"),
+    ],
+)
+def test_how_long_ago(seconds: float, expected: str) -> None:
+    assert ago(seconds) == expected
+
+
+@pytest.mark.parametrize(
+    ("record", "expected"),
+    [
+        (None, Severity.WARNING),
+        (AT_WORK, Severity.PLAIN),
+        (CRASHED, Severity.BAD),
+        (ENDED, Severity.WARNING),
+        (replace(ENDED, status="ok"), Severity.GOOD),
+        (replace(ENDED, status="failed"), Severity.BAD),
+        (replace(ENDED, status=""), Severity.BAD),
+    ],
+)
+def test_severity_of_a_run(record: RunRecord | None, expected: Severity) -> None:
+    assert severity_of(record) is expected

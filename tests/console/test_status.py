@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
@@ -9,9 +10,15 @@ import orjson
 import pytest
 from rich.cells import cell_len
 
-from collector.console.status import as_json, as_text, too_old, too_old_text, worst_first
+from collector.console.paint import coloured
+from collector.console.runs import as_json as as_json_of_runs
+from collector.console.status import as_json, as_text, too_old_text, worst_first
+from collector.console.view import Trait, View
+from collector.kinds import WaitKind
 from collector.model.findings import AccountStatus, Former, Newest, Standing, Status
+from collector.model.ledger import LastRuns, RunRecord
 from collector.model.state import Trouble, UnusableState
+from collector.model.waits import Wait
 
 NEWEST = date(2026, 11, 23)
 ANSWERED = datetime(2026, 11, 24, 2, 30, 10, tzinfo=UTC)
@@ -61,15 +68,25 @@ OK = _account("小店铺", born=date(2015, 1, 1))
 SILENT = _account("asleep", Standing.SILENT, _newest(40, 40), missing_days=5)
 GONE = Former("wx00000000000000aa", "old-client", _newest(400, 400), ANSWERED - timedelta(days=399))
 
+RUN = RunRecord(
+    "20261124T002000Z-1f9a3c",
+    "run",
+    "partial",
+    began=ANSWERED - timedelta(hours=2, minutes=10),
+    ended=ANSWERED - timedelta(hours=2, minutes=9),
+    exit=3,
+    accounts={"total": 6, "failed": 2},
+)
+
 STATUS = Status(NEWEST, (FAILING, LOST, NEVER, BEHIND, OK, SILENT), (GONE,), disabled=2)
 
 
 def test_text_has_all_accounts() -> None:
     """A line for each account, the totals, then silent, former and too old accounts."""
-    assert as_text(STATUS, 3).splitlines() == [
-        "name        summary     cumulate    missing  born        last success      last error",
-        "acme-shoes  2026-11-20  2026-11-23        3  2019-03-02  2026-11-24 10:30  since 2026-11-21: " + REMEDY,
-        "lost        2026-11-22  2026-11-22        1  -           2026-11-24 10:30  since 2026-11-24: the line broke",
+    assert as_text(STATUS, View(max_age_days=3)).splitlines() == [
+        "name        summary     cumulate    missing  born        success (Beijing)  last error",
+        "acme-shoes  2026-11-20  2026-11-23        3  2019-03-02  2026-11-24 10:30   since 2026-11-21: " + REMEDY,
+        "lost        2026-11-22  2026-11-22        1  -           2026-11-24 10:30   since 2026-11-24: the line broke",
         "刚刚加入    -           -             4,376  -           -",
         "late        2026-11-19  2026-11-22        4  -           2026-11-24 10:30",
         "小店铺      2026-11-23  2026-11-23        0  2015-01-01  2026-11-24 10:30",
@@ -81,20 +98,19 @@ def test_text_has_all_accounts() -> None:
         "Silent, without any figure in the last 14 days; nothing failed. Are they in use?",
         "asleep      2026-10-14  2026-10-14        5  -           2026-11-24 10:30",
         "",
-        "No longer configured; what is stored of them stays:",
-        "old-client  2025-10-19  2025-10-19                       2025-10-21 10:30  wx00000000000000aa",
+        "No longer configured; what is stored stays until `collector forget ACCOUNT`:",
+        "old-client  2025-10-19  2025-10-19                       2025-10-21 10:30   wx00000000000000aa",
         "",
         "Too old, more than 3 days behind 2026-11-23: 刚刚加入, late, asleep",
     ]
 
 
 def test_text_without_empty_parts() -> None:
-    assert as_text(Status(NEWEST, (OK,)), 0).splitlines() == [
-        "name    summary     cumulate    missing  born        last success      last error",
+    assert as_text(Status(NEWEST, (OK,)), View(max_age_days=0)).splitlines() == [
+        "name    summary     cumulate    missing  born        success (Beijing)",
         "小店铺  2026-11-23  2026-11-23        0  2015-01-01  2026-11-24 10:30",
         "",
-        "1 account: 1 ok",
-        "0 days missing; the newest published day is 2026-11-23",
+        "1 account is complete to 2026-11-23.",
     ]
 
 
@@ -114,7 +130,7 @@ def test_width_cuts_names() -> None:
     long = replace(FAILING, name="广州市天河区的一家卖鞋子的小店铺")
     figures = "2026-11-20  2026-11-23        3  2019-03-02  2026-11-24 10:30"
     assert as_text(Status(NEWEST, (long,)), width=130).splitlines()[:3] == [
-        "name                        summary     cumulate    missing  born        last success      last error",
+        "name                        summary     cumulate    missing  born        success (Beijing)  last error",
         f"广州市天河区的一家卖鞋子…   {figures}",
         "    since 2026-11-21: ask for the right to read figures (user_summary: 48001 api unauthorized)",
     ]
@@ -123,7 +139,7 @@ def test_width_cuts_names() -> None:
 def test_narrow_terminal_one_line() -> None:
     """An account without an error takes one line, however narrow the terminal is."""
     lines = as_text(Status(NEWEST, (OK, OK)), width=40).partition("\n\n")[0].splitlines()
-    assert len(lines) == len(("header", "its last column", "account", "account"))
+    assert len(lines) == len(("header", "account", "account"))
     assert all(line.strip() for line in lines)
 
 
@@ -160,9 +176,10 @@ def test_json_has_the_same_facts() -> None:
         "last_success": "2026-11-24T02:30:10Z",
         "last_error": None,
         "never_had_a_row": False,
+        "unresolved_days": 0,
     }
     status = replace(STATUS, accounts=(FAILING, NEVER, SILENT))
-    assert orjson.loads(orjson.dumps(as_json(status, 3), option=orjson.OPT_UTC_Z)) == {
+    assert orjson.loads(orjson.dumps(as_json(status, View(max_age_days=3)), option=orjson.OPT_UTC_Z)) == {
         "newest_published": "2026-11-23",
         "database": "",
         "accounts": [
@@ -185,6 +202,7 @@ def test_json_has_the_same_facts() -> None:
                     "at": "2026-11-24T02:30:10Z",
                 },
                 "never_had_a_row": False,
+                "unresolved_days": 0,
             },
             nothing
             | {
@@ -226,6 +244,8 @@ def test_json_has_the_same_facts() -> None:
         "unusable": [],
         "max_age": 3,
         "too_old": ["刚刚加入", "asleep"],
+        "max_run_age": None,
+        "run_too_old": False,
     }
 
 
@@ -241,34 +261,89 @@ def test_worst_account_comes_first() -> None:
     assert worst_first([SILENT, OK, holes, BEHIND, twin, NEVER, LOST, FAILING]) == expected
 
 
-@pytest.mark.parametrize(
-    ("newest", "max_age_days", "expected"),
-    [
-        (_newest(0, 0), 0, False),
-        (_newest(1, 0), 0, True),
-        (_newest(2, 0), 2, False),
-        (_newest(3, 0), 2, True),
-        (_newest(0, 3), 2, True),
-        (_newest(None, 0), 9999, True),
-        (_newest(0, None), 9999, True),
-    ],
-)
-def test_older_dataset_counts(newest: Newest, max_age_days: int, expected: bool) -> None:
-    """The older dataset of an account counts."""
-    account = _account("one", newest=newest)
-    assert too_old(Status(NEWEST, (account,)), max_age_days) == ([account] if expected else [])
-
-
 def test_max_age_can_be_zero() -> None:
     status = Status(NEWEST, (BEHIND,))
-    assert as_json(status, 0)["too_old"] == ["late"]
-    assert as_text(status, 0).splitlines()[-1] == "Too old, more than 0 days behind 2026-11-23: late"
+    assert as_json(status, View(max_age_days=0))["too_old"] == ["late"]
+    assert as_text(status, View(max_age_days=0)).splitlines()[-1] == "Too old, more than 0 days behind 2026-11-23: late"
 
 
 def test_too_old_text_singular() -> None:
-    assert too_old_text(Status(NEWEST, (BEHIND,)), 1) == "Too old, more than 1 day behind 2026-11-23: late"
+    assert (
+        too_old_text(Status(NEWEST, (BEHIND,)), View(max_age_days=1))
+        == "Too old, more than 1 day behind 2026-11-23: late"
+    )
 
 
 def test_text_names_the_database() -> None:
     lines = as_text(Status(NEWEST, (OK,), database="wechat on mongodb.internal")).splitlines()
     assert lines[-1] == "Database: wechat on mongodb.internal"
+
+
+def test_last_run_comes_first() -> None:
+    runs = LastRuns(ANSWERED, RUN, RUN)
+    status = replace(STATUS, runs=runs)
+    assert as_text(status).splitlines()[:2] == [
+        "Last run: 2026-11-24 08:21 Beijing time, 2 hours ago: partial, 2 of 6 failed",
+        "",
+    ]
+    told = as_json(status)
+    assert [told["last_run"], told["last_completed_run"]] == as_json_of_runs([RUN, RUN], "")["runs"]
+    assert as_json(replace(status, runs=LastRuns(ANSWERED)))["last_run"] is None
+
+
+def test_healthy_state() -> None:
+    """Days that are perhaps quiet don't spoil it, nor do silent accounts."""
+    quiet = _account("quiet", newest=_newest(1, 0), missing_days=1, unresolved_days=1)
+    assert as_text(Status(NEWEST, (OK, quiet, SILENT))).splitlines()[2:6] == [
+        "quiet   2026-11-22  2026-11-23        0  -           2026-11-24 10:30",
+        "",
+        "All 3 accounts are complete to 2026-11-23, apart from 1 silent one.",
+        "1 day perhaps quiet (no row of summary yet): settled within two days",
+    ]
+
+
+@pytest.mark.parametrize("account", [FAILING, NEVER, BEHIND, SILENT, replace(OK, missing_days=1)])
+def test_state_that_is_not_healthy(account: AccountStatus) -> None:
+    assert "complete to" not in as_text(Status(NEWEST, (account,)))
+
+
+def test_narrowed_list() -> None:
+    """The list is narrowed, in JSON too; the totals and what is too old are those of all accounts."""
+    view = View(frozenset({Trait.FAILING, Trait.WAITING}), max_age_days=3)
+    waiting = replace(BEHIND, waits={"user_summary": Wait(WaitKind.QUOTA, ANSWERED, 45009)})
+    status = replace(STATUS, accounts=(FAILING, NEVER, waiting, OK, SILENT), unusable=(UnusableState("wxgone"),))
+    shown, told = as_text(status, view), as_json(status, view)
+    assert [line.split()[0] for line in shown.splitlines()[:3]] == ["name", "acme-shoes", "late"]
+    assert "listed: 2 of 5 accounts (failing, waiting)\n5 accounts: 1 failing, 1 never collected" in shown
+    assert shown.splitlines()[-1] == "Too old, more than 3 days behind 2026-11-23: 刚刚加入, late, asleep"
+    assert told["accounts"] == as_json(replace(status, accounts=(FAILING, waiting)))["accounts"]
+    assert (told["silent"], told["no_longer_configured"], told["unusable"]) == ([], [], [])
+    assert told["too_old"] == ["刚刚加入", "late", "asleep"]
+
+
+def test_nothing_to_list() -> None:
+    text = as_text(Status(NEWEST, (OK,)), View(frozenset({Trait.MISSING})))
+    assert text.splitlines() == ["listed: 0 of 1 account (missing)", "1 account is complete to 2026-11-23."]
+
+
+def test_colours_by_severity() -> None:
+    """The text is the same without them."""
+    status = replace(STATUS, runs=LastRuns(ANSWERED, RUN, RUN))
+    text = as_text(status, View(max_age_days=3), paint=coloured)
+    colours = {line.split()[0].partition("m")[2]: line[2:4] for line in text.splitlines() if line.startswith("\x1b")}
+    assert colours == {
+        "Last": "33",
+        "acme-shoes": "31",
+        "lost": "31",
+        "刚刚加入": "33",
+        "late": "33",
+        "asleep": "2m",
+        "Too": "31",
+    }
+    assert re.sub(r"\x1b\[[0-9;]*m", "", text) == as_text(status, View(max_age_days=3))
+
+
+def test_run_that_is_too_old() -> None:
+    status, view = Status(NEWEST, (OK,), runs=LastRuns(ANSWERED)), View(max_run_age_h=26)
+    assert too_old_text(status, view) == "No run was completed in the last 26 hours."
+    assert (as_json(status, view)["max_run_age"], as_json(status, view)["run_too_old"]) == (26, True)

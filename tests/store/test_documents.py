@@ -2,11 +2,15 @@
 
 from datetime import UTC, datetime
 
+import pytest
 from bson import DatetimeMS
 
+from collector.errors import DatabaseError
 from collector.store.database import Database
-from collector.store.documents import count_ownerless, read_documents
+from collector.store.documents import count_days, count_ownerless, delete_days, read_documents
+from collector.store.held import Held
 from collector.store.schema import USER_DAILY
+from collector.store.state import ACCOUNTS, delete_state
 
 APPID = "wx0123456789abcdef"
 
@@ -48,3 +52,28 @@ async def test_count_ownerless(database: Database) -> None:
     accounts: list[dict[str, object]] = [{"account": APPID}, {"account": ""}, {"account": 7}, {"account": None}, {}]
     await database[USER_DAILY].insert_many([{"ref_date": "2026-11-23", **account} for account in accounts])
     assert await count_ownerless(database) == 3
+
+
+async def test_delete_days(database: Database) -> None:
+    """The collector's own, of that account."""
+    accounts = ((APPID, "2026-11-22"), (APPID, "2026-11-23"), (APPID, 20261123), ("wxother", "2026-11-23"))
+    await database[USER_DAILY].insert_many([{"account": account, "ref_date": day} for account, day in accounts])
+    assert await count_days(database, APPID) == 2
+    assert await delete_days(database, APPID, Held(1)) == 2
+    left = database[USER_DAILY].find({}, {"_id": False})
+    assert [each async for each in left] == [
+        {"account": APPID, "ref_date": 20261123},
+        {"account": "wxother", "ref_date": "2026-11-23"},
+    ]
+
+
+async def test_nothing_is_deleted_without_the_lease(database: Database) -> None:
+    await database[USER_DAILY].insert_one({"account": APPID, "ref_date": "2026-11-23"})
+    await database[ACCOUNTS].insert_one({"_id": APPID})
+    held = Held(1)
+    held.lose("gone")
+    with pytest.raises(DatabaseError, match="lost the lease: gone"):
+        await delete_days(database, APPID, held)
+    with pytest.raises(DatabaseError, match="lost the lease: gone"):
+        await delete_state(database, APPID, held)
+    assert await count_days(database, APPID) == await database[ACCOUNTS].count_documents({}) == 1

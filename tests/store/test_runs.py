@@ -2,7 +2,7 @@ import os
 import socket
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
@@ -280,6 +280,27 @@ async def test_run_is_read_as_it_ended(database: Database) -> None:
     assert entry.seconds is not None
     assert await runs.read_runs(database, 1) == [replace(entry, failures=())]
     assert await runs.read_run(database, LATER) is None
+
+
+@pytest.mark.parametrize("status", ["ok", "pending", "partial", "failed", "stopped", "crashed", "running"])
+async def test_last_completed_run(database: Database, status: str) -> None:
+    """It counts whatever the result was, but neither a stopped nor a crashed one; the end decides, not the begin."""
+    before, after = (datetime(2026, 11, day, tzinfo=UTC) for day in (23, 24))
+    entries: list[Document] = [
+        {"_id": "1", "status": status, "ended": after, "failures": [asdict(FAILURE)]},
+        {"_id": "2", "status": "ok", "ended": before},
+        {"_id": "3", "status": "ok", "ended": "damaged"},
+        {"_id": "4", "status": "running"},
+    ]
+    await database[runs.RUNS].insert_many(entries)
+    found = await runs.read_last_completed(database)
+    completed = status in ("ok", "pending", "partial", "failed")
+    expected = RunRecord("1", "", status, ended=after) if completed else RunRecord("2", "", "ok", ended=before)
+    assert found == expected
+
+
+async def test_no_completed_run(database: Database) -> None:
+    assert await runs.read_last_completed(database) is None
 
 
 async def test_damaged_entry(database: Database) -> None:

@@ -1,0 +1,154 @@
+"""Rounds of the daily job: accounts whose newest day isn't there yet are asked again, until all have it.
+
+Between two rounds the run holds no lease, no connection and no token.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import date
+
+import structlog
+
+from collector.commands.frame import Frame, Leased
+from collector.commands.plans import newest_day
+from collector.commands.work import Work
+from collector.completeness.datasets import CUMULATE
+from collector.completeness.rounds import Pending, Rounds
+from collector.errors import DatabaseError, LeaseHeldError, StoppedError
+from collector.model.days import BEIJING, FIRST_DAY, ONE_DAY
+from collector.model.results import RunResult
+from collector.store.database import Database, open_database
+from collector.store.documents import read_totals
+from collector.store.state import read_states
+from collector.text import counted
+
+log = structlog.get_logger()
+
+
+async def follow(frame: Frame, work: Work) -> RunResult:
+    """Do the daily job in rounds until all accounts have their newest day, or the job's time is over; then history.
+
+    A round whose lease another run has is skipped, and so is one that MongoDB or WeChat can't be reached for: but not
+    the first one, which raises `LeaseHeldError` or `DatabaseError`.
+    """
+    until, clock = frame.job.follow_until or frame.clock.now(), frame.clock
+    until_s = clock.monotonic() + (until - clock.now()).total_seconds()
+    following = _Following(frame, work, Rounds(until_s, random.random))
+    while True:
+        try:
+            if (result := await following.round()) is not None:
+                return result
+        except (LeaseHeldError, DatabaseError) as error:
+            if following.is_first:
+                raise
+            if following.rounds.is_over(clock.monotonic()):
+                return await _without_lease(frame, str(error) if isinstance(error, DatabaseError) else None)
+            log.warning("round.skipped", reason=str(error))
+        try:
+            await following.pause()
+        except StoppedError:
+            return await _without_lease(frame)
+
+
+async def _without_lease(frame: Frame, error: str | None = None) -> RunResult:
+    """End the run between two rounds."""
+    with suppress(DatabaseError):
+        async with open_database(frame.location) as database:
+            return await frame.end(database, error)
+    return frame.result(error)
+
+
+@dataclass(slots=True)
+class _Following:
+    """The rounds of a run; `newest` is the day that they are for."""
+
+    frame: Frame
+    work: Work
+    rounds: Rounds
+    newest: date = FIRST_DAY
+    known: Mapping[str, Pending] = field(default_factory=dict)
+
+    @property
+    def is_first(self) -> bool:
+        """True as long as no round is done."""
+        return self.newest == FIRST_DAY
+
+    async def round(self) -> RunResult | None:
+        """Do a round; return the run's result where it was the last one."""
+        frame, tally = self.frame, self.frame.tally
+        async with frame.leased() as leased:
+            await (leased.begin() if self.is_first else leased.resume())
+            error, is_first = None, self.is_first
+            if not self.rounds.is_over(frame.clock.monotonic()):
+                error = await (self._ask_all(leased) if self._is_day_new else self._ask_pending(leased))
+            if frame.stop.is_set or (error and is_first):
+                return await leased.end(error)
+            if self.rounds.is_over(frame.clock.monotonic()) or not (error or tally.pending):
+                return await leased.end(await self._finish(leased))
+            if error:
+                log.warning("round.failed", reason=error)
+            await leased.pause()
+        return None
+
+    async def pause(self) -> None:
+        """Wait for the next round. Raises `StoppedError` at a stop signal."""
+        clock, tally = self.frame.clock, self.frame.tally
+        next_s = self.rounds.next_s(clock.monotonic())
+        until = f"{clock.instant_of(next_s).astimezone(BEIJING):%H:%M}"
+        log.info("run.pauses", until=until, pending=len(tally.pending))
+        tally.watch.pause(f"{counted(len(tally.pending), 'account')} pending, next round at {until} Beijing time")
+        async with self.frame.stop.ends():
+            await clock.sleep(next_s - clock.monotonic())
+
+    @property
+    def _is_day_new(self) -> bool:
+        """True in the first round, and where a newer day has been published since."""
+        return newest_day(self.frame.settings, self.frame.clock) > self.newest
+
+    async def _ask_all(self, leased: Leased) -> str | None:
+        """Do the daily job of all accounts; return the message of the error that ended it early."""
+        self.newest = newest_day(self.frame.settings, self.frame.clock)
+        error = await self._ask(leased)
+        asked, pending = self.frame.tally.total, len(self.frame.tally.pending)
+        self.rounds.note_all(self.frame.clock.monotonic(), asked=asked, came=asked - pending)
+        return error
+
+    async def _ask_pending(self, leased: Leased) -> str | None:
+        """Ask a few of the pending accounts, and the others if it is worth it."""
+        tally, clock = self.frame.tally, self.frame.clock
+        pending, error = tally.pending, None
+        if not self.rounds.must_ask_all(clock.monotonic()):
+            await self._look_up(leased.database, pending)
+            probes = self.rounds.probes({appid: self.known[appid] for appid in pending})
+            error = await self._ask(leased, probes)
+            self.rounds.note_probes(came=len(probes - tally.pending))
+        others = pending & tally.pending
+        if others and not error and self.rounds.must_ask_all(clock.monotonic()):
+            error = await self._ask(leased, others)
+            self.rounds.note_all(clock.monotonic(), asked=len(others), came=len(others - tally.pending))
+        return error
+
+    async def _ask(self, leased: Leased, only: frozenset[str] | None = None) -> str | None:
+        job = self.frame.job
+        newest_first = replace(job, target=replace(job.target, newest_first=True))
+        return await leased.do(self.work, newest_first, only=only, fills_history=False)
+
+    async def _finish(self, leased: Leased) -> str | None:
+        """Do what is left: the history of all accounts, and once more those that failed, wait or are pending."""
+        left = self.frame.tally.unfinished
+        return await leased.do(self.work, self.frame.job, only=None if self.is_first else left)
+
+    async def _look_up(self, database: Database, pending: frozenset[str]) -> None:
+        """Find out the age and the size of the pending accounts, once."""
+        if unknown := pending - self.known.keys():
+            states, _ = await read_states(database, [*unknown])
+            totals = await read_totals(database, self.newest - ONE_DAY)
+            oldest = {appid: state.dataset(CUMULATE).covered.oldest for appid, state in states.items()}
+            self.known = {
+                **self.known,
+                **{appid: Pending(oldest.get(appid) or self.newest, totals.get(appid, 0)) for appid in unknown},
+            }
