@@ -93,6 +93,9 @@ async def test_stop(tmp_path: Path, mongod: str, database: Database, number: sig
             running.send_signal(number)
         ended = await ended_of(running)
         asked = len(sandbox.calls)
+        planned = await collector("backfill", "--since", str(since), "--dry-run", "--json", cwd=tmp_path)
+    left = [account["history"]["windows"] for account in planned.json["accounts"]]
+    assert (len(left), ended.json["windows_left"]) == (40, sum(left))
     assert ended.code == 128 + number
     assert ended.err.splitlines() == [STOPPING]
     assert ended.json["status"] == "stopped"
