@@ -16,7 +16,7 @@ from collector.cli.terminal import DEBUG, ERROR, INFO, WARNING, Stderr, is_journ
 
 Event = MutableMapping[str, Any]
 
-COURSE = frozenset({"run.begun", "run.progress", "run.ended"})
+COURSE = frozenset({"run.begun", "run.progress", "run.pauses", "run.ended"})
 """Events of a run's course: shown by default where no terminal shows its progress and its summary."""
 
 _PRIORITIES = {"debug": DEBUG, "info": INFO, "warning": WARNING}

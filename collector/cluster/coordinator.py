@@ -89,8 +89,9 @@ class Coordinator:
             raise UsageError("tokens of a third-party platform go over TLS alone: use a cluster with tls://")
         # A leap of this host's clock changes nothing from now on. Without discovery no answer of WeChat's comes here.
         self._run.clock.set(self._run.clock.now())
-        known = await self._engine.members()
-        members = await self._crew.introduced(member for member in known.values() if member.is_running)
+        async with self._run.stop.ends():  # the signal may end workers, too, before they have introduced themselves
+            known = await self._engine.members()
+            members = await self._crew.introduced(member for member in known.values() if member.is_running)
         if not members:
             raise ClusterError(self._crew.trouble or _NO_WORKER)
         batches = split(accounts, self._crew.slots, by_label=not self._engine.is_local)

@@ -37,8 +37,6 @@ log = structlog.get_logger()
 TOPIC = "collector"
 """Topic of Dask under which workers report their progress. It is one for all runs: a scheduler keeps all its topics."""
 
-STOP_SIGNALS = frozenset({signal.SIGINT, signal.SIGTERM})
-
 REPORT_EVERY_S = 1.0
 """Seconds between two reports of a batch's progress."""
 
@@ -55,9 +53,9 @@ def introduce(info: RunInfo, appids: frozenset[str] | None) -> Introduction:
         OUTAGES.is_logged = False  # the coordinator, which uses the same MongoDB, does
         # Ctrl-C reaches all processes of a terminal: the coordinator stops its workers. A handler and not SIG_IGN,
         # which helper commands would inherit.
-        for number in STOP_SIGNALS:
+        for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: None)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)  # blocked since the process was started
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # blocked since the process was started
     try:
         settings = settings_of(info)
     except ConfigError as error:

@@ -19,13 +19,17 @@ from collector.commands.work import Work
 from collector.completeness.datasets import CUMULATE
 from collector.completeness.rounds import Pending, Rounds
 from collector.errors import DatabaseError, LeaseHeldError, StoppedError
-from collector.model.days import FIRST_DAY, ONE_DAY
+from collector.model.days import BEIJING, FIRST_DAY, ONE_DAY
 from collector.model.results import RunResult
 from collector.store.database import Database, open_database
 from collector.store.documents import read_totals
 from collector.store.state import read_states
+from collector.text import counted
 
 log = structlog.get_logger()
+
+MANY_CALLS = 40
+"""Calls of a dataset that rounds until noon may need, which are allowed on a day to an account that is asked again."""
 
 
 async def follow(frame: Frame, work: Work) -> RunResult:
@@ -78,7 +82,7 @@ class _Following:
 
     async def round(self) -> RunResult | None:
         """Do a round; return the run's result where it was the last one."""
-        frame, tally = self.frame, self.frame.tally
+        frame = self.frame
         async with frame.leased() as leased:
             await (leased.begin() if self.is_first else leased.resume())
             error, is_first = None, self.is_first
@@ -86,9 +90,10 @@ class _Following:
                 error = await (self._ask_all(leased) if self._is_day_new else self._ask_pending(leased))
             if frame.stop.is_set or (error and is_first):
                 return await leased.end(error)
-            if self.rounds.is_over(frame.clock.monotonic()) or not (error or tally.pending):
+            if self.rounds.is_over(frame.clock.monotonic()) or not (error or self._pending):
                 return await leased.end(await self._finish(leased))
-            log.info("round.done", pending=len(tally.pending), error=error)
+            if error:
+                log.warning("round.failed", reason=error)
             await leased.pause()
         return None
 
@@ -96,6 +101,11 @@ class _Following:
         """Wait for the next round. Raises `StoppedError` at a stop signal."""
         clock = self.frame.clock
         next_s = self.rounds.next_s(clock.monotonic())
+        until = f"{clock.instant_of(next_s).astimezone(BEIJING):%H:%M}"
+        log.info("run.pauses", until=until, pending=len(self._pending))
+        self.frame.tally.watch.pause(
+            f"{counted(len(self._pending), 'account')} pending, next round at {until} Beijing time"
+        )
         async with self.frame.stop.ends():
             await clock.sleep(next_s - clock.monotonic())
 
@@ -104,27 +114,39 @@ class _Following:
         """True in the first round, and where a newer day has been published since."""
         return newest_day(self.frame.settings, self.frame.clock) > self.newest
 
+    @property
+    def _pending(self) -> frozenset[str]:
+        """The accounts that are asked again. One with few calls a day needs them for its figures."""
+        settings = self.frame.settings
+        limits = {account.appid: account.daily_calls for account in settings.accounts}
+        of_discovered = settings.defaults["daily_calls"]
+        return frozenset(
+            appid
+            for appid in self.frame.tally.pending
+            if (limits.get(appid, of_discovered) or MANY_CALLS) >= MANY_CALLS
+        )
+
     async def _ask_all(self, leased: Leased) -> str | None:
         """Do the daily job of all accounts; return the message of the error that ended it early."""
         self.newest = newest_day(self.frame.settings, self.frame.clock)
         error = await self._ask(leased)
-        asked, pending = self.frame.tally.total, len(self.frame.tally.pending)
+        asked, pending = self.frame.tally.total, len(self._pending)
         self.rounds.note_all(self.frame.clock.monotonic(), asked=asked, came=asked - pending)
         return error
 
     async def _ask_pending(self, leased: Leased) -> str | None:
         """Ask a few of the pending accounts, and the others if it is worth it."""
-        tally, clock = self.frame.tally, self.frame.clock
-        pending, error = tally.pending, None
+        clock = self.frame.clock
+        pending, error = self._pending, None
         if not self.rounds.must_ask_all(clock.monotonic()):
             await self._look_up(leased.database, pending)
             probes = self.rounds.probes({appid: self.known[appid] for appid in pending})
             error = await self._ask(leased, probes)
-            self.rounds.note_probes(came=len(probes - tally.pending))
-        others = pending & tally.pending
+            self.rounds.note_probes(came=len(probes - self._pending))
+        others = pending & self._pending
         if others and not error and self.rounds.must_ask_all(clock.monotonic()):
             error = await self._ask(leased, others)
-            self.rounds.note_all(clock.monotonic(), asked=len(others), came=len(others - tally.pending))
+            self.rounds.note_all(clock.monotonic(), asked=len(others), came=len(others - self._pending))
         return error
 
     async def _ask(self, leased: Leased, only: frozenset[str] | None = None) -> str | None:

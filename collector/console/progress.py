@@ -55,17 +55,22 @@ class Watch:
     def follow_days(self, days: Callable[[], int]) -> None:
         """Take the number of days that this process has stored from `days`."""
 
+    def pause(self, text: str) -> None:
+        """Show that nothing is done until the next begin, and why."""
+
 
 class _Counts(Watch):
     """Progress as counts, each followed by `_changed`."""
 
     def __init__(self) -> None:
         self.accounts = 0
+        self.pauses = ""
         self.done = NO_STEPS
         self.days_here: Callable[[], int] = lambda: 0
 
     def begin(self, accounts: int) -> None:
         """Begin anew; what was stored stays."""
+        self.pauses = ""
         self.accounts = accounts
         self.done = Steps(days=self.done.days)
         self._changed()
@@ -90,8 +95,13 @@ class _Counts(Watch):
         self._changed()
 
     def follow_days(self, days: Callable[[], int]) -> None:
-        """Count them as `days` does."""
+        """Count them as `days` does, beside those that were counted before."""
+        self.done = self.done._replace(days=self.done.days + self.days_here())
         self.days_here = days
+
+    def pause(self, text: str) -> None:
+        """Note why nothing is done."""
+        self.pauses = text
 
     def _changed(self) -> None:
         """Show the counts, where they are shown at once."""
@@ -117,6 +127,14 @@ class Bars(_Counts):
         self._accounts = self._progress.add_task("accounts", total=accounts, note="")
         self._windows = None
         super().begin(accounts)
+
+    def pause(self, text: str) -> None:
+        """Print the text in place of the bars."""
+        super().pause(text)
+        for task in self._progress.task_ids:
+            self._progress.remove_task(task)
+        self._accounts = self._windows = None
+        self._progress.console.print(text, highlight=False)
 
     def _changed(self) -> None:
         done = self.done
@@ -144,6 +162,8 @@ class Lines(_Counts):
         lately = deque([self._pace(clock)], MINUTES + 1)
         while True:
             await clock.sleep(EVERY_S)
+            if self.pauses:
+                continue
             lately.append(self._pace(clock))
             done = self.done
             windows = {"windows_done": done.windows, "windows": done.history} if done.history else {}

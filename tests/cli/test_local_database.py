@@ -17,7 +17,7 @@ from collector.sandbox import Sandbox, World
 from collector.store.database import Database
 
 WORLD = World(size=2)
-READING = ("status", "verify --repair", "run --dry-run", "runs", "db")
+READING = ("status", "verify --repair", "run --dry-run", "runs", "forget wx0123456789abcdef --yes", "db")
 RESULTS = ("run", "run --dry-run", "status", "verify", "check", "runs")
 
 
