@@ -142,12 +142,15 @@ def import_(
 
 
 def _is_agreed(changes: Changes) -> bool:
-    """Ask whether to write the changes, and tell why not where that can't be asked."""
+    """Ask whether to write the changes; where they aren't to be written, say why."""
     if changes.are_many_gone:
-        what = f"{len(changes.gone):,} of {changes.total:,} accounts would be disabled, more than a tenth"
-        complain(f"nothing was written: {what}. If that is meant, add --yes")
-        return False
-    if not sys.stdin.isatty():
-        complain("nothing was written: without a terminal, --update needs --yes")
-        return False
-    return typer.confirm("Write these changes?", err=True)
+        gone = f"{len(changes.gone):,} of {changes.total:,} accounts would be disabled, more than a tenth"
+        why = f": {gone}. If that is meant, add --yes"
+    elif not sys.stdin.isatty():
+        why = ": without a terminal, --update needs --yes"
+    elif typer.confirm("Write these changes?", err=True):
+        return True
+    else:
+        why = ""
+    complain(f"nothing was written{why}")
+    return False

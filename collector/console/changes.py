@@ -15,8 +15,8 @@ def as_text(changes: Changes) -> str:
         _group("New", changes.new),
         _group("Changed", changes.changed),
         _group("Gone from the sheet, to be disabled", changes.gone),
-        f"{counted(undecided, 'account')} not found in the sheet. Nothing is disabled, since a row without a readable "
-        "appid may be\nfor one of them."
+        f"{counted(undecided, 'account')} not found in the sheet. None is disabled: a row without a\n"
+        "readable appid may be for one of them."
         if undecided
         else "",
     )

@@ -8,6 +8,7 @@ import stat
 import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -135,7 +136,8 @@ def test_generated_configuration_is_private(tmp_path: Path) -> None:
     made.mkdir()
     with open_umask():
         config.generate(made / "accounts.yaml")
-        config.imported(sheet, made / "agency" / "clients" / "accounts.d")
+        into = made / "agency" / "clients" / "accounts.d"
+        config.sheet.write(config.sheet.compared(sheet, into, None, date(2026, 11, 24), update=False))
     assert _modes(made) == {
         "accounts.yaml": 0o600,
         "agency": 0o700,

@@ -1,15 +1,13 @@
-"""A sheet of accounts becomes configuration files."""
+"""The rows of a sheet become accounts, or faults."""
 
 from __future__ import annotations
 
 import csv
 import io
-import os
-import resource
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
@@ -17,11 +15,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from collector.config import imported, load
+from collector.config import load, sheet
+from collector.config.sheet import rows
 from collector.errors import ConfigError, Fault
 from collector.model.accounts import Account, Rate
+from collector.model.changes import Changes
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
+TODAY = date(2026, 11, 24)
 INTO = Path("accounts.d")
 SHEET = (
     "name,appid,secret,tags\n"
@@ -44,13 +45,20 @@ FORMS: list[str | bytes] = [
     SHEET.replace("name,appid", '"name","appid"'),
     SHEET.replace("retail, food", "retail、food"),
     SHEET.replace("retail, food", " retail；food ;"),
+    SHEET.replace("name,appid,secret,tags", "名称,AppID,AppSecret,标签").encode("gb18030"),
+    SHEET.replace("name,appid,secret,tags", "名称,App ID,app_secret,标签"),
 ]
 
 
-@pytest.mark.parametrize("sheet", FORMS)
-def test_file_for_each_row(write: Callable[..., Path], sheet: str | bytes) -> None:
-    files = imported(write(sheet, "sheet.csv"), INTO)
-    assert files == [INTO / f"wx000000000000000{n}.yaml" for n in (1, 2, 3)]
+def imported(path: Path, into: Path) -> Changes:
+    changes = sheet.compared(path, into, None, TODAY, update=False)
+    sheet.write(changes)
+    return changes
+
+
+@pytest.mark.parametrize("text", FORMS)
+def test_forms_of_csv(write: Callable[..., Path], text: str | bytes) -> None:
+    imported(write(text, "sheet.csv"), INTO)
     main = write("include: accounts.d/*.yaml\ndefaults: {token: {url: 'http://t'}}")
     accounts = load([main], {}, NOW).accounts
     assert tuple(replace(account, token=ACME.token) for account in accounts) == ACCOUNTS
@@ -61,60 +69,41 @@ def test_columns_in_any_order(write: Callable[..., Path]) -> None:
     assert load([INTO / "wx0000000000000001.yaml"], {}, NOW).accounts == (ACME,)
 
 
-def test_content_of_a_file(write: Callable[..., Path]) -> None:
-    """One account, with all texts quoted."""
-    first, *_, last = imported(write(SHEET.replace("acme", "a ${b} \\"), "sheet.csv"), INTO)
-    assert first.read_text(encoding="utf-8") == (
-        'accounts:\n  - name: "a $${b} \\\\"\n    appid: "wx0000000000000001"\n    secret: "s1"\n'
+def test_all_columns(write: Callable[..., Path]) -> None:
+    names = "name,appid,secret,tags,since,rate_limit,daily_calls,proxy,egress,enabled"
+    imported(
+        write(f"{names}\nacme,{ACME.appid},s1,a b,2025-01-03,30/min,200,http://u:p@h:1,hk,no\n", "sheet.csv"), INTO
     )
-    assert last.read_text(encoding="utf-8") == (
-        'accounts:\n  - name: "no secret"\n    appid: "wx0000000000000003"\n    tags: ["north"]\n'
+    (account,) = load([INTO / f"{ACME.appid}.yaml"], {}, NOW).accounts
+    assert account == replace(
+        ACME,
+        tags=("a", "b"),
+        since=date(2025, 1, 3),
+        rate_limit=Rate(30, 60),
+        daily_calls=200,
+        proxy=SecretStr("http://u:p@h:1"),
+        egress="hk",
+        enabled=False,
     )
 
 
-def test_modes_of_files_and_folder(write: Callable[..., Path]) -> None:
-    """Only their owner can read them."""
-    before = os.umask(0)
-    try:
-        files = imported(write(SHEET, "sheet.csv"), Path("deep/accounts.d"))
-    finally:
-        os.umask(before)
-    assert {path.stat().st_mode & 0o777 for path in files} == {0o600}
-    assert Path("deep/accounts.d").stat().st_mode & 0o777 == 0o700
-    assert sorted(Path("deep/accounts.d").iterdir()) == files  # nothing else is left there
-
-
-def test_same_content(write: Callable[..., Path]) -> None:
-    """A file with the same content is left as it is."""
-    sheet = write(SHEET, "sheet.csv")
-    first = imported(sheet, INTO)[0]
-    first.chmod(0o400)
-    before = first.stat()
-    assert imported(sheet, INTO) == []
-    after = first.stat()
-    assert (after.st_ino, after.st_mtime_ns, after.st_mode) == (before.st_ino, before.st_mtime_ns, before.st_mode)
-    assert imported(write(SHEET + "new,wx0000000000000004,s,\n", "sheet.csv"), INTO) == [
-        INTO / "wx0000000000000004.yaml"
-    ]
-
-
-def test_other_content(write: Callable[..., Path]) -> None:
-    """A file with another content is a fault, and stays."""
-    other = write("mine", "accounts.d/wx0000000000000002.yaml")
-    with pytest.raises(ConfigError) as caught:
-        imported(write(SHEET, "sheet.csv"), INTO)
-    message = "accounts.d/wx0000000000000002.yaml exists already with another content"
-    assert caught.value.faults == (Fault("sheet.csv:3", message, "Remove the file or the row."),)
-    assert list(INTO.iterdir()) == [other]
-    assert other.read_text() == "mine"
+@pytest.mark.parametrize(
+    ("key", "cell", "value"),
+    [
+        *(("since", day, "2025-01-03") for day in ("2025-01-03", "2025/1/3", "2025.1.3", "2025年1月3日")),
+        *(("enabled", yes, "true") for yes in ("是", "yes", "YES", "TRUE", "True")),
+        *(("enabled", no, "false") for no in ("否", "No", "FALSE")),
+        *((key, "", None) for key in ("enabled", "since", "secret", "tags", "proxy", "egress")),
+    ],
+)
+def test_values(write: Callable[..., Path], key: str, cell: str, value: object) -> None:
+    (row,) = rows.read(write(f"name,appid,{key}\nacme,wx0000000000000001,{cell}\n", "sheet.csv"), TODAY)
+    assert (row.values[key], row.faults) == (value, ())
 
 
 NAME = "Write a name of up to 100 characters, such as acme-shoes."
 APPID = "Write the AppID from the account's console: wx and 16 digits of 0-9 and a-f."
-SECRET = (
-    "Write the AppSecret from the account's console, best as a variable such as ${ACME_SECRET}, or where it is: "
-    "{file: PATH}, {credential: NAME} or {command: [PROGRAM, ARGUMENT]}."
-)
+SECRET = "Write the AppSecret from the account's console: 32 digits and letters."
 
 
 def taken(key: str, line: int) -> tuple[str, str]:
@@ -123,8 +112,8 @@ def taken(key: str, line: int) -> tuple[str, str]:
 
 
 def test_bad_rows(write: Callable[..., Path]) -> None:
-    """All are reported at once, and nothing is written."""
-    sheet = write(
+    """All are reported at once, and the others are written."""
+    path = write(
         "name,appid,secret,tags\n"
         "good,wx0000000000000001,s,\n"
         ",wx0000000000000002,s,\n"
@@ -133,13 +122,13 @@ def test_bad_rows(write: Callable[..., Path]) -> None:
         "e,../../x,s,\n"
         "good,wx0000000000000001,s,\n"
         "f,wx0000000000000005,s,x,y\n"
-        "g\n",
+        "g\n"
+        "h,wx0000000000000006,s,\n",
         "sheet.csv",
     )
-    with pytest.raises(ConfigError) as caught:
-        imported(sheet, INTO)
+    faults = imported(path, INTO).faults
     surplus = "Quote a cell that holds the delimiter, or remove the surplus cells."
-    assert caught.value.faults == (
+    assert faults == (
         Fault("sheet.csv:2", *taken("appid", 8)),
         Fault("sheet.csv:2", *taken("name", 8)),
         Fault("sheet.csv:3", "`name` is empty", NAME),
@@ -153,12 +142,32 @@ def test_bad_rows(write: Callable[..., Path]) -> None:
         Fault("sheet.csv:9", "the row has more cells than there are columns", surplus),
         Fault("sheet.csv:10", "`appid` is empty", APPID),
     )
-    assert "l3ak" not in str(caught.value)
-    assert not INTO.exists()
+    assert "l3ak" not in str(faults)
+    assert [path.name for path in INTO.iterdir()] == ["wx0000000000000006.yaml"]
 
 
-BEGIN = "Begin with a line of names: name, appid, secret, tags."
-KNOWN = "Remove it; known here: name, appid, secret, tags."
+@pytest.mark.parametrize(
+    ("key", "cell", "message"),
+    [
+        ("since", "2026-11-25", "`since` can't be '2026-11-25'"),  # tomorrow
+        ("since", "soon", "`since` can't be 'soon'"),
+        ("rate_limit", "5", "`rate_limit` can't be '5'"),
+        ("daily_calls", "1.5", "`daily_calls` can't be '1.5'"),
+        ("proxy", "http://u:l3ak@h:0", "`proxy` has a port that isn't a number from 1 to 65535"),
+        ("egress", "-", "`egress` isn't of the right form"),
+        ("enabled", "perhaps", "`enabled` can't be 'perhaps'"),
+    ],
+)
+def test_bad_cells(write: Callable[..., Path], key: str, cell: str, message: str) -> None:
+    (row,) = rows.read(write(f"name,appid,{key}\nacme,wx0000000000000001,{cell}\n", "sheet.csv"), TODAY)
+    assert [fault.message for fault in row.faults] == [message]
+    assert "l3ak" not in repr(row)
+
+
+ALL = "name, appid, secret, tags, since, rate_limit, daily_calls, proxy, egress, enabled"
+BEGIN = f"Begin with a line of names: {ALL}. All but name and appid may be left out."
+KNOWN = f"Remove it; known here: {ALL}."
+APPSECRET = "51bcc8fbe4174ae449542c0c77ff06ec"
 
 SHEETS = [
     ("", [("sheet.csv", "the sheet holds no account", "Add a line for each account below the line of names.")]),
@@ -167,9 +176,11 @@ SHEETS = [
         [("sheet.csv", "the sheet holds no account", "Add a line for each account below the line of names.")],
     ),
     ("name,secret\na,s\n", [("sheet.csv:1", "no column is called appid", BEGIN)]),
-    ("name,appid,secert\n", [("sheet.csv:1", "column 3 isn't known here", "Write secret.")]),
-    ("name;appid;notes\n", [("sheet.csv:1", "column 3 isn't known here", KNOWN)]),
+    ("name,appid,secert\n", [("sheet.csv:1", "column 3, secert, isn't known here", "Write secret.")]),
+    ("name;appid;备注\n", [("sheet.csv:1", "column 3, 备注, isn't known here", KNOWN)]),
     ("name,appid,Name\n", [("sheet.csv:1", "column 3 repeats the column name", "Keep one of the two.")]),
+    ("name,appid,名称\n", [("sheet.csv:1", "column 3 repeats the column name", "Keep one of the two.")]),
+    (f"name,appid,{APPSECRET}\n", [("sheet.csv:1", "column 3 isn't known here", KNOWN)]),
     (
         "\nglobex,wx0000000000000001,l3ak\n",
         [
@@ -192,38 +203,18 @@ SHEETS = [
 ]
 
 
-@pytest.mark.parametrize(("sheet", "faults"), SHEETS)
-def test_bad_sheet(write: Callable[..., Path], sheet: str | bytes, faults: list[tuple[str, str, str]]) -> None:
+@pytest.mark.parametrize(("text", "faults"), SHEETS)
+def test_bad_sheet(write: Callable[..., Path], text: str | bytes, faults: list[tuple[str, str, str]]) -> None:
     with pytest.raises(ConfigError) as caught:
-        imported(write(sheet, "sheet.csv"), INTO)
+        rows.read(write(text, "sheet.csv"), TODAY)
     assert caught.value.faults == tuple(Fault(*fault) for fault in faults)
 
 
-def test_unreadable_or_unwritable(write: Callable[..., Path]) -> None:
+def test_missing_sheet() -> None:
     with pytest.raises(ConfigError) as caught:
-        imported(Path("missing.csv"), INTO)
+        rows.read(Path("missing.csv"), TODAY)
     message = "could not read the sheet: No such file or directory"
     assert caught.value.faults == (Fault("missing.csv", message, "Correct the path."),)
-    sheet = write(SHEET, "sheet.csv")
-    with pytest.raises(ConfigError) as caught:
-        imported(sheet, sheet)
-    message = "could not write the files: File exists"
-    assert caught.value.faults == (Fault("sheet.csv", message, "Name a folder in which you may write."),)
-
-
-def test_full_disk(write: Callable[..., Path]) -> None:
-    """A file that can't be written whole is not there."""
-    sheet = write(SHEET, "sheet.csv")
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (20, before[1]))
-    try:
-        with pytest.raises(ConfigError) as caught:
-            imported(sheet, INTO)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    message = "could not write the files: File too large"
-    assert caught.value.faults == (Fault("accounts.d", message, "Name a folder in which you may write."),)
-    assert list(INTO.iterdir()) == []
 
 
 LETTERS = st.characters(exclude_categories=["Cs", "Cc"])
@@ -233,27 +224,31 @@ TAGS = st.lists(st.from_regex(r"[^\s;,、；，]+", fullmatch=True).filter(lambd
 
 
 @given(st.lists(st.tuples(NAMES, SECRETS.filter(bool), TAGS), min_size=1, unique_by=lambda row: row[0]), st.data())
-def test_any_rows(rows: list[tuple[str, str, list[str]]], data: st.DataObject) -> None:
-    """Rows become the accounts that they describe."""
+def test_any_rows(listed: list[tuple[str, str, list[str]]], data: st.DataObject) -> None:
+    """Rows become the accounts that they describe, and a second import finds nothing to change."""
     delimiter = data.draw(st.sampled_from(",;\t"))
     encoding = data.draw(st.sampled_from(["utf-8", "utf-8-sig"]))
     text = io.StringIO(newline="")
-    sheet = csv.writer(text, delimiter=delimiter)
-    sheet.writerow(["name", "appid", "secret", "tags"])
-    sheet.writerows([name, f"wx{n:016x}", secret, ";".join(tags)] for n, (name, secret, tags) in enumerate(rows))
+    writer = csv.writer(text, delimiter=delimiter)
+    writer.writerow(["name", "appid", "secret", "tags"])
+    writer.writerows([name, f"wx{n:016x}", secret, ";".join(tags)] for n, (name, secret, tags) in enumerate(listed))
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "sheet.csv")
+        path, into = Path(folder, "sheet.csv"), Path(folder, "d")
         path.write_bytes(text.getvalue().encode(encoding))
-        accounts = load(imported(path, Path(folder, "d")), {}, NOW).accounts
+        files = [change.path for change in imported(path, into).new]
+        accounts = load(files, {}, NOW).accounts
+        again = sheet.compared(path, into, None, TODAY, update=True)
     assert accounts == tuple(
         Account(name, f"wx{n:016x}", SecretStr(secret), Rate(5, 1), tags=tuple(tags))
-        for n, (name, secret, tags) in enumerate(rows)
+        for n, (name, secret, tags) in enumerate(listed)
     )
+    assert again == Changes(kept=tuple(files), total=len(files))
 
 
 @given(
     st.binary(max_size=80)
     | st.text(st.sampled_from("name,appid\n\"wx0;\t'")).map(lambda t: f"name,appid\n{t}".encode())
+    | st.binary(max_size=80).map(lambda content: b"PK\x03\x04" + content)
 )
 def test_any_sheet(content: bytes) -> None:
     """Any sheet is files or faults."""
@@ -261,6 +256,10 @@ def test_any_sheet(content: bytes) -> None:
         path = Path(folder, "sheet.csv")
         path.write_bytes(content)
         try:
-            assert imported(path, Path(folder, "d"))
+            changes = imported(path, Path(folder, "d"))
         except ConfigError as error:
-            assert all(fault.message and fault.remedy for fault in error.faults)  # noqa: PT017 (some sheets are good)
+            faults = error.faults
+        else:
+            faults = changes.faults
+            assert changes.new or faults
+    assert all(fault.message and fault.remedy for fault in faults)
