@@ -1,0 +1,70 @@
+"""Transcript of a day: each command with what it prints, as a person reads it, beside the text that is expected.
+
+`TWO_WEEKS=write` writes the expected texts anew; read what `git diff` shows before you commit it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from difflib import unified_diff
+from pathlib import Path
+
+DAYS = Path(__file__).parent / "days"
+_WRITES = os.environ.get("TWO_WEEKS") == "write"
+
+_MAX_LINES = 36
+_SHOWN = 14
+"""Lines of each end that are kept of an output with more than `_MAX_LINES`; of the others the number is held."""
+
+_VARYING = (
+    (r"\b\d+\.\d s\b", "N s"),
+    (r"\bseconds=\d+\.\d+", "seconds=N"),
+    (r"(?<=\d\d:\d\d:)\d\d\b", "NN"),
+    (r"\b0:[0-5]\d\b(?!:)", "0:NN"),
+    (r"(?<=\d{8}T\d{6}Z-)[0-9a-f]+", "RUN"),
+    (r"(?<=\(pid )\d+(?=\))", "PID"),
+    (r"\b[0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{8}\b", "RID"),
+    (r"(?<=127\.0\.0\.1:)\d+", "PORT"),
+)
+"""Patterns of what differs from one play to the next, and what stands for it."""
+
+
+class Transcript:
+    """What a person saw on a day; `places` are paths and names of this play, with what stands for them."""
+
+    def __init__(self, title: str, places: dict[str, str]) -> None:
+        self._parts = [title]
+        self._places = places
+
+    def add(self, prompt: str, out: str, err: str, code: int) -> None:
+        """Add a command with its output; lines of stderr are marked with `! `."""
+        errors = [f"! {line}" for line in err.splitlines()]
+        lines = [prompt, *_shortened(errors), *_shortened(out.splitlines()), f"(exit {code})"]
+        self._parts.append(self._steady("\n".join(line.rstrip() for line in lines)))
+
+    def note(self, text: str) -> None:
+        """Add what happened meanwhile, in words."""
+        self._parts.append(f"# {text}")
+
+    def hold(self, name: str) -> None:
+        """Compare with the expected text of `name`. Raises `AssertionError` with the difference."""
+        file, seen = DAYS / f"{name}.txt", "\n\n".join(self._parts) + "\n"
+        if _WRITES:
+            file.write_text(seen)
+        expected = file.read_text()
+        difference = unified_diff(expected.splitlines(), seen.splitlines(), file.name, "this play", lineterm="")
+        assert seen == expected, "\n".join(difference)
+
+    def _steady(self, text: str) -> str:
+        for found, word in self._places.items():
+            text = text.replace(found, word)
+        for pattern, word in _VARYING:
+            text = re.sub(pattern, word, text)
+        return text
+
+
+def _shortened(lines: list[str]) -> list[str]:
+    if len(lines) <= _MAX_LINES:
+        return lines
+    return [*lines[:_SHOWN], f"… {len(lines) - 2 * _SHOWN} lines …", *lines[-_SHOWN:]]
