@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import hashlib
 import fcntl
 import os
 import pty
@@ -14,6 +15,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +23,11 @@ from chaos.host import Collector, Host, MovedClock
 from twoweeks.transcript import Transcript
 
 from collector.model.days import BEIJING
-from collector.sandbox import Faults, Limits, Sandbox, SandboxAccount, World
-from collector.sandbox.dice import hex_digits
+from collector.sandbox import Faults, Sandbox, SandboxAccount, World
+from collector.store.database import Database
 
 COLUMNS = ("名称", "AppID", "AppSecret", "标签")
+_NUMBERS = count(1)
 TAGS = ("零售", "餐饮", "教育")
 
 
@@ -48,93 +51,91 @@ class Sheet:
 
 
 @dataclass
-class Day:
-    """A day at the agency, with its transcript."""
-
-    date: date
-    folder: Path
-    clock: MovedClock
-    host: Host
-    wechat: Sandbox
-    transcript: Transcript
-
-    def at(self, clock: str) -> None:
-        """Set the clock of WeChat and of the host, in Beijing time."""
-        self.clock.set(datetime.combine(self.date, time.fromisoformat(clock), BEIJING))
-
-    def note(self, text: str) -> None:
-        """Write into the transcript what happens, in words."""
-        self.transcript.note(text)
-
-    async def play(self, at: str, command: str, *, host: Host | None = None) -> None:
-        """Run a command at a time of the day, and add what it prints to the transcript."""
-        self.at(at)
-        await self.end(at, command, await self.begin(command, host=host))
-
-    async def begin(self, command: str, *, host: Host | None = None, output: str = "out") -> Collector:
-        """Start a command; what it prints goes to the files `output`."""
-        out, err = (self.folder / f"{output}.{kind}" for kind in ("1", "2"))
-        err.unlink(missing_ok=True)
-        return await (host or self.host).start(shlex.split(command), out, err, hurried=False)
-
-    async def end(self, at: str, command: str, collector: Collector, *, prompt: str = "$") -> None:
-        """Wait for the end of a command, and add it to the transcript."""
-        code = await collector.exit()
-        out, err = (collector.output.with_suffix(f".{kind}").read_text() for kind in ("1", "2"))
-        self.transcript.add(f"{at} {prompt} collector {command}", out, err, code)
-
-    async def on_a_terminal(self, at: str, command: str) -> None:
-        """Run a command whose output goes to a terminal of 80 columns, without colours."""
-        self.at(at)
-        terminal, end = pty.openpty()
-        fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-        reading = asyncio.create_task(asyncio.to_thread(_all_of, terminal))
-        log = self.folder / "terminal.2"
-        log.unlink(missing_ok=True)
-        collector = await self.host.start(shlex.split(command), Path(os.ttyname(end)), log, hurried=False)
-        code = await collector.exit()
-        os.close(end)
-        shown = (await reading).replace("\r\n", "\n")
-        self.transcript.add(f"{at} $ collector {command}   # on a terminal", shown, log.read_text(), code)
-
-
-@dataclass
 class Agency:
-    """The agency through its two weeks; commands run in `folder` on `host`."""
+    """The agency through its two weeks: commands run in `folder` on `host`, and `wechat` is WeChat as it is today.
+
+    The clocks of WeChat and of the hosts are moved. MongoDB's own isn't, so its ledger is moved into the past instead.
+    """
 
     folder: Path
     clock: MovedClock
     host: Host
     world: World
+    database: Database
     places: dict[str, str]
-    port: int = 0
+    sheet: Sheet = field(init=False)
+    wechat: Sandbox = field(init=False)
+    transcript: Transcript = field(init=False)
+    today: date = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.sheet = Sheet(self.folder / "clients.csv")
+        self._port = 0
 
     @asynccontextmanager
-    async def day(
-        self, day: date, name: str, *, daily: int = 1_000_000, **faults: Any
-    ) -> AsyncIterator[Day]:
-        """Open a day with WeChat as it is then, and hold its transcript against the file `name` at its end."""
-        title = f"{day:%A, %Y-%m-%d}"
-        transcript = Transcript(title, self.places)
-        async with Sandbox(
-            self.world, faults=Faults(**faults), limits=Limits(daily=daily), clock=self.clock.now, port=self.port
-        ) as wechat:
-            self.port = wechat.port
-            yield Day(day, self.folder, self.clock, self.host, wechat, transcript)
-        transcript.hold(name)
+    async def day(self, day: date, name: str, broken: Mapping[int, int], **faults: Any) -> AsyncIterator[None]:
+        """Open a day, on which the accounts of some numbers answer with an errcode, and hold what was printed."""
+        appids = {self.world.accounts[number].appid: errcode for number, errcode in broken.items()}
+        weather = Faults(broken=appids, **faults)
+        self.today, self.transcript = day, Transcript(f"{day:%A, %Y-%m-%d}", self.places)
+        async with Sandbox(self.world, faults=weather, clock=self.clock.now, port=self._port) as self.wechat:
+            self._port = self.wechat.port
+            yield
+        self.transcript.hold(name)
 
-    def reset_secret(self, account: SandboxAccount) -> SandboxAccount:
+    async def at(self, clock: str) -> None:
+        """Set the clocks to a time of the day, Beijing's."""
+        before = self.clock.now()
+        self.clock.set(datetime.combine(self.today, time.fromisoformat(clock), BEIJING))
+        by_ms = round((self.clock.now() - before).total_seconds() * 1000)
+        moved = {key: {"$subtract": [f"${key}", by_ms]} for key in ("began", "ended")}
+        await self.database["runs"].update_many({"ended": {"$exists": True}}, [{"$set": moved}])
+
+    def note(self, text: str) -> None:
+        """Write into the transcript what happens, in words."""
+        self.transcript.note(text)
+
+    async def play(self, clock: str, command: str, *, host: Host | None = None) -> None:
+        """Run a command at a time of the day, and add what it prints to the transcript."""
+        await self.at(clock)
+        await self.end(clock, command, await self.begin(command, host=host))
+
+    async def begin(self, command: str, *, host: Host | None = None) -> Collector:
+        """Start a command."""
+        number = next(_NUMBERS)
+        out, err = (self.folder / f"{number}.{kind}" for kind in ("out", "err"))
+        return await (host or self.host).start(shlex.split(command), out, err, hurried=False)
+
+    async def end(self, clock: str, command: str, collector: Collector) -> None:
+        """Wait for the end of a command that was started, and add it to the transcript."""
+        code = await collector.exit()
+        out, err = (collector.output.with_suffix(suffix).read_text() for suffix in (".out", ".err"))
+        self.transcript.add(f"{clock} $ collector {command}", out, err, code)
+
+    async def play_on_terminal(self, clock: str, command: str) -> None:
+        """Run a command whose result goes to a terminal of 80 columns."""
+        await self.at(clock)
+        terminal, end = pty.openpty()
+        fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        reading = asyncio.create_task(asyncio.to_thread(_all_of, terminal))
+        log = self.folder / f"{next(_NUMBERS)}.err"
+        collector = await self.host.start(shlex.split(command), Path(os.ttyname(end)), log, hurried=False)
+        code = await collector.exit()
+        os.close(end)
+        shown = (await reading).replace("\r\n", "\n")
+        self.transcript.add(f"{clock} $ collector {command}  # on a terminal", shown, log.read_text(), code)
+
+    def reset_secret(self, number: int) -> SandboxAccount:
         """Reset the secret of an account at WeChat, and return the account with the new one."""
-        new = replace(account, secret=hex_digits(32, "reset", account.appid))
-        self.world.account_of[account.appid] = new
+        old = self.world.accounts[number]
+        new = self.world.account_of[old.appid] = replace(old, secret=hashlib.md5(old.secret.encode()).hexdigest())
         return new
 
-    def write(self, file: str, text: str) -> Path:
+    def write(self, file: str, text: str) -> None:
         """Write a file of the configuration."""
         path = self.folder / file
         path.touch(mode=0o600)
         path.write_text(text)
-        return path
 
 
 def _all_of(terminal: int) -> str:
@@ -144,8 +145,3 @@ def _all_of(terminal: int) -> str:
             shown += block
     os.close(terminal)
     return shown.decode()
-
-
-def errcodes(world: World, codes: Mapping[int, int]) -> dict[str, int]:
-    """Return the errcode of each account by appid, where `codes` has it by the account's number."""
-    return {world.accounts[number].appid: errcode for number, errcode in codes.items()}

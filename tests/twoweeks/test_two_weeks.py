@@ -5,17 +5,26 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import signal
 import tempfile
 from collections.abc import AsyncIterator
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
-from chaos.host import MovedClock, host
-from twoweeks.agency import TAGS, Agency, Sheet, errcodes
+from chaos.host import Collector, MovedClock, host
+from support import stored, truth
+from twoweeks.agency import TAGS, Agency
 
+from collector.model.days import Window
 from collector.sandbox import World
 from collector.store.database import Database
+from collector.store.lease_document import LEASES
+
+IMPORT = "config import clients.csv --secrets-dir secrets"
+SECRET_WRONG, IP_REFUSED, UNVERIFIED, QUOTA = 40125, 40164, 48001, 45009
 
 
 @pytest.fixture
@@ -26,34 +35,225 @@ async def agency(mongod: str, database: Database) -> AsyncIterator[Agency]:
         socket = mongod.removeprefix("mongodb://").replace("%2F", "/")
         places = {name: "/etc/collector", database.name: "wechat", socket: "mongodb.internal"}
         async with host(clock, cwd=folder) as machine:
-            yield Agency(folder, clock, machine, World(size=300), places)
+            yield Agency(folder, clock, machine, World(size=302), database, places)
 
 
-async def test_two_weeks(agency: Agency, mongod: str, database: Database) -> None:
-    world = agency.world
-    sheet = Sheet(agency.folder / "clients.csv")
+async def test_two_weeks(agency: Agency, mongod: str) -> None:
+    await _monday_first_look(agency, mongod)
+    await _tuesday_sheet_mended(agency)
+    await _wednesday_secret_reset(agency)
+    await _thursday_new_secret(agency)
+    await _friday_to_sunday_quota(agency)
+    await _monday_late(agency)
+    await _tuesday_client_leaves(agency)
+    await _wednesday_broken_files(agency)
+    await _thursday_second_host(agency)
+    await _friday_crash(agency)
+    await _weekend(agency)
+
+
+async def _monday_first_look(agency: Agency, mongod: str) -> None:
+    """The sheet has two mistakes; at WeChat, two accounts refuse the IP and one isn't verified."""
+    world, sheet = agency.world, agency.sheet
     for number, account in enumerate(world.accounts[:300]):
         sheet.list(account, TAGS[number % len(TAGS)])
-
-    broken = errcodes(world, {3: 40164, 4: 40164, 5: 48001})
-    async with agency.day(date(2026, 11, 9), "01-first-look", broken=broken) as day:
+    mistyped, short = world.accounts[10:12]
+    sheet.rows[mistyped.appid]["AppID"] = mistyped.appid[:-1]
+    sheet.rows[short.appid]["AppSecret"] = short.secret[:-1]
+    sheet.save()
+    async with agency.day(date(2026, 11, 9), "01-first-look", {3: IP_REFUSED, 4: IP_REFUSED, 5: UNVERIFIED}):
         agency.write(
             "accounts.yaml",
-            f"mongodb: {{uri: '{mongod}', database: {database.name}}}\n"
-            f"api: {{hosts: ['{day.wechat.url}']}}\n"
+            f"mongodb: {{uri: '{mongod}', database: {agency.database.name}}}\n"
+            f"api: {{hosts: ['{agency.wechat.url}']}}\n"
             "include: accounts.d/*.yaml\n",
         )
-        agency.folder.joinpath("accounts.d").mkdir()
-        mistyped, short = world.accounts[10:12]
-        sheet.rows[mistyped.appid]["AppID"] = mistyped.appid[:-1]
-        sheet.rows[short.appid]["AppSecret"] = short.secret[:-1]
-        sheet.save()
-        await day.play("08:30", "config import clients.csv --secrets-dir secrets")
-        await day.play("08:31", "config validate")
-        await day.play("08:32", "check")
-        await day.play("08:35", "run --dry-run")
-        await day.play("08:40", "run")
-        await day.play("08:45", "status --failing")
-        await day.play("08:46", "status")
-        await day.play("08:50", "verify")
-        await day.play("08:50", "runs")
+        await agency.play("08:30", IMPORT)
+        await agency.play("08:31", "config validate")
+        await agency.play("08:32", "check")
+        await agency.play("08:35", "run --dry-run")
+        await agency.play("08:35", "status")
+        await agency.play("08:40", "run")
+        await agency.play("08:45", "status")
+        await agency.play("08:46", "runs")
+        await agency.play("08:47", "verify")
+
+
+async def _tuesday_sheet_mended(agency: Agency) -> None:
+    """Rows are mended in the sheet, one client has allowed the IP, and history is wanted for a tag."""
+    for account in agency.world.accounts[10:12]:
+        agency.sheet.rows[account.appid]["AppID"] = account.appid
+        agency.sheet.rows[account.appid]["AppSecret"] = account.secret
+    agency.sheet.save()
+    async with agency.day(date(2026, 11, 10), "02-sheet-mended", {3: IP_REFUSED, 5: UNVERIFIED}):
+        await agency.play("08:10", IMPORT)
+        await agency.play("08:11", f"{IMPORT} --update")
+        await agency.play("08:12", f"{IMPORT} --update --yes")
+        await agency.play("08:13", IMPORT)
+        await agency.play("08:20", "run")
+        await agency.play("08:30", "status --failing")
+        await agency.play("09:00", f"backfill --since 2026-10-01 --tag {TAGS[1]}")
+        await agency.play("09:05", f"status --tag {TAGS[1]} --missing")
+
+
+async def _wednesday_secret_reset(agency: Agency) -> None:
+    """A client resets a secret; all others are well."""
+    agency.reset_secret(20)
+    async with agency.day(date(2026, 11, 11), "03-secret-reset", {}):
+        await agency.play("08:20", "run")
+        await agency.play("09:20", "run -q")
+        await agency.play("09:30", "status --failing")
+        await agency.play("09:31", "check --account client-00020 --account client-00021")
+
+
+async def _thursday_new_secret(agency: Agency) -> None:
+    """The new secret comes with the sheet, and so does a new client."""
+    agency.sheet.rows[agency.world.accounts[20].appid]["AppSecret"] = agency.reset_secret(20).secret
+    agency.sheet.list(agency.world.accounts[300], TAGS[0])
+    agency.sheet.save()
+    async with agency.day(date(2026, 11, 12), "04-new-secret", {}):
+        await agency.play("08:10", f"{IMPORT} --update --yes")
+        await agency.play("08:20", "run")
+        await agency.play("09:20", "run -q")
+        await agency.play("09:30", "status")
+
+
+async def _friday_to_sunday_quota(agency: Agency) -> None:
+    """Another system uses up an account's quota, three days running."""
+    async with agency.day(date(2026, 11, 13), "05-quota", {30: QUOTA}):
+        await agency.play("08:20", "run")
+        await agency.play("09:20", "run")
+        await agency.play("09:30", "status --waiting")
+        await agency.play("09:31", "run --dry-run --account client-00030")
+    async with agency.day(date(2026, 11, 14), "06-quota-again", {30: QUOTA}):
+        await agency.play("08:20", "run")
+        await agency.play("08:30", "check --account client-00030")
+    async with agency.day(date(2026, 11, 15), "07-quota-for-three-days", {30: QUOTA}):
+        await agency.play("08:20", "run")
+        await agency.play("08:30", "status --failing --waiting")
+        await agency.play("08:31", "run -q")
+
+
+async def _monday_late(agency: Agency) -> None:
+    """WeChat is late with the newest day of some accounts."""
+    async with agency.day(date(2026, 11, 16), "08-late", {}, late_yesterday=0.02):
+        await agency.at("08:20")
+        following = await agency.begin("run --follow")
+        await _logged("run.pauses", following)
+        following.signal(signal.SIGTERM)
+        await agency.end("08:20", "run --follow", following)
+        await agency.play("08:25", "run")
+        await agency.play("08:30", "status --missing")
+        await agency.play("12:20", "run --follow")
+        await agency.play("12:25", "status")
+
+
+async def _tuesday_client_leaves(agency: Agency) -> None:
+    """A client leaves: out of the sheet, out of the configuration, out of the database."""
+    gone = agency.sheet.rows.pop(agency.world.accounts[40].appid)
+    agency.sheet.save()
+    async with agency.day(date(2026, 11, 17), "09-client-leaves", {}):
+        await agency.play("08:10", f"{IMPORT} --update --yes")
+        await agency.play("08:20", "run")
+        await agency.play("08:30", "status")
+        await agency.play("08:31", "forget client-00040 --yes")
+        agency.note("rm accounts.d/wx….yaml secrets/wx… of client-00040")
+        for folder in ("accounts.d", "secrets"):
+            for file in (agency.folder / folder).glob(f"{gone['AppID']}*"):
+                file.unlink()
+        await agency.play("08:40", "status")
+        await agency.play("08:41", "forget client-00040")
+        await agency.play("08:42", "forget client-00040 --yes")
+        await agency.play("08:43", "forget client-00040 --yes")
+        await agency.play("08:44", f"forget {gone['AppID']} --with-documents --yes")
+
+
+async def _wednesday_broken_files(agency: Agency) -> None:
+    """The sheet is cut off, and files written by hand have mistakes."""
+    agency.sheet.save(rows=200)
+    agency.write("accounts.d/by-hand.yaml", "accounts:\n  - {name: handmade, appid: wx0000000000000001, secret: ${HAND}}\n")
+    agency.write("accounts.d/torn.yaml", "accounts:\n  - {name: torn, appid: wx0000000000000002\n")
+    async with agency.day(date(2026, 11, 18), "10-broken-files", {}):
+        await agency.play("08:10", f"{IMPORT} --update")
+        await agency.play("08:11", "config validate")
+        await agency.play("08:20", "run")
+        await agency.play("08:30", "status --failing")
+        await agency.play("08:31", "run --account handmade")
+    for name in ("by-hand", "torn"):
+        (agency.folder / f"accounts.d/{name}.yaml").unlink()
+
+
+async def _thursday_second_host(agency: Agency) -> None:
+    """A second host runs at the same time, in shards, and with a wrong clock."""
+    clock = MovedClock(agency.folder / "second")
+    async with host(clock, cwd=agency.folder) as second, agency.day(date(2026, 11, 19), "11-second-host", {}):
+        await agency.at("08:20")
+        clock.set(agency.clock.now())
+        first = await agency.begin("run")
+        await _asks(agency, first)
+        first.signal(signal.SIGSTOP)
+        agency.note("the first host is at work; on the second one:")
+        await agency.play("08:20", "run", host=second)
+        await agency.play("08:20", "run -q", host=second)
+        await agency.play("08:20", "status --failing", host=second)
+        first.signal(signal.SIGCONT)
+        agency.note("on the first one:")
+        await agency.end("08:20", "run", first)
+        agency.note("both at once, each for its shard:")
+        await agency.at("12:20")
+        clock.set(agency.clock.now())
+        halves = [await agency.begin(f"run --shard {n}/2", host=each) for n, each in ((1, agency.host), (2, second))]
+        for number, half in enumerate(halves, 1):
+            await agency.end("12:20", f"run --shard {number}/2", half)
+        agency.note("the clock of the second host is 3 hours ahead")
+        clock.set(agency.clock.now() + timedelta(hours=3))
+        await agency.end("12:30", "run", await agency.begin("run", host=second))
+
+
+async def _friday_crash(agency: Agency) -> None:
+    """A run is killed; the next one does the rest."""
+    async with agency.day(date(2026, 11, 20), "12-crash", {}):
+        await agency.at("08:20")
+        killed = await agency.begin("run")
+        await _asks(agency, killed)
+        killed.signal(signal.SIGKILL)
+        await agency.end("08:20", "run", killed)
+        await agency.play("08:20", "run")
+        await agency.database[LEASES].delete_many({})
+        agency.note("a minute later")
+        await agency.play("08:21", "status --failing")
+        await agency.play("08:22", "run")
+        await agency.play("08:30", "runs --last 3")
+
+
+async def _weekend(agency: Agency) -> None:
+    """A stop and a healthy day."""
+    async with agency.day(date(2026, 11, 21), "13-stopped", {}):
+        await agency.at("08:20")
+        stopped = await agency.begin("run")
+        await _asks(agency, stopped)
+        stopped.signal(signal.SIGTERM)
+        await stopped.exit()
+        await agency.play("08:25", "run")
+    async with agency.day(date(2026, 11, 22), "14-healthy", {}):
+        await agency.play("08:20", "run")
+        await agency.play("08:30", "status --max-run-age 25 --max-age 2 -q")
+        await agency.play_on_terminal("08:31", "status")
+        await agency.play_on_terminal("08:32", "status --failing")
+        await agency.play("08:33", "verify")
+        await agency.play_on_terminal("08:34", "runs")
+
+
+async def _asks(agency: Agency, collector: Collector) -> None:
+    """Wait until a run has asked for data."""
+    begun = len(agency.wechat.calls)
+    while len(agency.wechat.calls) < begun + 200:
+        assert not collector.ended.done()
+        await asyncio.sleep(0.005)
+
+
+async def _logged(words: str, collector: Collector) -> None:
+    log = collector.output.with_suffix(".err")
+    while not (log.exists() and words in log.read_text()):
+        assert not collector.ended.done()
+        await asyncio.sleep(0.005)

@@ -22,10 +22,15 @@ _VARYING = (
     (r"\bseconds=\d+\.\d+", "seconds=N"),
     (r"(?<=\d\d:\d\d:)\d\d\b", "NN"),
     (r"\b0:[0-5]\d\b(?!:)", "0:NN"),
-    (r"(?<=\d{8}T\d{6}Z-)[0-9a-f]+", "RUN"),
+    (r"(?<=\d{8}T\d{4})\d\dZ-[0-9a-f]{6}", "00Z-xxxxxx"),
     (r"(?<=\(pid )\d+(?=\))", "PID"),
     (r"\b[0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{8}\b", "RID"),
-    (r"(?<=127\.0\.0\.1:)\d+", "PORT"),
+    (r"(?<=127\.0\.0\.1:)\d{5}", "50000"),
+    # The ledger has the times of MongoDB's clock, which isn't moved.
+    (r"(?<=Last run: )\d{4}-\d\d-\d\d \d\d:\d\d", "DAY HH:MM"),
+    (r"(?<=Last run: began )\d{4}-\d\d-\d\d \d\d:\d\d", "DAY HH:MM"),
+    (r"(?<=Last completed run: )\d{4}-\d\d-\d\d \d\d:\d\d", "DAY HH:MM"),
+    (r"(?<=Z-xxxxxx  )\d{4}-\d\d-\d\d \d\d:\d\d", "YYYY-MM-DD HH:MM"),
 )
 """Patterns of what differs from one play to the next, and what stands for it."""
 
