@@ -132,7 +132,7 @@ def import_(
     if is_wanted:
         config.sheet.write(changes, gid)
         say(f"{into}: {console.written(changes)}")
-    if is_wanted and changes.new:
+    if is_wanted and changes.new and not changes.total:
         say(f"name the files with `include: {into}/*.yaml`")
     for folder in (into, secrets_dir):
         if folder and gid is not None and folder.exists() and (line := opening_line(folder, gid)):

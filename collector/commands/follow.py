@@ -28,6 +28,9 @@ from collector.text import counted
 
 log = structlog.get_logger()
 
+MANY_CALLS = 40
+"""Calls of a dataset that rounds until noon may need, which are allowed on a day to an account that is asked again."""
+
 
 async def follow(frame: Frame, work: Work) -> RunResult:
     """Do the daily job in rounds until all accounts have their newest day, or the job's time is over; then history.
@@ -79,7 +82,7 @@ class _Following:
 
     async def round(self) -> RunResult | None:
         """Do a round; return the run's result where it was the last one."""
-        frame, tally = self.frame, self.frame.tally
+        frame = self.frame
         async with frame.leased() as leased:
             await (leased.begin() if self.is_first else leased.resume())
             error, is_first = None, self.is_first
@@ -87,7 +90,7 @@ class _Following:
                 error = await (self._ask_all(leased) if self._is_day_new else self._ask_pending(leased))
             if frame.stop.is_set or (error and is_first):
                 return await leased.end(error)
-            if self.rounds.is_over(frame.clock.monotonic()) or not (error or tally.pending):
+            if self.rounds.is_over(frame.clock.monotonic()) or not (error or self._pending):
                 return await leased.end(await self._finish(leased))
             if error:
                 log.warning("round.failed", reason=error)
@@ -96,11 +99,13 @@ class _Following:
 
     async def pause(self) -> None:
         """Wait for the next round. Raises `StoppedError` at a stop signal."""
-        clock, tally = self.frame.clock, self.frame.tally
+        clock = self.frame.clock
         next_s = self.rounds.next_s(clock.monotonic())
         until = f"{clock.instant_of(next_s).astimezone(BEIJING):%H:%M}"
-        log.info("run.pauses", until=until, pending=len(tally.pending))
-        tally.watch.pause(f"{counted(len(tally.pending), 'account')} pending, next round at {until} Beijing time")
+        log.info("run.pauses", until=until, pending=len(self._pending))
+        self.frame.tally.watch.pause(
+            f"{counted(len(self._pending), 'account')} pending, next round at {until} Beijing time"
+        )
         async with self.frame.stop.ends():
             await clock.sleep(next_s - clock.monotonic())
 
@@ -109,27 +114,39 @@ class _Following:
         """True in the first round, and where a newer day has been published since."""
         return newest_day(self.frame.settings, self.frame.clock) > self.newest
 
+    @property
+    def _pending(self) -> frozenset[str]:
+        """The accounts that are asked again. One with few calls a day needs them for its figures."""
+        settings = self.frame.settings
+        limits = {account.appid: account.daily_calls for account in settings.accounts}
+        of_discovered = settings.defaults["daily_calls"]
+        return frozenset(
+            appid
+            for appid in self.frame.tally.pending
+            if (limits.get(appid, of_discovered) or MANY_CALLS) >= MANY_CALLS
+        )
+
     async def _ask_all(self, leased: Leased) -> str | None:
         """Do the daily job of all accounts; return the message of the error that ended it early."""
         self.newest = newest_day(self.frame.settings, self.frame.clock)
         error = await self._ask(leased)
-        asked, pending = self.frame.tally.total, len(self.frame.tally.pending)
+        asked, pending = self.frame.tally.total, len(self._pending)
         self.rounds.note_all(self.frame.clock.monotonic(), asked=asked, came=asked - pending)
         return error
 
     async def _ask_pending(self, leased: Leased) -> str | None:
         """Ask a few of the pending accounts, and the others if it is worth it."""
-        tally, clock = self.frame.tally, self.frame.clock
-        pending, error = tally.pending, None
+        clock = self.frame.clock
+        pending, error = self._pending, None
         if not self.rounds.must_ask_all(clock.monotonic()):
             await self._look_up(leased.database, pending)
             probes = self.rounds.probes({appid: self.known[appid] for appid in pending})
             error = await self._ask(leased, probes)
-            self.rounds.note_probes(came=len(probes - tally.pending))
-        others = pending & tally.pending
+            self.rounds.note_probes(came=len(probes - self._pending))
+        others = pending & self._pending
         if others and not error and self.rounds.must_ask_all(clock.monotonic()):
             error = await self._ask(leased, others)
-            self.rounds.note_all(clock.monotonic(), asked=len(others), came=len(others - tally.pending))
+            self.rounds.note_all(clock.monotonic(), asked=len(others), came=len(others - self._pending))
         return error
 
     async def _ask(self, leased: Leased, only: frozenset[str] | None = None) -> str | None:

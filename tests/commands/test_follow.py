@@ -103,12 +103,12 @@ async def test_days_are_stored_soon(
 
 
 async def test_documents_are_the_truth(database: Database, configured: Configured) -> None:
-    clock = MorningClock()
-    async with Sandbox(ONE_BY_ONE, clock=clock.now) as sandbox:
+    world, clock = World(size=60, published_until=time(12)), MorningClock()
+    async with Sandbox(world, clock=clock.now) as sandbox:
         settings = configured(sandbox, published_at=time(8), since=NEWEST - 6 * ONE_DAY)
         await _with_the_day_before(sandbox, settings, clock)
         await _follow(settings, clock)
-    assert await stored(database) == truth(ONE_BY_ONE, Window(NEWEST - 7 * ONE_DAY, NEWEST))
+    assert await stored(database) == truth(world, Window(NEWEST - 7 * ONE_DAY, NEWEST))
 
 
 async def test_day_that_is_there_costs_two_calls(database: Database, configured: Configured) -> None:
@@ -271,6 +271,20 @@ async def test_failed_account_keeps_nobody_waiting(database: Database, configure
     async with Sandbox(world, clock=clock.now, faults=Faults(broken={world.accounts[0].appid: 40164})) as sandbox:
         result = await _follow(configured(sandbox, published_at=time(8)), clock)
     assert (result.exit, clock.pauses) == (3, [])
+
+
+async def test_account_with_few_calls_a_day(database: Database, configured: Configured) -> None:
+    """It is asked in the first round and in the last one."""
+    clock = MorningClock()
+    async with Sandbox(NOT_BEFORE_ELEVEN, clock=clock.now) as sandbox:
+        settings = configured(sandbox, published_at=time(8))
+        few, many = (
+            replace(account, daily_calls=calls) for account, calls in zip(settings.accounts[:2], (6, 99), strict=True)
+        )
+        result = await _follow(replace(settings, accounts=(few, many)), clock)
+    calls = Counter(call.appid for call in sandbox.calls if call.path == CUMULATE)
+    assert (result.exit, calls[few.appid]) == (0, 2)
+    assert calls[many.appid] > 10
 
 
 async def test_newer_day_in_between(database: Database, configured: Configured) -> None:

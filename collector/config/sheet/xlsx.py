@@ -33,7 +33,7 @@ _CUT = (
 
 
 def lines(path: Path, raw: bytes) -> list[Line]:
-    """Return the lines of the first visible sheet. Numbers, days and switches become texts.
+    """Return the lines of the first visible sheet. Numbers and days become texts.
 
     Raises:
         UsageError: openpyxl isn't installed.
@@ -81,8 +81,6 @@ def _text(value: object) -> str:
     match value:
         case None:
             return ""
-        case bool():
-            return str(value).lower()
         case datetime() if value.time() == time():
             return str(value.date())
         case float() if value.is_integer():

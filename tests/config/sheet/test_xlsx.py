@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import sys
 import zipfile
 from collections.abc import Callable, Sequence
@@ -93,14 +94,29 @@ def test_formulas(read: Read) -> None:
     ]
 
 
+def replaced(pattern: bytes, by: bytes) -> bytes:
+    """The content of `sheet.xlsx` with other XML."""
+    whole, count = io.BytesIO(), 0
+    with zipfile.ZipFile("sheet.xlsx") as made, zipfile.ZipFile(whole, "w") as changed:
+        for name in made.namelist():
+            content, found = re.subn(pattern, by, made.read(name))
+            changed.writestr(name, content)
+            count += found
+    assert count == 1
+    return whole.getvalue()
+
+
 def test_result_of_a_formula(read: Read, write: Callable[..., Path]) -> None:
     read(NAMES, ["=A9", APPIDS[1]])
-    whole = io.BytesIO()
-    with zipfile.ZipFile("sheet.xlsx") as made, zipfile.ZipFile(whole, "w") as computed:
-        for name in made.namelist():
-            computed.writestr(name, made.read(name).replace(b"<v />", b"<v>7</v>").replace(b"<v/>", b"<v>7</v>"))
-    (row,) = rows.read(write(whole.getvalue(), "sheet.xlsx"), TODAY)
+    (row,) = rows.read(write(replaced(rb"<v ?/>", b"<v>7</v>"), "sheet.xlsx"), TODAY)
     assert (row.values["name"], row.faults) == ("7", ())
+
+
+def test_wrong_dimensions(read: Read, write: Callable[..., Path]) -> None:
+    """Some programs name fewer cells than there are."""
+    before = read(NAMES, ["a", APPIDS[1], "s"])
+    content = replaced(rb'<dimension ref="[^"]*"', b'<dimension ref="A1:A1"')
+    assert rows.read(write(content, "sheet.xlsx"), TODAY) == before
 
 
 @pytest.mark.parametrize(
