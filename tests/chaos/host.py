@@ -122,7 +122,7 @@ async def host(clock: MovedClock, *, cwd: Path | None = None, through: Sequence[
         cwd=cwd,
         stdin=pipe,
         stdout=pipe,
-        env={**kept, "PYTHONPATH": str(TESTS), "PYTHONUNBUFFERED": "1"},
+        env={**kept, "PYTHONPATH": f"{TESTS.parent}{os.pathsep}{TESTS}", "PYTHONUNBUFFERED": "1"},
     )
     try:
         assert launcher.stdout is not None

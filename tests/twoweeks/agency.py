@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import csv
-import hashlib
 import fcntl
+import hashlib
 import os
 import pty
 import shlex
@@ -14,7 +14,7 @@ import termios
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, time
+from datetime import UTC, date, datetime, time
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from twoweeks.transcript import Transcript
 from collector.model.days import BEIJING
 from collector.sandbox import Faults, Sandbox, SandboxAccount, World
 from collector.store.database import Database
+from collector.store.runs import RUNS
 
 COLUMNS = ("名称", "AppID", "AppSecret", "标签")
 _NUMBERS = count(1)
@@ -54,7 +55,7 @@ class Sheet:
 class Agency:
     """The agency through its two weeks: commands run in `folder` on `host`, and `wechat` is WeChat as it is today.
 
-    The clocks of WeChat and of the hosts are moved. MongoDB's own isn't, so its ledger is moved into the past instead.
+    The clocks of WeChat and of the hosts are moved. MongoDB's own isn't, so the instants in its ledger are moved.
     """
 
     folder: Path
@@ -85,20 +86,25 @@ class Agency:
 
     async def at(self, clock: str) -> None:
         """Set the clocks to a time of the day, Beijing's."""
-        before = self.clock.now()
+        await self._move_ledger()
         self.clock.set(datetime.combine(self.today, time.fromisoformat(clock), BEIJING))
-        by_ms = round((self.clock.now() - before).total_seconds() * 1000)
-        moved = {key: {"$subtract": [f"${key}", by_ms]} for key in ("began", "ended")}
-        await self.database["runs"].update_many({"ended": {"$exists": True}}, [{"$set": moved}])
+
+    async def _move_ledger(self) -> None:
+        """Move the new instants in the ledger, which are those of MongoDB's own clock, as the clocks are moved."""
+        by_ms = round((self.clock.now() - datetime.now(UTC)).total_seconds() * 1000)
+        for key in ("began", "ended"):
+            moved = {key: {"$add": [f"${key}", by_ms]}, f"moved_{key}": True}
+            new = {key: {"$exists": True}, f"moved_{key}": {"$exists": False}}
+            await self.database[RUNS].update_many(new, [{"$set": moved}])
 
     def note(self, text: str) -> None:
         """Write into the transcript what happens, in words."""
         self.transcript.note(text)
 
-    async def play(self, clock: str, command: str, *, host: Host | None = None) -> None:
+    async def play(self, clock: str, command: str, *, counts_vary: bool = False) -> None:
         """Run a command at a time of the day, and add what it prints to the transcript."""
         await self.at(clock)
-        await self.end(clock, command, await self.begin(command, host=host))
+        await self.end(clock, command, await self.begin(command), counts_vary=counts_vary)
 
     async def begin(self, command: str, *, host: Host | None = None) -> Collector:
         """Start a command."""
@@ -106,11 +112,11 @@ class Agency:
         out, err = (self.folder / f"{number}.{kind}" for kind in ("out", "err"))
         return await (host or self.host).start(shlex.split(command), out, err, hurried=False)
 
-    async def end(self, clock: str, command: str, collector: Collector) -> None:
+    async def end(self, clock: str, command: str, collector: Collector, *, counts_vary: bool = False) -> None:
         """Wait for the end of a command that was started, and add it to the transcript."""
         code = await collector.exit()
         out, err = (collector.output.with_suffix(suffix).read_text() for suffix in (".out", ".err"))
-        self.transcript.add(f"{clock} $ collector {command}", out, err, code)
+        self.transcript.add(f"{clock} $ collector {command}", out, err, code, counts_vary=counts_vary)
 
     async def play_on_terminal(self, clock: str, command: str) -> None:
         """Run a command whose result goes to a terminal of 80 columns."""

@@ -26,13 +26,16 @@ _VARYING = (
     (r"(?<=\(pid )\d+(?=\))", "PID"),
     (r"\b[0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{8}\b", "RID"),
     (r"(?<=127\.0\.0\.1:)\d{5}", "50000"),
-    # The ledger has the times of MongoDB's clock, which isn't moved.
-    (r"(?<=Last run: )\d{4}-\d\d-\d\d \d\d:\d\d", "DAY HH:MM"),
-    (r"(?<=Last run: began )\d{4}-\d\d-\d\d \d\d:\d\d", "DAY HH:MM"),
-    (r"(?<=Last completed run: )\d{4}-\d\d-\d\d \d\d:\d\d", "DAY HH:MM"),
-    (r"(?<=Z-xxxxxx  )\d{4}-\d\d-\d\d \d\d:\d\d", "YYYY-MM-DD HH:MM"),
+    (r"\bon \S+ (?=\(pid )", "on collector-1 "),
+    (r"(?<=\bsince )\d{4}-\d\d-\d\d \d\d:\d\d:NN", "DAY HH:MM:NN"),  # of a lease: MongoDB's clock isn't moved
+    (r"(?<=until=)\d\d:\d\d", "HH:MM"),  # pauses have a jitter
 )
 """Patterns of what differs from one play to the next, and what stands for it."""
+
+
+_COUNTS = re.compile(r"(?<=\b(ok|ys|ls|ed)=)\d+|[\d,]+(?= (ok|skipped|days|data calls|token calls)\b)")
+_COLOURS = re.compile(r"\x1b\[([\d;]*)m")
+_COLOUR_NAMES = {"0": "/", "31": "red", "32": "green", "33": "yellow", "2": "dim"}
 
 
 class Transcript:
@@ -42,11 +45,15 @@ class Transcript:
         self._parts = [title]
         self._places = places
 
-    def add(self, prompt: str, out: str, err: str, code: int) -> None:
-        """Add a command with its output; lines of stderr are marked with `! `."""
+    def add(self, prompt: str, out: str, err: str, code: int, *, counts_vary: bool = False) -> None:
+        """Add a command with its output; lines of stderr are marked with `! `.
+
+        Where `counts_vary`, as they do after a kill, they aren't held.
+        """
         errors = [f"! {line}" for line in err.splitlines()]
         lines = [prompt, *_shortened(errors), *_shortened(out.splitlines()), f"(exit {code})"]
-        self._parts.append(self._steady("\n".join(line.rstrip() for line in lines)))
+        text = self._steady("\n".join(line.rstrip() for line in lines))
+        self._parts.append(_COUNTS.sub("N", text) if counts_vary else text)
 
     def note(self, text: str) -> None:
         """Add what happened meanwhile, in words."""
@@ -66,7 +73,7 @@ class Transcript:
             text = text.replace(found, word)
         for pattern, word in _VARYING:
             text = re.sub(pattern, word, text)
-        return text
+        return _COLOURS.sub(lambda code: f"<{_COLOUR_NAMES[code[1]]}>", text)
 
 
 def _shortened(lines: list[str]) -> list[str]:
