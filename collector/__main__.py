@@ -1,6 +1,9 @@
 """Entry point of the command `collector`, and of `python -m collector`."""
 
-import signal
+try:
+    import signal
+except KeyboardInterrupt:  # it takes some milliseconds
+    raise SystemExit(130) from None
 
 
 def main() -> None:

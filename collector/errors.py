@@ -36,7 +36,7 @@ of the HTTP library are translated where they appear, without their cause.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 from typing import Self
 
 from collector.kinds import TROUBLE_HINT, CallKind, Reaction
@@ -106,11 +106,16 @@ class ClockError(CollectorError):
     """This host's clock is wrong; nothing is stored by it. `wechat` is WeChat's instant, where it is known."""
 
     def __init__(self, host: datetime, wechat: datetime | None = None) -> None:
-        right = f", by WeChat's answer it is {wechat:%Y-%m-%d %H:%M:%S} UTC" if wechat else ""
+        right = f", by WeChat's answer it is {_instant(wechat)}" if wechat else ""
         super().__init__(
-            f"This host's clock is wrong: it says {host:%Y-%m-%d %H:%M:%S} UTC{right}. Set the clock (timedatectl "
+            f"This host's clock is wrong: it says {_instant(host)}{right}. Set the clock (timedatectl "
             "set-ntp true); if a proxy rewrites the Date of WeChat's answers, set api.check_clock: false"
         )
+
+
+def _instant(instant: datetime) -> str:
+    beijing = timezone(timedelta(hours=8))  # `model/days.py` isn't for errors to import
+    return f"{instant.astimezone(beijing):%Y-%m-%d %H:%M:%S} Beijing time"
 
 
 class ClusterError(CollectorError):

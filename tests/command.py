@@ -18,7 +18,7 @@ from typing import Any
 from collector.sandbox import Sandbox
 from collector.store.database import Database
 
-_COURSE = re.compile(r"\brun\.(begun|progress|ended)\b")
+_COURSE = re.compile(r"\brun\.(begun|progress|pauses|ended)\b")
 
 
 @dataclass(frozen=True)

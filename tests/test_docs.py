@@ -171,7 +171,7 @@ def _shown(page: Path, nth: int) -> str:
     for block in _blocks(page):
         seen += _is_configuration(block)
         if seen == nth and block.language == "text":
-            shown += re.sub(r"^(\$ |\d{4}-\d\d-\d\dT).*\n", "", block.text, flags=re.MULTILINE)
+            shown += re.sub(r"^(\$ |\d{4}-\d\d-\d\d \d\d:).*\n", "", block.text, flags=re.MULTILINE)
     return shown
 
 

@@ -51,11 +51,22 @@ IgnoreWaits = Annotated[
         "or the IP allowed.",
     ),
 ]
+MAX_WAIT_S = 604_800
+"""A week: longer is a slip of the keyboard."""
+
+
+def seconds(text: str | float) -> float:
+    """Parse the SECONDS of a `--wait`. Raises `typer.BadParameter` where `text` is no number that makes sense."""
+    if not re.fullmatch(r"[0-9]{1,15}(\.[0-9]{0,15})?", str(text), re.ASCII) or float(text) > MAX_WAIT_S:
+        raise typer.BadParameter(f"{str(text)!r} is not a number of seconds from 0 to {MAX_WAIT_S:,}: write it as 600")
+    return float(text)
+
+
 Wait = Annotated[
     float,
     typer.Option(
         "--wait",
-        min=0,
+        parser=seconds,
         metavar="[SECONDS]",
         show_default=False,
         help="Wait for another run to end; without SECONDS, up to 600.",

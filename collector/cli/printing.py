@@ -42,7 +42,7 @@ def print_plans(plans: Plans, output: Output) -> None:
         accounts = (console.account_json(totals.counting(planned)) for planned in rows)
         say_json_list("accounts", accounts, partial(totals.as_json, plans.database))
     else:
-        say(console.as_text(rows, plans.database))
+        say(console.as_text(rows, plans.database, width=width()))
 
 
 def _planned(account: Account, plan: Plan) -> Planned:
@@ -58,14 +58,15 @@ def print_result(result: RunResult, output: Output) -> None:
     """Print the result of a run on stdout, and on stderr the error that ended it."""
     from collector.console import summary
 
+    style = summary.Style(verbose=bool(output.verbose), quiet=output.quiet, width=width())
     try:
         if output.as_json:
             say_json(summary.as_json(result))
         elif result.error and not result.got_through:
             pass  # a summary would only repeat the error
         elif not output.quiet:
-            say(summary.as_text(result, verbose=bool(output.verbose)))
-        elif text := summary.failed_text(result):
+            say(summary.as_text(result, style))
+        elif text := summary.failed_text(result, style):
             say(text)
     finally:  # the disk may be full for both
         if result.error:

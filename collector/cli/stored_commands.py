@@ -80,6 +80,7 @@ def runs(
     """List the last runs, newest first, or show one."""
     from collector.commands import runs as command
     from collector.console import runs as console
+    from collector.console.summary import Style
 
     output = output_of(as_json, verbose, False, log_format)
     settings = loaded(config)
@@ -88,7 +89,7 @@ def runs(
         if as_json:
             say_json(console.run_json(record, database))
         else:
-            say(console.run_text(record, database, verbose=bool(output.verbose)))
+            say(console.run_text(record, database, Style(verbose=bool(output.verbose), width=width())))
     else:
         records, database = run_at_once(command.last_runs(settings, last))
         if as_json:
@@ -116,7 +117,7 @@ def verify(
     if output.as_json:
         say_json(console.as_json(verified))
     elif verified.exit or not output.quiet:  # -q still prints what was found
-        say(console.as_text(verified))
+        say(console.as_text(verified, width=width()))
     raise typer.Exit(verified.exit)
 
 

@@ -22,15 +22,17 @@ from collector.cluster.dispatch import Dispatch, platform_of
 from collector.cluster.engine import Engine, Member
 from collector.cluster.messages import Report, RunInfo
 from collector.commands.plans import newest_day
-from collector.commands.work import DRAIN_S, Run
+from collector.commands.work import DRAIN_S, MAX_READ, Run
 from collector.console.progress import NO_STEPS, Steps
 from collector.errors import ClusterError, DatabaseError, StoppedError, UsageError
 from collector.model.accounts import Account
 from collector.model.results import Failure, Outcome
 from collector.run.counts import Counts
+from collector.run.left import windows_left
 from collector.runtime import first_of_group, in_background
 from collector.store import claims
 from collector.store.held import TIMES, LeaseTimes
+from collector.store.state import read_states
 from collector.wechat.session import Session
 
 T = TypeVar("T")
@@ -78,6 +80,8 @@ class Coordinator:
         # By the number of the batch.
         self._at_work: dict[int, _AtWork] = {}
         self._total = 0
+        # Accounts, by appid, of which no worker has told yet what they lack.
+        self._uncounted: dict[str, Account] = {}
 
     async def do(self, accounts: Sequence[Account]) -> None:
         """Give out all accounts, and count what comes back."""
@@ -85,8 +89,9 @@ class Coordinator:
             raise UsageError("tokens of a third-party platform go over TLS alone: use a cluster with tls://")
         # A leap of this host's clock changes nothing from now on. Without discovery no answer of WeChat's comes here.
         self._run.clock.set(self._run.clock.now())
-        known = await self._engine.members()
-        members = await self._crew.introduced(member for member in known.values() if member.is_running)
+        async with self._run.stop.ends():  # the signal may end workers, too, before they have introduced themselves
+            known = await self._engine.members()
+            members = await self._crew.introduced(member for member in known.values() if member.is_running)
         if not members:
             raise ClusterError(self._crew.trouble or _NO_WORKER)
         batches = split(accounts, self._crew.slots, by_label=not self._engine.is_local)
@@ -95,6 +100,7 @@ class Coordinator:
                 batch.history = frozenset(account.appid for account in batch.accounts)
         self._queue = BatchQueue(batches)
         self._total = len(accounts)
+        self._uncounted = {account.appid: account for account in accounts}
         self._run.tally.watch.begin(self._total)
         self._give_up_without_worker(batches)
         self._engine.follow(self._take_progress)
@@ -107,6 +113,7 @@ class Coordinator:
             if not held.is_lost:  # else they expire
                 with suppress(DatabaseError):
                     await claims.end_all(self._database, self._run.id)
+                    await self._count_left()
 
     async def _work(self, members: Sequence[Member]) -> None:
         grace_s = DRAIN_S + self._times.look_every_s
@@ -148,6 +155,8 @@ class Coordinator:
             await work.lost.wait()
         else:
             self._run.tally.take(report.counts)
+            for appid in report.counts.windows_left:
+                self._uncounted.pop(appid, None)
             await claims.end(self._database, run, number, epoch)
         del self._at_work[number]
         self._dispatch.ended_s[number] = monotonic()
@@ -226,6 +235,16 @@ class Coordinator:
             self._crew.slots_of[member.address] += member.slots
             for _ in range(member.slots):
                 group.create_task(self._slot(member))
+
+    async def _count_left(self) -> None:
+        """Count what the accounts lack of which no worker has told."""
+        appids, now = [*self._uncounted], self._run.clock.now()
+        for begin in range(0, len(appids), MAX_READ):
+            chunk = appids[begin : begin + MAX_READ]
+            states, unusable = await read_states(self._database, chunk)
+            usable = [self._uncounted[appid] for appid in chunk if appid not in unusable]
+            left = await windows_left(usable, states, self._target, now)
+            self._run.tally.take(Counts(windows_left=left))
 
     def _give_up_without_worker(self, batches: Sequence[Batch]) -> None:
         """Fail the accounts of these batches whose label no worker has."""

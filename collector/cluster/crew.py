@@ -13,6 +13,7 @@ from collector.cluster.digest import digest_of
 from collector.cluster.engine import Engine, Member
 from collector.cluster.messages import Introduction, RunInfo
 from collector.config import Settings
+from collector.model.days import beijing_time
 from collector.run.clock import are_apart
 from collector.runtime import WechatClock
 from collector.text import counted
@@ -22,7 +23,6 @@ log = structlog.get_logger()
 MAX_NAMED = 3
 """Workers that a message names."""
 
-_INSTANT = "%Y-%m-%d %H:%M:%S UTC"
 
 _OTHER_CONFIGURATION = (
     "its configuration differs in what is asked: accounts with their names and tags, platforms, labels, rates, "
@@ -133,7 +133,9 @@ class Crew:
             return f"its configuration has faults: {about.fault}" if about.fault else _OTHER_CONFIGURATION
         now = self._clock.now()
         if about.now and are_apart(about.now, now, self._published_at):
-            return f"its clock says {about.now:{_INSTANT}}, this host's {now:{_INSTANT}}: set the one that is wrong"
+            return (
+                f"its clock says {beijing_time(about.now)}, this host's {beijing_time(now)}: set the one that is wrong"
+            )
         return ""
 
     def _note_unresponsive(self, address: str) -> None:

@@ -180,10 +180,9 @@ async def opened(place: Place) -> AsyncIterator[Engine]:
     tls.dask_setup()
     async with AsyncExitStack() as stack:
         try:
-            if isinstance(place, Local):
-                client = await stack.enter_async_context(await _local(place, stack))
-            else:
-                client = await stack.enter_async_context(await _connected(place))
+            client = await (_local(place, stack) if isinstance(place, Local) else _connected(place))
+            stack.push_async_callback(client.close)  # it closes itself only once it is connected
+            await stack.enter_async_context(client)
         except (OSError, TimeoutError, RuntimeError, ValueError) as error:
             where = "of this host" if isinstance(place, Local) else f"at {place.address}"
             raise ClusterError(f"the Dask cluster {where} is out of reach ({_reason(error)})") from None
@@ -210,20 +209,20 @@ async def _local(place: Local, stack: AsyncExitStack) -> Client:
         silence_logs=logging.CRITICAL,
         asynchronous=True,
     )
-    with _stop_signals_blocked():
+    with _interrupts_blocked():
         await stack.enter_async_context(cluster)
     return Client(cluster, asynchronous=True, set_as_default=False)
 
 
 @contextmanager
-def _stop_signals_blocked() -> Iterator[None]:
-    """Block Ctrl-C and SIGTERM for the processes that are started meanwhile, until they `introduce` themselves.
+def _interrupts_blocked() -> Iterator[None]:
+    """Block Ctrl-C for the processes that are started meanwhile, until they `introduce` themselves.
 
-    They may reach a whole group of processes, and one that is still importing would end, perhaps with a traceback. Here
-    another thread gets them, or this one when it goes on.
+    Ctrl-C reaches all processes of a terminal, and one that is still importing would end with a traceback. Here another
+    thread gets it, or this one when it goes on.
     """
-    resource_tracker.ensure_running()  # else with multiprocessing's first queue, which unblocks the signals
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, worker.STOP_SIGNALS)
+    resource_tracker.ensure_running()  # multiprocessing starts it with its first queue, and unblocks the signal by that
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
@@ -253,8 +252,18 @@ def _member(address: str, about: Mapping[str, Any]) -> Member:
 
 
 def _silence() -> None:
-    """Let Dask log nothing: what matters is told by the run."""
-    for name in ("distributed", "distributed.client", "distributed.scheduler", "distributed.nanny", "tornado"):
+    """Let Dask log nothing: what matters is told by the run.
+
+    Nor asyncio, which would show the tracebacks of Dask's tasks that nobody awaits once a signal ends the start.
+    """
+    for name in (
+        "distributed",
+        "distributed.client",
+        "distributed.scheduler",
+        "distributed.nanny",
+        "tornado",
+        "asyncio",
+    ):
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from time import monotonic
@@ -16,12 +16,14 @@ from collector import __version__
 from collector.cluster.digest import digest_of
 from collector.cluster.messages import Introduction, Order, Report, RunInfo
 from collector.cluster.site import HELD, SITES, Site, opened, settings_of
-from collector.commands.work import ask
+from collector.commands.work import ask, target_as_of_now
 from collector.console.progress import NO_STEPS, Steps, Watch
 from collector.errors import ClockError, ConfigError, DatabaseError, UnreachableError
+from collector.model.accounts import Account
 from collector.model.results import AccountResult, Outcome
 from collector.run.account import Shared
 from collector.run.counts import Counts
+from collector.run.left import windows_left
 from collector.run.tally import Tally
 from collector.runtime import Clock, in_background
 from collector.store.claims import claimed
@@ -34,8 +36,6 @@ log = structlog.get_logger()
 
 TOPIC = "collector"
 """Topic of Dask under which workers report their progress. It is one for all runs: a scheduler keeps all its topics."""
-
-STOP_SIGNALS = frozenset({signal.SIGINT, signal.SIGTERM})
 
 REPORT_EVERY_S = 1.0
 """Seconds between two reports of a batch's progress."""
@@ -53,9 +53,9 @@ def introduce(info: RunInfo, appids: frozenset[str] | None) -> Introduction:
         OUTAGES.is_logged = False  # the coordinator, which uses the same MongoDB, does
         # Ctrl-C reaches all processes of a terminal: the coordinator stops its workers. A handler and not SIG_IGN,
         # which helper commands would inherit.
-        for number in STOP_SIGNALS:
+        for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: None)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)  # blocked since the process was started
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # blocked since the process was started
     try:
         settings = settings_of(info)
     except ConfigError as error:
@@ -106,25 +106,34 @@ async def _work(site: Site, order: Order, held: Held) -> Report:
     tally = Tally(watch, workers)
     tally.expect(accounts)
     states, unusable = await read_states(site.database, [account.appid for account in accounts])
-    async with (
-        _reporting(watch.report),
-        in_background(tally.lag.measure(), name="loop's lag"),
-        Writer(site.database, held) as writer,
-    ):
-        tally.attach(None, writer)
-        left = await ask(
-            accounts,
-            states,
-            unusable,
-            settings=settings,
-            job=order.job,
-            tally=tally,
-            shared=Shared(site.session, writer),
-            history=order.history,
-            last_turn_s=monotonic() - order.idle_s,
-        )
-    made = site.uncounted()
-    counts = replace(tally.counts(), calls=made.calls, token_calls=made.token_calls, retries=made.retries)
+    writer, error = Writer(site.database, held), None
+    writer.stored |= states
+    left: Sequence[Account] = ()
+    try:
+        async with _reporting(watch.report), in_background(tally.lag.measure(), name="loop's lag"), writer:
+            tally.attach(None, writer)
+            left = await ask(
+                accounts,
+                states,
+                unusable,
+                settings=settings,
+                job=order.job,
+                tally=tally,
+                shared=Shared(site.session, writer),
+                history=order.history,
+                last_turn_s=monotonic() - order.idle_s,
+            )
+    except (ClockError, DatabaseError, UnreachableError) as ended:
+        if held.is_lost:
+            raise  # another worker may have the batch already
+        error = str(ended)
+    usable = [account for account in tally.uncounted(accounts) if account.appid not in unusable]
+    clock = site.session.clock
+    tally.leave(await windows_left(usable, writer.stored, target_as_of_now(order.job, settings, clock), clock.now()))
+    made, counts = site.uncounted(), tally.counts()
+    if error:  # the outcomes of its accounts are for whoever does the batch again
+        return Report(replace(made, windows_left=counts.windows_left), error=error)
+    counts = replace(counts, calls=made.calls, token_calls=made.token_calls, retries=made.retries)
     return Report(counts, [account.appid for account in left], watch.done())
 
 

@@ -14,9 +14,9 @@ from collector.completeness import integrity
 from collector.completeness.datasets import DATASETS
 from collector.completeness.plan import Target, begins
 from collector.config import Selection, Settings
-from collector.model.accounts import Entry
+from collector.model.accounts import Account, Entry
 from collector.model.days import Days
-from collector.model.findings import AccountFindings, AccountGaps, Verified
+from collector.model.findings import AccountFindings, AccountGaps, Difference, Verified
 from collector.model.state import AccountState, UnusableState
 from collector.run.discovery import known_entries
 from collector.store.database import Database, Document, open_database
@@ -94,18 +94,27 @@ async def _verify(
     unusable = stored if isinstance(stored, UnusableState) else None
     state = stored if isinstance(stored, AccountState) else _state_to_repair(appid, entry, documents)
     is_newer = unusable is not None and unusable.is_newer
+    differences = {} if is_newer else integrity.differences(state, found)
     findings = AccountFindings(
         appid,
         entry.name if entry else state.name,
-        {} if is_newer else integrity.differences(state, found),
+        differences,
         unusable is not None and not is_newer,
         integrity.breaks(days),
         foreign,
         is_newer,
+        unusable is None and isinstance(entry, Account) and _heals(differences, state, entry, target),
     )
     if held and findings.differs:
         await replace_state(database, integrity.mended(state, found, entry.since if entry else None), held)
     return findings
+
+
+def _heals(differences: Mapping[str, Difference], state: AccountState, account: Account, target: Target) -> bool:
+    """Return True where the account's next run asks for all days that differ."""
+    wanted = Days.between(begins(account.since, state, target), target.newest)
+    unasked = (each.lost | each.unknown - (wanted - state.dataset(name).settled) for name, each in differences.items())
+    return bool(differences) and account.enabled and not any(unasked)
 
 
 def _state_to_repair(appid: str, entry: Entry | None, documents: Sequence[Document]) -> AccountState:

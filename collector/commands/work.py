@@ -21,10 +21,11 @@ from collector.model.state import AccountState, UnusableState, Update
 from collector.run.account import Shared
 from collector.run.connect import connect
 from collector.run.discovery import discover, may_discover, take_discovered
+from collector.run.left import windows_left
 from collector.run.pool import Pool
 from collector.run.reactions import failed_state, failure_of_state
 from collector.run.tally import Tally
-from collector.runtime import Stop, WechatClock, first_of_group
+from collector.runtime import Clock, Stop, WechatClock, first_of_group
 from collector.store.state import read_states
 from collector.store.writer import Writer
 from collector.wechat.session import Session
@@ -81,26 +82,33 @@ Work = Callable[[Run], Coroutine[Any, Any, None]]
 async def in_one_process(run: Run) -> None:
     """Do a run's work in this process."""
     states, unusable = await read_states(run.writer.database)
-    async with (
-        connect(run.settings, clock=run.clock, stop=run.stop, before_call=run.writer.held.check) as session,
-        run.writer,
-    ):
-        run.tally.attach(session.client, run.writer)
-        entries = run.entries
-        if may_discover(run.settings, run.job.selection):
-            entries, states = await discovered(run, session, states)
-        accounts = await accounts_of(run, entries)
-        left = await ask(
-            accounts,
-            states,
-            unusable,
-            settings=run.settings,
-            job=run.job,
-            tally=run.tally,
-            shared=Shared(session, run.writer),
-            history=run.fills_history,
-        )
-        run.tally.leave_history(account.appid for account in left)
+    accounts: list[Account] = []
+    try:
+        async with (
+            connect(run.settings, clock=run.clock, stop=run.stop, before_call=run.writer.held.check) as session,
+            run.writer,
+        ):
+            run.tally.attach(session.client, run.writer)
+            entries = run.entries
+            if may_discover(run.settings, run.job.selection):
+                entries, states = await discovered(run, session, states)
+            accounts = await accounts_of(run, entries)
+            run.writer.stored |= states
+            left = await ask(
+                accounts,
+                states,
+                unusable,
+                settings=run.settings,
+                job=run.job,
+                tally=run.tally,
+                shared=Shared(session, run.writer),
+                history=run.fills_history,
+            )
+            run.tally.leave_history(account.appid for account in left)
+    finally:  # when the last state is stored, or nothing more can be
+        usable = [account for account in run.tally.uncounted(accounts) if account.appid not in unusable]
+        target = target_as_of_now(run.job, run.settings, run.clock)
+        run.tally.leave(await windows_left(usable, run.writer.stored, target, run.clock.now()))
 
 
 async def discovered(
@@ -125,9 +133,17 @@ async def accounts_of(run: Run, entries: Sequence[Entry]) -> list[Account]:
     broken = {entry.appid: entry for entry in entries if isinstance(entry, BrokenEntry) and entry.appid}
     if broken:
         states, unusable = await read_states(run.writer.database, [*broken])
-        for appid, entry in broken.items():
-            if appid not in unusable:  # a document that can't be used is a repair's to replace
-                await run.writer.put(Update((), failed_state(entry, states.get(appid), run.clock.now())))
+        # A document that can't be used is a repair's to replace.
+        failed = {
+            appid: failed_state(entry, states.get(appid), run.clock.now())
+            for appid, entry in broken.items()
+            if appid not in unusable
+        }
+        since = {appid: state.failing_since() for appid, state in failed.items()}
+        before = {appid: state.failing_since() for appid, state in states.items()}
+        run.tally.date_broken(since, {appid for appid in failed if since[appid] != before.get(appid)})
+        for state in failed.values():
+            await run.writer.put(Update((), state))
     accounts = [entry for entry in entries if isinstance(entry, Account)]
     return accounts if run.only is None else [account for account in accounts if account.appid in run.only]
 
@@ -157,12 +173,19 @@ async def ask(  # noqa: PLR0913 - everything that is needed to ask, by its names
     try:
         with first_of_group():
             async with session.stop.ends(grace_s=DRAIN_S):
-                # The wait for another run, or for an index build, may have taken hours.
-                target = replace(job.target, newest=max(job.target.newest, newest()))
+                target = target_as_of_now(job, settings, session.clock)
                 return await pool.collect(accounts, target, states, history=history, last_turn_s=last_turn_s)
     except StoppedError:
         log.warning("run.cut", after_seconds=DRAIN_S)
         return ()
+
+
+def target_as_of_now(job: Job, settings: Settings, clock: Clock) -> Target:
+    """Return the target of a job, up to the day that is the newest by now.
+
+    The wait for another run, or for an index build, may have taken hours.
+    """
+    return replace(job.target, newest=max(job.target.newest, newest_day(settings, clock)))
 
 
 def _fail_unusable(

@@ -61,26 +61,26 @@ class Asks:
     among: Days
 
     def __iter__(self) -> Iterator[Ask]:
-        for window in self._days.windows(SPAN_DAYS):
+        for window in self.days.windows(SPAN_DAYS):
             yield Ask(window, tuple([name for name, days in self.to_ask.items() if days.touches(window)]))
 
     def __bool__(self) -> bool:
-        return bool(self._days)
+        return bool(self.days)
 
     @property
     def begin(self) -> date | None:
         """The oldest day to ask for."""
-        return self._days.oldest
+        return self.days.oldest
 
     @property
     def end(self) -> date | None:
         """The newest day to ask for."""
-        return self._days.newest
+        return self.days.newest
 
     @property
     def windows(self) -> int:
         """The number of windows."""
-        return self._days.window_count(SPAN_DAYS)
+        return self.days.window_count(SPAN_DAYS)
 
     @property
     def calls(self) -> int:
@@ -90,8 +90,12 @@ class Asks:
         return self.windows * len(sets) if len(set(sets)) == 1 else sum(len(ask.datasets) for ask in self)
 
     @property
-    def _days(self) -> Days:
+    def days(self) -> Days:
+        """The days to ask for."""
         return Days.union(self.to_ask.values()) & self.among
+
+
+NO_ASKS = Asks({}, NO_DAYS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,17 +104,27 @@ class Plan:
 
     `lookback` are the days, by dataset, that are asked for again though they may be settled; when all of them
     were answered, `refreshed_to` moves. A dataset for which that isn't due has none. `waits` are the datasets that
-    lack something and mustn't be asked now, `windows_held` how many windows of history wait with them.
+    lack something and mustn't be asked now, `held` the windows of history that wait with them.
     """
 
     daily: tuple[Ask, ...]
     history: Asks
     lookback: Mapping[str, Days]
     waits: Mapping[str, Wait]
-    windows_held: int = 0
+    held: Asks = NO_ASKS
 
     def __bool__(self) -> bool:
         return bool(self.daily or self.history or self.waits)
+
+    @property
+    def windows_held(self) -> int:
+        """The number of windows of history that wait."""
+        return self.held.windows
+
+    @property
+    def windows_of_history(self) -> int:
+        """The number of windows of history, those that wait included; one that two datasets need counts once."""
+        return (self.history.days | self.held.days).window_count(SPAN_DAYS)
 
     def notices(self, account: Account) -> tuple[Notice, ...]:
         """Return the waits of `account`: each kind once, until no dataset waits any more."""
@@ -153,7 +167,7 @@ def plan(account: Account, state: AccountState, target: Target, now: datetime, *
         # Also where it isn't due, but asked for with a newest day that was late.
         {name: due[name] for name, days in in_windows.items() if due[name] and not due[name] - days},
         waiting,
-        Asks(held, older).windows,
+        Asks(held, older),
     )
 
 

@@ -9,6 +9,7 @@ from itertools import groupby
 
 from collector.console.summary import notice_text, with_database
 from collector.console.table import NEVER_HAD_A_ROW, Cells, Table, in_one_line, problem_text
+from collector.console.wrapping import wrapped
 from collector.model.findings import AccountCheck, Checks, Verdict
 from collector.model.results import Failure, Outcome
 from collector.text import counted, paragraphs
@@ -30,7 +31,7 @@ def as_json(checks: Checks) -> dict[str, object]:
         "calls": result.calls,
         "token_calls": result.token_calls,
         "accounts": [_account_json(each, checks) for each in checks.accounts],
-        "failures": [asdict(failure) for failure in result.failures],
+        "failures": [_failure_json(failure) for failure in result.failures],
         "refused_ips": [
             {"account": each.account, "name": each.name, "ips": list(each.refused_ips)}
             | ({"egress": each.egress} if checks.has_labels else {})
@@ -45,17 +46,21 @@ def as_text(checks: Checks, *, width: int | None = None) -> str:
     `width` is the terminal's in cells; without it nothing is cut.
     """
     return paragraphs(
-        _other_failures(checks), _accounts(checks.accounts, checks, width), _totals_text(checks), refused_text(checks)
+        wrapped(_other_failures(checks), width),
+        _accounts(checks.accounts, checks, width),
+        wrapped(_totals_text(checks), width),
+        refused_text(checks, width=width),
     )
 
 
 def failed_text(checks: Checks, *, width: int | None = None) -> str:
     """Return the failures alone: platforms, the failed accounts' rows and the refused IPs; empty without any."""
     failed = [each for each in checks.accounts if each.outcome is Outcome.FAILED]
-    return paragraphs(_other_failures(checks), _accounts(failed, checks, width), refused_text(checks))
+    others = wrapped(_other_failures(checks), width)
+    return paragraphs(others, _accounts(failed, checks, width), refused_text(checks, width=width))
 
 
-def refused_text(checks: Checks) -> str:
+def refused_text(checks: Checks, *, width: int | None = None) -> str:
     """Return the refused IPs, account by account, a table for each egress label; empty without any."""
     refused = checks.refused
     if not refused:
@@ -65,11 +70,12 @@ def refused_text(checks: Checks) -> str:
         "account's console;\nit takes effect in 5 to 10 minutes."
     )
     if not checks.has_labels:
-        return _refused_table(title, refused)
+        return _refused_table(title, refused, width)
     groups = [[*group] for _, group in groupby(refused, lambda each: each.egress)]
     if len(groups) > 1:
         title += "\nThese are IPs of this host: check each egress label where it leads out, with --egress LABEL."
-    return paragraphs(title, *(_refused_table(_group_title(group), group) for group in groups))
+    tables = (_refused_table(_group_title(group), group, width) for group in groups)
+    return paragraphs(wrapped(title, width), *tables)
 
 
 def _group_title(group: Sequence[AccountCheck]) -> str:
@@ -77,7 +83,7 @@ def _group_title(group: Sequence[AccountCheck]) -> str:
     return f"{f'Egress {label}' if label else 'Without an egress label'}: {counted(len(group), 'account')}."
 
 
-def _refused_table(title: str, refused: Sequence[AccountCheck]) -> str:
+def _refused_table(title: str, refused: Sequence[AccountCheck], width: int | None) -> str:
     # One check sees one or two addresses of a NAT for each account. A client that allows those alone is refused again.
     ips = sorted({ip for each in refused for ip in each.refused_ips})
     if len(ips) > 1:
@@ -85,13 +91,19 @@ def _refused_table(title: str, refused: Sequence[AccountCheck]) -> str:
     # No width: this table is copied into mails, so nothing in it may be cut.
     header = ("name", "appid", "refused IP")
     rows = [header, *((in_one_line(each.name), each.account or "-", ", ".join(each.refused_ips)) for each in refused)]
-    return f"{title}\n\n{Table(rows, None).lines(rows)}"
+    return f"{wrapped(title, width)}\n\n{Table(rows, None).lines(rows)}"
 
 
 def _account_json(each: AccountCheck, checks: Checks) -> dict[str, object]:
-    fields = asdict(each)
+    fields = asdict(each) | {"failures": tuple(map(_failure_json, each.failures))}
     if not checks.has_labels:
         del fields["egress"]
+    return fields
+
+
+def _failure_json(failure: Failure) -> dict[str, object]:
+    fields = asdict(failure)
+    del fields["since"], fields["new"]  # which a check doesn't know
     return fields
 
 
@@ -101,17 +113,19 @@ def _accounts(accounts: Sequence[AccountCheck], checks: Checks, width: int | Non
     if not accounts:
         return ""
     datasets = [name.removeprefix("user_") for name in accounts[0].datasets]
-    labels = ("egress",) if checks.has_labels else ()
-    header = ("name", *labels, "token", *(cell for name in datasets for cell in (name, "calls left")), "host")
-    rows = [(*header, "problem"), *(_cells(each, checks) for each in accounts)]
+    labels, hosts = checks.has_labels, len({each.host for each in checks.accounts if each.host}) > 1
+    asked = [cell for name in datasets for cell in (name, "calls left")]
+    header = ("name", *(["egress"] if labels else []), "token", *asked, *(["host"] if hosts else []), "problem")
+    rows = [header, *(_cells(each, labels=labels, hosts=hosts) for each in accounts)]
     return Table(rows, width).lines(rows)
 
 
-def _cells(each: AccountCheck, checks: Checks) -> Cells:
-    cells = [in_one_line(each.name), *([each.egress or "-"] if checks.has_labels else []), _word(each.token)]
+def _cells(each: AccountCheck, *, labels: bool, hosts: bool) -> Cells:
+    # A column that has the same in all rows says nothing.
+    cells = [in_one_line(each.name), *([each.egress or "-"] if labels else []), _word(each.token)]
     for dataset in each.datasets.values():
         cells += [_word(dataset.verdict), "-" if dataset.quota_left is None else f"{dataset.quota_left:,}"]
-    return *cells, (each.host or "-").removeprefix("https://"), _problem(each)
+    return *cells, *([(each.host or "-").removeprefix("https://")] if hosts else []), _problem(each)
 
 
 def _problem(each: AccountCheck) -> str:

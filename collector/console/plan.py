@@ -8,6 +8,7 @@ from datetime import date
 
 from collector.console.summary import waits_text
 from collector.console.table import Table
+from collector.console.wrapping import wrapped
 from collector.model.accounts import Account
 from collector.model.days import Window
 from collector.model.results import Notice
@@ -75,7 +76,7 @@ class Totals:
         return {"calls": self.calls, "database": database}
 
 
-def as_text(plans: Iterable[Planned], database: str = "") -> str:
+def as_text(plans: Iterable[Planned], database: str = "", *, width: int | None = None) -> str:
     """Return the plans for people, made by what is stored in `database`: a line for each account, then the totals."""
     totals = Totals()
     # The last cell is for a problem, which a plan never has.
@@ -87,13 +88,13 @@ def as_text(plans: Iterable[Planned], database: str = "") -> str:
     summary = f"{counted(totals.asked, 'account')}, {counted(totals.calls, 'data call')}. Nothing was asked."
     if totals.complete:
         summary += f"\n{counted(totals.complete, 'other account')}: nothing is missing."
-    return paragraphs(
-        Table(rows, None).lines(rows) if rows else "",
+    text = paragraphs(
         f"Database: {database}" if database else "",
         summary,
         waits_text(totals.notices),
         f"History waits with that: {counted(totals.windows_held, 'window')}." if totals.windows_held else "",
     )
+    return paragraphs(Table(rows, None).lines(rows) if rows else "", wrapped(text, width))
 
 
 def account_json(planned: Planned) -> dict[str, object]:

@@ -8,8 +8,9 @@ from datetime import datetime
 from typing import Any
 
 from collector.console.paint import Severity
-from collector.console.summary import failures_text
+from collector.console.summary import PLAIN, Style, failures_text
 from collector.console.table import Cells, Table, in_one_line
+from collector.console.wrapping import wrapped
 from collector.model.days import BEIJING, beijing_time
 from collector.model.ledger import COMPLETED, LastRuns, RunRecord
 from collector.model.results import Failure
@@ -49,22 +50,23 @@ def as_text(records: Sequence[RunRecord], database: str = "", *, width: int | No
     return paragraphs(table, f"Database: {database}" if database else "")
 
 
-def run_text(record: RunRecord, database: str = "", *, verbose: bool = False) -> str:
-    """Return all that the ledger has of a run; `verbose` adds WeChat's errcode, message and rid of each failure."""
+def run_text(record: RunRecord, database: str = "", style: Style = PLAIN) -> str:
+    """Return all that the ledger has of a run."""
     where = f"{record.command}, version {record.version}, on {record.host} (pid {record.pid})"
     began = f"Began {record.began.astimezone(BEIJING):%Y-%m-%d %H:%M:%S} Beijing time" if record.began else "Began"
     code = "" if record.exit is None else f", exit {record.exit}"
     took = "" if record.seconds is None else f", took {_took(record)}"
     more = record.failures_left_out
     left_out = f"{counted(more, 'more failure')} {'is' if more == 1 else 'are'}n't kept." if more else ""
-    return paragraphs(
+    text = paragraphs(
         f"{in_one_line(f'{record.run}: {where}')}\n{began}{took}: {_result(record)}{code}.",
         _counts(record),
-        failures_text([*map(_in_one_line, record.failures)], record.failed, verbose=verbose),
+        failures_text([*map(_in_one_line, record.failures)], record.failed, style),
         left_out,
         in_one_line(record.error or ""),
         f"Database: {database}" if database else "",
     )
+    return wrapped(text, style.width)
 
 
 def last_run_text(runs: LastRuns) -> str:

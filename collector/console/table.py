@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from rich.cells import cell_len, set_cell_size
 
+from collector.console.wrapping import wrapped
 from collector.model.results import Failure
 from collector.model.state import Trouble
 from collector.text import printable
@@ -33,6 +34,7 @@ class Table:
         *columns, _ = zip(*rows, strict=True)
         self._widths = [max(map(cell_len, column)) for column in columns]
         self._room: int | None = None
+        self._width = width
         if width is not None:
             self._widths[0] = min(self._widths[0], max(_NAME_CELLS, width // 5))
             self._room = width - sum(self._widths) - 2 * len(self._widths)
@@ -47,7 +49,8 @@ class Table:
         padded = [set_cell_size(_cut(name, name_cells), name_cells), *map(str.ljust, cells, widths)]
         if not error or self._room is None or cell_len(error) <= self._room:
             return "  ".join([*padded, error]).rstrip()
-        return f"{'  '.join(padded).rstrip()}\n{_INDENT}{error}"
+        problem = wrapped(error, self._width and self._width - len(_INDENT)).replace("\n", f"\n{_INDENT}")
+        return f"{'  '.join(padded).rstrip()}\n{_INDENT}{problem}"
 
 
 def _cut(text: str, cells: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from collector.console.wrapping import wrapped
 from collector.model.days import Days, Window
 from collector.model.findings import AccountFindings, AccountGaps, Break, Verified
 from collector.text import counted, paragraphs, printable
@@ -42,10 +43,10 @@ def as_json(verified: Verified) -> dict[str, object]:
     }
 
 
-def as_text(verified: Verified) -> str:
-    """Return the findings for people; the last lines are the next step."""
+def as_text(verified: Verified, *, width: int | None = None) -> str:
+    """Return the findings for people; the last lines are the next step. `width` is the terminal's in cells."""
     differing = verified.differing
-    return paragraphs(
+    text = paragraphs(
         _section("State and documents differ:", [_difference_lines(found) for found in differing]),
         _section(_NEWER, [[f"  {_title(found)}"] for found in verified.newer]),
         _breaks_section(verified.findings),
@@ -53,6 +54,7 @@ def as_text(verified: Verified) -> str:
         f"Database: {verified.database}" if verified.database else "",
         _next_step(verified, sum(found.lost_days for found in differing)),
     )
+    return wrapped(text, width)
 
 
 def gaps_json(gaps: Iterable[AccountGaps]) -> dict[str, dict[str, object]]:
@@ -183,6 +185,16 @@ def _next_step(verified: Verified, lost_days: int) -> str:
         return (
             f"{checked} verified, {differing:,} to repair. But a run is at work and its newest days aren't in the "
             "state yet: verify again when it has ended."
+        )
+    if all(found.heals for found in verified.differing):
+        return (
+            f"{checked} verified, {differing:,} with days that aren't in the state yet, as after a run that was "
+            "killed. The next `collector run` heals that; `collector verify --repair` does so at once."
+        )
+    if not any(found.damaged or found.lost_days for found in verified.differing):
+        return (
+            f"{checked} verified, {differing:,} to repair. Repair with `collector verify --repair`. After a run that "
+            "was killed, the same command again heals it as well."
         )
     then = f", then {fetch}" if fetch else ""
     return f"{checked} verified, {differing:,} to repair. Repair with `collector verify --repair`{then}."

@@ -214,7 +214,8 @@ class AccountFindings:
 
     `differences` has the datasets that differ. `foreign` counts its documents that aren't in the collector's form.
     `damaged` is True if its state could not be read completely, `newer` if a newer version of the collector wrote it:
-    a repair leaves that one alone.
+    a repair leaves that one alone. `heals` is True if the next run asks for all that differs, as after one that was
+    killed.
     """
 
     account: str
@@ -224,6 +225,7 @@ class AccountFindings:
     breaks: tuple[Break, ...] = ()
     foreign: int = 0
     newer: bool = False
+    heals: bool = field(default=False, compare=False)
 
     @property
     def differs(self) -> bool:

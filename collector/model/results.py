@@ -31,7 +31,8 @@ class Failure:
 
     `windows` counts the windows to ask for again because of it. A platform's failure has the platform's appid and
     name, and stands once for all its `accounts`. That of a file that can't be read has its path as `name`, and no
-    `account`.
+    `account`. It has failed `since` then (UTC), without a success in between; None where that isn't known. `new` is
+    True where it began to fail in this run.
     """
 
     account: str | None
@@ -43,6 +44,8 @@ class Failure:
     hint: str = ""
     windows: int = 0
     accounts: int = 1
+    since: datetime | None = None
+    new: bool = False
 
     @property
     def remedy(self) -> str:
@@ -74,8 +77,7 @@ class AccountResult:
     """The outcome of one account, its reasons, and what the run's own result needs of it.
 
     `ended` are the datasets that this run doesn't ask any more. `answered` is True if WeChat gave data for the account,
-    `unreachable` if it failed because no connection could be made, `silent` if it is a silent account. `windows_left`
-    counts the windows that wait for a later run.
+    `unreachable` if it failed because no connection could be made, `silent` if it is a silent account.
     """
 
     account: Account
@@ -86,7 +88,6 @@ class AccountResult:
     answered: bool = False
     unreachable: bool = False
     silent: bool = False
-    windows_left: int = 0
 
 
 class ExitCode(IntEnum):
@@ -108,10 +109,10 @@ class RunResult:
     """The result of a run: its counts, its failures, and how it ended.
 
     `calls` counts requests sent to the datasets, with retries; `days` counts acknowledged upserts. `got_through` counts
-    accounts with an answer of at least one dataset. `silent` has the names of silent accounts, `windows_left` counts
-    the windows of history that wait for a later run. `loop_lag_s` is the longest time in seconds for which the event
-    loop was held. `error` is the message of the error that ended the run early,
-    `stopped_by` the number of the signal that did. `database` names where all this is stored.
+    accounts with an answer of at least one dataset. `pending` and `silent` have the names of these accounts.
+    `windows_left` counts the windows of history that the accounts still lack, whatever the reason. `loop_lag_s` is the
+    longest time in seconds for which the event loop was held. `error` is the message of the error that ended the run
+    early, `stopped_by` the number of the signal that did. `database` names where all this is stored.
     """
 
     run: str
@@ -124,6 +125,7 @@ class RunResult:
     days: int = 0
     failures: tuple[Failure, ...] = ()
     notices: tuple[Notice, ...] = ()
+    pending: tuple[str, ...] = ()
     silent: tuple[str, ...] = ()
     windows_left: int = 0
     loop_lag_s: float = 0.0

@@ -104,6 +104,12 @@ class AccountState(NamedTuple):
         """Return the state of a dataset; an empty one where it was never asked."""
         return self.datasets.get(name, _UNKNOWN)
 
+    def failing_since(self, name: str | None = None) -> datetime | None:
+        """Return since when a dataset fails, or with None the whole account: since the last of its datasets does."""
+        names = DATASET_NAMES if name is None else (name,)
+        errors = [error for name in names if (error := self.dataset(name).last_error)]
+        return max((error.since for error in errors), default=None)
+
     def failed(self, trouble: Trouble) -> AccountState:
         """Return the state with `trouble` as the last error of all datasets."""
         return self._replace(datasets={name: self.dataset(name).failed(trouble) for name in DATASET_NAMES})

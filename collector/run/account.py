@@ -22,7 +22,7 @@ from collector.completeness.settle import MAX_HELD_DAYS, Settling
 from collector.errors import ApiError, CallError, CollectorError, PostponedError, StoppedError, UnwantedError
 from collector.model.accounts import Account
 from collector.model.days import NO_DAYS, ONE_DAY, Days, Window, beijing_day
-from collector.model.results import AccountResult, Outcome
+from collector.model.results import AccountResult, Failure, Outcome
 from collector.model.state import AccountState
 from collector.run.endings import Endings
 from collector.run.reactions import failure_of
@@ -88,6 +88,7 @@ class AccountRun:
         self._planned = Counter(chain.from_iterable(ask.datasets for ask in asks))
         self._answered: Counter[str] = Counter()
         self._has_answer = False
+        self._before = settling.state
         self._stored = stored
         self._storing = Storing(settling, api, asks, shared.writer, clock=shared.session.clock)
         self._stop = shared.session.stop
@@ -252,9 +253,7 @@ class AccountRun:
                     self.settling.change(name, wait=wait)
 
     def _result(self) -> AccountResult:
-        failures = tuple(
-            failure_of(self.account, scope, error, self._missed(scope)) for scope, error in self.endings.failed.items()
-        )
+        failures = tuple(self._failure(scope, error) for scope, error in self.endings.failed.items())
         notices = tuple(self.endings.notices.values())
         silent = self.settling.is_silent
         if failures:
@@ -274,9 +273,12 @@ class AccountRun:
             answered=self._has_answer,
             unreachable=self.endings.is_unreachable,
             silent=silent,
-            # Windows of a failed account are counted with its failures.
-            windows_left=self._missed(None) if notices and not failures else 0,
         )
+
+    def _failure(self, scope: str | None, error: CallError) -> Failure:
+        since = self.settling.state.failing_since(scope)
+        is_new = since != self._before.failing_since(scope)
+        return failure_of(self.account, scope, error, self._missed(scope), since=since, new=is_new)
 
     def _missed(self, dataset: str | None) -> int:
         """Return how many windows weren't answered: of a dataset, or with None of the one that lacks most."""

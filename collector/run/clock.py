@@ -7,7 +7,7 @@ from datetime import datetime, time, timedelta
 import structlog
 
 from collector.errors import ClockError
-from collector.model.days import newest_published
+from collector.model.days import beijing_time, newest_published
 from collector.runtime import WechatClock
 
 log = structlog.get_logger()
@@ -30,9 +30,7 @@ def set_clock(clock: WechatClock, published_at: time, wechat: datetime) -> None:
         # The clock stays the host's, so each answer that is still in flight ends in the same way.
         raise ClockError(host, wechat)
     if abs(host - wechat) > TOLERANCE:
-        log.warning(
-            "clock.differs", host=f"{host:%H:%M:%S} UTC", wechat=f"{wechat:%H:%M:%S} UTC", remedy="set the clock"
-        )
+        log.warning("clock.differs", host=beijing_time(host), wechat=beijing_time(wechat), remedy="set the clock")
     clock.set(wechat)
 
 

@@ -16,7 +16,8 @@ class Counts:
 
     `got_through` are the accounts with an answer of at least one dataset. `failures` are by the account that failed,
     also where the failure is a platform's. `silent` are the names of silent accounts, `windows_left` the windows of
-    history that wait for a later run. `lag_s` is the longest time in seconds for which an event loop was held.
+    history that accounts still lack at the end. `lag_s` is the longest time in seconds for which an event
+    loop was held.
     """
 
     outcomes: Mapping[str, Outcome] = field(default_factory=dict)
@@ -35,7 +36,8 @@ class Counts:
 def merged(parts: Iterable[Counts]) -> Counts:
     """Return the counts of all parts.
 
-    An account that is in several parts came out as the last one says in which its turn had come before a stop.
+    An account that is in several parts came out as the last one says in which its turn had come before a stop, and
+    lacks what the last one says that counts it.
     """
     outcomes: dict[str, Outcome] = {}
     got_through: set[str] = set()
@@ -51,7 +53,7 @@ def merged(parts: Iterable[Counts]) -> Counts:
             for appid, outcome in part.outcomes.items()
             if outcome is not Outcome.SKIPPED or appid not in outcomes
         }
-        for older in (failures, notices, silent, windows_left):
+        for older in (failures, notices, silent):
             for appid in older.keys() & came_out.keys():
                 del older[appid]
         outcomes |= came_out
@@ -99,6 +101,7 @@ def result_of(  # noqa: PLR0913 - what a result is made of, by its names
         days=counts.days,
         failures=(*broken, *sorted(_by_subject(counts.failures), key=place)),
         notices=tuple(sorted((notice for each in counts.notices.values() for notice in each), key=place)),
+        pending=tuple(name for appid, name in names.items() if counts.outcomes.get(appid) is Outcome.PENDING),
         silent=tuple(counts.silent.values()),
         windows_left=sum(counts.windows_left.values()),
         loop_lag_s=counts.lag_s,
@@ -119,5 +122,7 @@ def _by_subject(failures: Mapping[str, Sequence[Failure]]) -> Iterable[Failure]:
                 found[subject] = failure
             elif failure.account != of:
                 accounts, windows = first.accounts + failure.accounts, first.windows + failure.windows
-                found[subject] = replace(first, accounts=accounts, windows=windows)
+                since = min((each.since for each in (first, failure) if each.since), default=None)
+                new = first.new and failure.new
+                found[subject] = replace(first, accounts=accounts, windows=windows, since=since, new=new)
     return found.values()

@@ -52,7 +52,7 @@ class Pass(Protocol):
         """Keep the account's state and token for its next turn, whose result counts."""
 
     async def skip(self, account: Account) -> None:
-        """Store and count what is needed of an account whose turn came after the stop signal."""
+        """Store and note what is needed of an account whose turn came after the stop signal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +154,7 @@ class NewestDays:
         self._tally.add(result)
         if (
             planned.history
-            or planned.windows_held
+            or planned.held
             or _has_new_pending_days(before, work.settling.state)
             or work.settling.is_renamed
         ):
@@ -167,6 +167,7 @@ class NewestDays:
             self._wait_for_history(account)
         else:
             self._known.drop_api(account.appid)
+            self._tally.has_history(account)
 
     def leave(self, work: AccountRun) -> None:
         """Keep the account's state and token."""
@@ -210,8 +211,8 @@ class History:
         kept = self._known.kept.pop(account.appid)
         state, now = kept.settling.state, self._shared.session.clock.now()
         planned = plan(account, state, self._target, now, before=kept.oldest_asked)
-        if planned.windows_held:
-            self._tally.note_waiting(account, planned)
+        if planned.held:
+            self._tally.note_waits(account, planned)
         may_ask = self._tally.may_ask_history(account)
         asks = _without(planned.history, self._tally.ended(account)) if may_ask else []
         if not asks and not (may_ask and kept.settling.is_renamed):
@@ -247,9 +248,9 @@ class History:
         self._known.kept[appid] = replace(kept, oldest_asked=asked_to, failed=work.endings.failed)
 
     async def skip(self, account: Account) -> None:
-        """Count the windows that wait, as the run ends before the account's turn."""
-        if (waiting := self._known.kept.pop(account.appid).waiting).windows_held:
-            self._tally.note_waiting(account, waiting)
+        """Note the waits, as the run ends before the account's turn."""
+        if (waiting := self._known.kept.pop(account.appid).waiting).held:
+            self._tally.note_waits(account, waiting)
 
 
 def _without(asks: Iterable[Ask], ended: frozenset[str | None]) -> list[Ask]:

@@ -13,10 +13,19 @@ from collector.model.state import AccountState, Trouble, UnusableState
 from collector.model.waits import Wait
 
 
-def failure_of(account: Account, dataset: str | None, error: CallError, windows: int = 0) -> Failure:
+def failure_of(
+    account: Account,
+    dataset: str | None,
+    error: CallError,
+    windows: int = 0,
+    *,
+    since: datetime | None = None,
+    new: bool = False,
+) -> Failure:
     """Return the failure that an error amounts to; that of a third-party platform has the platform's name."""
     whose = error if isinstance(error, ComponentError) else account
-    return Failure(whose.appid, whose.name, dataset, error.errmsg, error.errcode, error.rid, error.hint, windows)
+    known = (error.errmsg, error.errcode, error.rid, error.hint, windows)
+    return Failure(whose.appid, whose.name, dataset, *known, since=since, new=new)
 
 
 def failure_of_state(account: Account, unusable: UnusableState) -> Failure:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
+from datetime import datetime
 
 import structlog
 
@@ -52,11 +53,11 @@ class Tally:
         # By the account that failed, also where the failure is a platform's.
         self._failures: dict[str, list[Failure]] = defaultdict(list)
         self._told: set[tuple[str | None, str | None]] = set()
+        self._new: set[tuple[str, str | None]] = set()
         self._notices: dict[str, dict[str, Notice]] = defaultdict(dict)
-        self._waiting: dict[str, int] = {}
         self._silent: dict[str, str] = {}
         self._lacking_history: set[str] = set()
-        self._windows_left: Counter[str] = Counter()
+        self._windows_left: dict[str, int] = {}
         self._earlier = Counts()
         self._taken: list[Counts] = []
         self.lag = LoopLag()
@@ -68,7 +69,7 @@ class Tally:
         accounts = [entry for entry in entries if isinstance(entry, Account)]
         self._broken = [failure_of_entry(entry) for entry in entries if isinstance(entry, BrokenEntry)]
         for failure in self._broken:
-            log.info("account.failed", **asdict(failure))
+            _log_failure(failure)
         self._names = {account.appid: account.name for account in accounts}
         self._outcomes = dict.fromkeys(self._names, Outcome.SKIPPED)
         # Of few accounts all must have failed.
@@ -79,6 +80,13 @@ class Tally:
         self._client, self._writer = client, writer
         if writer:
             self.watch.follow_days(lambda: writer.days)
+
+    def date_broken(self, since: Mapping[str, datetime | None], new: Container[str]) -> None:
+        """Note since when the accounts of broken entries fail, by appid, and which of them are new."""
+        for place, failure in enumerate(self._broken):
+            if (appid := failure.account) and appid in since:
+                # In a later round of the run it isn't new any more.
+                self._broken[place] = replace(failure, since=since[appid], new=failure.new or appid in new)
 
     def ended(self, account: Account) -> frozenset[str | None]:
         """The datasets of an account that are not to be asked any more in this run."""
@@ -92,14 +100,22 @@ class Tally:
         """Return True unless an account has failed as a whole: then its history would fail, too."""
         return self._outcomes[account.appid] in SOUND or self.may_ask_history(account)
 
-    def note_waiting(self, account: Account, planned: Plan) -> None:
-        """Count an account's windows of history that wait, and note the waits. Does nothing for a failed account."""
+    def has_history(self, account: Account) -> None:
+        """Note that an account lacks none of its history."""
+        self._windows_left[account.appid] = 0
+
+    def uncounted(self, accounts: Iterable[Account]) -> list[Account]:
+        """Return the accounts of which it isn't known yet how many windows of history they lack."""
+        return [account for account in accounts if account.appid not in self._windows_left]
+
+    def leave(self, windows: Mapping[str, int]) -> None:
+        """Note how many windows of history accounts lack at the end."""
+        self._windows_left |= windows
+
+    def note_waits(self, account: Account, planned: Plan) -> None:
+        """Note the waits for which an account's history waits. Does nothing for a failed account."""
         if self._outcomes[account.appid] not in SOUND:
             return
-        if account.appid in self._waiting:
-            return  # an account that was postponed comes here with each of its turns
-        self._waiting[account.appid] = planned.windows_held
-        self._windows_left[account.appid] += planned.windows_held
         if any(kind in self._notices[account.appid] for kind in WaitKind if kind.outlasts_run):
             return  # told already
         for notice in planned.notices(account):
@@ -108,10 +124,9 @@ class Tally:
     def add(self, result: AccountResult) -> None:
         """Count how an account came out with its newest days, in the place of what was counted for an older day."""
         appid = result.account.appid
-        for older in (self._ended, self._failures, self._notices, self._waiting, self._silent):
+        for older in (self._ended, self._failures, self._notices, self._silent, self._windows_left):
             older.pop(appid, None)
         self._outcomes[appid] = result.outcome
-        self._windows_left[appid] = result.windows_left
         if result.silent:
             self._silent[appid] = result.account.name
         self._add(result)
@@ -122,8 +137,6 @@ class Tally:
         appid = result.account.appid
         if result.outcome is Outcome.FAILED:
             self._outcomes[appid] = result.outcome
-        # A window left by one dataset mostly waits for the other too, and `note_waiting` has counted it then.
-        self._windows_left[appid] += max(0, result.windows_left - self._waiting.get(appid, 0))
         self._add(result)
 
     def _add(self, result: AccountResult) -> None:
@@ -139,9 +152,11 @@ class Tally:
     def fail(self, failure: Failure, *, of: str) -> None:
         """Note a failure of the account `of`."""
         self._failures[of].append(failure)
+        if failure.new:
+            self._new.add((of, failure.dataset))
         if (subject := (failure.account, failure.dataset)) not in self._told:
             self._told.add(subject)
-            log.info("account.failed", **asdict(failure))
+            _log_failure(failure)
 
     def note(self, notice: Notice) -> None:
         """Note a wait, which is no failure."""
@@ -166,6 +181,9 @@ class Tally:
     def take(self, counts: Counts) -> None:
         """Take over the counts of accounts that were at work elsewhere; the last ones of an account are valid."""
         self._taken.append(counts)
+        self._new.update(
+            (of, each.dataset) for of, failures in counts.failures.items() for each in failures if each.new
+        )
 
     def counts(self) -> Counts:
         """Return the counts as far as the run came. Accounts with a document that MongoDB refused have failed."""
@@ -193,7 +211,12 @@ class Tally:
     def result(self, run: str, *, error: str | None, stopped_by: int | None) -> RunResult:
         """Return the run's result as far as it came."""
         counts = self._all()
-        seconds = time.monotonic() - self._began
+        # A failure stays new where the account fails once more: for a newer day, or in another round.
+        failures = {
+            of: [replace(failure, new=(of, failure.dataset) in self._new) for failure in each]
+            for of, each in counts.failures.items()
+        }
+        counts, seconds = replace(counts, failures=failures), time.monotonic() - self._began
         names, broken = self._names, self._broken
         return result_of(counts, names, broken, run=run, seconds=seconds, error=error, stopped_by=stopped_by)
 
@@ -232,7 +255,7 @@ class Tally:
         self._taken, self._client, self._writer = [], None, None
         for counted_before in (
             *(self._answered, self._ended, self._failures, self._notices),
-            *(self._waiting, self._silent, self._windows_left),
+            *(self._silent, self._windows_left),
         ):
             counted_before.clear()
         self._outcomes = dict.fromkeys(self._names, Outcome.SKIPPED)
@@ -244,3 +267,8 @@ class Tally:
         for appid, reason in rejected.items():
             hint = _VALIDATOR_HINT if FAILED_VALIDATION in reason else _REFUSED_HINT
             yield appid, Failure(appid, self._names.get(appid, appid), None, reason, hint=hint)
+
+
+def _log_failure(failure: Failure) -> None:
+    since = failure.since and failure.since.isoformat(timespec="seconds")
+    log.info("account.failed", **(asdict(failure) | {"since": since}))

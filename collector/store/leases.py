@@ -107,7 +107,7 @@ class _Taking:
         while isinstance(found := await self._try(), list):
             left_s = until - now()
             if left_s <= 0:
-                raise LeaseHeldError(_refusal(found, self._part))
+                raise LeaseHeldError(_refusal(found, self._part, wait_s))
             if not is_logged:
                 log.warning("lease.waiting", **_holder(found[0]), seconds=wait_s)
                 is_logged = True
@@ -192,7 +192,7 @@ def _holder(held: Document) -> dict[str, object]:
     }
 
 
-def _refusal(overlapping: Sequence[Document], mine: Part) -> str:
+def _refusal(overlapping: Sequence[Document], mine: Part, waited_s: float) -> str:
     first, *others = overlapping
     part = document.part_of(first)
     is_other = mine.egress and part.egress and mine.egress.may_share(part.egress)
@@ -201,8 +201,11 @@ def _refusal(overlapping: Sequence[Document], mine: Part) -> str:
     more = f", and {counted(len(others), 'more run')}" if others else ""
     if isinstance(since, datetime):  # which MongoDB gives without a zone
         since = f"{since.replace(tzinfo=UTC).astimezone(BEIJING):%Y-%m-%d %H:%M:%S} Beijing time"
+    then = "Wait for it, or start with --wait."
+    if waited_s:
+        then = f"It didn't end in the {counted(round(waited_s), 'second')} of --wait: run again when it has."
     return (
         f"another run is at work: {command} {who['run']} on {who['host']} (pid {printable(who['pid'])}) for "
-        f"{who['part']} since {since}{more}.{hint} Wait for it, or start with --wait. If it was killed, its lease ends "
+        f"{who['part']} since {since}{more}.{hint} {then} If it was killed, its lease ends "
         "within 60 seconds"
     )

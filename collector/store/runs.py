@@ -57,6 +57,8 @@ _TYPES: Mapping[str, type] = {
 _TYPES_OF_FAILURE: Mapping[str, type] = {
     **dict.fromkeys(("account", "name", "dataset", "errmsg", "rid", "hint"), str),
     **dict.fromkeys(("errcode", "windows", "accounts"), int),
+    "since": datetime,
+    "new": bool,
 }
 
 
@@ -194,7 +196,10 @@ def _record(document: Mapping[str, Any], alive: Collection[str]) -> RunRecord:
 
 def _failure(document: Mapping[str, Any]) -> Failure:
     required: Document = {"account": None, "name": "", "dataset": None, "errmsg": ""}
-    return Failure(**(required | _typed(_TYPES_OF_FAILURE, document)))
+    known = required | _typed(_TYPES_OF_FAILURE, document)
+    if "since" in known:
+        known["since"] = known["since"].replace(tzinfo=UTC)
+    return Failure(**known)
 
 
 def _typed(types: Mapping[str, type], document: Mapping[str, Any]) -> Document:

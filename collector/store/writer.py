@@ -49,12 +49,14 @@ class Writer:
     * `rejected`: the reason, by account, for documents that MongoDB refused. The state of such an account isn't
       written any more.
     * `unsaved`: updates, by account, whose days or state aren't acknowledged yet.
+    * `stored`: states, by account, as MongoDB has them. Whoever has read some puts them in.
     """
 
     def __init__(self, database: Database, held: Held) -> None:
         self.days = 0
         self.rejected: dict[str, str] = {}
         self.unsaved: Counter[str] = Counter()
+        self.stored: dict[str, AccountState] = {}
         self.database = database
         self.held = held
         self._documents: AsyncIOMotorCollection[Document] = database[USER_DAILY]
@@ -177,6 +179,7 @@ class Writer:
         if errors:
             await lose_if_taken_over(self.database, errors, self.held)
         self._reject(errors)
+        self.stored |= {account: state for account, state in sound.items() if account not in errors}
 
     async def _replace(self, writes: Mapping[str, ReplaceOne[Document]]) -> dict[str, Document]:
         """Replace documents of `accounts`, by account; return the errors of those that MongoDB refused."""

@@ -11,7 +11,7 @@ import typer
 from typer.testing import CliRunner
 
 from collector.cli import options
-from collector.cli.options import Common, Output, day, shard, with_common_options
+from collector.cli.options import Common, Output, day, seconds, shard, with_common_options
 from collector.config import Selection, load
 from collector.errors import UsageError
 from collector.model.shards import Shard
@@ -100,6 +100,16 @@ def test_shard_of_an_indexed_job(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("JOB_COMPLETION_INDEX", index)
         with pytest.raises(typer.BadParameter, match=f"JOB_COMPLETION_INDEX is '{index}', not a number"):
             shard("index/4")
+
+
+@pytest.mark.parametrize("text", ["abc", "-3", "", "nan", "inf", "1e9", "604801", "9" * 400, "٣"])
+def test_bad_wait(text: str) -> None:
+    with pytest.raises(typer.BadParameter, match="is not a number of seconds from 0 to 604,800: write it as 600"):
+        seconds(text)
+
+
+def test_wait() -> None:
+    assert [seconds(text) for text in ("0", "600", "1.5", "604800")] == [0, 600, 1.5, 604_800]
 
 
 def test_part_of_the_accounts(tmp_path: Path) -> None:

@@ -53,11 +53,11 @@ async def test_worker_that_joins(database: Database, cluster: Cluster, host: Hos
 
 
 async def test_no_worker_is_left(cluster: Cluster, host: Host) -> None:
-    """The accounts fail after a while."""
+    """The accounts fail after a while, and all of their history is left."""
     await _add_worker_that_dies(cluster, host)
     await cluster.ready(1)
-    result = await backfill(host.config, SINCE, cluster.place, times=TIMES)
-    assert (result.exit, len(result.failures)) == (1, 5)
+    result = await backfill(host.config, SINCE - 14 * ONE_DAY, cluster.place, times=TIMES)
+    assert (result.exit, len(result.failures), result.windows_left) == (1, 5, 5 * 2)
     assert {(each.errmsg, each.hint) for each in result.failures} == {
         ("no worker serves accounts without an egress label", "start a dask worker without --resources")
     }

@@ -50,6 +50,7 @@ async def test_backfill(tmp_path: Path, mongod: str, database: Database) -> None
         ended = await collector("backfill", "--since", str(since), "--processes", "2", "--json", cwd=tmp_path)
         arrived = [call for call in sandbox.calls if call.path.startswith("/datacube")]
     assert (ended.code, ended.err) == (3, "")
+    assert ["run.begun" in ended.course[0], "run.ended" in ended.course[-1], len(ended.course)] == [True, True, 2]
     result = ended.json
     assert result["accounts"] == {"total": 60, "ok": 59, "pending": 0, "failed": 1, "skipped": 0}
     assert [(failure["account"], failure["windows"]) for failure in result["failures"]] == [(broken.appid, 1)]
@@ -92,6 +93,9 @@ async def test_stop(tmp_path: Path, mongod: str, database: Database, number: sig
             running.send_signal(number)
         ended = await ended_of(running)
         asked = len(sandbox.calls)
+        planned = await collector("backfill", "--since", str(since), "--dry-run", "--json", cwd=tmp_path)
+    left = [account["history"]["windows"] for account in planned.json["accounts"]]
+    assert (len(left), ended.json["windows_left"]) == (40, sum(left))
     assert ended.code == 128 + number
     assert ended.err.splitlines() == [STOPPING]
     assert ended.json["status"] == "stopped"

@@ -191,6 +191,34 @@ async def test_unknown_days_become_covered(collected: Collected) -> None:
     assert await collected.states.find({}, {"epoch": False}).sort("_id").to_list(None) == states
 
 
+async def test_next_run_heals_what_a_killed_one_left(collected: Collected, database: Database) -> None:
+    """It asks for stored days that the state lacks, where the account wants them; lost days it doesn't know of."""
+    broken = collected.accounts[1]
+    covered = {f"{CUMULATE}.covered.0.end": str(NEWEST - 3 * ONE_DAY)}
+    await collected.states.update_one({"_id": broken.appid}, {"$set": covered})
+    verified = await collected.verify()
+    assert ([found.heals for found in verified.findings], verified.exit) == ([True], ExitCode.PARTIAL)
+    assert as_text(verified).splitlines()[-1] == (
+        "3 accounts verified, 1 with days that aren't in the state yet, as after a run that was killed. The next "
+        "`collector run` heals that; `collector verify --repair` does so at once."
+    )
+    assert (await run(collected.settings, collected.clock)).exit == 0
+    assert await collected.verify() == Verified(3, [])
+    await collected.lose(broken, Days.between(NEWEST, NEWEST))
+    assert [found.heals for found in (await collected.verify()).findings] == [False]
+
+
+async def test_days_that_no_run_wants(collected: Collected) -> None:
+    """A backfill that was killed may have left them: it can be repeated."""
+    broken = collected.accounts[1]
+    await collected.states.update_one({"_id": broken.appid}, {"$unset": {SUMMARY: True, CUMULATE: True}})
+    accounts = tuple(replace(account, since=None) for account in collected.settings.accounts)
+    settings = replace(collected.settings, accounts=accounts)
+    verified = await verify(settings, Selection(), target_of(settings, collected.clock), repair=False)
+    assert [found.heals for found in verified.findings] == [False]
+    assert as_text(verified).endswith("After a run that was killed, the same command again heals it as well.")
+
+
 async def test_run_at_work_explains_unknown_days(collected: Collected, database: Database) -> None:
     """Unknown days may be the run's."""
     await collected.states.delete_one({"_id": collected.accounts[1].appid})

@@ -93,16 +93,24 @@ def test_text_lists_failures_first() -> None:
 
 def test_account_that_never_had_a_row() -> None:
     lines = checked.as_text(_checks(replace(LATE, never_had_a_row=True))).splitlines()
-    assert lines[1].endswith("http://127.0.0.1:1  never had a row: perhaps not verified")
+    assert lines[1].endswith("-           never had a row: perhaps not verified")
+
+
+def test_host_that_answered_all_is_left_out() -> None:
+    """It is told where accounts differ in it; one that had no answer doesn't differ."""
+    assert " host " not in checked.as_text(_checks(_sound("acme"), replace(SECRET, host=None)))
+    header, *rows, _, _, _ = checked.as_text(_checks(_sound("acme"), LATE)).splitlines()
+    assert "host" in header.split()
+    assert [host in row for host, row in zip(("127.0.0.1:1", "api.weixin"), rows, strict=True)] == [True, True]
 
 
 def test_width_cuts_names() -> None:
     """Long names are cut, and a problem without room goes on a line of its own."""
     long = replace(SECRET, name="a shop with a very long name indeed")
-    cut, problem, whole = checked.as_text(_checks(long, _sound("acme")), width=135).splitlines()[1:4]
-    assert cut == "a shop with a very long na…  failed  -        -           -         -           api.weixin.qq.com"
+    cut, problem, whole = checked.as_text(_checks(long, _sound("acme")), width=100).splitlines()[1:4]
+    assert cut == "a shop with a very…   failed  -        -           -         -"
     assert problem == "    copy it anew (40125 invalid appsecret)"
-    assert whole == "acme                         ok      ok       999,999     ok        12          api.weixin.qq.com"
+    assert whole == "acme                  ok      ok       999,999     ok        12"
 
 
 def test_refused_ips_are_never_cut() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from collector.console.paint import Severity
 from collector.console.runs import ago, as_json, as_text, last_run_text, run_json, run_text, severity_of
+from collector.console.summary import Style
 from collector.model.ledger import LastRuns, RunRecord
 from collector.model.results import Failure
 
@@ -69,7 +70,7 @@ def test_one_run() -> None:
 
 
 def test_one_run_in_full() -> None:
-    assert "    acme (wx1): errcode 40013: invalid appid (rid rid-1)" in run_text(ENDED, verbose=True)
+    assert "    acme (wx1): errcode 40013: invalid appid (rid rid-1)" in run_text(ENDED, style=Style(verbose=True))
 
 
 def test_run_at_work() -> None:
@@ -82,7 +83,7 @@ def test_control_characters_stay_out() -> None:
     clear = "\x1b[2J"
     failure = Failure(clear, clear, clear, clear, 40013, clear, clear)
     record = RunRecord(clear, clear, clear, clear, clear, failures=(failure,), error=clear)
-    assert "\x1b" not in run_text(record) + run_text(record, verbose=True) + as_text([record])
+    assert "\x1b" not in run_text(record) + run_text(record, style=Style(verbose=True)) + as_text([record])
 
 
 def test_damaged_entry() -> None:

@@ -1,5 +1,9 @@
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from rich.cells import cell_len
 
 from collector.console import summary
 from collector.kinds import WaitKind
@@ -19,6 +23,10 @@ def _failures(count: int, hint: str = ALLOW) -> tuple[Failure, ...]:
         Failure(f"wx{n:016x}", f"client-{n}", None, "invalid ip 203.0.113.7", 40164, "r-i-d", hint, 2)
         for n in range(count)
     )
+
+
+def _since(day: int, *, new: bool = False) -> dict[str, Any]:
+    return {"since": datetime(2026, 11, day, 0, 20, tzinfo=UTC), "new": new}
 
 
 def test_success_is_two_lines() -> None:
@@ -48,14 +56,68 @@ def test_account_is_named_once() -> None:
     assert summary.failed_text(_result(failed=1, failures=both)) == "Failed: 1\n  1 account: ask\n    broken"
 
 
+def test_since_when_it_fails() -> None:
+    """The new ones come first, then the latest; Beijing's day counts, which begins at 16:00 UTC."""
+    sinces: list[dict[str, Any]] = [_since(20), _since(24, new=True), {}, _since(23), _since(24, new=True)]
+    failures = [replace(failure, **more) for failure, more in zip(_failures(5), sinces, strict=True)]
+    failures[3] = replace(failures[3], since=datetime(2026, 11, 22, 17, tzinfo=UTC))
+    assert summary.failures_text(failures, 5).splitlines() == [
+        "Failed: 5, 2 of them new",
+        f"  5 accounts: {ALLOW}",
+        "    new: client-1, client-4",
+        "    since 2026-11-23 (Beijing): client-3",
+        "    since 2026-11-20 (Beijing): client-0",
+        "    client-2",
+    ]
+    assert summary.failures_text(failures[1:2], 1, summary.Style(verbose=True)).splitlines()[-1] == (
+        "    client-1 (wx0000000000000001), new: errcode 40164: invalid ip 203.0.113.7 (rid r-i-d)"
+    )
+    assert summary.failures_text(failures[1:2], 1).startswith("Failed: 1, all new\n")
+
+
+def test_account_is_new_once_all_of_it_is() -> None:
+    """One whose other dataset failed before isn't new."""
+    failures = [
+        Failure("wxb", "b", "user_summary", "no", hint="ask", **_since(20)),
+        Failure("wxb", "b", "user_cumulate", "no", hint="ask", **_since(24, new=True)),
+    ]
+    assert summary.failures_text(failures, 1).splitlines() == [
+        "Failed: 1",
+        "  1 account: ask",
+        "    new: b",
+        "    since 2026-11-20 (Beijing): b",
+    ]
+
+
+def test_quiet_names_as_many_as_fit() -> None:
+    """They take three lines, and the command that lists all of them is named."""
+    result = _result(failed=300, failures=_failures(300))
+    for width in (40, 60, 80, 200):
+        text = summary.failed_text(result, summary.Style(quiet=True, width=width))
+        *_, last = text.splitlines()
+        names = text.partition("    client-0")[2].splitlines()
+        assert 1 <= len(names) <= 3
+        assert last.endswith("more (collector status --failing)") or len(names) > 1
+        assert all(cell_len(line) <= width for line in text.splitlines())
+    assert "more" not in summary.failed_text(_result(failed=3, failures=_failures(3)), summary.Style(quiet=True))
+
+
+def test_verbose_names_all() -> None:
+    result = _result(pending=9, silent=tuple("abcdefgh"))
+    text = summary.as_text(replace(result, pending=tuple("ijklmnopq")), summary.Style(verbose=True))
+    assert "    a, b, c, d, e, f, g, h" in text
+    assert "    i, j, k, l, m, n, o, p, q" in text
+    assert "more" not in text
+
+
 def test_verbose_adds_wechats_message() -> None:
     """Each failure has WeChat's errcode, message and rid."""
-    text = summary.failed_text(_result(failed=1, failures=_failures(1)), verbose=True)
+    text = summary.failed_text(_result(failed=1, failures=_failures(1)), summary.Style(verbose=True))
     assert text.splitlines()[-1] == (
         "    client-0 (wx0000000000000000): errcode 40164: invalid ip 203.0.113.7 (rid r-i-d)"
     )
     dataset = (Failure("wxb", "b", "user_summary", "cut", hint="x"),)
-    assert summary.failed_text(_result(failed=1, failures=dataset), verbose=True).splitlines()[-1] == (
+    assert summary.failed_text(_result(failed=1, failures=dataset), summary.Style(verbose=True)).splitlines()[-1] == (
         "    b (wxb) user_summary: cut"
     )
 
@@ -66,7 +128,9 @@ def test_file_that_cannot_be_read() -> None:
     failures = (Failure(None, "d/x.yaml", None, "d/x.yaml:3: this isn't YAML", hint=hint),)
     result = _result(ok=1, failed=1, failures=failures)
     assert summary.failed_text(result) == f"Failed: 1\n  1 account: {hint}\n    d/x.yaml"
-    assert summary.failed_text(result, verbose=True).endswith("\n    d/x.yaml: d/x.yaml:3: this isn't YAML")
+    assert summary.failed_text(result, summary.Style(verbose=True)).endswith(
+        "\n    d/x.yaml: d/x.yaml:3: this isn't YAML"
+    )
 
 
 def test_failure_without_a_remedy() -> None:
@@ -107,7 +171,7 @@ def test_waits_of_the_configuration() -> None:
         "  1 account: the calls of the day that daily_calls allows are used up, until 2026-11-25 00:00 Beijing time\n"
         "    a\n"
         "\n"
-        "History: 1 window is left; a `collector run` after the wait goes on with it."
+        "History: 1 window is left; a `collector run` after 2026-11-25 00:00 Beijing time goes on with it."
     )
 
 
@@ -118,6 +182,52 @@ def test_next_step_is_named() -> None:
     assert summary.as_text(_result(skipped=2, stopped_by=15)).endswith(
         "Stopped by a signal; what had come is stored. Run again to go on."
     )
+
+
+def test_pending_accounts_are_named() -> None:
+    """Those that wait are asked again when the wait is over, the others at any time."""
+    waits = Notice("wxc", "c", WaitKind.QUOTA, datetime(2026, 11, 24, 16, tzinfo=UTC))
+    result = _result(pending=7, notices=(waits,))
+    text = summary.as_text(replace(result, pending=tuple("abcdefg")))
+    assert text.partition("Pending")[2].splitlines() == [
+        ": 6 accounts without the newest day; run again later.",
+        "    a, b, d, e, f and 1 more",
+        "Pending: 1 account that must wait for the newest day; run again after 2026-11-25 00:00 Beijing time.",
+        "    c",
+        "",
+        "All names: `collector status`, with --failing, --waiting or --missing.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("more", "advice"),
+    [
+        (
+            {"stopped_by": 15},
+            "Stopped by a signal; what had come is stored. History: 9 windows are left. Run again to go on.",
+        ),
+        ({"error": "gone"}, "History: 9 windows are left; once the trouble is over, run again to go on."),
+        ({"failures": _failures(1)}, "History: 9 windows are left; once the failures are mended, run again to go on."),
+        (
+            {"notices": (Notice("wxc", "c", WaitKind.IP_UNCONFIRMED),)},
+            "History: 9 windows are left; a `collector run` after the wait goes on with them.",
+        ),
+    ],
+    ids=["stopped", "error", "failures", "wait"],
+)
+def test_advice_fits_the_cause(more: dict[str, Any], advice: str) -> None:
+    assert summary.as_text(_result(ok=1, windows_left=9, **more)).endswith(advice)
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 200])
+def test_no_line_is_wider_than_the_terminal(width: int) -> None:
+    chinese = tuple(replace(each, name=f"\u5ba2\u6237{number}") for number, each in enumerate(_failures(9)))
+    until = datetime(2026, 11, 24, 16, tzinfo=UTC)
+    notices = tuple(Notice(f"wx{n}", f"\u7b49\u5f85{n}", WaitKind.DAILY_CALLS, until) for n in range(9))
+    result = _result(ok=9, failed=9, failures=chinese, notices=notices, windows_left=99, silent=("\u6c89\u9ed8",))
+    text = summary.as_text(result, summary.Style(width=width))
+    assert max(map(cell_len, text.splitlines())) <= width
+    assert " ".join(text.split()) == " ".join(summary.as_text(result).split())
 
 
 def test_silent_accounts_and_history() -> None:
@@ -152,6 +262,7 @@ def test_json_has_the_contracts_fields() -> None:
         "retries": 0,
         "days": 0,
         "windows_left": 0,
+        "pending": [],
         "silent": [],
         "failures": [
             {
@@ -164,6 +275,8 @@ def test_json_has_the_contracts_fields() -> None:
                 "hint": ALLOW,
                 "windows": 2,
                 "accounts": 1,
+                "since": None,
+                "new": False,
             }
         ],
         "notices": [{"account": "wxa", "name": "a", "kind": "quota", "until": until}],

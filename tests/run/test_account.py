@@ -356,7 +356,7 @@ async def test_calls_of_earlier_runs_count(clock: FakeClock, configured: Configu
     assert [notice.kind for notice in result.notices] == [WaitKind.DAILY_CALLS]
 
 
-async def test_failed_account_has_no_windows_left(
+async def test_windows_of_the_newest_days_are_no_history(
     clock: FakeClock, configured: Configured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where a dataset waits and the other has failed, its windows are counted with the failure."""

@@ -39,7 +39,9 @@ def test_over_an_hour_ends_the_run(sign: int, apart: timedelta, ends: bool) -> N
     if not ends:
         _set(NOON + sign * apart, NOON)
         return
-    with pytest.raises(ClockError, match=r"2026-11-24 0[235]:.*UTC, by WeChat's answer it is 2026-11-24 04:00:00 UTC"):
+    with pytest.raises(
+        ClockError, match=r"24 1[013]:.*Beijing time, by WeChat's answer it is 2026-11-24 12:00:00 Beijing time"
+    ):
         _set(NOON + sign * apart, NOON)
 
 

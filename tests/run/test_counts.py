@@ -30,7 +30,7 @@ def test_last_part_of_an_account_counts() -> None:
     notice = Notice("wx1", "a", WaitKind.QUOTA)
     expected = Counts(dict.fromkeys(("wx1", "wx2"), SKIPPED))
     first = Counts({"wx1": FAILED}, {"wx1"}, {"wx1": [FAILURE]}, {"wx1": [notice]}, {"wx1": "a"}, {"wx1": 9}, calls=2)
-    result = _result(merged([expected, first, Counts({"wx1": OK}, calls=2)]))
+    result = _result(merged([expected, first, Counts({"wx1": OK}, windows_left={"wx1": 0}, calls=2)]))
     assert (result.outcomes[OK], result.outcomes[FAILED], result.outcomes[SKIPPED]) == (1, 0, 1)
     assert (result.failures, result.notices, result.silent, result.windows_left) == ((), (), (), 0)
     assert (result.calls, result.got_through) == (4, 1)
@@ -38,10 +38,11 @@ def test_last_part_of_an_account_counts() -> None:
 
 def test_history_that_a_stop_has_skipped() -> None:
     """The outcome of the daily job counts where a stop skips history."""
-    daily = Counts({"wx1": FAILED, "wx2": OK}, {"wx2"}, {"wx1": [FAILURE]}, silent={"wx2": "b"})
-    result = _result(merged([daily, Counts(dict.fromkeys(("wx1", "wx2"), SKIPPED))]))
+    left = {"wx1": 9, "wx2": 8}
+    daily = Counts({"wx1": FAILED, "wx2": OK}, {"wx2"}, {"wx1": [FAILURE]}, silent={"wx2": "b"}, windows_left=left)
+    result = _result(merged([daily, Counts(dict.fromkeys(("wx1", "wx2"), SKIPPED), windows_left={"wx2": 5})]))
     assert (result.outcomes[OK], result.outcomes[FAILED], result.outcomes[SKIPPED]) == (1, 1, 0)
-    assert (result.failures, result.silent) == ((FAILURE,), ("b",))
+    assert (result.failures, result.silent, result.windows_left) == ((FAILURE,), ("b",), 9 + 5)
 
 
 def test_platform_fails_once_for_all_parts() -> None:

@@ -11,12 +11,11 @@ import pytest
 from structlog.testing import capture_logs
 from support import FakeClock, RecordingWatch
 
-from collector.completeness.plan import Asks, Plan
+from collector.completeness.plan import NO_ASKS, Plan
 from collector.console.progress import Watch
 from collector.errors import Fault, UnreachableError
 from collector.kinds import WaitKind
 from collector.model.accounts import Account, BrokenEntry, Rate, Secret
-from collector.model.days import NO_DAYS
 from collector.model.results import AccountResult, Failure, Notice, Outcome
 from collector.model.waits import Wait
 from collector.run.tally import Tally
@@ -31,7 +30,7 @@ from collector.wechat.session import Session
 
 ACCOUNT = Account("a", "wx0000000000000001", Secret("x"), Rate(5, 1))
 MIDNIGHT = datetime(2026, 11, 24, 16, tzinfo=UTC)
-HELD = Plan((), Asks({}, NO_DAYS), {}, {"user_summary": Wait(WaitKind.NOT_BEFORE, MIDNIGHT)}, 9)
+HELD = Plan((), NO_ASKS, {}, {"user_summary": Wait(WaitKind.NOT_BEFORE, MIDNIGHT)})
 
 
 @pytest.fixture
@@ -72,21 +71,20 @@ def test_broken_entries_alone() -> None:
 
 @pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.SKIPPED])
 def test_failed_account_has_no_waits(tally: Tally, outcome: Outcome) -> None:
-    """The windows of an account that failed or was skipped don't wait for a later run."""
+    """The windows of an account that failed or was skipped don't wait for anything."""
     tally.add(AccountResult(ACCOUNT, outcome))
-    tally.note_waiting(ACCOUNT, HELD)
-    result = tally.result("run", error=None, stopped_by=None)
-    assert (result.windows_left, result.notices) == (0, ())
+    tally.note_waits(ACCOUNT, HELD)
+    assert tally.result("run", error=None, stopped_by=None).notices == ()
 
 
-@pytest.mark.parametrize(("left", "counted"), [(0, 9), (7, 9), (9, 9), (12, 12)])
-def test_window_left_by_both_datasets_counts_once(tally: Tally, left: int, counted: int) -> None:
-    tally.note_waiting(ACCOUNT, HELD)
-    quota = Notice(ACCOUNT.appid, "a", WaitKind.QUOTA, MIDNIGHT)
-    tally.add_history(AccountResult(ACCOUNT, Outcome.OK, notices=(quota,), windows_left=left))
-    result = tally.result("run", error=None, stopped_by=None)
-    assert result.windows_left == counted
-    assert {notice.kind for notice in result.notices} == {"not_before", "quota"}
+def test_wait_is_noted_beside_that_of_this_run(tally: Tally) -> None:
+    """A postponed account notes it with each of its turns; one that outlasts the run is told alone."""
+    rate = Notice(ACCOUNT.appid, "a", WaitKind.RATE)
+    tally.note(rate)
+    for _ in range(2):
+        tally.note_waits(ACCOUNT, HELD)
+    before = Notice(ACCOUNT.appid, "a", WaitKind.NOT_BEFORE, MIDNIGHT)
+    assert tally.result("run", error=None, stopped_by=None).notices == (rate, before)
 
 
 PLATFORM = Failure("wx00000000000000c0", "agency", None, "the ticket is stale", 61006, hint="renew it", windows=2)
@@ -128,13 +126,16 @@ def _of(number: int, **more: Any) -> AccountResult:
 def test_windows_and_silent_accounts_add_up() -> None:
     watch = RecordingWatch()
     tally = Tally(watch, 4)
-    results = [_of(1, windows_left=3, silent=True), _of(2, windows_left=4), _of(3, silent=True)]
-    tally.expect([result.account for result in results])
+    results = [_of(1, silent=True), _of(2), _of(3, silent=True)]
+    accounts = [result.account for result in results]
+    tally.expect(accounts)
     for result in results:
         tally.add(result)
-    tally.add_history(_of(2, windows_left=5))
+    tally.has_history(accounts[0])
+    assert tally.uncounted(accounts) == accounts[1:]
+    tally.leave({accounts[1].appid: 4, accounts[2].appid: 5})
     counted = tally.result("run", error=None, stopped_by=None)
-    assert (counted.windows_left, counted.silent) == (3 + 4 + 5, ("n1", "n3"))
+    assert (counted.windows_left, counted.silent) == (4 + 5, ("n1", "n3"))
     assert watch.results == results
 
 
@@ -193,20 +194,21 @@ def test_newer_day_replaces_the_older_one() -> None:
             notices=(Notice(f"wx{number:016}", f"n{number}", WaitKind.RATE),),
             ended=frozenset({None}),
             silent=True,
-            windows_left=3,
         )
         for number in (1, 2)
     ]
     tally.expect([result.account for result in results])
     for result in results:
         tally.add(replace(result, outcome=Outcome.FAILED))
+        tally.has_history(result.account)
     tally.add(_of(1))
+    assert tally.uncounted([result.account for result in results]) == [results[0].account]
     assert tally.ended(results[0].account) == frozenset()
     assert tally.ended(results[1].account) == {None}
     left = tally.result("run", error=None, stopped_by=None)
     assert (left.outcomes[Outcome.OK], left.outcomes[Outcome.FAILED], left.total) == (1, 1, 2)
     assert [failure.name for failure in left.failures] == ["n2", "agency"]
-    assert ([notice.name for notice in left.notices], left.silent, left.windows_left) == (["n2"], ("n2",), 3)
+    assert ([notice.name for notice in left.notices], left.silent) == (["n2"], ("n2",))
 
 
 def test_platforms_failure_of_a_newer_day(tally: Tally) -> None:
@@ -215,13 +217,6 @@ def test_platforms_failure_of_a_newer_day(tally: Tally) -> None:
         for number in (1, 2):
             tally.add(replace(_of(number, failures=(PLATFORM,)), outcome=Outcome.FAILED))
     assert [failure.accounts for failure in _failures(tally)] == [2]
-
-
-def test_waiting_history_counts_once(tally: Tally) -> None:
-    """A postponed account notes it with each of its turns."""
-    for _ in range(3):
-        tally.note_waiting(ACCOUNT, HELD)
-    assert tally.result("run", error=None, stopped_by=None).windows_left == 9
 
 
 async def test_result_has_all_counts(stop: Stop, database: Database) -> None:
@@ -266,12 +261,6 @@ async def test_result_has_all_counts(stop: Stop, database: Database) -> None:
 def test_result_before_anything_is_open() -> None:
     result = Tally(Watch(), 4).result("r1", error="gone", stopped_by=None)
     assert (result.calls, result.token_calls, result.retries, result.days, result.total) == (0, 0, 0, 0, 0)
-
-
-def test_waiting_windows_add_up(tally: Tally) -> None:
-    tally.add(AccountResult(ACCOUNT, Outcome.OK, windows_left=2))
-    tally.note_waiting(ACCOUNT, HELD)
-    assert tally.result("run", error=None, stopped_by=None).windows_left == 2 + 9
 
 
 def test_history_of_an_account(tally: Tally) -> None:
