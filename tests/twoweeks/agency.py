@@ -86,7 +86,7 @@ class Agency:
 
     async def at(self, clock: str) -> None:
         """Set the clocks to a time of the day, Beijing's."""
-        await self._move_ledger()
+        await self._move_ledger()  # by how much they were moved as they were written
         self.clock.set(datetime.combine(self.today, time.fromisoformat(clock), BEIJING))
 
     async def _move_ledger(self) -> None:
@@ -108,6 +108,7 @@ class Agency:
 
     async def begin(self, command: str, *, host: Host | None = None) -> Collector:
         """Start a command."""
+        await self._move_ledger()
         number = next(_NUMBERS)
         out, err = (self.folder / f"{number}.{kind}" for kind in ("out", "err"))
         return await (host or self.host).start(shlex.split(command), out, err, hurried=False)
