@@ -55,27 +55,31 @@ class Sheet:
 class Agency:
     """The agency through its two weeks: commands run in `folder` on `host`, and `wechat` is WeChat as it is today.
 
-    The clocks of WeChat and of the hosts are moved. MongoDB's own isn't, so the instants in its ledger are moved.
+    The clocks of WeChat and of the hosts are moved. MongoDB's own isn't, so the instants in the ledger of `database` are
+    moved.
     """
 
     folder: Path
     clock: MovedClock
     host: Host
     world: World
-    database: Database
     places: dict[str, str]
+    database: Database | None = None
     sheet: Sheet = field(init=False)
     wechat: Sandbox = field(init=False)
     transcript: Transcript = field(init=False)
     today: date = field(init=False)
 
     def __post_init__(self) -> None:
+        self.printed = self.folder / "printed"
+        self.printed.mkdir()
+        self.printed.chmod(0o777)  # the service's user writes there, too
         self.sheet = Sheet(self.folder / "clients.csv")
         self._port = 0
 
     @asynccontextmanager
     async def day(self, day: date, name: str, broken: Mapping[int, int], **faults: Any) -> AsyncIterator[None]:
-        """Open a day, on which the accounts of some numbers answer with an errcode, and hold what was printed."""
+        """Open a day, and hold what was printed; `broken` has the errcode of accounts by their number."""
         appids = {self.world.accounts[number].appid: errcode for number, errcode in broken.items()}
         weather = Faults(broken=appids, **faults)
         self.today, self.transcript = day, Transcript(f"{day:%A, %Y-%m-%d}", self.places)
@@ -91,6 +95,8 @@ class Agency:
 
     async def _move_ledger(self) -> None:
         """Move the new instants in the ledger, which are those of MongoDB's own clock, as the clocks are moved."""
+        if self.database is None:
+            return
         by_ms = round((self.clock.now() - datetime.now(UTC)).total_seconds() * 1000)
         for key in ("began", "ended"):
             moved = {key: {"$add": [f"${key}", by_ms]}, f"moved_{key}": True}
@@ -101,22 +107,23 @@ class Agency:
         """Write into the transcript what happens, in words."""
         self.transcript.note(text)
 
-    async def play(self, clock: str, command: str, *, counts_vary: bool = False) -> None:
+    async def play(self, clock: str, command: str, *, host: Host | None = None, counts_vary: bool = False) -> None:
         """Run a command at a time of the day, and add what it prints to the transcript."""
         await self.at(clock)
-        await self.end(clock, command, await self.begin(command), counts_vary=counts_vary)
+        await self.end(clock, command, await self.begin(command, host=host), counts_vary=counts_vary)
 
     async def begin(self, command: str, *, host: Host | None = None) -> Collector:
         """Start a command."""
         await self._move_ledger()
         number = next(_NUMBERS)
-        out, err = (self.folder / f"{number}.{kind}" for kind in ("out", "err"))
+        out, err = (self.printed / f"{number}.{kind}" for kind in ("out", "err"))
         return await (host or self.host).start(shlex.split(command), out, err, hurried=False)
 
     async def end(self, clock: str, command: str, collector: Collector, *, counts_vary: bool = False) -> None:
         """Wait for the end of a command that was started, and add it to the transcript."""
         code = await collector.exit()
         out, err = (collector.output.with_suffix(suffix).read_text() for suffix in (".out", ".err"))
+        print(clock, command, __import__("time").monotonic())
         self.transcript.add(f"{clock} $ collector {command}", out, err, code, counts_vary=counts_vary)
 
     async def play_on_terminal(self, clock: str, command: str) -> None:
@@ -125,7 +132,7 @@ class Agency:
         terminal, end = pty.openpty()
         fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
         reading = asyncio.create_task(asyncio.to_thread(_all_of, terminal))
-        log = self.folder / f"{next(_NUMBERS)}.err"
+        log = self.printed / f"{next(_NUMBERS)}.err"
         collector = await self.host.start(shlex.split(command), Path(os.ttyname(end)), log, hurried=False)
         code = await collector.exit()
         os.close(end)
@@ -152,3 +159,11 @@ def _all_of(terminal: int) -> str:
             shown += block
     os.close(terminal)
     return shown.decode()
+
+
+async def logged(words: str, collector: Collector) -> None:
+    """Wait for words in the log of a command."""
+    log = collector.output.with_suffix(".err")
+    while not (log.exists() and words in log.read_text()):
+        assert not collector.ended.done()
+        await asyncio.sleep(0.005)

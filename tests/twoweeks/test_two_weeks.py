@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from chaos.host import Collector, MovedClock, host
 from support import Documents, stored, truth
-from twoweeks.agency import TAGS, Agency
+from twoweeks.agency import TAGS, Agency, logged
 
 from collector.model.days import Window
 from collector.sandbox import World
@@ -41,12 +41,12 @@ async def agency(mongod: str, database: Database) -> AsyncIterator[Agency]:
         places = {name: "/srv/agency/accounts", database.name: "wechat", socket: "mongodb.internal"}
         await database[RUNS].create_index("began", name="began")  # nothing expires, whatever day it is today
         async with host(clock, cwd=folder) as machine:
-            yield Agency(folder, clock, machine, World(size=302), database, places)
+            yield Agency(folder, clock, machine, World(size=302), places, database)
 
 
-async def test_two_weeks(agency: Agency, mongod: str) -> None:
+async def test_two_weeks(agency: Agency, mongod: str, database: Database) -> None:
     world = agency.world
-    await _monday_first_look(agency, mongod)
+    await _monday_first_look(agency, mongod, database.name)
     await _tuesday_sheet_mended(agency)
     await _wednesday_secret_reset(agency)
     await _thursday_new_secret(agency)
@@ -55,9 +55,9 @@ async def test_two_weeks(agency: Agency, mongod: str) -> None:
     await _tuesday_client_leaves(agency)
     await _wednesday_broken_files(agency)
     await _thursday_second_host(agency)
-    await _friday_crash(agency)
+    await _friday_crash(agency, database)
     await _weekend(agency)
-    found = {key: document for key, document in (await stored(agency.database)).items() if key[1] >= FIRST_WANTED}
+    found = {key: document for key, document in (await stored(database)).items() if key[1] >= FIRST_WANTED}
     assert found == _truth(world)
 
 
@@ -67,7 +67,7 @@ def _truth(world: World) -> Documents:
     return {key: document for key, document in documents.items() if key[1] >= FIRST_WANTED}
 
 
-async def _monday_first_look(agency: Agency, mongod: str) -> None:
+async def _monday_first_look(agency: Agency, mongod: str, database: str) -> None:
     """The sheet has two mistakes; at WeChat, two accounts refuse the IP and one isn't verified."""
     world, sheet = agency.world, agency.sheet
     for number, account in enumerate(world.accounts[:300]):
@@ -79,7 +79,7 @@ async def _monday_first_look(agency: Agency, mongod: str) -> None:
     async with agency.day(date(2026, 11, 9), "01-first-look", {3: IP_REFUSED, 4: IP_REFUSED, 5: UNVERIFIED}):
         agency.write(
             "accounts.yaml",
-            f"mongodb: {{uri: '{mongod}', database: {agency.database.name}}}\n"
+            f"mongodb: {{uri: '{mongod}', database: {database}}}\n"
             f"api: {{hosts: ['{agency.wechat.url}'], timeout: 60}}\n"
             "include: accounts.d/*.yaml\n",
         )
@@ -154,7 +154,7 @@ async def _monday_late(agency: Agency) -> None:
     async with agency.day(date(2026, 11, 16), "08-late", {}, late_yesterday=0.02):
         await agency.at("08:20")
         following = await agency.begin("run --follow")
-        await _logged("run.pauses", following)
+        await logged("run.pauses", following)
         following.signal(signal.SIGTERM)
         await agency.end("08:20", "run --follow", following)
         await agency.play("08:25", "run")
@@ -229,7 +229,7 @@ async def _thursday_second_host(agency: Agency) -> None:
         await agency.end("12:30", "run", await agency.begin("run", host=second))
 
 
-async def _friday_crash(agency: Agency) -> None:
+async def _friday_crash(agency: Agency, database: Database) -> None:
     """A run is killed; the next one does the rest."""
     async with agency.day(date(2026, 11, 20), "12-crash", {}):
         await agency.at("08:20")
@@ -237,9 +237,9 @@ async def _friday_crash(agency: Agency) -> None:
         killed.signal(signal.SIGKILL)
         await agency.end("08:20", "run", killed)
         await agency.play("08:20", "run")
-        await agency.database[LEASES].delete_many({})
-        agency.note("a minute later")
-        await agency.play("08:21", "status --failing")
+        await database[LEASES].delete_many({})
+        agency.note("two minutes later")
+        await agency.play("08:22", "status --failing")
         await agency.play("08:22", "verify")
         await agency.play("08:23", "run")
         await agency.play("08:30", "runs --last 3")
@@ -267,7 +267,7 @@ async def _begun(agency: Agency) -> Collector:
     """Start a run, and return it before anything is stored."""
     agency.wechat.latency_s = 0.5
     collector = await agency.begin("run")
-    await _logged("run.begun", collector)
+    await logged("run.begun", collector)
     agency.wechat.latency_s = 0
     return collector
 
@@ -276,13 +276,5 @@ async def _asks(agency: Agency, collector: Collector) -> None:
     """Wait until a run is in the middle of its calls."""
     begun = len(agency.wechat.calls)
     while len(agency.wechat.calls) < begun + 300:
-        assert not collector.ended.done()
-        await asyncio.sleep(0.005)
-
-
-async def _logged(words: str, collector: Collector) -> None:
-    """Wait for words in the log of a command."""
-    log = collector.output.with_suffix(".err")
-    while not (log.exists() and words in log.read_text()):
         assert not collector.ended.done()
         await asyncio.sleep(0.005)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from difflib import unified_diff
 from pathlib import Path
 
@@ -21,7 +22,7 @@ _VARYING = (
     (r"\b\d+\.\d s\b", "N s"),
     (r"\bseconds=\d+\.\d+", "seconds=N"),
     (r"(?<=\d\d:\d\d:)\d\d\b", "NN"),
-    (r"\b0:[0-5]\d\b(?!:)", "0:NN"),
+    (r"(?<=\d\d:\d\d  )\d:\d\d(?= )", "M:SS"),
     (r"(?<=\d{8}T\d{4})\d\dZ-[0-9a-f]{6}", "00Z-xxxxxx"),
     (r"(?<=\(pid )\d+(?=\))", "PID"),
     (r"\b[0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{8}\b", "RID"),
@@ -33,7 +34,11 @@ _VARYING = (
 """Patterns of what differs from one play to the next, and what stands for it."""
 
 
-_COUNTS = re.compile(r"(?<=\b(ok|ys|ls|ed)=)\d+|[\d,]+(?= (ok|skipped|days|data calls|token calls)\b)")
+_COUNTS = (
+    (r" windows_left=\d+", ""),
+    (r"\b(ok|skipped|days|calls|token_calls)=\d+", r"\1=N"),
+    (r"[\d,]+ (ok|skipped|days|data calls|token calls)\b", r"N \1"),
+)
 _COLOURS = re.compile(r"\x1b\[([\d;]*)m")
 _COLOUR_NAMES = {"0": "/", "31": "red", "32": "green", "33": "yellow", "2": "dim"}
 
@@ -43,7 +48,7 @@ class Transcript:
 
     def __init__(self, title: str, places: dict[str, str]) -> None:
         self._parts = [title]
-        self._places = places
+        self.places = places
 
     def add(self, prompt: str, out: str, err: str, code: int, *, counts_vary: bool = False) -> None:
         """Add a command with its output; lines of stderr are marked with `! `.
@@ -52,8 +57,8 @@ class Transcript:
         """
         errors = [f"! {line}" for line in err.splitlines()]
         lines = [prompt, *_shortened(errors), *_shortened(out.splitlines()), f"(exit {code})"]
-        text = self._steady("\n".join(line.rstrip() for line in lines))
-        self._parts.append(_COUNTS.sub("N", text) if counts_vary else text)
+        varying = (*_VARYING, *_COUNTS) if counts_vary else _VARYING
+        self._parts.append(self._steady("\n".join(line.rstrip() for line in lines), varying))
 
     def note(self, text: str) -> None:
         """Add what happened meanwhile, in words."""
@@ -68,10 +73,10 @@ class Transcript:
         difference = unified_diff(expected.splitlines(), seen.splitlines(), file.name, "this play", lineterm="")
         assert seen == expected, "\n".join(difference)
 
-    def _steady(self, text: str) -> str:
-        for found, word in self._places.items():
+    def _steady(self, text: str, varying: Sequence[tuple[str, str]]) -> str:
+        for found, word in self.places.items():
             text = text.replace(found, word)
-        for pattern, word in _VARYING:
+        for pattern, word in varying:
             text = re.sub(pattern, word, text)
         return _COLOURS.sub(lambda code: f"<{_COLOUR_NAMES[code[1]]}>", text)
 
