@@ -9,6 +9,7 @@ import asyncio
 import errno
 import io
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Iterable, Mapping
@@ -137,7 +138,12 @@ def complain(first: object, *more: object, priority: int = ERROR) -> None:
     lines = [f"collector: {first}", *map(str, more[:MAX_FAULTS])]
     if len(more) > MAX_FAULTS:
         lines.append(f"and {len(more) - MAX_FAULTS} more")
-    print(prioritized("\n".join(lines), priority), file=Stderr(), flush=True)
+    text = "\n".join(lines)
+    if sys.stderr.isatty():
+        from collector.console.wrapping import wrapped
+
+        text = wrapped(text, shutil.get_terminal_size().columns)
+    print(prioritized(text, priority), file=Stderr(), flush=True)
 
 
 def remark(text: object) -> None:

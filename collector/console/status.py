@@ -12,6 +12,7 @@ from collector.console.runs import last_run_text, last_runs_json, severity_of
 from collector.console.summary import waits_text, with_database
 from collector.console.table import NEVER_HAD_A_ROW, Cells, Table, in_one_line, problem_text
 from collector.console.view import ALL, Trait, View
+from collector.console.wrapping import wrapped
 from collector.model.days import BEIJING
 from collector.model.findings import AccountStatus, Former, Standing, Status
 from collector.model.results import Notice, notices_of
@@ -74,7 +75,7 @@ def as_text(status: Status, view: View = ALL, *, width: int | None = None, paint
         paint(last_run_text(status.runs), severity_of(status.runs.last)) if status.runs else "",
         "\n".join([table.lines([header]), *others]) if others else "",
         _totals_text(status, view, paint),
-        waits_text([each for account in listed for each in _notices(account)]),
+        wrapped(waits_text([each for account in listed for each in _notices(account)]), width),
         _part("Silent, without any figure in the last 14 days; nothing failed. Are they in use?", "\n".join(silent)),
         _part("No longer configured; what is stored stays until `collector forget ACCOUNT`:", table.lines(former_rows)),
         _part("Documents of accounts that can't be used:", "\n".join(map(_unusable_text, unusable))),

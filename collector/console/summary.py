@@ -118,11 +118,11 @@ _FAILING = "collector status --failing"
 
 
 def _new_among(failures: Sequence[Failure]) -> str:
-    """Return how many of the failed accounts are new, where some are."""
+    """Return how many of the failed accounts are new, where some are and some aren't."""
     accounts = {failure.name: failure.accounts for failure in failures}
     old = {failure.name for failure in failures if not failure.new}
     new = sum(count for name, count in accounts.items() if name not in old)
-    return "" if not new else f", {new:,} of them new" if old else ", all new"
+    return f", {new:,} of them new" if new and old else ""
 
 
 def _by_begin(failures: Sequence[Failure]) -> Iterable[tuple[str, list[Failure]]]:

@@ -129,7 +129,7 @@ async def end(database: Database, result: RunResult) -> None:
         "token_calls": result.token_calls,
         "retries": result.retries,
         "days": result.days,
-        "failures": [asdict(failure) for failure in result.failures[:MAX_FAILURES]],
+        "failures": [_failure_document(failure) for failure in result.failures[:MAX_FAILURES]],
         **({"failures_left_out": left_out} if left_out > 0 else {}),
         **({"error": result.error} if result.error is not None else {}),
         **({"stop_signal": result.stopped_by} if result.stopped_by is not None else {}),
@@ -192,6 +192,12 @@ def _record(document: Mapping[str, Any], alive: Collection[str]) -> RunRecord:
     run = str(document["_id"])
     pauses = known.pop("pauses_until", None)
     return RunRecord(run, **known, at_work=run in alive or bool(pauses and pauses > datetime.now(UTC)))
+
+
+def _failure_document(failure: Failure) -> Document:
+    """Return a failure as it is stored, without the fields that say nothing."""
+    left_out = ({"since"} if failure.since is None else set()) | (set() if failure.new else {"new"})
+    return {key: value for key, value in asdict(failure).items() if key not in left_out}
 
 
 def _failure(document: Mapping[str, Any]) -> Failure:

@@ -14,7 +14,7 @@ from collector.commands.check import check
 from collector.config import Selection
 from collector.errors import ClockError
 from collector.model.accounts import FromUrl, Secret
-from collector.model.days import NO_DAYS, ONE_DAY, Window
+from collector.model.days import BEIJING, NO_DAYS, ONE_DAY, Window
 from collector.sandbox import Sandbox, World
 
 NEWEST = date(2026, 11, 23)
@@ -40,9 +40,9 @@ async def test_wrong_clock_ends_the_run(hosting: Hosting, clock: FakeClock, off_
         assert (result.exit, result.calls, result.days) == ((1, 0, 0) if off_by > -ONE_DAY else (0, 0, 0))
         assert (await host.documents(), await host.states()) == before
         if result.exit:
-            wechat = f"by WeChat's answer it is {clock.instant:%Y-%m-%d %H:%M}"
-            assert wechat in (result.error or "")
-            assert f"it says {clock.instant + off_by:%Y-%m-%d %H:%M}" in (result.error or "")
+            instants = (clock.instant + off_by, clock.instant)
+            ours, wechat = (f"{at.astimezone(BEIJING):%Y-%m-%d %H:%M:%S} Beijing time" for at in instants)
+            assert f"it says {ours}, by WeChat's answer it is {wechat}. Set" in (result.error or "")
         assert (await host.collect()).exit == 0
         assert await _is_whole(host, NEWEST + ONE_DAY)
 

@@ -72,7 +72,7 @@ def test_since_when_it_fails() -> None:
     assert summary.failures_text(failures[1:2], 1, summary.Style(verbose=True)).splitlines()[-1] == (
         "    client-1 (wx0000000000000001), new: errcode 40164: invalid ip 203.0.113.7 (rid r-i-d)"
     )
-    assert summary.failures_text(failures[1:2], 1).startswith("Failed: 1, all new\n")
+    assert summary.failures_text(failures[1:2], 1).startswith("Failed: 1\n")
 
 
 def test_account_is_new_once_all_of_it_is() -> None:

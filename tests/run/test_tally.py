@@ -18,6 +18,7 @@ from collector.kinds import WaitKind
 from collector.model.accounts import Account, BrokenEntry, Rate, Secret
 from collector.model.results import AccountResult, Failure, Notice, Outcome
 from collector.model.waits import Wait
+from collector.run.counts import Counts
 from collector.run.tally import Tally
 from collector.runtime import Stop
 from collector.secrets.reader import Secrets
@@ -279,3 +280,20 @@ def test_failure_is_logged_once(tally: Tally) -> None:
         for dataset in ("user_summary", "user_summary", "user_cumulate"):
             tally.fail(Failure(ACCOUNT.appid, "a", dataset, "no"), of=ACCOUNT.appid)
     assert [log["dataset"] for log in logs] == ["user_summary", "user_cumulate"]
+
+
+def test_failure_stays_new(tally: Tally) -> None:
+    """The account fails once more, for a newer day or elsewhere. A platform's is new if those of its accounts are."""
+    new = Failure(ACCOUNT.appid, "a", None, "no", new=True)
+    tally.add(AccountResult(ACCOUNT, Outcome.FAILED, (new,)))
+    tally.add(AccountResult(ACCOUNT, Outcome.FAILED, (replace(new, new=False),)))
+    assert [failure.new for failure in _failures(tally)] == [True]
+    for of, is_new in (("wx1", True), ("wx2", False)):
+        tally.fail(replace(PLATFORM, new=is_new), of=of)
+    tally.take(Counts({"wx3": Outcome.FAILED}, failures={"wx3": [replace(new, account="wx3", new=True)]}))
+    tally.take(Counts({"wx3": Outcome.FAILED}, failures={"wx3": [replace(new, account="wx3", new=False)]}))
+    assert {failure.account: failure.new for failure in _failures(tally)} == {
+        ACCOUNT.appid: True,
+        PLATFORM.account: False,
+        "wx3": True,
+    }
