@@ -55,8 +55,7 @@ class Sheet:
 class Agency:
     """The agency through its two weeks: commands run in `folder` on `host`, and `wechat` is WeChat as it is today.
 
-    The clocks of WeChat and of the hosts are moved. MongoDB's own isn't, so the instants in the ledger of `database` are
-    moved.
+    The clocks of WeChat and of the hosts are moved. MongoDB's own isn't, so the ledger of `database` is moved.
     """
 
     folder: Path
@@ -79,7 +78,7 @@ class Agency:
 
     @asynccontextmanager
     async def day(self, day: date, name: str, broken: Mapping[int, int], **faults: Any) -> AsyncIterator[None]:
-        """Open a day, and hold what was printed; `broken` has the errcode of accounts by their number."""
+        """Open a day, and hold what was printed; `broken` has errcodes by the number of an account."""
         appids = {self.world.accounts[number].appid: errcode for number, errcode in broken.items()}
         weather = Faults(broken=appids, **faults)
         self.today, self.transcript = day, Transcript(f"{day:%A, %Y-%m-%d}", self.places)
@@ -123,7 +122,6 @@ class Agency:
         """Wait for the end of a command that was started, and add it to the transcript."""
         code = await collector.exit()
         out, err = (collector.output.with_suffix(suffix).read_text() for suffix in (".out", ".err"))
-        print(clock, command, __import__("time").monotonic())
         self.transcript.add(f"{clock} $ collector {command}", out, err, code, counts_vary=counts_vary)
 
     async def play_on_terminal(self, clock: str, command: str) -> None:

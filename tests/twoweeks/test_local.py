@@ -77,7 +77,10 @@ async def test_full_disk(agency: Agency) -> None:
     ballast = agency.folder / "data" / "ballast"
     # On a disk this small, mongod has no journal made in advance, which would outlast the day.
     with small_disk(agency.folder / "data"):
-        async with agency.day(date(2026, 11, 24), "16-full-disk", {}):
+        async with (
+            host(agency.clock, cwd=agency.folder) as terminal,
+            agency.day(date(2026, 11, 24), "16-full-disk", {}),
+        ):
             _configure(agency)
             await agency.play("08:00", "config import clients.csv")
             agency.note("the disk fills up while a run is at work:")
@@ -92,12 +95,13 @@ async def test_full_disk(agency: Agency) -> None:
             agency.note("room is made, and the lease of the run that failed has ended")
             ballast.unlink()
             await agency.at("09:30")
-            db = await agency.begin("db")
+            db = await agency.begin("db", host=terminal)
             await logged("is up", db)
             address = db.output.read_text().strip()
             with MongoClient[dict[str, object]](address) as client:
                 client.get_default_database()[LEASES].delete_many({})
+            await agency.play("10:20", "run")
             db.signal(signal.SIGINT)
+            agency.note("meanwhile, in another terminal:")
             agency.transcript.places[address] = "mongodb://SOCKET/wechat"
             await agency.end("09:30", "db", db)
-            await agency.play("10:20", "run")

@@ -107,7 +107,7 @@ async def _tuesday_sheet_mended(agency: Agency) -> None:
         await agency.play("08:13", IMPORT)
         await agency.play("08:20", "run")
         await agency.play("08:30", "status --failing")
-        await agency.play("09:00", f"backfill --since 2026-10-01 --tag {TAGS[1]}")
+        await agency.play("09:00", f"backfill --since 2026-10-20 --tag {TAGS[1]}")
         await agency.play("09:05", f"status --tag {TAGS[1]} --missing")
 
 

@@ -37,7 +37,7 @@ _VARYING = (
 _COUNTS = (
     (r" windows_left=\d+", ""),
     (r"\b(ok|skipped|days|calls|token_calls)=\d+", r"\1=N"),
-    (r"[\d,]+ (ok|skipped|days|data calls|token calls)\b", r"N \1"),
+    (r"(?<![=\d,])[\d,]+ (ok|skipped|days|data calls|token calls)\b", r"N \1"),
 )
 _COLOURS = re.compile(r"\x1b\[([\d;]*)m")
 _COLOUR_NAMES = {"0": "/", "31": "red", "32": "green", "33": "yellow", "2": "dim"}
