@@ -14,10 +14,13 @@ help: ## List the targets
 demo: $(VENV)/installed ## Collect 52 pretend accounts over 90 days into a local mongod, and show the result
 	@$(BIN)/collector demo
 
+# A process for each core, each with a mongod of its own. A file's tests stay together: some share a run.
+PARALLEL ?= --numprocesses logical --maxprocesses 4 --dist loadfile
+
 .PHONY: test
 test: $(VENV)/installed ## Run all tests, and measure what they cover
 	@$(BIN)/coverage erase
-	@$(BIN)/coverage run -m pytest $(ARGS)
+	@$(BIN)/coverage run -m pytest $(PARALLEL) $(ARGS)
 	@$(BIN)/coverage combine -q
 	@$(BIN)/coverage report
 

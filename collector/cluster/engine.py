@@ -210,7 +210,12 @@ async def _local(place: Local, stack: AsyncExitStack) -> Client:
         asynchronous=True,
     )
     with _interrupts_blocked():
-        await stack.enter_async_context(cluster)
+        starting = asyncio.create_task(stack.enter_async_context(cluster))
+        try:
+            await asyncio.shield(starting)
+        except asyncio.CancelledError:  # a process that is left alone while it starts would end with a traceback
+            await starting
+            raise
     return Client(cluster, asynchronous=True, set_as_default=False)
 
 
