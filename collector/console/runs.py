@@ -112,12 +112,15 @@ def _cells(record: RunRecord) -> Cells:
     total = record.accounts.get("total") if record.accounts else None
     began = f"{record.began.astimezone(BEIJING):%Y-%m-%d %H:%M}" if record.began else "-"
     accounts = "-" if total is None else f"{total:>8,}"
-    return in_one_line(record.command), in_one_line(record.run), began, _took(record), accounts, _result(record)
+    # In the table a word less: a line of it has to fit a terminal of 80 columns.
+    result = f"{record.failed:,} failed" if record.status == "partial" and record.failed else _result(record)
+    return in_one_line(record.command), in_one_line(record.run), began, _took(record), accounts, result
 
 
 def _result(record: RunRecord) -> str:
     """Return how a run ended, in a few words."""
-    return _word(record) + (f", {record.failed:,} failed" if record.failed else "")
+    have_all = record.status == "failed" and record.failed == (record.accounts or {}).get("total")
+    return f"{_word(record)}, {record.failed:,} failed" if record.failed and not have_all else _word(record)
 
 
 def _word(record: RunRecord) -> str:

@@ -110,15 +110,19 @@ class Host:
 
 
 @asynccontextmanager
-async def host(clock: MovedClock) -> AsyncIterator[Host]:
-    """Open a host whose clock is `clock`; its processes are killed at the end."""
+async def host(clock: MovedClock, *, cwd: Path | None = None, through: Sequence[str] = ()) -> AsyncIterator[Host]:
+    """Open a host whose clock is `clock`; its processes are killed at the end.
+
+    They run in `cwd`, started by the command `through`, such as one that makes them another user's.
+    """
     kept = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
     pipe = asyncio.subprocess.PIPE
     launcher = await processes.start(
-        (sys.executable, "-m", "chaos.launcher", str(clock.file)),
+        (*through, sys.executable, "-m", "chaos.launcher", str(clock.file)),
+        cwd=cwd,
         stdin=pipe,
         stdout=pipe,
-        env={**kept, "PYTHONPATH": str(TESTS), "PYTHONUNBUFFERED": "1"},
+        env={**kept, "PYTHONPATH": f"{TESTS.parent}{os.pathsep}{TESTS}", "PYTHONUNBUFFERED": "1"},
     )
     try:
         assert launcher.stdout is not None

@@ -14,6 +14,7 @@ negative for a signal.
 from __future__ import annotations
 
 import asyncio
+import atexit
 import faulthandler
 import gc
 import json
@@ -30,6 +31,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pymongo.common
+import pymongo.synchronous.monitor
 import time_machine
 from chaos.processes import end_with_parent
 
@@ -78,6 +80,8 @@ def main(clock: Path) -> None:
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # a child is ready for it before it can come
     for name in _IMPORTED:
         __import__(name)
+    # PyMongo's threads sleep for half a second at a time, and each process would wait for that in its end.
+    atexit.unregister(pymongo.synchronous.monitor._shutdown_resources)
     gc.freeze()  # what all share is no child's to collect
     os.write(answers, b"ready\n")
     for line in sys.stdin.buffer:

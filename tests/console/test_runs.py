@@ -39,8 +39,7 @@ def test_list() -> None:
     assert as_text([AT_WORK, ENDED, CRASHED], width=80).splitlines() == [
         "command   run                      began (Beijing)   took  accounts  result",
         "backfill  20261124T012000Z-1f9a3c  2026-11-24 08:20  -           50  at work",
-        "run       20261124T002000Z-1f9a3c  2026-11-24 08:20  1:12        50",
-        "    partial, 2 failed",
+        "run       20261124T002000Z-1f9a3c  2026-11-24 08:20  1:12        50  2 failed",
         "run       20261123T002000Z-1f9a3c  2026-11-24 08:20  -           50  crashed",
     ]
 
@@ -103,6 +102,13 @@ def test_json_has_the_same_facts() -> None:
 def test_text_names_the_database() -> None:
     for text in (as_text([], "wechat on db"), as_text([ENDED], "wechat on db"), run_text(ENDED, "wechat on db")):
         assert text.splitlines()[-1] == "Database: wechat on db"
+
+
+def test_all_have_failed() -> None:
+    """The word that says so stands once."""
+    failed = replace(ENDED, status="failed", accounts={"total": 2, "failed": 2})
+    assert as_text([failed]).splitlines()[1].endswith("  2  failed")
+    assert "took 1:12: failed, exit 3." in run_text(failed)
 
 
 HOW_IT_ENDED = "2026-11-24 08:21 Beijing time, 2 hours ago: partial, 2 of 50 failed"
