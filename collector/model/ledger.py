@@ -8,8 +8,8 @@ from datetime import datetime
 
 from collector.model.results import Failure
 
-COMPLETED = ("ok", "pending", "partial", "failed")
-"""Statuses of runs that came to their end, whatever the result; one that was stopped or has crashed didn't."""
+COMPLETED = ("ok", "pending", "partial")
+"""Statuses of runs that came to their end with an account that got through."""
 
 
 @dataclass(frozen=True, slots=True)
