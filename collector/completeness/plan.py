@@ -189,10 +189,10 @@ def may_ask_newest_first(account: Account, state: AccountState, target: Target, 
 
     Not where older totals of the lookback are missing: those are most likely there.
     """
+    if not target.newest_first or not asks or CUMULATE not in asks[0].datasets:
+        return False
     wanted = Days.between(max(begins(account.since, state, target), target.lookback_begin), target.newest)
-    missing = wanted - state.dataset(CUMULATE).settled
-    is_newest_alone = missing == Days.of([target.newest])
-    return bool(target.newest_first and is_newest_alone and asks and CUMULATE in asks[0].datasets)
+    return wanted - state.dataset(CUMULATE).settled == Days.of([target.newest])
 
 
 def _wanted(account: Account, state: AccountState, target: Target) -> Days:
