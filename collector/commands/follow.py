@@ -10,12 +10,14 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import date
+from math import inf
+from time import monotonic
 
 import structlog
 
 from collector.commands.frame import Frame, Leased
 from collector.commands.plans import newest_day
-from collector.commands.work import Work
+from collector.commands.work import Job, Work
 from collector.completeness.datasets import CUMULATE
 from collector.completeness.rounds import Pending, Rounds
 from collector.errors import DatabaseError, LeaseHeldError, StoppedError
@@ -67,13 +69,17 @@ async def _without_lease(frame: Frame, error: str | None = None) -> RunResult:
 
 @dataclass(slots=True)
 class _Following:
-    """The rounds of a run; `newest` is the day that they are for."""
+    """The rounds of a run; `newest` is the day that they are for.
+
+    `last_turn_s` is the second of the monotonic clock at which the last round ended: the limiters go by that clock.
+    """
 
     frame: Frame
     work: Work
     rounds: Rounds
     newest: date = FIRST_DAY
     known: Mapping[str, Pending] = field(default_factory=dict)
+    last_turn_s: float = -inf
 
     @property
     def is_first(self) -> bool:
@@ -152,12 +158,21 @@ class _Following:
     async def _ask(self, leased: Leased, only: frozenset[str] | None = None) -> str | None:
         job = self.frame.job
         newest_first = replace(job, target=replace(job.target, newest_first=True))
-        return await leased.do(self.work, newest_first, only=only, fills_history=False)
+        return await self._do(leased, newest_first, only=only, fills_history=False)
 
     async def _finish(self, leased: Leased) -> str | None:
         """Do what is left: the history of all accounts, and once more those that failed, wait or are pending."""
         left = self.frame.tally.unfinished
-        return await leased.do(self.work, self.frame.job, only=None if self.is_first else left)
+        return await self._do(leased, self.frame.job, only=None if self.is_first else left)
+
+    async def _do(
+        self, leased: Leased, job: Job, *, only: frozenset[str] | None = None, fills_history: bool = True
+    ) -> str | None:
+        if self.last_turn_s > -inf:  # waits that WeChat has ordered since the run began must be kept
+            job = replace(job, ignore_waits=False)
+        error = await leased.do(self.work, job, only=only, fills_history=fills_history, last_turn_s=self.last_turn_s)
+        self.last_turn_s = monotonic()
+        return error
 
     async def _look_up(self, database: Database, pending: frozenset[str]) -> None:
         """Find out the age and the size of the pending accounts, once."""

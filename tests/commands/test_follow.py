@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
-from itertools import count
+from itertools import count, pairwise
 from typing import Any
 
 import pytest
@@ -16,11 +17,12 @@ from support import Configured, FakeClock, run, stored, truth
 
 from collector.commands.collect import collect
 from collector.commands.plans import target_of
-from collector.commands.work import Job
+from collector.commands.work import Job, Run, Work, in_one_process
 from collector.config import Settings
-from collector.errors import LeaseHeldError
+from collector.errors import LeaseHeldError, UnreachableError
+from collector.model.accounts import Account, Rate
 from collector.model.days import BEIJING, ONE_DAY, Window
-from collector.model.results import Outcome, RunResult
+from collector.model.results import AccountResult, Failure, Outcome, RunResult
 from collector.runtime import Stop
 from collector.sandbox import Faults, Sandbox, World
 from collector.store import runs
@@ -56,9 +58,11 @@ class MorningClock(FakeClock):
         return [slept for slept in self.slept if slept > 10]
 
 
-async def _follow(settings: Settings, clock: FakeClock, stop: Stop | None = None, **changed: Any) -> RunResult:
+async def _follow(
+    settings: Settings, clock: FakeClock, stop: Stop | None = None, work: Work | None = None, **changed: Any
+) -> RunResult:
     job: dict[str, Any] = {"target": target_of(settings, clock), "follow_until": NOON} | changed
-    return await collect(settings, Job(**job), clock=clock, stop=stop or Stop())
+    return await collect(settings, Job(**job), clock=clock, stop=stop or Stop(), work=work)
 
 
 async def _with_the_day_before(sandbox: Sandbox, settings: Settings, clock: MorningClock) -> None:
@@ -295,3 +299,25 @@ async def test_newer_day_in_between(database: Database, configured: Configured) 
         result = await _follow(settings, clock)
         assert {day for _, day in await stored(database)} >= {str(NEWEST)}
     assert (result.exit, len(clock.pauses)) == (0, 1)
+
+
+async def test_rate_holds_over_rounds(database: Database, configured: Configured) -> None:
+    """Rounds under the same lease follow one another at once."""
+    world, clock = World(size=1, published_at=time(11)), MorningClock()
+    async with Sandbox(world, clock=clock.now) as sandbox:
+        settings = configured(sandbox, published_at=time(8))
+        slow = replace(settings.accounts[0], rate_limit=Rate(2, 1), daily_calls=6)  # few, so there is no pause
+        await _follow(replace(settings, accounts=(slow,)), clock)
+    arrived_s = [call.arrived_s for call in sandbox.calls if call.path in (SUMMARY, CUMULATE)]
+    assert len(arrived_s) > 2
+    assert min(after - before for before, after in pairwise(arrived_s)) > 0.45
+
+
+async def test_waits_ordered_in_the_run_are_kept(database: Database, configured: Configured) -> None:
+    """With `ignore_waits` those of earlier runs are over, and no others."""
+    world, clock = World(size=1), MorningClock()
+    async with Sandbox(world, clock=clock.now, faults=Faults(broken={world.accounts[0].appid: 45009})) as sandbox:
+        settings = configured(sandbox, published_at=time(8))
+        await run(settings, clock)
+        await _follow(settings, clock, ignore_waits=True)
+    assert [call.errcode for call in sandbox.calls].count(45009) == 2 * 2  # each dataset once in each run
