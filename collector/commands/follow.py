@@ -23,6 +23,7 @@ from collector.completeness.rounds import Pending, Rounds
 from collector.errors import DatabaseError, LeaseHeldError, StoppedError
 from collector.model.days import BEIJING, FIRST_DAY, ONE_DAY
 from collector.model.results import RunResult
+from collector.store import runs
 from collector.store.database import Database, open_database
 from collector.store.documents import read_totals
 from collector.store.state import read_states
@@ -43,20 +44,31 @@ async def follow(frame: Frame, work: Work) -> RunResult:
     until, clock = frame.job.follow_until or frame.clock.now(), frame.clock
     until_s = clock.monotonic() + (until - clock.now()).total_seconds()
     following = _Following(frame, work, Rounds(until_s, random.random))
-    while True:
-        try:
-            if (result := await following.round()) is not None:
-                return result
-        except (LeaseHeldError, DatabaseError) as error:
-            if following.is_first:
-                raise
-            if following.rounds.is_over(clock.monotonic()):
-                return await _without_lease(frame, str(error) if isinstance(error, DatabaseError) else None)
-            log.warning("round.skipped", reason=str(error))
-        try:
+    try:
+        while (result := await _round(following)) is None:
             await following.pause()
-        except StoppedError:
-            return await _without_lease(frame)
+    except StoppedError:  # in a pause, or while a round waits for another run
+        if following.is_first:
+            raise
+        return await _without_lease(frame)
+    return result
+
+
+async def _round(following: _Following) -> RunResult | None:
+    """Do a round, or skip it; return the run's result where it was the last one."""
+    frame = following.frame
+    try:
+        return await following.round()
+    except (LeaseHeldError, DatabaseError) as error:
+        if following.is_first:
+            raise
+        if following.rounds.is_over(frame.clock.monotonic()):
+            return await _without_lease(frame, str(error) if isinstance(error, DatabaseError) else None)
+        log.warning("round.skipped", reason=str(error))
+    with suppress(DatabaseError):  # the ledger must not take the run for dead
+        async with frame.stop.ends(), open_database(frame.location) as database:
+            await runs.pause(database, frame.id)
+    return None
 
 
 async def _without_lease(frame: Frame, error: str | None = None) -> RunResult:

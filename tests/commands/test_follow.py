@@ -321,3 +321,41 @@ async def test_waits_ordered_in_the_run_are_kept(database: Database, configured:
         await run(settings, clock)
         await _follow(settings, clock, ignore_waits=True)
     assert [call.errcode for call in sandbox.calls].count(45009) == 2 * 2  # each dataset once in each run
+
+
+async def test_stop_while_a_round_waits_for_another_run(database: Database, configured: Configured) -> None:
+    clock, stop = MorningClock(), Stop()
+    async with AsyncExitStack() as other:
+
+        async def hold() -> None:
+            await other.enter_async_context(lease(database, "another", "backfill"))
+            asyncio.get_running_loop().call_later(0.3, stop.set, signal.SIGTERM)
+
+        clock.in_pause = hold
+        async with Sandbox(NOT_BEFORE_ELEVEN, clock=clock.now) as sandbox:
+            result = await _follow(configured(sandbox, published_at=time(8)), clock, stop, wait_s=60)
+    assert result.exit == 143
+    record = await runs.read_run(database, result.run)
+    assert record
+    assert (record.status, record.exit) == ("stopped", 143)
+
+
+async def test_ledger_while_another_run_takes_long(database: Database, configured: Configured) -> None:
+    """A run whose rounds are skipped isn't dead."""
+    clock, pauses, seen = MorningClock(), count(), []
+    async with AsyncExitStack() as other:
+
+        async def hold() -> None:
+            match next(pauses):
+                case 0:
+                    await other.enter_async_context(lease(database, "another", "backfill"))
+                case 1:
+                    seen.extend([(record.status, record.at_work) for record in await runs.read_runs(database, 1)])
+                    await other.aclose()
+            long_ago = datetime(2026, 11, 24, tzinfo=UTC) - timedelta(days=3650)
+            await database[runs.RUNS].update_many({}, {"$set": {"pauses_until": long_ago}})
+
+        clock.in_pause = hold
+        async with Sandbox(NOT_BEFORE_ELEVEN, clock=clock.now) as sandbox:
+            await _follow(configured(sandbox, published_at=time(8)), clock)
+    assert seen == [("running", True)]
