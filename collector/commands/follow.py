@@ -146,25 +146,28 @@ class _Following:
 
     async def _ask_all(self, leased: Leased) -> str | None:
         """Do the daily job of all accounts; return the message of the error that ended it early."""
-        self.newest = newest_day(self.frame.settings, self.frame.clock)
-        error = await self._ask(leased)
-        asked, pending = self.frame.tally.total, len(self._pending)
-        self.rounds.note_all(self.frame.clock.monotonic(), asked=asked, came=asked - pending)
-        return error
+        newest, tally = newest_day(self.frame.settings, self.frame.clock), self.frame.tally
+        if error := await self._ask(leased):
+            return error
+        self.newest = newest  # else the next round would ask for it only those who are pending by now
+        self.rounds.note_all(self.frame.clock.monotonic(), asked=tally.total, came=len(tally.complete))
+        return None
 
     async def _ask_pending(self, leased: Leased) -> str | None:
         """Ask a few of the pending accounts, and the others if it is worth it."""
-        clock = self.frame.clock
+        clock, tally = self.frame.clock, self.frame.tally
         pending, error = self._pending, None
         if not self.rounds.must_ask_all(clock.monotonic()):
             await self._look_up(leased.database, pending)
             probes = self.rounds.probes({appid: self.known[appid] for appid in pending})
             error = await self._ask(leased, probes)
-            self.rounds.note_probes(came=len(probes - self._pending))
+            self.rounds.note_probes(came=len(probes & tally.complete))
         others = pending & self._pending
         if others and not error and self.rounds.must_ask_all(clock.monotonic()):
             error = await self._ask(leased, others)
-            self.rounds.note_all(clock.monotonic(), asked=len(others), came=len(others - self._pending))
+            if not error:  # else the next round asks them all
+                came = len(others & tally.complete)
+                self.rounds.note_all(clock.monotonic(), asked=len(others), came=came)
         return error
 
     async def _ask(self, leased: Leased, only: frozenset[str] | None = None) -> str | None:
@@ -174,8 +177,8 @@ class _Following:
 
     async def _finish(self, leased: Leased) -> str | None:
         """Do what is left: the history of all accounts, and once more those that failed, wait or are pending."""
-        left = self.frame.tally.unfinished
-        return await self._do(leased, self.frame.job, only=None if self.is_first else left)
+        left = None if self._is_day_new else self.frame.tally.unfinished
+        return None if left == frozenset() else await self._do(leased, self.frame.job, only=left)
 
     async def _do(
         self, leased: Leased, job: Job, *, only: frozenset[str] | None = None, fills_history: bool = True

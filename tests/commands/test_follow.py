@@ -359,3 +359,90 @@ async def test_ledger_while_another_run_takes_long(database: Database, configure
         async with Sandbox(NOT_BEFORE_ELEVEN, clock=clock.now) as sandbox:
             await _follow(configured(sandbox, published_at=time(8)), clock)
     assert seen == [("running", True)]
+
+
+def _unreachable_in(rounds: range, seen: list[frozenset[str] | None]) -> Work:
+    """Return the work of a run in one process, in some rounds of which no account gets a connection to WeChat."""
+    numbers = count()
+
+    async def work(run: Run) -> None:
+        seen.append(run.only)
+        if next(numbers) not in rounds:
+            await in_one_process(run)
+            return
+        for account in run.entries:
+            if isinstance(account, Account) and (run.only is None or account.appid in run.only):
+                failures = (Failure(account.appid, account.name, None, "no connection"),)
+                run.tally.add(AccountResult(account, Outcome.FAILED, failures, unreachable=True))
+        raise UnreachableError("Could not reach WeChat")
+
+    return work
+
+
+async def test_outage_in_a_round(database: Database, configured: Configured) -> None:
+    """Pending accounts that got no connection in a round are asked again, and their days aren't taken to be there."""
+    clock, seen = MorningClock(), list[frozenset[str] | None]()
+    async with Sandbox(NOT_BEFORE_ELEVEN, clock=clock.now) as sandbox:
+        work = _unreachable_in(range(1, 3), seen)
+        result = await _follow(configured(sandbox, published_at=time(8)), clock, work=work)
+    assert (result.exit, result.outcomes[Outcome.OK], result.failures) == (0, 6, ())
+    assert clock.now() >= EIGHT.replace(hour=11)
+
+
+async def test_failed_probes_prove_nothing(database: Database, configured: Configured) -> None:
+    """Others aren't asked because probes have failed."""
+    world, clock, seen = World(size=40, published_at=time(11)), MorningClock(), list[frozenset[str] | None]()
+    async with Sandbox(world, clock=clock.now) as sandbox:
+        settings = configured(sandbox, published_at=time(8))
+        await _follow(settings, clock, work=_unreachable_in(range(1, 3), seen), follow_until=EIGHT_35)
+    assert [len(only) <= 8 for only in seen[1:-1] if only is not None] == [True] * 3
+
+
+def _first_is_pending(run: Run) -> None:
+    """Count the first account as pending, whatever came of it."""
+    account = run.entries[0]
+    assert isinstance(account, Account)
+    run.tally.add(AccountResult(account, Outcome.PENDING))
+
+
+async def test_outage_when_a_newer_day_is_published(database: Database, configured: Configured) -> None:
+    """All accounts are asked for it in the next round, also those that had the older one."""
+    clock, numbers = MorningClock(EIGHT - timedelta(minutes=15)), count()
+
+    async def work(run: Run) -> None:
+        match next(numbers):
+            case 0:
+                await in_one_process(run)
+                _first_is_pending(run)
+            case 1:
+                raise UnreachableError("Could not reach WeChat")
+            case _:
+                await in_one_process(run)
+
+    async with Sandbox(World(size=4, sparse=False), clock=clock.now) as sandbox:
+        result = await _follow(configured(sandbox, published_at=time(7, 50)), clock, work=work)
+        assert len([day for _, day in await stored(database) if day == str(NEWEST)]) == 4
+    assert (result.exit, result.error) == (0, None)
+
+
+async def test_newer_day_at_the_end(database: Database, configured: Configured) -> None:
+    """All accounts are asked for it, also those that had the older one."""
+    clock, numbers = MorningClock(EIGHT - timedelta(minutes=15)), count()
+
+    async def work(run: Run) -> None:
+        await in_one_process(run)
+        if not next(numbers):
+            _first_is_pending(run)
+
+    async with Sandbox(World(size=4, sparse=False, published_at=time(7)), clock=clock.now) as sandbox:
+        settings = configured(sandbox, published_at=time(7, 50))
+        await _follow(settings, clock, work=work, follow_until=clock.now() + timedelta(minutes=8))
+        assert len([day for _, day in await stored(database) if day == str(NEWEST)]) == 4
+
+
+async def test_nothing_is_left_to_the_last_round(database: Database, configured: Configured) -> None:
+    """There is none where all accounts are complete, and lack no history."""
+    clock, seen = MorningClock(), list[frozenset[str] | None]()
+    async with Sandbox(World(size=4, sparse=False), clock=clock.now) as sandbox:
+        result = await _follow(configured(sandbox, published_at=time(8)), clock, work=_unreachable_in(range(0), seen))
+    assert (result.exit, seen) == (0, [None])
