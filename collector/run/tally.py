@@ -52,7 +52,7 @@ class Tally:
         self._ended: dict[str, frozenset[str | None]] = {}
         # By the account that failed, also where the failure is a platform's.
         self._failures: dict[str, list[Failure]] = defaultdict(list)
-        self._told: set[tuple[str | None, str | None]] = set()
+        self._told: set[tuple[str | None, str, str | None]] = set()
         self._new: set[tuple[str, str | None]] = set()
         self._notices: dict[str, dict[str, Notice]] = defaultdict(dict)
         self._silent: dict[str, str] = {}
@@ -71,7 +71,7 @@ class Tally:
         accounts = [entry for entry in entries if isinstance(entry, Account)]
         self._broken = [failure_of_entry(entry) for entry in entries if isinstance(entry, BrokenEntry)]
         for failure in self._broken:
-            _log_failure(failure)
+            self._tell(failure)
         self._names = {account.appid: account.name for account in accounts}
         self._outcomes = dict.fromkeys(self._names, Outcome.SKIPPED)
         self._breaker = self._new_breaker()
@@ -86,8 +86,9 @@ class Tally:
         """Note since when the accounts of broken entries fail, by appid, and which of them are new."""
         for place, failure in enumerate(self._broken):
             if (appid := failure.account) and appid in since:
-                # In a later round of the run it isn't new any more.
-                self._broken[place] = replace(failure, since=since[appid], new=failure.new or appid in new)
+                if appid in new:
+                    self._new.add((appid, None))  # in a later round of the run it isn't new any more
+                self._broken[place] = replace(failure, since=since[appid], new=(appid, None) in self._new)
 
     def ended(self, account: Account) -> frozenset[str | None]:
         """The datasets of an account that are not to be asked any more in this run."""
@@ -158,7 +159,11 @@ class Tally:
         self._failures[of].append(failure)
         if failure.new:
             self._new.add((of, failure.dataset))
-        if (subject := (failure.account, failure.dataset)) not in self._told:
+        self._tell(failure)
+
+    def _tell(self, failure: Failure) -> None:
+        """Log a failure, the first time in the run."""
+        if (subject := (failure.account, failure.name, failure.dataset)) not in self._told:
             self._told.add(subject)
             _log_failure(failure)
 
