@@ -63,7 +63,7 @@ class Dispatch:
         if batch.attempts:
             # A worker that is cut off goes on until its claim is lost, and that is a while before it has expired.
             return self._info.times.free_after_s - self._info.times.lost_after_s
-        return monotonic() - self.ended_s.get(batch.number, float("-inf"))
+        return monotonic() - self.ended_s.get(batch.number, self._run.last_turn_s)
 
     async def _handovers(self, accounts: Sequence[Account]) -> list[Handover]:
         """Return what the accounts need of their platforms; where one fails, the workers see why by themselves."""

@@ -10,17 +10,20 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import date
+from math import inf
+from time import monotonic
 
 import structlog
 
 from collector.commands.frame import Frame, Leased
 from collector.commands.plans import newest_day
-from collector.commands.work import Work
+from collector.commands.work import Job, Work
 from collector.completeness.datasets import CUMULATE
 from collector.completeness.rounds import Pending, Rounds
 from collector.errors import DatabaseError, LeaseHeldError, StoppedError
 from collector.model.days import BEIJING, FIRST_DAY, ONE_DAY
 from collector.model.results import RunResult
+from collector.store import runs
 from collector.store.database import Database, open_database
 from collector.store.documents import read_totals
 from collector.store.state import read_states
@@ -41,20 +44,31 @@ async def follow(frame: Frame, work: Work) -> RunResult:
     until, clock = frame.job.follow_until or frame.clock.now(), frame.clock
     until_s = clock.monotonic() + (until - clock.now()).total_seconds()
     following = _Following(frame, work, Rounds(until_s, random.random))
-    while True:
-        try:
-            if (result := await following.round()) is not None:
-                return result
-        except (LeaseHeldError, DatabaseError) as error:
-            if following.is_first:
-                raise
-            if following.rounds.is_over(clock.monotonic()):
-                return await _without_lease(frame, str(error) if isinstance(error, DatabaseError) else None)
-            log.warning("round.skipped", reason=str(error))
-        try:
+    try:
+        while (result := await _round(following)) is None:
             await following.pause()
-        except StoppedError:
-            return await _without_lease(frame)
+    except StoppedError:  # in a pause, or while a round waits for another run
+        if following.is_first:
+            raise
+        return await _without_lease(frame)
+    return result
+
+
+async def _round(following: _Following) -> RunResult | None:
+    """Do a round, or skip it; return the run's result where it was the last one."""
+    frame = following.frame
+    try:
+        return await following.round()
+    except (LeaseHeldError, DatabaseError) as error:
+        if following.is_first:
+            raise
+        if following.rounds.is_over(frame.clock.monotonic()):
+            return await _without_lease(frame, str(error) if isinstance(error, DatabaseError) else None)
+        log.warning("round.skipped", reason=str(error))
+    with suppress(DatabaseError):  # the ledger must not take the run for dead
+        async with frame.stop.ends(), open_database(frame.location) as database:
+            await runs.pause(database, frame.id)
+    return None
 
 
 async def _without_lease(frame: Frame, error: str | None = None) -> RunResult:
@@ -67,13 +81,17 @@ async def _without_lease(frame: Frame, error: str | None = None) -> RunResult:
 
 @dataclass(slots=True)
 class _Following:
-    """The rounds of a run; `newest` is the day that they are for."""
+    """The rounds of a run; `newest` is the day that they are for.
+
+    `last_turn_s` is the second of the monotonic clock at which the last round ended: the limiters go by that clock.
+    """
 
     frame: Frame
     work: Work
     rounds: Rounds
     newest: date = FIRST_DAY
     known: Mapping[str, Pending] = field(default_factory=dict)
+    last_turn_s: float = -inf
 
     @property
     def is_first(self) -> bool:
@@ -128,36 +146,48 @@ class _Following:
 
     async def _ask_all(self, leased: Leased) -> str | None:
         """Do the daily job of all accounts; return the message of the error that ended it early."""
-        self.newest = newest_day(self.frame.settings, self.frame.clock)
-        error = await self._ask(leased)
-        asked, pending = self.frame.tally.total, len(self._pending)
-        self.rounds.note_all(self.frame.clock.monotonic(), asked=asked, came=asked - pending)
-        return error
+        newest, tally = newest_day(self.frame.settings, self.frame.clock), self.frame.tally
+        if error := await self._ask(leased):
+            return error
+        self.newest = newest  # else the next round would ask for it only those who are pending by now
+        self.rounds.note_all(self.frame.clock.monotonic(), asked=tally.total, came=len(tally.complete))
+        return None
 
     async def _ask_pending(self, leased: Leased) -> str | None:
         """Ask a few of the pending accounts, and the others if it is worth it."""
-        clock = self.frame.clock
+        clock, tally = self.frame.clock, self.frame.tally
         pending, error = self._pending, None
         if not self.rounds.must_ask_all(clock.monotonic()):
             await self._look_up(leased.database, pending)
             probes = self.rounds.probes({appid: self.known[appid] for appid in pending})
             error = await self._ask(leased, probes)
-            self.rounds.note_probes(came=len(probes - self._pending))
+            self.rounds.note_probes(came=len(probes & tally.complete))
         others = pending & self._pending
         if others and not error and self.rounds.must_ask_all(clock.monotonic()):
             error = await self._ask(leased, others)
-            self.rounds.note_all(clock.monotonic(), asked=len(others), came=len(others - self._pending))
+            if not error:  # else the next round asks them all
+                came = len(others & tally.complete)
+                self.rounds.note_all(clock.monotonic(), asked=len(others), came=came)
         return error
 
     async def _ask(self, leased: Leased, only: frozenset[str] | None = None) -> str | None:
         job = self.frame.job
         newest_first = replace(job, target=replace(job.target, newest_first=True))
-        return await leased.do(self.work, newest_first, only=only, fills_history=False)
+        return await self._do(leased, newest_first, only=only, fills_history=False)
 
     async def _finish(self, leased: Leased) -> str | None:
         """Do what is left: the history of all accounts, and once more those that failed, wait or are pending."""
-        left = self.frame.tally.unfinished
-        return await leased.do(self.work, self.frame.job, only=None if self.is_first else left)
+        left = None if self._is_day_new else self.frame.tally.unfinished
+        return None if left == frozenset() else await self._do(leased, self.frame.job, only=left)
+
+    async def _do(
+        self, leased: Leased, job: Job, *, only: frozenset[str] | None = None, fills_history: bool = True
+    ) -> str | None:
+        if self.last_turn_s > -inf:  # waits that WeChat has ordered since the run began must be kept
+            job = replace(job, ignore_waits=False)
+        error = await leased.do(self.work, job, only=only, fills_history=fills_history, last_turn_s=self.last_turn_s)
+        self.last_turn_s = monotonic()
+        return error
 
     async def _look_up(self, database: Database, pending: frozenset[str]) -> None:
         """Find out the age and the size of the pending accounts, once."""

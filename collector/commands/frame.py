@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from math import inf
 from typing import Any
 
 import structlog
@@ -109,7 +110,13 @@ class Leased:
         await runs.resume(self.database, self.frame.id)
 
     async def do(
-        self, work: Work, job: Job, *, only: frozenset[str] | None = None, fills_history: bool = True
+        self,
+        work: Work,
+        job: Job,
+        *,
+        only: frozenset[str] | None = None,
+        fills_history: bool = True,
+        last_turn_s: float = -inf,
     ) -> str | None:
         """Do the work of the run, or of one round of it; return the message of the error that ended it early."""
         frame = self.frame
@@ -126,6 +133,7 @@ class Leased:
             frame.stop,
             only=only,
             fills_history=fills_history,
+            last_turn_s=last_turn_s,
         )
         async with in_background(self._note_stop(), name="stop noted"):
             try:

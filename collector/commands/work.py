@@ -60,7 +60,8 @@ class Job:
 class Run:
     """A run at work, or one round of it. `entries` are empty where platforms' lists must be read first.
 
-    A round may be for the appids `only`, and without history.
+    A round may be for the appids `only`, and without history. `last_turn_s` is the second of the monotonic clock at
+    which the round before may have made the last call of an account.
     """
 
     id: str
@@ -73,6 +74,7 @@ class Run:
     stop: Stop
     only: frozenset[str] | None = None
     fills_history: bool = True
+    last_turn_s: float = -inf
 
 
 Work = Callable[[Run], Coroutine[Any, Any, None]]
@@ -103,6 +105,7 @@ async def in_one_process(run: Run) -> None:
                 tally=run.tally,
                 shared=Shared(session, run.writer),
                 history=run.fills_history,
+                last_turn_s=run.last_turn_s,
             )
             run.tally.leave_history(account.appid for account in left)
     finally:  # when the last state is stored, or nothing more can be

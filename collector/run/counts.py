@@ -16,8 +16,8 @@ class Counts:
 
     `got_through` are the accounts with an answer of at least one dataset. `failures` are by the account that failed,
     also where the failure is a platform's. `silent` are the names of silent accounts, `windows_left` the windows of
-    history that accounts still lack at the end. `lag_s` is the longest time in seconds for which an event
-    loop was held.
+    history that accounts still lack at the end, `unreachable` the accounts that failed since no connection could be
+    made. `lag_s` is the longest time in seconds for which an event loop was held.
     """
 
     outcomes: Mapping[str, Outcome] = field(default_factory=dict)
@@ -26,6 +26,7 @@ class Counts:
     notices: Mapping[str, Sequence[Notice]] = field(default_factory=dict)
     silent: Mapping[str, str] = field(default_factory=dict)
     windows_left: Mapping[str, int] = field(default_factory=dict)
+    unreachable: AbstractSet[str] = frozenset()
     calls: int = 0
     token_calls: int = 0
     retries: int = 0
@@ -45,6 +46,7 @@ def merged(parts: Iterable[Counts]) -> Counts:
     notices: dict[str, Sequence[Notice]] = {}
     silent: dict[str, str] = {}
     windows_left: dict[str, int] = {}
+    unreachable: AbstractSet[str] = frozenset()
     sums: Counter[str] = Counter()
     lag_s = 0.0
     for part in parts:
@@ -62,9 +64,10 @@ def merged(parts: Iterable[Counts]) -> Counts:
         notices |= part.notices
         silent |= part.silent
         windows_left |= part.windows_left
+        unreachable = (unreachable - came_out.keys()) | part.unreachable
         sums.update(calls=part.calls, token_calls=part.token_calls, retries=part.retries, days=part.days)
         lag_s = max(lag_s, part.lag_s)
-    return Counts(outcomes, got_through, failures, notices, silent, windows_left, **sums, lag_s=lag_s)
+    return Counts(outcomes, got_through, failures, notices, silent, windows_left, unreachable, **sums, lag_s=lag_s)
 
 
 def result_of(  # noqa: PLR0913 - what a result is made of, by its names

@@ -52,10 +52,12 @@ class Tally:
         self._ended: dict[str, frozenset[str | None]] = {}
         # By the account that failed, also where the failure is a platform's.
         self._failures: dict[str, list[Failure]] = defaultdict(list)
-        self._told: set[tuple[str | None, str | None]] = set()
+        self._told: set[tuple[str | None, str, str | None]] = set()
         self._new: set[tuple[str, str | None]] = set()
         self._notices: dict[str, dict[str, Notice]] = defaultdict(dict)
         self._silent: dict[str, str] = {}
+        self._unreachable: set[str] = set()
+        self._pending_before: frozenset[str] = frozenset()
         self._lacking_history: set[str] = set()
         self._windows_left: dict[str, int] = {}
         self._earlier = Counts()
@@ -69,11 +71,10 @@ class Tally:
         accounts = [entry for entry in entries if isinstance(entry, Account)]
         self._broken = [failure_of_entry(entry) for entry in entries if isinstance(entry, BrokenEntry)]
         for failure in self._broken:
-            _log_failure(failure)
+            self._tell(failure)
         self._names = {account.appid: account.name for account in accounts}
         self._outcomes = dict.fromkeys(self._names, Outcome.SKIPPED)
-        # Of few accounts all must have failed.
-        self._unreachable = CircuitBreaker[UnreachableError](min(self._max_unreachable, len(accounts)))
+        self._breaker = self._new_breaker()
 
     def attach(self, client: Client | None, writer: Writer | None = None) -> None:
         """Take the counts of `client` and `writer` into the result, as they stand when it is made."""
@@ -85,8 +86,9 @@ class Tally:
         """Note since when the accounts of broken entries fail, by appid, and which of them are new."""
         for place, failure in enumerate(self._broken):
             if (appid := failure.account) and appid in since:
-                # In a later round of the run it isn't new any more.
-                self._broken[place] = replace(failure, since=since[appid], new=failure.new or appid in new)
+                if appid in new:
+                    self._new.add((appid, None))  # in a later round of the run it isn't new any more
+                self._broken[place] = replace(failure, since=since[appid], new=(appid, None) in self._new)
 
     def ended(self, account: Account) -> frozenset[str | None]:
         """The datasets of an account that are not to be asked any more in this run."""
@@ -129,6 +131,9 @@ class Tally:
         self._outcomes[appid] = result.outcome
         if result.silent:
             self._silent[appid] = result.account.name
+        self._unreachable.discard(appid)
+        if result.unreachable:
+            self._unreachable.add(appid)
         self._add(result)
         self.watch.account(result)
 
@@ -154,7 +159,11 @@ class Tally:
         self._failures[of].append(failure)
         if failure.new:
             self._new.add((of, failure.dataset))
-        if (subject := (failure.account, failure.dataset)) not in self._told:
+        self._tell(failure)
+
+    def _tell(self, failure: Failure) -> None:
+        """Log a failure, the first time in the run."""
+        if (subject := (failure.account, failure.name, failure.dataset)) not in self._told:
             self._told.add(subject)
             _log_failure(failure)
 
@@ -169,14 +178,14 @@ class Tally:
         """
         if result.unreachable:
             hosts, trouble = ", ".join(session.route.hosts), session.client.trouble
-            self._unreachable.failed(
+            self._breaker.failed(
                 UnreachableError(
-                    f"Could not reach WeChat: {counted(self._unreachable.failures + 1, 'account')} tried {hosts} and "
+                    f"Could not reach WeChat: {counted(self._breaker.failures + 1, 'account')} tried {hosts} and "
                     f"none had an answer ({trouble}). Check this host's network, the proxy and api.hosts"
                 )
             )
         if not session.client.answered:
-            self._unreachable.check()
+            self._breaker.check()
 
     def take(self, counts: Counts) -> None:
         """Take over the counts of accounts that were at work elsewhere; the last ones of an account are valid."""
@@ -201,6 +210,7 @@ class Tally:
             notices={appid: [*each.values()] for appid, each in self._notices.items()},
             silent=dict(self._silent),
             windows_left=dict(self._windows_left),
+            unreachable=frozenset(self._unreachable),
             calls=client.calls if client else 0,
             token_calls=client.token_calls if client else 0,
             retries=client.retries if client else 0,
@@ -227,13 +237,24 @@ class Tally:
 
     @property
     def pending(self) -> frozenset[str]:
-        """The accounts whose newest day isn't there yet, but for those that wait."""
+        """The accounts whose newest day isn't there yet, but for those that wait.
+
+        An account that was pending is so still where no connection could be made for it in a later round.
+        """
         counts = self._all()
-        return frozenset(
+        pending = (
             appid
             for appid, outcome in counts.outcomes.items()
             if outcome is Outcome.PENDING and not counts.notices.get(appid)
         )
+        return frozenset(pending) | (self._pending_before & counts.unreachable)
+
+    @property
+    def complete(self) -> frozenset[str]:
+        """The accounts whose newest day is there: those that are ok, but for silent ones."""
+        counts = self._all()
+        ok = (appid for appid, outcome in counts.outcomes.items() if outcome is Outcome.OK)
+        return frozenset(ok) - counts.silent.keys()
 
     @property
     def unfinished(self) -> frozenset[str]:
@@ -247,7 +268,7 @@ class Tally:
 
     def begin_round(self) -> None:
         """Count anew; of accounts that have no turn in this round, the earlier counts are valid."""
-        earlier = self._all()
+        earlier, self._pending_before = self._all(), self.pending
         # Those of platforms come again where they aren't over.
         failures = {appid: each for appid, each in earlier.failures.items() if appid in earlier.outcomes}
         notices = {appid: each for appid, each in earlier.notices.items() if appid in earlier.outcomes}
@@ -255,10 +276,15 @@ class Tally:
         self._taken, self._client, self._writer = [], None, None
         for counted_before in (
             *(self._answered, self._ended, self._failures, self._notices),
-            *(self._silent, self._windows_left),
+            *(self._silent, self._windows_left, self._unreachable),
         ):
             counted_before.clear()
         self._outcomes = dict.fromkeys(self._names, Outcome.SKIPPED)
+        self._breaker = self._new_breaker()
+
+    def _new_breaker(self) -> CircuitBreaker[UnreachableError]:
+        # Of few accounts all must have failed.
+        return CircuitBreaker(min(self._max_unreachable, len(self._names)))
 
     def _all(self) -> Counts:
         return merged([self._earlier, self.counts(), *self._taken])

@@ -102,8 +102,9 @@ async def begin(database: Database, run: str, *, command: str, version: str, acc
 
 
 async def pause(database: Database, run: str) -> None:
-    """Note that the run has given up its lease, and will take it again within `PAUSE_S`."""
-    pausing = [{"$set": {"pauses_until": {"$add": ["$$NOW", PAUSE_S * 1000]}}}]
+    """Note that the run has no lease, and will try to take it within `PAUSE_S`, even if it was taken for dead."""
+    until = {"$add": ["$$NOW", PAUSE_S * 1000]}
+    pausing: list[Document] = [{"$set": {"status": "running", "pauses_until": until}}, {"$unset": "ended"}]
     await outlasting(lambda: database[RUNS].update_one({"_id": run}, pausing))
 
 

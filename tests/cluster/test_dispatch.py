@@ -35,7 +35,8 @@ async def _hand_over(_: object) -> Handover:
 
 @pytest.fixture
 def dispatch() -> Dispatch:
-    run: Any = SimpleNamespace(settings=SimpleNamespace(accounts=[CONFIGURED]), job=Job(TARGET), stop=Stop())
+    settings = SimpleNamespace(accounts=[CONFIGURED])
+    run: Any = SimpleNamespace(settings=settings, job=Job(TARGET), stop=Stop(), last_turn_s=-inf)
     session: Any = SimpleNamespace(components={"agency": SimpleNamespace(hand_over=_hand_over)})
     return Dispatch(run, session, RunInfo("run", 1, LeaseTimes()))
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
 import signal
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
-from itertools import count
+from itertools import count, pairwise
 from typing import Any
 
 import pytest
@@ -16,11 +18,12 @@ from support import Configured, FakeClock, run, stored, truth
 
 from collector.commands.collect import collect
 from collector.commands.plans import target_of
-from collector.commands.work import Job
+from collector.commands.work import Job, Run, Work, in_one_process
 from collector.config import Settings
-from collector.errors import LeaseHeldError
+from collector.errors import LeaseHeldError, UnreachableError
+from collector.model.accounts import Account, Rate
 from collector.model.days import BEIJING, ONE_DAY, Window
-from collector.model.results import Outcome, RunResult
+from collector.model.results import AccountResult, Failure, Outcome, RunResult
 from collector.runtime import Stop
 from collector.sandbox import Faults, Sandbox, World
 from collector.store import runs
@@ -56,9 +59,11 @@ class MorningClock(FakeClock):
         return [slept for slept in self.slept if slept > 10]
 
 
-async def _follow(settings: Settings, clock: FakeClock, stop: Stop | None = None, **changed: Any) -> RunResult:
+async def _follow(
+    settings: Settings, clock: FakeClock, stop: Stop | None = None, work: Work | None = None, **changed: Any
+) -> RunResult:
     job: dict[str, Any] = {"target": target_of(settings, clock), "follow_until": NOON} | changed
-    return await collect(settings, Job(**job), clock=clock, stop=stop or Stop())
+    return await collect(settings, Job(**job), clock=clock, stop=stop or Stop(), work=work)
 
 
 async def _with_the_day_before(sandbox: Sandbox, settings: Settings, clock: MorningClock) -> None:
@@ -87,9 +92,18 @@ def _data_calls(sandbox: Sandbox) -> int:
 
 @pytest.mark.parametrize(("world", "minutes", "vain_calls"), [(IN_WAVES, 25, 3), (ONE_BY_ONE, 30, 8)])
 async def test_days_are_stored_soon(
-    world: World, minutes: float, vain_calls: float, database: Database, configured: Configured
+    world: World,
+    minutes: float,
+    vain_calls: float,
+    database: Database,
+    configured: Configured,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """99 % of the accounts within so many minutes of publication, with so many calls more than the two needed."""
+    """99 % of the accounts within so many minutes of publication, with so many calls more than the two needed.
+
+    Of one morning that holds only where the first probes are lucky; `test_rounds.py` plays many.
+    """
+    monkeypatch.setattr("collector.commands.follow.random.random", random.Random(1).random)
     clock = MorningClock()
     async with Sandbox(world, clock=clock.now) as sandbox:
         settings = configured(sandbox, published_at=time(8))
@@ -295,3 +309,150 @@ async def test_newer_day_in_between(database: Database, configured: Configured) 
         result = await _follow(settings, clock)
         assert {day for _, day in await stored(database)} >= {str(NEWEST)}
     assert (result.exit, len(clock.pauses)) == (0, 1)
+
+
+async def test_rate_holds_over_rounds(database: Database, configured: Configured) -> None:
+    """Rounds under the same lease follow one another at once."""
+    world, clock = World(size=1, published_at=time(11)), MorningClock()
+    async with Sandbox(world, clock=clock.now) as sandbox:
+        settings = configured(sandbox, published_at=time(8))
+        slow = replace(settings.accounts[0], rate_limit=Rate(2, 1), daily_calls=6)  # few, so there is no pause
+        await _follow(replace(settings, accounts=(slow,)), clock)
+    arrived_s = [call.arrived_s for call in sandbox.calls if call.path in (SUMMARY, CUMULATE)]
+    assert len(arrived_s) > 2
+    assert min(after - before for before, after in pairwise(arrived_s)) > 0.45
+
+
+async def test_waits_ordered_in_the_run_are_kept(database: Database, configured: Configured) -> None:
+    """With `ignore_waits` those of earlier runs are over, and no others."""
+    world, clock = World(size=1), MorningClock()
+    async with Sandbox(world, clock=clock.now, faults=Faults(broken={world.accounts[0].appid: 45009})) as sandbox:
+        settings = configured(sandbox, published_at=time(8))
+        await run(settings, clock)
+        await _follow(settings, clock, ignore_waits=True)
+    assert [call.errcode for call in sandbox.calls].count(45009) == 2 * 2  # each dataset once in each run
+
+
+async def test_stop_while_a_round_waits_for_another_run(database: Database, configured: Configured) -> None:
+    clock, stop = MorningClock(), Stop()
+    async with AsyncExitStack() as other:
+
+        async def hold() -> None:
+            await other.enter_async_context(lease(database, "another", "backfill"))
+            asyncio.get_running_loop().call_later(0.3, stop.set, signal.SIGTERM)
+
+        clock.in_pause = hold
+        async with Sandbox(NOT_BEFORE_ELEVEN, clock=clock.now) as sandbox:
+            result = await _follow(configured(sandbox, published_at=time(8)), clock, stop, wait_s=60)
+    assert result.exit == 143
+    record = await runs.read_run(database, result.run)
+    assert record
+    assert (record.status, record.exit) == ("stopped", 143)
+
+
+async def test_ledger_while_another_run_takes_long(database: Database, configured: Configured) -> None:
+    """A run whose rounds are skipped isn't dead."""
+    clock, pauses, seen = MorningClock(), count(), []
+    async with AsyncExitStack() as other:
+
+        async def hold() -> None:
+            match next(pauses):
+                case 0:
+                    await other.enter_async_context(lease(database, "another", "backfill"))
+                case 1:
+                    seen.extend([(record.status, record.at_work) for record in await runs.read_runs(database, 1)])
+                    await other.aclose()
+            long_ago = datetime(2026, 11, 24, tzinfo=UTC) - timedelta(days=3650)
+            await database[runs.RUNS].update_many({}, {"$set": {"pauses_until": long_ago}})
+
+        clock.in_pause = hold
+        async with Sandbox(NOT_BEFORE_ELEVEN, clock=clock.now) as sandbox:
+            await _follow(configured(sandbox, published_at=time(8)), clock)
+    assert seen == [("running", True)]
+
+
+def _unreachable_in(rounds: range, seen: list[frozenset[str] | None]) -> Work:
+    """Return the work of a run in one process, in some rounds of which no account gets a connection to WeChat."""
+    numbers = count()
+
+    async def work(run: Run) -> None:
+        seen.append(run.only)
+        if next(numbers) not in rounds:
+            await in_one_process(run)
+            return
+        for account in run.entries:
+            if isinstance(account, Account) and (run.only is None or account.appid in run.only):
+                failures = (Failure(account.appid, account.name, None, "no connection"),)
+                run.tally.add(AccountResult(account, Outcome.FAILED, failures, unreachable=True))
+        raise UnreachableError("Could not reach WeChat")
+
+    return work
+
+
+async def test_outage_in_a_round(database: Database, configured: Configured) -> None:
+    """Pending accounts that got no connection in a round are asked again, and their days aren't taken to be there."""
+    clock, seen = MorningClock(), list[frozenset[str] | None]()
+    async with Sandbox(NOT_BEFORE_ELEVEN, clock=clock.now) as sandbox:
+        work = _unreachable_in(range(1, 3), seen)
+        result = await _follow(configured(sandbox, published_at=time(8)), clock, work=work)
+    assert (result.exit, result.outcomes[Outcome.OK], result.failures) == (0, 6, ())
+    assert clock.now() >= EIGHT.replace(hour=11)
+
+
+async def test_failed_probes_prove_nothing(database: Database, configured: Configured) -> None:
+    """Others aren't asked because probes have failed."""
+    world, clock, seen = World(size=40, published_at=time(11)), MorningClock(), list[frozenset[str] | None]()
+    async with Sandbox(world, clock=clock.now) as sandbox:
+        settings = configured(sandbox, published_at=time(8))
+        await _follow(settings, clock, work=_unreachable_in(range(1, 3), seen), follow_until=EIGHT_35)
+    assert [len(only) <= 8 for only in seen[1:-1] if only is not None] == [True] * 3
+
+
+def _first_is_pending(run: Run) -> None:
+    """Count the first account as pending, whatever came of it."""
+    account = run.entries[0]
+    assert isinstance(account, Account)
+    run.tally.add(AccountResult(account, Outcome.PENDING))
+
+
+async def test_outage_when_a_newer_day_is_published(database: Database, configured: Configured) -> None:
+    """All accounts are asked for it in the next round, also those that had the older one."""
+    clock, numbers = MorningClock(EIGHT - timedelta(minutes=15)), count()
+
+    async def work(run: Run) -> None:
+        match next(numbers):
+            case 0:
+                await in_one_process(run)
+                _first_is_pending(run)
+            case 1:
+                raise UnreachableError("Could not reach WeChat")
+            case _:
+                await in_one_process(run)
+
+    async with Sandbox(World(size=4, sparse=False), clock=clock.now) as sandbox:
+        result = await _follow(configured(sandbox, published_at=time(7, 50)), clock, work=work)
+        assert len([day for _, day in await stored(database) if day == str(NEWEST)]) == 4
+    assert (result.exit, result.error) == (0, None)
+
+
+async def test_newer_day_at_the_end(database: Database, configured: Configured) -> None:
+    """All accounts are asked for it, also those that had the older one."""
+    clock, numbers = MorningClock(EIGHT - timedelta(minutes=15)), count()
+
+    async def work(run: Run) -> None:
+        await in_one_process(run)
+        if not next(numbers):
+            _first_is_pending(run)
+
+    async with Sandbox(World(size=4, sparse=False, published_at=time(7)), clock=clock.now) as sandbox:
+        settings = configured(sandbox, published_at=time(7, 50))
+        await _follow(settings, clock, work=work, follow_until=clock.now() + timedelta(minutes=8))
+        assert len([day for _, day in await stored(database) if day == str(NEWEST)]) == 4
+
+
+async def test_nothing_is_left_to_the_last_round(database: Database, configured: Configured) -> None:
+    """There is none where all accounts are complete, and lack no history."""
+    clock, seen = MorningClock(), list[frozenset[str] | None]()
+    async with Sandbox(World(size=4, sparse=False), clock=clock.now) as sandbox:
+        result = await _follow(configured(sandbox, published_at=time(8)), clock, work=_unreachable_in(range(0), seen))
+    assert (result.exit, seen) == (0, [None])

@@ -64,6 +64,20 @@ def test_broken_entries_have_failed() -> None:
     assert [log["event"] for log in logs] == ["account.failed"] * 4
 
 
+def test_broken_entry_in_several_rounds() -> None:
+    """Where discovery reads who is there in each round, its failure is told once, and stays new."""
+    tally, entry = Tally(Watch(), 4), BrokenEntry("b", "wxb", (Fault("a.yaml:1", "what", "do"),))
+    with capture_logs() as logs:
+        tally.expect([entry])
+        tally.date_broken({"wxb": MIDNIGHT}, {"wxb"})
+        tally.begin_round()
+        tally.expect([entry])
+        tally.date_broken({"wxb": MIDNIGHT}, set())
+    (failure,) = tally.result("run", error=None, stopped_by=None).failures
+    assert (failure.since, failure.new) == (MIDNIGHT, True)
+    assert [log["event"] for log in logs] == ["account.failed"]
+
+
 def test_broken_entries_alone() -> None:
     tally = Tally(Watch(), 4)
     tally.expect([BrokenEntry("b", "wxb", (Fault("a.yaml:1", "what", "do"),))])
