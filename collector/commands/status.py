@@ -9,13 +9,13 @@ from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 
 from collector.completeness.datasets import CUMULATE, DATASETS, SUMMARY
-from collector.completeness.evidence import QUIET_AGE_DAYS
+from collector.completeness.evidence import QUIET_AGE_DAYS, perhaps_quiet
 from collector.completeness.plan import Target, begins, waits
 from collector.completeness.settle import SILENT_DAYS
 from collector.config import Selection, Settings
 from collector.console.status import worst_first
 from collector.model.accounts import Account, BrokenEntry, Entry
-from collector.model.days import NO_DAYS, ONE_DAY, Days, newest_published
+from collector.model.days import NO_DAYS, Days, newest_published
 from collector.model.findings import AccountStatus, Former, Newest, Standing, Status
 from collector.model.ledger import LastRuns
 from collector.model.state import AccountState, DatasetState, Trouble, UnusableState
@@ -85,17 +85,8 @@ def _account_status(entry: Entry, state: AccountState, target: Target, now: date
         last_success=_last_success(state),
         errors={name: error for name in DATASETS if (error := state.dataset(name).last_error)},
         waits={name: wait for name, wait in waiting.items() if missing[name]},
-        unresolved_days=len(missing[SUMMARY] & _perhaps_quiet(state.dataset(CUMULATE).covered, target.newest)),
+        unresolved_days=len(missing[SUMMARY] & perhaps_quiet(state.dataset(CUMULATE).covered, target.newest)),
     )
-
-
-def _perhaps_quiet(totals: Days, newest: date) -> Days:
-    """Return the days with a total of which nobody can tell yet whether they are quiet if summary lacks them.
-
-    They are too young, or the oldest one, whose total has none before it to compare with.
-    """
-    young = Days.between(newest - ONE_DAY * (QUIET_AGE_DAYS - 1), newest)
-    return totals & (young | Days.of(filter(None, [totals.oldest])))
 
 
 def _former(states: Iterable[AccountState]) -> tuple[Former, ...]:

@@ -11,7 +11,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from collector.completeness import integrity
-from collector.completeness.datasets import DATASETS
+from collector.completeness.datasets import CUMULATE, DATASETS, SUMMARY
+from collector.completeness.evidence import perhaps_quiet
 from collector.completeness.plan import Target, begins
 from collector.config import Selection, Settings
 from collector.model.accounts import Account, Entry
@@ -139,4 +140,5 @@ async def _gaps(database: Database, appid: str, entry: Entry, target: Target) ->
         {name: days for name, days in void.items() if days},
         integrity.breaks(days),
         len(Days.union(missing[name] & known.dataset(name).covered for name in DATASETS)),
+        (missing[SUMMARY] - known.dataset(SUMMARY).covered) & perhaps_quiet(found[CUMULATE], target.newest),
     )

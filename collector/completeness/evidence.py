@@ -127,6 +127,15 @@ def is_certain(day: date, newest_row: date | None, newest: date) -> bool:
     return newest - day >= ONE_DAY * QUIET_AGE_DAYS or (newest_row is not None and newest_row > day)
 
 
+def perhaps_quiet(totals: Days, newest: date) -> Days:
+    """Return the days with a total of which nobody can tell yet whether they are quiet if summary lacks them.
+
+    They are too young, or the oldest one, whose total has none before it to compare with.
+    """
+    young = Days.between(newest - ONE_DAY * (QUIET_AGE_DAYS - 1), newest)
+    return totals & (young | Days.of(filter(None, [totals.oldest])))
+
+
 def missing_rows(dataset: DatasetState) -> Days:
     """Return the days that were answered without a row, once or twice."""
     return Days.union((dataset.void, *dataset.empty.values())) if dataset.empty else dataset.void
