@@ -132,6 +132,7 @@ async def _gaps(database: Database, appid: str, entry: Entry, target: Target) ->
     found = integrity.covered(days)
     wanted = Days.between(begins(entry.since, known, target), target.newest)
     missing = {name: wanted - found[name] - known.dataset(name).void for name in DATASETS}
+    totals = {stored.day: stored.cumulate for stored in days if stored.cumulate is not None}
     void = {name: integrity.void_between(known.dataset(name), found[name]) for name in DATASETS}
     return AccountGaps(
         appid,
@@ -140,5 +141,5 @@ async def _gaps(database: Database, appid: str, entry: Entry, target: Target) ->
         {name: days for name, days in void.items() if days},
         integrity.breaks(days),
         len(Days.union(missing[name] & known.dataset(name).covered for name in DATASETS)),
-        (missing[SUMMARY] - known.dataset(SUMMARY).covered) & perhaps_quiet(found[CUMULATE], target.newest),
+        (missing[SUMMARY] - known.dataset(SUMMARY).covered) & perhaps_quiet(found[CUMULATE], target.newest, totals),
     )
