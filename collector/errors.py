@@ -87,7 +87,7 @@ class ConfigError(CollectorError):
 
 
 class RefusedError(CollectorError):
-    """What was asked for would do harm as things are; the message says why, and what to do first."""
+    """The command would do harm as things are; the message says why, and what to do first."""
 
 
 class DatabaseError(CollectorError):

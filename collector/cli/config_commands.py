@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from collector.cli.options import Config, Json, loaded
+from collector.cli.printing import width
 from collector.cli.terminal import complain, pretty, remark, say, say_json
 from collector.text import counted
 
@@ -107,7 +108,7 @@ def import_(
     isn't there, and an empty secret, leave what the files have; any other empty cell sets nothing.
 
     New accounts are written, each to DIRECTORY/APPID.yaml with mode 0600 (with --group 0640). What exists is changed
-    with --update alone. Then the sheet is the master: an account that it lists no more gets `enabled: false`, and one
+    with --update alone. Then the sheet is the master: an account that it no longer lists gets `enabled: false`, and one
     that comes back is enabled again. If over a tenth is gone, that needs --yes. Without a terminal, --update without
     --yes only shows the changes. Files that were written or changed by hand are never touched.
 
@@ -124,7 +125,7 @@ def import_(
         raise UsageError("--yes goes with --update: without it, nothing that exists is changed")
     gid = None if group is None else group_id(group)
     changes = config.sheet.compared(file, into, secrets_dir, beijing_day(datetime.now(UTC)), update=update)
-    if update and (text := console.as_text(changes)):
+    if update and (text := console.as_text(changes, width=width())):
         say(text + "\n")
     if changes.faults:
         complain(f"left out: {changes.left_out:,}", *changes.faults)

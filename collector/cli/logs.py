@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable, MutableMapping
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 from enum import StrEnum
 from typing import Any
 
@@ -64,16 +64,36 @@ def _as_json() -> tuple[Any, ...]:
     import structlog
 
     times = structlog.processors.TimeStamper(fmt="iso")
-    return times, structlog.processors.format_exc_info, _with_priority(structlog.processors.JSONRenderer())
+    return (
+        times,
+        _with_instants(UTC),
+        structlog.processors.format_exc_info,
+        _with_priority(structlog.processors.JSONRenderer()),
+    )
 
 
 def _as_text() -> tuple[Any, ...]:
     import structlog
 
+    from collector.model.days import BEIJING
+
     plain = structlog.dev.ConsoleRenderer(
         colors=shows_colours(sys.stderr), sort_keys=False, exception_formatter=structlog.dev.plain_traceback
     )
-    return _without_level if is_journal() else _in_beijing, _with_priority(plain)
+    own = _without_level if is_journal() else _in_beijing
+    return _with_instants(BEIJING), own, _with_priority(plain)
+
+
+def _with_instants(zone: tzinfo) -> Callable[[Any, str, Event], Event]:
+    """Return the step that writes the instants of an event in the time of `zone`."""
+
+    def written(_logger: object, _level: str, event: Event) -> Event:
+        return {
+            key: value.astimezone(zone).isoformat(timespec="seconds") if isinstance(value, datetime) else value
+            for key, value in event.items()
+        }
+
+    return written
 
 
 def _in_beijing(_logger: object, _level: str, event: Event) -> Event:

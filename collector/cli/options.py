@@ -51,6 +51,24 @@ IgnoreWaits = Annotated[
         "or the IP allowed.",
     ),
 ]
+
+
+def whole_number(least: int, most: int | None = None) -> Callable[[str | int], int]:
+    """Return the parser of an option that is a whole number from `least` up, to `most` at the most.
+
+    Typer's own `min` and `max` print pydantic's words.
+    """
+    span = f"from {least} to {most:,}" if most is not None else f"from {least} up"
+
+    def parsed(text: str | int) -> int:
+        number = int(text) if re.fullmatch("[0-9]{1,9}", str(text), re.ASCII) else -1
+        if number < least or (most is not None and number > most):
+            raise typer.BadParameter(f"{str(text)!r} is not a whole number {span}")
+        return number
+
+    return parsed
+
+
 MAX_WAIT_S = 604_800
 """A week: longer is a slip of the keyboard."""
 

@@ -9,7 +9,18 @@ from typing import Annotated
 import typer
 
 from collector.cli.logs import LogFormat
-from collector.cli.options import Common, Config, Json, LogForm, Verbose, Wait, loaded, output_of, with_common_options
+from collector.cli.options import (
+    Common,
+    Config,
+    Json,
+    LogForm,
+    Verbose,
+    Wait,
+    loaded,
+    output_of,
+    whole_number,
+    with_common_options,
+)
 from collector.cli.printing import paint, width
 from collector.cli.running import target_now
 from collector.cli.terminal import complain, run_at_once, say, say_json
@@ -23,12 +34,20 @@ def status(
     common: Common,
     max_age: Annotated[
         int | None,
-        typer.Option("--max-age", min=0, metavar="DAYS", help="Exit 3 where an account is more than DAYS behind."),
+        typer.Option(
+            "--max-age",
+            parser=whole_number(0),
+            metavar="DAYS",
+            help="Exit 3 where an account is more than DAYS behind.",
+        ),
     ] = None,
     max_run_age: Annotated[
         int | None,
         typer.Option(
-            "--max-run-age", min=1, metavar="HOURS", help="Exit 3 where no run was completed in the last HOURS."
+            "--max-run-age",
+            parser=whole_number(1),
+            metavar="HOURS",
+            help="Exit 3 where no run was completed in the last HOURS.",
         ),
     ] = None,
     failing: Annotated[bool, typer.Option("--failing", help="List only accounts that are failing.")] = False,
@@ -71,7 +90,9 @@ def runs(
     run: Annotated[
         str | None, typer.Argument(metavar="[ID]", help="The run to show. Default: list the last ones.")
     ] = None,
-    last: Annotated[int, typer.Option("--last", min=1, metavar="NUMBER", help="How many runs to list.")] = 20,
+    last: Annotated[
+        int, typer.Option("--last", parser=whole_number(1), metavar="NUMBER", help="How many runs to list.")
+    ] = 20,
     config: Config = None,
     as_json: Json = False,
     verbose: Verbose = 0,

@@ -19,6 +19,8 @@ from collector.cli.options import (
     Verbose,
     loaded,
     output_of,
+    seconds,
+    whole_number,
 )
 from collector.cli.printing import print_result
 from collector.cli.running import collecting
@@ -112,10 +114,18 @@ def broken(text: str) -> Broken:
 
 @app.command()
 def sandbox(
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port; 0 picks a free one.")] = 8799,
-    accounts: Annotated[int, typer.Option("--accounts", min=1, max=10_000, help="Number of accounts.")] = 50,
+    port: Annotated[
+        int,
+        typer.Option("--port", parser=whole_number(0, 65_535), metavar="NUMBER", help="Port; 0 picks a free one."),
+    ] = 8799,
+    accounts: Annotated[
+        int,
+        typer.Option("--accounts", parser=whole_number(1, 10_000), metavar="NUMBER", help="Number of accounts."),
+    ] = 50,
     seed: Annotated[int, typer.Option("--seed", help="Seed of the accounts and their figures.")] = 0,
-    latency: Annotated[float, typer.Option("--latency", min=0, help="Delay of each answer in seconds.")] = 0.0,
+    latency: Annotated[
+        float, typer.Option("--latency", parser=seconds, metavar="SECONDS", help="Delay of each answer in seconds.")
+    ] = 0.0,
     broken: Annotated[
         list[Broken] | None,
         typer.Option(

@@ -1,6 +1,6 @@
 """The status of each account, its stored state against the days wanted by now, and the last runs.
 
-Reads the state of all accounts in one query. Asks WeChat nothing and writes nothing.
+Reads the state of all accounts in one query, and the latest totals of a few. Asks WeChat nothing and writes nothing.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 
 from collector.completeness.datasets import CUMULATE, DATASETS, SUMMARY
-from collector.completeness.evidence import QUIET_AGE_DAYS
+from collector.completeness.evidence import QUIET_AGE_DAYS, perhaps_quiet
 from collector.completeness.plan import Target, begins, waits
 from collector.completeness.settle import SILENT_DAYS
 from collector.config import Selection, Settings
@@ -21,7 +21,8 @@ from collector.model.ledger import LastRuns
 from collector.model.state import AccountState, DatasetState, Trouble, UnusableState
 from collector.run.discovery import known_entries
 from collector.run.reactions import failed_state
-from collector.store.database import open_database
+from collector.store.database import Database, open_database
+from collector.store.documents import read_totals_of
 from collector.store.location import location_of
 from collector.store.runs import read_last_completed, read_runs
 from collector.store.state import read_states
@@ -36,8 +37,9 @@ async def status(settings: Settings, selection: Selection, now: datetime) -> Sta
     async with open_database(location, must_exist=True) as database:
         states, unusable = await read_states(database)
         last, completed = await read_runs(database, 1), await read_last_completed(database)
-    target = Target(newest_published(now, settings.run.published_at), settings.run.lookback)
-    known = known_entries(settings, states)
+        target = Target(newest_published(now, settings.run.published_at), settings.run.lookback)
+        entries = selection.of(known := known_entries(settings, states))
+        totals = await _latest_totals(database, [entry.appid or "" for entry in entries], states, target.newest)
     appids = {entry.appid for entry in known}
     # A state without datasets belongs to an account that a platform has listed and no run has collected.
     former = [state for appid, state in states.items() if state.datasets and appid not in appids]
@@ -45,7 +47,8 @@ async def status(settings: Settings, selection: Selection, now: datetime) -> Sta
     return Status(
         newest_published=target.newest,
         accounts=worst_first(
-            _account_status(entry, _state(entry, states, unusable, now), target, now) for entry in selection.of(known)
+            _account_status(entry, _state(entry, states, unusable, now), target, now, totals.get(entry.appid or "", {}))
+            for entry in entries
         ),
         # An entry that can't be read may be for any of them.
         no_longer_configured=_former(former) if are_all and settings.are_appids_known else (),
@@ -54,6 +57,23 @@ async def status(settings: Settings, selection: Selection, now: datetime) -> Sta
         database=str(location),
         runs=LastRuns(now, next(iter(last), None), completed),
     )
+
+
+async def _latest_totals(
+    database: Database, appids: Iterable[str], states: Mapping[str, AccountState], newest: date
+) -> Mapping[str, Mapping[date, int]]:
+    """Return the latest totals of the accounts that lack one of the youngest days in summary alone.
+
+    They tell which of these days aren't quiet.
+    """
+    young = Days.between(newest - ONE_DAY * (QUIET_AGE_DAYS - 1), newest)
+    lacking = [
+        appid
+        for appid in appids
+        if (state := states.get(appid)) and (young & state.dataset(CUMULATE).covered) - state.dataset(SUMMARY).settled
+    ]
+    days = [newest - ONE_DAY * age for age in range(QUIET_AGE_DAYS + 1)]
+    return await read_totals_of(database, lacking, days) if lacking else {}
 
 
 def _state(
@@ -69,33 +89,27 @@ def _state(
     return state
 
 
-def _account_status(entry: Entry, state: AccountState, target: Target, now: datetime) -> AccountStatus:
+def _account_status(
+    entry: Entry, state: AccountState, target: Target, now: datetime, totals: Mapping[date, int]
+) -> AccountStatus:
     # Nobody knows which accounts an entry without an appid is for.
     wanted = Days.between(begins(entry.since, state, target), target.newest) if entry.appid else NO_DAYS
     missing = {name: wanted - state.dataset(name).settled for name in DATASETS}
+    unresolved = missing[SUMMARY] & perhaps_quiet(state.dataset(CUMULATE).covered, target.newest, totals)
     waiting = waits(entry, state, now) if isinstance(entry, Account) else {}
     return AccountStatus(
         account=entry.appid,
         name=entry.name,
         tags=entry.tags,
-        standing=_standing(state, target.newest),
+        standing=_standing(state, target.newest, lacks_newest=target.newest in missing[SUMMARY] - unresolved),
         newest=_newest(state),
         missing_days=len(Days.union(missing.values())),
         born=state.born,
         last_success=_last_success(state),
         errors={name: error for name in DATASETS if (error := state.dataset(name).last_error)},
         waits={name: wait for name, wait in waiting.items() if missing[name]},
-        unresolved_days=len(missing[SUMMARY] & _perhaps_quiet(state.dataset(CUMULATE).covered, target.newest)),
+        unresolved_days=len(unresolved),
     )
-
-
-def _perhaps_quiet(totals: Days, newest: date) -> Days:
-    """Return the days with a total of which nobody can tell yet whether they are quiet if summary lacks them.
-
-    They are too young, or the oldest one, whose total has none before it to compare with.
-    """
-    young = Days.between(newest - ONE_DAY * (QUIET_AGE_DAYS - 1), newest)
-    return totals & (young | Days.of(filter(None, [totals.oldest])))
 
 
 def _former(states: Iterable[AccountState]) -> tuple[Former, ...]:
@@ -111,7 +125,7 @@ def _last_success(state: AccountState) -> datetime | None:
     return max((at for name in DATASETS if (at := state.dataset(name).last_success)), default=None)
 
 
-def _standing(state: AccountState, newest: date) -> Standing:
+def _standing(state: AccountState, newest: date, *, lacks_newest: bool) -> Standing:
     if any(state.dataset(name).last_error for name in DATASETS):
         return Standing.FAILING
     if _last_success(state) is None:
@@ -119,7 +133,7 @@ def _standing(state: AccountState, newest: date) -> Standing:
     # Before `behind`: a silent account lacks the newest day too, and no run can change that.
     if _is_silent(state.dataset(CUMULATE)):
         return Standing.SILENT
-    return Standing.BEHIND if _is_behind(state, newest) else Standing.OK
+    return Standing.BEHIND if lacks_newest or _is_behind(state, newest) else Standing.OK
 
 
 def _is_silent(cumulate: DatasetState) -> bool:

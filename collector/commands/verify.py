@@ -11,7 +11,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from collector.completeness import integrity
-from collector.completeness.datasets import DATASETS
+from collector.completeness.datasets import CUMULATE, DATASETS, SUMMARY
+from collector.completeness.evidence import perhaps_quiet
 from collector.completeness.plan import Target, begins
 from collector.config import Selection, Settings
 from collector.model.accounts import Account, Entry
@@ -131,6 +132,7 @@ async def _gaps(database: Database, appid: str, entry: Entry, target: Target) ->
     found = integrity.covered(days)
     wanted = Days.between(begins(entry.since, known, target), target.newest)
     missing = {name: wanted - found[name] - known.dataset(name).void for name in DATASETS}
+    totals = {stored.day: stored.cumulate for stored in days if stored.cumulate is not None}
     void = {name: integrity.void_between(known.dataset(name), found[name]) for name in DATASETS}
     return AccountGaps(
         appid,
@@ -139,4 +141,5 @@ async def _gaps(database: Database, appid: str, entry: Entry, target: Target) ->
         {name: days for name, days in void.items() if days},
         integrity.breaks(days),
         len(Days.union(missing[name] & known.dataset(name).covered for name in DATASETS)),
+        (missing[SUMMARY] - known.dataset(SUMMARY).covered) & perhaps_quiet(found[CUMULATE], target.newest, totals),
     )

@@ -127,6 +127,17 @@ def is_certain(day: date, newest_row: date | None, newest: date) -> bool:
     return newest - day >= ONE_DAY * QUIET_AGE_DAYS or (newest_row is not None and newest_row > day)
 
 
+def perhaps_quiet(covered: Days, newest: date, totals: Mapping[date, int]) -> Days:
+    """Return the `covered` days of cumulate of which nobody can tell yet whether they are quiet if summary lacks them.
+
+    They are too young, or the oldest one, whose total has none before it to compare with. Those whose total has
+    changed aren't quiet, as far as `totals` are known.
+    """
+    young = Days.between(newest - ONE_DAY * (QUIET_AGE_DAYS - 1), newest)
+    days = covered & (young | Days.of(filter(None, [covered.oldest])))
+    return days - Days.of(day for day in days if is_quiet(day, totals) is False)
+
+
 def missing_rows(dataset: DatasetState) -> Days:
     """Return the days that were answered without a row, once or twice."""
     return Days.union((dataset.void, *dataset.empty.values())) if dataset.empty else dataset.void

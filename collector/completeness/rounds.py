@@ -30,7 +30,7 @@ WAVE_SHARE = 0.2
 
 
 class Pending(NamedTuple):
-    """What is known of a pending account: its oldest stored day, and its followers."""
+    """Oldest stored day of a pending account, and the number of its followers."""
 
     oldest: date
     followers: int

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from collector.console.wrapping import wrapped
 from collector.model.changes import Change, Changes, KeyChange
 from collector.text import counted, paragraphs, printable
 
 
-def as_text(changes: Changes) -> str:
-    """Return what would be written, account by account; an empty text where that is nothing."""
-    undecided = len(changes.undecided)
-    return paragraphs(
+def as_text(changes: Changes, *, width: int | None = None) -> str:
+    """Return what would be written, account by account; an empty text where that is nothing.
+
+    `width` is the terminal's in cells; without it nothing is wrapped.
+    """
+    text = paragraphs(
         _group("New", changes.new),
         _group("Changed", changes.changed),
         _group("Gone from the sheet, to be disabled", changes.gone),
-        f"{counted(undecided, 'account')} not found in the sheet. None is disabled: a row without a\n"
-        "readable appid may be for one of them."
-        if undecided
-        else "",
+        _undecided(len(changes.undecided)),
     )
+    return wrapped(text, width)
 
 
 def written(changes: Changes) -> str:
@@ -30,6 +31,12 @@ def written(changes: Changes) -> str:
         if found
     ]
     return ", ".join(parts) or "nothing to write"
+
+
+def _undecided(count: int) -> str:
+    who = f"{counted(count, 'account')} not found in the sheet"
+    of_whom = "it" if count == 1 else "one of them"
+    return f"{who}. None is disabled: a row without a readable appid may be for {of_whom}." if count else ""
 
 
 def _group(title: str, changes: Sequence[Change]) -> str:

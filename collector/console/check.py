@@ -67,7 +67,7 @@ def refused_text(checks: Checks, *, width: int | None = None) -> str:
         return ""
     title = (
         f"Refused IPs of {counted(len(refused), 'account')}. Each client must allow the IPs beside its name in the "
-        "account's console;\nit takes effect in 5 to 10 minutes."
+        "account's console; it takes effect in 5 to 10 minutes."
     )
     if not checks.has_labels:
         return _refused_table(title, refused, width)

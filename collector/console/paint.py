@@ -10,7 +10,7 @@ from rich.style import Style
 
 
 class Severity(StrEnum):
-    """How much a line of a result matters; its value is the style in which a terminal shows it."""
+    """Severity of a line of a result; its value is the style in which a terminal shows it."""
 
     GOOD = "green"
     PLAIN = "none"

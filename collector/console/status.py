@@ -190,7 +190,9 @@ def _error_text(account: AccountStatus) -> str:
     if error is None:
         return NEVER_HAD_A_ROW if account.never_had_a_row else ""
     where = "" if len(account.errors) == len(account.newest) else f"{', '.join(account.errors)}: "
-    return f"since {error.since.astimezone(BEIJING):%Y-%m-%d}: {problem_text(error, where)}"
+    # No state is stored of a file that can't be read, so nobody knows since when that is so.
+    since = f"since {error.since.astimezone(BEIJING):%Y-%m-%d}: " if account.account else ""
+    return f"{since}{problem_text(error, where)}"
 
 
 def _shown(value: date | None) -> str:

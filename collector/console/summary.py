@@ -23,7 +23,7 @@ QUIET_LINES = 3
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """How a summary is shown: to a terminal of `width` cells, None elsewhere.
+    """Form of a summary, for a terminal of `width` cells; None elsewhere.
 
     `verbose` shows all names, and WeChat's errcode, message and rid for each failed account. `quiet` shows failures
     alone, as many names as fit into `QUIET_LINES`, and the command that lists all of them.
@@ -119,8 +119,9 @@ _FAILING = "collector status --failing"
 
 def _new_among(failures: Sequence[Failure]) -> str:
     """Return how many of the failed accounts are new, where some are and some aren't."""
-    accounts = {failure.name: failure.accounts for failure in failures}
-    old = {failure.name for failure in failures if not failure.new}
+    # Of a file that can't be read it isn't known.
+    accounts = {failure.name: failure.accounts for failure in failures if failure.new or failure.since}
+    old = {failure.name for failure in failures if not failure.new and failure.since}
     new = sum(count for name, count in accounts.items() if name not in old)
     return f", {new:,} of them new" if new and old else ""
 

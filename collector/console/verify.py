@@ -65,6 +65,7 @@ def gaps_json(gaps: Iterable[AccountGaps]) -> dict[str, dict[str, object]]:
             "void": {name: _ranges_json(days) for name, days in found.void.items()},
             "breaks": [_break_json(each) for each in found.breaks],
             "lost_days": found.lost_days,
+            "unresolved": _ranges_json(found.unresolved),
         }
         for found in gaps
     }
@@ -76,7 +77,8 @@ def gaps_text(gaps: Sequence[AccountGaps]) -> str:
     taken = "is taken" if lost == 1 else "are taken"
     mistakes = f"{counted(lost, 'missing day')} {taken} for stored by mistake: repair with `collector verify --repair`."
     return paragraphs(
-        _section("Missing:", _blocks(gaps, "missing")),
+        _section("Missing:", _blocks(gaps, "lacking")),
+        _section("Perhaps quiet, without a row of summary yet:", _blocks(gaps, "perhaps_quiet")),
         _section("Void between stored days, WeChat has nothing for them:", _blocks(gaps, "void")),
         _breaks_section(gaps),
         mistakes if lost else "",

@@ -38,9 +38,9 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What a sheet changes in a folder.
+    """Changes that a sheet asks for in a folder.
 
-    `gone` are accounts that the sheet lists no more, to be disabled, of `total` enabled ones that it ruled so far.
+    `gone` are accounts that the sheet no longer lists, to be disabled, of `total` enabled ones that it ruled so far.
     `undecided` may be gone: a row without a readable appid may be theirs. `faults` are of rows and files that are left
     out. `kept` are files that stay as they are.
     """

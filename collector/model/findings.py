@@ -280,7 +280,8 @@ class AccountGaps:
     """The gaps in the stored days of one account, by dataset.
 
     `missing` days are wanted and not stored. `void` days lie between stored ones, and WeChat has nothing for them.
-    `lost_days` counts the missing days that are covered by mistake, so no run asks for them.
+    `lost_days` counts the missing days that are covered by mistake, so no run asks for them. `unresolved` are those
+    that summary alone lacks, and that are perhaps quiet.
     """
 
     account: str
@@ -289,3 +290,14 @@ class AccountGaps:
     void: Mapping[str, Days] = field(default_factory=dict)
     breaks: tuple[Break, ...] = ()
     lost_days: int = 0
+    unresolved: Days = NO_DAYS
+
+    @property
+    def lacking(self) -> Mapping[str, Days]:
+        """The missing days without the unresolved ones."""
+        return {name: days - self.unresolved for name, days in self.missing.items()}
+
+    @property
+    def perhaps_quiet(self) -> Mapping[str, Days]:
+        """The unresolved days, of the dataset that lacks them."""
+        return {name: days & self.unresolved for name, days in self.missing.items()}

@@ -296,5 +296,4 @@ class Tally:
 
 
 def _log_failure(failure: Failure) -> None:
-    since = failure.since and failure.since.isoformat(timespec="seconds")
-    log.info("account.failed", **(asdict(failure) | {"since": since}))
+    log.info("account.failed", **asdict(failure))

@@ -5,12 +5,17 @@ A strange document is returned, never an error.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
 from datetime import date
+from functools import partial
 
 from collector.store.database import AS_IT_IS, Database, Document, outlasting
 from collector.store.held import Held
 from collector.store.schema import USER_DAILY
+
+ASKED_AT_ONCE = 10_000
+"""Accounts in one query, which MongoDB limits to 16 MB."""
 
 DELETED_AT_ONCE = 1_000
 """Documents that are deleted by one call, which stays far below its time-out."""
@@ -31,6 +36,24 @@ async def read_totals(database: Database, day: date) -> dict[str, int]:
     found = database[USER_DAILY].find({"ref_date": str(day), "cumulate_user": {"$type": "number"}}, wanted)
     documents = await outlasting(lambda: found.clone().to_list(None))
     return {document["account"]: document["cumulate_user"] for document in documents}
+
+
+async def read_totals_of(
+    database: Database, accounts: Sequence[str], days: Collection[date]
+) -> dict[str, dict[date, int]]:
+    """Return the `cumulate_user` of some accounts on some days, as far as they are stored, by account and day."""
+    by_text = {str(day): day for day in days}
+    wanted = {"_id": False, "account": True, "ref_date": True, "cumulate_user": True}
+
+    async def read(some: Sequence[str]) -> list[Document]:
+        these = {"account": {"$in": some}, "ref_date": {"$in": [*by_text]}}
+        return await database[USER_DAILY].find(these | {"cumulate_user": {"$type": "number"}}, wanted).to_list(None)
+
+    totals: dict[str, dict[date, int]] = defaultdict(dict)
+    for begin in range(0, len(accounts), ASKED_AT_ONCE):
+        for document in await outlasting(partial(read, accounts[begin : begin + ASKED_AT_ONCE])):
+            totals[document["account"]][by_text[document["ref_date"]]] = document["cumulate_user"]
+    return totals
 
 
 async def count_ownerless(database: Database) -> int:

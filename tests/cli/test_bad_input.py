@@ -24,6 +24,27 @@ async def test_wait_that_is_none(tmp_path: Path, value: tuple[str, ...]) -> None
 
 
 @pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (("runs", "--last", "0"), "'--last': '0' is not a whole number from 1 up"),
+        (("runs", "--last", "few"), "'--last': 'few' is not a whole number from 1 up"),
+        (("status", "--max-age", "-1"), "'--max-age': '-1' is not a whole number from 0 up"),
+        (("status", "--max-run-age", "1.5"), "'--max-run-age': '1.5' is not a whole number from 1 up"),
+        (("sandbox", "--port", "99999"), "'--port': '99999' is not a whole number from 0 to 65,535"),
+        (("sandbox", "--accounts", "0"), "'--accounts': '0' is not a whole number from 1 to 10,000"),
+        (
+            ("sandbox", "--latency", "slow"),
+            "'--latency': 'slow' is not a number of seconds from 0 to 604,800: write it as 600",
+        ),
+    ],
+)
+async def test_number_that_is_none(tmp_path: Path, call: tuple[str, ...], message: str) -> None:
+    ended = await collector(*call, cwd=tmp_path)
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.splitlines()[-1] == f"Error: Invalid value for {message}"
+
+
+@pytest.mark.parametrize(
     "section",
     [
         "mongodb: {uri: 'mongodb://h:99999/'}",

@@ -72,6 +72,17 @@ async def test_text(folder: Path) -> None:
     assert re.match(TIME + r"\[info     \] run\.ended  +run=\S+ status=partial exit=3 seconds=", end)
 
 
+async def test_instants(folder: Path) -> None:
+    """They are Beijing's in text, and UTC in JSON."""
+    await collector("run", cwd=folder)
+    text = (await collector("run", "-v", cwd=folder)).err
+    as_json = (await collector("run", "-v", "--log-format", "json", cwd=folder)).err
+    (failed,) = [line for line in text.splitlines() if "account.failed" in line]
+    assert re.search(r" since=20\S{8}T\S{8}\+08:00 ", failed)
+    (line,) = [line for line in map(json.loads, as_json.splitlines()) if line["event"] == "account.failed"]
+    assert re.fullmatch(r"20\S{8}T\S{8}\+00:00", line["since"])
+
+
 async def _on_terminal(folder: Path, *options: str) -> tuple[int | None, str]:
     """Return the exit code of a run whose stderr is a terminal, and what that shows, without colours."""
     leader, terminal = pty.openpty()

@@ -22,6 +22,7 @@ from collector.model.state import AccountState, DatasetState, Trouble, UnusableS
 from collector.model.waits import Wait
 from collector.sandbox import Faults, Sandbox, World
 from collector.store.database import Database
+from collector.store.schema import USER_DAILY
 from collector.store.state import ACCOUNTS, replacement
 
 NEWEST = date(2026, 11, 23)
@@ -113,6 +114,28 @@ async def test_unresolved_days(look: Look, summary: Days, cumulate: Days, missin
     """Those of the last two, and the oldest one, that summary alone lacks."""
     found = await look([_account("one", since=_back(29))], _state("one", _dataset(summary), _dataset(cumulate)))
     assert [(each.missing_days, each.unresolved_days) for each in found.accounts] == [(missing, unresolved)]
+
+
+@pytest.mark.parametrize(
+    ("totals", "missing", "unresolved", "standing"),
+    [
+        ({}, 1, 1, Standing.OK),
+        ({_back(1): 100, NEWEST: 100}, 1, 1, Standing.OK),
+        ({NEWEST: 101}, 1, 1, Standing.OK),
+        ({_back(1): 100, NEWEST: 101}, 1, 0, Standing.BEHIND),
+    ],
+)
+async def test_day_whose_total_has_changed_is_missing(
+    look: Look, database: Database, totals: dict[date, int], missing: int, unresolved: int, standing: Standing
+) -> None:
+    """It isn't quiet: summary has yet to give its row, as a run says that asks for it again."""
+    for day, total in totals.items():
+        await database[USER_DAILY].insert_one(
+            {"account": "wx-one", "ref_date": str(day), "name": "one", "cumulate_user": total}
+        )
+    state = _state("one", _dataset(MONTH - Days.of([NEWEST])), _dataset(MONTH))
+    (found,) = (await look([_account("one", since=_back(29))], state)).accounts
+    assert (found.missing_days, found.unresolved_days, found.standing) == (missing, unresolved, standing)
 
 
 async def test_waits(look: Look) -> None:

@@ -400,7 +400,9 @@ async def test_breaks_are_no_failure(collected: Collected) -> None:
 async def test_gaps_of_stored_days(collected: Collected) -> None:
     """Wanted days that are neither stored nor void."""
     broken, quiet_newest = collected.accounts[2], Days.of([NEWEST])  # summary may still come
-    assert await collected.gaps() == [AccountGaps(broken.appid, broken.name, {SUMMARY: quiet_newest})]
+    assert await collected.gaps() == [
+        AccountGaps(broken.appid, broken.name, {SUMMARY: quiet_newest}, unresolved=quiet_newest)
+    ]
     lost = Days.between(NEWEST - 20 * ONE_DAY, NEWEST - 15 * ONE_DAY)
     void = Days.between(NEWEST - 20 * ONE_DAY, NEWEST - 19 * ONE_DAY)
     await collected.lose(broken, lost)
@@ -410,7 +412,7 @@ async def test_gaps_of_stored_days(collected: Collected) -> None:
     )
     missing = {SUMMARY: (lost - void) | quiet_newest, CUMULATE: lost - void}
     assert await collected.gaps() == [
-        AccountGaps(broken.appid, broken.name, missing, {SUMMARY: void, CUMULATE: void}, (), lost_days=4)
+        AccountGaps(broken.appid, broken.name, missing, {SUMMARY: void, CUMULATE: void}, (), 4, quiet_newest)
     ]
 
 

@@ -29,7 +29,10 @@ def test_all_kinds() -> None:
 
 def test_undecided() -> None:
     assert as_text(Changes(undecided=("a", "b"))) == (
-        "2 accounts not found in the sheet. None is disabled: a row without a\nreadable appid may be for one of them."
+        "2 accounts not found in the sheet. None is disabled: a row without a readable appid may be for one of them."
+    )
+    assert as_text(Changes(undecided=("a",)), width=80) == (
+        "1 account not found in the sheet. None is disabled: a row without a readable\nappid may be for it."
     )
 
 

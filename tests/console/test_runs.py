@@ -138,7 +138,8 @@ def test_last_run(last: RunRecord | None, completed: RunRecord | None, expected:
 
 def test_error_that_ended_the_last_run() -> None:
     last = replace(ENDED, status="failed", exit=1, error="MongoDB\ncan't be reached", accounts={})
-    assert last_run_text(LastRuns(NOW, last, last)).splitlines()[1:] == ["    MongoDB can't be reached"]
+    _, error, completed = last_run_text(LastRuns(NOW, last, ENDED)).splitlines()
+    assert (error, completed.partition(":")[0]) == ("    MongoDB can't be reached", "Last completed run")
 
 
 @pytest.mark.parametrize(

@@ -105,6 +105,11 @@ def test_text_has_all_accounts() -> None:
     ]
 
 
+def test_file_fails_since_nobody_knows_when() -> None:
+    file = replace(LOST, account=None, name="accounts.d/x.yaml")
+    assert as_text(Status(NEWEST, (file,))).splitlines()[1].endswith("2026-11-24 10:30   the line broke")
+
+
 def test_text_without_empty_parts() -> None:
     assert as_text(Status(NEWEST, (OK,)), View(max_age_days=0)).splitlines() == [
         "name    summary     cumulate    missing  born        success (Beijing)",

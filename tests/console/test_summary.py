@@ -75,6 +75,12 @@ def test_since_when_it_fails() -> None:
     assert summary.failures_text(failures[1:2], 1).startswith("Failed: 1\n")
 
 
+def test_failure_of_unknown_age_is_neither_new_nor_old() -> None:
+    """Of a file that can't be read no state is stored."""
+    file, new = _failures(1)[0], replace(_failures(2)[1], **_since(24, new=True))
+    assert summary.failures_text([replace(file, account=None), new], 2).startswith("Failed: 2\n")
+
+
 def test_account_is_new_once_all_of_it_is() -> None:
     """One whose other dataset failed before isn't new."""
     failures = [

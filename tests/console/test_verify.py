@@ -148,16 +148,23 @@ def test_json_has_all_findings() -> None:
 GAPS = [
     AccountGaps("wxa", "acme-shoes", {"user_summary": DAY, "user_cumulate": MONTH}, {}, (BROKEN,), lost_days=1),
     AccountGaps("wxb", "b", {}, {"user_cumulate": DAY}),
+    AccountGaps("wxc", "c", {"user_summary": MONTH | DAY}, unresolved=DAY),
 ]
 
 
 def test_gaps_are_ranges() -> None:
-    """Ranges of missing days, void days apart."""
+    """Ranges of missing days; those that are perhaps quiet and void ones apart."""
     assert gaps_text(GAPS) == (
         "Missing:\n"
         "acme-shoes (wxa)\n"
         "  user_summary   2026-11-03\n"
         "  user_cumulate  2026-10-01 to 2026-10-31     31 days\n"
+        "c (wxc)\n"
+        "  user_summary  2026-10-01 to 2026-10-31     31 days\n"
+        "\n"
+        "Perhaps quiet, without a row of summary yet:\n"
+        "c (wxc)\n"
+        "  user_summary  2026-11-03\n"
         "\n"
         "Void between stored days, WeChat has nothing for them:\n"
         "b (wxb)\n"
@@ -190,12 +197,26 @@ def test_gaps_json_is_by_appid() -> None:
                 }
             ],
             "lost_days": 1,
+            "unresolved": [],
         },
         "wxb": {
             "missing": {},
             "void": {"user_cumulate": [{"begin": "2026-11-03", "end": "2026-11-03"}]},
             "breaks": [],
             "lost_days": 0,
+            "unresolved": [],
+        },
+        "wxc": {
+            "missing": {
+                "user_summary": [
+                    {"begin": "2026-10-01", "end": "2026-10-31"},
+                    {"begin": "2026-11-03", "end": "2026-11-03"},
+                ]
+            },
+            "void": {},
+            "breaks": [],
+            "lost_days": 0,
+            "unresolved": [{"begin": "2026-11-03", "end": "2026-11-03"}],
         },
     }
 

@@ -1,13 +1,13 @@
 """Documents of `user_daily`, whoever wrote them."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import pytest
 from bson import DatetimeMS
 
 from collector.errors import DatabaseError
 from collector.store.database import Database
-from collector.store.documents import count_days, count_ownerless, delete_days, read_documents
+from collector.store.documents import count_days, count_ownerless, delete_days, read_documents, read_totals_of
 from collector.store.held import Held
 from collector.store.schema import USER_DAILY
 from collector.store.state import ACCOUNTS, delete_state
@@ -46,6 +46,21 @@ async def test_strange_documents_are_read(database: Database) -> None:
         {"new_user": "many", "sources": None},
         {"new_user": DatetimeMS(300_000_000_000_000), "sources": None},
     ]
+
+
+async def test_totals_of_some_accounts(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are read in several queries where there are many."""
+    monkeypatch.setattr("collector.store.documents.ASKED_AT_ONCE", 2)
+    await database[USER_DAILY].insert_many(
+        [
+            {"account": account, "ref_date": str(day), "cumulate_user": total}
+            for account, total in (("a", 1), ("b", 2), ("c", 3), ("other", 4))
+            for day in (date(2026, 11, 22), date(2026, 11, 23))
+        ]
+    )
+    await database[USER_DAILY].insert_one({"account": "d", "ref_date": "2026-11-23", "cumulate_user": "many"})
+    day = date(2026, 11, 23)
+    assert await read_totals_of(database, ["a", "b", "c", "d"], [day]) == {"a": {day: 1}, "b": {day: 2}, "c": {day: 3}}
 
 
 async def test_count_ownerless(database: Database) -> None:

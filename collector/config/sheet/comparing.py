@@ -71,7 +71,7 @@ def _result(row: Row, entry: Entry | None, into: Path, secrets: Path | None, *, 
         new["secret"] = old["secret"]  # an empty cell takes no secret away
     elif isinstance(text := row.values.get("secret"), str):
         was = entry.secret_file if entry else None
-        # A secret stays where it is, unless it is told where to go. Where a file written by hand has it is no matter.
+        # With --secrets-dir the secret of a file that import wrote moves there; others stay where they are.
         place = secrets / appid if secrets and (entry is None or entry.is_own) else was
         try:
             new["secret"], secret = _secret(text, place, None if place != was else old.get("secret"))
@@ -149,7 +149,7 @@ def _with_free_names(changes: list[Change], entries: Sequence[Entry]) -> tuple[l
 
 
 def _gone(entries: Sequence[Entry], listed: Sequence[Row]) -> list[Entry]:
-    """Return the enabled accounts that the sheet ruled and lists no more. A row with faults still lists its own."""
+    """Return the enabled accounts that the sheet ruled and no longer lists. A row with faults still lists its own."""
     appids = {row.appid for row in listed}
     return [entry for entry in entries if entry.is_ruled and entry.is_enabled and entry.appid not in appids]
 

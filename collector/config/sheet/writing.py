@@ -31,18 +31,18 @@ def write(changes: Changes, gid: int | None = None) -> None:
         _write(change.path, change.content, gid)
     if gid is not None:
         for path in kept:
-            with _told(path):
+            with _as_fault(path):
                 let_read(path, gid)
 
 
 def _write(path: Path, content: str, gid: int | None) -> None:
-    with _told(path.parent):
+    with _as_fault(path.parent):
         private_folder(path.parent, gid)
         replace_file(path, content, gid)
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
+def _as_fault(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
