@@ -35,6 +35,13 @@ async def test_read_states(database: Database) -> None:
     assert await load(database) == {APPID: KNOWN}
 
 
+async def test_read_states_of_some_accounts(database: Database) -> None:
+    other = AccountState("wxother", "other")
+    for state in (KNOWN, other):
+        await replace_state(database, state, Held(1))
+    assert await read_states(database, ["wxother", "wxnone"]) == ({"wxother": other}, {})
+
+
 async def test_read_state(database: Database) -> None:
     """None where there is no document."""
     await database[ACCOUNTS].insert_many([DOCUMENT, *OTHERS])
