@@ -66,7 +66,7 @@ async def test_replace_state(database: Database) -> None:
     for state in (KNOWN, new):
         await replace_state(database, state, Held(1))
     assert await load(database) == {APPID: KNOWN, "wxnew": new}
-    assert await database[ACCOUNTS].find_one({"_id": APPID}, {"odd": True}) == {"_id": APPID}
+    assert await database[ACCOUNTS].find_one({"_id": APPID}, {"odd": 1, "epoch": 1}) == {"_id": APPID, "epoch": 1}
 
 
 @pytest.mark.parametrize(
