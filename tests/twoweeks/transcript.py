@@ -38,6 +38,7 @@ _COUNTS = (
     (r" windows_left=\d+", ""),
     (r"\b(ok|skipped|days|calls|token_calls)=\d+", r"\1=N"),
     (r"(?<![=\d,])[\d,]+ (ok|skipped|days|data calls|token calls)\b", r"N \1"),
+    (r"(?m)^! .* mongodb\.away .*\n", ""),  # a call may meet a mongod that has yet to end, or one that has ended
 )
 _COLOURS = re.compile(r"\x1b\[([\d;]*)m")
 _COLOUR_NAMES = {"0": "/", "31": "red", "32": "green", "33": "yellow", "2": "dim"}
