@@ -31,8 +31,8 @@ from collector.text import counted
 
 log = structlog.get_logger()
 
-MANY_CALLS = 40
-"""Calls of a dataset that rounds until noon may need, which are allowed on a day to an account that is asked again."""
+MIN_DAILY_CALLS = 40
+"""Least `daily_calls` of an account that rounds ask again: until noon they may need so many of a dataset."""
 
 
 async def follow(frame: Frame, work: Work) -> RunResult:
@@ -141,7 +141,7 @@ class _Following:
         return frozenset(
             appid
             for appid in self.frame.tally.pending
-            if (limits.get(appid, of_discovered) or MANY_CALLS) >= MANY_CALLS
+            if (limits.get(appid, of_discovered) or MIN_DAILY_CALLS) >= MIN_DAILY_CALLS
         )
 
     async def _ask_all(self, leased: Leased) -> str | None:
