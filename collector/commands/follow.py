@@ -156,18 +156,18 @@ class _Following:
     async def _ask_pending(self, leased: Leased) -> str | None:
         """Ask a few of the pending accounts, and the others if it is worth it."""
         clock, tally = self.frame.clock, self.frame.tally
-        pending, error = self._pending, None
+        pending, probes, error = self._pending, frozenset[str](), None
         if not self.rounds.must_ask_all(clock.monotonic()):
             await self._look_up(leased.database, pending)
             probes = self.rounds.probes({appid: self.known[appid] for appid in pending})
             error = await self._ask(leased, probes)
             self.rounds.note_probes(came=len(probes & tally.complete))
-        others = pending & self._pending
-        if others and not error and self.rounds.must_ask_all(clock.monotonic()):
-            error = await self._ask(leased, others)
+        if not error and self.rounds.must_ask_all(clock.monotonic()):
+            if others := self._pending - probes:
+                error = await self._ask(leased, others)
             if not error:  # else the next round asks them all
-                came = len(others & tally.complete)
-                self.rounds.note_all(clock.monotonic(), asked=len(others), came=came)
+                came = len(pending & tally.complete)
+                self.rounds.note_all(clock.monotonic(), asked=len(pending), came=came)
         return error
 
     async def _ask(self, leased: Leased, only: frozenset[str] | None = None) -> str | None:

@@ -450,6 +450,23 @@ async def test_newer_day_at_the_end(database: Database, configured: Configured) 
         assert len([day for _, day in await stored(database) if day == str(NEWEST)]) == 4
 
 
+async def test_round_asks_each_account_once(database: Database, configured: Configured) -> None:
+    """Also those that were probes, when one of these has its day and the others are asked."""
+    world, clock, most = World(size=8, published_until=time(10), sparse=False), MorningClock(), list[int]()
+
+    async def look() -> None:
+        calls = Counter(call.appid for call in sandbox.calls if call.path == CUMULATE)
+        most.append(max(calls.values()))
+        sandbox.calls.clear()
+
+    clock.in_pause = look
+    async with Sandbox(world, clock=clock.now) as sandbox:
+        settings = configured(sandbox, published_at=time(8))
+        await _with_the_day_before(sandbox, settings, clock)
+        result = await _follow(settings, clock)
+    assert (result.exit, set(most)) == (0, {1})
+
+
 async def test_nothing_is_left_to_the_last_round(database: Database, configured: Configured) -> None:
     """There is none where all accounts are complete, and lack no history."""
     clock, seen = MorningClock(), list[frozenset[str] | None]()
