@@ -177,8 +177,15 @@ class _Following:
 
     async def _finish(self, leased: Leased) -> str | None:
         """Do what is left: the history of all accounts, and once more those that failed, wait or are pending."""
-        left = None if self._is_day_new else self.frame.tally.unfinished
-        return None if left == frozenset() else await self._do(leased, self.frame.job, only=left)
+        frame = self.frame
+        left = None if self._is_day_new else frame.tally.unfinished
+        if left == frozenset():
+            return None
+        error = await self._do(leased, frame.job, only=left)
+        # Accounts that a platform has got since the round before.
+        if new := frozenset() if error or frame.stop.is_set else frame.tally.skipped:
+            error = await self._do(leased, frame.job, only=new)
+        return error
 
     async def _do(
         self, leased: Leased, job: Job, *, only: frozenset[str] | None = None, fills_history: bool = True

@@ -257,6 +257,12 @@ class Tally:
         return frozenset(ok) - counts.silent.keys()
 
     @property
+    def skipped(self) -> frozenset[str]:
+        """The accounts that haven't had a turn."""
+        outcomes = self._all().outcomes
+        return frozenset(appid for appid in self._names if outcomes[appid] is Outcome.SKIPPED)
+
+    @property
     def unfinished(self) -> frozenset[str]:
         """The accounts of which something is left to ask: they aren't ok, or lack history."""
         outcomes = self._all().outcomes

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 import pytest
@@ -191,6 +191,25 @@ async def test_new_account_between_runs(clock: FakeClock, database: Database, co
         assert (await _run(settings, clock)).total == 3
         assert _asked(sandbox)[INFO] == 1
     assert await stored(database) == truth(world, LAST_WEEK)
+
+
+async def test_new_account_before_the_last_round(database: Database, configured: Configured) -> None:
+    """A followed run collects it, as a plain run would."""
+
+    class Morning(FakeClock):
+        async def sleep(self, delay_s: float) -> None:
+            await super().sleep(delay_s)
+            if delay_s > 10:
+                sandbox.authorise(world.accounts[2].appid)
+
+    world, clock = World(size=3, published_at=time(11)), Morning(datetime(2026, 11, 24, 0, 0, 1, tzinfo=UTC))
+    async with _sandbox(clock, world, authorised=2) as sandbox:
+        settings = configured(sandbox)
+        settings = replace(settings, run=settings.run.model_copy(update={"published_at": time(8)}))
+        job = Job(target_of(settings, clock), follow_until=clock.now() + timedelta(minutes=5))
+        result = await collect(settings, job, clock=clock, stop=Stop())
+    assert (result.exit, result.outcomes[Outcome.PENDING]) == (75, 3)
+    assert len({account for account, _ in await stored(database)}) == 3
 
 
 LONG = "鞋" * 100
