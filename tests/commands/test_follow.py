@@ -42,6 +42,10 @@ IN_WAVES = replace(ONE_BY_ONE, size=600, waves=3, seed=1)  # at 08:43, 10:07 and
 NOT_BEFORE_ELEVEN = World(size=6, published_at=time(11))
 
 
+SHORT_S = 0.1
+"""Longer than any wait for a call's turn; a pause may end where all may be asked again, and be short."""
+
+
 class MorningClock(FakeClock):
     """Clock that stands still at 08:00 and a second; `in_pause` is called before each pause."""
 
@@ -50,13 +54,13 @@ class MorningClock(FakeClock):
         self.in_pause: Callable[[], Awaitable[None]] | None = None
 
     async def sleep(self, delay_s: float) -> None:
-        if delay_s > 10 and self.in_pause:
+        if delay_s > SHORT_S and self.in_pause:
             await self.in_pause()
         await super().sleep(delay_s)
 
     @property
     def pauses(self) -> list[float]:
-        return [slept for slept in self.slept if slept > 10]
+        return [slept for slept in self.slept if slept > SHORT_S]
 
 
 async def _follow(

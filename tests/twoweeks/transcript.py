@@ -40,6 +40,7 @@ _COUNTS = (
     (r"\b(ok|skipped|days|calls|token_calls)=\d+", r"\1=N"),
     (r"(?<![=\d,])[\d,]+ (ok|skipped|days|data calls|token calls)\b", r"N \1"),
     (r"(?m)^! .* mongodb\.away .*\n", ""),  # a call may meet a mongod that has yet to end, or one that has ended
+    (r"(?m)^! collector: stopping: .*\n", ""),  # a run that ends at once says nothing
 )
 _COLOURS = re.compile(r"\x1b\[([\d;]*)m")
 _COLOUR_NAMES = {"0": "/", "31": "red", "32": "green", "33": "yellow", "2": "dim"}
