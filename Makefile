@@ -14,9 +14,9 @@ help: ## List the targets
 demo: $(VENV)/installed ## Collect 52 pretend accounts over 90 days into a local mongod, and show the result
 	@$(BIN)/collector demo
 
-# A process for each core, each with a mongod of its own. A file's tests stay together, since some share a run, and the
-# files in their order: the slow ones come first.
-PARALLEL ?= --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+# Four processes, each with a mongod of its own, also on two cores: tests wait half of their time. A file's tests stay
+# together, since some share a run, and the files in their order: the slow ones come first.
+PARALLEL ?= --numprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .PHONY: test
 test: $(VENV)/installed ## Run all tests, and measure what they cover
