@@ -104,7 +104,7 @@ class Reader:
                 await self.runs(_without_asking(block.text))
 
     async def checks(self, clock: FakeClock) -> Checks:
-        """What `collector check` finds."""
+        """Return the result of `collector check`."""
         settings = config.load([Path("accounts.yaml"), self.mongo], os.environ, clock.now())
         return await check(settings, Selection((), ()), clock=clock)
 
@@ -166,7 +166,7 @@ async def test_configuration_runs_as_written(
 
 
 def _shown(page: Path, nth: int) -> str:
-    """What the page shows as the output of `collector check`: all of it, or its end."""
+    """Return the output of `collector check` that a page shows: all of it, or its end."""
     seen, shown = -1, ""
     for block in _blocks(page):
         seen += _is_configuration(block)
@@ -181,7 +181,7 @@ def _is_ok(each: AccountCheck) -> bool:
 
 @dataclass(frozen=True)
 class Trouble:
-    """What goes wrong with a page's `nth` configuration: in the sandbox, or by a `change` that is made before."""
+    """Faults of a page's `nth` configuration: in the sandbox, or by a `change` that is made before."""
 
     faults: Faults = field(default_factory=Faults)
     change: str = ""
@@ -352,7 +352,7 @@ def test_all_commands_are_documented() -> None:
 
 
 def _command_lines(page: Path) -> Iterator[str]:
-    """What stands behind `collector` in every line of a script and in every code span, up to the command's end."""
+    """Return the arguments of `collector` in each line of a script and in each code span, up to the command's end."""
     text = page.read_text()
     scripts = [block.text for block in _blocks(page) if block.language in ("sh", "text")]
     lines = [line for script in scripts for line in script.splitlines()] if page.suffix == ".md" else text.splitlines()

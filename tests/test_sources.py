@@ -73,7 +73,7 @@ WHY = {
 
 @dataclass(frozen=True)
 class Ran:
-    """What the run printed and stored, and all secrets that it had to do with."""
+    """Output and documents of the run, and all secrets that it used."""
 
     code: int
     result: dict[str, Any]

@@ -19,10 +19,10 @@ ROUND_S = 600.0
 JITTER = 0.1
 """Share by which the time between two rounds varies, so that many collectors don't all ask at once."""
 
-ALL_AGAIN_S = 1_200.0
+MIN_BETWEEN_ALL_S = 1_200.0
 """The least time between two rounds that ask all pending accounts."""
 
-ALL_AT_LEAST_S = 3_600.0
+MAX_BETWEEN_ALL_S = 3_600.0
 """The longest time between two rounds that ask all pending accounts."""
 
 WAVE_SHARE = 0.2
@@ -71,7 +71,7 @@ class Rounds:
 
     @property
     def _all_due_s(self) -> float:
-        return self._asked_all_s + (ALL_AGAIN_S if self._is_day_there else ALL_AT_LEAST_S)
+        return self._asked_all_s + (MIN_BETWEEN_ALL_S if self._is_day_there else MAX_BETWEEN_ALL_S)
 
     def probes(self, pending: Mapping[str, Pending]) -> frozenset[str]:
         """Return the appids of a few accounts, spread over ages and sizes, others in each round."""

@@ -1,4 +1,4 @@
-"""What all processes of the harness have in common: they end with the one that started them, whatever happens to it."""
+"""Processes of the harness: they end with the one that started them, whatever happens to it."""
 
 from __future__ import annotations
 

@@ -310,7 +310,7 @@ async def test_helper_commands_end_too(folder: Path, sandbox: Sandbox, command: 
 
 
 def _is_gone(pid: int) -> bool:
-    """Whether a process has ended, be it that nobody has asked yet how."""
+    """Return True once a process has ended, even if nobody has waited for it."""
     stat = Path(f"/proc/{pid}/stat")
     return not stat.exists() or stat.read_text().split()[2] == "Z"
 

@@ -86,7 +86,7 @@ async def test_option_that_mongodb_does_not_know(tmp_path: Path, mongod: str, da
     ids=" ".join,
 )
 async def test_emoji_under_gbk(tmp_path: Path, mongod: str, database: Database, arguments: tuple[str, ...]) -> None:
-    """What the encoding lacks is escaped; Chinese isn't."""
+    """Characters that the encoding lacks are escaped; Chinese isn't."""
     world = World(size=2)
     broken = world.accounts[0]
     async with Sandbox(world, faults=Faults(broken={broken.appid: 40125})) as sandbox:

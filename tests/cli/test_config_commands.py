@@ -159,7 +159,7 @@ def test_import_wants_update_with_yes() -> None:
 
 
 def test_import_for_a_group() -> None:
-    """Who can't pass the folders above is told how to let the group in."""
+    """Where the group can't pass the folders above, the command says how to let it in."""
     Path.cwd().chmod(0o700)
     name = grp.getgrgid(os.getegid()).gr_name
     ended = import_("--group", name, "--secrets-dir", "s", rows=ROWS)

@@ -75,7 +75,7 @@ def test_signal_after_the_end(folder: Path, number: signal.Signals) -> None:
 
 
 def test_ignored_signal(folder: Path) -> None:
-    """What the parent process ignores stays ignored, as in the background of a script."""
+    """A signal that the parent process ignores stays ignored, as in the background of a script."""
     ignoring = f"import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n{SIGNALLED}"
     code, _, err = _ended(ignoring, str(int(signal.SIGINT)), "yaml", "config", "validate", cwd=folder)
     assert (code, err) == (0, "")

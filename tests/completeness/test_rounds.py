@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.completeness.rounds import ALL_AGAIN_S, ALL_AT_LEAST_S, JITTER, PROBES, ROUND_S, Pending, Rounds
+from collector.completeness.rounds import MIN_BETWEEN_ALL_S, MAX_BETWEEN_ALL_S, JITTER, PROBES, ROUND_S, Pending, Rounds
 
 UNTIL_S = 100_000.0
-LEAST_S, MOST_S = ROUND_S * (1 - JITTER), ROUND_S * (1 + JITTER)
+MIN_ROUND_S, MAX_ROUND_S = ROUND_S * (1 - JITTER), ROUND_S * (1 + JITTER)
 
 
 def _rounds(*, random_number: float = 0.5) -> Rounds:
@@ -28,54 +28,54 @@ def test_first_round_asks_all() -> None:
 
 def test_all_are_asked_once_an_hour() -> None:
     rounds = _asked_all()
-    assert not rounds.must_ask_all(ALL_AT_LEAST_S - 1)
-    assert rounds.must_ask_all(ALL_AT_LEAST_S)
+    assert not rounds.must_ask_all(MAX_BETWEEN_ALL_S - 1)
+    assert rounds.must_ask_all(MAX_BETWEEN_ALL_S)
 
 
 def test_day_of_a_probe_lets_all_be_asked() -> None:
     rounds = _asked_all()
     rounds.note_probes(came=1)
-    assert not rounds.must_ask_all(ALL_AGAIN_S - 1)
-    assert rounds.must_ask_all(ALL_AGAIN_S)
+    assert not rounds.must_ask_all(MIN_BETWEEN_ALL_S - 1)
+    assert rounds.must_ask_all(MIN_BETWEEN_ALL_S)
 
 
 def test_probes_without_a_day_change_nothing() -> None:
     rounds = _asked_all()
     rounds.note_probes(came=0)
-    assert not rounds.must_ask_all(ALL_AGAIN_S)
+    assert not rounds.must_ask_all(MIN_BETWEEN_ALL_S)
 
 
 def test_later_probe_takes_no_day_back() -> None:
     rounds = _asked_all()
     rounds.note_probes(came=1)
     rounds.note_probes(came=0)
-    assert rounds.must_ask_all(ALL_AGAIN_S)
+    assert rounds.must_ask_all(MIN_BETWEEN_ALL_S)
 
 
 @pytest.mark.parametrize(("came", "one_by_one"), [(0, False), (1, True), (19, True), (20, False), (100, False)])
 def test_days_that_come_one_by_one(came: int, *, one_by_one: bool) -> None:
     """Probes would find them too late; after a wave, and before the first day, they are enough."""
-    assert _asked_all(came=came).must_ask_all(ALL_AGAIN_S) is one_by_one
+    assert _asked_all(came=came).must_ask_all(MIN_BETWEEN_ALL_S) is one_by_one
 
 
 @given(st.floats(0, 1, exclude_max=True))
 def test_ten_minutes_between_two_rounds(number: float) -> None:
     rounds = _rounds(random_number=number)
     rounds.note_all(0, asked=100, came=0)
-    assert LEAST_S <= rounds.next_s(0) <= MOST_S
+    assert MIN_ROUND_S <= rounds.next_s(0) <= MAX_ROUND_S
 
 
 def test_round_comes_when_all_may_be_asked() -> None:
     """Else it would come up to ten minutes later."""
     rounds = _asked_all()
     rounds.note_probes(came=1)
-    assert rounds.next_s(ALL_AGAIN_S - 10) == ALL_AGAIN_S
-    assert _asked_all().next_s(ALL_AT_LEAST_S - 10) == ALL_AT_LEAST_S
+    assert rounds.next_s(MIN_BETWEEN_ALL_S - 10) == MIN_BETWEEN_ALL_S
+    assert _asked_all().next_s(MAX_BETWEEN_ALL_S - 10) == MAX_BETWEEN_ALL_S
 
 
-@pytest.mark.parametrize("now_s", [ALL_AT_LEAST_S, ALL_AT_LEAST_S + 1])
+@pytest.mark.parametrize("now_s", [MAX_BETWEEN_ALL_S, MAX_BETWEEN_ALL_S + 1])
 def test_skipped_round_is_tried_again_ten_minutes_later(now_s: float) -> None:
-    assert LEAST_S <= _asked_all().next_s(now_s) - now_s <= MOST_S
+    assert MIN_ROUND_S <= _asked_all().next_s(now_s) - now_s <= MAX_ROUND_S
 
 
 def test_last_round_is_at_the_end() -> None:

@@ -43,7 +43,7 @@ async def test_failures_are_dated(clock: FakeClock, database: Database, configur
 
 
 async def test_history_of_an_account_that_fails(clock: FakeClock, database: Database, configured: Configured) -> None:
-    """What fails with the newest days fails once, and is new though its history is asked for later."""
+    """A failure with the newest days counts once, and is new although history is asked for later."""
     world = World(size=1, sparse=False)
     data = {world.accounts[0].appid: 48001}
     async with Sandbox(world, clock=clock.now, faults=Faults(broken_data=data)) as sandbox:

@@ -47,7 +47,7 @@ _COLOUR_NAMES = {"0": "/", "31": "red", "32": "green", "33": "yellow", "2": "dim
 
 
 class Transcript:
-    """What a person saw on a day; `places` are paths and names of this play, with what stands for them."""
+    """Transcript of a day; `places` are paths and names of this play, with the words that replace them."""
 
     def __init__(self, title: str, places: dict[str, str]) -> None:
         self._parts = [title]

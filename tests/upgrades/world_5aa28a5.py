@@ -56,7 +56,7 @@ SIZES: Mapping[Role, int] = {
     Role.LEFT: 1,
     Role.PLAIN: 114,
 }
-"""How many accounts play each role, in the order of the world's accounts; a mini program comes on top."""
+"""Number of accounts in each role, in the order of the world's accounts; a mini program comes on top."""
 
 SINCE = date(2026, 10, 20)
 """The first day wanted of every account."""

@@ -1,4 +1,4 @@
-"""What the tests of this folder share: a client, a route to one host, and the web that answers there."""
+"""Fixtures of this folder: a client, a route to one host, and the web that answers there."""
 
 from __future__ import annotations
 

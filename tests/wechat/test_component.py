@@ -66,11 +66,11 @@ class Platform:
 
     @property
     def asked(self) -> Counter[str]:
-        """How often each call was made."""
+        """Number of times each call was made."""
         return Counter(name for name, _, _ in self.calls)
 
     def bodies(self, name: str) -> list[dict[str, Any]]:
-        """What a call was made with, each time, without the platform's appid."""
+        """Return the bodies of a call, each without the platform's appid."""
         return [body for asked, body, _ in self.calls if asked == name]
 
     async def _answer(self, url: Any, **kwargs: Any) -> CallbackResult:
@@ -134,7 +134,7 @@ def api(platform: Platform, route: Route, secrets: Secrets, clock: FakeClock) ->
 async def log_in(
     api: ComponentApi, route: Route, clock: FakeClock, accounts: Iterable[Account]
 ) -> Sequence[str | BaseException]:
-    """What accounts have that all ask for their token at once: the token, or an error."""
+    """Return the token or the error of each account, where all ask for their token at once."""
 
     async def token(account: Account) -> str:
         tokens = Tokens(Authorized(account, api), route.client, clock=clock, owner=str(account))

@@ -72,7 +72,7 @@ def test_group(imports: Import) -> None:
 
 @as_root
 def test_mode_and_owner_stay(imports: Import) -> None:
-    """What was made readable to a service stays so."""
+    """A file that a service may read stays readable to it."""
     imports(SHEET)
     path = Path(INTO, f"{B}.yaml")
     path.chmod(0o640)
