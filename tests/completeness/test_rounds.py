@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.completeness.rounds import MIN_BETWEEN_ALL_S, MAX_BETWEEN_ALL_S, JITTER, PROBES, ROUND_S, Pending, Rounds
+from collector.completeness.rounds import JITTER, MAX_BETWEEN_ALL_S, MIN_BETWEEN_ALL_S, PROBES, ROUND_S, Pending, Rounds
 
 UNTIL_S = 100_000.0
 MIN_ROUND_S, MAX_ROUND_S = ROUND_S * (1 - JITTER), ROUND_S * (1 + JITTER)
