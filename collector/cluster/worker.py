@@ -103,7 +103,7 @@ async def _work(site: Site, order: Order, held: Held) -> Report:
         site.session.components[handover.component].take_over(handover)
     workers = max(1, site.settings.run.workers // order.slots)
     settings = replace(site.settings, run=site.settings.run.model_copy(update={"workers": workers}))
-    tally = Tally(watch, workers)
+    tally = Tally(watch)
     tally.expect(accounts)
     states, unusable = await read_states(site.database, [account.appid for account in accounts])
     writer, error = Writer(site.database, held), None

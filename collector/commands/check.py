@@ -25,6 +25,7 @@ from collector.model.state import AccountState, UnusableState
 from collector.model.waits import Wait
 from collector.run.connect import connect
 from collector.run.discovery import discover, may_discover, take_discovered
+from collector.run.reach import Reach
 from collector.run.reactions import crash_of, failure_of, failure_of_entry, failure_of_state, wait_ordered_by
 from collector.run.tally import Tally
 from collector.runtime import Clock, Stop, WechatClock, first_of_group
@@ -58,7 +59,7 @@ async def check(settings: Settings, selection: Selection, *, clock: Clock, watch
     clock = WechatClock(clock)
     location = await location_of(settings.mongodb)
     states, unusable = await _stored_states(location)
-    tally, newest = Tally(watch or Watch(), settings.run.workers), target_of(settings, clock).newest
+    tally, newest = Tally(watch or Watch()), target_of(settings, clock).newest
     async with connect(settings, clock=clock, stop=Stop()) as session:
         tally.attach(session.client)
         if may_discover(settings, selection):
@@ -69,6 +70,7 @@ async def check(settings: Settings, selection: Selection, *, clock: Clock, watch
             tally.expect(entries)
         accounts = [entry for entry in entries if isinstance(entry, Account)]
         tally.watch.begin(len(accounts))
+        reach = Reach(session, workers=settings.run.workers, accounts=len(accounts))
         waiting, done = iter(accounts), [_check_of(entry) for entry in entries if isinstance(entry, BrokenEntry)]
 
         async def work() -> None:
@@ -79,7 +81,7 @@ async def check(settings: Settings, selection: Selection, *, clock: Clock, watch
                 checked, result = trial.results()
                 done.append(checked)
                 tally.add(result)
-                tally.give_up_if_unreachable(result, session)
+                reach.note(result)
 
         with first_of_group():
             async with asyncio.TaskGroup() as workers:

@@ -34,7 +34,7 @@ async def collect(
     has answered, the run's time is WeChat's.
     """
     clock = WechatClock(clock)
-    tally = Tally(watch or Watch(), settings.run.workers)
+    tally = Tally(watch or Watch())
     # With discovery the accounts are known only once the platforms' lists are read.
     entries = () if may_discover(settings, job.selection) else job.selection.of(settings.entries)
     tally.expect(entries)

@@ -150,7 +150,7 @@ class _Following:
         if error := await self._ask(leased):
             return error
         self.newest = newest  # else the next round would ask for it only those who are pending by now
-        self.rounds.note_all(self.frame.clock.monotonic(), asked=tally.total, came=len(tally.complete))
+        self.rounds.note_all(self.frame.clock.monotonic(), asked=tally.total, came=len(tally.so_far.complete))
         return None
 
     async def _ask_pending(self, leased: Leased) -> str | None:
@@ -161,12 +161,12 @@ class _Following:
             await self._look_up(leased.database, pending)
             probes = self.rounds.probes({appid: self.known[appid] for appid in pending})
             error = await self._ask(leased, probes)
-            self.rounds.note_probes(came=len(probes & tally.complete))
+            self.rounds.note_probes(came=len(probes & tally.so_far.complete))
         if not error and self.rounds.must_ask_all(clock.monotonic()):
             if others := self._pending - probes:
                 error = await self._ask(leased, others)
             if not error:  # else the next round asks them all
-                came = len(pending & tally.complete)
+                came = len(pending & tally.so_far.complete)
                 self.rounds.note_all(clock.monotonic(), asked=len(pending), came=came)
         return error
 

@@ -33,6 +33,20 @@ class Counts:
     days: int = 0
     lag_s: float = 0.0
 
+    def of(self, outcome: Outcome) -> frozenset[str]:
+        """Return the accounts with an outcome."""
+        return frozenset(appid for appid, found in self.outcomes.items() if found is outcome)
+
+    @property
+    def pending(self) -> frozenset[str]:
+        """The pending accounts, but for those that wait."""
+        return self.of(Outcome.PENDING) - {appid for appid, waits in self.notices.items() if waits}
+
+    @property
+    def complete(self) -> frozenset[str]:
+        """The accounts whose newest day is there: those that are ok, but for silent ones."""
+        return self.of(Outcome.OK) - self.silent.keys()
+
 
 def merged(parts: Iterable[Counts]) -> Counts:
     """Return the counts of all parts.

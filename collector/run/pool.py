@@ -23,6 +23,7 @@ from collector.model.state import AccountState
 from collector.run.account import AccountRun, Shared
 from collector.run.passes import History, Known, NewestDays, Pass
 from collector.run.queue import AccountQueue
+from collector.run.reach import Reach
 from collector.run.reactions import crash_of
 from collector.run.tally import Tally
 from collector.runtime import let_others_catch_up
@@ -66,6 +67,8 @@ class Pool:
         self._accounts = accounts
         self._fills_history = history
         self._known = Known(states, last_turn_s=last_turn_s)
+        # Of all that are expected: one that is left of many is no sign.
+        self._reach = Reach(self._shared.session, workers=self._size, accounts=self._tally.total)
         self._begin_day(target)
         async with asyncio.TaskGroup() as workers:
             for _ in range(min(self._size, len(accounts))):
@@ -154,7 +157,7 @@ class Pool:
                 self._queue.put(priority, [account])
             else:
                 pass_.end(work, result)
-                self._tally.give_up_if_unreachable(result, self._shared.session)
+                self._reach.note(result)
 
     def _begun(self, pass_: Pass, account: Account) -> AccountRun | None:
         """Begin an account's part; a mistake of ours stops that account alone."""

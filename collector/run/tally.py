@@ -10,11 +10,9 @@ from datetime import datetime
 
 import structlog
 
-from collector.breakers import CircuitBreaker
 from collector.completeness.datasets import DATASETS
 from collector.completeness.plan import Plan
 from collector.console.progress import Watch
-from collector.errors import UnreachableError
 from collector.kinds import WaitKind
 from collector.model.accounts import Account, BrokenEntry, Entry
 from collector.model.results import AccountResult, Failure, Notice, Outcome, RunResult
@@ -23,9 +21,7 @@ from collector.run.reactions import failure_of_entry
 from collector.runtime import LoopLag
 from collector.store.database import FAILED_VALIDATION
 from collector.store.writer import Writer
-from collector.text import counted
 from collector.wechat.client import Client
-from collector.wechat.session import Session
 
 log = structlog.get_logger()
 
@@ -40,10 +36,8 @@ SOUND = (Outcome.OK, Outcome.PENDING)
 class Tally:
     """The outcome of each account, what failed, what waits, and the counts of the client and the writer."""
 
-    def __init__(self, watch: Watch, workers: int) -> None:
+    def __init__(self, watch: Watch) -> None:
         self.watch = watch
-        # Twice, so that accounts that were the first to meet a short outage don't end the run.
-        self._max_unreachable = 2 * workers
         self._began = time.monotonic()
         self._names: dict[str, str] = {}
         self._answered: set[str] = set()
@@ -74,7 +68,6 @@ class Tally:
             self._tell(failure)
         self._names = {account.appid: account.name for account in accounts}
         self._outcomes = dict.fromkeys(self._names, Outcome.SKIPPED)
-        self._breaker = self._new_breaker()
 
     def attach(self, client: Client | None, writer: Writer | None = None) -> None:
         """Take the counts of `client` and `writer` into the result, as they stand when it is made."""
@@ -165,27 +158,11 @@ class Tally:
         """Log a failure, the first time in the run."""
         if (subject := (failure.account, failure.name, failure.dataset)) not in self._told:
             self._told.add(subject)
-            _log_failure(failure)
+            log.info("account.failed", **asdict(failure))
 
     def note(self, notice: Notice) -> None:
         """Note a wait, which is no failure."""
         self._notices[notice.account][notice.kind] = notice
-
-    def give_up_if_unreachable(self, result: AccountResult, session: Session) -> None:
-        """Raise `UnreachableError` when no account had an answer, and twice as many as there are workers no connection.
-
-        Hours of waiting for each of thousands of accounts would help nobody.
-        """
-        if result.unreachable:
-            hosts, trouble = ", ".join(session.route.hosts), session.client.trouble
-            self._breaker.failed(
-                UnreachableError(
-                    f"Could not reach WeChat: {counted(self._breaker.failures + 1, 'account')} tried {hosts} and "
-                    f"none had an answer ({trouble}). Check this host's network, the proxy and api.hosts"
-                )
-            )
-        if not session.client.answered:
-            self._breaker.check()
 
     def take(self, counts: Counts) -> None:
         """Take over the counts of accounts that were at work elsewhere; the last ones of an account are valid."""
@@ -220,7 +197,7 @@ class Tally:
 
     def result(self, run: str, *, error: str | None, stopped_by: int | None) -> RunResult:
         """Return the run's result as far as it came."""
-        counts = self._all()
+        counts = self.so_far
         # A failure stays new where the account fails once more: for a newer day, or in another round.
         failures = {
             of: [replace(failure, new=(of, failure.dataset) in self._new) for failure in each]
@@ -241,32 +218,19 @@ class Tally:
 
         An account that was pending is so still where no connection could be made for it in a later round.
         """
-        counts = self._all()
-        pending = (
-            appid
-            for appid, outcome in counts.outcomes.items()
-            if outcome is Outcome.PENDING and not counts.notices.get(appid)
-        )
-        return frozenset(pending) | (self._pending_before & counts.unreachable)
-
-    @property
-    def complete(self) -> frozenset[str]:
-        """The accounts whose newest day is there: those that are ok, but for silent ones."""
-        counts = self._all()
-        ok = (appid for appid, outcome in counts.outcomes.items() if outcome is Outcome.OK)
-        return frozenset(ok) - counts.silent.keys()
+        counts = self.so_far
+        return counts.pending | (self._pending_before & counts.unreachable)
 
     @property
     def skipped(self) -> frozenset[str]:
-        """The accounts that haven't had a turn."""
-        outcomes = self._all().outcomes
-        return frozenset(appid for appid in self._names if outcomes[appid] is Outcome.SKIPPED)
+        """The expected accounts that haven't had a turn."""
+        return self.so_far.of(Outcome.SKIPPED) & self._names.keys()
 
     @property
     def unfinished(self) -> frozenset[str]:
         """The accounts of which something is left to ask: they aren't ok, or lack history."""
-        outcomes = self._all().outcomes
-        return frozenset(appid for appid in outcomes if outcomes[appid] is not Outcome.OK) | self._lacking_history
+        counts = self.so_far
+        return frozenset(counts.outcomes.keys() - counts.of(Outcome.OK)) | self._lacking_history
 
     def leave_history(self, appids: Iterable[str]) -> None:
         """Note whose history this round leaves to the last one."""
@@ -274,7 +238,7 @@ class Tally:
 
     def begin_round(self) -> None:
         """Count anew; of accounts that have no turn in this round, the earlier counts are valid."""
-        earlier, self._pending_before = self._all(), self.pending
+        earlier, self._pending_before = self.so_far, self.pending
         # Those of platforms come again where they aren't over.
         failures = {appid: each for appid, each in earlier.failures.items() if appid in earlier.outcomes}
         notices = {appid: each for appid, each in earlier.notices.items() if appid in earlier.outcomes}
@@ -286,20 +250,13 @@ class Tally:
         ):
             counted_before.clear()
         self._outcomes = dict.fromkeys(self._names, Outcome.SKIPPED)
-        self._breaker = self._new_breaker()
 
-    def _new_breaker(self) -> CircuitBreaker[UnreachableError]:
-        # Of few accounts all must have failed.
-        return CircuitBreaker(min(self._max_unreachable, len(self._names)))
-
-    def _all(self) -> Counts:
+    @property
+    def so_far(self) -> Counts:
+        """The counts of all rounds, and of accounts that were at work elsewhere."""
         return merged([self._earlier, self.counts(), *self._taken])
 
     def _rejections(self, rejected: Mapping[str, str]) -> Iterator[tuple[str, Failure]]:
         for appid, reason in rejected.items():
             hint = _VALIDATOR_HINT if FAILED_VALIDATION in reason else _REFUSED_HINT
             yield appid, Failure(appid, self._names.get(appid, appid), None, reason, hint=hint)
-
-
-def _log_failure(failure: Failure) -> None:
-    log.info("account.failed", **asdict(failure))

@@ -34,7 +34,7 @@ async def _asked(
     settings: Settings, clock: FakeClock, database: Database, *, history: bool, last_turn_s: float = -inf
 ) -> tuple[set[str], Counts]:
     """Ask as a worker process does; return the names of the accounts whose history is left, and the counts."""
-    tally = Tally(Watch(), 4)
+    tally = Tally(Watch())
     tally.expect(settings.accounts)
     states, unusable = await read_states(database)
     wechat_clock = WechatClock(clock)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
-from support import FakeClock, RecordingWatch
+from support import RecordingWatch
 
 from collector.completeness.plan import NO_ASKS, Plan
 from collector.console.progress import Watch
-from collector.errors import Fault, UnreachableError
+from collector.errors import Fault
 from collector.kinds import WaitKind
 from collector.model.accounts import Account, BrokenEntry, Rate, Secret
 from collector.model.results import AccountResult, Failure, Notice, Outcome
@@ -21,13 +20,10 @@ from collector.model.waits import Wait
 from collector.run.counts import Counts
 from collector.run.tally import Tally
 from collector.runtime import Stop
-from collector.secrets.reader import Secrets
 from collector.store.database import Database
 from collector.store.held import Held
 from collector.store.writer import Writer
 from collector.wechat.client import Client
-from collector.wechat.routes import Route
-from collector.wechat.session import Session
 
 ACCOUNT = Account("a", "wx0000000000000001", Secret("x"), Rate(5, 1))
 MIDNIGHT = datetime(2026, 11, 24, 16, tzinfo=UTC)
@@ -36,7 +32,7 @@ HELD = Plan((), NO_ASKS, {}, {"user_summary": Wait(WaitKind.NOT_BEFORE, MIDNIGHT
 
 @pytest.fixture
 def tally() -> Tally:
-    found = Tally(Watch(), 4)
+    found = Tally(Watch())
     found.expect([ACCOUNT])
     found.add(AccountResult(ACCOUNT, Outcome.OK))
     return found
@@ -48,7 +44,7 @@ def test_broken_entries_have_failed() -> None:
     entries = [
         BrokenEntry(name, appid, faults) for name, appid in [("b", "wxb"), ("c", "wxb"), ("d", None), ("e", None)]
     ]
-    tally = Tally(Watch(), 4)
+    tally = Tally(Watch())
     with capture_logs() as logs:
         tally.expect([ACCOUNT, *entries])
     tally.add(AccountResult(ACCOUNT, Outcome.OK))
@@ -66,7 +62,7 @@ def test_broken_entries_have_failed() -> None:
 
 def test_broken_entry_in_several_rounds() -> None:
     """Where discovery reads who is there in each round, its failure is told once, and stays new."""
-    tally, entry = Tally(Watch(), 4), BrokenEntry("b", "wxb", (Fault("a.yaml:1", "what", "do"),))
+    tally, entry = Tally(Watch()), BrokenEntry("b", "wxb", (Fault("a.yaml:1", "what", "do"),))
     with capture_logs() as logs:
         tally.expect([entry])
         tally.date_broken({"wxb": MIDNIGHT}, {"wxb"})
@@ -79,7 +75,7 @@ def test_broken_entry_in_several_rounds() -> None:
 
 
 def test_broken_entries_alone() -> None:
-    tally = Tally(Watch(), 4)
+    tally = Tally(Watch())
     tally.expect([BrokenEntry("b", "wxb", (Fault("a.yaml:1", "what", "do"),))])
     assert tally.result("run", error=None, stopped_by=None).exit == 1
 
@@ -140,7 +136,7 @@ def _of(number: int, **more: Any) -> AccountResult:
 
 def test_windows_and_silent_accounts_add_up() -> None:
     watch = RecordingWatch()
-    tally = Tally(watch, 4)
+    tally = Tally(watch)
     results = [_of(1, silent=True), _of(2), _of(3, silent=True)]
     accounts = [result.account for result in results]
     tally.expect(accounts)
@@ -155,34 +151,12 @@ def test_windows_and_silent_accounts_add_up() -> None:
 
 
 def test_failure_of_an_account_is_logged() -> None:
-    tally = Tally(Watch(), 4)
+    tally = Tally(Watch())
     failure = Failure("wx1", "a", "user_summary", "no", 48001)
     tally.expect([_of(1).account])
     with capture_logs() as logs:
         tally.add(_of(1, failures=(failure,)))
     assert logs == [{"event": "account.failed", "log_level": "info", **asdict(failure)}]
-
-
-@pytest.mark.parametrize(("accounts", "given_up_after"), [(100, 8), (3, 3)])
-async def test_unreachable_wechat(stop: Stop, clock: FakeClock, accounts: int, given_up_after: int) -> None:
-    """Twice as many accounts as there are workers, or all of few; but not once any host has answered."""
-    results = [_of(number, unreachable=True) for number in range(accounts)]
-    async with Client.opened(timeout_s=1, connections=1, stop=stop) as client:
-        client.trouble = "no connection"
-        route = Route(client, ["https://a.test", "https://b.test"], None, Secrets())
-        session = Session(route, Secrets(), clock=clock, stop=stop)
-        tally = Tally(Watch(), 4)
-        tally.expect([result.account for result in results])
-        for result in results[: given_up_after - 1]:
-            tally.give_up_if_unreachable(result, session)
-        message = (
-            f"Could not reach WeChat: {given_up_after} accounts tried https://a.test, https://b.test and none had an "
-            "answer (no connection). Check this host's network, the proxy and api.hosts"
-        )
-        with pytest.raises(UnreachableError, match=f"^{re.escape(message)}$"):
-            tally.give_up_if_unreachable(results[given_up_after - 1], session)
-        client.answered = True
-        tally.give_up_if_unreachable(results[0], session)
 
 
 async def test_refused_state_outside_the_selection(stop: Stop, tally: Tally, database: Database) -> None:
@@ -200,7 +174,7 @@ async def test_refused_state_outside_the_selection(stop: Stop, tally: Tally, dat
 
 def test_newer_day_replaces_the_older_one() -> None:
     """Each account counts as it comes out with the newer day, and as before where it has no turn any more."""
-    tally = Tally(Watch(), 4)
+    tally = Tally(Watch())
     tally.fail(UNREAD_LIST, of=UNREAD_LIST.name)
     results = [
         _of(
@@ -236,7 +210,7 @@ def test_platforms_failure_of_a_newer_day(tally: Tally) -> None:
 
 async def test_result_has_all_counts(stop: Stop, database: Database) -> None:
     """Those of the client and of the writer; refused and unsaved accounts count as that."""
-    tally, results = Tally(Watch(), 4), [_of(number, answered=number == 4) for number in range(1, 5)]
+    tally, results = Tally(Watch()), [_of(number, answered=number == 4) for number in range(1, 5)]
     tally.expect([result.account for result in results])
     for result in results[:3]:
         tally.add(result)
@@ -274,7 +248,7 @@ async def test_result_has_all_counts(stop: Stop, database: Database) -> None:
 
 
 def test_result_before_anything_is_open() -> None:
-    result = Tally(Watch(), 4).result("r1", error="gone", stopped_by=None)
+    result = Tally(Watch()).result("r1", error="gone", stopped_by=None)
     assert (result.calls, result.token_calls, result.retries, result.days, result.total) == (0, 0, 0, 0, 0)
 
 
