@@ -24,7 +24,7 @@ from collector.commands.check import check
 from collector.config import Selection
 from collector.console.check import as_text
 from collector.errors import CollectorError
-from collector.model.findings import AccountCheck, Checks, Verdict
+from collector.model.checks import AccountCheck, Checks, Verdict
 from collector.model.results import Outcome
 from collector.sandbox import Faults, Sandbox, TokenServerFault, World
 from collector.secrets import commands

@@ -18,8 +18,8 @@ from collector.console.progress import Watch
 from collector.errors import CallError, CollectorError, HostError, PostponedError, TransientError, UnwantedError
 from collector.kinds import CallKind, Scope
 from collector.model.accounts import Account, BrokenEntry
+from collector.model.checks import AccountCheck, Checks, DatasetCheck, Verdict
 from collector.model.days import ONE_DAY, Window
-from collector.model.findings import AccountCheck, Checks, DatasetCheck, Verdict
 from collector.model.results import AccountResult, Failure, Notice, Outcome
 from collector.model.state import AccountState, UnusableState
 from collector.model.waits import Wait

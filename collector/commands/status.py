@@ -16,8 +16,8 @@ from collector.config import Selection, Settings
 from collector.console.status import worst_first
 from collector.model.accounts import Account, BrokenEntry, Entry
 from collector.model.days import NO_DAYS, ONE_DAY, Days, newest_published
-from collector.model.findings import AccountStatus, Former, Newest, Standing, Status
 from collector.model.ledger import LastRuns
+from collector.model.standings import AccountStatus, Former, Newest, Standing, Status
 from collector.model.state import AccountState, DatasetState, Trouble, UnusableState
 from collector.run.discovery import known_entries
 from collector.run.reactions import failed_state

@@ -10,7 +10,7 @@ from itertools import groupby
 from collector.console.summary import notice_text, with_database
 from collector.console.table import NEVER_HAD_A_ROW, Cells, Table, in_one_line, problem_text
 from collector.console.wrapping import wrapped
-from collector.model.findings import AccountCheck, Checks, Verdict
+from collector.model.checks import AccountCheck, Checks, Verdict
 from collector.model.results import Failure, Outcome
 from collector.text import counted, paragraphs
 

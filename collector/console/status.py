@@ -14,8 +14,8 @@ from collector.console.table import NEVER_HAD_A_ROW, Cells, Table, in_one_line, 
 from collector.console.view import ALL, Trait, View
 from collector.console.wrapping import wrapped
 from collector.model.days import BEIJING
-from collector.model.findings import AccountStatus, Former, Standing, Status
 from collector.model.results import Notice, notices_of
+from collector.model.standings import AccountStatus, Former, Standing, Status
 from collector.model.state import UnusableState
 from collector.text import counted, paragraphs
 

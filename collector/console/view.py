@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
-from collector.model.findings import AccountStatus, Standing, Status
 from collector.model.results import ExitCode
+from collector.model.standings import AccountStatus, Standing, Status
 
 
 class Trait(StrEnum):

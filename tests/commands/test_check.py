@@ -23,8 +23,8 @@ from collector.console import check as checked
 from collector.errors import DatabaseError, UnreachableError, UsageError
 from collector.kinds import WaitKind
 from collector.model.accounts import Component, FromCommand, FromUrl, Secret
+from collector.model.checks import AccountCheck, DatasetCheck, Verdict
 from collector.model.days import ONE_DAY, Days
-from collector.model.findings import AccountCheck, DatasetCheck, Verdict
 from collector.model.results import Failure, Notice, Outcome
 from collector.model.state import AccountState, DatasetState
 from collector.model.waits import Wait

@@ -17,7 +17,7 @@ from collector.commands.check import check
 from collector.config import Selection
 from collector.console import check as checked
 from collector.kinds import WaitKind
-from collector.model.findings import Checks
+from collector.model.checks import Checks
 from collector.model.results import Outcome
 from collector.model.state import AccountState, DatasetState
 from collector.model.waits import Wait

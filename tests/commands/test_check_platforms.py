@@ -14,7 +14,7 @@ from collector.config import Selection, Settings
 from collector.console import check as checked
 from collector.errors import UsageError
 from collector.model.accounts import Component, FromComponent, Secret
-from collector.model.findings import Checks
+from collector.model.checks import Checks
 from collector.model.results import Outcome
 from collector.sandbox import Faults, Sandbox, World
 from collector.store.database import Database

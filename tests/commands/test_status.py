@@ -17,7 +17,7 @@ from collector.config.schema import ApiSettings, MongoSettings, RunSettings
 from collector.kinds import WaitKind
 from collector.model.accounts import Account, Rate, Secret
 from collector.model.days import NO_DAYS, ONE_DAY, Days
-from collector.model.findings import AccountStatus, Former, Standing, Status
+from collector.model.standings import AccountStatus, Former, Standing, Status
 from collector.model.state import AccountState, DatasetState, Trouble, UnusableState
 from collector.model.waits import Wait
 from collector.sandbox import Faults, Sandbox, World

@@ -6,7 +6,7 @@ import pytest
 
 from collector.console import check as checked
 from collector.kinds import WaitKind
-from collector.model.findings import AccountCheck, Checks, DatasetCheck, Verdict
+from collector.model.checks import AccountCheck, Checks, DatasetCheck, Verdict
 from collector.model.results import Failure, Notice, Outcome, RunResult
 
 NEWEST = date(2026, 11, 23)

@@ -15,8 +15,8 @@ from collector.console.runs import as_json as as_json_of_runs
 from collector.console.status import as_json, as_text, too_old_text, worst_first
 from collector.console.view import Trait, View
 from collector.kinds import WaitKind
-from collector.model.findings import AccountStatus, Former, Newest, Standing, Status
 from collector.model.ledger import LastRuns, RunRecord
+from collector.model.standings import AccountStatus, Former, Newest, Standing, Status
 from collector.model.state import Trouble, UnusableState
 from collector.model.waits import Wait
 

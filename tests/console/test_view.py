@@ -7,8 +7,8 @@ import pytest
 
 from collector.console.view import ALL, Trait, View
 from collector.kinds import WaitKind
-from collector.model.findings import AccountStatus, Newest, Standing, Status
 from collector.model.ledger import LastRuns, RunRecord
+from collector.model.standings import AccountStatus, Newest, Standing, Status
 from collector.model.waits import Wait
 
 NEWEST = date(2026, 11, 23)

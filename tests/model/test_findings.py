@@ -2,15 +2,8 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 from collector.model.days import Days
-from collector.model.findings import (
-    AccountFindings,
-    AccountStatus,
-    Break,
-    Difference,
-    Standing,
-    Status,
-    Verified,
-)
+from collector.model.findings import AccountFindings, Break, Difference, Verified
+from collector.model.standings import AccountStatus, Standing, Status
 from collector.model.state import Trouble
 
 DAY = date(2026, 11, 3)
