@@ -7,71 +7,25 @@ so later runs ask only about new ones.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import structlog
 
-from collector.breakers import CircuitBreaker
 from collector.config import Selection, Settings
 from collector.errors import CallError, PostponedError, UsageError
-from collector.kinds import Reaction
 from collector.model.accounts import Component, Entry
-from collector.model.results import Failure, Notice
 from collector.model.state import AccountState, Authorizer, UnusableState
-from collector.run.nicknames import readable, unique_names
-from collector.run.reactions import wait_ordered_by
+from collector.run.discovered import Discovered, is_remembered
+from collector.run.lookup import look_up
+from collector.run.nicknames import unique_names
 from collector.run.tally import Tally
-from collector.runtime import Clock, first_of_group
-from collector.text import counted
-from collector.wechat.component import WITHDRAWN, ComponentApi, Listing
+from collector.runtime import first_of_group
+from collector.wechat.component import ComponentApi, Listing
 from collector.wechat.session import Session
 
 log = structlog.get_logger()
-
-MAX_LOOKUPS = 16
-"""Calls about new accounts of one platform in flight at once."""
-
-_SHORT_HINT = "the list of authorised accounts is incomplete, so new ones may be missing: run again"
-
-
-@dataclass(slots=True)
-class Discovered:
-    """Result of discovery as it grows: all states, those that changed, failures, and waits of platforms by `clock`.
-
-    A platform's failure counts no account: its accounts fail by themselves, each with its own failure. `elsewhere`
-    counts the listed accounts that are left to other runs.
-    """
-
-    states: dict[str, AccountState]
-    clock: Clock
-    changed: Sequence[AccountState] = ()
-    elsewhere: int = 0
-    failures: list[Failure] = field(default_factory=list)
-    notices: list[Notice] = field(default_factory=list)
-
-    def leave(self, appids: Iterable[str], before: Mapping[str, AccountState]) -> None:
-        """Take these accounts' states as they were `before`: another run has given them to another platform."""
-        for appid in appids:
-            self.elsewhere += 1
-            if appid in before:
-                self.states[appid] = before[appid]
-            else:
-                del self.states[appid]
-
-    def fail_platform(self, component: Component, error: CallError, *, unasked: int = 0) -> None:
-        """Note a platform's failure, which counts no account, or its wait."""
-        if wait := wait_ordered_by(error, self.clock.now()):
-            self.notices.append(Notice(component.appid, component.name, wait.kind, wait.until))
-        else:
-            more = f" ({counted(unasked, 'new account')} not known yet)" if unasked else ""
-            self.fail(component.appid, component.name, error, errmsg=error.errmsg + more, accounts=0)
-
-    def fail(self, appid: str, name: str, error: CallError, *, errmsg: str, accounts: int) -> None:
-        """Note a failure that counts for `accounts` accounts."""
-        failure = Failure(appid, name, None, errmsg, error.errcode, error.rid, error.hint, accounts=accounts)
-        self.failures.append(failure)
 
 
 def known_entries(settings: Settings, states: Mapping[str, AccountState]) -> tuple[Entry, ...]:
@@ -155,9 +109,9 @@ async def discover(
     for api in listings:
         _take_over(api.component, listed, found.states)
     for api, listing in listings.items():
-        new = {appid for appid in listed[api.component.name] if not _is_remembered(appid, found.states)}
+        new = {appid for appid in listed[api.component.name] if not is_remembered(appid, found.states)}
         missing = _remembered(api.component, found) - configured - listing.refresh_tokens.keys()
-        await _look_up(api, listing, new, part.of(missing, api.component), found)
+        await look_up(api, listing, new, part.of(missing, api.component), found)
     found.changed = [state for appid, state in found.states.items() if state is not states.get(appid)]
     return found
 
@@ -177,7 +131,7 @@ class _Part:
     def of(self, appids: AbstractSet[str], component: Component) -> AbstractSet[str]:
         """Return those of a platform's accounts that the run may discover."""
         named = appids if self._named is None else appids & self._named
-        known = named if self._may_be_new else {appid for appid in named if _is_remembered(appid, self._states)}
+        known = named if self._may_be_new else {appid for appid in named if is_remembered(appid, self._states)}
         return {appid for appid in known if self._selection.has(appid, self._label(appid, component))}
 
     def _label(self, appid: str, component: Component) -> str | None:
@@ -208,10 +162,6 @@ def _is_wanted(about: Authorizer, component: Component, appid: str) -> bool:
     return about.component == component.name and not about.mini_program and appid not in component.exclude
 
 
-def _is_remembered(appid: str, states: Mapping[str, AccountState]) -> bool:
-    return appid in states and states[appid].authorizer is not None
-
-
 def _remembered(component: Component, found: Discovered) -> AbstractSet[str]:
     """Return the accounts that are collected through the platform."""
     remembered = ((appid, state.authorizer) for appid, state in found.states.items() if state.authorizer)
@@ -227,76 +177,3 @@ def _take_over(component: Component, listed: Mapping[str, AbstractSet[str]], kno
         about = known[appid].authorizer if appid in known else None
         if about and appid not in listed.get(about.component, ()):
             known[appid] = known[appid]._replace(authorizer=replace(about, component=component.name))
-
-
-async def _look_up(
-    api: ComponentApi, listing: Listing, new: AbstractSet[str], missing: AbstractSet[str], found: Discovered
-) -> None:
-    """Ask WeChat about the accounts never seen before, and about the remembered ones that the list lacks."""
-    component, listed = api.component, len(listing.refresh_tokens)
-    lookup = _Lookup(api, iter(sorted(new | missing)), missing, found)
-    with first_of_group():
-        async with asyncio.TaskGroup() as lanes:
-            for _ in range(MAX_LOOKUPS):
-                lanes.create_task(lookup.lane())
-    if lookup.breaker.error:
-        unasked = sum(not _is_remembered(appid, found.states) for appid in new)
-        found.fail_platform(component, lookup.breaker.error, unasked=unasked)
-    if not listing.is_whole or lookup.kept:
-        lacks = f"the list lacks {counted(lookup.kept, 'account')} that authorised the platform"
-        message = lacks if listing.is_whole else f"the list ended after {counted(listed, 'account')}"
-        found.failures.append(Failure(component.appid, component.name, None, message, hint=_SHORT_HINT, accounts=0))
-
-
-@dataclass(slots=True)
-class _Lookup:
-    """Lookup of accounts, several at once, until the platform's circuit breaker opens.
-
-    `missing` are those among `appids` that are remembered and not in the list, `kept` counts those of them that are
-    still authorised.
-    """
-
-    api: ComponentApi
-    appids: Iterator[str]
-    missing: AbstractSet[str]
-    found: Discovered
-    kept: int = 0
-    breaker: CircuitBreaker[CallError] = field(default_factory=CircuitBreaker)
-
-    async def lane(self) -> None:
-        """Look up one account after the other."""
-        for appid in self.appids:
-            if self.breaker.is_open:
-                return
-            try:
-                about = await self.api.authorizer(appid)
-            except CallError as error:
-                self._note(appid, error)
-            except PostponedError as postponed:
-                self.breaker.failed(postponed.trouble, at_once=True)
-            else:
-                self._remember(appid, about)
-
-    def _remember(self, appid: str, about: Authorizer) -> None:
-        if appid in self.missing:
-            self.kept += 1
-            return
-        about = replace(about, nick_name=readable(about))
-        state = self.found.states.get(appid) or AccountState(appid, about.nick_name or appid)
-        self.found.states[appid] = state._replace(authorizer=about)
-
-    def _note(self, appid: str, error: CallError) -> None:
-        if error.reaction.is_shared:
-            # Retries were of no use, so the next account may still get through; after a wait or a stale token none can.
-            self.breaker.failed(error, at_once=error.reaction is not Reaction.RETRY)
-        elif appid not in self.missing:
-            self.found.fail(appid, appid, error, errmsg=error.errmsg, accounts=1)
-        elif error.errcode == WITHDRAWN:
-            self._forget(appid)
-        else:
-            self.kept += 1  # WeChat knows the account, which then fails by itself
-
-    def _forget(self, appid: str) -> None:
-        state = self.found.states[appid]
-        log.warning("authorizer.left", account=state.name, appid=appid, component=self.api.component.name)
-        self.found.states[appid] = state._replace(authorizer=None)

@@ -511,7 +511,7 @@ async def test_breaker_of_missing_accounts(
     most: int,
 ) -> None:
     """A platform in trouble isn't asked about every account that its list lacks, and all are kept."""
-    monkeypatch.setattr("collector.run.discovery.MAX_LOOKUPS", 1)
+    monkeypatch.setattr("collector.run.lookup.MAX_LOOKUPS", 1)
     async with _sandbox(clock, World(size=20)) as sandbox:
         settings = configured(sandbox, since="2026-11-24")  # there is nothing to ask
         await _run(settings, clock)
@@ -616,7 +616,7 @@ async def test_breaker_of_lookups(
     clock: FakeClock, configured: Configured, monkeypatch: pytest.MonkeyPatch, answer: dict[str, Any], most: int
 ) -> None:
     """A platform in trouble isn't asked about every new account."""
-    monkeypatch.setattr("collector.run.discovery.MAX_LOOKUPS", 1)
+    monkeypatch.setattr("collector.run.lookup.MAX_LOOKUPS", 1)
     world = World(size=20)
     async with _sandbox(clock, world) as sandbox:
         with _interposed(sandbox, INFO, lambda appid: answer):
