@@ -61,14 +61,18 @@ def demo(
 ) -> None:
     """Try it out: a run over a pretend WeChat, into a local mongod."""
     from collector.commands.demo import demo as demonstrate
+    from collector.shell import command_line
 
     output = output_of(False, verbose, quiet, log_format)
     done = run_to_the_end(lambda stop: demonstrate(stop, partial(collecting, quiet=quiet), keep=keep))
     print_result(done.result, output)
-    if done.document and done.result.stopped_by is None:  # after a signal nobody waits for more output
+    is_shown = done.document and done.result.stopped_by is None  # after a signal nobody waits for more output
+    if is_shown:
         say(f"\nOne of the documents, as it is in MongoDB:\n\n{pretty(done.document)}")
     if keep:
         say(_how_to_go_on(done))
+    elif is_shown:
+        say(f"\nThe database is removed again. `{command_line('demo', '--keep')}` keeps it, for other commands to try.")
     raise typer.Exit(done.exit)
 
 

@@ -119,11 +119,9 @@ class _Following:
         """Wait for the next round. Raises `StoppedError` at a stop signal."""
         clock = self.frame.clock
         next_s = self.rounds.next_s(clock.monotonic())
-        until = f"{clock.instant_of(next_s).astimezone(BEIJING):%H:%M}"
-        log.info("run.pauses", until=until, pending=len(self._pending))
-        self.frame.tally.watch.pause(
-            f"{counted(len(self._pending), 'account')} pending, next round at {until} Beijing time"
-        )
+        until, pending = clock.instant_of(next_s).astimezone(BEIJING), len(self._pending)
+        log.info("run.pauses", until=until, pending=pending)
+        self.frame.tally.watch.pause(f"{counted(pending, 'account')} pending, next round at {until:%H:%M} Beijing time")
         async with self.frame.stop.ends():
             await clock.sleep(next_s - clock.monotonic())
 

@@ -247,13 +247,14 @@ async def test_reader_that_leaves_early(folder: Path, database: Database) -> Non
 
 
 async def test_demo(tmp_path: Path) -> None:
-    """It names the broken accounts, and shows a document."""
+    """It names the broken accounts, shows a document, and says that the database is gone."""
     ended = await collector("demo", cwd=tmp_path)
     assert ended.code == 0
     assert "52 accounts: 49 ok, 3 failed" in ended.out
     for remedy in ("allow 203.0.113.7", "the secret was reset or mistyped", "the account isn't verified"):
         assert remedy in ended.out
     assert '"cumulate_user"' in ended.out
+    assert ended.out.endswith("collector demo --keep` keeps it, for other commands to try.\n")
 
 
 async def test_demo_without_a_mongod(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from datetime import time
 from pathlib import Path
@@ -40,5 +41,5 @@ async def test_stop_in_a_pause(tmp_path: Path, mongod: str, database: Database) 
             assert line
         running.send_signal(signal.SIGTERM)
         ended = await ended_of(running)
-    assert b"pending=2" in line
+    assert re.search(rb" until=\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+08:00 pending=2$", line.strip())
     assert (ended.code, ended.json["accounts"]["pending"]) == (143, 2)
