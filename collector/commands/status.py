@@ -72,6 +72,7 @@ async def _latest_totals(
         for appid in appids
         if (state := states.get(appid)) and (young & state.dataset(CUMULATE).covered) - state.dataset(SUMMARY).settled
     ]
+    # One more than are young: the total of the oldest of them is compared with that of the day before.
     days = [newest - ONE_DAY * age for age in range(QUIET_AGE_DAYS + 1)]
     return await read_totals_of(database, lacking, days) if lacking else {}
 

@@ -164,7 +164,7 @@ class Lines(Counting):
 
     async def log(self, clock: Clock) -> None:
         """Log until cancelled."""
-        lately = deque([self._pace(clock)], MINUTES + 1)
+        lately = deque([self._pace(clock)], MINUTES + 1)  # the begin of the first minute, too
         while True:
             await clock.sleep(EVERY_S)
             if self.pauses:
