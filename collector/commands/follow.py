@@ -199,11 +199,12 @@ class _Following:
 
     async def _look_up(self, database: Database, pending: frozenset[str]) -> None:
         """Find out the age and the size of the pending accounts, once."""
-        if unknown := pending - self.known.keys():
-            states, _ = await read_states(database, [*unknown])
-            totals = await read_totals(database, self.newest - ONE_DAY)
+        unknown, day = [*(pending - self.known.keys())], self.newest - ONE_DAY
+        if unknown:
+            states, _ = await read_states(database, unknown)
+            totals = await read_totals(database, unknown, [day])
             oldest = {appid: state.dataset(CUMULATE).covered.oldest for appid, state in states.items()}
-            self.known = {
-                **self.known,
-                **{appid: Pending(oldest.get(appid) or self.newest, totals.get(appid, 0)) for appid in unknown},
+            found = {
+                appid: Pending(oldest.get(appid) or self.newest, totals.get(appid, {}).get(day, 0)) for appid in unknown
             }
+            self.known = {**self.known, **found}
