@@ -180,6 +180,7 @@ def _with_values(arguments: list[str]) -> list[str]:
     filled = []
     for argument, following in zip(arguments, [*arguments[1:], ""], strict=False):
         filled.append(argument)
+        # `-5` is a wrong value, to be refused as such, and `-q` another option.
         if argument in _DEFAULTS and not re.fullmatch("[^-].*|-[0-9.]+", following):
             filled.append(_DEFAULTS[argument])
     return filled

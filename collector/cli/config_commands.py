@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -119,7 +120,7 @@ def import_(
     from collector.console import changes as console
     from collector.errors import UsageError
     from collector.model.days import beijing_day
-    from collector.secrets.files import group_id, opening_line
+    from collector.secrets.files import group_id
 
     if yes and not update:
         raise UsageError("--yes goes with --update: without it, nothing that exists is changed")
@@ -132,12 +133,9 @@ def import_(
     is_wanted = not changes.all or not update or yes or _is_agreed(changes)
     if is_wanted:
         config.sheet.write(changes, gid)
-        say(f"{into}: {console.written(changes)}")
-    if is_wanted and changes.new and not changes.total:
-        say(f"name the files with `include: {into}/*.yaml`")
-    for folder in (into, secrets_dir):
-        if folder and gid is not None and folder.exists() and (line := opening_line(folder, gid)):
-            complain(f"the group {group} can't read {folder}: run {line}")
+        say(console.written(changes, into))
+    if group is not None:
+        _complain_of_closed(filter(None, (into, secrets_dir)), group)
     if changes.faults or changes.undecided or not is_wanted:
         raise typer.Exit(3)
 
@@ -155,3 +153,14 @@ def _is_agreed(changes: Changes) -> bool:
         why = ""
     complain(f"nothing was written{why}")
     return False
+
+
+def _complain_of_closed(folders: Iterable[Path], group: str) -> None:
+    """Print how to let the group into the folders that are closed to it."""
+    from collector.secrets.files import group_id, opening_line
+
+    gid = group_id(group)
+    for folder in folders:
+        # Where nothing was written, the folder may not be there yet.
+        if folder.exists() and (line := opening_line(folder, gid)):
+            complain(f"the group {group} can't read {folder}: run {line}")

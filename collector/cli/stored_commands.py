@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +15,7 @@ from collector.cli.options import (
     Config,
     Json,
     LogForm,
+    Output,
     Verbose,
     Wait,
     loaded,
@@ -24,6 +26,10 @@ from collector.cli.options import (
 from collector.cli.printing import paint, width
 from collector.cli.running import target_now
 from collector.cli.terminal import complain, run_at_once, say, say_json
+
+if TYPE_CHECKING:
+    from collector.console.view import View
+    from collector.model.findings import AccountGaps, Status
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -62,27 +68,31 @@ def status(
     """
     from collector.commands import status as command
     from collector.commands import verify as verify_command
-    from collector.console import status as console
-    from collector.console.verify import gaps_json, gaps_text
     from collector.console.view import Trait, View
-    from collector.text import paragraphs
 
     settings, selection, output = common
     found = run_at_once(command.status(settings, selection, datetime.now(UTC)))
-    found_gaps = run_at_once(verify_command.gaps(settings, selection, target_now(settings))) if gaps else []
+    found_gaps = run_at_once(verify_command.gaps(settings, selection, target_now(settings))) if gaps else None
     picked = {Trait.FAILING: failing, Trait.WAITING: waiting, Trait.MISSING: missing}
     view = View(frozenset(trait for trait, is_picked in picked.items() if is_picked), max_age, max_run_age)
-    listed = {account.account for account in view.listed(found)}
-    found_gaps = [each for each in found_gaps if each.account in listed]
-    if output.as_json:
-        say_json(console.as_json(found, view) | ({"gaps": gaps_json(found_gaps)} if gaps else {}))
-    elif not output.quiet:
-        text = console.as_text(found, view, width=width(), paint=paint())
-        say(paragraphs(text, gaps_text(found_gaps)))
-    elif text := console.too_old_text(found, view):
-        say(text)
+    _print_status(found, found_gaps, view, output)
     # Exit 3 lets a monitor call this command without reading its output.
     raise typer.Exit(view.exit(found))
+
+
+def _print_status(found: Status, gaps: Sequence[AccountGaps] | None, view: View, output: Output) -> None:
+    from collector.console import status as console
+    from collector.console.verify import gaps_json, gaps_text
+    from collector.text import paragraphs
+
+    names = {account.account for account in view.listed(found)}
+    listed = [each for each in gaps or () if each.account in names]
+    if output.as_json:
+        say_json(console.as_json(found, view) | ({} if gaps is None else {"gaps": gaps_json(listed)}))
+    elif not output.quiet:
+        say(paragraphs(console.as_text(found, view, width=width(), paint=paint()), gaps_text(listed)))
+    elif text := console.too_old_text(found, view):  # -q still prints why the exit is 3
+        say(text)
 
 
 @app.command()
@@ -172,7 +182,7 @@ def forget(
         if not typer.confirm(console.question(departed, with_documents=with_documents), err=True):
             complain("nothing was deleted")
             raise typer.Exit(1)
-        account = departed.account
+        account = departed.account  # as was agreed to; by now another one may have the name
     forgotten = run_at_once(command.forget(settings, account, with_documents=with_documents, wait_s=wait))
     if as_json:
         say_json(console.as_json(forgotten))

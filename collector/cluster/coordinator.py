@@ -165,7 +165,7 @@ class Coordinator:
             self._try_again(batch, member, report)
         else:
             self._show(work, report.steps)
-            if not self._run.fills_history:
+            if not self._run.fills_history:  # the last round of the run does
                 self._run.tally.leave_history(report.lacking_history)
                 report = replace(report, lacking_history=())
             self._queue.done(batch, report.lacking_history)

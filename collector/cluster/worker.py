@@ -17,10 +17,10 @@ from collector.cluster.digest import digest_of
 from collector.cluster.messages import Introduction, Order, Report, RunInfo
 from collector.cluster.site import HELD, SITES, Site, opened, settings_of
 from collector.commands.work import ask, target_as_of_now
-from collector.console.progress import NO_STEPS, Steps, Watch
+from collector.console.progress import NO_STEPS, Counting
 from collector.errors import ClockError, ConfigError, DatabaseError, UnreachableError
 from collector.model.accounts import Account
-from collector.model.results import AccountResult, Outcome
+from collector.model.results import AccountResult
 from collector.run.account import Shared
 from collector.run.counts import Counts
 from collector.run.left import windows_left
@@ -134,48 +134,37 @@ async def _work(site: Site, order: Order, held: Held) -> Report:
     if error:  # the outcomes of its accounts are for whoever does the batch again
         return Report(replace(made, windows_left=counts.windows_left), error=error)
     counts = replace(counts, calls=made.calls, token_calls=made.token_calls, retries=made.retries)
-    return Report(counts, [account.appid for account in left], watch.done())
+    return Report(counts, [account.appid for account in left], watch.steps)
 
 
-class _Watch(Watch):
+class _Watch(Counting):
     """Progress of a batch, for the coordinator."""
 
     def __init__(self, order: Order) -> None:
-        self._steps = NO_STEPS
-        self._days: Callable[[], int] = lambda: 0
+        super().__init__()
         self._order = order
         self._reported = NO_STEPS
         self._worker = get_worker()
 
+    def begin(self, accounts: int) -> None:
+        """Go on counting: it is the coordinator who begins anew."""
+
     def history(self, windows: int) -> None:
         """Expect windows of history, which another batch fills."""
         if not self._order.history:
-            self._steps = self._steps._replace(history=self._steps.history + windows)
+            super().history(windows)
 
     def account(self, result: AccountResult) -> None:
         """Count an account, which history counts no second time."""
-        if not self._order.history and result.outcome is not Outcome.SKIPPED:
-            failed = self._steps.failed + (result.outcome is Outcome.FAILED)
-            self._steps = self._steps._replace(accounts=self._steps.accounts + 1, failed=failed)
-
-    def window(self) -> None:
-        """Count a window."""
-        self._steps = self._steps._replace(windows=self._steps.windows + 1)
-
-    def follow_days(self, days: Callable[[], int]) -> None:
-        """Count the days that the batch has stored."""
-        self._days = days
-
-    def done(self) -> Steps:
-        """Return the progress so far."""
-        return self._steps._replace(days=self._days())
+        if not self._order.history:
+            super().account(result)
 
     def report(self) -> None:
         """Send the progress, where there is any."""
-        if (done := self.done()) != self._reported:
-            self._reported = done
+        if (steps := self.steps) != self._reported:
+            self._reported = steps
             order = self._order
-            self._worker.log_event(TOPIC, [order.info.run, order.batch, order.epoch, *done])
+            self._worker.log_event(TOPIC, [order.info.run, order.batch, order.epoch, *steps])
 
 
 @asynccontextmanager

@@ -48,7 +48,7 @@ async def follow(frame: Frame, work: Work) -> RunResult:
         while (result := await _round(following)) is None:
             await following.pause()
     except StoppedError:  # in a pause, or while a round waits for another run
-        if following.is_first:
+        if following.is_first:  # the ledger has no entry yet
             raise
         return await _without_lease(frame)
     return result
@@ -104,9 +104,10 @@ class _Following:
         async with frame.leased() as leased:
             await (leased.begin() if self.is_first else leased.resume())
             error, is_first = None, self.is_first
+            # The time may be over where the lease came late, or the run began after it: then all is done at once.
             if not self.rounds.is_over(frame.clock.monotonic()):
                 error = await (self._ask_all(leased) if self._is_day_new else self._ask_pending(leased))
-            if frame.stop.is_set or (error and is_first):
+            if frame.stop.is_set or (error and is_first):  # as a run of a single round would end
                 return await leased.end(error)
             if self.rounds.is_over(frame.clock.monotonic()) or not (error or self._pending):
                 return await leased.end(await self._finish(leased))
@@ -196,11 +197,12 @@ class _Following:
 
     async def _look_up(self, database: Database, pending: frozenset[str]) -> None:
         """Find out the age and the size of the pending accounts, once."""
-        if unknown := pending - self.known.keys():
-            states, _ = await read_states(database, [*unknown])
-            totals = await read_totals(database, self.newest - ONE_DAY)
+        unknown, day = [*(pending - self.known.keys())], self.newest - ONE_DAY
+        if unknown:
+            states, _ = await read_states(database, unknown)
+            totals = await read_totals(database, unknown, [day])
             oldest = {appid: state.dataset(CUMULATE).covered.oldest for appid, state in states.items()}
-            self.known = {
-                **self.known,
-                **{appid: Pending(oldest.get(appid) or self.newest, totals.get(appid, 0)) for appid in unknown},
+            found = {
+                appid: Pending(oldest.get(appid) or self.newest, totals.get(appid, {}).get(day, 0)) for appid in unknown
             }
+            self.known = {**self.known, **found}

@@ -138,7 +138,7 @@ class Leased:
         async with in_background(self._note_stop(), name="stop noted"):
             try:
                 return await _error_of(work(run))
-            except UsageError as usage_error:
+            except UsageError as usage_error:  # it shows no result, but the run stands in the ledger
                 await self.end(str(usage_error))
                 raise
 

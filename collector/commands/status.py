@@ -22,7 +22,7 @@ from collector.model.state import AccountState, DatasetState, Trouble, UnusableS
 from collector.run.discovery import known_entries
 from collector.run.reactions import failed_state
 from collector.store.database import Database, open_database
-from collector.store.documents import read_totals_of
+from collector.store.documents import read_totals
 from collector.store.location import location_of
 from collector.store.runs import read_last_completed, read_runs
 from collector.store.state import read_states
@@ -72,8 +72,9 @@ async def _latest_totals(
         for appid in appids
         if (state := states.get(appid)) and (young & state.dataset(CUMULATE).covered) - state.dataset(SUMMARY).settled
     ]
+    # One more than are young: the total of the oldest of them is compared with that of the day before.
     days = [newest - ONE_DAY * age for age in range(QUIET_AGE_DAYS + 1)]
-    return await read_totals_of(database, lacking, days) if lacking else {}
+    return await read_totals(database, lacking, days) if lacking else {}
 
 
 def _state(

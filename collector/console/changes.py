@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from collector.console.wrapping import wrapped
 from collector.model.changes import Change, Changes, KeyChange
@@ -23,14 +24,16 @@ def as_text(changes: Changes, *, width: int | None = None) -> str:
     return wrapped(text, width)
 
 
-def written(changes: Changes) -> str:
-    """Return in a line what was written."""
+def written(changes: Changes, into: Path) -> str:
+    """Return in a line what was written into a folder, and for its first accounts how a configuration names it."""
     parts = [
         f"{len(found):,} {word}"
         for found, word in ((changes.new, "new"), (changes.changed, "changed"), (changes.gone, "disabled"))
         if found
     ]
-    return ", ".join(parts) or "nothing to write"
+    line = f"{into}: {', '.join(parts) or 'nothing to write'}"
+    is_first = changes.new and not changes.total
+    return f"{line}\nname the files with `include: {into}/*.yaml`" if is_first else line
 
 
 def _undecided(count: int) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
-from collector.console.summary import waits_text
+from collector.console.summary import database_line, waits_text
 from collector.console.table import Table
 from collector.console.wrapping import wrapped
 from collector.model.accounts import Account
@@ -89,7 +89,7 @@ def as_text(plans: Iterable[Planned], database: str = "", *, width: int | None =
     if totals.complete:
         summary += f"\n{counted(totals.complete, 'other account')}: nothing is missing."
     text = paragraphs(
-        f"Database: {database}" if database else "",
+        database_line(database),
         summary,
         waits_text(totals.notices),
         f"History waits with that: {counted(totals.windows_held, 'window')}." if totals.windows_held else "",

@@ -59,14 +59,19 @@ class Watch:
         """Show that nothing is done until the next begin, and why."""
 
 
-class _Counts(Watch):
+class Counting(Watch):
     """Progress as counts, each followed by `_changed`."""
 
     def __init__(self) -> None:
         self.accounts = 0
         self.pauses = ""
         self.done = NO_STEPS
-        self.days_here: Callable[[], int] = lambda: 0
+        self._days_here: Callable[[], int] = lambda: 0
+
+    @property
+    def steps(self) -> Steps:
+        """All that is done, with the days that this process has stored."""
+        return self.done._replace(days=self.done.days + self._days_here())
 
     def begin(self, accounts: int) -> None:
         """Begin anew; what was stored stays."""
@@ -96,8 +101,8 @@ class _Counts(Watch):
 
     def follow_days(self, days: Callable[[], int]) -> None:
         """Count them as `days` does, beside those that were counted before."""
-        self.done = self.done._replace(days=self.done.days + self.days_here())
-        self.days_here = days
+        self.done = self.steps
+        self._days_here = days
 
     def pause(self, text: str) -> None:
         """Note why nothing is done."""
@@ -111,7 +116,7 @@ WIDE = 80
 """The cells from which on a terminal has room for a bar beside the counts."""
 
 
-class Bars(_Counts):
+class Bars(Counting):
     """A bar for each part of the run: what is done, the rate or the failed accounts, and the time left."""
 
     def __init__(self, progress: rich_progress.Progress) -> None:
@@ -154,18 +159,18 @@ MINUTES = 10
 """Minutes whose pace counts for the time that is left."""
 
 
-class Lines(_Counts):
+class Lines(Counting):
     """A line of the log every minute: what is done, and roughly how many minutes are left."""
 
     async def log(self, clock: Clock) -> None:
         """Log until cancelled."""
-        lately = deque([self._pace(clock)], MINUTES + 1)
+        lately = deque([self._pace(clock)], MINUTES + 1)  # the begin of the first minute, too
         while True:
             await clock.sleep(EVERY_S)
             if self.pauses:
                 continue
             lately.append(self._pace(clock))
-            done = self.done
+            done = self.steps
             windows = {"windows_done": done.windows, "windows": done.history} if done.history else {}
             log.info(
                 "run.progress",
@@ -173,7 +178,7 @@ class Lines(_Counts):
                 accounts=self.accounts,
                 failed=done.failed,
                 **windows,
-                days=done.days + self.days_here(),
+                days=done.days,
                 **_minutes_left(lately[0], lately[-1]),
             )
 

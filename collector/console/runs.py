@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from collector.console.paint import Severity
-from collector.console.summary import PLAIN, Style, failures_text
+from collector.console.summary import PLAIN, Style, database_line, failures_text
 from collector.console.table import Cells, Table, in_one_line
 from collector.console.wrapping import wrapped
 from collector.model.days import BEIJING, beijing_time
@@ -47,7 +47,7 @@ def as_text(records: Sequence[RunRecord], database: str = "", *, width: int | No
     """Return a line for each run. `width` is the terminal's in cells; without it nothing is cut."""
     rows = [_HEADER, *map(_cells, records)]
     table = Table(rows, width).lines(rows) if records else "No run has been made yet."
-    return paragraphs(table, f"Database: {database}" if database else "")
+    return paragraphs(table, database_line(database))
 
 
 def run_text(record: RunRecord, database: str = "", style: Style = PLAIN) -> str:
@@ -64,7 +64,7 @@ def run_text(record: RunRecord, database: str = "", style: Style = PLAIN) -> str
         failures_text([*map(_in_one_line, record.failures)], record.failed, style),
         left_out,
         in_one_line(record.error or ""),
-        f"Database: {database}" if database else "",
+        database_line(database),
     )
     return wrapped(text, style.width)
 
@@ -102,16 +102,14 @@ def _ending(record: RunRecord, at: datetime) -> str:
     """Return when and how a run ended; of one that hasn't ended, or has crashed, when it began."""
     verb, instant = ("", record.ended) if record.exit is not None else ("began ", record.began)
     when = f"{verb}{beijing_time(instant)}, {ago((at - instant).total_seconds())}: " if instant else ""
-    total = (record.accounts or {}).get("total")
     if record.failed:
-        return f"{when}{_word(record)}, {record.failed:,} of {total or 0:,} failed"
-    return f"{when}{_word(record)}" + ("" if total is None else f", {counted(total, 'account')}")
+        return f"{when}{_word(record)}, {record.failed:,} of {record.total or 0:,} failed"
+    return f"{when}{_word(record)}" + ("" if record.total is None else f", {counted(record.total, 'account')}")
 
 
 def _cells(record: RunRecord) -> Cells:
-    total = record.accounts.get("total") if record.accounts else None
     began = f"{record.began.astimezone(BEIJING):%Y-%m-%d %H:%M}" if record.began else "-"
-    accounts = "-" if total is None else f"{total:>8,}"
+    accounts = "-" if record.total is None else f"{record.total:>8,}"
     # In the table a word less: a line of it has to fit a terminal of 80 columns.
     result = f"{record.failed:,} failed" if record.status == "partial" and record.failed else _result(record)
     return in_one_line(record.command), in_one_line(record.run), began, _took(record), accounts, result
@@ -119,7 +117,7 @@ def _cells(record: RunRecord) -> Cells:
 
 def _result(record: RunRecord) -> str:
     """Return how a run ended, in a few words."""
-    have_all = record.status == "failed" and record.failed == (record.accounts or {}).get("total")
+    have_all = record.status == "failed" and record.failed == record.total
     return f"{_word(record)}, {record.failed:,} failed" if record.failed and not have_all else _word(record)
 
 
@@ -133,7 +131,7 @@ def _counts(record: RunRecord) -> str:
     if not record.accounts:
         return ""
     counts = [f"{count:,} {outcome}" for outcome, count in record.accounts.items() if count and outcome != "total"]
-    accounts = f"{counted(record.accounts.get('total', 0), 'account')}{': ' if counts else ''}{', '.join(counts)}"
+    accounts = f"{counted(record.total or 0, 'account')}{': ' if counts else ''}{', '.join(counts)}"
     if record.days is None:
         return accounts
     calls = (

@@ -88,7 +88,12 @@ def as_text(result: RunResult, style: Style = PLAIN) -> str:
 
 def with_database(text: str, database: str) -> str:
     """Return the totals of a result with a line that names its database, where that has a name."""
-    return f"{text}\nDatabase: {database}" if database else text
+    return "\n".join(filter(None, (text, database_line(database))))
+
+
+def database_line(database: str) -> str:
+    """Return the line that names the database of a result; empty where it has no name."""
+    return f"Database: {database}" if database else ""
 
 
 def failed_text(result: RunResult, style: Style = PLAIN) -> str:

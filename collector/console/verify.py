@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from collector.console.summary import database_line
 from collector.console.wrapping import wrapped
 from collector.model.days import Days, Window
 from collector.model.findings import AccountFindings, AccountGaps, Break, Verified
@@ -51,7 +52,7 @@ def as_text(verified: Verified, *, width: int | None = None) -> str:
         _section(_NEWER, [[f"  {_title(found)}"] for found in verified.newer]),
         _breaks_section(verified.findings),
         _foreign(verified.foreign),
-        f"Database: {verified.database}" if verified.database else "",
+        database_line(verified.database),
         _next_step(verified, sum(found.lost_days for found in differing)),
     )
     return wrapped(text, width)

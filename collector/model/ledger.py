@@ -46,6 +46,11 @@ class RunRecord:
         return (self.ended - self.began).total_seconds() if self.ended and self.began else None
 
     @property
+    def total(self) -> int | None:
+        """Number of accounts, None where it isn't known."""
+        return self.accounts.get("total") if self.accounts else None
+
+    @property
     def failed(self) -> int:
         """Number of accounts that have failed."""
         return self.accounts.get("failed", 0) if self.accounts else 0

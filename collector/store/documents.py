@@ -30,15 +30,7 @@ async def read_documents(database: Database, account: str, fields: Iterable[str]
     return await outlasting(lambda: collection.find({"account": account}, wanted).sort("ref_date").to_list(None))
 
 
-async def read_totals(database: Database, day: date) -> dict[str, int]:
-    """Return the `cumulate_user` of a day, by account."""
-    wanted = {"_id": False, "account": True, "cumulate_user": True}
-    found = database[USER_DAILY].find({"ref_date": str(day), "cumulate_user": {"$type": "number"}}, wanted)
-    documents = await outlasting(lambda: found.clone().to_list(None))
-    return {document["account"]: document["cumulate_user"] for document in documents}
-
-
-async def read_totals_of(
+async def read_totals(
     database: Database, accounts: Sequence[str], days: Collection[date]
 ) -> dict[str, dict[date, int]]:
     """Return the `cumulate_user` of some accounts on some days, as far as they are stored, by account and day."""

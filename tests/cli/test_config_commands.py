@@ -7,9 +7,11 @@ import json
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import time_machine
 from typer.testing import CliRunner, Result
 
 from collector.cli.config_commands import app
@@ -165,4 +167,26 @@ def test_import_for_a_group() -> None:
     ended = import_("--group", name, "--secrets-dir", "s", rows=ROWS)
     assert ended.exit_code == 0
     assert [Path(path).stat().st_mode & 0o777 for path in ("d", "s", "s/wx0000000000000001")] == [0o750, 0o750, 0o640]
-    assert f"collector: the group {name} can't read d: run chgrp {name} /" in ended.stderr
+    for folder in ("d", "s"):
+        assert f"collector: the group {name} can't read {folder}: run chgrp {name} /" in ended.stderr
+
+
+def test_import_for_a_group_writes_nothing() -> None:
+    """A folder that isn't there isn't closed."""
+    name = grp.getgrgid(os.getegid()).gr_name
+    ended = import_("--update", "--group", name, rows=ROWS)
+    assert (ended.exit_code, Path("d").exists()) == (3, False)
+    assert ended.stderr == "collector: nothing was written: without a terminal, --update needs --yes\n"
+
+
+def test_import_knows_the_day_in_beijing() -> None:
+    """It is tomorrow there, from 16:00 UTC on."""
+    Path("sheet.csv").write_text("name,appid,secret,since\na,wx0000000000000001,s,2026-11-24\n")
+    with time_machine.travel(datetime(2026, 11, 23, 20, tzinfo=UTC).timestamp(), tick=False):
+        assert invoke("import", "sheet.csv", "--into", "d").exit_code == 0
+
+
+def test_import_of_one_more(imported: None) -> None:
+    """The folder is named in the configuration already."""
+    ended = import_(rows=[*ROWS, "b,wx00000000000000c0,s\n"])
+    assert (ended.exit_code, ended.stdout) == (0, "d: 1 new\n")

@@ -73,11 +73,12 @@ async def test_exit_codes(folder: Path, database: Database) -> None:
     configured = await collector("forget", "shop", "--yes", cwd=folder)
     unknown = await collector("forget", "nobody", "--yes", cwd=folder)
     async with lease(database, "r1", "run"):
-        held = await collector("forget", "gone", "--yes", cwd=folder)
+        held = await collector("forget", "gone", "--yes", "--wait", "1", cwd=folder)
     with (folder / "accounts.yaml").open("a") as file:
         file.write("include: more.yaml\n")
     (folder / "more.yaml").write_text("accounts: [")
     unread = await collector("forget", "gone", "--yes", cwd=folder)
     assert [ended.code for ended in (configured, unknown, held, unread)] == [1, 2, 11, 78]
+    assert "It didn't end in the 1 second of --wait" in held.err
     assert f"so it isn't known whether gone ({GONE}) is still configured" in unread.err
     assert await _left(database) == (1, 2)

@@ -56,19 +56,25 @@ async def test_backfill_status_and_verify(folder: Path, mongod: str, database: D
         narrowed = (await collector("status", "--json", "--failing", "--max-run-age", "1", *files, cwd=folder)).json
         assert [account["name"] for account in narrowed["accounts"]] == [BROKEN.name]
         assert (narrowed["last_run"]["status"], narrowed["run_too_old"]) == ("partial", False)
+        assert (BROKEN.appid in facts["gaps"], "gaps" in narrowed) == (True, False)
+        nobody = (await collector("status", "--json", "--gaps", "--waiting", *files, cwd=folder)).json
+        assert (nobody["accounts"], nobody["gaps"]) == ([], {})
         others = await collector("status", "--waiting", "--missing", "--account", WORLD.accounts[1].name, cwd=folder)
         assert (others.code, WORLD.accounts[1].name in others.out) == (0, False)
         (entry,) = (await collector("runs", "--json", "-c", "accounts.yaml", cwd=folder)).json["runs"]
         assert (entry["command"], entry["status"], entry["exit"]) == ("backfill", "partial", 3)
         one = await collector("runs", entry["run"], "-c", "accounts.yaml", cwd=folder)
+        in_full = await collector("runs", entry["run"], "-v", "-c", "accounts.yaml", cwd=folder)
         assert "the secret was reset or mistyped" in one.out
+        assert (BROKEN.appid in one.out, BROKEN.appid in in_full.out) == (False, True)
         unknown = await collector("runs", "20990101T000000Z-000000", "-c", "accounts.yaml", cwd=folder)
         assert (unknown.code, unknown.out) == (2, "")
         assert "`collector runs` lists them" in unknown.err
         agreed = await collector("verify", *files, cwd=folder)
         assert (agreed.code, agreed.err) == (0, "")
         await database["user_daily"].delete_many({"account": WORLD.accounts[1].appid})
-        assert (await collector("verify", "-q", *files, cwd=folder)).code == 3
+        differing = await collector("verify", "-q", *files, cwd=folder)
+        assert (differing.code, differing.out.startswith("State and documents differ")) == (3, True)
         repaired = await collector("verify", "--repair", "--json", *files, cwd=folder)
         assert (repaired.code, repaired.json["repaired"]) == (0, True)
         again = await collector("run", "--json", *files, "--account", WORLD.accounts[1].name, cwd=folder)

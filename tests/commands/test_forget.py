@@ -189,9 +189,10 @@ async def test_name_of_two_accounts(database: Database, settings: Settings, twin
 
 
 async def test_unread_file(database: Database, settings: Settings) -> None:
-    """It may list the account."""
-    broken = BrokenEntry("d/one.yaml", None, (Fault("d/one.yaml:1", "no YAML", "Mend it."),))
-    error = await _refusal(database, replace(settings, broken=(broken,)), "gone", STATES[0])
+    """It may list the account, which an entry of another one doesn't."""
+    unread = BrokenEntry("d/one.yaml", None, (Fault("d/one.yaml:1", "no YAML", "Mend it."),))
+    another = BrokenEntry("other", OTHER, (Fault("d/two.yaml:1", "no secret", "Add it."),))
+    error = await _refusal(database, replace(settings, broken=(another, unread)), "gone", STATES[0])
     assert isinstance(error, ConfigError)
     message = f"no YAML, so it isn't known whether gone ({GONE}) is still configured"
     assert error.faults == (Fault("d/one.yaml:1", message, "Mend it."),)
@@ -230,6 +231,15 @@ async def test_account_that_no_platform_discovers(
     await _store(database, STATES[0]._replace(authorizer=authorizer))
     await forget(replace(settings, components=components), "gone", with_documents=True)
     assert await _stored(database) == (set(), set())
+
+
+async def test_documents_alone_of_an_account_that_nothing_else_is_known_of(
+    database: Database, settings: Settings
+) -> None:
+    """No platform has listed it."""
+    await database[USER_DAILY].insert_one({"account": GONE, "ref_date": "2026-11-23"})
+    forgotten = await forget(replace(settings, components=(AGENCY,)), GONE, with_documents=True)
+    assert (forgotten.days, forgotten.days_left) == (1, 0)
 
 
 async def test_unusable_state(database: Database, settings: Settings) -> None:

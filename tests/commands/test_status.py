@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,9 @@ from collector.commands.status import status
 from collector.completeness.datasets import CUMULATE, SUMMARY
 from collector.config import Selection, Settings
 from collector.config.schema import ApiSettings, MongoSettings, RunSettings
+from collector.errors import Fault
 from collector.kinds import WaitKind
-from collector.model.accounts import Account, Rate, Secret
+from collector.model.accounts import Account, BrokenEntry, Rate, Secret
 from collector.model.days import NO_DAYS, ONE_DAY, Days
 from collector.model.standings import AccountStatus, Former, Standing, Status
 from collector.model.state import AccountState, DatasetState, Trouble, UnusableState
@@ -60,13 +61,15 @@ def look(database: Database, mongod: str) -> Look:
         accounts: Iterable[Account],
         *states: AccountState,
         selected: Iterable[Account] = (),
+        tags: Sequence[str] = (),
+        broken: tuple[BrokenEntry, ...] = (),
         now: datetime = NOW,
     ) -> Status:
         if states:
             await database[ACCOUNTS].bulk_write([replacement(state, 1) for state in states])
         mongodb = MongoSettings().model_copy(update={"uri": Secret(mongod), "database": database.name})
-        settings = Settings(mongodb, ApiSettings(), RunSettings(), tuple(accounts))
-        return await status(settings, Selection([account.appid for account in selected]), now)
+        settings = Settings(mongodb, ApiSettings(), RunSettings(), tuple(accounts), broken=broken)
+        return await status(settings, Selection([account.appid for account in selected], tags), now)
 
     return looked
 
@@ -136,6 +139,17 @@ async def test_day_whose_total_has_changed_is_missing(
     state = _state("one", _dataset(MONTH - Days.of([NEWEST])), _dataset(MONTH))
     (found,) = (await look([_account("one", since=_back(29))], state)).accounts
     assert (found.missing_days, found.unresolved_days, found.standing) == (missing, unresolved, standing)
+
+
+async def test_older_young_day_whose_total_has_changed(look: Look, database: Database) -> None:
+    """Its total is compared with one of the day before, which isn't young."""
+    for day, total in ((_back(2), 100), (_back(1), 101)):
+        await database[USER_DAILY].insert_one(
+            {"account": "wx-one", "ref_date": str(day), "name": "one", "cumulate_user": total}
+        )
+    state = _state("one", _dataset(MONTH - Days.of([_back(1)])), _dataset(MONTH))
+    (found,) = (await look([_account("one", since=_back(29))], state)).accounts
+    assert (found.missing_days, found.unresolved_days) == (1, 0)
 
 
 async def test_waits(look: Look) -> None:
@@ -253,6 +267,26 @@ async def test_former_and_disabled_accounts(look: Look, database: Database) -> N
     former = (Former("wx-gone-a", "gone-a", newest, NOW), Former("wx-gone-b", "gone-b", newest, NOW))
     assert found == Status(NEWEST, tuple(shown), former, (UnusableState("wx-damaged"),), disabled=1)
     assert selected == Status(NEWEST, (shown[1],), disabled=1)
+
+
+async def test_former_accounts_by_name(look: Look) -> None:
+    """Only those that were collected: a platform may have listed others, too."""
+    states = [
+        _state(appid, _dataset(MONTH), _dataset(MONTH))._replace(name=name) for appid, name in (("1", "b"), ("2", "a"))
+    ]
+    found = await look([_account("one")], *states, AccountState("wx-3", "c"))
+    assert [former.name for former in found.no_longer_configured] == ["a", "b"]
+    tagged = await look([_account("one", tags=("x",)), _account("two")], tags=["x"])
+    assert ([account.name for account in tagged.accounts], tagged.no_longer_configured) == (["one"], ())
+
+
+async def test_entry_without_an_appid(look: Look) -> None:
+    """It may be that of any account, so nobody is a former one; what it lacks isn't known."""
+    unread = BrokenEntry("d/one.yaml", None, (Fault("d/one.yaml:1", "no YAML", "Mend it."),))
+    found = await look([], _state("1", _dataset(MONTH), _dataset(MONTH)), broken=(unread,))
+    (entry,) = found.accounts
+    assert (entry.account, entry.standing, entry.missing_days) == (None, Standing.FAILING, 0)
+    assert found.no_longer_configured == ()
 
 
 async def test_renamed_account_has_its_new_name(look: Look) -> None:

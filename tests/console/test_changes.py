@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 from collector.console.changes import as_text, written
@@ -24,7 +25,9 @@ def test_all_kinds() -> None:
         "Gone from the sheet, to be disabled: 1\n"
         "  g (wx0000000000000001)"
     )
-    assert written(changes) == "1 new, 1 changed, 1 disabled"
+    hint = "name the files with `include: d/*.yaml`"
+    assert written(changes, Path("d")) == f"d: 1 new, 1 changed, 1 disabled\n{hint}"
+    assert written(replace(changes, total=1), Path("d")) == "d: 1 new, 1 changed, 1 disabled"
 
 
 def test_undecided() -> None:
@@ -37,4 +40,4 @@ def test_undecided() -> None:
 
 
 def test_nothing() -> None:
-    assert (as_text(Changes()), written(Changes())) == ("", "nothing to write")
+    assert (as_text(Changes()), written(Changes(), Path("d"))) == ("", "d: nothing to write")

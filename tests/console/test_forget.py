@@ -36,6 +36,13 @@ STAY = "1,234 documents of user_daily stay: `collector forget wx1 --with-documen
         (Forgotten(GONE, 0, 0), ["gone (wx1) is forgotten: deleted its state."]),
         (Forgotten(GONE, 0, 1_234), ["gone (wx1) is forgotten: deleted its state.", STAY]),
         (
+            Forgotten(GONE, 0, 1),
+            [
+                "gone (wx1) is forgotten: deleted its state.",
+                "1 document of user_daily stays: `collector forget wx1 --with-documents` deletes it, too.",
+            ],
+        ),
+        (
             Forgotten(replace(GONE, has_state=False), 1, 0),
             ["gone (wx1) is forgotten: deleted 1 document of user_daily."],
         ),

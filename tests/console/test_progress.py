@@ -68,6 +68,25 @@ async def test_other_processes_count() -> None:
     Watch().add(Steps())
 
 
+async def test_rounds_on_a_terminal() -> None:
+    """A pause is told in place of the bars, and the next round begins new ones."""
+    written = io.StringIO()
+    async with progress(Console(file=written, force_terminal=True, width=120), Clock(), is_run=True) as watch:
+        for accounts, windows in ((5, 9), (2, 4)):
+            watch.begin(accounts)
+            watch.account(AccountResult(ACCOUNT, Outcome.OK))
+            watch.history(windows)
+            watch.pause(f"{accounts} accounts pending")
+            watch.add(Steps(days=1))  # of a process that reports late
+        watch.begin(3)
+        watch.history(7)
+        watch.begin(4)
+        watch.history(6)
+    shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", written.getvalue())
+    assert re.findall(r"\d accounts pending", shown) == ["5 accounts pending", "2 accounts pending"]
+    assert re.search(r"0/6 windows", shown)
+
+
 class Minutes(FakeClock):
     """Clock that lets `passing` happen in each minute, and stops after the last."""
 
@@ -141,6 +160,36 @@ async def test_estimate_forgets_old_minutes() -> None:
     minutes = [lambda: _done(lines, 100), *[lambda: _done(lines, 1)] * 10]
     logs = await _logged(lines, *minutes)
     assert [log.get("minutes_left") for log in logs[:1] + logs[-1:]] == [9, 890]
+
+
+async def test_estimate_after_the_daily_job() -> None:
+    """Accounts that were done minutes ago say nothing about windows."""
+    lines = Lines()
+    lines.begin(1000)
+
+    def history() -> None:
+        lines.history(100)
+        lines.add(Steps(windows=60))
+
+    logs = await _logged(lines, *[lambda: _done(lines, 50)] * 12, history)
+    assert (logs[-1]["windows_done"], logs[-1].get("minutes_left")) == (60, 7)
+
+
+async def test_lines_of_rounds() -> None:
+    """What was stored stays, in this process and in others; a pause has no lines."""
+    lines = Lines()
+
+    def begin(accounts: int, days: int) -> None:
+        lines.follow_days(lambda: days)
+        lines.begin(accounts)
+        _done(lines, 1)
+        lines.add(Steps(days=100))
+
+    def pause() -> None:
+        lines.pause("1 account pending")
+
+    logs = await _logged(lines, lambda: begin(3, 70), pause, lambda: None, lambda: begin(2, 5))
+    assert [(log["accounts_done"], log["accounts"], log["days"]) for log in logs] == [(1, 3, 170), (1, 2, 275)]
 
 
 async def test_line_without_an_estimate() -> None:

@@ -10,7 +10,7 @@ import orjson
 import pytest
 from rich.cells import cell_len
 
-from collector.console.paint import coloured
+from collector.console.paint import Severity, coloured
 from collector.console.runs import as_json as as_json_of_runs
 from collector.console.status import as_json, as_text, too_old_text, worst_first
 from collector.console.view import Trait, View
@@ -31,6 +31,7 @@ REFUSED = Trouble(
     ANSWERED,
 )
 REMEDY = "ask for the right to read figures (user_summary: 48001 api unauthorized)"
+WAIT = Wait(WaitKind.IP_UNCONFIRMED, ANSWERED, 89503)
 BROKEN = Trouble("the line broke", None, None, "", ANSWERED, ANSWERED)
 
 
@@ -119,6 +120,14 @@ def test_text_without_empty_parts() -> None:
     ]
 
 
+def test_totals_without_zeros() -> None:
+    """The columns of former accounts align with the others, whose names may be shorter."""
+    text = as_text(Status(NEWEST, (LOST, OK), (replace(GONE, name="old-client-of-acme"),)))
+    assert "\nold-client-of-acme  2025-10-19 " in text
+    assert f"\nlost{' ' * 16}2026-11-22 " in text
+    assert "\n2 accounts: 1 failing, 1 ok\n" in text
+
+
 def test_unusable_states_are_named() -> None:
     """Of accounts that nothing else names: the appid, the reason and the remedy."""
     gone = UnusableState("wxgone\n")
@@ -151,7 +160,8 @@ def test_narrow_terminal_one_line() -> None:
 @pytest.mark.parametrize("width", [107, 120, 200])
 def test_lines_fit_the_terminal(width: int) -> None:
     """No line is longer than the terminal if the error has room."""
-    lines = as_text(Status(NEWEST, (FAILING, LOST, OK)), width=width).partition("\n\n")[0].splitlines()
+    waiting = [replace(_account(f"shop-in-shanghai-{n}"), waits={"user_summary": WAIT}) for n in range(12)]
+    lines = as_text(Status(NEWEST, (FAILING, LOST, OK, *waiting)), width=width).splitlines()
     assert max(map(cell_len, lines)) <= width
 
 
@@ -346,6 +356,11 @@ def test_colours_by_severity() -> None:
         "Too": "31",
     }
     assert re.sub(r"\x1b\[[0-9;]*m", "", text) == as_text(status, View(max_age_days=3))
+
+
+def test_colours_line_by_line() -> None:
+    """Pagers begin each line without a colour."""
+    assert coloured("a\nb", Severity.BAD) == "\x1b[31ma\x1b[0m\n\x1b[31mb\x1b[0m"
 
 
 def test_run_that_is_too_old() -> None:

@@ -116,6 +116,13 @@ def test_verbose_names_all() -> None:
     assert "more" not in text
 
 
+def test_command_for_all_names() -> None:
+    """It is named where any list of names is cut, which `-v` doesn't do."""
+    silent = _result(ok=6, silent=tuple("abcdef"))
+    assert "All names: `collector status`" in summary.as_text(silent)
+    assert "All names" not in summary.as_text(silent, summary.Style(verbose=True))
+
+
 def test_verbose_adds_wechats_message() -> None:
     """Each failure has WeChat's errcode, message and rid."""
     text = summary.failed_text(_result(failed=1, failures=_failures(1)), summary.Style(verbose=True))
@@ -205,12 +212,32 @@ def test_pending_accounts_are_named() -> None:
     ]
 
 
+def test_pending_accounts_that_all_wait() -> None:
+    """Nobody else is spoken of."""
+    until = datetime(2026, 11, 24, 16, tzinfo=UTC)
+    result = _result(pending=1, notices=(Notice("wxc", "c", WaitKind.QUOTA, until),))
+    text = summary.as_text(replace(result, pending=("c",)))
+    assert text.partition("\n\nPending")[2].splitlines() == [
+        ": 1 account that must wait for the newest day; run again after 2026-11-25 00:00 Beijing time.",
+        "    c",
+    ]
+
+
+def test_pending_accounts_of_a_run_that_failed() -> None:
+    """Why it failed comes first, and the advice would be another."""
+    assert "Pending" not in summary.as_text(_result(ok=1, pending=2, error="gone"))
+
+
 @pytest.mark.parametrize(
     ("more", "advice"),
     [
         (
             {"stopped_by": 15},
             "Stopped by a signal; what had come is stored. History: 9 windows are left. Run again to go on.",
+        ),
+        (
+            {"stopped_by": 15, "error": "gone"},
+            "Stopped by a signal. History: 9 windows are left. Run again to go on.",
         ),
         ({"error": "gone"}, "History: 9 windows are left; once the trouble is over, run again to go on."),
         ({"failures": _failures(1)}, "History: 9 windows are left; once the failures are mended, run again to go on."),
@@ -219,7 +246,7 @@ def test_pending_accounts_are_named() -> None:
             "History: 9 windows are left; a `collector run` after the wait goes on with them.",
         ),
     ],
-    ids=["stopped", "error", "failures", "wait"],
+    ids=["stopped", "stopped and failed", "error", "failures", "wait"],
 )
 def test_advice_fits_the_cause(more: dict[str, Any], advice: str) -> None:
     assert summary.as_text(_result(ok=1, windows_left=9, **more)).endswith(advice)

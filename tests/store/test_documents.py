@@ -7,7 +7,7 @@ from bson import DatetimeMS
 
 from collector.errors import DatabaseError
 from collector.store.database import Database
-from collector.store.documents import count_days, count_ownerless, delete_days, read_documents, read_totals_of
+from collector.store.documents import count_days, count_ownerless, delete_days, read_documents, read_totals
 from collector.store.held import Held
 from collector.store.schema import USER_DAILY
 from collector.store.state import ACCOUNTS, delete_state
@@ -60,7 +60,7 @@ async def test_totals_of_some_accounts(database: Database, monkeypatch: pytest.M
     )
     await database[USER_DAILY].insert_one({"account": "d", "ref_date": "2026-11-23", "cumulate_user": "many"})
     day = date(2026, 11, 23)
-    assert await read_totals_of(database, ["a", "b", "c", "d"], [day]) == {"a": {day: 1}, "b": {day: 2}, "c": {day: 3}}
+    assert await read_totals(database, ["a", "b", "c", "d"], [day]) == {"a": {day: 1}, "b": {day: 2}, "c": {day: 3}}
 
 
 async def test_count_ownerless(database: Database) -> None:

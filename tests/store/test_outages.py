@@ -25,6 +25,9 @@ def test_outage_without_an_end() -> None:
     with capture_logs() as logs, pytest.raises(OSError, match="gone"), outages.waiting(45):
         raise OSError("gone")
     assert [log["event"] for log in logs] == ["mongodb.away"]
+    with capture_logs() as logs, outages.waiting(45):
+        pass
+    assert [log["event"] for log in logs] == ["mongodb.away", "mongodb.back"]
 
 
 def test_outage_that_another_process_logs() -> None:

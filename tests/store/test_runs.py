@@ -190,6 +190,34 @@ async def test_dead_run_after_a_signal_is_stopped(database: Database) -> None:
     assert await _entry(database) == (_begun(status="stopped", stop_signal=15), ["began", "ended"])
 
 
+async def test_run_that_pauses(database: Database) -> None:
+    """It has no lease, and isn't dead: it goes on, and ends as any other."""
+    await _begin(database)
+    await runs.pause(database, RUN)
+    await _begin(database, LATER)
+    (record,) = [each for each in await runs.read_runs(database, 9) if each.run == RUN]
+    assert (record.status, record.at_work) == ("running", True)
+    await runs.resume(database, RUN)
+    assert await _entry(database) == (_begun(), ["began"])
+    await runs.pause(database, RUN)
+    await runs.end(database, result := RunResult(RUN, 1.5, OUTCOMES, 48))
+    assert await _entry(database) == (_ended(result, status="partial", exit=3), ["began", "ended"])
+
+
+async def test_pause_that_was_too_long(database: Database) -> None:
+    """It is taken for dead, as far as it doesn't come back."""
+    await _begin(database)
+    for go_on in (runs.pause, runs.resume):
+        await database[runs.RUNS].update_one({"_id": RUN}, {"$set": {"pauses_until": datetime(2026, 1, 1, tzinfo=UTC)}})
+        assert not (await runs.read_runs(database, 1))[0].at_work
+        await _begin(database, LATER)
+        assert (await database[runs.RUNS].find_one({"_id": RUN}) or {})["status"] == "crashed"
+        await go_on(database, RUN)
+        entry = await database[runs.RUNS].find_one({"_id": RUN}) or {}
+        assert ("ended" in entry, entry["status"], "pauses_until" in entry) == (False, "running", go_on is runs.pause)
+        await database[runs.RUNS].delete_one({"_id": LATER})
+
+
 async def test_ended_runs_stay_as_they_are(database: Database) -> None:
     await _begin(database)
     await runs.end(database, RunResult(RUN, 1.5, OUTCOMES, 48))
@@ -223,7 +251,10 @@ async def test_expired_entries_are_deleted(database: Database) -> None:
     assert await database[runs.RUNS].distinct("_id") == [7, "new"]
 
 
-@pytest.mark.parametrize(("expiry", "left"), [({"expireAfterSeconds": 864_000}, ["new"]), ({}, ["new", "old"])])
+@pytest.mark.parametrize(
+    ("expiry", "left"),
+    [({"expireAfterSeconds": 864_000}, ["new"]), ({"expireAfterSeconds": 0}, []), ({}, ["new", "old"])],
+)
 async def test_other_expiry_is_left_alone(database: Database, expiry: dict[str, Any], left: list[str]) -> None:
     """An operator's own index decides which entries expire."""
     await database[runs.RUNS].create_index("began", name="mine", **expiry)
@@ -300,6 +331,9 @@ async def test_last_completed_run(database: Database, status: str) -> None:
 
 
 async def test_no_completed_run(database: Database) -> None:
+    """One without an instant of its end doesn't count."""
+    assert await runs.read_last_completed(database) is None
+    await database[runs.RUNS].insert_one({"_id": RUN, "status": "ok", "ended": "damaged"})
     assert await runs.read_last_completed(database) is None
 
 

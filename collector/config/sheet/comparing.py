@@ -62,14 +62,9 @@ def compared(sheet: Path, into: Path, secrets_dir: Path | None, today: date, *, 
 
 def _result(row: Row, entry: Entry | None, into: Path, secrets: Path | None, *, update: bool) -> _Result:
     old = entry.values if entry else {}
-    new = {key: value for key, value in {**old, "enabled": None, **row.values}.items() if value}
-    if new.get("enabled") == "true":
-        del new["enabled"]
-    appid = str(row.appid)
+    new, appid = _values(row, old), str(row.appid)
     secret: _Secret = None
-    if "secret" not in new and "secret" in old:
-        new["secret"] = old["secret"]  # an empty cell takes no secret away
-    elif isinstance(text := row.values.get("secret"), str):
+    if isinstance(text := row.values.get("secret"), str):
         was = entry.secret_file if entry else None
         # With --secrets-dir the secret of a file that import wrote moves there; others stay where they are.
         place = secrets / appid if secrets and (entry is None or entry.is_own) else was
@@ -88,6 +83,17 @@ def _result(row: Row, entry: Entry | None, into: Path, secrets: Path | None, *, 
     return Change(row.where, str(new["name"]), appid, entry.path, folder.content(new), keys, secret)
 
 
+def _values(row: Row, old: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of an account after the import."""
+    # Without a column for that, the sheet enables whom it lists.
+    new = {key: value for key, value in {**old, "enabled": None, **row.values}.items() if value}
+    if new.get("enabled") == "true":  # what a file means that says nothing
+        del new["enabled"]
+    if "secret" in old:
+        new.setdefault("secret", old["secret"])  # an empty cell takes no secret away
+    return new
+
+
 def _secret(text: str, place: Path | None, written: Any) -> tuple[Any, _Secret]:
     """Return the value of the key `secret`, as it is `written` where it stays, and its file. Raises `OSError`."""
     if place is None:
@@ -102,7 +108,7 @@ def _secret(text: str, place: Path | None, written: Any) -> tuple[Any, _Secret]:
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any], *, is_secret_new: bool) -> Iterator[KeyChange]:
     for key in KEYS:
         before, after = old.get(key), new.get(key)
-        if key == "enabled":
+        if key == "enabled":  # in a file perhaps in another form of YAML's, or not at all
             before, after = (str(value or "true").lower() for value in (before, after))
         if before != after or (key == "secret" and is_secret_new):
             yield KeyChange(key, _shown(key, before), _shown(key, after))

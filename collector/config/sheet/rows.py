@@ -98,6 +98,7 @@ def _faults(
     problems = {keys[place]: words for place, words in line.problems.items() if place < len(keys)}
     for key, (message, remedy) in problems.items():
         yield Fault(where, f"`{key}` {message}", remedy)
+    # An empty cell of a required key is a wrong value, not a column that is missing.
     account = {key: value or "" for key, value in values.items() if value or key in REQUIRED}
     for key, message, remedy in complaints(account, today):
         if key not in problems:

@@ -100,6 +100,22 @@ def test_disabled_in_the_sheet(imports: Import) -> None:
     assert enabled() == ["a", "c"]
 
 
+@pytest.mark.parametrize("false", ["false", "False", "FALSE"])
+def test_disabled_by_hand(imports: Import, false: str) -> None:
+    """It isn't gone once more, nor counted among those that may be, and the sheet's `no` says the same."""
+    imports(SHEET)
+    folder.path_of(INTO, C).write_text(f"{file_of(C)}    enabled: {false}\n")
+    gone = imports(f"{HEAD}a,{A},sa,retail\nb,{B},sb,\n", update=True)
+    same = imports(f"name,appid,enabled\na,{A},\nb,{B},\nc,{C},no\n", update=True)
+    assert (gone.all, gone.faults, gone.total, same.all, same.faults) == ((), (), 2, (), ())
+
+
+def test_enabled_in_the_sheet(imports: Import) -> None:
+    """It is what a file means that says nothing."""
+    imports(f"name,appid,secret,enabled\na,{A},sa,yes\n")
+    assert file_of(A) == f'accounts:\n  - name: "a"\n    appid: "{A}"\n    secret: "sa"\n'
+
+
 def test_row_with_faults_is_not_gone(imports: Import) -> None:
     imports(SHEET)
     changes = imports(f"{HEAD}a,{A},s a,\nb,{B},sb,\nc,{C},sc,\n", update=True)
@@ -113,6 +129,14 @@ def test_row_without_readable_appid(imports: Import) -> None:
     changes = imports(f"{HEAD}a,{A},sa,food\nb,{B[:-1]},sb,\n", update=True)
     assert ([change.name for change in changes.changed], changes.gone, changes.undecided) == (["a"], (), ("b", "c"))
     assert enabled() == ["a", "b", "c"]
+
+
+def test_row_without_readable_appid_and_a_file_changed_by_hand(imports: Import) -> None:
+    """It may be that of the file, which isn't to be changed then."""
+    imports(SHEET)
+    folder.path_of(INTO, C).write_text(f"# as agreed\n{file_of(C)}")
+    changes = imports(f"{HEAD}a,{A},sa,retail\nb,{B},sb,\nc,{C[:-1]},sc,\n", update=True)
+    assert ([fault.where for fault in changes.faults], changes.undecided) == (["sheet.csv:4"], ("c",))
 
 
 @pytest.mark.parametrize(("total", "gone", "many"), [(10, 1, False), (10, 2, True), (9, 1, True), (21, 2, False)])
@@ -144,12 +168,13 @@ def test_name_of_an_account_that_is_gone(imports: Import) -> None:
 BY_HAND = [
     lambda text: "# as agreed with Ms Li\n" + text,
     lambda text: text + "    token: classic\n",
+    lambda text: text + "    since:\n",
     lambda text: text.replace('"sa"', "${ACME_SECRET:-sa}"),
     lambda text: text + f"  - {{name: z, appid: wx{9:016x}, secret: s}}\n",
 ]
 
 
-@pytest.mark.parametrize("edit", BY_HAND, ids=["comment", "key", "variable", "two accounts"])
+@pytest.mark.parametrize("edit", BY_HAND, ids=["comment", "key", "blank key", "variable", "two accounts"])
 def test_file_changed_by_hand(imports: Import, edit: Callable[[str], str]) -> None:
     """It stays as it is: a row with its values is right, any other is left out, and so is one that is gone."""
     imports(SHEET)
@@ -160,6 +185,7 @@ def test_file_changed_by_hand(imports: Import, edit: Callable[[str], str]) -> No
     changed = imports(SHEET.replace("retail", "food"), update=True)
     gone = imports(f"{HEAD}b,{B},sb,\nc,{C},sc,\n", update=True)
     assert (same.all, same.faults, changed.all, gone.all) == ((), (), (), ())
+    assert same.kept == (folder.path_of(INTO, B), folder.path_of(INTO, C))
     assert [fault.where for fault in changed.faults] == ["sheet.csv:2"]
     assert "which import didn't write as it is, has other values: `tags`" in changed.faults[0].message
     assert [fault.where.partition(":")[0] for fault in gone.faults] == [str(path)]
@@ -178,6 +204,13 @@ def test_files_of_other_names(imports: Import, write: Write) -> None:
     assert [fault.message for fault in changes.faults] == [what]
     assert changes.all == ()
     assert mine.read_text() == text
+
+
+def test_hidden_file(imports: Import, write: Write) -> None:
+    """An editor's copy of a file isn't the collector's either."""
+    write(f"accounts:\n- {{name: a, appid: {A}, secret: other}}\n", f"accounts.d/.{A}.yaml")
+    changes = imports(SHEET)
+    assert ([change.name for change in changes.new], changes.faults) == (["a", "b", "c"], ())
 
 
 def test_unreadable_file(imports: Import, write: Write) -> None:
@@ -231,6 +264,21 @@ def test_secret_in_a_file_named_by_hand(imports: Import, write: Write) -> None:
     (fault,) = imports(f"{HEAD}a,{A},other,\n", update=True).faults
     assert "other values: `secret`" in fault.message
     assert Path("secrets/acme").read_text() == "sa\n"
+
+
+def test_relative_path_of_a_secret(imports: Import) -> None:
+    """It names the same file as `--secrets-dir` does."""
+    imports(SHEET, secrets_dir=Path("secrets"))
+    path = folder.path_of(INTO, A)
+    path.write_text(file_of(A).replace(str(Path("secrets").absolute()), "../secrets"))
+    assert imports(SHEET, update=True, secrets_dir=Path("secrets")).all == ()
+
+
+def test_secret_file_of_other_bytes(imports: Import) -> None:
+    imports(SHEET, secrets_dir=Path("secrets"))
+    Path("secrets", A).write_bytes(b"\xff\n")
+    assert [change.name for change in imports(SHEET, update=True).changed] == ["a"]
+    assert secret_of(A) == "sa\n"
 
 
 def test_unreadable_secret(imports: Import) -> None:

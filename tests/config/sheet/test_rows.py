@@ -43,6 +43,9 @@ FORMS: list[str | bytes] = [
     "\n,,,\n" + SHEET.replace("name,appid,secret,tags", " Name , APPID,\tSecret,Tags") + "\n , ,,\n",
     SHEET.replace("tags", "tags,").replace("north", "north,,"),
     SHEET.replace("name,appid", '"name","appid"'),
+    SHEET.replace(",", ";")
+    .replace("retail;", "retail,")
+    .replace("name;appid;secret;tags", '"name";"appid";"secret";"tags"'),
     SHEET.replace("retail, food", "retail、food"),
     SHEET.replace("retail, food", " retail；food ;"),
     SHEET.replace("name,appid,secret,tags", "名称,AppID,AppSecret,标签").encode("gb18030"),
@@ -177,6 +180,7 @@ SHEETS = [
     ),
     ("name,secret\na,s\n", [("sheet.csv:1", "no column is called appid", BEGIN)]),
     ("name,appid,secert\n", [("sheet.csv:1", "column 3, secert, isn't known here", "Write secret.")]),
+    ("name,appid,SECERT\n", [("sheet.csv:1", "column 3, SECERT, isn't known here", "Write secret.")]),
     ("name;appid;备注\n", [("sheet.csv:1", "column 3, 备注, isn't known here", KNOWN)]),
     ("name,appid,Name\n", [("sheet.csv:1", "column 3 repeats the column name", "Keep one of the two.")]),
     ("name,appid,名称\n", [("sheet.csv:1", "column 3 repeats the column name", "Keep one of the two.")]),

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from collector.config import sheet
+from collector.config.sheet import writing
 from collector.errors import ConfigError, Fault
 from collector.model.changes import Changes
 
@@ -107,3 +108,11 @@ def test_second_import_writes_the_rest(imports: Import) -> None:
     imports(SHEET)
     Path(INTO, f"{B}.yaml").unlink()
     assert [change.name for change in imports(SHEET, update=True).all] == ["b"]
+
+
+def test_secret_before_its_file(imports: Import, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No file refers to a secret that isn't there yet."""
+    written: list[str] = []
+    monkeypatch.setattr(writing, "replace_file", lambda path, *_: written.append(path.name))
+    imports(f"{HEAD}a,{A},sa,\nb,{B},sb,\n", secrets_dir=Path("secrets"))
+    assert written == [A, f"{A}.yaml", B, f"{B}.yaml"]

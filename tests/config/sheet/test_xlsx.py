@@ -94,6 +94,18 @@ def test_formulas(read: Read) -> None:
     ]
 
 
+def test_row_of_formulas_alone(read: Read) -> None:
+    """It isn't an empty row, and a formula beyond the columns isn't one of theirs."""
+    (row,) = read(NAMES, ["=A9", "=A9", *[None] * len(NAMES), "=A9"])
+    assert messages([row]) == [f"sheet.xlsx:2 `{key}` is a formula without a result" for key in ("appid", "name")]
+
+
+def test_day_with_a_time(read: Read) -> None:
+    """It isn't cut."""
+    (row,) = read(NAMES, ["a", APPIDS[1], "s", None, datetime(2025, 1, 3, 12)])  # noqa: DTZ001 (Excel has no zones)
+    assert row.values["since"] == "2025-01-03 12:00:00"
+
+
 def replaced(pattern: bytes, by: bytes) -> bytes:
     """The content of `sheet.xlsx` with other XML."""
     whole, count = io.BytesIO(), 0
