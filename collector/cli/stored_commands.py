@@ -29,7 +29,8 @@ from collector.cli.terminal import complain, run_at_once, say, say_json
 
 if TYPE_CHECKING:
     from collector.console.view import View
-    from collector.model.findings import AccountGaps, Status
+    from collector.model.findings import AccountGaps
+    from collector.model.standings import Status
 
 app = typer.Typer(rich_markup_mode=None)
 

@@ -10,7 +10,7 @@ from chaos.compare import crashes, differences, everything_stored, leaks, loose_
 from support import Documents, truth
 
 from collector.model.days import ONE_DAY, Window
-from collector.run import discovery
+from collector.run import lookup
 from collector.sandbox import World
 from collector.store.database import Database
 
@@ -142,7 +142,7 @@ async def test_database_is_searched(database: Database) -> None:
 def test_dropped_account_is_told(form: str) -> None:
     """No account leaves its platform in a storm, so none may be dropped."""
     assert crashes(form) == ["the log has 'authorizer.left'"]
-    assert '"authorizer.left"' in inspect.getsource(discovery)
+    assert '"authorizer.left"' in inspect.getsource(lookup)
 
 
 def test_traceback_is_a_crash() -> None:
