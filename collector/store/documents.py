@@ -6,16 +6,21 @@ A strange document is returned, never an error.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from datetime import date
 from functools import partial
 
+from collector.model.daily import Daily, daily_of
+from collector.model.days import Window
 from collector.store.database import AS_IT_IS, Database, Document, outlasting
 from collector.store.held import Held
 from collector.store.schema import USER_DAILY
 
 ASKED_AT_ONCE = 10_000
 """Accounts in one query, which MongoDB limits to 16 MB."""
+
+READ_AT_ONCE = 10_000
+"""Days, whether they are stored or not, of the accounts that one query reads: some 10 MB."""
 
 DELETED_AT_ONCE = 1_000
 """Documents that are deleted by one call, which stays far below its time-out."""
@@ -46,6 +51,31 @@ async def read_totals(
         for document in await outlasting(partial(read, accounts[begin : begin + ASKED_AT_ONCE])):
             totals[document["account"]][by_text[document["ref_date"]]] = document["cumulate_user"]
     return totals
+
+
+async def read_daily(
+    database: Database, accounts: Sequence[str], days: Window
+) -> AsyncIterator[tuple[str, list[Daily]]]:
+    """Yield each account, in the order of `accounts`, with its stored days among `days`, oldest first.
+
+    Only some accounts at a time are in memory. Documents without a day of the calendar as `ref_date` are left out.
+    """
+    collection = database.get_collection(USER_DAILY, codec_options=AS_IT_IS)
+    wanted = {"_id": False, **dict.fromkeys(("account", *Daily._fields), True)}
+
+    async def read(some: Sequence[str]) -> list[Document]:
+        these = {"account": {"$in": some}, "ref_date": {"$gte": str(days.begin), "$lte": str(days.end)}}
+        return await collection.find(these, wanted).sort({"account": 1, "ref_date": 1}).to_list(None)
+
+    step = max(1, READ_AT_ONCE // len(days))
+    for begin in range(0, len(accounts), step):
+        some = accounts[begin : begin + step]
+        found: dict[str, list[Daily]] = {account: [] for account in some}
+        for document in await outlasting(partial(read, some)):
+            if daily := daily_of(document):
+                found[document["account"]].append(daily)
+        for account in some:
+            yield account, found.pop(account)
 
 
 async def count_ownerless(database: Database) -> int:

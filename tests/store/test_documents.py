@@ -6,8 +6,17 @@ import pytest
 from bson import DatetimeMS
 
 from collector.errors import DatabaseError
+from collector.model.daily import Daily
+from collector.model.days import Window
 from collector.store.database import Database
-from collector.store.documents import count_days, count_ownerless, delete_days, read_documents, read_totals
+from collector.store.documents import (
+    count_days,
+    count_ownerless,
+    delete_days,
+    read_daily,
+    read_documents,
+    read_totals,
+)
 from collector.store.held import Held
 from collector.store.schema import USER_DAILY
 from collector.store.state import ACCOUNTS, delete_state
@@ -92,3 +101,27 @@ async def test_nothing_is_deleted_without_the_lease(database: Database) -> None:
     with pytest.raises(DatabaseError, match="lost the lease: gone"):
         await delete_state(database, APPID, held)
     assert await count_days(database, APPID) == await database[ACCOUNTS].count_documents({}) == 1
+
+
+async def test_read_daily(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each account in the order asked for, with its days of the window, some accounts in one query."""
+    monkeypatch.setattr("collector.store.documents.READ_AT_ONCE", 4)
+    await database[USER_DAILY].insert_many(
+        [
+            {"account": account, "ref_date": f"2026-11-{day}", "cumulate_user": day}
+            for account in ("a", "b", "c", "other")
+            for day in (23, 21, 22, 20)
+        ]
+    )
+    days = Window(date(2026, 11, 21), date(2026, 11, 22))
+    found = [each async for each in read_daily(database, ["c", "nobody", "a", "b"], days)]
+    two = [Daily(date(2026, 11, 21), cumulate_user=21), Daily(date(2026, 11, 22), cumulate_user=22)]
+    assert found == [("c", two), ("nobody", []), ("a", two), ("b", two)]
+
+
+async def test_read_daily_without_a_day(database: Database) -> None:
+    """A document of another tool has perhaps no day of the calendar."""
+    await database[USER_DAILY].insert_one({"account": "a", "ref_date": "2026-11-2x", "cumulate_user": 1})
+    assert [each async for each in read_daily(database, ["a"], Window(date(2026, 11, 1), date(2026, 11, 30)))] == [
+        ("a", [])
+    ]

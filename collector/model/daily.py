@@ -1,0 +1,73 @@
+"""Stored figures of an account's day, for those who look at them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from typing import NamedTuple
+
+
+class Source(NamedTuple):
+    """New and lost followers of a day by one channel."""
+
+    user_source: int
+    new_user: int
+    cancel_user: int
+
+
+class Daily(NamedTuple):
+    """Figures of one day of an account. What isn't stored is None, never 0.
+
+    `new_user`, `cancel_user` and `sources` come with the summary of the day, `cumulate_user` with its total. `sources`
+    is empty for a day without a row, which is stored only once it is certain that the day was quiet.
+    """
+
+    ref_date: date
+    new_user: int | None = None
+    cancel_user: int | None = None
+    cumulate_user: int | None = None
+    sources: tuple[Source, ...] | None = None
+
+    @property
+    def net_user(self) -> int | None:
+        """The new followers without the lost ones."""
+        if self.new_user is None or self.cancel_user is None:
+            return None
+        return self.new_user - self.cancel_user
+
+
+def daily_of(document: Mapping[str, object]) -> Daily | None:
+    """Return the figures of a document of `user_daily`, whoever wrote it; None where its `ref_date` is no day.
+
+    A value that the collector would never write counts as not stored, so it is never summed up or turned into 0.
+    """
+    text = document.get("ref_date")
+    try:
+        day = date.fromisoformat(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
+    if day is None or str(day) != text:  # Python takes 20261123 for a day, too
+        return None
+    new_user, cancel_user = _count(document.get("new_user")), _count(document.get("cancel_user"))
+    if new_user is None or cancel_user is None:  # half a summary is none
+        return Daily(day, None, None, _count(document.get("cumulate_user")))
+    sources = document.get("sources")
+    return Daily(day, new_user, cancel_user, _count(document.get("cumulate_user")), _sources(sources))
+
+
+def _sources(value: object) -> tuple[Source, ...] | None:
+    """Return the channels of a document, or None where one of them isn't as the collector writes it."""
+    if not isinstance(value, list):
+        return None
+    sources = []
+    for row in value:
+        counts = [_count(row.get(key)) for key in Source._fields] if isinstance(row, dict) else [None]
+        if None in counts:
+            return None
+        sources.append(Source(*counts))
+    return tuple(sources)
+
+
+def _count(value: object) -> int | None:
+    # MongoDB's long comes as a subclass of int; so does a boolean.
+    return int(value) if isinstance(value, int) and type(value) is not bool and value >= 0 else None

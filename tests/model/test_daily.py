@@ -1,0 +1,66 @@
+"""Figures of a day, from documents whoever wrote them."""
+
+from datetime import date
+
+import pytest
+from bson import Int64
+
+from collector.model.daily import Daily, Source, daily_of
+
+DAY = date(2026, 11, 23)
+WHOLE = {
+    "ref_date": "2026-11-23",
+    "new_user": 3,
+    "cancel_user": 1,
+    "cumulate_user": 100,
+    "sources": [{"user_source": 0, "new_user": 3, "cancel_user": 1, "more": "x"}],
+}
+
+
+def test_whole_document() -> None:
+    assert daily_of(WHOLE) == Daily(DAY, 3, 1, 100, (Source(0, 3, 1),))
+
+
+def test_long_numbers() -> None:
+    """A number that MongoDB stores as a long is a plain one."""
+    daily = daily_of({**WHOLE, "cumulate_user": Int64(2**40)})
+    assert daily is not None
+    assert type(daily.cumulate_user) is int
+    assert daily.cumulate_user == 2**40
+
+
+def test_total_alone() -> None:
+    daily = daily_of({"ref_date": "2026-11-23", "cumulate_user": 100})
+    assert daily == Daily(DAY, cumulate_user=100)
+    assert daily.net_user is None
+
+
+def test_quiet_day() -> None:
+    """Zeros that were proven have no channel; they aren't a gap."""
+    daily = daily_of({"ref_date": "2026-11-23", "new_user": 0, "cancel_user": 0, "sources": []})
+    assert daily == Daily(DAY, 0, 0, None, ())
+    assert daily.net_user == 0
+
+
+@pytest.mark.parametrize("value", [2.5, -1, "3", True, None, [3], float("nan")])
+@pytest.mark.parametrize("key", ["new_user", "cancel_user"])
+def test_half_a_summary_is_none(key: str, value: object) -> None:
+    assert daily_of({**WHOLE, key: value}) == Daily(DAY, cumulate_user=100)
+
+
+@pytest.mark.parametrize("value", [2.5, -1, "3", True, None])
+def test_total_that_is_none(value: object) -> None:
+    daily = daily_of({**WHOLE, "cumulate_user": value})
+    assert daily == Daily(DAY, 3, 1, None, (Source(0, 3, 1),))
+    assert daily.net_user == 2
+
+
+@pytest.mark.parametrize("sources", [None, "many", [5], [{"user_source": 0, "new_user": 3}], [WHOLE, {}]])
+def test_strange_channels(sources: object) -> None:
+    """They don't spoil the sums of the day."""
+    assert daily_of({**WHOLE, "sources": sources}) == Daily(DAY, 3, 1, 100, None)
+
+
+@pytest.mark.parametrize("ref_date", [None, 5, "20261123", "2026-02-30", "yesterday", DAY.toordinal()])
+def test_no_day(ref_date: object) -> None:
+    assert daily_of({**WHOLE, "ref_date": ref_date}) is None
