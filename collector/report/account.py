@@ -151,7 +151,7 @@ def breaks_of(account: Columns) -> list[int]:
     ]
 
 
-def mark_of(account: Columns, index: int, void: Days, day: date) -> Mark:
+def mark_of(account: Columns, index: int, day: date) -> Mark:
     """Return how whole a day of an account is."""
     if account.has_both[index]:
         return Mark.PROVEN if account.is_proven[index] else Mark.STORED
@@ -161,4 +161,4 @@ def mark_of(account: Columns, index: int, void: Days, day: date) -> Mark:
         return Mark.UNBORN
     if index < account.begin:
         return Mark.UNCOLLECTED
-    return Mark.VOID if day in void else Mark.MISSING
+    return Mark.VOID if day in account.facts.void else Mark.MISSING
