@@ -51,7 +51,6 @@ WRONG = "isn't of the right form"
 
 FOLDER = "Write the path of a folder, absolute or relative to this file's folder."
 PORT = "has a port that isn't a number from 1 to 65535"
-LANGUAGE = "Write zh or en, the language of reports, or leave the key out."
 
 SETTINGS = [
     ("mongodb: {uri: localhost}", f"`uri` {WRONG}", URI),
