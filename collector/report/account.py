@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
 from typing import NamedTuple
@@ -35,16 +35,23 @@ class Facts:
     failing: bool = False
     silent: bool = False
 
+    def as_failing(self) -> Facts:
+        """Return the facts of an account that can't be collected now."""
+        return replace(self, failing=True)
+
 
 def facts_of(
-    account: str, name: str, tags: tuple[str, ...], since: date | None, state: AccountState, newest: date
+    account: str, name: str, tags: tuple[str, ...], since: date | None, state: AccountState, target: Target
 ) -> Facts:
-    """Return the facts about an account by its entry in the configuration (`since`) and its stored `state`."""
+    """Return the facts about an account by its entry in the configuration (`since`) and its stored `state`.
+
+    `target` is that of a plain run.
+    """
     return Facts(
         account,
         name,
         tags,
-        begins(since, state, Target(newest, lookback_days=1)),
+        begins(since, state, target),
         state.born,
         Days.union(state.dataset(dataset).void for dataset in DATASETS),
         any(state.dataset(dataset).last_error for dataset in DATASETS),
