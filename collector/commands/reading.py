@@ -38,5 +38,5 @@ async def read_columns(database: Database, facts: Mapping[str, Facts], frame: Fr
 
 def _facts(appid: str, entry: Entry, states: Mapping[str, AccountState], target: Target) -> Facts:
     state = states.get(appid) or AccountState(appid, entry.name)
-    facts = facts_of(appid, entry.name, entry.tags, entry.since, state, newest)
+    facts = facts_of(appid, entry.name, entry.tags, entry.since, state, target)
     return facts.as_failing() if isinstance(entry, BrokenEntry) else facts
