@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from datetime import date
 from typing import NamedTuple
 
-
 FIELDS = ("ref_date", "new_user", "cancel_user", "cumulate_user", "sources")
 """The fields of a document that `daily_of` reads."""
 

@@ -1,1 +1,1 @@
-"""Stored figures for people who look at them: files for spreadsheets, pages, workbooks and pictures."""
+"""Pages, sheets and pictures for people who look at figures, and the figures behind them, computed purely."""

@@ -21,22 +21,22 @@ def parquet_writer(file: BinaryIO, columns: Sequence[Column]) -> Iterator[Callab
     Raises `UsageError` where PyArrow isn't installed.
     """
     try:
-        import pyarrow  # noqa: PLC0415 (an extra)
+        import pyarrow as pa  # noqa: PLC0415 (an extra)
         from pyarrow import parquet  # noqa: PLC0415
     except ModuleNotFoundError:
         raise UsageError(f"Parquet needs the extra `export`: {install_line('export')}. CSV needs nothing") from None
     types = {
-        Kind.TEXT: pyarrow.string(),
-        Kind.TEXTS: pyarrow.list_(pyarrow.string()),
-        Kind.DAY: pyarrow.date32(),
-        Kind.NUMBER: pyarrow.int64(),
+        Kind.TEXT: pa.string(),
+        Kind.TEXTS: pa.list_(pa.string()),
+        Kind.DAY: pa.date32(),
+        Kind.NUMBER: pa.int64(),
     }
-    schema = pyarrow.schema([(column.name, types[column.kind]) for column in columns])
+    schema = pa.schema([(column.name, types[column.kind]) for column in columns])
     held: list[Row] = []
 
     def flush() -> None:
-        arrays = [pyarrow.array(values, field.type) for values, field in zip(zip(*held, strict=True), schema, strict=True)]
-        written.write_batch(pyarrow.record_batch(arrays, schema=schema))
+        arrays = [pa.array(values, field.type) for values, field in zip(zip(*held, strict=True), schema, strict=True)]
+        written.write_batch(pa.record_batch(arrays, schema=schema))
         held.clear()
 
     def write(rows: Iterable[Row]) -> None:

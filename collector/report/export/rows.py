@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import date
 from enum import Enum, auto
 from typing import NamedTuple
 
 from collector.model.channels import CHANNELS
-from collector.model.daily import Daily
+from collector.model.daily import Daily, Source
 from collector.model.exported import Per
 
 
@@ -51,23 +51,26 @@ _COUNTS = (Column("new_user"), Column("cancel_user"), Column("net_user"))
 
 
 class Table(NamedTuple):
-    """The columns of an export, and how the rows of an account are made of its stored days."""
+    """The columns of an export, and how the rows of an account's stored day are made."""
 
     columns: tuple[Column, ...]
-    rows: Callable[[Subject, Iterable[Daily]], Iterator[Row]]
+    rows: Callable[[Subject, Daily], list[Row]]
 
 
-def _day_rows(subject: Subject, days: Iterable[Daily]) -> Iterator[Row]:
-    for day in days:
-        yield *subject, day.ref_date, day.new_user, day.cancel_user, day.net_user, day.cumulate_user
+def _day_rows(subject: Subject, day: Daily) -> list[Row]:
+    return [(*subject, day.ref_date, day.new_user, day.cancel_user, day.net_user, day.cumulate_user)]
 
 
-def _source_rows(subject: Subject, days: Iterable[Daily]) -> Iterator[Row]:
-    for day in days:
-        for source in day.sources or ():
-            code = source.user_source
-            channel = CHANNELS[code].chinese if code in CHANNELS else str(code)
-            yield *subject, day.ref_date, code, channel, source.new_user, source.cancel_user, source.net_user
+def _source_rows(subject: Subject, day: Daily) -> list[Row]:
+    return [
+        (*subject, day.ref_date, *_channel(source), source.new_user, source.cancel_user, source.net_user)
+        for source in day.sources or ()
+    ]
+
+
+def _channel(source: Source) -> tuple[int, str]:
+    code = source.user_source
+    return code, CHANNELS[code].chinese if code in CHANNELS else str(code)
 
 
 TABLES: Mapping[Per, Table] = {

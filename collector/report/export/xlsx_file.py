@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from collector.errors import UsageError
+from collector.report.cells import write_text
 from collector.report.export.rows import Column, Kind, Row
 from collector.shell import install_line
 
@@ -31,7 +33,8 @@ def xlsx_writer(
     except ModuleNotFoundError:
         raise UsageError(f"xlsx needs the extra `export`: {install_line('export')}. CSV needs nothing") from None
     options = {"constant_memory": True, "tmpdir": folder and str(folder), "default_date_format": "yyyy-mm-dd"}
-    workbook = xlsxwriter.Workbook(file, options)
+    target = _Target(file)
+    workbook = xlsxwriter.Workbook(target, options)
     workbook.use_zip64()
     sheets = _Sheets(workbook, columns, rows_of_a_sheet)
     try:
@@ -39,9 +42,28 @@ def xlsx_writer(
         sheets.end()
         _close(workbook)
     finally:
+        target.is_open = False
         for sheet in workbook.worksheets():  # `close` does it only where nothing failed
             with suppress(OSError):
                 sheet.row_data_fh.close()
+
+
+class _Target:
+    """The file as long as it is open.
+
+    XlsxWriter leaves its zip file behind where it fails; collected as garbage, that writes its end.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.is_open = True
+
+    def write(self, data: bytes) -> int:
+        return self._file.write(data) if self.is_open else len(data)
+
+    def flush(self) -> None:
+        if self.is_open:
+            self._file.flush()
 
 
 class _Sheets:
@@ -72,10 +94,9 @@ class _Sheets:
         number = len(self._workbook.worksheets()) + 1
         self._sheet = sheet = self._workbook.add_worksheet("user_daily" if number == 1 else f"user_daily {number}")
         self._row = 0
-        # Plain `write` would make formulas of texts.
         by_kind: Mapping[Kind, Callable[[int, int, Any], object]] = {
-            Kind.TEXT: sheet.write_string,
-            Kind.TEXTS: lambda row, place, texts: sheet.write_string(row, place, ";".join(texts)),
+            Kind.TEXT: partial(write_text, sheet),
+            Kind.TEXTS: lambda row, place, texts: write_text(sheet, row, place, ";".join(texts)),
             Kind.DAY: sheet.write_datetime,
             Kind.NUMBER: sheet.write_number,
         }
