@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from collector.model.days import Window
 from collector.report.account import Mark
-from collector.report.figures import Series
+from collector.report.series import Series
 
 
 class Cell(NamedTuple):

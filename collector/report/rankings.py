@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import StrEnum
 
-from collector.report.figures import Line
+from collector.report.lines import Line
 
 MIN_FOLLOWERS = 1_000
 """The followers that an account needs at the beginning for the ranking by growth, so that small ones don't lead."""
