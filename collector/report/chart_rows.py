@@ -10,8 +10,11 @@ from typing import Any
 from collector.model.channels import CHANNELS
 from collector.model.days import ONE_DAY, Window
 from collector.report.account import Mark
-from collector.report.figures import Figures, Line, Metric, Series
+from collector.report.figures import Figures
 from collector.report.frame import SPANS
+from collector.report.lines import Line
+from collector.report.metrics import Metric
+from collector.report.series import Series
 from collector.report.terms import Terms
 
 Record = dict[str, Any]

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator, Sequence
 from datetime import date
 
-from collector.model.days import Days, Window
-from collector.report.figures import Metric
+from collector.model.days import ONE_DAY, Days, Window
+from collector.report.comparing import Comparison
+from collector.report.lines import Line
+from collector.report.metrics import CARDS, Metric
 from collector.report.periods import Kind, Period
+from collector.report.rankings import Ranking
 from collector.report.terms import Terms
 
 ABSENT = "–"
@@ -14,6 +19,12 @@ ABSENT = "–"
 
 MAX_RANGES = 6
 """Ranges of missing days that are named."""
+
+MAX_NAMES = 3
+"""Names that are listed where there may be any number."""
+
+METRICS = CARDS
+"""The figures of a table of accounts or tags, in the order of their columns."""
 
 _RATES = frozenset({Metric.UNFOLLOW_RATE, Metric.GROWTH_RATE, Metric.LOST_TO_NEW})
 
@@ -65,3 +76,55 @@ def period(value: Period, terms: Terms) -> str:
             return terms("period_month", year=begin.year, month=begin.month)
         case Kind.DAYS:
             return terms("period_days", count=len(value.days))
+
+
+def windows(comparison: Comparison, terms: Terms) -> str:
+    """Return the windows that a comparison is between."""
+    if comparison.base_days is None:
+        return window(comparison.days)
+    return terms("windows", this=window(comparison.days), base=window(comparison.base_days))
+
+
+def reason(comparison: Comparison, terms: Terms) -> str:
+    """Return why a comparison is left out."""
+    if comparison.reason is None:
+        return ABSENT
+    text = terms(f"reason_{comparison.reason}")
+    accounts = terms("reason_accounts", count=number(comparison.accounts)) if comparison.accounts > 1 else ""
+    return f"{text} ({accounts})" if accounts else text
+
+
+def names(found: Sequence[str], terms: Terms) -> str:
+    """Return some names; of many the first ones, and how many more there are."""
+    named = terms("comma").join(found[:MAX_NAMES])
+    more = len(found) - MAX_NAMES
+    return f"{named} {terms('and_more', count=number(more))}" if more > 0 else named
+
+
+def newest_first(days: Window) -> Iterator[date]:
+    """Yield the days of a window, the newest first."""
+    return (days.end - ONE_DAY * age for age in range(len(days)))
+
+
+def file_name(title: str, of: Period, part: str) -> str:
+    """Return the name of a file to be downloaded, which any system takes."""
+    plain = re.sub(r"[^\w.-]+", "_", f"{title}-{of}", flags=re.UNICODE)[:80].strip("._") or "report"
+    return f"{plain}-{part}.csv" if part else f"{plain}.csv"
+
+
+def ranked_by(ranking: Ranking) -> Metric:
+    """Return the figure that a ranking goes by."""
+    return _RANKED_BY[ranking]
+
+
+def largest(lines: Sequence[Line], metric: Metric) -> float:
+    """Return the largest size of a figure among some lines."""
+    return max(abs(line.value(metric) or 0) for line in lines)
+
+
+_RANKED_BY = {
+    Ranking.GAINS: Metric.NET_USER,
+    Ranking.LOSSES: Metric.NET_USER,
+    Ranking.UNFOLLOW_RATE: Metric.UNFOLLOW_RATE,
+    Ranking.GROWTH_RATE: Metric.GROWTH_RATE,
+}
