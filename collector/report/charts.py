@@ -17,8 +17,8 @@ FONT = '"PingFang SC", "Hiragino Sans GB", "Microsoft YaHei", "Noto Sans CJK SC"
 INK, MUTED, GRID = "#1f2937", "#6b7280", "#e8ebf0"
 TOTAL, NEW, LOST, MEAN, GAP, MARK = "#2f5fd0", "#12a97d", "#f08a4b", "#24344f", "#f6dcd9", "#8a63d2"
 PALETTE = (
-    *("#2f5fd0", "#12a97d", "#f08a4b", "#8a63d2", "#e0b23c", "#3fb6d6", "#d9557f", "#7a8b3c", "#b9bfca"),
-    *("#5b6b8c", "#8fc1a9", "#c9a7e8", "#f2b8a0", "#6f9df1", "#b5b04a", "#a3a9b5", "#4d8f8b", "#cf8fb0"),
+    *("#2f5fd0", "#12a97d", "#f08a4b", "#8a63d2", "#e0b23c", "#3fb6d6", "#d9557f", "#7a8b3c", "#9b6a4a"),
+    "#b9bfca",  # of what is left
 )
 
 BEGIN = "begin"

@@ -31,6 +31,11 @@ class Terms:
         text = TEXTS[key][self._place]
         return text.format(**values) if values else text
 
+    def label(self, key: str, **values: object) -> str:
+        """Return the text of a key as a title, which begins with a capital letter."""
+        text = self(key, **values)
+        return text[:1].upper() + text[1:]
+
     def channel(self, code: int) -> str:
         """Return the name of a channel, or its number where it has none."""
         channel = CHANNELS.get(code)
