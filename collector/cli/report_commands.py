@@ -1,9 +1,10 @@
-"""The commands for people who look at figures: `collector export`."""
+"""The commands for people who look at figures: `collector export` and `report`."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,9 +14,11 @@ from collector.cli.options import Common, day, with_common_options
 from collector.cli.running import target_now
 from collector.cli.terminal import remark, run_at_once, say, say_bytes, say_json
 from collector.model.exported import Format, Per
+from collector.model.language import Language
 
 if TYPE_CHECKING:
     from collector.model.days import Window
+    from collector.report.periods import Choice
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -67,6 +70,52 @@ def export(
             say(console.as_text(exported, file))
     if exported.unread:
         raise typer.Exit(ExitCode.PARTIAL)
+
+
+@app.command()
+@with_common_options
+def report(
+    common: Common,
+    out: Annotated[str, typer.Argument(metavar="OUT", help="A .html file.")],
+    period: Annotated[
+        str,
+        typer.Option(
+            "--period",
+            metavar="PERIOD",
+            help="week or month, the newest that is over; 2026-10, 2026-W47, or a number of days.",
+        ),
+    ] = "month",
+    lang: Annotated[
+        Language | None,
+        typer.Option("--lang", help="Language. Default: $COLLECTOR_LANG, the configuration's, the locale's, or zh."),
+    ] = None,
+) -> None:
+    """Write a report on accounts over a period: their figures as cards, charts and tables, and what is missing."""
+    from collector.commands import report as command
+    from collector.console import report as console
+    from collector.model.language import language_of
+    from collector.report.terms import Terms
+    from collector.report.writers import writer_of
+
+    settings, selection, output = common
+    terms = Terms(language_of(lang, os.environ, settings.language))
+    write = writer_of(out)
+    order = command.Order(selection, _period(period), target_now(settings), terms, datetime.now(UTC))
+    reported = run_at_once(command.report(settings, order, Path(out), write))
+    if output.as_json:
+        say_json(console.as_json(reported, out))
+    elif not output.quiet:
+        say(console.as_text(reported, out))
+
+
+def _period(text: str) -> Choice:
+    from collector.errors import UsageError
+    from collector.report.periods import parse
+
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise UsageError(f"--period: {error}") from None
 
 
 def _days(since: date | None, until: date | None, newest: date) -> Window:
