@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from collector.config.nodes import Node
 from collector.config.variables import without_variables
 from collector.config.yamlfile import Document
-from collector.model.accounts import Account, TokenKind
+from collector.model.accounts import Account, TokenKind, app_secret_fault
 from collector.model.days import FIRST_DAY
 from collector.secrets.addresses import is_loopback, mongodb_warnings
 
@@ -24,8 +24,6 @@ _ROUTES = {"proxy", "url", "hosts"}
 _HEADER = "a header"
 _PLAIN_HEADERS = frozenset({"accept", "user-agent"})
 _SHELL_VARIABLE = re.compile(r"\$[A-Za-z_]\w*", re.ASCII)
-APP_SECRET_LENGTH = 32
-_APP_SECRET = re.compile(f"[0-9A-Za-z]{{{APP_SECRET_LENGTH}}}")
 _PASSWORD = re.compile(r"://[^/@]*:[^/@]+@")
 
 MAX_PLACES = 5
@@ -180,9 +178,6 @@ def _shell_variables(texts: Iterable[_Text]) -> Iterator[str]:
 def _malformed_secrets(texts: Iterable[_Text]) -> Iterator[str]:
     """Warn of secrets that WeChat can't have given, such as a placeholder or a part of a secret."""
     secrets = (text for text in texts if text.key == "secret" and not _SHELL_VARIABLE.fullmatch(text.text))
-    malformed = [text for text in secrets if not _APP_SECRET.fullmatch(text.filled)]
+    malformed = [text for text in secrets if app_secret_fault(text.filled)]
     if malformed:
-        length = len(malformed[0].filled)
-        has = "it holds other characters" if length == APP_SECRET_LENGTH else f"it has {length}"
-        what = f"`secret` isn't an AppSecret of WeChat's, {APP_SECRET_LENGTH} digits and letters ({has})"
-        yield from _together(f"{what}: copy the real one", malformed)
+        yield from _together(f"`secret` {app_secret_fault(malformed[0].filled)}", malformed)

@@ -14,6 +14,8 @@ from collector.errors import Fault
 from collector.text import counted
 
 _APPID = re.compile("wx[0-9a-f]{16}")
+_APP_SECRET_LENGTH = 32
+_APP_SECRET = re.compile(f"[0-9A-Za-z]{{{_APP_SECRET_LENGTH}}}")
 
 Secret = SecretStr
 """A text whose repr, str and JSON are asterisks; `get_secret_value()` returns it."""
@@ -22,6 +24,15 @@ Secret = SecretStr
 def is_appid(text: str) -> bool:
     """Return True for a text of the form that appids have."""
     return _APPID.fullmatch(text) is not None
+
+
+def app_secret_fault(secret: str) -> str:
+    """Return why WeChat can't have given this secret, such as a placeholder, without a part of it; "" if it can."""
+    if _APP_SECRET.fullmatch(secret):
+        return ""
+    length = len(secret)
+    has = "it holds other characters" if length == _APP_SECRET_LENGTH else f"it has {length}"
+    return f"isn't an AppSecret of WeChat's, {_APP_SECRET_LENGTH} digits and letters ({has}): copy the real one"
 
 
 @dataclass(frozen=True, slots=True)

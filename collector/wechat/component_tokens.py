@@ -11,7 +11,7 @@ from collector.secrets.reader import Secrets
 from collector.wechat.answers import Request
 from collector.wechat.external_tokens import External, value_in
 from collector.wechat.routes import Route
-from collector.wechat.tokens import Grant, Source, granted
+from collector.wechat.tokens import Grant, Source, app_secret, granted
 
 STALE_HINT = "the platform {} has no valid token: see that its ticket arrives, and that nothing else renews its token"
 
@@ -47,10 +47,11 @@ class _ByTicket(Source):
         if component.secret is None or self.ticket is None:
             message = f"the platform {component.name} has no way to its token"
             raise OriginError(message, "give it an `access_token`, or a `secret` and a `verify_ticket`")
-        secret, ticket = await self.secrets.read(component.secret), await self._newest(self.ticket)
+        secret = await app_secret(component.secret, self.secrets, component=component.name)
+        ticket = await self._newest(self.ticket)
         body = {
             "component_appid": component.appid,
-            "component_appsecret": secret.get_secret_value(),
+            "component_appsecret": secret,
             "component_verify_ticket": ticket.get_secret_value(),
         }
         path, key = "/cgi-bin/component/api_component_token", "component_access_token"

@@ -13,10 +13,12 @@ from datetime import date
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
+import structlog
+
 from collector.breakers import CircuitBreaker
 from collector.errors import ApiError, CallError, OriginError, PostponedError, TransientError
 from collector.kinds import CallKind
-from collector.model.accounts import Account, Secret
+from collector.model.accounts import Account, Origin, Secret, app_secret_fault
 from collector.model.days import beijing_day
 from collector.runtime import Clock
 from collector.secrets.reader import Secrets
@@ -26,6 +28,7 @@ from collector.wechat.errcodes import ROTATING_HINT
 from collector.wechat.routes import Route
 
 T = TypeVar("T")
+log = structlog.get_logger()
 
 RENEW_BEFORE_S = 60
 """A token with less time left than this is renewed before it is used."""
@@ -92,8 +95,20 @@ class _BySecret(Source):
     async def _credentials(self) -> dict[str, str]:
         if self.account.secret is None:
             raise OriginError("the account has no secret", "give it a `secret`, or a `token` from elsewhere")
-        secret = await self.secrets.read(self.account.secret)
-        return {"grant_type": "client_credential", "appid": self.account.appid, "secret": secret.get_secret_value()}
+        secret = await app_secret(self.account.secret, self.secrets, account=str(self.account))
+        return {"grant_type": "client_credential", "appid": self.account.appid, "secret": secret}
+
+
+async def app_secret(origin: Origin, secrets: Secrets, **owner: str) -> str:
+    """Return the secret of an account or a platform; warn of one that WeChat can't have given.
+
+    Raises `OriginError` when it can't be read.
+    """
+    secret = (await secrets.read(origin)).get_secret_value()
+    # Of one in the configuration itself, that has warned.
+    if not isinstance(origin, Secret) and (fault := app_secret_fault(secret)):
+        log.warning("secret.malformed", **owner, what=f"the secret {fault}")
+    return secret
 
 
 class Stable(_BySecret):

@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 from aioresponses import CallbackResult
+from structlog.testing import capture_logs
 from support import FakeClock
 
 from collector.errors import ApiError, CallError, OriginError, TransientError
 from collector.kinds import CallKind, Reaction
 from collector.model.accounts import Account, FromFile, Secret
 from collector.model.days import ONE_DAY
+from collector.secrets.files import private_file
 from collector.secrets.reader import Secrets
 from collector.wechat.client import MAX_TRIES, Client
 from collector.wechat.errcodes import ROTATING_HINT, api_error
@@ -316,3 +318,18 @@ async def test_secret_is_read_when_needed(
             "force_refresh": False,
         }
     ]
+
+
+@pytest.mark.parametrize("secret", ["s3cret", "0123456789abcdef" * 2])
+async def test_malformed_secret_of_a_file(
+    web: Any, account: Account, route: Route, secrets: Secrets, tmp_path: Path, secret: str
+) -> None:
+    """The warning gives its length, and no part of it."""
+    web.post(STABLE, callback=StableCall("T1"))
+    file = private_file(tmp_path / "secret")
+    file.write_text(secret)
+    with capture_logs() as logs:
+        await Stable(replace(account, secret=FromFile(file)), route, secrets).grant()
+    what = "the secret isn't an AppSecret of WeChat's, 32 digits and letters (it has 6): copy the real one"
+    warning = {"event": "secret.malformed", "log_level": "warning", "account": str(account), "what": what}
+    assert logs == [warning] * (secret == "s3cret")
