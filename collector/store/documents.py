@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from datetime import date
 from functools import partial
 
-from collector.model.daily import Daily, daily_of
+from collector.model.daily import FIELDS, Daily, daily_of
 from collector.model.days import Window
 from collector.store.database import AS_IT_IS, Database, Document, outlasting
 from collector.store.held import Held
@@ -61,7 +61,7 @@ async def read_daily(
     Only some accounts at a time are in memory. Documents without a day of the calendar as `ref_date` are left out.
     """
     collection = database.get_collection(USER_DAILY, codec_options=AS_IT_IS)
-    wanted = {"_id": False, **dict.fromkeys(("account", *Daily._fields), True)}
+    wanted = {"_id": False, **dict.fromkeys(("account", *FIELDS), True)}
 
     async def read(some: Sequence[str]) -> list[Document]:
         these = {"account": {"$in": some}, "ref_date": {"$gte": str(days.begin), "$lte": str(days.end)}}
