@@ -8,8 +8,8 @@ from datetime import date
 from typing import Any
 
 from collector.model.channels import CHANNELS
+from collector.model.daily import Mark
 from collector.model.days import ONE_DAY, Window
-from collector.report.account import Mark
 from collector.report.figures import Figures
 from collector.report.frame import SPANS
 from collector.report.lines import Line
