@@ -10,14 +10,21 @@ from typing import Any, NamedTuple
 
 from collector.errors import UsageError
 from collector.report.cells import write_text
-from collector.report.charts import GAP, GRID, INK, MUTED
+from collector.report.chart_parts import GAP, GRID, INK, MUTED
 from collector.report.terms import Terms
 from collector.shell import install_line
 
 FONT = "Microsoft YaHei"
 
 _WARN = "#a4561a"
-_HEAD = {"bold": True, "bg_color": "#eef2fb", "bottom": 1, "bottom_color": "#b9c4dc", "valign": "vcenter"}
+_HEAD = {
+    "bold": True,
+    "bg_color": "#eef2fb",
+    "bottom": 1,
+    "bottom_color": "#b9c4dc",
+    "valign": "vcenter",
+    "text_wrap": True,
+}
 _CHANGE = "▲ 0.0%;▼ 0.0%;0.0%"
 _FORMS: Mapping[str, Mapping[str, object]] = {
     "text": {},
