@@ -88,7 +88,7 @@ def export(
 @with_common_options
 def report(
     common: Common,
-    out: Annotated[str, typer.Argument(metavar="OUT", help="A .html file.")],
+    out: Annotated[str, typer.Argument(metavar="OUT", help="A .html, .xlsx or .png file.")],
     period: Annotated[
         str,
         typer.Option(
@@ -101,6 +101,10 @@ def report(
         Language | None,
         typer.Option("--lang", help="Language. Default: $COLLECTOR_LANG, the configuration's, the locale's, or zh."),
     ] = None,
+    font_dir: Annotated[
+        Path | None,
+        typer.Option("--font-dir", metavar="FOLDER", help="A folder with a font that has Chinese, for a picture."),
+    ] = None,
 ) -> None:
     """Write a report on accounts over a period: their figures as cards, charts and tables, and what is missing."""
     from collector.commands import report as command
@@ -111,7 +115,7 @@ def report(
 
     settings, selection, output = common
     terms = Terms(language_of(lang, os.environ, settings.language))
-    write = writer_of(out)
+    write = writer_of(out, font_dir)
     order = command.Order(selection, _period(period), target_now(settings), terms, datetime.now(UTC))
     reported = run_at_once(command.report(settings, order, Path(out), write))
     if output.as_json:
