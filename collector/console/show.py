@@ -24,8 +24,8 @@ _NOTES = {
     Mark.PARTIAL: "",
     Mark.MISSING: "missing",
     Mark.VOID: "void",
-    Mark.UNCOLLECTED: "before the first day wanted",
-    Mark.UNBORN: "before the account began",
+    Mark.UNCOLLECTED: "not asked for",
+    Mark.UNBORN: "not yet born",
 }
 
 _STORED = {Mark.STORED, Mark.PROVEN, Mark.PARTIAL}
@@ -137,7 +137,7 @@ def _note(day: ShownDay, gaps: AccountGaps | None) -> str:
     if day.mark is Mark.PARTIAL:
         return "no summary" if figures.new_user is None else "no total"
     if gaps and (broken := [each for each in gaps.breaks if each.day == figures.ref_date]):
-        return f"total off by {broken[0].difference:+,}"
+        return f"off by {broken[0].difference:+,}"
     return _NOTES[day.mark]
 
 
