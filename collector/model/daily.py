@@ -51,12 +51,8 @@ def daily_of(document: Mapping[str, object]) -> Daily | None:
 
     A value that the collector would never write counts as not stored, so it is never summed up or turned into 0.
     """
-    text = document.get("ref_date")
-    try:
-        day = date.fromisoformat(text) if isinstance(text, str) else None
-    except ValueError:
-        return None
-    if day is None or str(day) != text:  # Python takes 20261123 for a day, too
+    day = day_of(document.get("ref_date"))
+    if day is None:
         return None
     total = _count(document.get("cumulate_user"))
     new_user, cancel_user = _count(document.get("new_user")), _count(document.get("cancel_user"))
@@ -68,6 +64,15 @@ def daily_of(document: Mapping[str, object]) -> Daily | None:
     if new_user is None or cancel_user is None:  # half a summary is none
         return Daily(day, cumulate_user=total, is_damaged=is_damaged)
     return Daily(day, new_user, cancel_user, total, sources, is_damaged)
+
+
+def day_of(value: object) -> date | None:
+    """Return the day that a stored `ref_date` names; None where it is no day of the calendar, as `yyyy-MM-dd`."""
+    try:
+        day = date.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+    return day if str(day) == value else None  # Python takes 20261123 for a day, too
 
 
 def _sources(value: object) -> tuple[Source, ...] | None:
