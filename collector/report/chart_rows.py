@@ -30,7 +30,7 @@ _BEFORE = frozenset({Mark.UNCOLLECTED, Mark.UNBORN})
 
 def datasets(figures: Figures, terms: Terms) -> Mapping[str, Any]:
     """Return the rows of all charts by the names that their specifications have for them."""
-    days = _days(figures)
+    days = drawn_days(figures)
     return {
         "days": day_records(figures, terms, days),
         "marks": mark_records(terms, days),
@@ -40,7 +40,7 @@ def datasets(figures: Figures, terms: Terms) -> Mapping[str, Any]:
     }
 
 
-def _days(figures: Figures) -> Window:
+def drawn_days(figures: Figures) -> Window:
     """Return the days that are drawn: of the longest span, from the first day on that was collected."""
     span = figures.frame.spans[SPANS[-1]]
     marks = figures.series.marks[figures.series.slice(span)]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from collector.errors import UsageError
 from collector.report.page import Page, render
+from collector.report.workbook.writing import write_workbook
 
 Write = Callable[[Page, Path], None]
 """Function that writes a report to a file. Raises `OSError`; `UsageError` where the extra `report` is missing."""
@@ -17,7 +18,7 @@ def write_page(page: Page, path: Path) -> None:
     path.write_text(render(page), encoding="utf-8")
 
 
-WRITERS: Mapping[str, Write] = {".html": write_page}
+WRITERS: Mapping[str, Write] = {".html": write_page, ".xlsx": write_workbook}
 
 
 def writer_of(out: str) -> Write:
