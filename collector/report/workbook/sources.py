@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collector.report import formats
 from collector.report.chart_rows import channel_records, drawn_days
-from collector.report.charts import NEW, PALETTE
+from collector.report.colours import NEW, PALETTE
 from collector.report.figures import Figures
 from collector.report.page import Page, span
 from collector.report.workbook.book import Book, Cell, Sheet, finish

@@ -7,7 +7,7 @@ from datetime import date
 from typing import Any, NamedTuple
 
 from collector.report.chart_rows import Record, day_records, drawn_days
-from collector.report.charts import GAP, LOST, MEAN, NEW, TOTAL
+from collector.report.colours import GAP, LOST, MEAN, NEW, TOTAL
 from collector.report.page import Page
 from collector.report.workbook.book import AXIS, Book, Sheet, finish
 
