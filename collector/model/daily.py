@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
-from typing import NamedTuple
+from itertools import chain
+from typing import Any, NamedTuple
+
+_flat = chain.from_iterable
 
 
 class Source(NamedTuple):
@@ -36,36 +39,47 @@ class Daily(NamedTuple):
         return self.new_user - self.cancel_user
 
 
-def daily_of(document: Mapping[str, object]) -> Daily | None:
-    """Return the figures of a document of `user_daily`, whoever wrote it; None where its `ref_date` is no day.
+def dailies_of(documents: Mapping[str, Sequence[Any]], days: Mapping[object, date]) -> list[Daily]:
+    """Return the figures of an account's documents, whoever wrote them, in their order.
 
-    A value that the collector would never write counts as not stored, so it is never summed up or turned into 0.
+    `documents` has a column for each field of `Daily`; a row of `sources` is a list of the fields of `Source`. `days`
+    has the days by their `ref_date`; a document of none of them is left out. A value that the collector would never
+    write counts as not stored, so it is never summed up or turned into 0.
     """
-    text = document.get("ref_date")
-    try:
-        day = date.fromisoformat(text) if isinstance(text, str) else None
-    except ValueError:
-        return None
-    if day is None or str(day) != text:  # Python takes 20261123 for a day, too
-        return None
-    new_user, cancel_user = _count(document.get("new_user")), _count(document.get("cancel_user"))
-    if new_user is None or cancel_user is None:  # half a summary is none
-        return Daily(day, None, None, _count(document.get("cumulate_user")))
-    sources = document.get("sources")
-    return Daily(day, new_user, cancel_user, _count(document.get("cumulate_user")), _sources(sources))
+    columns = (
+        [days.get(ref_date) for ref_date in documents["ref_date"]],
+        *(_counts(documents[field]) for field in ("new_user", "cancel_user", "cumulate_user")),
+        _sources(documents["sources"]),
+    )
+    found = [Daily._make(row) for row in zip(*columns, strict=True) if row[0] is not None]
+    if all(None not in column for column in columns[1:3]):
+        return found
+    return [daily if daily.net_user is not None else _without_summary(daily) for daily in found]
 
 
-def _sources(value: object) -> tuple[Source, ...] | None:
-    """Return the channels of a document, or None where one of them isn't as the collector writes it."""
-    if not isinstance(value, list):
-        return None
-    sources = []
-    for row in value:
-        counts = [_count(row.get(key)) for key in Source._fields] if isinstance(row, dict) else [None]
-        if None in counts:
-            return None
-        sources.append(Source(*counts))
-    return tuple(sources)
+def _without_summary(daily: Daily) -> Daily:
+    return Daily(daily.ref_date, cumulate_user=daily.cumulate_user)  # half a summary is none
+
+
+def _sources(rows: Sequence[Any]) -> list[tuple[Source, ...] | None]:
+    """Return the channels of each row, None where one of them isn't as the collector writes it."""
+    # One look at all days, which nearly all accounts pass, is three times as fast as one at each.
+    if all(type(row) is list for row in rows) and _are_counts([*_flat(_flat(rows))]):
+        return [tuple(map(Source._make, row)) for row in rows]
+    return [_channels(row) for row in rows]
+
+
+def _channels(row: object) -> tuple[Source, ...] | None:
+    counts = [_counts(fields) for fields in row] if isinstance(row, list) else [[None]]
+    return None if None in _flat(counts) else tuple(map(Source._make, counts))
+
+
+def _counts(values: Sequence[Any]) -> Sequence[Any]:
+    return values if _are_counts(values) else [_count(value) for value in values]
+
+
+def _are_counts(values: Sequence[Any]) -> bool:
+    return set(map(type, values)) <= {int} and min(values, default=0) >= 0
 
 
 def _count(value: object) -> int | None:
