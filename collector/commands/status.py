@@ -11,14 +11,14 @@ from datetime import date, datetime
 from collector.completeness.datasets import CUMULATE, DATASETS, SUMMARY
 from collector.completeness.evidence import QUIET_AGE_DAYS, perhaps_quiet
 from collector.completeness.plan import Target, begins, waits
-from collector.completeness.settle import SILENT_DAYS
+from collector.completeness.settle import is_silent
 from collector.config import Selection, Settings
 from collector.console.status import worst_first
 from collector.model.accounts import Account, BrokenEntry, Entry
 from collector.model.days import NO_DAYS, ONE_DAY, Days, newest_published
 from collector.model.ledger import LastRuns
 from collector.model.standings import AccountStatus, Former, Newest, Standing, Status
-from collector.model.state import AccountState, DatasetState, Trouble, UnusableState
+from collector.model.state import AccountState, Trouble, UnusableState
 from collector.run.discovery import known_entries
 from collector.run.reactions import failed_state
 from collector.store.database import Database, open_database
@@ -132,16 +132,9 @@ def _standing(state: AccountState, newest: date, *, lacks_newest: bool) -> Stand
     if _last_success(state) is None:
         return Standing.NEVER_COLLECTED
     # Before `behind`: a silent account lacks the newest day too, and no run can change that.
-    if _is_silent(state.dataset(CUMULATE)):
+    if is_silent(state.dataset(CUMULATE)):
         return Standing.SILENT
     return Standing.BEHIND if lacks_newest or _is_behind(state, newest) else Standing.OK
-
-
-def _is_silent(cumulate: DatasetState) -> bool:
-    """Return True if the last lookback ended `SILENT_DAYS` or more after the newest row."""
-    # Compared with the last lookback, not with today: days that no run has asked for prove nothing about the account.
-    lookback_end, newest = cumulate.refreshed_to, cumulate.covered.newest
-    return lookback_end is not None and (newest is None or (lookback_end - newest).days >= SILENT_DAYS)
 
 
 def _is_behind(state: AccountState, newest: date) -> bool:

@@ -311,3 +311,10 @@ class Settling:
 def _totals(days: Mapping[date, Mapping[str, object]]) -> dict[date, int]:
     """Return the totals of the days that have one."""
     return {day: total for day, fields in days.items() if isinstance(total := fields.get("cumulate_user"), int)}
+
+
+def is_silent(cumulate: DatasetState) -> bool:
+    """Return True if the last lookback ended `SILENT_DAYS` or more after the newest row."""
+    # Compared with the last lookback, not with today: days that no run has asked for prove nothing about the account.
+    lookback_end, newest = cumulate.refreshed_to, cumulate.covered.newest
+    return lookback_end is not None and (newest is None or (lookback_end - newest).days >= SILENT_DAYS)

@@ -19,6 +19,7 @@ from collector.config.yamlfile import single_fault
 from collector.errors import ConfigError, Fault
 from collector.model.accounts import Account, BrokenEntry, Component, Entry, FromComponent
 from collector.model.days import FIRST_DAY, beijing_day
+from collector.model.language import Language
 
 _SectionT = TypeVar("_SectionT", bound=Section)
 
@@ -29,7 +30,8 @@ class Settings:
 
     `broken` are the entries and included files that can't be used; whatever they are for fails, and nothing else.
     `defaults` are the fields of an account that sets nothing itself. `warnings` are sentences for the user, each with
-    file and line. `files` are those that were named, without the ones that they include.
+    file and line. `files` are those that were named, without the ones that they include. `language` is that of reports,
+    where it is set.
     """
 
     mongodb: MongoSettings
@@ -41,6 +43,7 @@ class Settings:
     defaults: Mapping[str, Any] = field(default_factory=lambda: dict(Defaults()))
     broken: tuple[BrokenEntry, ...] = ()
     files: tuple[Path, ...] = field(default=(), compare=False)
+    language: Language | None = None
 
     @property
     def entries(self) -> tuple[Entry, ...]:
@@ -149,6 +152,7 @@ def _settings(found: Read) -> Settings:
         components=components,
         defaults=defaults,
         broken=tuple(_broken_entry(defaults, broken, components) for broken in found.broken),
+        language=next((top.language for top in reversed(tops) if top.language), None),
     )
 
 

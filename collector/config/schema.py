@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, Str
 from collector.config.forms import COMPONENT_TOKEN, TICKET, TOKEN, BlankAs, FilePath, Name, Section, secret_forms
 from collector.config.texts import RATE, host_address, mongodb_address, parse_rate, up_to_today, written
 from collector.model.accounts import FromCommand, FromUrl, Origin, Rate, TokenKind, TokenOrigin
+from collector.model.language import Language
 
 _ELSEWHERE = "{file: PATH}, {credential: NAME} or {command: [PROGRAM, ARGUMENT]}"
 _FROM_ACCOUNT = "the AppSecret from the account's console, best as a variable such as ${ACME_SECRET}"
@@ -168,6 +169,9 @@ class ConfigFile(AccountsFile):
     defaults: Annotated[Defaults, BlankAs(dict)] = _section(Defaults())
     components: Annotated[tuple[ComponentEntry, ...], BlankAs(tuple)] = Field(
         default=(), description="a list of third-party platforms, each with `name`, `appid` and `access_token`"
+    )
+    language: Annotated[Language, written("zh|en")] | None = Field(
+        default=None, description="zh or en, the language of reports, or leave the key out"
     )
     include: Annotated[str, StringConstraints(pattern=r"^\P{Cc}+$")] | None = Field(
         default=None, description="one pattern of file names, such as accounts.d/*.yaml, or leave the key out"

@@ -30,7 +30,7 @@ def shown(settings: Settings) -> dict[str, Any]:
         "api": _plain(dict(settings.api)),
         "run": _plain(dict(settings.run)),
         "defaults": _plain(settings.defaults),
-        **_plain({"components": components}),
+        **_plain({"components": components, "language": settings.language}),
         "accounts": [_plain(_fields(account, *_ACCOUNT_KEYS)) for account in settings.accounts],
     }
 

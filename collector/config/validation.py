@@ -21,7 +21,7 @@ SectionT = TypeVar("SectionT", bound=Section)
 _NUMBERS = ("daily_calls", "lookback", "processes", "rate_limit", "timeout", "workers")
 _TIMES = ("published_at", "since")
 _SWITCHES = ("check_clock", "discover", "enabled", "ipv4_only")
-_SHOWN = frozenset({"database", *_NUMBERS, *_TIMES, *_SWITCHES})
+_SHOWN = frozenset({"database", "language", *_NUMBERS, *_TIMES, *_SWITCHES})
 """Fields whose values a message repeats. Others may hold a misplaced secret, such as an AppSecret as `appid`."""
 
 

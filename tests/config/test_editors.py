@@ -30,6 +30,7 @@ from collector.model.accounts import (
     Rate,
     TokenKind,
 )
+from collector.model.language import Language
 
 EXAMPLE = Path(__file__).parents[2] / "accounts.example.yaml"
 
@@ -72,6 +73,7 @@ def test_example_with_all_comments(loaded: Callable[..., Settings], whole_sample
     assert settings.mongodb.uri == SecretStr("mongodb://db.example")
     assert settings.api.proxy == SecretStr("http://proxy.example:3128")
     assert settings.api.ipv4_only
+    assert settings.language is Language.EN
     rest: dict[str, Any] = {"rate_limit": Rate(5, 1), "since": date(2025, 1, 1), "daily_calls": 200, "egress": "hk"}
     assert settings.accounts[2:] == (
         Account(
@@ -210,6 +212,8 @@ def test_schema_accepts_the_sample(whole_sample: str) -> None:
         "defaults: {rate_limit: '${R}', token: '${T}', since: '${S}', daily_calls: '${C}', egress: '${E}'}",
         "defaults: {since: 2025-01-01, daily_calls: 5, egress: eu-1.a_b}",
         "components: [{name: '${N}', appid: '${A}', discover: '${D}', exclude: , egress: hk}]",
+        "language: en",
+        "language: ${L}",
     ],
 )
 def test_schema_accepts(content: str) -> None:
@@ -235,6 +239,7 @@ def test_schema_accepts(content: str) -> None:
         ("defaults: {token: {url: 'http://t', jsn: x}}", "$.defaults.token"),
         ("defaults: {token: {command: x}}", "$.defaults.token.command"),
         ("components: [{name: a}]", "$.components[0]"),
+        ("language: de", "$.language"),
         ("components: [{name: a, appid: wx1}]", "$.components[0].appid"),
     ],
 )

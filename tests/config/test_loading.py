@@ -18,6 +18,7 @@ from collector.config import Settings, find, load
 from collector.config.schema import ApiSettings, MongoSettings, RunSettings
 from collector.errors import ConfigError, Fault
 from collector.model.accounts import Account, FromUrl, Rate, TokenKind
+from collector.model.language import Language
 
 
 def put(path: Path) -> Path:
@@ -105,11 +106,12 @@ def test_several_files(write: Callable[..., Path]) -> None:
     """Later files win key by key, and accounts add up."""
     first = write(
         "mongodb: {database: one}\nrun: {workers: 2, lookback: 3}\ndefaults: {rate_limit: 1/s, since: 2025-01-01}\n"
-        "accounts:\n" + entry("b", 2) + entry("a", 1),
+        "language: zh\naccounts:\n" + entry("b", 2) + entry("a", 1),
         "first.yaml",
     )
     second = write(
-        "run: {workers: 5}\ndefaults: {rate_limit: 2/min}\naccounts:\n" + entry("c", 3, "rate_limit: 9/s"),
+        "run: {workers: 5}\ndefaults: {rate_limit: 2/min}\nlanguage: en\naccounts:\n"
+        + entry("c", 3, "rate_limit: 9/s"),
         "second.yaml",
     )
     assert load([first, second], {}, NOW) == Settings(
@@ -122,6 +124,7 @@ def test_several_files(write: Callable[..., Path]) -> None:
             Account("c", "wx0000000000000003", SECRET, Rate(9, 1), since=date(2025, 1, 1)),
         ),
         defaults=defaults(Rate(2, 60), date(2025, 1, 1)),
+        language=Language.EN,
     )
 
 

@@ -22,6 +22,7 @@ LARGE = """
 mongodb: {uri: "mongodb://u:l3ak@h1:27017,h2/l3ak?x=l3ak", database: figures}
 api: {proxy: "http://u:l3ak@egress:3128/", timeout: 2.5, ipv4_only: true, hosts: [https://a.example]}
 run: {workers: 8, lookback: 14, published_at: "10:00"}
+language: en
 defaults:
   token: {url: "http://l3ak@t.internal:8080/l3ak?l3ak", headers: {X-Key: l3ak, Y: {file: /y}}, json: a.b,
     expires_json: c}
@@ -108,6 +109,7 @@ def test_every_setting(loaded: Callable[..., Settings]) -> None:
                 "discover": False,
             },
         ],
+        "language": "en",
         "accounts": [
             {
                 "name": "a",
@@ -158,7 +160,7 @@ def test_unknown_form_of_an_address(loaded: Callable[..., Settings]) -> None:
 def test_order_of_keys(loaded: Callable[..., Settings]) -> None:
     """Keys have the order of the file."""
     settings = shown(loaded(LARGE))
-    assert list(settings) == ["mongodb", "api", "run", "defaults", "components", "accounts"]
+    assert list(settings) == ["mongodb", "api", "run", "defaults", "components", "language", "accounts"]
     assert list(settings["accounts"][2])[:4] == ["name", "appid", "token", "authorizer_refresh_token"]
 
 

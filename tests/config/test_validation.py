@@ -39,6 +39,8 @@ SINCE = "Write a day as YYYY-MM-DD that isn't in the future, such as 2025-01-01.
 
 INCLUDE = "Write one pattern of file names, such as accounts.d/*.yaml, or leave the key out."
 
+LANGUAGE = "Write zh or en, the language of reports, or leave the key out."
+
 TOKEN_WAYS = "{component: NAME}, {url: ADDRESS} or {command: [PROGRAM, ARGUMENT]}"
 
 TOKEN = f"Write stable or classic, or where the token is: {TOKEN_WAYS}."
@@ -119,8 +121,10 @@ SETTINGS = [
     (
         "bogus: 1",
         "`bogus` isn't known here",
-        "Remove it; known here: accounts, mongodb, api, run, defaults, components, include.",
+        "Remove it; known here: accounts, mongodb, api, run, defaults, components, language, include.",
     ),
+    ("language: de", "`language` can't be 'de'", LANGUAGE),
+    ("language: ''", "`language` is empty", LANGUAGE),
     ("run: {<<: text}", "`<<` merges something else than mappings", "Write `<<: *NAME`, or `<<: [*NAME, *OTHER]`."),
     ("run: {<<: {}, <<: {}}", "`<<` appears twice, first in line 2", "Keep one of the two."),
     ("run: {[a]: 1}", "a key is not plain text", "Quote a value that begins with `{` or `[`."),

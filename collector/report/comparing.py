@@ -1,0 +1,266 @@
+"""Sums over windows of days, and comparisons of two windows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import IntFlag, StrEnum
+from typing import NamedTuple
+
+from collector.model.days import Window
+from collector.report.account import Columns
+from collector.report.frame import Against, Frame
+from collector.report.metrics import Metric, Missing, Ratio, Tally
+
+
+class Reason(StrEnum):
+    """Reason why a comparison is left out.
+
+    * `not_over`: days of this period aren't published yet.
+    * `no_period`: the calendar has no such period a year before (week 53).
+    * `incomplete`, `base_incomplete`: this window, or the one it is compared with, lacks figures of some account.
+    * `base_not_stored`: the window that it is compared with has no figures at all.
+    * `base_unborn`: no account existed by then.
+    * `base_zero`, `base_negative`: no percentage of it makes sense.
+    * `undefined`: a rate of one of the windows has 0 below the line.
+    """
+
+    NOT_OVER = "not_over"
+    NO_PERIOD = "no_period"
+    INCOMPLETE = "incomplete"
+    BASE_NOT_STORED = "base_not_stored"
+    BASE_INCOMPLETE = "base_incomplete"
+    BASE_UNBORN = "base_unborn"
+    BASE_ZERO = "base_zero"
+    BASE_NEGATIVE = "base_negative"
+    UNDEFINED = "undefined"
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A figure against that of a window before: `change` is (this − base) ÷ base, 0.01 is 1 %.
+
+    Where it is left out, `change` is None and `reason` says why; `accounts` is how many accounts are incomplete in one
+    of the two windows. `base_days` is None where the calendar has no such window.
+    """
+
+    days: Window
+    base_days: Window | None
+    this: float | None = None
+    base: float | None = None
+    change: float | None = None
+    reason: Reason | None = None
+    accounts: int = 0
+
+
+class Lack(IntFlag):
+    """What an account lacks in a window, so that figures of the window aren't whole."""
+
+    SUMMARY = 1
+    END = 2
+    OPENING = 4
+    BOTH = 8
+
+
+NEEDS: Mapping[Metric, Lack] = {
+    Metric.CUMULATE_USER: Lack.END,
+    Metric.NEW_USER: Lack.SUMMARY,
+    Metric.CANCEL_USER: Lack.SUMMARY,
+    Metric.NET_USER: Lack.SUMMARY,
+    Metric.UNFOLLOW_RATE: Lack.BOTH,
+    Metric.GROWTH_RATE: Lack.END | Lack.OPENING,
+    Metric.LOST_TO_NEW: Lack.SUMMARY,
+}
+"""What must be whole in both windows for a comparison."""
+
+
+class Part(NamedTuple):
+    """The sums of one account over one window.
+
+    `summary_days` and `cumulate_days` are how many are stored. `opening` is the total of the day before, 0 before the
+    account was born, `end` that of the last day; None where they aren't stored. `lacks` is what isn't whole.
+    `is_blank` is True for a silent account without any figure of the window: it counts as absent.
+    """
+
+    new_user: int
+    cancel_user: int
+    unfollow: Ratio
+    opening: int | None
+    end: int | None
+    summary_days: int
+    cumulate_days: int
+    missing: Missing
+    lacks: int
+    is_blank: bool
+
+
+def part_of(account: Columns, begin: int, end: int) -> Part:
+    """Return the sums of an account over the days of the indexes from `begin` to before `end`."""
+    new, lost, totals = account.new_user, account.cancel_user, account.cumulate_user
+    has_summary, has_cumulate, has_both = account.has_summary, account.has_cumulate, account.has_both
+    summary_days, cumulate_days = sum(has_summary[begin:end]), sum(has_cumulate[begin:end])
+    both_days = sum(has_both[begin:end])
+    is_blank = account.silent_from <= begin
+    born, expected = min(max(begin, account.born), end), min(max(begin, account.begin), end)
+    missing_summary = 0 if is_blank else end - expected - sum(has_summary[expected:end])
+    missing_cumulate = 0 if is_blank else end - expected - sum(has_cumulate[expected:end])
+    uncollected = expected - born - sum(has_both[born:expected])
+    if both_days == summary_days == cumulate_days:
+        unfollow = Ratio(sum(lost[begin:end]), sum(totals[begin:end]))
+    else:
+        both = [index for index in range(begin, end) if has_both[index]]
+        unfollow = Ratio(sum(lost[index] for index in both), sum(totals[index] for index in both))
+    opening = totals[begin - 1] if has_cumulate[begin - 1] else 0 if begin - 1 < account.born else None
+    last = totals[end - 1] if has_cumulate[end - 1] else None
+    lacks = (
+        (Lack.SUMMARY.value if sum(has_summary[born:end]) < end - born else 0)
+        | (Lack.END.value if last is None and end - 1 >= account.born else 0)
+        | (Lack.OPENING.value if opening is None else 0)
+        | (Lack.BOTH.value if sum(has_both[born:end]) < end - born else 0)
+    )
+    return Part(
+        sum(new[begin:end]),
+        sum(lost[begin:end]),
+        unfollow,
+        opening,
+        last,
+        summary_days,
+        cumulate_days,
+        Missing(missing_summary, missing_cumulate, uncollected),
+        lacks,
+        is_blank,
+    )
+
+
+class Sums:
+    """The sums over one window while accounts are added."""
+
+    __slots__ = ("_cumulate_user", "_growth", "_growth_lacks", "_has", "_missing", "_new_lost", "_unfollow", "days")
+
+    def __init__(self, days: Window) -> None:
+        self.days = days
+        self._new_lost = [0, 0]
+        self._unfollow = [0, 0]
+        self._growth = [0, 0]
+        self._missing = [0, 0, 0]
+        self._cumulate_user = self._growth_lacks = 0
+        self._has = [False, False]
+
+    def add(self, part: Part) -> None:
+        """Add the part of one account."""
+        for sums, numbers in (
+            (self._new_lost, (part.new_user, part.cancel_user)),
+            (self._unfollow, part.unfollow),
+            (self._missing, part.missing),
+        ):
+            for index, number in enumerate(numbers):
+                sums[index] += number
+        if part.summary_days:
+            self._has[0] = True
+        if part.end is not None:
+            self._cumulate_user += part.end
+            self._has[1] = True
+        if part.end is not None and part.opening is not None:
+            self._growth[0] += part.end - part.opening
+            self._growth[1] += part.opening
+        elif part.lacks & NEEDS[Metric.GROWTH_RATE] and not part.is_blank:
+            self._growth_lacks += 1
+
+    def tally(self) -> Tally:
+        """Return the sums so far."""
+        new_user, cancel_user = self._new_lost if self._has[0] else (None, None)
+        return Tally(
+            self.days,
+            new_user,
+            cancel_user,
+            self._cumulate_user if self._has[1] else None,
+            Ratio(*self._unfollow),
+            Ratio(*self._growth),
+            self._growth_lacks,
+            Missing(*self._missing),
+        )
+
+
+class Lacking(NamedTuple):
+    """How many accounts lack something in this window, in its base, and in any of the two."""
+
+    this: int = 0
+    base: int = 0
+    accounts: int = 0
+
+
+class Pairs:
+    """The windows that are compared, while accounts are added."""
+
+    def __init__(self, frame: Frame) -> None:
+        self._frame = frame
+        self._sums = {window: Sums(window) for window in frame.windows}
+        first = frame.days.begin.toordinal()
+        self._ranges = [
+            (window, window.begin.toordinal() - first, window.end.toordinal() - first + 1) for window in frame.windows
+        ]
+        # Pairs of windows by how many accounts lack what, with one counter for each set of flags that was met.
+        self._lacks: dict[Against, dict[tuple[int, int], int]] = {against: {} for against in Against}
+
+    def add(self, account: Columns) -> Mapping[Window, Part]:
+        """Add one account; return its part of each window."""
+        parts = {window: part_of(account, begin, end) for window, begin, end in self._ranges}
+        for window, part in parts.items():
+            self._sums[window].add(part)
+        for against, (this, base) in self._frame.pairs.items():
+            if base is None:
+                continue
+            of_this, of_base = parts[this], parts[base]
+            lacks = (of_this.lacks, of_base.lacks)
+            # An account that is silent in both has no part in the comparison.
+            if lacks != (0, 0) and not (of_this.is_blank and of_base.is_blank):
+                counts = self._lacks[against]
+                counts[lacks] = counts.get(lacks, 0) + 1
+        return parts
+
+    def tallies(self) -> dict[Window, Tally]:
+        """Return the sums of each window."""
+        return {window: sums.tally() for window, sums in self._sums.items()}
+
+    def lacking(self, against: Against, need: Lack) -> Lacking:
+        """Return how many accounts lack what is needed."""
+        counts = self._lacks[against].items()
+        return Lacking(
+            sum(count for (this, _), count in counts if this & need),
+            sum(count for (_, base), count in counts if base & need),
+            sum(count for (this, base), count in counts if (this | base) & need),
+        )
+
+    def compare(self, against: Against, metric: Metric, tallies: Mapping[Window, Tally]) -> Comparison:
+        """Return a comparison of a figure."""
+        this, base = self._frame.pairs[against]
+        of_this, of_base = tallies[this], tallies[base] if base else None
+        value, base_value = of_this.value(metric), of_base.value(metric) if of_base else None
+        lacking = self.lacking(against, NEEDS[metric])
+        reason = self.reason(against, lacking, of_base)
+        return compared(Comparison(this, base, value, base_value, None, reason, lacking.accounts))
+
+    def reason(self, against: Against, lacking: Lacking, base: Tally | None) -> Reason | None:
+        """Return why two windows can't be compared, whatever their figures are."""
+        if against in {Against.PERIOD, Against.YEAR} and not self._frame.is_over:
+            return Reason.NOT_OVER
+        if base is None:
+            return Reason.NO_PERIOD
+        is_stored = base.new_user is not None or base.cumulate_user is not None
+        if lacking.this:
+            return Reason.INCOMPLETE
+        if lacking.base:
+            return Reason.BASE_INCOMPLETE if is_stored else Reason.BASE_NOT_STORED
+        return None if is_stored else Reason.BASE_UNBORN
+
+
+def compared(comparison: Comparison) -> Comparison:
+    """Return the comparison with its change, or with the reason why its figures give none."""
+    if comparison.reason:
+        return comparison
+    this, base = comparison.this, comparison.base
+    if this is None or base is None:
+        return replace(comparison, reason=Reason.UNDEFINED)
+    if base <= 0:
+        return replace(comparison, reason=Reason.BASE_NEGATIVE if base < 0 else Reason.BASE_ZERO)
+    return replace(comparison, change=(this - base) / base)
