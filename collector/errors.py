@@ -4,7 +4,7 @@
 
     CollectorError
     ├── UsageError              the command was called wrongly: exit 2
-    ├── OutputError             the result can't be printed: exit 1
+    ├── OutputError             the result can't be printed or written: exit 1
     ├── ConfigError             the configuration has faults, all of them listed: exit 78
     ├── RefusedError            what was asked would do harm as things are: nothing is changed, exit 1
     ├── DatabaseError           MongoDB is out of reach or refuses: the run ends, exit 1
@@ -60,7 +60,7 @@ class UsageError(CollectorError):
 
 
 class OutputError(CollectorError):
-    """The result can't be printed, since the disk is full."""
+    """The result can't be printed or written, or there is none."""
 
 
 @dataclass(frozen=True, slots=True)

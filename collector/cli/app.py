@@ -28,6 +28,7 @@ from collector.cli.options import (
 )
 from collector.cli.places import Work, with_place
 from collector.cli.printing import width
+from collector.cli.report_commands import app as report_commands
 from collector.cli.running import days_of_backfill, run_or_plan, target_now, today_at, watched
 from collector.cli.stored_commands import app as stored_commands
 from collector.cli.terminal import (
@@ -141,6 +142,7 @@ def check(common: Common, egress: Egress = None) -> None:
 
 # Those without a name stand beside the others, after them.
 app.add_typer(stored_commands)
+app.add_typer(report_commands)
 app.add_typer(config_commands, name="config")
 app.add_typer(trial_commands)
 

@@ -13,7 +13,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, NoReturn, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, TextIO, TypeVar
 
 if TYPE_CHECKING:
     from collector.runtime import Stop
@@ -80,6 +80,21 @@ def _put(text: object, end: str) -> None:
     # object of more than 128 KB arrived cut off. A buffer of our own writes all of it.
     with open(out.fileno(), "w", encoding=out.encoding, errors=out.errors, closefd=False) as whole:
         print(text, end=end, file=whole)
+
+
+def say_bytes(write: Callable[[BinaryIO], T]) -> T | None:
+    """Let `write` print bytes on stdout, and return its result; None where the reader has left early.
+
+    Raises `OutputError` where they can't be written.
+    """
+    try:
+        with open(sys.stdout.fileno(), "wb", closefd=False) as whole:
+            return write(whole)
+    except BrokenPipeError:
+        _give_up(sys.stdout)
+    except OSError as error:
+        give_up_stdout(error)
+    return None
 
 
 def say_json(value: object) -> None:

@@ -31,11 +31,11 @@ class Selection:
     egress: frozenset[str | None] = frozenset()
     shard: Shard | None = None
 
-    def of(self, entries: Sequence[E]) -> tuple[E, ...]:
+    def of(self, entries: Sequence[E], *, with_disabled: bool = False) -> tuple[E, ...]:
         """Return the enabled ones of `entries` that are selected; all enabled ones where nothing was named.
 
-        The tuple is empty only where a shard holds none of the entries that are selected otherwise: with many shards
-        some are empty, and nobody made a mistake.
+        With `with_disabled` they may be disabled, too. The tuple is empty only where a shard holds none of the entries
+        that are selected otherwise: with many shards some are empty, and nobody made a mistake.
 
         Raises:
             UsageError: a name matches nothing, a disabled account or, like all others named, an account of another
@@ -44,17 +44,19 @@ class Selection:
         # Of two with one name, which are both broken, the enabled one counts.
         by_name = sorted(entries, key=attrgetter("enabled"))
         known = {key: entry for entry in by_name for key in (entry.appid, entry.name) if key}
-        if complaints := [complaint for name in self.names if (complaint := self._complaint(name, known))]:
+        found = {key for key, entry in known.items() if entry.enabled or with_disabled}
+        if complaints := [self._complaint(name, known) for name in self.names if name not in found]:
             raise UsageError("\n".join(complaints))
         named = [
             entry
             for entry in entries
-            if entry.enabled
+            if (entry.enabled or with_disabled)
             and (not self.names or not {entry.name, entry.appid}.isdisjoint(self.names))
             and (not self.tags or not set(self.tags).isdisjoint(entry.tags))
         ]
         if not named:
-            raise UsageError(_nothing_left(entries, self.names, self.tags))
+            those = "the accounts" if with_disabled and not self.names else _those(self.names)
+            raise UsageError(_nothing_left(entries, those, self.tags))
         labelled = [entry for entry in named if not entry.appid or self.has_label(entry.egress)]
         if not labelled:
             raise UsageError(_no_label(self.egress, self.names))
@@ -87,15 +89,13 @@ class Selection:
         known = _keys(entries)
         return not all(name in known or is_appid(name) for name in self.names)
 
-    def _complaint(self, name: str, known: Mapping[str, Entry]) -> str | None:
+    def _complaint(self, name: str, known: Mapping[str, Entry]) -> str:
         if name not in known:
             # A platform's account of another shard is never discovered here.
             if self.shard and is_appid(name) and name not in self.shard:
                 return _other_shard(name, name, self.shard)
             return f"no account has the name or appid {name!r}{_did_you_mean(name, known)}{_unread(known.values())}"
-        if not known[name].enabled:
-            return f"the account {known[name]} is disabled; set `enabled: true` in the configuration to use it"
-        return None
+        return f"the account {known[name]} is disabled; set `enabled: true` in the configuration to use it"
 
 
 def labels_of(named: Sequence[str], known: Collection[str], entries: Iterable[Entry] = ()) -> frozenset[str | None]:
@@ -117,14 +117,14 @@ def _keys(entries: Iterable[Entry]) -> frozenset[str | None]:
     return frozenset(key for entry in entries for key in (entry.appid, entry.name))
 
 
-def _nothing_left(entries: Sequence[Entry], names: Sequence[str], tags: Sequence[str]) -> str:
+def _nothing_left(entries: Sequence[Entry], those: str, tags: Sequence[str]) -> str:
     if not entries:
         return "no account is known yet: `collector run` reads which accounts authorised the platforms"
     if not tags:
         return "all accounts are disabled; set `enabled: true` for one in the configuration"
     known = {tag for entry in entries for tag in entry.tags}
     wanted = " or ".join(f"{tag!r}{_did_you_mean(tag, known - {tag})}" for tag in tags)
-    return f"none of {_those(names)} has the tag {wanted}{_unread(entries)}"
+    return f"none of {those} has the tag {wanted}{_unread(entries)}"
 
 
 def _unread(entries: Iterable[Entry]) -> str:

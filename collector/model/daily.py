@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date
 from itertools import chain
+from types import NoneType
 from typing import Any, NamedTuple
+
+FIELDS = ("ref_date", "new_user", "cancel_user", "cumulate_user", "sources")
+"""The fields of a document that figures are read from."""
 
 _flat = chain.from_iterable
 
@@ -17,12 +21,18 @@ class Source(NamedTuple):
     new_user: int
     cancel_user: int
 
+    @property
+    def net_user(self) -> int:
+        """The new followers without the lost ones."""
+        return self.new_user - self.cancel_user
+
 
 class Daily(NamedTuple):
     """Figures of one day of an account. What isn't stored is None, never 0.
 
     `new_user`, `cancel_user` and `sources` come with the summary of the day, `cumulate_user` with its total. `sources`
-    is empty for a day without a row, which is stored only once it is certain that the day was quiet.
+    is empty for a day without a row, which is stored only once it is certain that the day was quiet. `is_damaged` is
+    True where the document has a value that the collector would never write, which counts as not stored.
     """
 
     ref_date: date
@@ -30,6 +40,7 @@ class Daily(NamedTuple):
     cancel_user: int | None = None
     cumulate_user: int | None = None
     sources: tuple[Source, ...] | None = None
+    is_damaged: bool = False
 
     @property
     def net_user(self) -> int | None:
@@ -42,44 +53,51 @@ class Daily(NamedTuple):
 def dailies_of(documents: Mapping[str, Sequence[Any]], days: Mapping[object, date]) -> list[Daily]:
     """Return the figures of an account's documents, whoever wrote them, in their order.
 
-    `documents` has a column for each field of `Daily`; a row of `sources` is a list of the fields of `Source`. `days`
-    has the days by their `ref_date`; a document of none of them is left out. A value that the collector would never
-    write counts as not stored, so it is never summed up or turned into 0.
+    `documents` has a column for each of `FIELDS`; a row of `sources` is a list of the fields of `Source`. `days` has
+    the days by their `ref_date`; a document of none of them is left out. A value that the collector would never write
+    counts as not stored, so it is never summed up or turned into 0.
     """
-    columns = (
-        [days.get(ref_date) for ref_date in documents["ref_date"]],
-        *(_counts(documents[field]) for field in ("new_user", "cancel_user", "cumulate_user")),
-        _sources(documents["sources"]),
+    ref_dates, *columns = (documents[field] for field in FIELDS)
+    rows = zip(map(days.get, ref_dates), *columns, strict=True)
+    if _are_sound(*columns):
+        return [
+            Daily(day, new, lost, total, None if sources is None else tuple(map(Source._make, sources)))
+            for day, new, lost, total, sources in rows
+            if day
+        ]
+    return [_daily_of(day, *row) for day, *row in rows if day]
+
+
+def _are_sound(new_user: Sequence[Any], cancel_user: Sequence[Any], *others: Sequence[Any]) -> bool:
+    """Return True for columns as the collector writes them, which nearly all are: a look at each day costs thrice."""
+    cumulate_user, sources = others
+    there = [row for row in sources if row is not None]
+    if not all(type(row) is list for row in there):
+        return False
+    counts = [*new_user, *cancel_user, *cumulate_user, *_flat(_flat(there))]
+    if not (set(map(type, counts)) <= {int, NoneType} and min(filter(None, counts), default=0) >= 0):
+        return False
+    absent = [value is None for value in new_user]
+    is_whole = absent == [value is None for value in cancel_user] == [row is None for row in sources]
+    return is_whole and None not in _flat(_flat(there))
+
+
+def _daily_of(day: date, new: object, lost: object, cumulate: object, rows: object) -> Daily:
+    total, new_user, cancel_user, sources = _count(cumulate), _count(new), _count(lost), _sources(rows)
+    is_damaged = (total is None and cumulate is not None) or (
+        None in {new_user, cancel_user, sources} and any(value is not None for value in (new, lost, rows))
     )
-    found = [Daily._make(row) for row in zip(*columns, strict=True) if row[0] is not None]
-    if all(None not in column for column in columns[1:3]):
-        return found
-    return [daily if daily.net_user is not None else _without_summary(daily) for daily in found]
+    if new_user is None or cancel_user is None:  # half a summary is none
+        return Daily(day, cumulate_user=total, is_damaged=is_damaged)
+    return Daily(day, new_user, cancel_user, total, sources, is_damaged)
 
 
-def _without_summary(daily: Daily) -> Daily:
-    return Daily(daily.ref_date, cumulate_user=daily.cumulate_user)  # half a summary is none
-
-
-def _sources(rows: Sequence[Any]) -> list[tuple[Source, ...] | None]:
-    """Return the channels of each row, None where one of them isn't as the collector writes it."""
-    # One look at all days, which nearly all accounts pass, is three times as fast as one at each.
-    if all(type(row) is list for row in rows) and _are_counts([*_flat(_flat(rows))]):
-        return [tuple(map(Source._make, row)) for row in rows]
-    return [_channels(row) for row in rows]
-
-
-def _channels(row: object) -> tuple[Source, ...] | None:
-    counts = [_counts(fields) for fields in row] if isinstance(row, list) else [[None]]
+def _sources(rows: object) -> tuple[Source, ...] | None:
+    """Return the channels of a day, or None where one of them isn't as the collector writes it."""
+    if not isinstance(rows, list):
+        return None
+    counts = [[_count(value) for value in row] for row in rows]
     return None if None in _flat(counts) else tuple(map(Source._make, counts))
-
-
-def _counts(values: Sequence[Any]) -> Sequence[Any]:
-    return values if _are_counts(values) else [_count(value) for value in values]
-
-
-def _are_counts(values: Sequence[Any]) -> bool:
-    return set(map(type, values)) <= {int} and min(values, default=0) >= 0
 
 
 def _count(value: object) -> int | None:

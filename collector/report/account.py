@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
 from typing import NamedTuple
@@ -35,16 +35,23 @@ class Facts:
     failing: bool = False
     silent: bool = False
 
+    def as_failing(self) -> Facts:
+        """Return the facts of an account that can't be collected now."""
+        return replace(self, failing=True)
+
 
 def facts_of(
-    account: str, name: str, tags: tuple[str, ...], since: date | None, state: AccountState, newest: date
+    account: str, name: str, tags: tuple[str, ...], since: date | None, state: AccountState, target: Target
 ) -> Facts:
-    """Return the facts about an account by its entry in the configuration (`since`) and its stored `state`."""
+    """Return the facts about an account by its entry in the configuration (`since`) and its stored `state`.
+
+    `target` is that of a plain run.
+    """
     return Facts(
         account,
         name,
         tags,
-        begins(since, state, Target(newest, lookback_days=1)),
+        begins(since, state, target),
         state.born,
         Days.union(state.dataset(dataset).void for dataset in DATASETS),
         any(state.dataset(dataset).last_error for dataset in DATASETS),
@@ -151,7 +158,7 @@ def breaks_of(account: Columns) -> list[int]:
     ]
 
 
-def mark_of(account: Columns, index: int, void: Days, day: date) -> Mark:
+def mark_of(account: Columns, index: int, day: date) -> Mark:
     """Return how whole a day of an account is."""
     if account.has_both[index]:
         return Mark.PROVEN if account.is_proven[index] else Mark.STORED
@@ -161,4 +168,4 @@ def mark_of(account: Columns, index: int, void: Days, day: date) -> Mark:
         return Mark.UNBORN
     if index < account.begin:
         return Mark.UNCOLLECTED
-    return Mark.VOID if day in void else Mark.MISSING
+    return Mark.VOID if day in account.facts.void else Mark.MISSING

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 from typing import NamedTuple
 
-from collector.model.days import Window
+from collector.model.days import ONE_DAY, Window
 from collector.report.account import Mark
 from collector.report.series import Series
 
@@ -22,4 +22,8 @@ class Cell(NamedTuple):
 
 def calendar(series: Series, days: Window) -> list[Cell]:
     """Return the cells of some days of a series, oldest first."""
-    raise NotImplementedError
+    part = series.of(days)
+    return [
+        Cell(day, day - ONE_DAY * day.weekday(), day.weekday(), net_user, mark)
+        for day, net_user, mark in zip(days, part.net_user, part.marks, strict=True)
+    ]

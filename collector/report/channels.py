@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from collector.report.comparing import Comparison
+from collector.model.channels import CHANNELS
+from collector.report.account import Columns
+from collector.report.comparing import Comparison, Lack, Pairs, Reason, compared
+from collector.report.faults import UnknownChannel
+from collector.report.frame import Against, Frame
 from collector.report.metrics import Ratio
+from collector.report.series import Series
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,3 +39,77 @@ class Channel:
     def lost_to_new(self) -> Ratio:
         """The lost followers for each new one (取关/新增比)."""
         return Ratio(self.cancel_user, self.new_user)
+
+
+class ChannelSums:
+    """Figures by channel and day while accounts are added."""
+
+    def __init__(self, frame: Frame) -> None:
+        count = len(frame.days)
+        self._frame = frame
+        self._new_user: defaultdict[int, list[int]] = defaultdict(lambda: [0] * count)
+        self._cancel_user: defaultdict[int, list[int]] = defaultdict(lambda: [0] * count)
+        self._without = [0] * count
+        self._accounts: Counter[int] = Counter()
+
+    def add(self, account: Columns) -> None:
+        """Add one account."""
+        new_user, cancel_user = self._new_user, self._cancel_user
+        shown, unknown = self._frame.slice(self._frame.shown), set()
+        for index, sources in account.sources:
+            for code, new, lost in sources:
+                new_user[code][index] += new
+                cancel_user[code][index] += lost
+                if code not in CHANNELS and shown.start <= index < shown.stop:
+                    unknown.add(code)
+        self._accounts.update(unknown)
+        for index in account.without_sources:
+            self._without[index] += 1
+
+    @property
+    def days_without(self) -> int:
+        """The days of accounts in the period whose channels aren't stored though their sums are."""
+        return sum(self._without[self._frame.slice(self._frame.shown)])
+
+    def channels(self, pairs: Pairs, series: Series) -> list[Channel]:
+        """Return the channels with any follower in the period, most new followers first."""
+        shown = self._frame.slice(self._frame.shown)
+        new_user = {code: sum(by_day[shown]) for code, by_day in self._new_user.items()}
+        cancel_user = {code: sum(by_day[shown]) for code, by_day in self._cancel_user.items()}
+        total = sum(new_user.values())
+        codes = [code for code in new_user if new_user[code] or cancel_user[code] or self._accounts[code]]
+        return [
+            Channel(
+                code,
+                new_user[code],
+                cancel_user[code],
+                Ratio(new_user[code], total),
+                self._change(code, pairs),
+                _where_stored(self._new_user[code], series.new_user),
+            )
+            for code in sorted(codes, key=lambda code: (-new_user[code], -cancel_user[code], code))
+        ]
+
+    def unknown(self) -> list[UnknownChannel]:
+        """Return the codes of the period that aren't in the table of channels."""
+        shown = self._frame.slice(self._frame.shown)
+        return [
+            UnknownChannel(code, sum(self._new_user[code][shown]), accounts)
+            for code, accounts in sorted(self._accounts.items())
+        ]
+
+    def _change(self, code: int, pairs: Pairs) -> Comparison:
+        this, base = self._frame.pairs[Against.PERIOD]
+        base_part = self._frame.slice(base) if base else slice(0)
+        reason = pairs.reason(Against.PERIOD, Lack.SUMMARY)
+        if not reason and self.days_without:
+            reason = Reason.INCOMPLETE
+        if not reason and any(self._without[base_part]):
+            reason = Reason.BASE_INCOMPLETE
+        by_day, lacking = self._new_user[code], pairs.lacking(Against.PERIOD, Lack.SUMMARY)
+        new_user, base_user = sum(by_day[self._frame.slice(this)]), sum(by_day[base_part])
+        return compared(Comparison(this, base, new_user, base_user, None, reason, lacking.accounts))
+
+
+def _where_stored(new_user: Sequence[int], stored: Sequence[int | None]) -> list[int | None]:
+    return [None if sums is None else new for new, sums in zip(new_user, stored, strict=True)]

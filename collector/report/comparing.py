@@ -166,6 +166,11 @@ class Sums:
         elif part.lacks & NEEDS[Metric.GROWTH_RATE] and not part.is_blank:
             self._growth_lacks += 1
 
+    @property
+    def has_figures(self) -> bool:
+        """True if any of the days is stored."""
+        return any(self._has)
+
     def tally(self) -> Tally:
         """Return the sums so far."""
         new_user, cancel_user = self._new_lost if self._has[0] else (None, None)
@@ -195,11 +200,9 @@ class Pairs:
     def __init__(self, frame: Frame) -> None:
         self._frame = frame
         self._sums = {window: Sums(window) for window in frame.windows}
-        first = frame.days.begin.toordinal()
-        self._ranges = [
-            (window, window.begin.toordinal() - first, window.end.toordinal() - first + 1) for window in frame.windows
-        ]
-        # Pairs of windows by how many accounts lack what, with one counter for each set of flags that was met.
+        slices = [(window, frame.slice(window)) for window in frame.windows]
+        self._ranges = [(window, part.start, part.stop) for window, part in slices]
+        # How many accounts lack what, by the flags of the two windows.
         self._lacks: dict[Against, dict[tuple[int, int], int]] = {against: {} for against in Against}
 
     def add(self, account: Columns) -> Mapping[Window, Part]:
@@ -218,9 +221,9 @@ class Pairs:
                 counts[lacks] = counts.get(lacks, 0) + 1
         return parts
 
-    def tallies(self) -> dict[Window, Tally]:
-        """Return the sums of each window."""
-        return {window: sums.tally() for window, sums in self._sums.items()}
+    def tally(self, window: Window) -> Tally:
+        """Return the sums over one of the windows."""
+        return self._sums[window].tally()
 
     def lacking(self, against: Against, need: Lack) -> Lacking:
         """Return how many accounts lack what is needed."""
@@ -231,24 +234,24 @@ class Pairs:
             sum(count for (this, base), count in counts if (this | base) & need),
         )
 
-    def compare(self, against: Against, metric: Metric, tallies: Mapping[Window, Tally]) -> Comparison:
+    def compare(self, against: Against, metric: Metric) -> Comparison:
         """Return a comparison of a figure."""
         this, base = self._frame.pairs[against]
-        of_this, of_base = tallies[this], tallies[base] if base else None
-        value, base_value = of_this.value(metric), of_base.value(metric) if of_base else None
-        lacking = self.lacking(against, NEEDS[metric])
-        reason = self.reason(against, lacking, of_base)
-        return compared(Comparison(this, base, value, base_value, None, reason, lacking.accounts))
+        value, base_value = self.tally(this).value(metric), self.tally(base).value(metric) if base else None
+        reason = self.reason(against, NEEDS[metric])
+        accounts = self.lacking(against, NEEDS[metric]).accounts
+        return compared(Comparison(this, base, value, base_value, None, reason, accounts))
 
-    def reason(self, against: Against, lacking: Lacking, base: Tally | None) -> Reason | None:
+    def reason(self, against: Against, need: Lack) -> Reason | None:
         """Return why two windows can't be compared, whatever their figures are."""
+        base, lacking = self._frame.pairs[against].base, self.lacking(against, need)
         if against in {Against.PERIOD, Against.YEAR} and not self._frame.is_over:
             return Reason.NOT_OVER
         if base is None:
             return Reason.NO_PERIOD
-        is_stored = base.new_user is not None or base.cumulate_user is not None
         if lacking.this:
             return Reason.INCOMPLETE
+        is_stored = self._sums[base].has_figures
         if lacking.base:
             return Reason.BASE_INCOMPLETE if is_stored else Reason.BASE_NOT_STORED
         return None if is_stored else Reason.BASE_UNBORN

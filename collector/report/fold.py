@@ -10,9 +10,18 @@ The columns of an account can be added to several folds: that of all accounts, a
 
 from __future__ import annotations
 
-from collector.report.account import Columns
-from collector.report.figures import Figures
-from collector.report.frame import Frame
+from collections import Counter
+
+from collector.model.days import NO_DAYS
+from collector.report.account import Columns, breaks_of, mark_of
+from collector.report.channels import ChannelSums
+from collector.report.comparing import Pairs
+from collector.report.faults import AccountBreak, Gap, Silent, account_breaks, gap_of, silent_of
+from collector.report.figures import Card, Figures, Row
+from collector.report.frame import Against, Frame
+from collector.report.lines import Line, Standing, line_of, sum_of, tags_of
+from collector.report.metrics import CARDS, Metric
+from collector.report.series import SeriesSums
 
 MAX_ROWS = 20_000
 """Rows of the details that a fold keeps; beyond them it keeps none."""
@@ -23,12 +32,90 @@ class Fold:
 
     def __init__(self, frame: Frame, max_rows: int = MAX_ROWS) -> None:
         self.frame = frame
+        self._pairs = Pairs(frame)
+        self._series = SeriesSums(frame.days)
+        self._channels = ChannelSums(frame)
+        self._lines: list[Line] = []
+        self._gaps: list[Gap] = []
+        self._breaks: list[AccountBreak] = []
+        self._silent: list[Silent] = []
+        self._rows: list[Row] | None = []
         self._max_rows = max_rows
 
     def add(self, account: Columns) -> None:
         """Add one account."""
-        raise NotImplementedError
+        frame, breaks = self.frame, breaks_of(account)
+        part = self._pairs.add(account)[frame.shown]
+        self._series.add(account, breaks)
+        self._channels.add(account)
+        gap, silent = gap_of(account, frame), silent_of(account, frame)
+        self._lines.append(line_of(account, part, frame, gap.summary | gap.cumulate if gap else NO_DAYS))
+        self._gaps += [gap] if gap else []
+        self._silent += [silent] if silent else []
+        self._breaks += account_breaks(account, breaks, frame)
+        self._add_rows(account)
 
     def figures(self) -> Figures:
         """Return the figures of all accounts that were added."""
-        raise NotImplementedError
+        lines, series = sorted(self._lines, key=_by_name), self._series.series()
+        group = sum_of("", lines, self.frame.shown)
+        standings = Counter(line.standing for line in lines)
+        return Figures(
+            frame=self.frame,
+            standings={standing: standings[standing] for standing in Standing},
+            total=group.total,
+            period=group.tally,
+            cards=[self._card(metric, group) for metric in CARDS],
+            series=series,
+            channels=self._channels.channels(self._pairs, series),
+            days_without_channels=self._channels.days_without,
+            lines=lines,
+            tags=tags_of(lines, self.frame.shown),
+            gaps=sorted(self._gaps, key=_by_name),
+            breaks=sorted(self._breaks, key=lambda found: (*_by_name(found), found.found.day)),
+            silent=sorted(self._silent, key=_by_name),
+            unknown_channels=self._channels.unknown(),
+            details=None if self._rows is None else sorted(self._rows, key=_newest_first),
+        )
+
+    def _card(self, metric: Metric, group: Line) -> Card:
+        lacking = {
+            Metric.CUMULATE_USER: len(group.total.lacking) if group.total else group.accounts,
+            Metric.GROWTH_RATE: group.tally.growth_lacks,
+        }
+        return Card(
+            metric,
+            group.value(metric),
+            group.tally.missing.of(metric),
+            0 if metric in lacking else group.tally.missing.uncollected,
+            lacking.get(metric, 0),
+            {against: self._pairs.compare(against, metric) for against in Against},
+        )
+
+    def _add_rows(self, account: Columns) -> None:
+        shown, facts = self.frame.shown, account.facts
+        if self._rows is None or len(self._rows) + len(shown) > self._max_rows:
+            self._rows = None
+            return
+        first = self.frame.slice(shown).start
+        for index, day in enumerate(shown, first):
+            has_summary, has_cumulate = account.has_summary[index], account.has_cumulate[index]
+            self._rows.append(
+                Row(
+                    day,
+                    facts.account,
+                    facts.name,
+                    mark_of(account, index, day),
+                    account.new_user[index] if has_summary else None,
+                    account.cancel_user[index] if has_summary else None,
+                    account.cumulate_user[index] if has_cumulate else None,
+                )
+            )
+
+
+def _by_name(one: Line | Gap | AccountBreak | Silent) -> tuple[str, str]:
+    return one.name, one.account or ""
+
+
+def _newest_first(row: Row) -> tuple[int, str, str]:
+    return -row.ref_date.toordinal(), row.name, row.account

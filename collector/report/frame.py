@@ -87,6 +87,11 @@ class Frame:
         """The spans of the trend by their number of days."""
         return {days: Window(self.end - ONE_DAY * (days - 1), self.end) for days in SPANS}
 
+    def slice(self, days: Window) -> slice:
+        """Return the part of a column over `self.days` that some of these days are."""
+        begin = days.begin.toordinal() - self.days.begin.toordinal()
+        return slice(begin, begin + len(days))
+
     @cached_property
     def days(self) -> Window:
         """All days to read: each window with the day before it (期初), and the spans with the days of their mean."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 
 from collector.report.lines import Line
+from collector.report.metrics import Ratio
 
 MIN_FOLLOWERS = 1_000
 """The followers that an account needs at the beginning for the ranking by growth, so that small ones don't lead."""
@@ -26,4 +27,26 @@ def ranked(lines: Sequence[Line], ranking: Ranking, top: int | None = None) -> l
     Gains and losses are by net growth: those that grew, and those that shrank. A line with missing days ranks by what
     is stored: show its `tally.missing` beside it.
     """
-    raise NotImplementedError
+    belongs, value = _RANKS[ranking]
+    fitting = [line for line in lines if belongs(line)]
+    return sorted(fitting, key=lambda line: (-value(line), line.name, line.account or ""))[:top]
+
+
+def _net(line: Line) -> int:
+    return line.tally.net_user or 0
+
+
+def _rate(ratio: Ratio) -> float:
+    return ratio.value or 0.0
+
+
+_RANKS: Mapping[Ranking, tuple[Callable[[Line], bool], Callable[[Line], float]]] = {
+    Ranking.GAINS: (lambda line: _net(line) > 0, _net),
+    Ranking.LOSSES: (lambda line: _net(line) < 0, lambda line: -_net(line)),
+    Ranking.UNFOLLOW_RATE: (lambda line: line.tally.unfollow.whole > 0, lambda line: _rate(line.tally.unfollow)),
+    Ranking.GROWTH_RATE: (
+        lambda line: line.tally.growth.whole >= MIN_FOLLOWERS,
+        lambda line: _rate(line.tally.growth),
+    ),
+}
+"""Which lines a ranking has, and by what they rank, the highest first."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
+from operator import add
 
-from collector.model.days import Window
-from collector.report.account import Mark
+from collector.model.days import Days, Window
+from collector.report.account import Columns, Mark
 from collector.report.frame import MEAN_DAYS
 from collector.report.metrics import Metric
 
@@ -69,3 +70,85 @@ class Series:
         """Return the series of some of these days."""
         part = self.slice(days)
         return Series(days, *(getattr(self, name)[part] for name in [each.name for each in fields(self)][1:]))
+
+
+class SeriesSums:
+    """Figures by day while accounts are added."""
+
+    def __init__(self, days: Window) -> None:
+        self._days = days
+        zeros = [0] * len(days)
+        self._new_user = self._cancel_user = self._cumulate_user = zeros
+        self._has_summary = self._has_cumulate = self._proven = zeros
+        self._lacking_summary = self._lacking_cumulate = zeros
+        self._void = self._uncollected = self._breaks = zeros
+
+    def add(self, account: Columns, breaks: Sequence[int]) -> None:
+        """Add one account, whose figures break on the days of these indexes."""
+        self._new_user = _sums(self._new_user, account.new_user)
+        self._cancel_user = _sums(self._cancel_user, account.cancel_user)
+        self._cumulate_user = _sums(self._cumulate_user, account.cumulate_user)
+        self._has_summary = _sums(self._has_summary, account.has_summary)
+        self._has_cumulate = _sums(self._has_cumulate, account.has_cumulate)
+        self._proven = _sums(self._proven, account.is_proven)
+        begin, end = account.begin, max(account.begin, account.silent_from)
+        if sum(account.has_both[begin:end]) < end - begin:
+            self._lacking_summary = _with_lacking(self._lacking_summary, account.has_summary, begin, end)
+            self._lacking_cumulate = _with_lacking(self._lacking_cumulate, account.has_cumulate, begin, end)
+        if account.begin > account.born:
+            self._uncollected = _with_lacking(self._uncollected, account.has_both, account.born, account.begin)
+        if void := account.facts.void & Days.between(self._days.begin, self._days.end):
+            first = self._days.begin.toordinal()
+            self._void = _counted(self._void, [day.toordinal() - first for day in void])
+        if breaks:
+            self._breaks = _counted(self._breaks, breaks)
+
+    def series(self) -> Series:
+        """Return the figures by day so far."""
+        return Series(
+            self._days,
+            _stored(self._new_user, self._has_summary),
+            _stored(self._cancel_user, self._has_summary),
+            _stored(self._cumulate_user, self._has_cumulate),
+            self._lacking_summary,
+            self._lacking_cumulate,
+            [self._mark(index) for index in range(len(self._days))],
+            self._breaks,
+        )
+
+    def _mark(self, index: int) -> Mark:
+        lacking = max(self._lacking_summary[index], self._lacking_cumulate[index])
+        if has := max(self._has_summary[index], self._has_cumulate[index]):
+            is_partial = lacking or self._has_summary[index] != self._has_cumulate[index]
+            if is_partial:
+                return Mark.PARTIAL
+            return Mark.PROVEN if self._proven[index] == has else Mark.STORED
+        if lacking > self._void[index]:
+            return Mark.MISSING
+        if self._void[index]:
+            return Mark.VOID
+        return Mark.UNCOLLECTED if self._uncollected[index] else Mark.UNBORN
+
+
+def _sums(left: Sequence[int], right: Sequence[int]) -> list[int]:
+    return list(map(add, left, right))
+
+
+def _with_lacking(counts: Sequence[int], has: Sequence[int], begin: int, end: int) -> list[int]:
+    """Return the counts with one more on each day from `begin` to before `end` that isn't stored."""
+    return [
+        *counts[:begin],
+        *[n + 1 - h for n, h in zip(counts[begin:end], has[begin:end], strict=True)],
+        *counts[end:],
+    ]
+
+
+def _counted(counts: Sequence[int], indexes: Iterable[int]) -> list[int]:
+    more = [*counts]
+    for index in indexes:
+        more[index] += 1
+    return more
+
+
+def _stored(values: Sequence[int], has: Sequence[int]) -> list[int | None]:
+    return [value if count else None for value, count in zip(values, has, strict=True)]

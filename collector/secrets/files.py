@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import shlex
-import stat
 import sys
-import tempfile
 from pathlib import Path
 
 from collector.errors import UsageError
+from collector.files import replacing
 
 if sys.platform != "win32":  # Windows has no users and groups by number
     import grp
@@ -41,26 +40,8 @@ def replace_file(path: Path, text: str, gid: int | None = None) -> None:
 
     A file that is there keeps its owner, and without `gid` its group and mode. Raises `OSError`.
     """
-    path = path.resolve()  # of a symbolic link the target is replaced
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as folder:
-        new = private_file(Path(folder, path.name))
-        with new.open("w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())  # else a power cut can leave an empty file under the new name
-        if path.exists():
-            there = path.stat()
-            os.chown(new, there.st_uid, there.st_gid)
-            new.chmod(stat.S_IMODE(there.st_mode))
-        if gid is not None:
-            let_read(new, gid)
-        new.replace(path)
-
-
-def let_read(path: Path, gid: int) -> None:
-    """Give a file to the group `gid` with mode 0640. Raises `OSError`."""
-    os.chown(path, -1, gid)
-    path.chmod(0o640)
+    with replacing(path, 0o600, gid) as new:
+        new.write_text(text, encoding="utf-8", newline="\n")
 
 
 def group_id(name: str) -> int:

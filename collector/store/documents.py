@@ -12,7 +12,7 @@ from datetime import date
 from functools import partial
 from typing import TypeVar
 
-from collector.model.daily import Daily, Source, dailies_of
+from collector.model.daily import FIELDS, Daily, Source, dailies_of
 from collector.model.days import Window
 from collector.store.database import AS_IT_IS, Database, Document, outlasting
 from collector.store.held import Held
@@ -32,8 +32,8 @@ DELETED_AT_ONCE = 1_000
 _CHANNELS = {"$map": {"input": "$sources", "as": "row", "in": [f"$$row.{field}" for field in Source._fields]}}
 _COLUMNS = {
     "_id": "$account",
-    **{field: {"$push": {"$ifNull": [f"${field}", None]}} for field in Daily._fields},
-    "sources": {"$push": {"$cond": [{"$isArray": "$sources"}, _CHANNELS, None]}},
+    **{field: {"$push": {"$ifNull": [f"${field}", None]}} for field in FIELDS},
+    "sources": {"$push": {"$cond": [{"$isArray": "$sources"}, _CHANNELS, {"$ifNull": ["$sources", None]}]}},
 }
 """The days of an account as one document of columns, which Python reads in half the time of a document for each day."""
 

@@ -40,6 +40,15 @@ def test_selection(names: list[str], tags: list[str], chosen: tuple[Account, ...
     assert Selection(names, tags).of(ALL) == chosen
 
 
+def test_disabled_ones_too() -> None:
+    """Their documents stay, so they can be looked at."""
+    assert Selection().of(ALL, with_disabled=True) == ALL
+    assert Selection(["old"]).of(ALL, with_disabled=True) == (OLD,)
+    assert Selection(tags=["retail"]).of(ALL, with_disabled=True) == (SHOES, OLD)
+    with pytest.raises(UsageError, match=r"^none of the accounts has the tag 'xyz'$"):
+        Selection(tags=["xyz"]).of(ALL, with_disabled=True)
+
+
 @pytest.mark.parametrize(
     ("names", "tags", "message"),
     [

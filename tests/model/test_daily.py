@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from bson import Int64
 
-from collector.model.daily import Daily, Source, dailies_of
+from collector.model.daily import FIELDS, Daily, Source, dailies_of
 
 DAY = date(2026, 11, 23)
 WHOLE = {
@@ -22,11 +22,11 @@ WHOLE = {
 def daily_of(document: Mapping[str, Any]) -> Daily | None:
     """Read a document among others, in the form in which the database gives them."""
     others = [WHOLE, document, {**WHOLE, "cumulate_user": 7}]
-    columns = {field: [each.get(field) for each in others] for field in Daily._fields}
+    columns = {field: [each.get(field) for each in others] for field in FIELDS}
     columns["sources"] = [
         [[row.get(field) if isinstance(row, dict) else None for field in Source._fields] for row in sources]
         if isinstance(sources, list)
-        else None
+        else sources
         for sources in columns["sources"]
     ]
     first, *found, last = dailies_of(columns, {str(DAY): DAY})
@@ -64,20 +64,25 @@ def test_quiet_day() -> None:
 @pytest.mark.parametrize("value", [2.5, -1, "3", True, None, [3], float("nan")])
 @pytest.mark.parametrize("key", ["new_user", "cancel_user"])
 def test_half_a_summary_is_none(key: str, value: object) -> None:
-    assert daily_of({**WHOLE, key: value}) == Daily(DAY, cumulate_user=100)
+    assert daily_of({**WHOLE, key: value}) == Daily(DAY, cumulate_user=100, is_damaged=True)
 
 
-@pytest.mark.parametrize("value", [2.5, -1, "3", True, None])
+@pytest.mark.parametrize("value", [2.5, -1, "3", True])
 def test_total_that_is_none(value: object) -> None:
     daily = daily_of({**WHOLE, "cumulate_user": value})
-    assert daily == Daily(DAY, 3, 1, None, (Source(0, 3, 1),))
+    assert daily == Daily(DAY, 3, 1, None, (Source(0, 3, 1),), is_damaged=True)
     assert daily.net_user == 2
+
+
+def test_null_is_as_good_as_absent() -> None:
+    nothing = dict.fromkeys(("new_user", "cancel_user", "sources", "cumulate_user"))
+    assert daily_of({**WHOLE, **nothing}) == Daily(DAY)
 
 
 @pytest.mark.parametrize("sources", [None, "many", [5], [{"user_source": 0, "new_user": 3}], [WHOLE, {}]])
 def test_strange_channels(sources: object) -> None:
     """They don't spoil the sums of the day."""
-    assert daily_of({**WHOLE, "sources": sources}) == Daily(DAY, 3, 1, 100, None)
+    assert daily_of({**WHOLE, "sources": sources}) == Daily(DAY, 3, 1, 100, None, is_damaged=True)
 
 
 @pytest.mark.parametrize("ref_date", [None, 5, "20261123", "2026-02-30", "yesterday", DAY.toordinal()])

@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from collector.config.yamlfile import single_fault
+from collector.files import let_read
 from collector.model.changes import Changes
-from collector.secrets.files import let_read, private_folder, replace_file
+from collector.secrets.files import private_folder, replace_file
 
 
 def write(changes: Changes, gid: int | None = None) -> None:

@@ -1,0 +1,150 @@
+"""The commands for people who look at figures: `collector export` and `report`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from collector.cli.options import Common, day, with_common_options
+from collector.cli.running import target_now
+from collector.cli.terminal import remark, run_at_once, say, say_bytes, say_json
+from collector.model.exported import Format, Per
+from collector.model.language import Language
+
+if TYPE_CHECKING:
+    from collector.model.days import Window
+    from collector.report.periods import Choice
+
+app = typer.Typer(rich_markup_mode=None)
+
+STDOUT = "-"
+
+
+@app.command()
+@with_common_options
+def export(
+    common: Common,
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A .csv, .xlsx or .parquet file, or - for stdout.")],
+    since: Annotated[
+        date | None, typer.Option("--since", parser=day, metavar="DAY", help="Oldest day. Default: all that is stored.")
+    ] = None,
+    until: Annotated[
+        date | None,
+        typer.Option("--until", parser=day, metavar="DAY", help="Newest day. Default: the newest published one."),
+    ] = None,
+    per: Annotated[Per, typer.Option("--per", help="A row for each account and day, or each channel of it.")] = Per.DAY,
+    form: Annotated[Format | None, typer.Option("--format", help="Form of stdout.")] = None,
+    no_bom: Annotated[
+        bool, typer.Option("--no-bom", help="CSV without the mark of UTF-8 that Excel needs for Chinese.")
+    ] = False,
+) -> None:
+    """Write stored figures to a file for spreadsheets and BI tools.
+
+    Days and figures that aren't stored are left out or empty, never 0. Disabled accounts are included.
+    """
+    from collector.commands import export as command
+    from collector.console import export as console
+    from collector.errors import UsageError
+    from collector.model.results import ExitCode
+
+    settings, selection, output = common
+    order = command.Order(_days(since, until, target_now(settings).newest), _format(file, form), per, not no_bom)
+    if file == STDOUT:
+        if output.as_json:
+            raise UsageError("stdout is for the rows: name a file to get the result of --json")
+        exported = say_bytes(lambda stdout: run_at_once(command.export(settings, selection, order, stdout)))
+        if exported is None:
+            return
+        if notes := console.notes_text(exported):
+            remark(notes)
+    else:
+        exported = run_at_once(command.export(settings, selection, order, Path(file)))
+        if output.as_json:
+            say_json(console.as_json(exported, file, order.form, order.per))
+        elif not output.quiet:
+            say(console.as_text(exported, file))
+    if exported.unread:
+        raise typer.Exit(ExitCode.PARTIAL)
+
+
+@app.command()
+@with_common_options
+def report(
+    common: Common,
+    out: Annotated[str, typer.Argument(metavar="OUT", help="A .html file.")],
+    period: Annotated[
+        str,
+        typer.Option(
+            "--period",
+            metavar="PERIOD",
+            help="week or month, the newest that is over; 2026-10, 2026-W47, or a number of days.",
+        ),
+    ] = "month",
+    lang: Annotated[
+        Language | None,
+        typer.Option("--lang", help="Language. Default: $COLLECTOR_LANG, the configuration's, the locale's, or zh."),
+    ] = None,
+) -> None:
+    """Write a report on accounts over a period: their figures as cards, charts and tables, and what is missing."""
+    from collector.commands import report as command
+    from collector.console import report as console
+    from collector.model.language import language_of
+    from collector.report.terms import Terms
+    from collector.report.writers import writer_of
+
+    settings, selection, output = common
+    terms = Terms(language_of(lang, os.environ, settings.language))
+    write = writer_of(out)
+    order = command.Order(selection, _period(period), target_now(settings), terms, datetime.now(UTC))
+    reported = run_at_once(command.report(settings, order, Path(out), write))
+    if output.as_json:
+        say_json(console.as_json(reported, out))
+    elif not output.quiet:
+        say(console.as_text(reported, out))
+
+
+def _period(text: str) -> Choice:
+    from collector.errors import UsageError
+    from collector.report.periods import parse
+
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise UsageError(f"--period: {error}") from None
+
+
+def _days(since: date | None, until: date | None, newest: date) -> Window:
+    from collector.errors import UsageError
+    from collector.model.days import FIRST_DAY, Window
+
+    begin, end = since or FIRST_DAY, until or newest
+    if begin > end:
+        raise UsageError(f"there is no day from {begin} to {end}: name a --since that isn't after --until")
+    return Window(begin, end)
+
+
+def _format(file: str, form: Format | None) -> Format:
+    """Return the form of stdout, or the one that the suffix of a file says."""
+    from collector.errors import UsageError
+
+    if file == STDOUT:
+        if not form:
+            raise UsageError(f"stdout has no suffix: add --format {_or(Format)}")
+        return form
+    if form:
+        raise UsageError("--format is for stdout alone: the suffix of a file says its form")
+    try:
+        return Format(Path(file).suffix.lower().removeprefix("."))
+    except ValueError:
+        known = _or([f".{known}" for known in Format])
+        raise UsageError(f"{file} has none of the suffixes of an export: name a file that ends with {known}") from None
+
+
+def _or(words: Iterable[str]) -> str:
+    *first, last = words
+    return f"{', '.join(first)} or {last}"

@@ -1,0 +1,73 @@
+"""A report on accounts over a period, as a file. Asks WeChat nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from collector.commands.reading import read_columns, read_facts
+from collector.completeness.plan import Target
+from collector.config import Selection, Settings
+from collector.errors import OutputError
+from collector.files import result_file
+from collector.model.reported import Reported
+from collector.report.figures import Figures
+from collector.report.fold import Fold
+from collector.report.frame import Frame
+from collector.report.page import Page
+from collector.report.periods import Choice
+from collector.report.terms import Terms
+from collector.report.writers import Write
+from collector.store.database import open_database
+from collector.store.location import location_of
+
+
+class Order(NamedTuple):
+    """What to report: the accounts of a selection over a period, as of the `target` of a plain run, in a language."""
+
+    selection: Selection
+    period: Choice
+    target: Target
+    terms: Terms
+    now: datetime
+
+
+async def report(settings: Settings, order: Order, out: Path, write: Write) -> Reported:
+    """Write a report to a file, which is replaced whole or stays as it was.
+
+    Raises:
+        UsageError: nothing is selected, no day of the period is published, or an extra is missing.
+        OutputError: nothing of the period is stored, or the file can't be written.
+        DatabaseError: MongoDB is out of reach.
+    """
+    frame = Frame(order.period(order.target.newest), order.target.newest)
+    location = await location_of(settings.mongodb)
+    async with open_database(location, must_exist=True) as database:
+        facts = await read_facts(database, settings, order.selection, order.target)
+        fold = Fold(frame)
+        async for columns in read_columns(database, facts, frame):
+            fold.add(columns)
+    figures = fold.figures()
+    if not figures.has_figures:
+        raise OutputError(f"nothing is stored for these accounts in {frame.period}: nothing was written")
+    with result_file(out) as new:
+        write(Page(_title(order, [each.name for each in facts.values()]), figures, order.terms, order.now), new)
+    return _reported(figures, str(location))
+
+
+def _title(order: Order, names: Collection[str]) -> str:
+    """Return whom a report is about: one account by its name, tags, or how many accounts."""
+    if len(names) == 1:
+        return next(iter(names))
+    if order.selection.tags and not order.selection.names:
+        return order.terms("comma").join(order.selection.tags)
+    return order.terms("accounts_of", count=f"{len(names):,}")
+
+
+def _reported(figures: Figures, database: str) -> Reported:
+    frame = figures.frame
+    counts = {standing.value: count for standing, count in figures.standings.items()}
+    day = figures.total.day if figures.total else None
+    return Reported(str(frame.period), frame.shown, day, sum(counts.values()), counts, database)

@@ -1,0 +1,25 @@
+"""The result of a report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+
+from collector.model.days import Window
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """What a report is about: its period, the `days` of it that are published, and the accounts.
+
+    `data_until` is the newest complete day, None where no account has a total. `standings` counts the accounts by how
+    complete they are. `database` names where the figures are.
+    """
+
+    period: str
+    days: Window
+    data_until: date | None
+    accounts: int
+    standings: Mapping[str, int]
+    database: str = field(default="", compare=False)

@@ -1,0 +1,130 @@
+"""Numbers, rates, days and periods as people read them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from datetime import date
+
+from collector.model.days import ONE_DAY, Days, Window
+from collector.report.comparing import Comparison
+from collector.report.lines import Line
+from collector.report.metrics import CARDS, Metric
+from collector.report.periods import Kind, Period
+from collector.report.rankings import Ranking
+from collector.report.terms import Terms
+
+ABSENT = "–"
+"""Stands where there is no figure, which is never 0."""
+
+MAX_RANGES = 6
+"""Ranges of missing days that are named."""
+
+MAX_NAMES = 3
+"""Names that are listed where there may be any number."""
+
+METRICS = CARDS
+"""The figures of a table of accounts or tags, in the order of their columns."""
+
+_RATES = frozenset({Metric.UNFOLLOW_RATE, Metric.GROWTH_RATE, Metric.LOST_TO_NEW})
+
+
+def number(value: float | None) -> str:
+    """Return a whole number: `1,234`, `−5`."""
+    return ABSENT if value is None else f"{value:,.0f}".replace("-", "−")
+
+
+def percent(value: float | None) -> str:
+    """Return a rate: `12.3%`, small ones with more digits: `0.083%`."""
+    if value is None:
+        return ABSENT
+    digits = 1 if abs(value) >= 0.1 else 2 if abs(value) >= 0.01 or not value else 3  # noqa: PLR2004 - 10 % and 1 %
+    return f"{value * 100:,.{digits}f}%".replace("-", "−")
+
+
+def figure(metric: Metric, value: float | None) -> str:
+    """Return a figure in the form that it has."""
+    return percent(value) if metric in _RATES else number(value)
+
+
+def change(value: float) -> str:
+    """Return a change with its direction: `▲ 4.5%`, `▼ 4.5%`, `0.0%`."""
+    text = f"{abs(value) * 100:,.1f}%"
+    return f"{'▲' if value > 0 else '▼'} {text}" if value else text
+
+
+def window(days: Window) -> str:
+    """Return the days of a window: `2026-11-16 ~ 2026-11-22`, or the one day that it has."""
+    return str(days.begin) if len(days) == 1 else f"{days.begin} ~ {days.end}"
+
+
+def ranges(days: Days, terms: Terms) -> str:
+    """Return a set of days as ranges; of many the first ones, and how many days there are."""
+    found = days.ranges
+    named = ", ".join(map(window, found[:MAX_RANGES]))
+    return named if len(found) <= MAX_RANGES else f"{named} … ({terms('days', count=len(days))})"
+
+
+def period(value: Period, terms: Terms) -> str:
+    """Return the name of a period: `2026 年第 47 周`, `2026 年 10 月`, `30 天`."""
+    begin: date = value.days.begin
+    match value.kind:
+        case Kind.WEEK:
+            year, week, _ = begin.isocalendar()
+            return terms("period_week", year=year, week=week)
+        case Kind.MONTH:
+            return terms("period_month", year=begin.year, month=begin.month)
+        case Kind.DAYS:
+            return terms("period_days", count=len(value.days))
+
+
+def windows(comparison: Comparison, terms: Terms) -> str:
+    """Return the windows that a comparison is between."""
+    if comparison.base_days is None:
+        return window(comparison.days)
+    return terms("windows", this=window(comparison.days), base=window(comparison.base_days))
+
+
+def reason(comparison: Comparison, terms: Terms) -> str:
+    """Return why a comparison is left out."""
+    if comparison.reason is None:
+        return ABSENT
+    text = terms(f"reason_{comparison.reason}")
+    accounts = terms("reason_accounts", count=number(comparison.accounts)) if comparison.accounts > 1 else ""
+    return f"{text} ({accounts})" if accounts else text
+
+
+def names(found: Sequence[str], terms: Terms) -> str:
+    """Return some names; of many the first ones, and how many more there are."""
+    named = terms("comma").join(found[:MAX_NAMES])
+    more = len(found) - MAX_NAMES
+    return f"{named} {terms('and_more', count=number(more))}" if more > 0 else named
+
+
+def newest_first(days: Window) -> Iterator[date]:
+    """Yield the days of a window, the newest first."""
+    return (days.end - ONE_DAY * age for age in range(len(days)))
+
+
+def file_name(title: str, of: Period, part: str) -> str:
+    """Return the name of a file to be downloaded, which any system takes."""
+    plain = re.sub(r"[^\w.-]+", "_", f"{title}-{of}", flags=re.UNICODE)[:80].strip("._") or "report"
+    return f"{plain}-{part}.csv" if part else f"{plain}.csv"
+
+
+def ranked_by(ranking: Ranking) -> Metric:
+    """Return the figure that a ranking goes by."""
+    return _RANKED_BY[ranking]
+
+
+def largest(lines: Sequence[Line], metric: Metric) -> float:
+    """Return the largest size of a figure among some lines."""
+    return max(abs(line.value(metric) or 0) for line in lines)
+
+
+_RANKED_BY = {
+    Ranking.GAINS: Metric.NET_USER,
+    Ranking.LOSSES: Metric.NET_USER,
+    Ranking.UNFOLLOW_RATE: Metric.UNFOLLOW_RATE,
+    Ranking.GROWTH_RATE: Metric.GROWTH_RATE,
+}

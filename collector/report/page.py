@@ -1,0 +1,148 @@
+"""One page about an account or a group: its figures as cards, charts and tables, for browsers and for print."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from hashlib import sha256
+from typing import Any
+
+from collector.model.days import BEIJING
+from collector.report import formats
+from collector.report.chart_rows import datasets, remark
+from collector.report.charts import specifications
+from collector.report.figures import Figures
+from collector.report.frame import SPANS
+from collector.report.lines import Line
+from collector.report.rankings import MIN_FOLLOWERS, Ranking, ranked
+from collector.report.templates import FOLDER, template
+from collector.report.terms import Terms
+from collector.report.vega import javascript_bundle
+
+MAX_BYTES = 3_000_000
+"""The size of a page that mail and chats take. Details by account are left out of a larger one."""
+
+TOP = 10
+"""Lines of a ranking."""
+
+SHORTEST_SPAN = 30
+"""The days of trend that a page opens with, or more where its period is longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assets:
+    """The style and the scripts of a page: in it, or in files that pages share.
+
+    `styles` and `scripts` are texts where `inline` is True, else addresses relative to the page. `policy` is the
+    Content-Security-Policy, which lets nothing else run and nothing be fetched.
+    """
+
+    inline: bool
+    styles: Sequence[str]
+    scripts: Sequence[str]
+    policy: str
+
+
+@cache
+def inline_assets() -> Assets:
+    """Return style and scripts to put into a page, which its policy names by their hashes.
+
+    Raises:
+        UsageError: vl-convert isn't installed.
+    """
+    scripts, styles = (javascript_bundle(), asset("page.js")), (asset("page.css"),)
+    return Assets(True, styles, scripts, policy(" ".join(map(_hash, scripts)), " ".join(map(_hash, styles))))
+
+
+def asset(name: str) -> str:
+    """Return the text of a style or a script of this folder."""
+    return (FOLDER / name).read_text(encoding="utf-8")
+
+
+def policy(scripts: str, styles: str) -> str:
+    """Return a Content-Security-Policy by which only these `scripts` and `styles` count."""
+    return (
+        f"default-src 'none'; script-src {scripts}; style-src {styles}; img-src data:; base-uri 'none'; "
+        "form-action 'none'"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page to be written: whom it is about (`title`), all figures, the language, and the instant of writing."""
+
+    title: str
+    figures: Figures
+    terms: Terms
+    written: datetime
+
+
+def render(page: Page) -> str:
+    """Return a page that needs no other file. The details by account are left out where it would be too large.
+
+    Raises:
+        UsageError: Jinja2 or vl-convert isn't installed.
+    """
+    data = chart_data(page.figures, page.terms)
+    text = html(page, inline_assets(), json_block({"specs": specifications(page.terms), **data}))
+    if len(text.encode()) <= MAX_BYTES:
+        return text
+    return html(page, inline_assets(), json_block({"specs": specifications(page.terms), **data}), has_details=False)
+
+
+def html(page: Page, assets: Assets, data: str = "", *, has_details: bool = True) -> str:
+    """Return a page with these assets. `data` is the JSON of its charts; without it a script has to bring that."""
+    figures, terms = page.figures, page.terms
+    return template("page.html.j2").render(
+        title=page.title,
+        f=figures,
+        t=terms,
+        fmt=formats,
+        assets=assets,
+        data=data,
+        written=page.written.astimezone(BEIJING).strftime("%Y-%m-%d %H:%M"),
+        is_group=len(figures.lines) > 1,
+        details=figures.details if has_details else None,
+        rankings=_rankings(figures.lines),
+        least=MIN_FOLLOWERS,
+        top=TOP,
+        spans=SPANS,
+        span=span(figures),
+        remark=remark,
+    )
+
+
+def chart_data(figures: Figures, terms: Terms) -> dict[str, Any]:
+    """Return what the charts of a page draw: `data` by the name of each set of rows, and the `span` to begin with."""
+    return {"data": {name: _packed(rows) for name, rows in datasets(figures, terms).items()}, "span": span(figures)}
+
+
+def span(figures: Figures) -> int:
+    """Return the days of trend that a page opens with."""
+    wanted = max(SHORTEST_SPAN, len(figures.frame.shown))
+    return next(days for days in SPANS if days >= wanted or days == SPANS[-1])
+
+
+def json_block(value: Any) -> str:
+    """Return a value as JSON that no `</script>` in it can end."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+
+
+def _packed(rows: Any) -> Any:
+    """Return rows without the names of their fields in each: `fields`, and `rows` in that order."""
+    records = rows["records"] if isinstance(rows, dict) else rows
+    named = {key: value for key, value in rows.items() if key != "records"} if isinstance(rows, dict) else {}
+    fields = [*records[0]] if records else []
+    return {**named, "fields": fields, "rows": [[*record.values()] for record in records]}
+
+
+def _rankings(lines: Sequence[Line]) -> Mapping[Ranking, Sequence[Line]]:
+    return {ranking: ranked(lines, ranking, TOP) for ranking in Ranking}
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(sha256(text.encode()).digest()).decode()}'"
