@@ -115,7 +115,7 @@ def columns_of(facts: Facts, days: Iterable[Daily], frame: Frame) -> Columns:
     new_user, cancel_user, cumulate_user = [0] * count, [0] * count, [0] * count
     has_summary, has_cumulate, has_both, is_proven = [0] * count, [0] * count, [0] * count, [0] * count
     sources, without_sources, last = [], [], -1
-    for ref_date, new, lost, total, channels in days:
+    for ref_date, new, lost, total, channels, *_ in days:
         index = ref_date.toordinal() - first
         if not 0 <= index < count:
             continue

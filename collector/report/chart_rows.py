@@ -22,6 +22,9 @@ Record = dict[str, Any]
 MAX_COMPARED = 8
 """Lines of a comparison: more can't be told apart."""
 
+MAX_CHANNELS = 9
+"""Channels with an area of their own; the rest of a longer list is one more."""
+
 _BEFORE = frozenset({Mark.UNCOLLECTED, Mark.UNBORN})
 
 
@@ -100,19 +103,33 @@ def mark_records(terms: Terms, days: Window) -> list[Record]:
 
 def channel_records(figures: Figures, terms: Terms, days: Window) -> Record:
     """Return the new followers by day and channel: `series` names the channels in the order of `values`."""
-    part = figures.series.slice(days)
-    columns = [(terms.channel(each.code), each.by_day[part]) for each in figures.channels]
-    drawn = [(name, values) for name, values in columns if any(values)]
-    there = [any(values[place] is not None for _, values in drawn) for place in range(len(days))]
+    names, columns = _drawn_channels(figures, terms, days)
+    there = [any(values[place] is not None for values in columns) for place in range(len(days))]
     records, run = [], 0
     for place, day in enumerate(days):
         if not there[place]:
             run += 1
             continue
         is_lone = not any(there[max(0, place - 1) : place] + there[place + 1 : place + 2])
-        values = [values[place] or 0 for _, values in drawn]
+        values = [values[place] or 0 for values in columns]
         records.append({"day": str(day), "run": run, "lone": is_lone, "values": values})
-    return {"series": [name for name, _ in drawn], "name": "channel", "value": "new", "records": records}
+    return {"series": names, "name": "channel", "value": "new", "records": records}
+
+
+def _drawn_channels(figures: Figures, terms: Terms, days: Window) -> tuple[list[str], list[Sequence[int | None]]]:
+    part = figures.series.slice(days)
+    drawn = [(terms.channel(each.code), each.by_day[part]) for each in figures.channels if any(each.by_day[part])]
+    names, columns = [name for name, _ in drawn], [values for _, values in drawn]
+    if len(drawn) <= MAX_CHANNELS + 1:
+        return names, columns
+    rest = [_sum(values) for values in zip(*columns[MAX_CHANNELS:], strict=True)]
+    others = terms("other_channels", count=len(drawn) - MAX_CHANNELS)
+    return [*names[:MAX_CHANNELS], others], [*columns[:MAX_CHANNELS], rest]
+
+
+def _sum(values: Iterable[int | None]) -> int | None:
+    there = [value for value in values if value is not None]
+    return sum(there) if there else None
 
 
 def compared(lines: Iterable[Line], days: Window) -> Record:

@@ -18,7 +18,7 @@ INK, MUTED, GRID = "#1f2937", "#6b7280", "#e8ebf0"
 TOTAL, NEW, LOST, MEAN, GAP, MARK = "#2f5fd0", "#12a97d", "#f08a4b", "#24344f", "#f6dcd9", "#8a63d2"
 PALETTE = (
     *("#2f5fd0", "#12a97d", "#f08a4b", "#8a63d2", "#e0b23c", "#3fb6d6", "#d9557f", "#7a8b3c", "#9b6a4a"),
-    *("#5b6b8c", "#8fc1a9", "#c9a7e8", "#f2b8a0", "#6f9df1", "#b5b04a", "#a3a9b5", "#4d8f8b", "#cf8fb0"),
+    "#b9bfca",  # of what is left
 )
 
 BEGIN = "begin"
@@ -45,7 +45,7 @@ def total(terms: Terms) -> Spec:
     """
     y = _axis("total", scale={"zero": False, "nice": True, "padding": 8})
     line = {"type": "line", "color": TOTAL, "strokeWidth": 2, "interpolate": "monotone"}
-    pale = line | {"strokeDash": [3, 3], "strokeWidth": 1.4, "opacity": 0.55}
+    pale = line | {"strokeDash": [3, 3], "opacity": 0.7}
     tooltip = [_day(terms), _number("all", terms("cumulate_user")), _remark(terms)]
     return _dated(
         terms,

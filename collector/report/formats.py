@@ -79,19 +79,16 @@ def period(value: Period, terms: Terms) -> str:
 
 
 def windows(comparison: Comparison, terms: Terms) -> str:
-    """Return the windows that a comparison is between."""
-    if comparison.base_days is None:
-        return window(comparison.days)
-    return terms("windows", this=window(comparison.days), base=window(comparison.base_days))
+    """Return the windows that a comparison is between, and how many accounts are incomplete in one of them."""
+    this, base = window(comparison.days), comparison.base_days and window(comparison.base_days)
+    between = terms("windows", this=this, base=base) if base else this
+    accounts = terms("incomplete_accounts", count=number(comparison.accounts)) if comparison.accounts else ""
+    return terms("comma").join(filter(None, (between, accounts)))
 
 
 def reason(comparison: Comparison, terms: Terms) -> str:
     """Return why a comparison is left out."""
-    if comparison.reason is None:
-        return ABSENT
-    text = terms(f"reason_{comparison.reason}")
-    accounts = terms("reason_accounts", count=number(comparison.accounts)) if comparison.accounts > 1 else ""
-    return f"{text} ({accounts})" if accounts else text
+    return terms(f"reason_{comparison.reason}") if comparison.reason else ABSENT
 
 
 def names(found: Sequence[str], terms: Terms) -> str:

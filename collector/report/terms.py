@@ -31,6 +31,11 @@ class Terms:
         text = TEXTS[key][self._place]
         return text.format(**values) if values else text
 
+    def label(self, key: str, **values: object) -> str:
+        """Return the text of a key as a title, which begins with a capital letter."""
+        text = self(key, **values)
+        return text[:1].upper() + text[1:]
+
     def channel(self, code: int) -> str:
         """Return the name of a channel, or its number where it has none."""
         channel = CHANNELS.get(code)
@@ -61,13 +66,14 @@ _COMPARISONS = {
     "windows": Text("{this} 对比 {base}", "{this} against {base}"),
     "reason_not_over": Text("本期未结束", "not over yet"),
     "reason_no_period": Text("上年无此周", "no such week"),
-    "reason_incomplete": Text("本期数据不完整", "incomplete"),
+    "reason_incomplete": Text("本期不完整", "incomplete"),
     "reason_base_not_stored": Text("无基期数据", "base not stored"),
-    "reason_base_incomplete": Text("基期数据不完整", "base incomplete"),
+    "reason_base_incomplete": Text("基期不完整", "base incomplete"),
+    "reason_base_unborn": Text("基期未开通", "not born yet"),
     "reason_base_zero": Text("基期为 0", "base is 0"),
     "reason_base_negative": Text("基期为负", "base is negative"),
     "reason_undefined": Text("分母为 0", "divides by 0"),
-    "reason_accounts": Text("{count} 个账号缺数据", "{count} accounts lack days"),
+    "incomplete_accounts": Text("{count} 个账号不完整", "{count} accounts incomplete"),
 }
 _MARKS = {
     "mark_stored": Text("", ""),
@@ -133,7 +139,11 @@ _WORDS = {
     "missing_days": Text("缺 {count} 天数据", "{count} days missing"),
     "missing_account_days": Text("缺 {count} 个账号日", "{count} account days missing"),
     "total_on": Text("截至 {day}", "on {day}"),
-    "total_without": Text("未计入: {names}", "without {names}"),
+    "without": Text("未计入 {names}", "without {names}"),
+    "lacking_accounts": Text("未计入 {count} 个账号", "{count} accounts aren't in it"),
+    "uncollected_days": Text("{count} 天未采集", "{count} days not collected"),
+    "uncollected_account_days": Text("{count} 个账号日未采集", "{count} account days not collected"),
+    "other_channels": Text("其余 {count} 个渠道", "{count} other channels"),
 }
 _CHARTS = {
     "span": Text("时间范围", "span"),
@@ -207,7 +217,7 @@ _NOTES = {
     ),
     "note_unfollow_rate": Text(
         "取消 ÷ 当日累积; 一段时间为 Σ取消 ÷ Σ累积. 低于 0.5% 通常视为健康, 这是行业惯例, 不是微信的标准",
-        "lost ÷ total of the day; of a period Σ lost ÷ Σ total. Under 0.5% passes for healthy: a convention, not WeChat's",
+        "lost ÷ total of the day; of a period Σ lost ÷ Σ total. Under 0.5% passes for healthy (a convention)",
     ),
     "note_growth_rate": Text(
         "(期末 − 期初) ÷ 期初; 期初为统计周期前一日的累积",
