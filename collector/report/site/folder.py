@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from collector.errors import OutputError, UsageError
 
@@ -23,7 +23,7 @@ MANIFEST = "site.json"
 
 _MADE_BY = "wechat-collector"
 _NEW = ".site.new"
-"""Each file is written under this name and then renamed, so a stop leaves one file at most, which the next site uses."""
+"""Name under which each file is written before it is renamed: a stop leaves this one at most."""
 
 
 @dataclass(slots=True)
@@ -113,8 +113,7 @@ def _known(path: Path) -> frozenset[str]:
 
 def _is_inside(name: object) -> bool:
     """Return True for the name of a file below the folder, so that a spoilt manifest removes nothing elsewhere."""
-    parts = PurePosixPath(name).parts if isinstance(name, str) else ()
-    return bool(parts) and not {"/", "..", "\\"} & {*parts, *str(name)} - ({"/"} if parts[0] != "/" else set())
+    return isinstance(name, str) and not {"", ".", ".."} & {*name.split("/")} and "\\" not in name
 
 
 def _write_manifest(path: Path, names: frozenset[str]) -> None:
