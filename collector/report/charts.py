@@ -267,7 +267,7 @@ def _sized(terms: Terms, height: int) -> Spec:
 
 
 def _axis(field: str, **more: Any) -> Spec:
-    axis = {"title": None, "format": ",d", "tickCount": 5, "domain": False, "ticks": False}
+    axis = {"title": None, "format": ",d", "tickCount": 5, "domain": False, "ticks": False, "minExtent": 54}
     return {"field": field, "type": "quantitative", "title": None, "axis": axis, **more}
 
 

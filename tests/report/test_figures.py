@@ -1,0 +1,312 @@
+"""Properties of the figures: they are what plain Python computes from the documents, account by account."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import date, timedelta
+from typing import NamedTuple
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from collector.model.daily import Daily, Source
+from collector.model.days import Window
+from collector.report.account import Facts, Mark, columns_of
+from collector.report.comparing import Comparison, Reason
+from collector.report.figures import Figures
+from collector.report.fold import Fold
+from collector.report.frame import Against, Frame
+from collector.report.metrics import CARDS, Metric
+from collector.report.periods import parse
+
+NEWEST = date(2026, 11, 25)
+DAY = timedelta(days=1)
+CODES = (0, 1, 17, 30, 999)
+
+
+class Case(NamedTuple):
+    """An account: its facts, and its stored days by date."""
+
+    facts: Facts
+    days: dict[date, Daily]
+
+    @property
+    def born(self) -> date:
+        return self.facts.born or date.min
+
+    @property
+    def last(self) -> date:
+        return max(self.days, default=date.min)
+
+    def lived(self, window: Window) -> list[date]:
+        return [day for day in window if day >= self.born]
+
+    def is_blank(self, window: Window) -> bool:
+        return self.facts.silent and self.last < window.begin
+
+    def total(self, day: date) -> int | None:
+        """The total of a day; 0 before the account was born."""
+        stored = self.days.get(day)
+        total = stored.cumulate_user if stored else None
+        return 0 if total is None and day < self.born else total
+
+    def expected(self, window: Window) -> list[date]:
+        return [] if self.is_blank(window) else [day for day in window if day >= self.facts.begin]
+
+
+@st.composite
+def frames(draw: st.DrawFn) -> Frame:
+    text = draw(st.sampled_from(["week", "month", "2026-11", "2026-09", "2026-W40", "2020-W53", "1", "10", "60"]))
+    return Frame(parse(text)(NEWEST), NEWEST)
+
+
+@st.composite
+def cases(draw: st.DrawFn, frame: Frame, number: int) -> Case:
+    """An account that may have been born or first collected on some day, with holes, breaks, and an early end."""
+    count, rng = len(frame.days), random.Random(draw(st.integers(0, 1000)))
+    offsets = st.one_of(st.just(0), st.integers(0, count), st.integers(max(0, count - 40), count))
+    born = draw(offsets)
+    begin = max(born, draw(offsets))
+    facts = Facts(
+        f"wx{number}",
+        draw(st.sampled_from(["甲", "乙", "丙"])),
+        tuple(draw(st.sets(st.sampled_from(["a", "b"])))),
+        frame.days.begin + DAY * begin,
+        frame.days.begin + DAY * born if born else None,
+        failing=draw(st.booleans()),
+    )
+    holes = draw(st.lists(st.tuples(st.integers(0, count), st.integers(1, 40), st.sampled_from("sct")), max_size=3))
+    days, total = {}, rng.randrange(3) * 1000
+    end = draw(st.one_of(st.just(count), st.integers(max(0, count - 70), count)))
+    reach = draw(st.integers(0, 6))  # windows reach back further than what is wanted
+    for index in range(max(born, begin - reach), end):
+        lost = {dataset for at, length, dataset in holes if at <= index < at + length}
+        sources = tuple(Source(code, rng.randrange(4), rng.randrange(3)) for code in CODES if rng.random() < 0.4)
+        new, cancel = sum(each.new_user for each in sources), sum(each.cancel_user for each in sources)
+        total = max(0, total + new - cancel + (rng.randrange(20) == 0))
+        if lost >= {"s", "c"} or "t" in lost:
+            continue
+        day = frame.days.begin + DAY * index
+        stored = Daily(day, new, cancel, total, sources)
+        stored = stored._replace(cumulate_user=None) if "c" in lost else stored
+        days[day] = stored._replace(new_user=None, cancel_user=None, sources=None) if "s" in lost else stored
+    newest = max(days, default=None)
+    silent = newest is None or (frame.end - newest).days >= 14
+    return Case(replace(facts, silent=silent), days)
+
+
+@st.composite
+def groups(draw: st.DrawFn) -> tuple[Frame, list[Case]]:
+    frame = draw(frames())
+    return frame, [draw(cases(frame, number)) for number in range(draw(st.integers(1, 4)))]
+
+
+def folded(frame: Frame, cases: Sequence[Case]) -> Figures:
+    fold = Fold(frame)
+    for case in cases:
+        fold.add(columns_of(case.facts, [*case.days.values()], frame))
+    return fold.figures()
+
+
+def stored(cases: Sequence[Case], window: Window) -> Iterator[Daily]:
+    for case in cases:
+        yield from (case.days[day] for day in window if day in case.days)
+
+
+@given(groups(), st.randoms())
+def test_order_of_accounts_does_not_matter(group: tuple[Frame, list[Case]], rng: random.Random) -> None:
+    frame, cases = group
+    shuffled = [*cases]
+    rng.shuffle(shuffled)
+    assert folded(frame, shuffled) == folded(frame, cases)
+
+
+@given(groups())
+def test_sums_are_those_of_the_documents(group: tuple[Frame, list[Case]]) -> None:
+    frame, cases = group
+    period = folded(frame, cases).period
+    days = [*stored(cases, frame.shown)]
+    summaries = [day for day in days if day.new_user is not None]
+    assert period.new_user == (sum(day.new_user or 0 for day in summaries) if summaries else None)
+    assert period.cancel_user == (sum(day.cancel_user or 0 for day in summaries) if summaries else None)
+    assert period.net_user == (sum(day.net_user or 0 for day in summaries) if summaries else None)
+    both = [(day.cancel_user, day.cumulate_user) for day in days if None not in {day.cancel_user, day.cumulate_user}]
+    assert period.unfollow == tuple(sum(pair[at] or 0 for pair in both) for at in (0, 1))
+
+
+@given(groups())
+def test_days_of_the_period_that_are_missing_are_counted(group: tuple[Frame, list[Case]]) -> None:
+    frame, cases = group
+    missing = folded(frame, cases).period.missing
+    expected = [(case, day) for case in cases for day in case.expected(frame.shown)]
+    absent = Daily(date.min)
+    assert missing.summary == sum(case.days.get(day, absent).new_user is None for case, day in expected)
+    assert missing.cumulate == sum(case.days.get(day, absent).cumulate_user is None for case, day in expected)
+    before = [(case, day) for case in cases for day in case.lived(frame.shown) if day < case.facts.begin]
+    assert missing.uncollected == sum(day not in case.days for case, day in before)
+
+
+@given(groups())
+def test_total_is_of_one_day_and_names_who_lacks_it(group: tuple[Frame, list[Case]]) -> None:
+    frame, cases = group
+    total = folded(frame, cases).total
+    having = {day: [case for case in cases if _has_total(case, day)] for day in frame.shown}
+    if total is None:
+        assert not any(having.values())
+        return
+    recent = [*frame.shown][-7:]
+    days = recent if any(having[day] for day in recent) else [*frame.shown]
+    assert total.day == max(days, key=lambda day: (len(having[day]), day))
+    assert total.followers == sum(case.total(total.day) or 0 for case in having[total.day])
+    assert total.lacking == tuple(sorted(case.facts.name for case in cases if case.total(total.day) is None))
+
+
+def _has_total(case: Case, day: date) -> bool:
+    return day in case.days and case.days[day].cumulate_user is not None
+
+
+@given(groups())
+def test_growth_is_of_accounts_with_both_totals(group: tuple[Frame, list[Case]]) -> None:
+    frame, cases = group
+    figures = folded(frame, cases)
+    if figures.total is None:
+        return
+    ends = [(case.total(frame.shown.begin - DAY), case.total(figures.total.day)) for case in cases]
+    both = [(opening, closing) for opening, closing in ends if opening is not None and closing is not None]
+    opening = sum(each[0] for each in both)
+    assert figures.period.growth == (sum(each[1] for each in both) - opening, opening)
+
+
+@given(groups())
+def test_sum_that_lacks_a_day_says_so(group: tuple[Frame, list[Case]]) -> None:
+    """No card is without a remark, unless all that was there to be had is in it."""
+    frame, cases = group
+    for card in folded(frame, cases).cards:
+        if card.missing or card.uncollected or card.lacking:
+            continue
+        for case in cases:
+            if case.is_blank(frame.shown):
+                continue
+            if card.metric in {Metric.NEW_USER, Metric.CANCEL_USER, Metric.NET_USER, Metric.UNFOLLOW_RATE}:
+                lived = [case.days.get(day) for day in case.lived(frame.shown)]
+                assert all(day and day.new_user is not None for day in lived)
+            if card.metric is Metric.GROWTH_RATE:
+                assert case.total(frame.shown.begin - DAY) is not None
+
+
+def _is_whole(case: Case, metric: Metric, window: Window) -> bool:
+    days = [case.days.get(day) for day in case.lived(window)]
+    has_summaries = all(day and day.new_user is not None for day in days)
+    match metric:
+        case Metric.CUMULATE_USER:
+            return case.total(window.end) is not None
+        case Metric.GROWTH_RATE:
+            return case.total(window.end) is not None and case.total(window.begin - DAY) is not None
+        case Metric.UNFOLLOW_RATE:
+            return has_summaries and all(day and day.cumulate_user is not None for day in days)
+        case _:
+            return has_summaries
+
+
+def _figure(cases: Sequence[Case], metric: Metric, window: Window) -> float | None:
+    days = [*stored(cases, window)]
+    new, cancel = sum(day.new_user or 0 for day in days), sum(day.cancel_user or 0 for day in days)
+    totals = sum(day.cumulate_user or 0 for day in days)
+    closing, opening = (sum(case.total(day) or 0 for case in cases) for day in (window.end, window.begin - DAY))
+    match metric:
+        case Metric.CUMULATE_USER:
+            return closing
+        case Metric.GROWTH_RATE:
+            return (closing - opening) / opening if opening else None
+        case Metric.UNFOLLOW_RATE:
+            return cancel / totals if totals else None
+        case Metric.NEW_USER:
+            return new
+        case Metric.CANCEL_USER:
+            return cancel
+        case _:
+            return new - cancel
+
+
+@settings(max_examples=200)
+@given(groups())
+def test_only_whole_windows_are_compared(group: tuple[Frame, list[Case]]) -> None:
+    """Each comparison has a change where both windows are whole and the base is above 0, and else a reason."""
+    frame, cases = group
+    for card in folded(frame, cases).cards:
+        for against, comparison in card.comparisons.items():
+            _check(frame, cases, card.metric, against, comparison)
+
+
+def _check(frame: Frame, cases: Sequence[Case], metric: Metric, against: Against, comparison: Comparison) -> None:
+    assert (comparison.change is None) == (comparison.reason is not None)
+    this, base = frame.pairs[against]
+    if base is None:
+        assert comparison.reason in {Reason.NO_PERIOD, Reason.NOT_OVER}
+        return
+    present = [case for case in cases if not (case.is_blank(this) and case.is_blank(base))]
+    whole = [all(_is_whole(case, metric, window) for case in present) for window in (this, base)]
+    value, base_value = (_figure(present, metric, window) for window in (this, base))
+    if comparison.change is not None:
+        assert all(whole)
+        assert value is not None
+        assert base_value is not None
+        assert base_value > 0
+        assert comparison.change == (value - base_value) / base_value
+    elif all(whole):
+        assert value is None or base_value is None or base_value <= 0 or not frame.is_over
+    else:
+        assert comparison.reason is Reason.NOT_OVER or comparison.accounts > 0
+
+
+@given(groups())
+def test_series_are_the_sums_by_day(group: tuple[Frame, list[Case]]) -> None:
+    frame, cases = group
+    series = folded(frame, cases).series
+    assert series.days == frame.days
+    for index, day in enumerate(frame.days):
+        there = [case.days[day] for case in cases if day in case.days]
+        new = [each.new_user for each in there if each.new_user is not None]
+        totals = [each.cumulate_user for each in there if each.cumulate_user is not None]
+        assert series.new_user[index] == (sum(new) if new else None)
+        assert series.cumulate_user[index] == (sum(totals) if totals else None)
+        waiting = [c for c in cases if day >= c.facts.begin and not (c.facts.silent and day > c.last)]
+        assert series.lacking_summary[index] == sum(c.days.get(day, Daily(day)).new_user is None for c in waiting)
+        assert series.lacking_cumulate[index] == sum(c.days.get(day, Daily(day)).cumulate_user is None for c in waiting)
+        is_whole = bool(there) and not series.lacking_summary[index] and not series.lacking_cumulate[index]
+        assert (series.marks[index] in {Mark.STORED, Mark.PROVEN}) == (is_whole and len(new) == len(totals))
+
+
+@given(groups())
+def test_channels_add_up(group: tuple[Frame, list[Case]]) -> None:
+    frame, cases = group
+    figures = folded(frame, cases)
+    assert sum(channel.new_user for channel in figures.channels) == (figures.period.new_user or 0)
+    assert sum(channel.cancel_user for channel in figures.channels) == (figures.period.cancel_user or 0)
+    for channel in figures.channels:
+        rows = [s for day in stored(cases, frame.shown) for s in day.sources or () if s.user_source == channel.code]
+        assert channel.new_user == sum(row.new_user for row in rows)
+        assert channel.cancel_user == sum(row.cancel_user for row in rows)
+        assert channel.share == (channel.new_user, figures.period.new_user)
+
+
+@given(groups())
+def test_lines_and_tags_are_the_figures_of_their_accounts(group: tuple[Frame, list[Case]]) -> None:
+    """A line of an account or a tag says the same as a report on it alone."""
+    frame, cases = group
+    figures = folded(frame, cases)
+    for line in figures.lines:
+        alone = folded(frame, [case for case in cases if case.facts.account == line.account])
+        assert (line.tally, line.total) == (alone.period, alone.total)
+    for line in figures.tags:
+        alone = folded(frame, [case for case in cases if line.name in case.facts.tags])
+        assert (line.tally, line.total, line.accounts) == (alone.period, alone.total, len(alone.lines))
+
+
+def test_cards_are_the_figures_of_the_page_in_its_order() -> None:
+    frame = Frame(parse("week")(NEWEST), NEWEST)
+    cards = folded(frame, []).cards
+    assert tuple(card.metric for card in cards) == CARDS
+    assert all(card.value is None for card in cards)
