@@ -65,6 +65,12 @@ async def read_totals(
     return totals
 
 
+async def has_days(database: Database, days: Window) -> bool:
+    """Return True where any of `days` is stored, of any account."""
+    these = {"ref_date": {"$gte": str(days.begin), "$lte": str(days.end)}}
+    return await outlasting(lambda: database[USER_DAILY].find_one(these, {"_id": True})) is not None
+
+
 async def read_daily(
     database: Database, accounts: Sequence[str], days: Window
 ) -> AsyncIterator[tuple[str, list[Daily]]]:

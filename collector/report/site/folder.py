@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from collector.errors import OutputError, UsageError
+from collector.model.reported import Changed
 
 if sys.platform != "win32":
     import fcntl
@@ -28,13 +29,11 @@ _NEW = ".site.new"
 
 @dataclass(slots=True)
 class Folder:
-    """An open folder of a site, and how many of its files were `written`, `kept` as they were, and `removed`."""
+    """An open folder of a site: the files in it that earlier ones wrote (`known`), and how many were changed."""
 
     path: Path
     known: frozenset[str]
-    written: int = 0
-    kept: int = 0
-    removed: int = 0
+    changed: Changed = field(default_factory=Changed)
     _made: set[Path] = field(default_factory=set)
 
     def write(self, name: str, content: bytes) -> None:
@@ -47,13 +46,13 @@ class Folder:
         else:
             self._check_own(name)
         if is_same:
-            self.kept += 1
+            self.changed = self.changed._replace(kept=self.changed.kept + 1)
             return
         if path.parent not in self._made:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._made.add(path.parent)
         _replace(self.path, path, content)
-        self.written += 1
+        self.changed = self.changed._replace(written=self.changed.written + 1)
 
     def remove_others(self, names: frozenset[str]) -> None:
         """Remove the known files that aren't among `names`, and folders that are empty then. Raises `OSError`."""
@@ -61,7 +60,7 @@ class Folder:
             path = self.path / name
             with suppress(FileNotFoundError):
                 path.unlink()
-                self.removed += 1
+                self.changed = self.changed._replace(removed=self.changed.removed + 1)
             with suppress(OSError):  # others have files there, or it is gone
                 path.parent.rmdir()
 
@@ -82,17 +81,22 @@ def site_folder(path: Path, names: Iterable[str]) -> Iterator[Folder]:
     """
     wanted = frozenset(names)
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        _make(path)
         with _locked(path):
             folder = Folder(path, _known(path))
             _write_manifest(path, folder.known | wanted)  # first, so that whatever a stop leaves is known
             yield folder
             folder.remove_others(wanted)
             _write_manifest(path, wanted)
-    except (FileExistsError, NotADirectoryError):
-        raise UsageError(f"{path} isn't a folder: name a new or empty one for the site") from None
     except OSError as error:
         raise OutputError(f"could not write the site in {path}: {error.strerror or error}") from None
+
+
+def _make(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise UsageError(f"{path} isn't a folder: name a new or empty one for the site") from None
 
 
 def _known(path: Path) -> frozenset[str]:
@@ -135,9 +139,10 @@ def _locked(path: Path) -> Iterator[None]:
         return
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise OutputError(f"another report is being written in {path}: try again when it has ended") from None
         yield
-    except BlockingIOError:
-        raise OutputError(f"another report is being written in {path}: try again when it has ended") from None
     finally:
         os.close(descriptor)
