@@ -17,7 +17,14 @@ from collector.shell import install_line
 FONT = "Microsoft YaHei"
 
 _WARN = "#a4561a"
-_HEAD = {"bold": True, "bg_color": "#eef2fb", "bottom": 1, "bottom_color": "#b9c4dc", "valign": "vcenter"}
+_HEAD = {
+    "bold": True,
+    "bg_color": "#eef2fb",
+    "bottom": 1,
+    "bottom_color": "#b9c4dc",
+    "valign": "vcenter",
+    "text_wrap": True,
+}
 _CHANGE = "▲ 0.0%;▼ 0.0%;0.0%"
 _FORMS: Mapping[str, Mapping[str, object]] = {
     "text": {},

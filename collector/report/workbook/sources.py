@@ -9,7 +9,7 @@ from collector.report.figures import Figures
 from collector.report.page import Page, span
 from collector.report.workbook.book import Book, Cell, Sheet, finish
 
-_WIDTHS = (24, 14, 14, 16, 14, 14, 16, 14, 14, 14, 14)
+_WIDTHS = (24, *(16,) * 10)
 _TITLES = ("channel", "new_user", "share", "change", "cancel_user", "net_user", "lost_to_new")
 _ROW_HEIGHT = 20
 _CHARTS_AT = len(_WIDTHS) + 1
