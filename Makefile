@@ -41,6 +41,10 @@ bench: $(VENV)/installed ## Measure cost and speed beside the least possible and
 curves: $(VENV)/installed ## Measure the growth of cost with accounts, history, workers and latency, and draw it for the docs
 	@$(BIN)/python -m bench.curves $(ARGS)
 
+.PHONY: pictures
+pictures: $(VENV)/installed ## Draw a report and a site of the demo for the docs; needs chromium and fonts-noto-cjk
+	@$(BIN)/python tests/pictures.py
+
 .PHONY: guard
 guard: $(VENV)/installed ## The bench in a minute: fail when a ratio is more than twice as bad as the recorded one
 	@$(BIN)/python -m bench --guard
