@@ -36,6 +36,9 @@ app = typer.Typer(rich_markup_mode=None)
 
 STDOUT = "-"
 
+SITE_PERIOD = "30"
+"""A site is looked at each morning, so its days go up to the newest one."""
+
 
 @app.command()
 @with_common_options
@@ -88,15 +91,18 @@ def export(
 @with_common_options
 def report(
     common: Common,
-    out: Annotated[str, typer.Argument(metavar="OUT", help="A .html, .xlsx or .png file.")],
+    out: Annotated[
+        str, typer.Argument(metavar="OUT", help="A .html, .xlsx or .png file, or a folder (OUT/) for a site.")
+    ],
     period: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--period",
             metavar="PERIOD",
-            help="week or month, the newest that is over; 2026-10, 2026-W47, or a number of days.",
+            help="week or month, the newest that is over; 2026-10, 2026-W47, or a number of days. "
+            "Default: month; of a site 30 days.",
         ),
-    ] = "month",
+    ] = None,
     lang: Annotated[
         Language | None,
         typer.Option("--lang", help="Language. Default: $COLLECTOR_LANG, the configuration's, the locale's, or zh."),
@@ -106,8 +112,12 @@ def report(
         typer.Option("--font-dir", metavar="FOLDER", help="A folder with a font that has Chinese, for a picture."),
     ] = None,
 ) -> None:
-    """Write a report on accounts over a period: their figures as cards, charts and tables, and what is missing."""
+    """Write a report on accounts over a period: their figures as cards, charts and tables, and what is missing.
+
+    OUT/ becomes a static site of all accounts, with a page for each account and each tag.
+    """
     from collector.commands import report as command
+    from collector.commands.site import site
     from collector.console import report as console
     from collector.model.language import language_of
     from collector.report.terms import Terms
@@ -115,9 +125,13 @@ def report(
 
     settings, selection, output = common
     terms = Terms(language_of(lang, os.environ, settings.language))
-    write = writer_of(out, font_dir)
-    order = command.Order(selection, _period(period), target_now(settings), terms, datetime.now(UTC))
-    reported = run_at_once(command.report(settings, order, Path(out), write))
+    is_site = out.endswith(("/", os.sep)) or Path(out).is_dir()
+    chosen = _period(period or (SITE_PERIOD if is_site else "month"))
+    order = command.Order(selection, chosen, target_now(settings), terms, datetime.now(UTC))
+    if is_site:
+        reported = run_at_once(site(settings, order, Path(out)))
+    else:
+        reported = run_at_once(command.report(settings, order, Path(out), writer_of(out, font_dir)))
     if output.as_json:
         say_json(console.as_json(reported, out))
     elif not output.quiet:

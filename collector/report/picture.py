@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from collector.model.daily import Mark
-from collector.model.days import BEIJING, Window
+from collector.model.days import Window
 from collector.report import formats
-from collector.report.chart_parts import BEGIN, GAP, INK, LOST, MARK, MEAN, MUTED, NEW, TOTAL, Spec
-from collector.report.chart_rows import Record, day_records, drawn_days, mark_records
+from collector.report.chart_parts import BEGIN, Spec
+from collector.report.chart_rows import Record, day_rows, drawn_days, mark_rows
 from collector.report.charts import flow, total
+from collector.report.colours import GAP, INK, LOST, MARK, MEAN, MUTED, NEW, TOTAL
 from collector.report.drawing import FONTS, Drawing, Look, drawable, fitted, width_of
 from collector.report.figures import Card
 from collector.report.metrics import Metric
@@ -55,8 +56,7 @@ def drawn(page: Page) -> str:
     bottom = _draw_head(drawing, page)
     bottom = _draw_cards(drawing, page, bottom + _GAP)
     bottom = _draw_trend(drawing, page, bottom + _GAP)
-    written = page.terms("written", time=f"{page.written.astimezone(BEIJING):%Y-%m-%d %H:%M}")
-    drawing.text(_MARGIN, bottom + 46, f"{written} · wechat-collector", _FINE)
+    drawing.text(_MARGIN, bottom + 46, page.signature, _FINE)
     return drawing.svg(bottom + 80, _GROUND)
 
 
@@ -147,7 +147,7 @@ def _draw_trend(drawing: Drawing, page: Page, top: int) -> int:
     terms, figures = page.terms, page.figures
     every, shown = drawn_days(figures), figures.frame.spans[span(figures)]
     days = Window(max(shown.begin, every.begin), every.end)
-    records, marks = day_records(figures, terms, days), mark_records(terms, days)
+    records, marks = day_rows(figures, terms, days).records(), mark_rows(terms, days).records()
     for spec, keys in ((total(terms), _total_keys(terms, records)), (flow(terms), _flow_keys(terms, records))):
         top = _draw_panel(drawing, _with_rows(spec, records, marks, days), keys, top) + _GAP
     return top - _GAP

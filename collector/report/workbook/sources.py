@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collector.report import formats
-from collector.report.chart_parts import NEW, PALETTE
-from collector.report.chart_rows import channel_records, drawn_days
+from collector.report.chart_rows import channel_rows, drawn_days
+from collector.report.colours import NEW, PALETTE
 from collector.report.figures import Figures
 from collector.report.page import Page, span
 from collector.report.workbook.book import Book, Cell, Sheet, finish
@@ -78,16 +78,16 @@ def _add_days(book: Book, sheet: Sheet, page: Page) -> None:
     sheet.line([("section", terms("sources_caption"))])
     head = sheet.row
     days = drawn_days(figures)
-    found = channel_records(figures, terms, days)
-    sheet.head([terms.label("date"), *found["series"]])
-    values = {record["day"]: record["values"] for record in found["records"]}
-    nothing = [None] * len(found["series"])
+    found = channel_rows(figures, terms, days)
+    sheet.head([terms.label("date"), *found.series])
+    values = dict(zip(found.columns["day"], zip(*found.values, strict=True), strict=False))
+    nothing = [None] * len(found.series)
     for day in days:
         there = values.get(str(day))
         sheet.line([("day", day), *(("number", value) for value in there or nothing)], is_gap=there is None)
     first = max(head + 1, sheet.row - span(figures))
     chart = book.workbook.add_chart({"type": "column", "subtype": "stacked"})
-    for place, name in enumerate(found["series"]):
+    for place, name in enumerate(found.series):
         chart.add_series(
             {
                 "name": name,

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Any, NamedTuple
 
-from collector.report.chart_parts import GAP, LOST, MEAN, NEW, TOTAL
-from collector.report.chart_rows import Record, day_records, drawn_days
+from collector.report.chart_rows import Record, day_rows, drawn_days
+from collector.report.colours import GAP, LOST, MEAN, NEW, TOTAL
 from collector.report.page import Page
 from collector.report.workbook.book import AXIS, Book, Sheet, finish
 
@@ -89,7 +89,7 @@ def add_trend(book: Book, page: Page) -> Trend:
     names = ("cumulate_user", "new_user", "cancel_user", "net_user")
     mean = f"{terms.label('net_user')} {terms('mean')}"
     sheet.head([terms.label("date"), *map(terms.label, names), mean, terms.label("remark")])
-    records = day_records(figures, terms, drawn_days(figures))
+    records = day_rows(figures, terms, drawn_days(figures)).records()
     for record in records:
         _add_day(sheet, record)
     sheet.sheet.freeze_panes(1, 1)
