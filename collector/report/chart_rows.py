@@ -9,8 +9,8 @@ from itertools import accumulate, compress
 from typing import Any, NamedTuple
 
 from collector.model.channels import CHANNELS
+from collector.model.daily import Mark
 from collector.model.days import ONE_DAY, Window
-from collector.report.account import Mark
 from collector.report.figures import Figures
 from collector.report.frame import SPANS
 from collector.report.lines import Line
