@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +133,13 @@ def truth(world: World, days: Iterable[date], *, without: Iterable[str] = (), ne
     known = sorted(days)
     newest = newest or known[-1]
     return {
-        (account.appid, str(day)): {"account": account.appid, "ref_date": str(day), "name": account.name, **fields}
+        (account.appid, str(day)): {
+            "account": account.appid,
+            "ref_date": str(day),
+            "date": datetime.combine(day, time.min),
+            "name": account.name,
+            **fields,
+        }
         for account in world.accounts
         if account.appid not in without
         for day in known

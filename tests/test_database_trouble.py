@@ -51,6 +51,7 @@ from collector.store.runs import RUNS
 from collector.store.schema import USER_DAILY, VALIDATOR
 from collector.store.state import ACCOUNTS
 from collector.store.state_document import from_document
+from collector.store.views import VIEWS, prepare_views
 from collector.store.writer import Writer
 
 NEWEST = date(2026, 11, 23)
@@ -324,6 +325,7 @@ async def test_read_in_mid_run_is_retried(
         ("findAndModify", LEASES, "primary stepped down"),
         ("findAndModify", LEASES, "majority late"),
         ("createIndexes", USER_DAILY, "primary stepped down"),
+        ("create", "user_daily_flat", "primary stepped down"),
         ("createIndexes", USER_DAILY, "majority late"),
         ("listIndexes", RUNS, "primary stepped down"),
         ("createIndexes", RUNS, "primary stepped down"),
@@ -398,7 +400,7 @@ async def test_long_index_build(
             await building
     assert (result.error, result.exit) == (None, 0)
     assert [log["what"] for log in logs if log["event"] == "database.indexing"] == [
-        "MongoDB builds the indexes of user_daily: the run goes on when they are ready"
+        "MongoDB builds the index account_1_ref_date_1 of user_daily: the run goes on when it is ready"
     ]
     assert "account_1_ref_date_1" in await database[USER_DAILY].index_information()
 
@@ -603,6 +605,32 @@ async def test_read_write_role_suffices(guarded: Mongod, theirs: Database, clock
     assert "account_1_ref_date_1" in await theirs[USER_DAILY].index_information()
 
 
+async def test_read_write_role_suffices_for_views(guarded: Mongod, theirs: Database) -> None:
+    """It does, too, for one that an older version has left."""
+    await theirs.create_collection("user_daily_flat", viewOn=USER_DAILY, pipeline=[{"$unset": "sources"}])
+    uri = Secret(f"mongodb://writer:pa55word@{guarded.address}/?authSource=admin")
+    async with open_database(Location("wechat", uri)) as database:
+        await prepare_views(database)
+    for view, pipeline in VIEWS.items():
+        assert (await theirs[view].options())["pipeline"] == pipeline
+
+
+async def test_views_that_mongodb_refuses(
+    server: Mongod, clock: FakeClock, database: Database, configured: Configured
+) -> None:
+    """That is only logged, and everything is stored."""
+    async with _sandbox(clock) as sandbox:
+        settings = configured(sandbox)
+        await _prepared(server, database)
+        with server.failing("create", errorCode=13), structlog.testing.capture_logs() as logs:
+            result = await run(settings, clock)
+    assert (result.error, result.exit) == (None, 0)
+    assert await stored(database) == truth(sandbox.world, LAST_WEEK)
+    assert [log["what"].partition(" (")[0] for log in logs if log["event"] == "database.differs"] == [
+        f"MongoDB refused to make the view {name}" for name in VIEWS
+    ]
+
+
 async def test_wrong_password(guarded: Mongod, theirs: Database, clock: FakeClock, tmp_path: Path) -> None:
     async with _sandbox(clock) as sandbox:
         result = await _run_as("writer:wrong-one@", guarded, sandbox, theirs, tmp_path, clock=clock)
@@ -761,6 +789,8 @@ async def test_documents_of_other_tools(clock: FakeClock, database: Database, co
             result = await run(settings, clock)
             assert (result.error, result.exit, result.failures) == (None, 0, ())
             clock.instant += ONE_DAY
+    for each in (foreign[4], foreign[6]):  # they have the collector's form
+        each["date"] = datetime.fromisoformat(each["ref_date"])
     assert [each async for each in database[USER_DAILY].find({"_id": {"$lt": 10}}).sort("_id")] == foreign
     left_out = {"_id": False, "fetched_at": False}
     found = {

@@ -369,7 +369,7 @@ def _words(line: str) -> list[str]:
 def _is_command(line: str) -> bool:
     command = CLI
     for word in _words(line):
-        if word.startswith("-"):
+        if word.startswith("-") and word != "-":  # which stands for stdout
             known = {name for option in command.params for name in option.opts} | {"--help"}
             if word.partition("=")[0] not in known:
                 return False

@@ -27,7 +27,10 @@ DAYS = 90
 BROKEN = (40164, 40125, 48001)
 """The errcodes of the accounts that always fail, one each: a refused IP, a reset secret, a right not granted."""
 
-ORDER = ("account", "ref_date", "name", "new_user", "cancel_user", "net_user", "sources", "cumulate_user", "fetched_at")
+ORDER = (
+    *("account", "ref_date", "date", "name", "new_user", "cancel_user", "net_user", "sources", "cumulate_user"),
+    "fetched_at",
+)
 """The fields of a document in the order of the documentation."""
 
 Collect = Callable[[config.Settings, Job, Stop], Awaitable[RunResult]]

@@ -21,9 +21,11 @@ from collector.run.tally import Tally
 from collector.runtime import Stop, WechatClock, in_background
 from collector.store import runs
 from collector.store.database import Database, open_database, prepare
+from collector.store.dates import fill_in_dates
 from collector.store.held import Held
 from collector.store.leases import lease
 from collector.store.location import Location
+from collector.store.views import prepare_views
 from collector.store.writer import Writer
 
 log = structlog.get_logger()
@@ -54,6 +56,7 @@ class Frame:
                 mine = lease(database, self.id, self.job.command, self.part, wait_s=self.job.wait_s)
                 held = await stack.enter_async_context(mine)
                 await prepare(database)  # it may wait for a long time, too
+                await prepare_views(database)
             yield Leased(self, database, held)
 
     def result(self, error: str | None = None) -> RunResult:
@@ -137,10 +140,12 @@ class Leased:
         )
         async with in_background(self._note_stop(), name="stop noted"):
             try:
-                return await _error_of(work(run))
+                error = await _error_of(work(run))
             except UsageError as usage_error:  # it shows no result, but the run stands in the ledger
                 await self.end(str(usage_error))
                 raise
+            # The first run after an upgrade may take minutes for it, so the figures of the day come first.
+            return error or await _error_of(fill_in_dates(self.database, self.held, frame.stop))
 
     async def end(self, error: str | None) -> RunResult:
         """Enter the end of the run in the ledger, and return its result."""

@@ -10,6 +10,7 @@ from itertools import pairwise
 from collector.completeness.datasets import CUMULATE, DATASETS, QUIET, SUMMARY
 from collector.completeness.evidence import covering
 from collector.completeness.plan import SPAN_DAYS
+from collector.model.daily import day_of
 from collector.model.days import FIRST_DAY, NO_DAYS, ONE_DAY, Days
 from collector.model.findings import Break, Difference
 from collector.model.state import AccountState, DatasetState
@@ -43,7 +44,7 @@ def read(documents: Iterable[Mapping[str, object]], newest: date) -> tuple[list[
     """
     days, foreign = [], 0
     for document in documents:
-        day = _ref_date(document.get("ref_date"))
+        day = day_of(document.get("ref_date"))
         figures = {key: value for key, value in document.items() if type(value) is not bool and isinstance(value, int)}
         datasets = frozenset(name for name, fields in FIGURES.items() if fields <= figures.keys())
         if day is None or not FIRST_DAY <= day <= newest + ONE_DAY or not datasets:
@@ -134,11 +135,3 @@ def _refreshed_to(known: DatasetState, found: Days) -> date | None:
         return known.refreshed_to
     left = (found & Days.between(FIRST_DAY, hole.begin - ONE_DAY)).newest
     return min(left, known.refreshed_to) if left else None
-
-
-def _ref_date(value: object) -> date | None:
-    try:
-        day = date.fromisoformat(value) if isinstance(value, str) else None
-    except ValueError:
-        return None
-    return day if day and str(day) == value else None

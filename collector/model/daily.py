@@ -92,6 +92,15 @@ def _daily_of(day: date, new: object, lost: object, cumulate: object, rows: obje
     return Daily(day, new_user, cancel_user, total, sources, is_damaged)
 
 
+def day_of(value: object) -> date | None:
+    """Return the day that a stored `ref_date` names; None where it is no day of the calendar, as `yyyy-MM-dd`."""
+    try:
+        day = date.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+    return day if str(day) == value else None  # Python takes 20261123 for a day, too
+
+
 def _sources(rows: object) -> tuple[Source, ...] | None:
     """Return the channels of a day, or None where one of them isn't as the collector writes it."""
     if not isinstance(rows, list):

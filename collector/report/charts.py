@@ -6,25 +6,40 @@ site share one copy of each. A day without figures has a row with nulls, which b
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
 
-from collector.report.terms import Terms
-
-Spec = dict[str, Any]
-
-FONT = '"PingFang SC", "Hiragino Sans GB", "Microsoft YaHei", "Noto Sans CJK SC", "Noto Sans SC", system-ui, sans-serif'
-INK, MUTED, GRID = "#1f2937", "#6b7280", "#e8ebf0"
-TOTAL, NEW, LOST, MEAN, GAP, MARK = "#2f5fd0", "#12a97d", "#f08a4b", "#24344f", "#f6dcd9", "#8a63d2"
-PALETTE = (
-    *("#2f5fd0", "#12a97d", "#f08a4b", "#8a63d2", "#e0b23c", "#3fb6d6", "#d9557f", "#7a8b3c", "#9b6a4a"),
-    "#b9bfca",  # of what is left
+from collector.report.chart_parts import (
+    BEGIN,
+    BREAK,
+    DAY_MS,
+    DAY_SPAN,
+    FROM_ZERO,
+    GAP,
+    LABEL,
+    LOST,
+    MARKS,
+    MEAN,
+    MUTED,
+    NEW,
+    SINCE,
+    SPAN,
+    TIME,
+    TOTAL,
+    Spec,
+    X,
+    axis,
+    dated,
+    day,
+    gaps,
+    hover,
+    lone,
+    name,
+    number,
+    remark,
+    series,
+    sized,
 )
-
-BEGIN = "begin"
-"""The parameter of a chart with a span: the first instant that it shows, in milliseconds since 1970 (UTC)."""
-
-_DAY_MS = 86_400_000
+from collector.report.terms import Terms
 
 
 def specifications(terms: Terms) -> Mapping[str, Spec]:
@@ -43,23 +58,22 @@ def total(terms: Terms) -> Spec:
 
     Sums that lack accounts (`all`, where `total` has none) are a pale dashed line.
     """
-    y = _axis("total", scale={"zero": False, "nice": True, "padding": 8})
+    y = axis("total", scale={"zero": False, "nice": True, "padding": 8})
     line = {"type": "line", "color": TOTAL, "strokeWidth": 2, "interpolate": "monotone"}
     pale = line | {"strokeDash": [3, 3], "opacity": 0.7}
-    tooltip = [_day(terms), _number("all", terms("cumulate_user")), _remark(terms)]
-    return _dated(
-        terms,
-        _gaps("all"),
-        {"mark": pale, "encoding": {"x": _X, "y": y | {"field": "all"}}},
-        {"mark": line, "encoding": {"x": _X, "y": y}},
-        _lone(y | {"field": "all"}, TOTAL),
+    tooltip = [day(terms), number("all", terms("cumulate_user")), remark(terms)]
+    return dated(
+        gaps("all"),
+        {"mark": pale, "encoding": {"x": X, "y": y | {"field": "all"}}},
+        {"mark": line, "encoding": {"x": X, "y": y}},
+        lone(y | {"field": "all"}, TOTAL),
         {
             "transform": [{"filter": "datum.breaks > 0"}],
-            "mark": _BREAK,
-            "encoding": {"x": _X, "y": y | {"field": "all"}},
+            "mark": BREAK,
+            "encoding": {"x": X, "y": y | {"field": "all"}},
         },
-        *_MARKS,
-        _hover(tooltip),
+        *MARKS,
+        hover(tooltip),
     )
 
 
@@ -70,12 +84,12 @@ def flow(terms: Terms) -> Spec:
     where it was proven.
     """
     tooltip = [
-        _day(terms),
-        _number("new", terms("new_user")),
-        _number("lost", terms("cancel_user")),
-        _number("net", terms("net_user")),
-        _number("mean", terms("mean"), ",.1f"),
-        _remark(terms),
+        day(terms),
+        number("new", terms("new_user")),
+        number("lost", terms("cancel_user")),
+        number("net", terms("net_user")),
+        number("mean", terms("mean"), ",.1f"),
+        remark(terms),
     ]
     bar = {"type": "rect"}
     pale = {"condition": {"test": "datum.lacking > 0", "value": 0.45}, "value": 1}
@@ -83,22 +97,21 @@ def flow(terms: Terms) -> Spec:
     fill = {"condition": {"test": "datum.mark == 'proven'", "value": "white"}, "value": MUTED}
     mean = {"type": "line", "color": MEAN, "strokeWidth": 1.6, "interpolate": "monotone"}
     down = {"calculate": "isValid(datum.lost) ? -datum.lost : null", "as": "down"}
-    return _dated(
-        terms,
-        _gaps("net"),
-        {"mark": bar | {"color": NEW}, "encoding": _SPAN | _FROM_ZERO | {"y": _axis("new"), "opacity": pale}},
+    return dated(
+        gaps("net"),
+        {"mark": bar | {"color": NEW}, "encoding": SPAN | FROM_ZERO | {"y": axis("new"), "opacity": pale}},
         {
             "transform": [down],
             "mark": bar | {"color": LOST},
-            "encoding": _SPAN | _FROM_ZERO | {"y": _axis("down"), "opacity": pale},
+            "encoding": SPAN | FROM_ZERO | {"y": axis("down"), "opacity": pale},
         },
         {
             "transform": [{"filter": "datum.new === 0 && datum.lost === 0"}],
             "mark": spot,
-            "encoding": {"x": _X, "y": {"datum": 0}, "fill": fill},
+            "encoding": {"x": X, "y": {"datum": 0}, "fill": fill},
         },
-        {"mark": mean, "encoding": {"x": _X, "y": _axis("mean")}},
-        _hover(tooltip),
+        {"mark": mean, "encoding": {"x": X, "y": axis("mean")}},
+        hover(tooltip),
     )
 
 
@@ -107,25 +120,25 @@ def channels(terms: Terms) -> Spec:
 
     `run` numbers the runs of days without a gap, so that no area spans one; `lone` days are a run of their own.
     """
-    area = {"y": _axis("low") | {"stack": None}, "y2": {"field": "high"}}
-    color = _series("channel")
-    tooltip = [_day(terms), _name("channel", terms("channel")), _number("new", terms("new_user"))]
+    area = {"y": axis("low") | {"stack": None}, "y2": {"field": "high"}}
+    color = series("channel")
+    tooltip = [day(terms), name("channel", terms("channel")), number("new", terms("new_user"))]
     # Stacked here: left to the mark, Vega-Lite would fill in zeros where a run has no day.
     stack = {"stack": "new", "groupby": ["t"], "sort": [{"field": "rank"}], "as": ["low", "high"]}
-    return _sized(terms, 240) | {
+    return sized(240) | {
         "data": {"name": "channels"},
         "params": [{"name": BEGIN, "value": 0}],
-        "transform": [*_SINCE, stack],
+        "transform": [*SINCE, stack],
         "layer": [
             {
                 "transform": [{"filter": "!datum.lone"}],
                 "mark": {"type": "area", "opacity": 0.88, "interpolate": "monotone"},
-                "encoding": area | {"x": _X, "color": color, "detail": {"field": "run"}},
+                "encoding": area | {"x": X, "color": color, "detail": {"field": "run"}},
             },
-            {"transform": [{"filter": "datum.lone"}], "mark": "bar", "encoding": area | _SPAN | {"color": color}},
+            {"transform": [{"filter": "datum.lone"}], "mark": "bar", "encoding": area | SPAN | {"color": color}},
             {
                 "mark": {"type": "bar", "opacity": 0},
-                "encoding": area | _DAY_SPAN | {"tooltip": tooltip},
+                "encoding": area | DAY_SPAN | {"tooltip": tooltip},
             },
         ],
     }
@@ -133,11 +146,11 @@ def channels(terms: Terms) -> Spec:
 
 def compare(terms: Terms) -> Spec:
     """Return the totals of several accounts or tags over the days of `compare`, the first of each set to 100."""
-    place = {"x": _X, "y": _axis("index", scale={"zero": False, "padding": 8}), "color": _series("series")}
-    tooltip = [_day(terms), _name("series", terms("name")), _number("index", terms("index"), ",.1f")]
-    return _sized(terms, 240) | {
+    place = {"x": X, "y": axis("index", scale={"zero": False, "padding": 8}), "color": series("series")}
+    tooltip = [day(terms), name("series", terms("name")), number("index", terms("index"), ",.1f")]
+    return sized(240) | {
         "data": {"name": "compare"},
-        "transform": [_TIME],
+        "transform": [TIME],
         "layer": [
             {"mark": {"type": "rule", "color": MUTED, "strokeDash": [3, 3]}, "encoding": {"y": {"datum": 100}}},
             {"mark": {"type": "line", "strokeWidth": 1.8, "interpolate": "monotone"}, "encoding": place},
@@ -152,12 +165,12 @@ def compare(terms: Terms) -> Spec:
 def calendar(terms: Terms) -> Spec:
     """Return 净增 of `days` as a map of weekdays and weeks; a day without figures is an empty cell."""
     plain = {"title": None, "ticks": False, "domain": False}
-    weeks = {"labelExpr": f"utcFormat(toDate(datum.value), {_LABEL})", "labelAngle": 0, "labelOverlap": "greedy"}
+    weeks = {"labelExpr": f"utcFormat(toDate(datum.value), {LABEL})", "labelAngle": 0, "labelOverlap": "greedy"}
     weekdays = {"labelExpr": f"{terms('weekdays').split()}[datum.value]"}
     place = {
         "x": {"field": "week", "type": "ordinal", "axis": plain | weeks | {"labelSeparation": 6}},
         "y": {"field": "weekday", "type": "ordinal", "axis": plain | weekdays},
-        "tooltip": [_day(terms), _number("net", terms("net_user")), _remark(terms)],
+        "tooltip": [day(terms), number("net", terms("net_user")), remark(terms)],
     }
     color = {
         "field": "strength",
@@ -167,12 +180,12 @@ def calendar(terms: Terms) -> Spec:
     }
     cell = {"type": "rect", "cornerRadius": 2, "width": {"band": 0.9}, "height": {"band": 0.86}}
     empty = {"fill": GAP, "stroke": "#d8a9a3", "strokeDash": [2, 2], "strokeWidth": 1}
-    return _sized(terms, 190) | {
+    return sized(190) | {
         "data": {"name": "days"},
         "transform": [
-            _TIME,
+            TIME,
             {"calculate": "(utcday(datum.t) + 6) % 7", "as": "weekday"},
-            {"calculate": f"datum.t - datum.weekday * {_DAY_MS}", "as": "week"},
+            {"calculate": f"datum.t - datum.weekday * {DAY_MS}", "as": "week"},
             {"calculate": "abs(datum.net)", "as": "size"},
             {"joinaggregate": [{"op": "max", "field": "size", "as": "largest"}]},
             {"calculate": "datum.net / max(datum.largest, 1)", "as": "strength"},
@@ -186,136 +199,3 @@ def calendar(terms: Terms) -> Spec:
             },
         ],
     }
-
-
-_LABEL = "'%-m/%-d'"
-_TIME = {"calculate": "toDate(datum.day)", "as": "t"}
-_SINCE = [
-    _TIME,
-    {"filter": f"datum.t >= {BEGIN}"},
-    # A day lies around its midnight, so that its bar stands over its label.
-    *(
-        {"calculate": f"datum.t {by} * {_DAY_MS}", "as": name}
-        for name, by in (("left", "- 0.36"), ("right", "+ 0.36"), ("from", "- 0.5"), ("to", "+ 0.5"))
-    ),
-]
-_X = {
-    "field": "t",
-    "type": "temporal",
-    "scale": {"type": "utc"},
-    "axis": {
-        "title": None,
-        "grid": False,
-        "labelExpr": "utcmonth(datum.value) == 0 && utcdate(datum.value) == 1 ? utcFormat(datum.value, '%Y')"
-        f" : utcFormat(datum.value, {_LABEL})",
-        "labelOverlap": True,
-        "tickCount": {"expr": "max(3, min(12, floor(width / 90)))"},
-    },
-}
-_SPAN = {"x": _X | {"field": "left"}, "x2": {"field": "right"}}
-_FROM_ZERO = {"y2": {"datum": 0}}
-_DAY_SPAN = {"x": _X | {"field": "from"}, "x2": {"field": "to"}}
-_BREAK = {"type": "point", "shape": "diamond", "filled": True, "size": 70, "color": MARK, "opacity": 1}
-_MARKS = [
-    {"data": {"name": "marks"}, "transform": _SINCE} | layer
-    for layer in (
-        {"mark": {"type": "rule", "color": MARK, "strokeDash": [4, 3]}, "encoding": {"x": _X}},
-        {
-            "mark": {"type": "text", "align": "left", "dx": 4, "y": 8, "color": MARK, "fontSize": 11},
-            "encoding": {"x": _X, "text": {"field": "label"}},
-        },
-    )
-]
-"""The days on which WeChat changed its channels."""
-
-_CONFIG: Spec = {
-    "font": FONT,
-    "view": {"stroke": None},
-    "mark": {"invalid": "break-paths-show-path-domains"},
-    "axis": {
-        "labelColor": MUTED,
-        "labelFontSize": 11,
-        "gridColor": GRID,
-        "domainColor": "#d5dae2",
-        "tickColor": "#d5dae2",
-    },
-    "legend": {"labelColor": INK, "labelFontSize": 11, "labelLimit": 140},
-}
-
-
-def _dated(terms: Terms, *layers: Spec) -> Spec:
-    """Return a chart of `days` from `BEGIN` on."""
-    return _sized(terms, 190) | {
-        "data": {"name": "days"},
-        "params": [{"name": BEGIN, "value": 0}],
-        "transform": _SINCE,
-        "layer": list(layers),
-    }
-
-
-def _sized(terms: Terms, height: int) -> Spec:
-    return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
-        "description": terms("chart"),
-        "width": "container",
-        "height": height,
-        "autosize": {"type": "fit", "contains": "padding"},
-        "background": "transparent",
-        "padding": 4,
-        "config": _CONFIG,
-    }
-
-
-def _axis(field: str, **more: Any) -> Spec:
-    axis = {"title": None, "format": ",d", "tickCount": 5, "domain": False, "ticks": False, "minExtent": 54}
-    return {"field": field, "type": "quantitative", "title": None, "axis": axis, **more}
-
-
-def _series(field: str) -> Spec:
-    columns = {"expr": "max(1, floor(width / 150))"}
-    legend = {"title": None, "orient": "bottom", "columns": columns, "symbolType": "square"}
-    return {"field": field, "type": "nominal", "sort": None, "scale": {"range": list(PALETTE)}, "legend": legend}
-
-
-def _day(terms: Terms) -> Spec:
-    return _name("day", terms("date"))
-
-
-def _remark(terms: Terms) -> Spec:
-    return _name("remark", terms("remark"))
-
-
-def _name(field: str, title: str) -> Spec:
-    return {"field": field, "type": "nominal", "title": title}
-
-
-def _number(field: str, title: str, form: str = ",d") -> Spec:
-    return {"field": field, "type": "quantitative", "title": title, "format": form}
-
-
-def _gaps(field: str) -> Spec:
-    """Return the bands of days on which a field is missing."""
-    return {
-        "transform": [{"filter": f"!isValid(datum.{field})"}],
-        "mark": {"type": "rect", "color": GAP, "opacity": 0.9},
-        "encoding": _DAY_SPAN,
-    }
-
-
-def _lone(y: Spec, color: str) -> Spec:
-    """Return points of days between two gaps, which no line shows."""
-    field = y["field"]
-    around = [{"op": "lag", "field": field, "as": "before"}, {"op": "lead", "field": field, "as": "after"}]
-    return {
-        "transform": [
-            {"window": around, "sort": [{"field": "t"}]},
-            {"filter": f"isValid(datum.{field}) && !isValid(datum.before) && !isValid(datum.after)"},
-        ],
-        "mark": {"type": "point", "filled": True, "size": 18, "color": color, "opacity": 1},
-        "encoding": {"x": _X, "y": y},
-    }
-
-
-def _hover(tooltip: Sequence[Spec]) -> Spec:
-    """Return a band over the whole height of each day, unseen, that shows the day's figures."""
-    return {"mark": {"type": "rect", "opacity": 0}, "encoding": _DAY_SPAN | {"tooltip": [*tooltip]}}

@@ -135,7 +135,7 @@ def part_of(account: Columns, begin: int, end: int) -> Part:
 class Sums:
     """The sums over one window while accounts are added."""
 
-    __slots__ = ("_cumulate_user", "_growth", "_growth_lacks", "_has", "_missing", "_new_lost", "_unfollow", "days")
+    __slots__ = ("_cumulate_user", "_growth", "_has", "_missing", "_new_lost", "_unfollow", "days")
 
     def __init__(self, days: Window) -> None:
         self.days = days
@@ -143,7 +143,7 @@ class Sums:
         self._unfollow = [0, 0]
         self._growth = [0, 0]
         self._missing = [0, 0, 0]
-        self._cumulate_user = self._growth_lacks = 0
+        self._cumulate_user = 0
         self._has = [False, False]
 
     def add(self, part: Part) -> None:
@@ -163,8 +163,6 @@ class Sums:
         if part.end is not None and part.opening is not None:
             self._growth[0] += part.end - part.opening
             self._growth[1] += part.opening
-        elif part.lacks & NEEDS[Metric.GROWTH_RATE] and not part.is_blank:
-            self._growth_lacks += 1
 
     @property
     def has_figures(self) -> bool:
@@ -181,8 +179,7 @@ class Sums:
             self._cumulate_user if self._has[1] else None,
             Ratio(*self._unfollow),
             Ratio(*self._growth),
-            self._growth_lacks,
-            Missing(*self._missing),
+            missing=Missing(*self._missing),
         )
 
 

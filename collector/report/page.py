@@ -29,8 +29,8 @@ MAX_BYTES = 3_000_000
 TOP = 10
 """Lines of a ranking."""
 
-LISTED = 100
-"""Rows of a table of 异常与缺失."""
+LISTED = 200
+"""Rows of each table of anomalies and gaps."""
 
 SHORTEST_SPAN = 30
 """The days of trend that a page opens with, or more where its period is longer."""
@@ -90,11 +90,11 @@ def render(page: Page) -> str:
     Raises:
         UsageError: Jinja2 or vl-convert isn't installed.
     """
-    data = chart_data(page.figures, page.terms)
-    text = html(page, inline_assets(), json_block({"specs": specifications(page.terms), **data}))
-    if len(text.encode()) <= MAX_BYTES:
-        return text
-    return html(page, inline_assets(), json_block({"specs": specifications(page.terms), **data}), has_details=False)
+    data = json_block({"specs": specifications(page.terms), **chart_data(page.figures, page.terms)})
+    text = html(page, inline_assets(), data)
+    if len(text.encode()) > MAX_BYTES:
+        text = html(page, inline_assets(), data, has_details=False)
+    return text
 
 
 def html(page: Page, assets: Assets, data: str = "", *, has_details: bool = True) -> str:
@@ -117,7 +117,6 @@ def context(page: Page, assets: Assets, data: str = "", *, has_details: bool = T
         "details": figures.details if has_details else None,
         "rankings": _rankings(figures.lines),
         "least": MIN_FOLLOWERS,
-        "top": TOP,
         "spans": SPANS,
         "span": span(figures),
         "remark": remark,

@@ -23,7 +23,7 @@ from collector.store.diagnosis import NO_SPACE, full_disk
 from collector.store.local import local_mongod, why_away
 from collector.store.location import Location
 from collector.store.outages import OUTAGES
-from collector.store.schema import INDEXES, USER_DAILY, VALIDATOR
+from collector.store.schema import INDEXES, UNIQUE, USER_DAILY, VALIDATOR
 from collector.text import printable
 
 T = TypeVar("T")
@@ -65,7 +65,7 @@ NotPrimaryNoSecondaryOk, NotPrimaryOrSecondary, TooManyRequests (of Cosmos DB).
 
 _NOT_ALLOWED = 13
 _AUTHENTICATION_FAILED = 18
-_NAMESPACE_EXISTS = 48
+NAMESPACE_EXISTS = 48
 _INDEX_DIFFERS = (85, 86)
 DUPLICATE = 11000
 _DISK_FULL = 14031
@@ -215,42 +215,55 @@ async def _create(database: Database) -> None:
     try:
         await database.create_collection(USER_DAILY, validator=VALIDATOR, check_exists=False)
     except OperationFailure as error:
-        if error.code != _NAMESPACE_EXISTS:  # another run was quicker
+        if error.code != NAMESPACE_EXISTS:  # another run was quicker
             raise
 
 
 async def _index(database: Database) -> None:
-    """Create the indexes. Raises `DatabaseError` with the remedy where documents or an index stand in the way."""
-    try:
-        await _build(database[USER_DAILY], list(INDEXES))
-    except OperationFailure as error:
-        if error.code == DUPLICATE:
-            key = (error.details or {}).get("keyValue", {})
-            day = ", ".join(printable(key.get(name), MAX_SHOWN) for name in ("account", "ref_date"))
-            message = (
-                f"two documents of {USER_DAILY} have the same account and ref_date ({day}), so its unique index can't "
-                "be made: delete one of them, or name a database of the collector's own in mongodb.database"
+    """Create the indexes; where one that only makes queries fast differs, log that.
+
+    Raises `DatabaseError` with the remedy where documents or an index stand in the way of the unique one.
+    """
+    for index in INDEXES:
+        try:
+            await _build(database[USER_DAILY], index)
+        except OperationFailure as error:
+            if error.code not in (DUPLICATE, *_INDEX_DIFFERS):
+                raise
+            if index is UNIQUE:
+                raise DatabaseError(_in_the_way(error)) from None
+            what = (
+                f"the index {index.document['name']} of {USER_DAILY} differs from this version's, and was left as it is"
             )
-        elif error.code in _INDEX_DIFFERS:
-            message = (
-                f"the index account_1_ref_date_1 of {USER_DAILY} isn't unique, or has other options: drop it, and the "
-                "next run makes it anew"
-            )
-        else:
-            raise
-        raise DatabaseError(message) from None
+            log.warning("database.differs", what=what)
 
 
-async def _build(collection: AsyncIOMotorCollection[Document], indexes: list[IndexModel]) -> None:
-    """Create the indexes, however long that takes."""
+def _in_the_way(error: OperationFailure) -> str:
+    """Return why the unique index can't be created, and the remedy."""
+    if error.code == DUPLICATE:
+        key = (error.details or {}).get("keyValue", {})
+        day = ", ".join(printable(key.get(name), MAX_SHOWN) for name in ("account", "ref_date"))
+        return (
+            f"two documents of {USER_DAILY} have the same account and ref_date ({day}), so its unique index can't "
+            "be made: delete one of them, or name a database of the collector's own in mongodb.database"
+        )
+    return (
+        f"the index account_1_ref_date_1 of {USER_DAILY} isn't unique, or has other options: drop it, and the next run "
+        "makes it anew"
+    )
+
+
+async def _build(collection: AsyncIOMotorCollection[Document], index: IndexModel) -> None:
+    """Create the index, however long that takes."""
     is_logged = False
     while True:
         try:
-            await collection.create_indexes(indexes)
+            await collection.create_indexes([index])
         except NetworkTimeout:
-            # The server goes on building, and whoever asks for the same indexes waits for them.
+            # The server goes on building, and whoever asks for the same index waits for it.
             if not is_logged:
-                what = f"MongoDB builds the indexes of {collection.name}: the run goes on when they are ready"
+                name = index.document["name"]
+                what = f"MongoDB builds the index {name} of {collection.name}: the run goes on when it is ready"
                 log.warning("database.indexing", what=what)
             is_logged = True
         else:

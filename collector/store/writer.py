@@ -15,13 +15,14 @@ from typing import Self
 import structlog
 from motor.motor_asyncio import AsyncIOMotorCollection
 from pymongo import ReplaceOne, UpdateOne
-from pymongo.errors import BulkWriteError, ConnectionFailure, NetworkTimeout, OperationFailure
+from pymongo.errors import NetworkTimeout
 
 from collector.errors import DatabaseError
 from collector.model.state import AccountState, Day, Update
-from collector.store.database import DUPLICATE, PASSING, Database, Document, outlasting
+from collector.store.bulk import write_bulk
+from collector.store.database import DUPLICATE, Database, Document, outlasting
 from collector.store.held import Held
-from collector.store.schema import USER_DAILY
+from collector.store.schema import USER_DAILY, midnight
 from collector.store.state import ACCOUNTS, change_of_platform, lose_if_taken_over, replacement
 
 log = structlog.get_logger()
@@ -225,35 +226,12 @@ class Writer:
             self._raise_if_lost()
             part = writes[: self._in_bulk]
             try:
-                return len(part), await _bulk(collection, part)
+                return len(part), await write_bulk(collection, part)
             except NetworkTimeout:
                 if len(part) <= MIN_IN_BATCH:
                     raise
                 self._in_bulk = max(MIN_IN_BATCH, len(part) // 2)
                 log.warning("mongodb.slow", documents=len(part), next=self._in_bulk)
-
-
-async def _bulk(
-    collection: AsyncIOMotorCollection[Document], writes: Sequence[UpdateOne | ReplaceOne[Document]]
-) -> Sequence[Document]:
-    """Write all, in any order; return the errors of single writes.
-
-    Raises `ConnectionFailure` where the majority didn't acknowledge, and `OperationFailure` where a single write failed
-    for a reason that passes, so that the caller retries.
-    """
-    try:
-        await collection.bulk_write(list(writes), ordered=False)
-    except BulkWriteError as error:
-        details = error.details or {}
-        if details.get("writeConcernErrors"):
-            raise ConnectionFailure("the majority of MongoDB's members didn't acknowledge") from None
-        errors: list[Document] = details.get("writeErrors", [])
-        for entry in errors:
-            # mongos reports a shard's outage with each write: no fault of the document.
-            if entry["code"] in PASSING:
-                raise OperationFailure(str(entry.get("errmsg")), entry["code"]) from None
-        return errors
-    return ()
 
 
 def _writes(day: Day) -> list[UpdateOne]:
@@ -263,15 +241,16 @@ def _writes(day: Day) -> list[UpdateOne]:
     with `$` as a field: hence `$literal`.
     """
     key = {"account": day.account, "ref_date": day.ref_date.isoformat()}
+    date = midnight(day.ref_date)
     writes = []
     if day.fields:
-        fields: dict[str, object] = {"name": day.name}
+        fields: dict[str, object] = {"date": date, "name": day.name}
         for dataset, values in day.fields.items():
             fields |= values
             fields[f"fetched_at.{dataset}"] = day.fetched_at
         writes.append(UpdateOne(key, {"$set": fields}, upsert=True))
     for dataset, values in day.inferred.items():
-        absent: dict[str, object] = {"name": {"$literal": day.name}}
+        absent: dict[str, object] = {"date": date, "name": {"$literal": day.name}}
         absent |= {name: {"$ifNull": [f"${name}", {"$literal": value}]} for name, value in values.items()}
         absent[f"fetched_at.{dataset}"] = {"$ifNull": [f"$fetched_at.{dataset}", day.fetched_at]}
         writes.append(UpdateOne(key, [{"$set": absent}], upsert=True))

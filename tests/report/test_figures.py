@@ -145,7 +145,7 @@ def test_days_of_the_period_that_are_missing_are_counted(group: tuple[Frame, lis
     assert missing.summary == sum(case.days.get(day, absent).new_user is None for case, day in expected)
     assert missing.cumulate == sum(case.days.get(day, absent).cumulate_user is None for case, day in expected)
     before = [(case, day) for case in cases for day in case.lived(frame.shown) if day < case.facts.begin]
-    assert missing.uncollected == sum(day not in case.days for case, day in before)
+    assert missing.uncollected == sum(None in case.days.get(day, absent)[1:4] for case, day in before)
 
 
 @given(groups())

@@ -27,7 +27,7 @@ async def test_validator_and_indexes(database: Database) -> None:
     options = await database[USER_DAILY].options()
     assert options["validator"] == VALIDATOR
     information = await database[USER_DAILY].index_information()
-    assert information.keys() == {"_id_", "account_1_ref_date_1", "ref_date_1"}
+    assert information.keys() == {"_id_", "account_1_ref_date_1", "ref_date_1", "date_1"}
     assert information["account_1_ref_date_1"]["unique"]
 
 
@@ -50,6 +50,17 @@ async def test_validator_that_differs(database: Database) -> None:
         "the validator of user_daily differs from this version's, and was left as it is (see docs/mongodb.md)"
     ]
     assert (await database[USER_DAILY].options())["validator"] == {"account": {"$exists": True}}
+
+
+async def test_index_that_differs(database: Database) -> None:
+    """One that only makes queries fast, as somebody has made it for a field of their own, stops no run."""
+    await prepare(database)
+    await database[USER_DAILY].drop_index("date_1")
+    await database[USER_DAILY].create_index("date", sparse=True)
+    assert await _differences(database) == [
+        "the index date_1 of user_daily differs from this version's, and was left as it is"
+    ]
+    assert (await database[USER_DAILY].index_information())["date_1"]["sparse"]
 
 
 async def test_collection_of_another_tool(database: Database) -> None:

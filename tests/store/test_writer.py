@@ -1,7 +1,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 import pytest
@@ -24,6 +24,7 @@ from collector.store.writer import Writer
 
 NOW = datetime(2026, 11, 24, 2, 30, tzinfo=UTC)
 DAY = date(2026, 11, 23)
+MIDNIGHT = datetime.combine(DAY, time.min)
 SUMMARY: Fields = {
     "new_user": 18,
     "cancel_user": 5,
@@ -60,6 +61,7 @@ async def test_both_datasets_in_one_document(database: Database) -> None:
     assert document == {
         "account": "wx0123456789abcdef",
         "ref_date": "2026-11-23",
+        "date": MIDNIGHT,
         "name": "acme-shoes",
         **SUMMARY,
         **CUMULATE,
@@ -274,7 +276,13 @@ async def test_inferred_makes_a_document(database: Database) -> None:
     (document,) = await _stored(database)
     assert _utc(document) == {"user_summary": NOW}
     del document["fetched_at"]
-    assert document == {"account": "wx0123456789abcdef", "ref_date": "2026-11-23", "name": "$acme.shoes", **ZEROS}
+    assert document == {
+        "account": "wx0123456789abcdef",
+        "ref_date": "2026-11-23",
+        "date": MIDNIGHT,
+        "name": "$acme.shoes",
+        **ZEROS,
+    }
 
 
 async def test_inferred_gives_way_to_stored(database: Database) -> None:

@@ -78,6 +78,14 @@ def test_stop_writes_nothing(tmp_path: Path) -> None:
     assert file.getvalue() == b""
 
 
+def test_parts_are_kept_in_the_folder(tmp_path: Path) -> None:
+    """Not where the system keeps temporary files, which may be memory; they go as it ends."""
+    with xlsx_writer(io.BytesIO(), COLUMNS, folder=tmp_path) as write:
+        write(ROWS)
+        assert len([*tmp_path.iterdir()]) == 1
+    assert [*tmp_path.iterdir()] == []
+
+
 def test_missing_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "xlsxwriter", None)
     with (tmp_path / "x").open("wb") as file, pytest.raises(UsageError) as caught:

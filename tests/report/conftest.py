@@ -1,0 +1,62 @@
+"""Pages in a real browser: Debian's chromium, driven by Playwright."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser, Page, async_playwright
+
+CHROMIUM = Path("/usr/bin/chromium")
+OPTIONS = (
+    *("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync"),
+)
+
+OpenPage = Callable[..., Awaitable[Page]]
+
+
+@pytest.fixture
+def chromium() -> Path:
+    if not CHROMIUM.exists():
+        # CI has it, so that no page goes untested there.
+        skip = pytest.fail if os.environ.get("NO_SKIPS") else pytest.skip
+        skip(f"{CHROMIUM} is missing: apt-get install chromium")
+    return CHROMIUM
+
+
+@pytest.fixture
+async def browser(chromium: Path) -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=chromium, args=[*OPTIONS])
+        yield browser
+        await browser.close()
+
+
+@pytest.fixture
+async def open_page(browser: Browser) -> AsyncIterator[OpenPage]:
+    """Open a file and wait for its charts.
+
+    At the end of the test nothing may have been printed on the console, and nothing asked of the network.
+    """
+    said: list[str] = []
+
+    async def opened(path: Path, *, width: int = 1280, scripts: bool = True) -> Page:
+        context = await browser.new_context(viewport={"width": width, "height": 900}, java_script_enabled=scripts)
+        page = await context.new_page()
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("request", lambda request: None if _is_local(request.url) else said.append(request.url))
+        await page.goto(path.as_uri())
+        if scripts:
+            await page.wait_for_function("document.documentElement.dataset.drawn")
+        return page
+
+    yield opened
+    assert said == []
+
+
+def _is_local(url: str) -> bool:
+    return url.startswith(("file:", "data:", "blob:"))
