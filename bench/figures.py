@@ -82,6 +82,15 @@ TARGETS: Mapping[str, Target] = {
         "cluster", "peak memory, coordinator", "{:.0f} MiB", 600, at_most=True, guarded=False
     ),
     "cluster.worker": Target("cluster", "peak memory, a worker", "{:.0f} MiB", 300, at_most=True, guarded=False),
+    "read.csv": Target("read", "collector export, CSV", "{:.0f} s", guarded=False),
+    "read.csv_memory": Target("read", "peak memory of it", "{:.0f} MiB", 300, at_most=True, guarded=False),
+    "read.parquet": Target("read", "collector export, Parquet", "{:.0f} s", guarded=False),
+    "read.parquet_memory": Target("read", "peak memory of it", "{:.0f} MiB", 300, at_most=True, guarded=False),
+    "read.month": Target("read", "a month of user_daily_flat, by day", "{:.1f} s", 3.0, at_most=True, guarded=False),
+    "read.month_channels": Target("read", "a month of user_source_daily, by channel", "{:.1f} s", guarded=False),
+    "read.status": Target("read", "collector status", "{:.2f} s", 2.0, at_most=True, guarded=False),
+    "read.verify": Target("read", "collector verify", "{:.0f} s", guarded=False),
+    "read.verify_memory": Target("read", "peak memory of it", "{:.0f} MiB", guarded=False),
     "start.help": Target("start", "collector --help", "{:.2f} s", 0.15, at_most=True, guarded=False),
     "start.validate": Target("start", "collector config validate", "{:.2f} s", 2.5, at_most=True, guarded=False),
 }

@@ -81,6 +81,7 @@ def documents(account: Account, summary: list[dict[str, Any]], cumulate: list[di
         new, cancelled = sum(row["new_user"] for row in rows), sum(row["cancel_user"] for row in rows)
         fields = {
             "name": account.name,
+            "date": datetime.fromisoformat(total["ref_date"]),
             "new_user": new,
             "cancel_user": cancelled,
             "net_user": new - cancelled,

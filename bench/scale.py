@@ -27,6 +27,7 @@ class Scale:
     years: Amount
     cluster: Amount
     platform: Amount
+    read: Amount
     starts: int
 
 
@@ -43,6 +44,7 @@ FULL = Scale(
     years=Amount(20, ALL_YEARS, rounds=2),
     cluster=Amount(400, 104),
     platform=Amount(100_000),
+    read=Amount(10_000, 53, rounds=3),
     starts=9,
 )
 SHORT = Scale(
@@ -55,5 +57,6 @@ SHORT = Scale(
     years=Amount(1, ALL_YEARS),
     cluster=Amount(60, 26),
     platform=Amount(600),
+    read=Amount(200, 53),
     starts=3,
 )

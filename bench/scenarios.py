@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from typing import Any
 
-from bench import world
+from bench import stored, world
 from bench.contest import (
     COLLECTOR,
     COLLECTOR_64,
@@ -23,7 +23,7 @@ from bench.contest import (
 )
 from bench.figures import Figures
 from bench.job import Job
-from bench.measure import measured, peaks_mib, script
+from bench.measure import Cost, measured, peaks_mib, script
 from bench.scale import Amount, Scale
 from bench.site import NOT_YET, USUAL, Run, Site, make_certificate, server
 
@@ -210,6 +210,43 @@ def _calls_on(cores: int, done: Measured, client_us: float) -> float:
     return cores / (client_us / 1e6 + others_s)
 
 
+def read(bench: Bench) -> Outcome:
+    """Read a year of ten thousand accounts: as files, a month of the views, status, verify."""
+    job = bench.job("http://127.0.0.1", bench.scale.read)
+    with bench.site.database() as name:
+        job = replace(job, database=name)
+        stored.fill(bench.site.client[name], job)
+        bench.site.check(job)
+        months = {
+            figure: [
+                stored.month_s(bench.site.client[name], view, by, bench.newest) for _ in range(bench.scale.read.rounds)
+            ]
+            for figure, (view, by) in MONTHS.items()
+        }
+        config = ("--config", bench.site.configuration(job, USUAL))
+
+        def measure(*command: str) -> Cost:
+            return measured(script("collector", *command, *config))
+
+        csv, parquet = (measure("export", str(bench.site.folder / f"figures.{form}")) for form in ("csv", "parquet"))
+        status, verify = measure("status"), measure("verify")
+    figures = {
+        "read.csv": [csv.wall_s],
+        "read.csv_memory": [csv.peak_mib],
+        "read.parquet": [parquet.wall_s],
+        "read.parquet_memory": [parquet.peak_mib],
+        **months,
+        "read.status": [status.wall_s],
+        "read.verify": [verify.wall_s],
+        "read.verify_memory": [verify.peak_mib],
+    }
+    return Outcome(figures)
+
+
+MONTHS = {"read.month": ("user_daily_flat", "date"), "read.month_channels": ("user_source_daily", "channel")}
+"""The views of which a month is read, and the columns by which it is summed up, by the name of the figure."""
+
+
 def start(bench: Bench) -> Outcome:
     """Measure the commands that ask nothing."""
     job = bench.job("http://127.0.0.1", bench.scale.many)
@@ -220,5 +257,5 @@ def start(bench: Bench) -> Outcome:
 
 
 SCENARIOS: Mapping[str, Callable[[Bench], Outcome]] = {
-    each.__name__: each for each in (history, tls, daily, latency, rate, many, years, cluster, start)
+    each.__name__: each for each in (history, tls, daily, latency, rate, many, years, cluster, read, start)
 }

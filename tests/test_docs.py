@@ -11,6 +11,7 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,7 +26,11 @@ from collector.config import Selection
 from collector.console.check import as_text
 from collector.errors import CollectorError
 from collector.model.checks import AccountCheck, Checks, Verdict
+from collector.model.daily import Daily, Source
+from collector.model.exported import Per
 from collector.model.results import Outcome
+from collector.report.export.parquet_file import parquet_writer
+from collector.report.export.rows import TABLES, Subject
 from collector.sandbox import Faults, Sandbox, TokenServerFault, World
 from collector.secrets import commands
 from collector.store.database import Database
@@ -304,6 +309,50 @@ async def test_collmod_sets_the_validator(database: Database) -> None:
     (line,) = (block.text for block in _blocks(DOCS / "mongodb.md") if "collMod" in block.text)
     await database.command(json.loads(line.strip().removeprefix("db.runCommand(").removesuffix(")")))
     assert (await database[USER_DAILY].options())["validator"] == VALIDATOR
+
+
+async def test_total_of_a_common_day(database: Database) -> None:
+    """The query takes the day before yesterday, as one account is late, and names one that lacks it."""
+    days = {"late": 22, "punctual": 23, "failing": 18}
+    await database[USER_DAILY].insert_many(
+        {"account": name, "name": name, "ref_date": f"2026-11-{day}", "cumulate_user": day, "new_user": 1}
+        for name, last in days.items()
+        for day in range(10, last + 1)
+    )
+    await database[USER_DAILY].insert_one({"account": "silent", "name": "silent", "ref_date": "2026-11-22"})
+    (block,) = (block.text for block in _blocks(DOCS / "mongodb.md") if "$setDifference" in block.text)
+    (query,) = re.findall(r"^db\.user_daily\.aggregate\((\[\n.*?\n\])\)$", block, re.MULTILINE | re.DOTALL)
+    stages = json.loads(re.sub(r"([$\w]+):", r'"\1":', query))
+    assert await database[USER_DAILY].aggregate(stages).to_list(None) == [
+        {"ref_date": "2026-11-22", "followers": 44, "accounts": 2, "lacking": ["failing"]}
+    ]
+
+
+def test_sql_over_exported_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each statement of the page runs, and the month's figures are right."""
+    monkeypatch.chdir(tmp_path)
+    duckdb = pytest.importorskip("duckdb")
+    subject = Subject("wx1", "acme-shoes", ("retail", "华东"))
+    sources = (Source(30, 15, 1), Source(11, 5, 4))
+    stored = [Daily(date(2026, 11, 22), 20, 5, 1000, sources), Daily(date(2026, 11, 23), None, None, 1015)]
+    for per, file in ((Per.DAY, "figures.parquet"), (Per.SOURCE, "sources.parquet")):
+        table = TABLES[per]
+        with Path(file).open("wb") as opened, parquet_writer(opened, table.columns) as write:
+            write([row for day in stored for row in table.rows(subject, day)])
+    statements = [
+        text for block in _blocks(DOCS / "bi.md") if block.language == "sql" for text in block.text.split(";")
+    ]
+    results = [found.fetchall() for text in statements[:3] if (found := duckdb.sql(text))]
+    november, weeks = datetime(2026, 11, 1), (datetime(2026, 11, 16), datetime(2026, 11, 23))  # noqa: DTZ001 - DuckDB's
+    assert results == [
+        [("acme-shoes", 20, 5, 1, 0.005)],
+        [(tag, *week) for tag in subject.tags for week in zip(weeks, (15, None), strict=True)],
+        [(november, "扫描二维码", 15), (november, "11", 5)],
+    ]
+    for text in statements[3:]:
+        duckdb.sql(text)
+    assert [path.name for path in Path("figures").iterdir()] == ["month=2026-11"]
+    assert duckdb.sql("SELECT count(*) FROM figures").fetchall() == [(2,)]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=_name)

@@ -79,7 +79,7 @@ def export(
 @with_common_options
 def report(
     common: Common,
-    out: Annotated[str, typer.Argument(metavar="OUT", help="A .html file, or a folder (OUT/) for a site.")],
+    out: Annotated[str, typer.Argument(metavar="OUT", help="A .html, .xlsx or .png file, or OUT/ for a site.")],
     period: Annotated[
         str | None,
         typer.Option(
@@ -92,6 +92,10 @@ def report(
     lang: Annotated[
         Language | None,
         typer.Option("--lang", help="Language. Default: $COLLECTOR_LANG, the configuration's, the locale's, or zh."),
+    ] = None,
+    font_dir: Annotated[
+        Path | None,
+        typer.Option("--font-dir", metavar="FOLDER", help="A folder with a font that has Chinese, for a picture."),
     ] = None,
 ) -> None:
     """Write a report on accounts over a period: their figures as cards, charts and tables, and what is missing.
@@ -113,7 +117,7 @@ def report(
     if is_site:
         reported = run_at_once(site(settings, order, Path(out)))
     else:
-        reported = run_at_once(command.report(settings, order, Path(out), writer_of(out)))
+        reported = run_at_once(command.report(settings, order, Path(out), writer_of(out, font_dir)))
     if output.as_json:
         say_json(console.as_json(reported, out))
     elif not output.quiet:

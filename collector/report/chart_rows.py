@@ -19,6 +19,9 @@ from collector.report.series import Series
 from collector.report.terms import Terms
 
 
+Record = dict[str, Any]
+
+
 class Rows(NamedTuple):
     """The rows that a chart draws, as a column for each field.
 
@@ -32,7 +35,7 @@ class Rows(NamedTuple):
     name: str = ""
     value: str = ""
 
-    def records(self) -> list[dict[str, Any]]:
+    def records(self) -> list[Record]:
         """Return the rows one by one, as Vega-Lite takes them."""
         rows = [dict(zip(self.columns, row, strict=True)) for row in zip(*self.columns.values(), strict=True)]
         if not self.name:
@@ -55,7 +58,7 @@ _BEFORE = frozenset({Mark.UNCOLLECTED, Mark.UNBORN})
 
 def datasets(figures: Figures, terms: Terms) -> Mapping[str, Rows]:
     """Return the rows of all charts by the names that their specifications have for them."""
-    days = _days(figures)
+    days = drawn_days(figures)
     return {
         "days": day_rows(figures, terms, days),
         "marks": mark_rows(terms, days),
@@ -65,7 +68,7 @@ def datasets(figures: Figures, terms: Terms) -> Mapping[str, Rows]:
     }
 
 
-def _days(figures: Figures) -> Window:
+def drawn_days(figures: Figures) -> Window:
     """Return the days that are drawn: of the longest span, from the first day on that was collected."""
     span = figures.frame.spans[SPANS[-1]]
     marks = figures.series.marks[figures.series.slice(span)]

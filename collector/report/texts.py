@@ -83,6 +83,7 @@ _HEAD = {
     ),
 }
 _SECTIONS = {
+    "overview": Text("概览", "Overview"),
     "key_figures": Text("关键指标", "Key figures"),
     "trend": Text("趋势", "Trend"),
     "sources": Text("来源", "Channels"),
@@ -94,6 +95,7 @@ _SECTIONS = {
 }
 _WORDS = {
     "account": Text("账号", "account"),
+    "value": Text("数值", "value"),
     "appid": Text("AppID", "AppID"),
     "name": Text("名称", "name"),
     "tag": Text("标签", "tag"),

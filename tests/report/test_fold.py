@@ -222,6 +222,16 @@ def test_zeros_that_came_were_proven_or_are_missing_differ() -> None:
     assert figures.period.missing == Missing(3, 2, 0)
 
 
+def test_unfollow_rate_is_of_days_with_both_figures() -> None:
+    days = steady(date(2026, 11, 1), SUNDAY)
+    days[MONDAY] = Daily(MONDAY, 3, 1, None, ())
+    days[SUNDAY] = Daily(SUNDAY, cumulate_user=1_044)
+    figures = figures_of((OLD, days))
+    assert figures.period.cancel_user == 6
+    assert figures.period.unfollow == Ratio(5, sum(range(1_034, 1_043, 2)))
+    assert figures.cards[4].missing == 1
+
+
 def test_break() -> None:
     days = steady(date(2026, 11, 1), SUNDAY)
     wrong = date(2026, 11, 18)
