@@ -35,8 +35,15 @@ class Rows(NamedTuple):
     value: str = ""
 
     def records(self) -> list[Record]:
-        """Return the rows of the columns, each by the names of its fields."""
-        return [dict(zip(self.columns, row, strict=True)) for row in zip(*self.columns.values(), strict=True)]
+        """Return the rows one by one, as Vega-Lite takes them."""
+        rows = [dict(zip(self.columns, row, strict=True)) for row in zip(*self.columns.values(), strict=True)]
+        if not self.name:
+            return rows
+        return [
+            row | {"rank": rank, self.name: name, self.value: values[place]}
+            for place, row in enumerate(rows)
+            for rank, (name, values) in enumerate(zip(self.series, self.values, strict=True))
+        ]
 
 
 MAX_COMPARED = 8
