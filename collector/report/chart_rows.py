@@ -9,15 +9,14 @@ from itertools import accumulate, compress
 from typing import Any, NamedTuple
 
 from collector.model.channels import CHANNELS
+from collector.model.daily import Mark
 from collector.model.days import ONE_DAY, Window
-from collector.report.account import Mark
 from collector.report.figures import Figures
 from collector.report.frame import SPANS
 from collector.report.lines import Line
 from collector.report.metrics import Metric
 from collector.report.series import Series
 from collector.report.terms import Terms
-
 
 Record = dict[str, Any]
 

@@ -76,12 +76,12 @@ def policy(scripts: str, styles: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page whom it is about (`title`), all figures, the language, and the instant of writing, if shown."""
+    """A page whom it is about (`title`), all figures, the language, and the instant of writing."""
 
     title: str
     figures: Figures
     terms: Terms
-    written: datetime | None
+    written: datetime
 
 
 def render(page: Page) -> str:
@@ -112,7 +112,7 @@ def context(page: Page, assets: Assets, data: str = "", *, has_details: bool = T
         "fmt": formats,
         "assets": assets,
         "data": data,
-        "written": page.written and page.written.astimezone(BEIJING).strftime("%Y-%m-%d %H:%M"),
+        "written": page.written.astimezone(BEIJING).strftime("%Y-%m-%d %H:%M"),
         "is_group": len(figures.lines) > 1,
         "details": figures.details if has_details else None,
         "rankings": _rankings(figures.lines),

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from operator import add
 
+from collector.model.daily import Mark
 from collector.model.days import Days, Window
-from collector.report.account import Columns, Mark
+from collector.report.account import Columns
 from collector.report.frame import MEAN_DAYS
 from collector.report.metrics import Metric
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import vl_convert
 
-from collector.model.daily import Daily, Source
+from collector.model.daily import Daily, Mark, Source
 from collector.model.days import Window
 from collector.model.language import Language
-from collector.report.account import Facts, Mark, columns_of
+from collector.report.account import Facts, columns_of
 from collector.report.chart_rows import channel_rows, compared, datasets, mark_rows
 from collector.report.charts import specifications
 from collector.report.figures import Figures
