@@ -9,7 +9,7 @@ from typing import Any
 from collector.model.standings import Status
 from collector.report.account import Columns, Facts
 from collector.report.figures import Figures
-from collector.report.fold import Fold
+from collector.report.fold import Fold, share_of
 from collector.report.frame import Frame
 from collector.report.page import Page, chart_data, context, json_block
 from collector.report.site.assets import Shared, root_of
@@ -46,15 +46,15 @@ class Site:
 
     def add(self, account: Columns) -> None:
         """Write the page of an account, and add it to all accounts and to its tags."""
-        facts, own = account.facts, Fold(self._frame, max_rows=0)
-        own.add(account)
+        facts, own, share = account.facts, Fold(self._frame, max_rows=0), share_of(account, self._frame)
+        own.add_share(share)
         # Without the instant of writing, a page changes with its figures alone.
         page, figures = account_page(facts.account), own.figures()
         self._write(page, "account", facts.name, figures, chart_data(figures, self._terms), written="", tags=facts.tags)
         self._known.add(facts.account)
-        self._all.add(account)
+        self._all.add_share(share)
         for tag in dict.fromkeys(facts.tags):
-            self._tags.setdefault(tag, Fold(self._frame, max_rows=0)).add(account)
+            self._tags.setdefault(tag, Fold(self._frame, max_rows=0)).add_share(share)
 
     def finish(self, title: str, status: Status) -> Figures:
         """Write the pages of the tags and the index; return the figures of all accounts."""
