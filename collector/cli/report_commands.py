@@ -1,4 +1,4 @@
-"""The commands for people who look at figures: `collector export` and `report`."""
+"""The commands for people who look at figures: `collector export`, `report` and `show`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from collector.cli.options import Common, day, with_common_options
+from collector.cli.logs import LogFormat
+from collector.cli.options import (
+    Common,
+    Config,
+    Json,
+    LogForm,
+    Verbose,
+    day,
+    loaded,
+    output_of,
+    with_common_options,
+)
+from collector.cli.printing import blocks, paint, width
 from collector.cli.running import target_now
 from collector.cli.terminal import remark, run_at_once, say, say_bytes, say_json
 from collector.model.exported import Format, Per
@@ -79,9 +91,7 @@ def export(
 @with_common_options
 def report(
     common: Common,
-    out: Annotated[
-        str, typer.Argument(metavar="OUT", help="A .html, .xlsx or .png file, or a folder (OUT/) for a site.")
-    ],
+    out: Annotated[str, typer.Argument(metavar="OUT", help="A .html, .xlsx or .png file, or OUT/ for a site.")],
     period: Annotated[
         str | None,
         typer.Option(
@@ -124,6 +134,26 @@ def report(
         say_json(console.as_json(reported, out))
     elif not output.quiet:
         say(console.as_text(reported, out))
+
+
+@app.command()
+def show(
+    account: Annotated[str, typer.Argument(metavar="ACCOUNT", help="Its name or appid.")],
+    config: Config = None,
+    as_json: Json = False,
+    verbose: Verbose = 0,
+    log_format: LogForm = LogFormat.TEXT,
+) -> None:
+    """Show the last 30 days of an account, what is missing, and its last error."""
+    from collector.commands import show as command
+    from collector.console import show as console
+
+    output_of(as_json, verbose, False, log_format)
+    shown = run_at_once(command.show(loaded(config), account, datetime.now(UTC)))
+    if as_json:
+        say_json(console.as_json(shown))
+    else:
+        say(console.as_text(shown, width=width(), letters=blocks(), paint=paint()))
 
 
 def _period(text: str) -> Choice:

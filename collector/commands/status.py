@@ -64,6 +64,14 @@ async def status_of(database: Database, name: str, settings: Settings, selection
     )
 
 
+async def read_status(database: Database, entry: Entry, target: Target, now: datetime) -> AccountStatus:
+    """Read the status of one account at `now`."""
+    appid = entry.appid or ""
+    states, unusable = await read_states(database, [appid])
+    totals = await _latest_totals(database, [appid], states, target.newest)
+    return _account_status(entry, _state(entry, states, unusable, now), target, now, totals.get(appid, {}))
+
+
 async def _latest_totals(
     database: Database, appids: Iterable[str], states: Mapping[str, AccountState], newest: date
 ) -> Mapping[str, Mapping[date, int]]:

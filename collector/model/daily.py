@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import date
+from enum import StrEnum
 from itertools import chain
 from types import NoneType
 from typing import Any, NamedTuple
@@ -48,6 +49,26 @@ class Daily(NamedTuple):
         if self.new_user is None or self.cancel_user is None:
             return None
         return self.new_user - self.cancel_user
+
+
+class Mark(StrEnum):
+    """How whole a day is, of an account or of a group.
+
+    * `stored`: both datasets came for it; zeros in it were said by WeChat.
+    * `proven`: zeros that WeChat didn't send: without a row of summary, the unchanged total proved them.
+    * `partial`: one dataset is missing, or some accounts of a group lack it.
+    * `missing` (待补): nothing is stored, and it is asked for again.
+    * `void`: WeChat has no figures of it.
+    * `uncollected`: it is before the first day wanted; `unborn`: before the account began.
+    """
+
+    STORED = "stored"
+    PROVEN = "proven"
+    PARTIAL = "partial"
+    MISSING = "missing"
+    VOID = "void"
+    UNCOLLECTED = "uncollected"
+    UNBORN = "unborn"
 
 
 def dailies_of(documents: Mapping[str, Sequence[Any]], days: Mapping[object, date]) -> list[Daily]:

@@ -7,9 +7,9 @@ from datetime import UTC, datetime, time
 from pathlib import Path
 from typing import NamedTuple
 
+from collector.model.daily import Mark
 from collector.model.days import Window
 from collector.report import formats
-from collector.report.account import Mark
 from collector.report.chart_parts import BEGIN, Spec
 from collector.report.chart_rows import Record, day_rows, drawn_days, mark_rows
 from collector.report.charts import flow, total

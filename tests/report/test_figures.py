@@ -11,9 +11,9 @@ from typing import NamedTuple
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collector.model.daily import Daily, Source
+from collector.model.daily import Daily, Mark, Source
 from collector.model.days import Window
-from collector.report.account import Facts, Mark, columns_of
+from collector.report.account import Facts, columns_of
 from collector.report.comparing import Comparison, Reason
 from collector.report.figures import Figures
 from collector.report.fold import Fold

@@ -8,10 +8,10 @@ from itertools import count
 
 import pytest
 
-from collector.model.daily import Daily, Source
+from collector.model.daily import Daily, Mark, Source
 from collector.model.days import NO_DAYS, Days, Window
 from collector.model.findings import Break
-from collector.report.account import Facts, Mark, columns_of
+from collector.report.account import Facts, columns_of
 from collector.report.calendar import Cell, calendar
 from collector.report.comparing import Reason
 from collector.report.faults import AccountBreak, Gap, Silent, UnknownChannel
