@@ -91,9 +91,7 @@ def export(
 @with_common_options
 def report(
     common: Common,
-    out: Annotated[
-        str, typer.Argument(metavar="OUT", help="A .html, .xlsx or .png file, or a folder (OUT/) for a site.")
-    ],
+    out: Annotated[str, typer.Argument(metavar="OUT", help="A .html, .xlsx or .png file, or OUT/ for a site.")],
     period: Annotated[
         str | None,
         typer.Option(

@@ -37,8 +37,8 @@ async def site(settings: Settings, order: Order, out: Path) -> Reported:
             raise OutputError(f"nothing is stored in {frame.period}: nothing was written")
         status = await status_of(database, str(location), settings, order.selection, order.now)
         with site_folder(out, files_of(facts.values(), assets)) as folder:
-            pages = Site(folder, frame, order.terms, assets)
+            pages = Site(folder, frame, order.terms, assets, order.now)
             async for columns in read_columns(database, facts, frame):
                 pages.add(columns)
-            figures = pages.finish(title_of(order, [each.name for each in facts.values()]), status, order.now)
+            figures = pages.finish(title_of(order, [each.name for each in facts.values()]), status)
     return reported_of(figures, str(location), folder.changed)

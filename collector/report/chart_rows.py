@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
+from functools import lru_cache
 from itertools import accumulate, compress
 from typing import Any, NamedTuple
 
@@ -35,8 +36,15 @@ class Rows(NamedTuple):
     value: str = ""
 
     def records(self) -> list[Record]:
-        """Return the rows of the columns, each by the names of its fields."""
-        return [dict(zip(self.columns, row, strict=True)) for row in zip(*self.columns.values(), strict=True)]
+        """Return the rows one by one, as Vega-Lite takes them."""
+        rows = [dict(zip(self.columns, row, strict=True)) for row in zip(*self.columns.values(), strict=True)]
+        if not self.name:
+            return rows
+        return [
+            row | {"rank": rank, self.name: name, self.value: values[place]}
+            for place, row in enumerate(rows)
+            for rank, (name, values) in enumerate(zip(self.series, self.values, strict=True))
+        ]
 
 
 MAX_COMPARED = 8
@@ -74,7 +82,7 @@ def day_rows(figures: Figures, terms: Terms, days: Window) -> Rows:
     part, cut = series.slice(days), series.of(days)
     return Rows(
         {
-            "day": [str(day) for day in days],
+            "day": _texts(days),
             "total": series.whole(Metric.CUMULATE_USER)[part],
             "all": cut.cumulate_user,
             "new": cut.new_user,
@@ -134,7 +142,7 @@ def channel_rows(figures: Figures, terms: Terms, days: Window) -> Rows:
     lone = [not (before or after) for before, after in around]
     return Rows(
         {
-            "day": [str(day) for day in compress(days, there)],
+            "day": [*compress(_texts(days), there)],
             "run": [*compress(runs, there)],
             "lone": [*compress(lone, there)],
         },
@@ -166,7 +174,12 @@ def compared(lines: Iterable[Line], days: Window) -> Rows:
     indexed = [(line, index) for line in lines if (index := line.index)]
     largest = sorted(indexed, key=lambda each: -(each[0].total.followers if each[0].total else 0))[:MAX_COMPARED]
     values = [[_rounded(value, 2) for value in index] for _, index in largest]
-    return Rows({"day": [str(day) for day in days]}, [line.name for line, _ in largest], values, "series", "index")
+    return Rows({"day": _texts(days)}, [line.name for line, _ in largest], values, "series", "index")
+
+
+@lru_cache(maxsize=4)
+def _texts(days: Window) -> Sequence[str]:
+    return [str(day) for day in days]
 
 
 def _rounded(value: float | None, digits: int) -> float | None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cache
 from hashlib import sha256
 from typing import Any
+
+import orjson
 
 from collector.model.days import BEIJING
 from collector.report import formats
@@ -145,7 +146,7 @@ def span(figures: Figures) -> int:
 
 def json_block(value: Any) -> str:
     """Return a value as JSON that no `</script>` in it can end."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+    return orjson.dumps(value).decode().replace("<", "\\u003c")
 
 
 def _packed(rows: Rows) -> dict[str, Any]:

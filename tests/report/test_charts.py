@@ -73,12 +73,11 @@ def test_runs_of_channels() -> None:
     """A gap ends a run, and a day between two gaps is a run of its own."""
     figures = figures_of(days(9, without=(2, 4)))
     found = channel_rows(figures, ZH, Window(NEWEST - timedelta(8), NEWEST))
-    assert (found.series, found.values) == (["扫描二维码", "其他合计"], [[4] * 7, [1] * 7])
-    assert [(row["day"][-2:], row["run"], row["lone"]) for row in found.records()] == [
-        *((f"{day}", 0, False) for day in (17, 18, 19, 20)),
-        ("22", 1, True),
-        ("24", 2, False),
-        ("25", 2, False),
+    runs = [(row["day"][-2:], row["run"], row["lone"], row["channel"], row["new"]) for row in found.records()]
+    assert runs == [
+        (day, run, day == "22", channel, new)
+        for day, run in (*((f"{day}", 0) for day in (17, 18, 19, 20)), ("22", 1), ("24", 2), ("25", 2))
+        for channel, new in (("扫描二维码", 4), ("其他合计", 1))
     ]
 
 
@@ -87,7 +86,7 @@ def test_small_channels_are_drawn_together() -> None:
     figures = figures_of([Daily(NEWEST, 1, 0, 10, sources)])
     found = channel_rows(figures, ZH, Window(NEWEST, NEWEST))
     assert found.series[-1] == "其余 5 个渠道"
-    assert sum(filter(None, (values[0] for values in found.values))) == sum(source.new_user for source in sources)
+    assert sum(row["new"] for row in found.records()) == sum(source.new_user for source in sources)
 
 
 def test_changes_of_channels() -> None:
@@ -107,4 +106,4 @@ def test_comparison() -> None:
     found = compared(figures.lines, figures.frame.shown)
     assert found.series == ["a"]
     assert [found.values[0][0], found.values[0][-1]] == pytest.approx([100, 108.4], abs=0.1)
-    assert compared(figures_of(days(40, without=(29,))).lines, figures.frame.shown).series == []
+    assert compared(figures_of(days(40, without=(29,))).lines, figures.frame.shown).records() == []

@@ -80,8 +80,8 @@ def _add_days(book: Book, sheet: Sheet, page: Page) -> None:
     days = drawn_days(figures)
     found = channel_rows(figures, terms, days)
     sheet.head([terms.label("date"), *found.series])
-    values = dict(zip(found.columns["day"], zip(*found.values, strict=True), strict=False))
-    nothing = [None] * len(found.series)
+    values = dict(zip(found.columns["day"], zip(*found.values, strict=True), strict=True))
+    nothing = (None,) * len(found.series)
     for day in days:
         there = values.get(str(day))
         sheet.line([("day", day), *(("number", value) for value in there or nothing)], is_gap=there is None)

@@ -219,6 +219,17 @@ async def test_charts(opened: Opened) -> None:
                 assert [*workbook[name.strip("'")][cells.replace("$", "")]]
 
 
+async def test_lost_followers_go_down_in_the_chart(opened: Opened) -> None:
+    """Their cells for it are hidden: those that are read have no sign."""
+    workbook = await opened(WHOLE)
+    sheet = workbook["趋势"]
+    new, lost = (series.val.numRef.f.partition("!")[2].replace("$", "") for series in sheet._charts[1].series)
+    stored = clients.of([WHOLE], clients.SINCE, END)
+    assert [line[0].value for line in sheet[new]] == [each["new_user"] for each in stored]
+    assert [line[0].value for line in sheet[lost]] == [-each["cancel_user"] for each in stored]
+    assert [name for name, column in sheet.column_dimensions.items() if column.hidden] == ["I"]  # up to L
+
+
 async def test_chart_of_the_overview_has_the_last_days(opened: Opened) -> None:
     """As many as the page opens with; the others are in the trend's own."""
     workbook = await opened(WHOLE)
@@ -287,8 +298,10 @@ def test_gaps_have_bars_of_their_own(tmp_path: Path) -> None:
         write_workbook(Page("a", fold.figures(), ZH, NOW), tmp_path / "report.xlsx")
         with zipfile.ZipFile(tmp_path / "report.xlsx") as parts:
             charts = [parts.read(name).decode() for name in parts.namelist() if name.startswith("xl/charts/chart")]
-        found.append([">缺失<" in chart for chart in charts])
-    assert found == [[False] * 3, [True] * 3]
+        trend = [chart for chart in charts if "<c:dateAx>" in chart and "stacked" not in chart]
+        # With an axis of their own, from 0 to 1, they are as high as the chart.
+        found.append([(">缺失<" in chart, chart.count("<c:valAx>")) for chart in trend])
+    assert found == [[(False, 1)] * 3, [(True, 2)] * 3]
 
 
 def test_missing_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
