@@ -175,7 +175,7 @@ def _are_consecutive(days: Sequence[str]) -> bool:
     return (date.fromisoformat(days[-1]) - date.fromisoformat(days[0])).days == len(days) - 1
 
 
-def _days(figures: Figures, terms: Terms) -> Iterable[Sequence[str]]:
+def _days(figures: Figures, terms: Terms) -> Sequence[Sequence[str]]:
     """Return the days of the period as texts, the newest first: mark, day, figures, remark."""
     shown = figures.series.of(figures.frame.shown)
     figures_of = (shown.new_user, shown.cancel_user, shown.net_user, shown.cumulate_user)
@@ -185,7 +185,8 @@ def _days(figures: Figures, terms: Terms) -> Iterable[Sequence[str]]:
         *(map(formats.number, values) for values in figures_of),
         [remark(shown, place, terms) for place in range(len(shown.days))],
     ]
-    return reversed([*zip(*columns, strict=True)])
+    rows: list[tuple[str, ...]] = [*zip(*columns, strict=True)]
+    return rows[::-1]
 
 
 def _rankings(lines: Sequence[Line]) -> Mapping[Ranking, Sequence[Line]]:
