@@ -53,7 +53,7 @@ def as_text(shown: Shown, *, width: int | None = None, letters: str = BLOCKS, pa
     error = error_text(shown.status)
     return paragraphs(
         wrapped(_head(shown), width),
-        _curves([day.figures for day in shown.days], letters),
+        _curves([day.figures for day in shown.days], letters, width),
         _table(shown, paint),
         wrapped(gaps_text([shown.gaps] if shown.gaps else []), width),
         paint(wrapped(f"Last error, {error}" if shown.status.errors else error, width), Severity.BAD) if error else "",
@@ -79,8 +79,8 @@ def _head(shown: Shown) -> str:
     return "\n".join(filter(None, lines))
 
 
-def _curves(days: Sequence[Daily], letters: str) -> str:
-    """Return a curve of each figure with its lowest and highest value; empty where no day has any."""
+def _curves(days: Sequence[Daily], letters: str, width: int | None) -> str:
+    """Return a curve of each figure, with its lowest and highest value where there is room; empty without figures."""
     curves = {
         "total": [day.cumulate_user for day in days],
         "new": [day.new_user for day in days],
@@ -92,12 +92,13 @@ def _curves(days: Sequence[Daily], letters: str) -> str:
         if there := [value for value in values if value is not None]:
             # New and lost followers are drawn from 0 up, so that a day without any looks like one.
             curve = sparkline(values, letters, lowest=0 if name in {"new", "lost"} else None)
-            lines.append(f"{name:<5}  {curve}  {min(there):,} to {max(there):,}")
+            line, span = f"{name:<5}  {curve}", f"  {min(there):,} to {max(there):,}"
+            lines.append(line + span if width is None or len(line + span) <= width else line)
     return "\n".join(lines)
 
 
 def _table(shown: Shown, paint: Paint) -> str:
-    """Return a line for each day, and their sum. Days before the first one wanted share a line.
+    """Return a line for each day, and their sums. Days before the first one wanted share a line.
 
     Where none of the days is stored, a sentence says so.
     """
@@ -136,19 +137,18 @@ def _note(day: ShownDay, gaps: AccountGaps | None) -> str:
         return "perhaps quiet"
     if day.mark is Mark.PARTIAL:
         return "no summary" if figures.new_user is None else "no total"
-    if gaps and (broken := [each for each in gaps.breaks if each.day == figures.ref_date]):
-        return f"off by {broken[0].difference:+,}"
+    if gaps and any(each.day == figures.ref_date for each in gaps.breaks):
+        return "break"
     return _NOTES[day.mark]
 
 
 def _sum_cells(days: Sequence[Daily]) -> Cells:
-    """Return the sums of the days that are stored, and how many aren't."""
+    """Return the sums of the days that are stored, and how many that are of all."""
     stored = [day for day in days if day.net_user is not None]
     new_user, cancel_user = (sum(getattr(day, name) for day in stored) for name in ("new_user", "cancel_user"))
-    lacking = len(days) - len(stored)
-    note = f"without {counted(lacking, 'day')}" if lacking else ""
+    of_all = "" if len(stored) == len(days) else f"{len(stored)} of "
     sums = (_number(new_user), _number(cancel_user), _number(new_user - cancel_user, "+")) if stored else ("-",) * 3
-    return (f"sum of {counted(len(stored), 'day')}", *sums, "", note)
+    return (f"{of_all}{counted(len(days), 'day')}", *sums, "", "")
 
 
 def _number(value: int | None, sign: str = "") -> str:

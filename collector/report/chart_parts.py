@@ -5,18 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from collector.report.colours import GAP, GRID, INK, MARK, MUTED, PALETTE
 from collector.report.terms import Terms
 
 Spec = dict[str, Any]
 
 FONT = '"PingFang SC", "Hiragino Sans GB", "Microsoft YaHei", "Noto Sans CJK SC", "Noto Sans SC", system-ui, sans-serif'
-INK, MUTED, GRID = "#1f2937", "#6b7280", "#e8ebf0"
-TOTAL, NEW, LOST, MEAN, GAP, MARK = "#2f5fd0", "#12a97d", "#f08a4b", "#24344f", "#f6dcd9", "#8a63d2"
-PALETTE = (
-    *("#2f5fd0", "#12a97d", "#f08a4b", "#8a63d2", "#e0b23c", "#3fb6d6", "#d9557f", "#7a8b3c", "#9b6a4a"),
-    "#b9bfca",  # of what is left
-)
-
 BEGIN = "begin"
 """The parameter of a chart with a span: the first instant that it shows, in milliseconds since 1970 (UTC)."""
 

@@ -14,17 +14,11 @@ from collector.report.chart_parts import (
     DAY_MS,
     DAY_SPAN,
     FROM_ZERO,
-    GAP,
     LABEL,
-    LOST,
     MARKS,
-    MEAN,
-    MUTED,
-    NEW,
     SINCE,
     SPAN,
     TIME,
-    TOTAL,
     Spec,
     X,
     axis,
@@ -39,6 +33,7 @@ from collector.report.chart_parts import (
     series,
     sized,
 )
+from collector.report.colours import GAP, LOST, MEAN, MUTED, NEW, TOTAL
 from collector.report.terms import Terms
 
 

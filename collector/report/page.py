@@ -77,12 +77,18 @@ def policy(scripts: str, styles: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page whom it is about (`title`), all figures, the language, and the instant of writing."""
+    """A page to be written: whom it is about (`title`), all figures, the language, and the instant, if it is shown."""
 
     title: str
     figures: Figures
     terms: Terms
-    written: datetime
+    written: datetime | None
+
+    @property
+    def signature(self) -> str:
+        """The line at the end of a page."""
+        at = self.written and f"{self.written.astimezone(BEIJING):%Y-%m-%d %H:%M}"
+        return f"{self.terms('written', time=at)} · wechat-collector" if at else "wechat-collector"
 
 
 def render(page: Page) -> str:
@@ -113,7 +119,7 @@ def context(page: Page, assets: Assets, data: str = "", *, has_details: bool = T
         "fmt": formats,
         "assets": assets,
         "data": data,
-        "written": page.written.astimezone(BEIJING).strftime("%Y-%m-%d %H:%M"),
+        "signature": page.signature,
         "is_group": len(figures.lines) > 1,
         "details": figures.details if has_details else None,
         "rankings": _rankings(figures.lines),

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from collector.model.daily import Mark
-from collector.model.days import BEIJING, Window
+from collector.model.days import Window
 from collector.report import formats
-from collector.report.chart_parts import BEGIN, GAP, INK, LOST, MARK, MEAN, MUTED, NEW, TOTAL, Spec
+from collector.report.chart_parts import BEGIN, Spec
 from collector.report.chart_rows import Record, day_rows, drawn_days, mark_rows
 from collector.report.charts import flow, total
+from collector.report.colours import GAP, INK, LOST, MARK, MEAN, MUTED, NEW, TOTAL
 from collector.report.drawing import FONTS, Drawing, Look, drawable, fitted, width_of
 from collector.report.figures import Card
 from collector.report.metrics import Metric
@@ -55,8 +56,7 @@ def drawn(page: Page) -> str:
     bottom = _draw_head(drawing, page)
     bottom = _draw_cards(drawing, page, bottom + _GAP)
     bottom = _draw_trend(drawing, page, bottom + _GAP)
-    written = page.terms("written", time=f"{page.written.astimezone(BEIJING):%Y-%m-%d %H:%M}")
-    drawing.text(_MARGIN, bottom + 46, f"{written} · wechat-collector", _FINE)
+    drawing.text(_MARGIN, bottom + 46, page.signature, _FINE)
     return drawing.svg(bottom + 80, _GROUND)
 
 

@@ -96,6 +96,7 @@ _SECTIONS = {
 _WORDS = {
     "account": Text("账号", "account"),
     "value": Text("数值", "value"),
+    "standing": Text("状态", "standing"),
     "appid": Text("AppID", "AppID"),
     "name": Text("名称", "name"),
     "tag": Text("标签", "tag"),
@@ -228,7 +229,6 @@ _NOTES = {
 
 _SITE = {
     "all_accounts": Text("全部公众号", "All official accounts"),
-    "standing": Text("状态", "standing"),
     "lacking_days": Text("缺失天数", "missing days"),
     "search_accounts": Text("搜索名称、AppID 或标签", "Search names, AppIDs or tags"),
     "all_tags": Text("全部标签", "All tags"),

@@ -45,6 +45,8 @@ def use_fonts(folder: Path | None) -> None:
         if not folder.is_dir():
             raise UsageError(f"--font-dir: there is no folder {folder}")
         _library().register_font_directory(str(folder.resolve()))
+        has_glyph.cache_clear()
+        _drawn.cache_clear()
     if not has_glyph("关"):
         where = f"of this host or in {folder}" if folder else "of this host"
         raise UsageError(

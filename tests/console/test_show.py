@@ -77,14 +77,14 @@ def test_text_has_all_that_is_known() -> None:
         "net      █▁▁ ▁   -7 to 1,197",
         "",
         "                  new  lost     net  total",
-        "to 2026-11-17                               before the account began",
+        "to 2026-11-17                               not yet born",
         "2026-11-18 Wed  1,200     3  +1,197  1,197",
-        "2026-11-19 Thu      0     7      -7  1,250  off by +60",
+        "2026-11-19 Thu      0     7      -7  1,250  break",
         "2026-11-20 Fri      0     0       0  1,250  quiet",
         "2026-11-21 Sat      -     -       -      -  missing",
         "2026-11-22 Sun      4     1      +3      -  no total",
         "2026-11-23 Mon      -     -       -  1,250  perhaps quiet",
-        "sum of 4 days   1,204    11  +1,193         without 2 days",
+        "4 of 6 days     1,204    11  +1,193",
         "",
         "Missing:",
         "acme (wx-acme)",
@@ -124,7 +124,7 @@ def test_whole_account() -> None:
         "",
         "                new  lost  net  total",
         "2026-11-23 Mon    3     1   +2     10",
-        "sum of 1 day      3     1   +2",
+        "1 day             3     1   +2",
     ]
 
 
@@ -184,16 +184,7 @@ def test_json_has_all_days_and_gaps() -> None:
         "cumulate_user": 1_250,
         "state": "stored",
     }
-    assert [day["state"] for day in found["days"]] == [
-        "unborn",
-        "unborn",
-        "stored",
-        "stored",
-        "proven",
-        "missing",
-        "partial",
-        "partial",
-    ]
+    assert [day["state"] for day in found["days"]] == [str(day.mark) for day in DAYS]
     assert found["days"][5]["new_user"] is None
     assert found["gaps"]["missing"] == {
         "user_summary": [

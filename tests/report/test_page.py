@@ -167,16 +167,17 @@ async def test_hostile_names(write: Write, open_page: Any, language: Language) -
     page = await open_page(write({name: days(30) for name in HOSTILE}, language=language))
     assert await page.title() != "hacked"
     assert await page.locator("main img, main script").count() == 0
-    # The direction of a letter is cut out of no name, and HTML has no lone line ends.
     assert set(await _shown(page)) == set(HOSTILE)
     assert await page.evaluate("document.documentElement.scrollWidth") == 1280
 
 
-async def test_hostile_title(write: Write, open_page: Any) -> None:
-    for name in HOSTILE:
-        page = await open_page(write({name: days(10)}))
-        assert await page.locator("h1").inner_text() == name
-        assert await page.evaluate("document.documentElement.scrollWidth") == 1280
+@pytest.mark.parametrize("name", HOSTILE)
+async def test_hostile_name_alone(write: Write, open_page: Any, name: str) -> None:
+    """As the title, in a table and in the rows of a chart: together, two of them may undo each other."""
+    page = await open_page(write({name: days(30)}))
+    assert await page.locator("h1").inner_text() == name
+    assert (await page.title()).startswith(name)
+    assert await page.evaluate("document.documentElement.scrollWidth") == 1280
 
 
 async def test_nothing_else_runs(write: Write, browser: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
@@ -10,7 +11,7 @@ from typing import Any, NamedTuple
 
 from collector.errors import UsageError
 from collector.report.cells import write_text
-from collector.report.chart_parts import GAP, GRID, INK, MUTED
+from collector.report.colours import GAP, GRID, INK, MUTED
 from collector.report.terms import Terms
 from collector.shell import install_line
 
@@ -128,18 +129,15 @@ def opened(path: Path, terms: Terms) -> Iterator[Book]:
         import xlsxwriter  # noqa: PLC0415 (an extra)
     except ModuleNotFoundError:
         raise UsageError(f"a workbook needs the extra `report`: {install_line('report')}") from None
-    from xlsxwriter.exceptions import FileCreateError  # noqa: PLC0415
-
     options = {"in_memory": True, "default_format_properties": {"font_name": FONT, "font_size": 10, "font_color": INK}}
-    workbook = xlsxwriter.Workbook(path, options)
+    whole = io.BytesIO()  # a file that can't be written would be written once more as XlsxWriter is collected
+    workbook = xlsxwriter.Workbook(whole, options)
     plain, gaps = (
         {name: workbook.add_format({**form, **more}) for name, form in _FORMS.items()} for more in ({}, _GAP)
     )
     yield Book(workbook, plain, gaps, terms)
-    try:
-        workbook.close()
-    except FileCreateError as error:
-        raise error.args[0] from None  # an OSError
+    workbook.close()
+    path.write_bytes(whole.getvalue())
 
 
 AXIS = {"line": {"none": True}, "num_font": {"color": MUTED, "size": 9}, "major_gridlines": {"visible": False}}

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collector.report import formats
-from collector.report.chart_parts import NEW, PALETTE
 from collector.report.chart_rows import channel_rows, drawn_days
+from collector.report.colours import NEW, PALETTE
 from collector.report.figures import Figures
 from collector.report.page import Page, span
 from collector.report.workbook.book import Book, Cell, Sheet, finish

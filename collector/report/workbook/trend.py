@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Any, NamedTuple
 
-from collector.report.chart_parts import GAP, LOST, MEAN, NEW, TOTAL
 from collector.report.chart_rows import Record, day_rows, drawn_days
+from collector.report.colours import GAP, LOST, MEAN, NEW, TOTAL
 from collector.report.page import Page
 from collector.report.workbook.book import AXIS, Book, Sheet, finish
 
