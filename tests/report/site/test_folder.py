@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from mongods import fill, small_disk
 
 from collector.errors import OutputError, UsageError
 from collector.model.reported import Changed
-from collector.report.site.folder import MANIFEST, site_folder
+from collector.report.site.folder import MANIFEST, Folder, site_folder
 
 
 def _site(path: Path, files: Mapping[str, str]) -> Changed:
@@ -19,6 +20,11 @@ def _site(path: Path, files: Mapping[str, str]) -> Changed:
         for name, text in files.items():
             folder.write(name, text.encode())
     return folder.changed
+
+
+def _write_and_stop(folder: Folder) -> NoReturn:
+    folder.write("b", b"2")
+    raise KeyboardInterrupt
 
 
 def _files(path: Path) -> dict[str, str]:
@@ -106,8 +112,7 @@ def test_stop_leaves_what_is_there(tmp_path: Path) -> None:
     """The next site knows the files of the one that was stopped."""
     _site(tmp_path, {"index.html": "1", "a": "1"})
     with pytest.raises(KeyboardInterrupt), site_folder(tmp_path, ["index.html", "b", "c"]) as folder:
-        folder.write("b", b"2")
-        raise KeyboardInterrupt
+        _write_and_stop(folder)
     assert _files(tmp_path) == {"index.html": "1", "a": "1", "b": "2"}
     assert _site(tmp_path, {"index.html": "1"}) == Changed(kept=1, removed=2)
     assert _files(tmp_path) == {"index.html": "1"}
@@ -125,10 +130,10 @@ def test_one_at_a_time(tmp_path: Path) -> None:
 
 def test_full_disk(tmp_path: Path) -> None:
     """The old files stay whole."""
-    with small_disk(tmp_path) as disk:
-        path = disk / "site"
+    with small_disk(tmp_path):
+        path = tmp_path / "site"
         _site(path, {"index.html": "1", "a": "1"})
-        fill(disk)
-        with pytest.raises(OutputError, match="could not write the site in .*: No space left on device"):
+        fill(tmp_path)
+        with pytest.raises(OutputError, match=r"could not write the site in .*: No space left on device"):
             _site(path, {"index.html": "2" * 1_000_000, "a": "1"})
         assert (path / "index.html").read_text() == "1"
