@@ -17,12 +17,13 @@ from typing import NamedTuple
 from collector.model.days import NO_DAYS, Window
 from collector.report.account import Columns, breaks_of, mark_of
 from collector.report.channels import ChannelSums, OfAccount, channels_of
-from collector.report.comparing import Pairs, Part, parts_of
+from collector.report.comparing import Pairs
 from collector.report.faults import AccountBreak, Gap, Silent, account_breaks, gap_of, silent_of
 from collector.report.figures import Card, Figures, Row
 from collector.report.frame import Against, Frame
 from collector.report.lines import Line, Standing, line_of, sum_of, tags_of
 from collector.report.metrics import CARDS, Metric
+from collector.report.parts import Part, parts_of
 from collector.report.series import SeriesSums
 
 MAX_ROWS = 20_000
@@ -45,7 +46,7 @@ def share_of(account: Columns, frame: Frame) -> Share:
     """Return the part of an account in any group."""
     parts, gap = parts_of(account, frame), gap_of(account, frame)
     line = line_of(account, parts[frame.shown], frame, gap.summary | gap.cumulate if gap else NO_DAYS)
-    channels, silent = channels_of(account, frame), silent_of(account, frame)
+    channels, silent = channels_of(account, parts, frame), silent_of(account, frame)
     return Share(account, parts, breaks_of(account), channels, line, gap, silent)
 
 

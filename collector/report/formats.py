@@ -8,6 +8,7 @@ from datetime import date
 from functools import lru_cache
 
 from collector.model.days import ONE_DAY, Days, Window
+from collector.report.channels import Channel
 from collector.report.comparing import Comparison
 from collector.report.figures import Card, Figures
 from collector.report.lines import Line
@@ -83,8 +84,22 @@ def period(value: Period, terms: Terms) -> str:
 def windows(comparison: Comparison, terms: Terms) -> str:
     """Return the windows that a comparison is between, and how many accounts are incomplete in one of them."""
     between = _between(comparison.days, comparison.base_days, terms)
-    accounts = terms("incomplete_accounts", count=number(comparison.accounts)) if comparison.accounts else ""
+    accounts = left_out(comparison, terms)
+    if comparison.accounts and comparison.reason:
+        accounts = terms("incomplete_accounts", count=number(comparison.accounts))
     return terms("comma").join(filter(None, (between, accounts)))
+
+
+def left_out(comparison: Comparison, terms: Terms) -> str:
+    """Return how many accounts a comparison is made without; empty where there is none, or no comparison."""
+    if comparison.change is None or not comparison.accounts:
+        return ""
+    return terms("left_out_accounts", count=number(comparison.accounts))
+
+
+def channels_left_out(channels: Sequence[Channel], terms: Terms) -> str:
+    """Return how many accounts the comparisons of channels are made without, which is the same for all."""
+    return next(filter(None, (left_out(channel.change, terms) for channel in channels)), "")
 
 
 @lru_cache(maxsize=64)

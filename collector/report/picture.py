@@ -37,7 +37,7 @@ _GROUND, _PANEL, _RULE, _ACCENT = "#f5f7fa", "#ffffff", "#e5e8ee", "#2f5fd0"
 _PALE = "#9ddcc6"
 _WARN, _UP, _DOWN, _REASON = "#a4561a", "#0b8560", "#c4611f", "#8b93a1"
 _TITLE, _VALUE = Look(48, INK, bold=True), Look(56, INK, bold=True)
-_NAME, _ROW, _FINE = Look(26, MUTED), Look(24, MUTED), Look(22, MUTED)
+_NAME, _ROW, _FINE, _SMALL = Look(26, MUTED), Look(24, MUTED), Look(22, MUTED), Look(20, _REASON)
 
 
 def write_picture(page: Page, path: Path) -> None:
@@ -117,11 +117,16 @@ def _draw_card(drawing: Drawing, page: Page, card: Card, x: int, y: int) -> None
     drawing.line(x, y + 178, inside, _RULE)
     for place, (against, comparison) in enumerate(card.comparisons.items()):
         base = y + 218 + 38 * place
-        drawing.text(x, base, terms.label(f"against_{against}"), _ROW)
+        name = terms.label(f"against_{against}")
+        drawing.text(x, base, name, _ROW)
         change = comparison.change
         text = formats.reason(comparison, terms) if change is None else formats.change(change)
         color = _REASON if change is None else _UP if change > 0 else _DOWN if change < 0 else MUTED
         drawing.text(x + inside, base, text, Look(_ROW.size, color), "end")
+        if remark := formats.left_out(comparison, terms):
+            around = width_of(name, _ROW.size) + width_of(text, _ROW.size)
+            if around + width_of(remark, _SMALL.size) + 24 <= inside:
+                drawing.text(x + inside - width_of(text, _ROW.size) - 12, base, remark, _SMALL, "end")
 
 
 def _remark(card: Card, page: Page) -> tuple[str, str]:

@@ -80,6 +80,10 @@ def test_comparison() -> None:
     left_out = Comparison(day, before, reason=Reason.INCOMPLETE, accounts=3)
     assert formats.windows(left_out, ZH) == "2026-11-25 对比 2026-11-18 ~ 2026-11-24, 3 个账号不完整"
     assert formats.reason(left_out, EN) == "incomplete"
+    assert formats.left_out(left_out, ZH) == ""
+    compared = Comparison(day, before, 2, 1, 1.0, accounts=1_200)
+    assert formats.windows(compared, ZH) == "2026-11-25 对比 2026-11-18 ~ 2026-11-24, 不含 1,200 个账号"
+    assert formats.left_out(compared, EN) == "without 1,200 accounts"
     assert formats.windows(Comparison(day, None, reason=Reason.NO_PERIOD), ZH) == "2026-11-25"
 
 
