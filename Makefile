@@ -11,8 +11,9 @@ help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
 
 .PHONY: demo
-demo: $(VENV)/installed ## Collect 52 pretend accounts over 90 days into a local mongod, and show the result
-	@$(BIN)/collector demo
+demo: $(VENV)/installed ## Collect 52 pretend accounts over 90 days into a local mongod, and report on them
+	@mkdir -p build
+	@$(BIN)/collector demo --report build/demo.html
 
 # Four processes, each with a mongod of its own, also on two cores: tests wait half of their time. A file's tests stay
 # together, since some share a run, and the files in their order: the slow ones come first.
@@ -39,6 +40,10 @@ bench: $(VENV)/installed ## Measure cost and speed beside the least possible and
 .PHONY: curves
 curves: $(VENV)/installed ## Measure the growth of cost with accounts, history, workers and latency, and draw it for the docs
 	@$(BIN)/python -m bench.curves $(ARGS)
+
+.PHONY: pictures
+pictures: $(VENV)/installed ## Draw a report and a site of the demo for the docs; needs chromium and fonts-noto-cjk
+	@$(BIN)/python tests/pictures.py
 
 .PHONY: guard
 guard: $(VENV)/installed ## The bench in a minute: fail when a ratio is more than twice as bad as the recorded one

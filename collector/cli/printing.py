@@ -32,6 +32,17 @@ def paint() -> Paint:
     return coloured if shows_colours(sys.stdout) else plain
 
 
+def blocks() -> str:
+    """Return the letters that draw a curve, the lowest first: blocks where the encoding of stdout has them."""
+    from collector.console.sparkline import BLOCKS, PLAIN_LETTERS
+
+    try:
+        BLOCKS.encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        return PLAIN_LETTERS
+    return BLOCKS
+
+
 def print_plans(plans: Plans, output: Output) -> None:
     """Print which calls a run would make, account by account."""
     from collector.console import plan as console

@@ -1,4 +1,4 @@
-"""The commands for people who look at figures: `collector export` and `report`."""
+"""The commands for people who look at figures: `collector export`, `report` and `show`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from collector.cli.options import Common, day, with_common_options
+from collector.cli.logs import LogFormat
+from collector.cli.options import (
+    Common,
+    Config,
+    Json,
+    LogForm,
+    Verbose,
+    day,
+    loaded,
+    output_of,
+    with_common_options,
+)
+from collector.cli.printing import blocks, paint, width
 from collector.cli.running import target_now
 from collector.cli.terminal import remark, run_at_once, say, say_bytes, say_json
 from collector.model.exported import Format, Per
@@ -23,6 +35,9 @@ if TYPE_CHECKING:
 app = typer.Typer(rich_markup_mode=None)
 
 STDOUT = "-"
+
+SITE_PERIOD = "30"
+"""A site is looked at each morning, so its days go up to the newest one."""
 
 
 @app.command()
@@ -76,22 +91,31 @@ def export(
 @with_common_options
 def report(
     common: Common,
-    out: Annotated[str, typer.Argument(metavar="OUT", help="A .html file.")],
+    out: Annotated[str, typer.Argument(metavar="OUT", help="A .html, .xlsx or .png file, or OUT/ for a site.")],
     period: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--period",
             metavar="PERIOD",
-            help="week or month, the newest that is over; 2026-10, 2026-W47, or a number of days.",
+            help="week or month, the newest that is over; 2026-10, 2026-W47, or a number of days. "
+            "Default: month; of a site 30 days.",
         ),
-    ] = "month",
+    ] = None,
     lang: Annotated[
         Language | None,
         typer.Option("--lang", help="Language. Default: $COLLECTOR_LANG, the configuration's, the locale's, or zh."),
     ] = None,
+    font_dir: Annotated[
+        Path | None,
+        typer.Option("--font-dir", metavar="FOLDER", help="A folder with a font that has Chinese, for a picture."),
+    ] = None,
 ) -> None:
-    """Write a report on accounts over a period: their figures as cards, charts and tables, and what is missing."""
+    """Write a report on accounts over a period: their figures as cards, charts and tables, and what is missing.
+
+    OUT/ becomes a static site of all accounts, with a page for each account and each tag.
+    """
     from collector.commands import report as command
+    from collector.commands.site import site
     from collector.console import report as console
     from collector.model.language import language_of
     from collector.report.terms import Terms
@@ -99,13 +123,37 @@ def report(
 
     settings, selection, output = common
     terms = Terms(language_of(lang, os.environ, settings.language))
-    write = writer_of(out)
-    order = command.Order(selection, _period(period), target_now(settings), terms, datetime.now(UTC))
-    reported = run_at_once(command.report(settings, order, Path(out), write))
+    is_site = out.endswith(("/", os.sep)) or Path(out).is_dir()
+    chosen = _period(period or (SITE_PERIOD if is_site else "month"))
+    order = command.Order(selection, chosen, target_now(settings), terms, datetime.now(UTC))
+    if is_site:
+        reported = run_at_once(site(settings, order, Path(out)))
+    else:
+        reported = run_at_once(command.report(settings, order, Path(out), writer_of(out, font_dir)))
     if output.as_json:
         say_json(console.as_json(reported, out))
     elif not output.quiet:
         say(console.as_text(reported, out))
+
+
+@app.command()
+def show(
+    account: Annotated[str, typer.Argument(metavar="ACCOUNT", help="Its name or appid.")],
+    config: Config = None,
+    as_json: Json = False,
+    verbose: Verbose = 0,
+    log_format: LogForm = LogFormat.TEXT,
+) -> None:
+    """Show the last 30 days of an account, what is missing, and its last error."""
+    from collector.commands import show as command
+    from collector.console import show as console
+
+    output_of(as_json, verbose, False, log_format)
+    shown = run_at_once(command.show(loaded(config), account, datetime.now(UTC)))
+    if as_json:
+        say_json(console.as_json(shown))
+    else:
+        say(console.as_text(shown, width=width(), letters=blocks(), paint=paint()))
 
 
 def _period(text: str) -> Choice:

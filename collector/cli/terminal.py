@@ -208,6 +208,9 @@ def run_to_the_end(main: Callable[[Stop], Coroutine[Any, Any, T]]) -> T:
 
 def run_at_once(work: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine that has nothing to drain: a signal ends it at once, with exit 130 or 143."""
+    from collector.runtime import tune_gc
+
+    tune_gc()  # reading the stored days of many accounts takes half the time
     return _run(_exiting(work, on_interrupt=128 + signal.SIGINT))
 
 

@@ -6,7 +6,9 @@ import asyncio
 import os
 import re
 import shlex
+from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
@@ -34,6 +36,8 @@ from collector.cli.terminal import (
 
 if TYPE_CHECKING:
     from collector.commands.demo import Shown
+    from collector.completeness.plan import Target
+    from collector.config import Settings
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -55,25 +59,56 @@ def demo(
     keep: Annotated[
         bool, typer.Option("--keep", help="Keep the configuration and the database, for other commands to try.")
     ] = False,
+    report: Annotated[
+        Path, typer.Option("--report", metavar="FILE", help="Where to write a report on its accounts.")
+    ] = Path("collector-demo.html"),
     verbose: Verbose = 0,
     quiet: Quiet = False,
     log_format: LogForm = LogFormat.TEXT,
 ) -> None:
-    """Try it out: a run over a pretend WeChat, into a local mongod."""
+    """Try it out: a run over a pretend WeChat, into a local mongod, and a report on what came."""
     from collector.commands.demo import demo as demonstrate
     from collector.shell import command_line
 
     output = output_of(False, verbose, quiet, log_format)
-    done = run_to_the_end(lambda stop: demonstrate(stop, partial(collecting, quiet=quiet), keep=keep))
+    shown = _DemoReport(report)
+    done = run_to_the_end(lambda stop: demonstrate(stop, partial(collecting, quiet=quiet), shown.write, keep=keep))
     print_result(done.result, output)
     is_shown = done.document and done.result.stopped_by is None  # after a signal nobody waits for more output
     if is_shown:
         say(f"\nOne of the documents, as it is in MongoDB:\n\n{pretty(done.document)}")
+        say(f"\n{shown.words}")
     if keep:
         say(_how_to_go_on(done))
     elif is_shown:
         say(f"\nThe database is removed again. `{command_line('demo', '--keep')}` keeps it, for other commands to try.")
     raise typer.Exit(done.exit)
+
+
+class _DemoReport:
+    """The report on the demo's accounts, without which the demo goes on."""
+
+    def __init__(self, out: Path) -> None:
+        self._out = out
+        self.words = ""
+
+    async def write(self, settings: Settings, target: Target) -> None:
+        from collector.commands.report import Order, report
+        from collector.config import Selection
+        from collector.errors import CollectorError
+        from collector.model.language import language_of
+        from collector.report.periods import newest_month
+        from collector.report.terms import Terms
+        from collector.report.writers import writer_of
+
+        try:
+            terms = Terms(language_of(None, os.environ, settings.language))
+            order = Order(Selection(), newest_month, target, terms, datetime.now(UTC))
+            await report(settings, order, self._out, writer_of(str(self._out)))
+        except CollectorError as error:  # an extra may be missing, and the folder read-only
+            self.words = f"No report was written: {error}"
+        else:
+            self.words = f"A report on its accounts, to be opened in a browser: {self._out.absolute()}"
 
 
 def _how_to_go_on(shown: Shown) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 from collector import config
 from collector.commands.plans import target_of
 from collector.commands.work import Job
+from collector.completeness.plan import Target
 from collector.model.days import beijing_day
 from collector.model.results import ExitCode, Outcome, RunResult
 from collector.runtime import Clock, Stop
@@ -34,6 +35,7 @@ ORDER = (
 """The fields of a document in the order of the documentation."""
 
 Collect = Callable[[config.Settings, Job, Stop], Awaitable[RunResult]]
+Report = Callable[[config.Settings, Target], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +58,8 @@ class Shown:
         return ExitCode.OK if went_well else self.result.exit or ExitCode.FAILED
 
 
-async def demo(stop: Stop, collect: Collect, *, keep: bool = False) -> Shown:
-    """Collect `ACCOUNTS` accounts of a sandbox over `DAYS` days; those of `BROKEN` fail.
+async def demo(stop: Stop, collect: Collect, report: Report | None = None, *, keep: bool = False) -> Shown:
+    """Collect `ACCOUNTS` accounts of a sandbox over `DAYS` days, those of `BROKEN` fail; then report on what is stored.
 
     With `keep`, the folder with the configuration and the database stays.
     """
@@ -71,10 +73,13 @@ async def demo(stop: Stop, collect: Collect, *, keep: bool = False) -> Shown:
             settings = config.load([file], {}, datetime.now(UTC))
             # Open from the beginning, so that the mongod is kept up until the document is read.
             async with open_database(await location_of(settings.mongodb)) as database:
-                result = await collect(settings, Job(target_of(settings, Clock()), command="demo"), stop)
+                target = target_of(settings, Clock())
+                result = await collect(settings, Job(target, command="demo"), stop)
                 # A document with several sources, as most real ones have.
                 full = {"cumulate_user": {"$exists": True}, "sources.2": {"$exists": True}}
                 document = await database[USER_DAILY].find_one(full, sort=[("ref_date", -1), ("account", 1)])
+                if report and document and result.stopped_by is None:
+                    await report(settings, target)
     return Shown(result, document and {key: document[key] for key in ORDER}, file, sandbox.port)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 
 from collector.completeness.plan import Target
 from collector.config import Selection, Settings
@@ -25,7 +25,13 @@ async def read_facts(database: Database, settings: Settings, selection: Selectio
         UsageError: nothing is selected.
     """
     states, unusable = await read_states(database)
-    entries = selection.of(known_entries(settings, states))
+    return facts_by_appid(selection.of(known_entries(settings, states)), states, unusable, target)
+
+
+def facts_by_appid(
+    entries: Iterable[Entry], states: Mapping[str, AccountState], unusable: Collection[str], target: Target
+) -> dict[str, Facts]:
+    """Return the facts about the accounts of some entries by appid, given the states that are stored."""
     facts = {appid: _facts(appid, entry, states, target) for entry in entries if (appid := entry.appid)}
     return facts | {appid: facts[appid].as_failing() for appid in unusable if appid in facts}
 

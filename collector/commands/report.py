@@ -12,7 +12,7 @@ from collector.completeness.plan import Target
 from collector.config import Selection, Settings
 from collector.errors import OutputError
 from collector.files import result_file
-from collector.model.reported import Reported
+from collector.model.reported import Changed, Reported
 from collector.report.figures import Figures
 from collector.report.fold import Fold
 from collector.report.frame import Frame
@@ -53,11 +53,11 @@ async def report(settings: Settings, order: Order, out: Path, write: Write) -> R
     if not figures.has_figures:
         raise OutputError(f"nothing is stored for these accounts in {frame.period}: nothing was written")
     with result_file(out) as new:
-        write(Page(_title(order, [each.name for each in facts.values()]), figures, order.terms, order.now), new)
-    return _reported(figures, str(location))
+        write(Page(title_of(order, [each.name for each in facts.values()]), figures, order.terms, order.now), new)
+    return reported_of(figures, str(location))
 
 
-def _title(order: Order, names: Collection[str]) -> str:
+def title_of(order: Order, names: Collection[str]) -> str:
     """Return whom a report is about: one account by its name, tags, or how many accounts."""
     if len(names) == 1:
         return next(iter(names))
@@ -66,8 +66,9 @@ def _title(order: Order, names: Collection[str]) -> str:
     return order.terms("accounts_of", count=f"{len(names):,}")
 
 
-def _reported(figures: Figures, database: str) -> Reported:
+def reported_of(figures: Figures, database: str, changed: Changed | None = None) -> Reported:
+    """Return what a report with these figures is about."""
     frame = figures.frame
     counts = {standing.value: count for standing, count in figures.standings.items()}
     day = figures.total.day if figures.total else None
-    return Reported(str(frame.period), frame.shown, day, sum(counts.values()), counts, database)
+    return Reported(str(frame.period), frame.shown, day, sum(counts.values()), counts, database, changed)

@@ -35,11 +35,16 @@ async def status(settings: Settings, selection: Selection, now: datetime) -> Sta
     """
     location = await location_of(settings.mongodb)
     async with open_database(location, must_exist=True) as database:
-        states, unusable = await read_states(database)
-        last, completed = await read_runs(database, 1), await read_last_completed(database)
-        target = Target(newest_published(now, settings.run.published_at), settings.run.lookback)
-        entries = selection.of(known := known_entries(settings, states))
-        totals = await _latest_totals(database, [entry.appid or "" for entry in entries], states, target.newest)
+        return await status_of(database, str(location), settings, selection, now)
+
+
+async def status_of(database: Database, name: str, settings: Settings, selection: Selection, now: datetime) -> Status:
+    """Return the same from an open database, with its `name`."""
+    states, unusable = await read_states(database)
+    last, completed = await read_runs(database, 1), await read_last_completed(database)
+    target = Target(newest_published(now, settings.run.published_at), settings.run.lookback)
+    entries = selection.of(known := known_entries(settings, states))
+    totals = await _latest_totals(database, [entry.appid or "" for entry in entries], states, target.newest)
     appids = {entry.appid for entry in known}
     # A state without datasets belongs to an account that a platform has listed and no run has collected.
     former = [state for appid, state in states.items() if state.datasets and appid not in appids]
@@ -54,9 +59,17 @@ async def status(settings: Settings, selection: Selection, now: datetime) -> Sta
         no_longer_configured=_former(former) if are_all and settings.are_appids_known else (),
         unusable=tuple(state for appid, state in sorted(unusable.items()) if are_all and appid not in appids),
         disabled=sum(not entry.enabled for entry in settings.entries),
-        database=str(location),
+        database=name,
         runs=LastRuns(now, next(iter(last), None), completed),
     )
+
+
+async def read_status(database: Database, entry: Entry, target: Target, now: datetime) -> AccountStatus:
+    """Read the status of one account at `now`."""
+    appid = entry.appid or ""
+    states, unusable = await read_states(database, [appid])
+    totals = await _latest_totals(database, [appid], states, target.newest)
+    return _account_status(entry, _state(entry, states, unusable, now), target, now, totals.get(appid, {}))
 
 
 async def _latest_totals(

@@ -65,7 +65,7 @@ async def gaps(settings: Settings, selection: Selection, target: Target) -> list
     """
     async with open_database(await location_of(settings.mongodb), must_exist=True) as database:
         entries = selection.of(known_entries(settings, await load(database)))
-        found = [await _gaps(database, entry.appid, entry, target) for entry in entries if entry.appid]
+        found = [await account_gaps(database, entry.appid, entry, target) for entry in entries if entry.appid]
     return [each for each in found if each.missing or each.void or each.breaks]
 
 
@@ -125,7 +125,8 @@ def _state_to_repair(appid: str, entry: Entry | None, documents: Sequence[Docume
     return AccountState(appid, names[-1] if names else entry.name if entry else appid, tags=entry.tags if entry else ())
 
 
-async def _gaps(database: Database, appid: str, entry: Entry, target: Target) -> AccountGaps:
+async def account_gaps(database: Database, appid: str, entry: Entry, target: Target) -> AccountGaps:
+    """Read the gaps in the stored days of one account, up to the newest day of `target`."""
     stored = await read_state(database, appid)
     known = stored if isinstance(stored, AccountState) else AccountState(appid, entry.name)
     days, _ = integrity.read(await read_documents(database, appid, integrity.FIELDS), target.newest)

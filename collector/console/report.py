@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collector.model.reported import Reported
+from collector.model.reported import Changed, Reported
 from collector.text import counted
 
 
@@ -12,7 +12,14 @@ def as_text(reported: Reported, out: str) -> str:
     others = [f"{number:,} {name}" for name, number in reported.standings.items() if number and name != "complete"]
     accounts = f"{count} ({', '.join(others)})" if others else count
     until = f"figures up to {reported.data_until}" if reported.data_until else "no totals"
-    return f"{out}: {accounts}, {reported.days}, {until}. Database: {reported.database}"
+    changed = reported.changed
+    files = f" {_files(changed)}." if changed else ""
+    return f"{out}: {accounts}, {reported.days}, {until}.{files} Database: {reported.database}"
+
+
+def _files(changed: Changed) -> str:
+    removed = f", {changed.removed:,} removed" if changed.removed else ""
+    return f"Files: {changed.written:,} written, {changed.kept:,} unchanged{removed}"
 
 
 def as_json(reported: Reported, out: str) -> dict[str, object]:
@@ -25,4 +32,5 @@ def as_json(reported: Reported, out: str) -> dict[str, object]:
         "data_until": reported.data_until,
         "accounts": {"total": reported.accounts, **reported.standings},
         "database": reported.database,
+        **({"files": reported.changed._asdict()} if reported.changed else {}),
     }

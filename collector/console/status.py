@@ -43,7 +43,7 @@ def as_json(status: Status, view: View = ALL) -> dict[str, object]:
         "newest_published": status.newest_published,
         "database": status.database,
         **(last_runs_json(status.runs) if status.runs else {}),
-        "accounts": [_account_json(account) for account in listed],
+        "accounts": [account_json(account) for account in listed],
         "totals": _totals(status),
         "silent": [account.name for account in listed if account.standing is Standing.SILENT],
         "no_longer_configured": [asdict(each) for each in former],
@@ -75,7 +75,7 @@ def as_text(status: Status, view: View = ALL, *, width: int | None = None, paint
         paint(last_run_text(status.runs), severity_of(status.runs.last)) if status.runs else "",
         "\n".join([table.lines([header]), *others]) if others else "",
         _totals_text(status, view, paint),
-        wrapped(waits_text([each for account in listed for each in _notices(account)]), width),
+        wrapped(waits_text([each for account in listed for each in account_notices(account)]), width),
         _part("Silent, without any figure in the last 14 days; nothing failed. Are they in use?", "\n".join(silent)),
         _part("No longer configured; what is stored stays until `collector forget ACCOUNT`:", table.lines(former_rows)),
         _part("Documents of accounts that can't be used:", "\n".join(map(_unusable_text, unusable))),
@@ -97,11 +97,13 @@ def _others(status: Status, view: View) -> tuple[tuple[Former, ...], tuple[Unusa
     return ((), ()) if view.traits else (status.no_longer_configured, status.unusable)
 
 
-def _notices(account: AccountStatus) -> tuple[Notice, ...]:
+def account_notices(account: AccountStatus) -> tuple[Notice, ...]:
+    """Return the waits of an account."""
     return notices_of(account.account or "", account.name, account.waits.values())
 
 
-def _account_json(account: AccountStatus) -> dict[str, object]:
+def account_json(account: AccountStatus) -> dict[str, object]:
+    """Return the fields of an account that `--json` prints."""
     fields = asdict(account)
     # One error stands for those of all datasets, since they mostly have the same cause.
     errors, error = fields.pop("errors"), account.last_error
@@ -168,7 +170,7 @@ def _cells(account: AccountStatus) -> Cells:
         f"{account.lacking_days:>7,}",
         _shown(account.born),
         _shown(account.last_success),
-        _error_text(account),
+        error_text(account),
     )
 
 
@@ -181,7 +183,7 @@ def _unusable_text(state: UnusableState) -> str:
     return in_one_line(f"{state.account}: {state.reason}; {state.remedy}")
 
 
-def _error_text(account: AccountStatus) -> str:
+def error_text(account: AccountStatus) -> str:
     """Return since when it fails, the remedy and the message; with the dataset unless all of them fail.
 
     Without an error, a word on an account that never had a row.

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
-from typing import NamedTuple
+from enum import StrEnum
+from itertools import chain
+from types import NoneType
+from typing import Any, NamedTuple
 
 FIELDS = ("ref_date", "new_user", "cancel_user", "cumulate_user", "sources")
-"""The fields of a document that `daily_of` reads."""
+"""The fields of a document that figures are read from."""
+
+_flat = chain.from_iterable
 
 
 class Source(NamedTuple):
@@ -46,20 +51,62 @@ class Daily(NamedTuple):
         return self.new_user - self.cancel_user
 
 
-def daily_of(document: Mapping[str, object]) -> Daily | None:
-    """Return the figures of a document of `user_daily`, whoever wrote it; None where its `ref_date` is no day.
+class Mark(StrEnum):
+    """How whole a day is, of an account or of a group.
 
-    A value that the collector would never write counts as not stored, so it is never summed up or turned into 0.
+    * `stored`: both datasets came for it; zeros in it were said by WeChat.
+    * `proven`: zeros that WeChat didn't send: without a row of summary, the unchanged total proved them.
+    * `partial`: one dataset is missing, or some accounts of a group lack it.
+    * `missing` (待补): nothing is stored, and it is asked for again.
+    * `void`: WeChat has no figures of it.
+    * `uncollected`: it is before the first day wanted; `unborn`: before the account began.
     """
-    day = day_of(document.get("ref_date"))
-    if day is None:
-        return None
-    total = _count(document.get("cumulate_user"))
-    new_user, cancel_user = _count(document.get("new_user")), _count(document.get("cancel_user"))
-    sources = _sources(document.get("sources"))
-    summary = new_user, cancel_user, sources
-    is_damaged = (total is None and document.get("cumulate_user") is not None) or (
-        None in summary and any(document.get(field) is not None for field in ("new_user", "cancel_user", "sources"))
+
+    STORED = "stored"
+    PROVEN = "proven"
+    PARTIAL = "partial"
+    MISSING = "missing"
+    VOID = "void"
+    UNCOLLECTED = "uncollected"
+    UNBORN = "unborn"
+
+
+def dailies_of(documents: Mapping[str, Sequence[Any]], days: Mapping[object, date]) -> list[Daily]:
+    """Return the figures of an account's documents, whoever wrote them, in their order.
+
+    `documents` has a column for each of `FIELDS`; a row of `sources` is a list of the fields of `Source`. `days` has
+    the days by their `ref_date`; a document of none of them is left out. A value that the collector would never write
+    counts as not stored, so it is never summed up or turned into 0.
+    """
+    ref_dates, *columns = (documents[field] for field in FIELDS)
+    rows = zip(map(days.get, ref_dates), *columns, strict=True)
+    if _are_sound(*columns):
+        return [
+            Daily(day, new, lost, total, None if sources is None else tuple(map(Source._make, sources)))
+            for day, new, lost, total, sources in rows
+            if day
+        ]
+    return [_daily_of(day, *row) for day, *row in rows if day]
+
+
+def _are_sound(new_user: Sequence[Any], cancel_user: Sequence[Any], *others: Sequence[Any]) -> bool:
+    """Return True for columns as the collector writes them, which nearly all are: a look at each day costs thrice."""
+    cumulate_user, sources = others
+    there = [row for row in sources if row is not None]
+    if not all(type(row) is list for row in there):
+        return False
+    counts = [*new_user, *cancel_user, *cumulate_user, *_flat(_flat(there))]
+    if not (set(map(type, counts)) <= {int, NoneType} and min(filter(None, counts), default=0) >= 0):
+        return False
+    absent = [value is None for value in new_user]
+    is_whole = absent == [value is None for value in cancel_user] == [row is None for row in sources]
+    return is_whole and None not in _flat(_flat(there))
+
+
+def _daily_of(day: date, new: object, lost: object, cumulate: object, rows: object) -> Daily:
+    total, new_user, cancel_user, sources = _count(cumulate), _count(new), _count(lost), _sources(rows)
+    is_damaged = (total is None and cumulate is not None) or (
+        None in {new_user, cancel_user, sources} and any(value is not None for value in (new, lost, rows))
     )
     if new_user is None or cancel_user is None:  # half a summary is none
         return Daily(day, cumulate_user=total, is_damaged=is_damaged)
@@ -75,17 +122,12 @@ def day_of(value: object) -> date | None:
     return day if str(day) == value else None  # Python takes 20261123 for a day, too
 
 
-def _sources(value: object) -> tuple[Source, ...] | None:
-    """Return the channels of a document, or None where one of them isn't as the collector writes it."""
-    if not isinstance(value, list):
+def _sources(rows: object) -> tuple[Source, ...] | None:
+    """Return the channels of a day, or None where one of them isn't as the collector writes it."""
+    if not isinstance(rows, list):
         return None
-    sources = []
-    for row in value:
-        counts = [_count(row.get(key)) for key in Source._fields] if isinstance(row, dict) else [None]
-        if None in counts:
-            return None
-        sources.append(Source(*counts))
-    return tuple(sources)
+    counts = [[_count(value) for value in row] for row in rows]
+    return None if None in _flat(counts) else tuple(map(Source._make, counts))
 
 
 def _count(value: object) -> int | None:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from enum import StrEnum
 from typing import NamedTuple
 
 from collector.completeness.datasets import CUMULATE, DATASETS
 from collector.completeness.plan import Target, begins
 from collector.completeness.settle import is_silent
-from collector.model.daily import Daily, Source
+from collector.model.daily import Daily, Mark, Source
 from collector.model.days import NO_DAYS, Days
 from collector.model.state import AccountState
 from collector.report.frame import Frame
@@ -57,26 +56,6 @@ def facts_of(
         any(state.dataset(dataset).last_error for dataset in DATASETS),
         is_silent(state.dataset(CUMULATE)),
     )
-
-
-class Mark(StrEnum):
-    """How whole a day is, of an account or of a group.
-
-    * `stored`: both datasets came for it; zeros in it were said by WeChat.
-    * `proven`: zeros that WeChat didn't send: without a row of summary, the unchanged total proved them.
-    * `partial`: one dataset is missing, or some accounts of a group lack it.
-    * `missing` (待补): nothing is stored, and it is asked for again.
-    * `void`: WeChat has no figures of it.
-    * `uncollected`: it is before the first day wanted; `unborn`: before the account began.
-    """
-
-    STORED = "stored"
-    PROVEN = "proven"
-    PARTIAL = "partial"
-    MISSING = "missing"
-    VOID = "void"
-    UNCOLLECTED = "uncollected"
-    UNBORN = "unborn"
 
 
 class Columns(NamedTuple):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import date
 from typing import NamedTuple
 
+from collector.model.daily import Mark
 from collector.model.days import ONE_DAY, Window
-from collector.report.account import Mark
 from collector.report.series import Series
 
 

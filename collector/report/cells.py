@@ -9,6 +9,6 @@ def write_text(sheet: Any, row: int, column: int, text: str, form: Any = None) -
     """Write a text into a cell of XlsxWriter's as it is: never as a formula, a link or XML."""
     if text.startswith("<r>") and text.endswith("</r>"):
         # XlsxWriter would take it for XML of its own and not escape it, so that Excel refuses the workbook.
-        sheet.write_rich_string(row, column, "<", "r>", text[3:], *([form] if form else []))
+        sheet.write_rich_string(row, column, *([form, "<", form, text[1:], form] if form else ["<", "r>", text[3:]]))
     else:
         sheet.write_string(row, column, text, form)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import add
+from typing import NamedTuple
 
 from collector.model.channels import CHANNELS
 from collector.report.account import Columns
@@ -41,28 +43,53 @@ class Channel:
         return Ratio(self.cancel_user, self.new_user)
 
 
+class OfAccount(NamedTuple):
+    """New and lost followers of an account by channel, as columns; `unknown` are codes of the period without a name."""
+
+    new_user: Mapping[int, Sequence[int]]
+    cancel_user: Mapping[int, Sequence[int]]
+    unknown: frozenset[int]
+
+
+def channels_of(account: Columns, frame: Frame) -> OfAccount:
+    """Return the figures of an account by channel."""
+    count, shown = len(frame.days), frame.slice(frame.shown)
+    new_user: dict[int, list[int]] = {}
+    cancel_user: dict[int, list[int]] = {}
+    for index, sources in account.sources:
+        for code, new, lost in sources:
+            if code not in new_user:
+                new_user[code], cancel_user[code] = [0] * count, [0] * count
+            new_user[code][index] += new
+            cancel_user[code][index] += lost
+    unnamed = new_user.keys() - CHANNELS.keys()
+    unknown = {
+        code
+        for index, sources in (account.sources if unnamed else ())
+        for code, _, _ in sources
+        if code in unnamed and shown.start <= index < shown.stop
+    }
+    return OfAccount(new_user, cancel_user, frozenset(unknown))
+
+
 class ChannelSums:
     """Figures by channel and day while accounts are added."""
 
     def __init__(self, frame: Frame) -> None:
         count = len(frame.days)
         self._frame = frame
-        self._new_user: defaultdict[int, list[int]] = defaultdict(lambda: [0] * count)
-        self._cancel_user: defaultdict[int, list[int]] = defaultdict(lambda: [0] * count)
+        self._new_user: dict[int, Sequence[int]] = {}
+        self._cancel_user: dict[int, Sequence[int]] = {}
         self._without = [0] * count
         self._accounts: Counter[int] = Counter()
 
-    def add(self, account: Columns) -> None:
+    def add(self, account: Columns, channels: OfAccount) -> None:
         """Add one account."""
-        new_user, cancel_user = self._new_user, self._cancel_user
-        shown, unknown = self._frame.slice(self._frame.shown), set()
-        for index, sources in account.sources:
-            for code, new, lost in sources:
-                new_user[code][index] += new
-                cancel_user[code][index] += lost
-                if code not in CHANNELS and shown.start <= index < shown.stop:
-                    unknown.add(code)
-        self._accounts.update(unknown)
+        for sums, columns in ((self._new_user, channels.new_user), (self._cancel_user, channels.cancel_user)):
+            for code, column in columns.items():
+                before = sums.get(code)
+                sums[code] = column if before is None else list(map(add, before, column))
+        self._accounts.update(channels.unknown)
         for index in account.without_sources:
             self._without[index] += 1
 

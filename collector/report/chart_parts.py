@@ -5,18 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from collector.report.colours import GAP, GRID, INK, MARK, MUTED, PALETTE
 from collector.report.terms import Terms
 
 Spec = dict[str, Any]
 
 FONT = '"PingFang SC", "Hiragino Sans GB", "Microsoft YaHei", "Noto Sans CJK SC", "Noto Sans SC", system-ui, sans-serif'
-INK, MUTED, GRID = "#1f2937", "#6b7280", "#e8ebf0"
-TOTAL, NEW, LOST, MEAN, GAP, MARK = "#2f5fd0", "#12a97d", "#f08a4b", "#24344f", "#f6dcd9", "#8a63d2"
-PALETTE = (
-    *("#2f5fd0", "#12a97d", "#f08a4b", "#8a63d2", "#e0b23c", "#3fb6d6", "#d9557f", "#7a8b3c", "#9b6a4a"),
-    "#b9bfca",  # of what is left
-)
-
 BEGIN = "begin"
 """The parameter of a chart with a span: the first instant that it shows, in milliseconds since 1970 (UTC)."""
 
@@ -101,9 +95,13 @@ def sized(height: int) -> Spec:
     }
 
 
-def axis(field: str, **more: Any) -> Spec:
+WITH_LEGEND = {"autosize": {"type": "fit-x", "contains": "padding"}}
+"""A legend of any height below the chart, which keeps its own: on a phone each series has a line."""
+
+
+def axis(field: str, form: str = ",d", **more: Any) -> Spec:
     """Return the vertical place of a figure."""
-    axis = {"title": None, "format": ",d", "tickCount": 5, "domain": False, "ticks": False, "minExtent": 54}
+    axis = {"title": None, "format": form, "tickCount": 5, "domain": False, "ticks": False, "minExtent": 54}
     return {"field": field, "type": "quantitative", "title": None, "axis": axis, **more}
 
 

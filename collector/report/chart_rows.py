@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
-from typing import Any
+from functools import lru_cache
+from itertools import accumulate, compress
+from typing import Any, NamedTuple
 
 from collector.model.channels import CHANNELS
+from collector.model.daily import Mark
 from collector.model.days import ONE_DAY, Window
-from collector.report.account import Mark
 from collector.report.figures import Figures
 from collector.report.frame import SPANS
 from collector.report.lines import Line
@@ -18,6 +20,32 @@ from collector.report.series import Series
 from collector.report.terms import Terms
 
 Record = dict[str, Any]
+
+
+class Rows(NamedTuple):
+    """The rows that a chart draws, as a column for each field.
+
+    Where there are several series, a row stands for one of each: `values` has a column for each of `series`, and the
+    chart's fields for its name and its value are `name` and `value`.
+    """
+
+    columns: Mapping[str, Sequence[Any]]
+    series: Sequence[str] = ()
+    values: Sequence[Sequence[float | None]] = ()
+    name: str = ""
+    value: str = ""
+
+    def records(self) -> list[Record]:
+        """Return the rows one by one, as Vega-Lite takes them."""
+        rows = [dict(zip(self.columns, row, strict=True)) for row in zip(*self.columns.values(), strict=True)]
+        if not self.name:
+            return rows
+        return [
+            row | {"rank": rank, self.name: name, self.value: values[place]}
+            for place, row in enumerate(rows)
+            for rank, (name, values) in enumerate(zip(self.series, self.values, strict=True))
+        ]
+
 
 MAX_COMPARED = 8
 """Lines of a comparison: more can't be told apart."""
@@ -28,19 +56,19 @@ MAX_CHANNELS = 9
 _BEFORE = frozenset({Mark.UNCOLLECTED, Mark.UNBORN})
 
 
-def datasets(figures: Figures, terms: Terms) -> Mapping[str, Any]:
+def datasets(figures: Figures, terms: Terms) -> Mapping[str, Rows]:
     """Return the rows of all charts by the names that their specifications have for them."""
-    days = _days(figures)
+    days = drawn_days(figures)
     return {
-        "days": day_records(figures, terms, days),
-        "marks": mark_records(terms, days),
-        "channels": channel_records(figures, terms, days),
+        "days": day_rows(figures, terms, days),
+        "marks": mark_rows(terms, days),
+        "channels": channel_rows(figures, terms, days),
         "compare": compared(figures.lines, figures.frame.shown),
         "tags": compared(figures.tags, figures.frame.shown),
     }
 
 
-def _days(figures: Figures) -> Window:
+def drawn_days(figures: Figures) -> Window:
     """Return the days that are drawn: of the longest span, from the first day on that was collected."""
     span = figures.frame.spans[SPANS[-1]]
     marks = figures.series.marks[figures.series.slice(span)]
@@ -48,29 +76,28 @@ def _days(figures: Figures) -> Window:
     return Window(begin, span.end)
 
 
-def day_records(figures: Figures, terms: Terms, days: Window) -> list[Record]:
+def day_rows(figures: Figures, terms: Terms, days: Window) -> Rows:
     """Return a row for each day. `total` and `mean` are those of days that no account lacks, `all` is any total."""
     series = figures.series
-    part = series.slice(days)
-    means = series.mean(Metric.NET_USER)[part]
-    totals = series.whole(Metric.CUMULATE_USER)[part]
-    cut = series.of(days)
-    return [
+    part, cut = series.slice(days), series.of(days)
+    return Rows(
         {
-            "day": str(day),
-            "total": totals[place],
-            "all": cut.cumulate_user[place],
-            "new": cut.new_user[place],
-            "lost": cut.cancel_user[place],
-            "net": net,
-            "mean": _rounded(means[place], 1),
-            "lacking": cut.lacking_summary[place],
-            "breaks": cut.breaks[place],
-            "mark": cut.marks[place],
-            "remark": remark(cut, place, terms),
+            "day": _texts(days),
+            "total": series.whole(Metric.CUMULATE_USER)[part],
+            "all": cut.cumulate_user,
+            "new": cut.new_user,
+            "lost": cut.cancel_user,
+            "net": cut.net_user,
+            "mean": [_rounded(mean, 1) for mean in series.mean(Metric.NET_USER)[part]],
+            "lacking": cut.lacking_summary,
+            "breaks": cut.breaks,
+            "mark": cut.marks,
+            "remark": [
+                remark(cut, place, terms) if broken or mark is not Mark.STORED else ""
+                for place, (mark, broken) in enumerate(zip(cut.marks, cut.breaks, strict=True))
+            ],
         }
-        for place, (day, net) in enumerate(zip(days, cut.net_user, strict=True))
-    ]
+    )
 
 
 def remark(series: Series, place: int, terms: Terms) -> str:
@@ -85,7 +112,7 @@ def remark(series: Series, place: int, terms: Terms) -> str:
     return terms("comma").join(filter(None, parts))
 
 
-def mark_records(terms: Terms, days: Window) -> list[Record]:
+def mark_rows(terms: Terms, days: Window) -> Rows:
     """Return the days on which WeChat gave channels figures of their own, or took them away."""
     begun, ended = defaultdict[date, list[int]](list), defaultdict[date, list[int]](list)
     for channel in CHANNELS.values():
@@ -93,27 +120,37 @@ def mark_records(terms: Terms, days: Window) -> list[Record]:
             begun[channel.begin].append(channel.code)
         if channel.end:
             ended[channel.end + ONE_DAY].append(channel.code)
-    return [
-        {"day": str(day), "label": terms(key, names=terms("comma").join(map(terms.channel, codes)))}
+    marks = [
+        (str(day), terms(key, names=terms("comma").join(map(terms.channel, codes))))
         for key, found in (("mark_begins", begun), ("mark_ends", ended))
         for day, codes in sorted(found.items())
         if day in days
     ]
+    return Rows({"day": [day for day, _ in marks], "label": [label for _, label in marks]})
 
 
-def channel_records(figures: Figures, terms: Terms, days: Window) -> Record:
-    """Return the new followers by day and channel: `series` names the channels in the order of `values`."""
+def channel_rows(figures: Figures, terms: Terms, days: Window) -> Rows:
+    """Return the new followers by day and channel, without the days that have none.
+
+    `run` numbers the runs of days without a gap between them; a day that is a run of its own is `lone`.
+    """
     names, columns = _drawn_channels(figures, terms, days)
-    there = [any(values[place] is not None for values in columns) for place in range(len(days))]
-    records, run = [], 0
-    for place, day in enumerate(days):
-        if not there[place]:
-            run += 1
-            continue
-        is_lone = not any(there[max(0, place - 1) : place] + there[place + 1 : place + 2])
-        values = [values[place] or 0 for values in columns]
-        records.append({"day": str(day), "run": run, "lone": is_lone, "values": values})
-    return {"series": names, "name": "channel", "value": "new", "records": records}
+    # All channels have the same days.
+    there = [value is not None for value in columns[0]] if columns else []
+    runs = [*accumulate(not here for here in there)]
+    around = zip([False, *there], [*there[1:], False], strict=False)
+    lone = [not (before or after) for before, after in around]
+    return Rows(
+        {
+            "day": [*compress(_texts(days), there)],
+            "run": [*compress(runs, there)],
+            "lone": [*compress(lone, there)],
+        },
+        names,
+        [[*compress(values, there)] for values in columns],
+        "channel",
+        "new",
+    )
 
 
 def _drawn_channels(figures: Figures, terms: Terms, days: Window) -> tuple[list[str], list[Sequence[int | None]]]:
@@ -132,15 +169,17 @@ def _sum(values: Iterable[int | None]) -> int | None:
     return sum(there) if there else None
 
 
-def compared(lines: Iterable[Line], days: Window) -> Record:
+def compared(lines: Iterable[Line], days: Window) -> Rows:
     """Return the totals of the largest lines by day, with that of the first day set to 100."""
     indexed = [(line, index) for line in lines if (index := line.index)]
     largest = sorted(indexed, key=lambda each: -(each[0].total.followers if each[0].total else 0))[:MAX_COMPARED]
-    values: Sequence[Sequence[float | None]] = [index for _, index in largest]
-    records = [
-        {"day": str(day), "values": [_rounded(index[place], 2) for index in values]} for place, day in enumerate(days)
-    ]
-    return {"series": [line.name for line, _ in largest], "name": "series", "value": "index", "records": records}
+    values = [[_rounded(value, 2) for value in index] for _, index in largest]
+    return Rows({"day": _texts(days)}, [line.name for line, _ in largest], values, "series", "index")
+
+
+@lru_cache(maxsize=4)
+def _texts(days: Window) -> Sequence[str]:
+    return [str(day) for day in days]
 
 
 def _rounded(value: float | None, digits: int) -> float | None:

@@ -102,8 +102,9 @@ def part_of(account: Columns, begin: int, end: int) -> Part:
     both_days = sum(has_both[begin:end])
     is_blank = account.silent_from <= begin
     born, expected = min(max(begin, account.born), end), min(max(begin, account.begin), end)
-    missing_summary = 0 if is_blank else end - expected - sum(has_summary[expected:end])
-    missing_cumulate = 0 if is_blank else end - expected - sum(has_cumulate[expected:end])
+    missing_summary, missing_cumulate, missing_any = (
+        0 if is_blank else end - expected - sum(has[expected:end]) for has in (has_summary, has_cumulate, has_both)
+    )
     uncollected = expected - born - sum(has_both[born:expected])
     if both_days == summary_days == cumulate_days:
         unfollow = Ratio(sum(lost[begin:end]), sum(totals[begin:end]))
@@ -126,10 +127,16 @@ def part_of(account: Columns, begin: int, end: int) -> Part:
         last,
         summary_days,
         cumulate_days,
-        Missing(missing_summary, missing_cumulate, uncollected),
+        Missing(missing_summary, missing_cumulate, uncollected, missing_any),
         lacks,
         is_blank,
     )
+
+
+def parts_of(account: Columns, frame: Frame) -> dict[Window, Part]:
+    """Return the sums of an account over all windows of the frame."""
+    slices = ((window, frame.slice(window)) for window in frame.windows)
+    return {window: part_of(account, days.start, days.stop) for window, days in slices}
 
 
 class Sums:
@@ -142,7 +149,7 @@ class Sums:
         self._new_lost = [0, 0]
         self._unfollow = [0, 0]
         self._growth = [0, 0]
-        self._missing = [0, 0, 0]
+        self._missing = [0, 0, 0, 0]
         self._cumulate_user = 0
         self._has = [False, False]
 
@@ -191,20 +198,22 @@ class Lacking(NamedTuple):
     accounts: int = 0
 
 
+NOTHING_LACKING = Lacking()
+
+
 class Pairs:
     """The windows that are compared, while accounts are added."""
 
     def __init__(self, frame: Frame) -> None:
         self._frame = frame
         self._sums = {window: Sums(window) for window in frame.windows}
-        slices = [(window, frame.slice(window)) for window in frame.windows]
-        self._ranges = [(window, part.start, part.stop) for window, part in slices]
+        self._tallies: dict[Window, Tally] = {}
         # How many accounts lack what, by the flags of the two windows.
         self._lacks: dict[Against, dict[tuple[int, int], int]] = {against: {} for against in Against}
 
-    def add(self, account: Columns) -> Mapping[Window, Part]:
-        """Add one account; return its part of each window."""
-        parts = {window: part_of(account, begin, end) for window, begin, end in self._ranges}
+    def add(self, parts: Mapping[Window, Part]) -> None:
+        """Add one account by its part of each window."""
+        self._tallies.clear()
         for window, part in parts.items():
             self._sums[window].add(part)
         for against, (this, base) in self._frame.pairs.items():
@@ -216,15 +225,18 @@ class Pairs:
             if lacks != (0, 0) and not (of_this.is_blank and of_base.is_blank):
                 counts = self._lacks[against]
                 counts[lacks] = counts.get(lacks, 0) + 1
-        return parts
 
     def tally(self, window: Window) -> Tally:
         """Return the sums over one of the windows."""
-        return self._sums[window].tally()
+        if window not in self._tallies:
+            self._tallies[window] = self._sums[window].tally()
+        return self._tallies[window]
 
     def lacking(self, against: Against, need: Lack) -> Lacking:
         """Return how many accounts lack what is needed."""
         counts = self._lacks[against].items()
+        if not counts:
+            return NOTHING_LACKING
         return Lacking(
             sum(count for (this, _), count in counts if this & need),
             sum(count for (_, base), count in counts if base & need),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import NamedTuple
 
-from collector.report.account import Mark
+from collector.model.daily import Mark
 from collector.report.channels import Channel
 from collector.report.comparing import Comparison
 from collector.report.faults import AccountBreak, Gap, Silent, UnknownChannel

@@ -5,17 +5,19 @@
         fold.add(columns_of(facts[account], days, frame))
     figures = fold.figures()
 
-The columns of an account can be added to several folds: that of all accounts, and that of each of its tags.
+The share of an account can be added to several folds: that of all accounts, and that of each of its tags.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
-from collector.model.days import NO_DAYS
+from collector.model.days import NO_DAYS, Window
 from collector.report.account import Columns, breaks_of, mark_of
-from collector.report.channels import ChannelSums
-from collector.report.comparing import Pairs
+from collector.report.channels import ChannelSums, OfAccount, channels_of
+from collector.report.comparing import Pairs, Part, parts_of
 from collector.report.faults import AccountBreak, Gap, Silent, account_breaks, gap_of, silent_of
 from collector.report.figures import Card, Figures, Row
 from collector.report.frame import Against, Frame
@@ -25,6 +27,26 @@ from collector.report.series import SeriesSums
 
 MAX_ROWS = 20_000
 """Rows of the details that a fold keeps; beyond them it keeps none."""
+
+
+class Share(NamedTuple):
+    """The part of an account in the figures of each group that it belongs to."""
+
+    account: Columns
+    parts: Mapping[Window, Part]
+    breaks: Sequence[int]
+    channels: OfAccount
+    line: Line
+    gap: Gap | None
+    silent: Silent | None
+
+
+def share_of(account: Columns, frame: Frame) -> Share:
+    """Return the part of an account in any group."""
+    parts, gap = parts_of(account, frame), gap_of(account, frame)
+    line = line_of(account, parts[frame.shown], frame, gap.summary | gap.cumulate if gap else NO_DAYS)
+    channels, silent = channels_of(account, frame), silent_of(account, frame)
+    return Share(account, parts, breaks_of(account), channels, line, gap, silent)
 
 
 class Fold:
@@ -44,16 +66,18 @@ class Fold:
 
     def add(self, account: Columns) -> None:
         """Add one account."""
-        frame, breaks = self.frame, breaks_of(account)
-        part = self._pairs.add(account)[frame.shown]
-        self._series.add(account, breaks)
-        self._channels.add(account)
-        gap, silent = gap_of(account, frame), silent_of(account, frame)
-        self._lines.append(line_of(account, part, frame, gap.summary | gap.cumulate if gap else NO_DAYS))
-        self._gaps += [gap] if gap else []
-        self._silent += [silent] if silent else []
-        self._breaks += account_breaks(account, breaks, frame)
-        self._add_rows(account)
+        self.add_share(share_of(account, self.frame))
+
+    def add_share(self, share: Share) -> None:
+        """Add one account that several folds have in common, which spares most of the work."""
+        self._pairs.add(share.parts)
+        self._series.add(share.account, share.breaks)
+        self._channels.add(share.account, share.channels)
+        self._lines.append(share.line)
+        self._gaps += [share.gap] if share.gap else []
+        self._silent += [share.silent] if share.silent else []
+        self._breaks += account_breaks(share.account, share.breaks, self.frame)
+        self._add_rows(share.account)
 
     def figures(self) -> Figures:
         """Return the figures of all accounts that were added."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from datetime import date
+from functools import lru_cache
 
 from collector.model.days import ONE_DAY, Days, Window
 from collector.report.comparing import Comparison
+from collector.report.figures import Card, Figures
 from collector.report.lines import Line
 from collector.report.metrics import CARDS, Metric
 from collector.report.periods import Kind, Period
@@ -80,10 +82,14 @@ def period(value: Period, terms: Terms) -> str:
 
 def windows(comparison: Comparison, terms: Terms) -> str:
     """Return the windows that a comparison is between, and how many accounts are incomplete in one of them."""
-    this, base = window(comparison.days), comparison.base_days and window(comparison.base_days)
-    between = terms("windows", this=this, base=base) if base else this
+    between = _between(comparison.days, comparison.base_days, terms)
     accounts = terms("incomplete_accounts", count=number(comparison.accounts)) if comparison.accounts else ""
     return terms("comma").join(filter(None, (between, accounts)))
+
+
+@lru_cache(maxsize=64)
+def _between(days: Window, base: Window | None, terms: Terms) -> str:
+    return terms("windows", this=window(days), base=window(base)) if base else window(days)
 
 
 def reason(comparison: Comparison, terms: Terms) -> str:
@@ -96,6 +102,21 @@ def names(found: Sequence[str], terms: Terms) -> str:
     named = terms("comma").join(found[:MAX_NAMES])
     more = len(found) - MAX_NAMES
     return f"{named} {terms('and_more', count=number(more))}" if more > 0 else named
+
+
+def card_remark(card: Card, figures: Figures, terms: Terms) -> str:
+    """Return what a key figure lacks; empty where it is whole."""
+    account, is_group = ("account_", True) if len(figures.lines) > 1 else ("", False)
+    total = figures.total if card.metric is Metric.CUMULATE_USER else None
+    parts = [
+        terms(f"missing_{account}days", count=number(card.missing)) if card.missing else "",
+        terms(f"uncollected_{account}days", count=number(card.uncollected)) if card.uncollected else "",
+    ]
+    if total and total.lacking:
+        parts.append(terms("without", names=names(total.lacking, terms)))
+    elif card.lacking and is_group:
+        parts.append(terms("lacking_accounts", count=number(card.lacking)))
+    return terms("comma").join(filter(None, parts))
 
 
 def newest_first(days: Window) -> Iterator[date]:

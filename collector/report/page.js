@@ -6,17 +6,28 @@
   // Pages of a site bring their data in scripts, since a page from disk can't fetch.
   const report = block ? JSON.parse(block.textContent) : window.collectorReport;
 
-  // Rows of a chart: each field by its name; where there are several series, a row for each.
-  function unpacked(set) {
-    const rows = set.rows.map((row) => Object.fromEntries(set.fields.map((field, place) => [field, row[place]])));
-    if (!set.series) return rows;
-    return rows.flatMap(({ values, ...rest }) =>
-      set.series.map((name, rank) => ({ ...rest, rank, [set.name]: name, [set.value]: values[rank] })));
+  const textOfDay = (instant) => new Date(instant).toISOString().slice(0, 10);
+
+  // Rows of a chart, from columns as page.py packs them; where there are several series, a row for each.
+  function unpacked({ count, columns, series, values, name, value }) {
+    const rows = Array.from({ length: count }, () => ({}));
+    for (const [field, column] of Object.entries(columns)) {
+      const first = Date.parse(column.first);
+      rows.forEach((row, place) => {
+        row[field] = Array.isArray(column) ? column[place]
+          : "same" in column ? row[column.same]
+          : "all" in column ? column.all
+          : textOfDay(first + place * DAY_MS);
+      });
+    }
+    if (!name) return rows;
+    return rows.flatMap((row, place) =>
+      series.map((each, rank) => ({ ...row, rank, [name]: each, [value]: values[rank][place] })));
   }
 
   function beginOf(days) {
-    const last = report.data.days.rows.at(-1);
-    return last ? Date.parse(last[0]) - (days - 1) * DAY_MS : 0;
+    const last = unpacked(report.data.days).at(-1);
+    return last ? Date.parse(last.day) - (days - 1) * DAY_MS : 0;
   }
 
   async function draw(place) {
@@ -128,9 +139,6 @@
     sortable(table);
     withTools(table);
   }
-  const warn = () => document.querySelectorAll(".no-charts").forEach((note) => { note.hidden = false; });
-  // A browser that is too old for the bundle has no `vegaEmbed`.
-  if (window.vegaEmbed && report) {
-    drawAll().then(() => { document.documentElement.dataset.drawn = "true"; }, (error) => { warn(); console.error(error); });
-  } else warn();
+  // Without this mark the page says what charts need, as it does in a browser that is too old for the bundle.
+  if (window.vegaEmbed && report) drawAll().then(() => { document.documentElement.dataset.drawn = "true"; });
 })();

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import base64
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from functools import cache
 from hashlib import sha256
 from typing import Any
 
+import orjson
+
 from collector.model.days import BEIJING
 from collector.report import formats
-from collector.report.chart_rows import datasets, remark
+from collector.report.chart_rows import Rows, datasets, remark
 from collector.report.charts import specifications
 from collector.report.figures import Figures
 from collector.report.frame import SPANS
@@ -76,12 +77,18 @@ def policy(scripts: str, styles: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page to be written: whom it is about (`title`), all figures, the language, and the instant of writing."""
+    """A page to be written: whom it is about (`title`), all figures, the language, and the instant, if it is shown."""
 
     title: str
     figures: Figures
     terms: Terms
-    written: datetime
+    written: datetime | None
+
+    @property
+    def signature(self) -> str:
+        """The line at the end of a page."""
+        at = self.written and f"{self.written.astimezone(BEIJING):%Y-%m-%d %H:%M}"
+        return f"{self.terms('written', time=at)} · wechat-collector" if at else "wechat-collector"
 
 
 def render(page: Page) -> str:
@@ -99,24 +106,31 @@ def render(page: Page) -> str:
 
 def html(page: Page, assets: Assets, data: str = "", *, has_details: bool = True) -> str:
     """Return a page with these assets. `data` is the JSON of its charts; without it a script has to bring that."""
+    return template("page.html.j2").render(**context(page, assets, data, has_details=has_details))
+
+
+def context(page: Page, assets: Assets, data: str = "", *, has_details: bool = True) -> dict[str, Any]:
+    """Return the values of the template of a page, and of those that extend it."""
     figures, terms = page.figures, page.terms
-    return template("page.html.j2").render(
-        title=page.title,
-        f=figures,
-        t=terms,
-        fmt=formats,
-        assets=assets,
-        data=data,
-        written=page.written.astimezone(BEIJING).strftime("%Y-%m-%d %H:%M"),
-        is_group=len(figures.lines) > 1,
-        details=figures.details if has_details else None,
-        rankings=_rankings(figures.lines),
-        least=MIN_FOLLOWERS,
-        listed=LISTED,
-        spans=SPANS,
-        span=span(figures),
-        remark=remark,
-    )
+    return {
+        "title": page.title,
+        "f": figures,
+        "t": terms,
+        "fmt": formats,
+        "assets": assets,
+        "data": data,
+        "signature": page.signature,
+        "is_group": len(figures.lines) > 1,
+        "details": figures.details if has_details else None,
+        "rankings": _rankings(figures.lines),
+        "least": MIN_FOLLOWERS,
+        "spans": SPANS,
+        "span": span(figures),
+        "days": _days(figures, terms),
+        "listed": LISTED,
+        "by_account": True,
+        "links": None,
+    }
 
 
 def chart_data(figures: Figures, terms: Terms) -> dict[str, Any]:
@@ -132,15 +146,53 @@ def span(figures: Figures) -> int:
 
 def json_block(value: Any) -> str:
     """Return a value as JSON that no `</script>` in it can end."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+    return orjson.dumps(value).decode().replace("<", "\\u003c")
 
 
-def _packed(rows: Any) -> Any:
-    """Return rows without the names of their fields in each: `fields`, and `rows` in that order."""
-    records = rows["records"] if isinstance(rows, dict) else rows
-    named = {key: value for key, value in rows.items() if key != "records"} if isinstance(rows, dict) else {}
-    fields = [*records[0]] if records else []
-    return {**named, "fields": fields, "rows": [[*record.values()] for record in records]}
+def _packed(rows: Rows) -> dict[str, Any]:
+    """Return rows in few bytes; `unpacked` of page.js reads them.
+
+    Instead of a column stands its value where all have the same, the first one where they are consecutive days, and
+    the name of an earlier column that equals it.
+    """
+    count = len(next(iter(rows.columns.values())))
+    columns: dict[str, Any] = {}
+    for name, column in rows.columns.items():
+        same = next((other for other, values in columns.items() if values == column), None)
+        if same:
+            columns[name] = {"same": same}
+        elif count > 1 and name == "day" and _are_consecutive(column):
+            columns[name] = {"first": column[0]}
+        elif column and column.count(column[0]) == count:
+            columns[name] = {"all": column[0]}
+        else:
+            columns[name] = column
+    return {
+        "count": count,
+        "columns": columns,
+        "series": rows.series,
+        "values": rows.values,
+        "name": rows.name,
+        "value": rows.value,
+    }
+
+
+def _are_consecutive(days: Sequence[str]) -> bool:
+    return (date.fromisoformat(days[-1]) - date.fromisoformat(days[0])).days == len(days) - 1
+
+
+def _days(figures: Figures, terms: Terms) -> Sequence[Sequence[str]]:
+    """Return the days of the period as texts, the newest first: mark, day, figures, remark."""
+    shown = figures.series.of(figures.frame.shown)
+    figures_of = (shown.new_user, shown.cancel_user, shown.net_user, shown.cumulate_user)
+    columns: list[Iterable[str]] = [
+        shown.marks,
+        [str(day) for day in shown.days],
+        *(map(formats.number, values) for values in figures_of),
+        [remark(shown, place, terms) for place in range(len(shown.days))],
+    ]
+    rows: list[tuple[str, ...]] = [*zip(*columns, strict=True)]
+    return rows[::-1]
 
 
 def _rankings(lines: Sequence[Line]) -> Mapping[Ranking, Sequence[Line]]:

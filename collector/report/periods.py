@@ -90,7 +90,7 @@ def parse(text: str) -> Choice:
         count = int(text)
         if count > MAX_DAYS:
             raise ValueError(f"{text} days are too many for a report: use from 1 to {MAX_DAYS}")
-        return lambda newest: Period(Kind.DAYS, Window(newest - ONE_DAY * (count - 1), newest))
+        return lambda newest: last_days(count, newest)
     period = _named(text)
     if period is None:
         raise ValueError(f"{text!r} is not a period: use {FORMS}")
@@ -109,6 +109,11 @@ def newest_month(newest: date) -> Period:
     """Return the last month that ended by the day `newest`."""
     month = month_of(newest)
     return month if month.days.end == newest else month.before
+
+
+def last_days(count: int, newest: date) -> Period:
+    """Return the last days up to the day `newest`."""
+    return Period(Kind.DAYS, Window(newest - ONE_DAY * (count - 1), newest))
 
 
 def month_of(day: date) -> Period:

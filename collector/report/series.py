@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
+from itertools import accumulate
 from operator import add
 
+from collector.model.daily import Mark
 from collector.model.days import Days, Window
-from collector.report.account import Columns, Mark
+from collector.report.account import Columns
 from collector.report.frame import MEAN_DAYS
 from collector.report.metrics import Metric
 
@@ -55,11 +57,11 @@ class Series:
         and cut it with `slice`.
         """
         values = self.whole(metric)
-        means: list[float | None] = []
-        for index in range(len(values)):
-            there = [each for each in values[max(0, index - MEAN_DAYS + 1) : index + 1] if each is not None]
-            means.append(sum(there) / len(there) if there else None)
-        return means
+        sums = [0, *accumulate(value or 0 for value in values)]
+        counts = [0, *accumulate(value is not None for value in values)]
+        before = [0] * (MEAN_DAYS - 1)
+        rows = zip(sums[1:], before + sums, counts[1:], before + counts, strict=False)
+        return [(end - begin) / (last - first) if last > first else None for end, begin, last, first in rows]
 
     def slice(self, days: Window) -> slice:
         """Return the part of each list that `days` are, which lie within these days."""

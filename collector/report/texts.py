@@ -83,6 +83,7 @@ _HEAD = {
     ),
 }
 _SECTIONS = {
+    "overview": Text("概览", "Overview"),
     "key_figures": Text("关键指标", "Key figures"),
     "trend": Text("趋势", "Trend"),
     "sources": Text("来源", "Channels"),
@@ -94,6 +95,8 @@ _SECTIONS = {
 }
 _WORDS = {
     "account": Text("账号", "account"),
+    "value": Text("数值", "value"),
+    "standing": Text("状态", "standing"),
     "appid": Text("AppID", "AppID"),
     "name": Text("名称", "name"),
     "tag": Text("标签", "tag"),
@@ -224,6 +227,42 @@ _NOTES = {
     ),
 }
 
+_SITE = {
+    "all_accounts": Text("全部公众号", "All official accounts"),
+    "lacking_days": Text("缺失天数", "missing days"),
+    "search_accounts": Text("搜索名称、AppID 或标签", "Search names, AppIDs or tags"),
+    "all_tags": Text("全部标签", "All tags"),
+    "all_standings": Text("全部状态", "All standings"),
+    "no_match": Text("没有符合条件的账号", "No account matches"),
+    "previous": Text("上一页", "Previous"),
+    "next": Text("下一页", "Next"),
+    "page_of": Text("第 {page} / {pages} 页", "Page {page} of {pages}"),
+    "collector": Text("采集状态", "Collector"),
+    "last_run": Text("最近一次运行", "Last run"),
+    "last_completed": Text("最近完成的运行", "Last completed run"),
+    "no_run": Text("尚无运行记录", "None yet"),
+    "newest_published": Text("微信已发布至", "Published up to"),
+    "run_counts": Text("{total} 个账号, {failed} 个失败", "{total} accounts, {failed} failed"),
+    "run_ok": Text("全部成功", "Complete"),
+    "run_pending": Text("部分待补", "Days pending"),
+    "run_partial": Text("部分失败", "Some accounts failed"),
+    "run_failed": Text("失败", "Failed"),
+    "run_stopped": Text("被中止", "Stopped"),
+    "run_crashed": Text("异常退出", "Crashed"),
+    "run_running": Text("运行中", "At work"),
+    "run_unknown": Text("未知", "Unknown"),
+    "collector_failing": Text("失败", "failing"),
+    "collector_never_collected": Text("尚未采集", "never collected"),
+    "collector_behind": Text("缺最新一日", "behind"),
+    "collector_ok": Text("正常", "ok"),
+    "collector_silent": Text("沉默", "silent"),
+    "failing_accounts": Text("采集失败的账号", "Failing accounts"),
+    "failing_none": Text("没有采集失败的账号", "No account is failing"),
+    "failing_since": Text("失败始于 (北京时间)", "failing since (Beijing time)"),
+    "error": Text("错误", "error"),
+    "remedy": Text("处理办法", "remedy"),
+}
+
 TEXTS: Mapping[str, Text] = {
     **_FIGURES,
     **_COMPARISONS,
@@ -236,4 +275,5 @@ TEXTS: Mapping[str, Text] = {
     **_ISSUES,
     **_DETAILS,
     **_NOTES,
+    **_SITE,
 }

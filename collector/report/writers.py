@@ -7,6 +7,9 @@ from pathlib import Path
 
 from collector.errors import UsageError
 from collector.report.page import Page, render
+from collector.report.picture import write_picture
+from collector.report.vega import use_fonts
+from collector.report.workbook.writing import write_workbook
 
 Write = Callable[[Page, Path], None]
 """Function that writes a report to a file. Raises `OSError`; `UsageError` where the extra `report` is missing."""
@@ -17,13 +20,20 @@ def write_page(page: Page, path: Path) -> None:
     path.write_text(render(page), encoding="utf-8")
 
 
-WRITERS: Mapping[str, Write] = {".html": write_page}
+WRITERS: Mapping[str, Write] = {".html": write_page, ".xlsx": write_workbook, ".png": write_picture}
 
 
-def writer_of(out: str) -> Write:
-    """Return the writer of a file by its suffix. Raises `UsageError` where it has none."""
+def writer_of(out: str, font_dir: Path | None = None) -> Write:
+    """Return the writer of a file by its suffix. Pictures take fonts of `font_dir`, too.
+
+    Raises:
+        UsageError: the file has none of the suffixes, or no font is fit for a picture.
+    """
     suffix = Path(out).suffix.lower()
     if suffix not in WRITERS:
-        known = " or ".join(WRITERS)
+        *first, last = WRITERS
+        known = f"{', '.join(first)} or {last}"
         raise UsageError(f"{out} has none of the suffixes of a report: name a file that ends with {known}")
+    if WRITERS[suffix] is write_picture:
+        use_fonts(font_dir)
     return WRITERS[suffix]

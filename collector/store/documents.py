@@ -5,16 +5,21 @@ A strange document is returned, never an error.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+import asyncio
+from collections import defaultdict, deque
+from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Iterable, Sequence
+from contextlib import aclosing
 from datetime import date
 from functools import partial
+from typing import TypeVar
 
-from collector.model.daily import FIELDS, Daily, daily_of
+from collector.model.daily import FIELDS, Daily, Source, dailies_of
 from collector.model.days import Window
 from collector.store.database import AS_IT_IS, Database, Document, outlasting
 from collector.store.held import Held
 from collector.store.schema import USER_DAILY
+
+T = TypeVar("T")
 
 ASKED_AT_ONCE = 10_000
 """Accounts in one query, which MongoDB limits to 16 MB."""
@@ -24,6 +29,14 @@ READ_AT_ONCE = 10_000
 
 DELETED_AT_ONCE = 1_000
 """Documents that are deleted by one call, which stays far below its time-out."""
+
+_CHANNELS = {"$map": {"input": "$sources", "as": "row", "in": [f"$$row.{field}" for field in Source._fields]}}
+_COLUMNS = {
+    "_id": "$account",
+    **{field: {"$push": {"$ifNull": [f"${field}", None]}} for field in FIELDS},
+    "sources": {"$push": {"$cond": [{"$isArray": "$sources"}, _CHANNELS, {"$ifNull": ["$sources", None]}]}},
+}
+"""The days of an account as one document of columns, which Python reads in half the time of a document for each day."""
 
 _SOURCES = {"$cond": [{"$isArray": "$sources"}, {"$size": "$sources"}, None]}
 
@@ -53,29 +66,49 @@ async def read_totals(
     return totals
 
 
+async def has_days(database: Database, days: Window) -> bool:
+    """Return True where any of `days` is stored, of any account."""
+    these = {"ref_date": {"$gte": str(days.begin), "$lte": str(days.end)}}
+    return await outlasting(lambda: database[USER_DAILY].find_one(these, {"_id": True})) is not None
+
+
 async def read_daily(
     database: Database, accounts: Sequence[str], days: Window
-) -> AsyncIterator[tuple[str, list[Daily]]]:
+) -> AsyncGenerator[tuple[str, list[Daily]], None]:
     """Yield each account, in the order of `accounts`, with its stored days among `days`, oldest first.
 
     Only some accounts at a time are in memory. Documents without a day of the calendar as `ref_date` are left out.
     """
     collection = database.get_collection(USER_DAILY, codec_options=AS_IT_IS)
-    wanted = {"_id": False, **dict.fromkeys(("account", *FIELDS), True)}
+    by_text: dict[object, date] = {str(day): day for day in days}
 
-    async def read(some: Sequence[str]) -> list[Document]:
+    async def read(some: Sequence[str]) -> dict[str, list[Daily]]:
         these = {"account": {"$in": some}, "ref_date": {"$gte": str(days.begin), "$lte": str(days.end)}}
-        return await collection.find(these, wanted).sort({"account": 1, "ref_date": 1}).to_list(None)
+        stages: list[Document] = [{"$match": these}, {"$sort": {"account": 1, "ref_date": 1}}, {"$group": _COLUMNS}]
+        found = await outlasting(lambda: collection.aggregate(stages).to_list(None))
+        return {each["_id"]: dailies_of(each, by_text) for each in found}
 
     step = max(1, READ_AT_ONCE // len(days))
-    for begin in range(0, len(accounts), step):
-        some = accounts[begin : begin + step]
-        found: dict[str, list[Daily]] = {account: [] for account in some}
-        for document in await outlasting(partial(read, some)):
-            if daily := daily_of(document):
-                found[document["account"]].append(daily)
-        for account in some:
-            yield account, found.pop(account)
+    batches = [accounts[at : at + step] for at in range(0, len(accounts), step)]
+    async with aclosing(_read_ahead(read, batches)) as batches_read:
+        async for some, found in batches_read:
+            for account in some:
+                yield account, found.pop(account, [])
+
+
+async def _read_ahead(
+    read: Callable[[Sequence[str]], Coroutine[None, None, T]], batches: Sequence[Sequence[str]]
+) -> AsyncGenerator[tuple[Sequence[str], T], None]:
+    """Yield each batch with what `read` returns for it; while that is used, the next one is read."""
+    tasks: deque[asyncio.Task[T]] = deque()
+    try:
+        for place, batch in enumerate(batches):
+            tasks.extend(asyncio.create_task(read(each)) for each in batches[place + len(tasks) : place + 2])
+            await asyncio.wait([tasks[0]])  # the next one is sent meanwhile, even if its user then holds the loop
+            yield batch, tasks.popleft().result()
+    finally:
+        for task in tasks:
+            task.cancel()
 
 
 async def count_ownerless(database: Database) -> int:

@@ -247,13 +247,27 @@ async def test_reader_that_leaves_early(folder: Path, database: Database) -> Non
 
 
 async def test_demo(tmp_path: Path) -> None:
-    """It names the broken accounts, shows a document, and says that the database is gone."""
-    ended = await collector("demo", cwd=tmp_path)
+    """It names the broken accounts, shows a document, and leaves nothing behind but a report on all accounts."""
+    ended = await collector("demo", cwd=tmp_path, TMPDIR=str(tmp_path), LC_ALL="C", COLLECTOR_LANG="")
     assert ended.code == 0
     assert "52 accounts: 49 ok, 3 failed" in ended.out
     for remedy in ("allow 203.0.113.7", "the secret was reset or mistyped", "the account isn't verified"):
         assert remedy in ended.out
     assert '"cumulate_user"' in ended.out
+    assert ended.out.endswith("collector demo --keep` keeps it, for other commands to try.\n")
+    report = tmp_path / "collector-demo.html"
+    assert f"A report on its accounts, to be opened in a browser: {report}\n" in ended.out
+    assert "<h1>52 个公众号</h1>" in report.read_text(encoding="utf-8")
+    assert [path.name for path in sorted(tmp_path.iterdir())] == [report.name]  # noqa: ASYNC240 - a few files
+
+
+async def test_demo_without_the_extra(tmp_path: Path) -> None:
+    """It says what to install for the report, and goes on."""
+    (tmp_path / "jinja2.py").write_text("raise ModuleNotFoundError")
+    path = os.pathsep.join([str(tmp_path), *sys.path])
+    ended = await collector("demo", cwd=tmp_path, PYTHONPATH=path)
+    assert ended.code == 0
+    assert "No report was written: a page needs the extra `report`: " in ended.out
     assert ended.out.endswith("collector demo --keep` keeps it, for other commands to try.\n")
 
 

@@ -17,7 +17,7 @@ from collector.store.database import Database
 from collector.store.schema import USER_DAILY
 
 SHOES = "wx0000000000000001"
-NO_SUFFIX = "has none of the suffixes of a report: name a file that ends with .html"
+NO_SUFFIX = "has none of the suffixes of a report: name a file that ends with .html, .xlsx or .png"
 
 
 @pytest.fixture
@@ -73,8 +73,6 @@ async def test_page(folder: Path, database: Database) -> None:
     ("options", "environ", "lang"),
     [
         ((), {"LANG": "C", "LC_ALL": ""}, "zh-CN"),
-        ((), {"LC_ALL": "en_US.UTF-8"}, "en"),
-        ((), {"LC_ALL": "en_US.UTF-8", "COLLECTOR_LANG": "zh"}, "zh-CN"),
         (("--lang", "en"), {"COLLECTOR_LANG": "zh"}, "en"),
     ],
 )
@@ -140,6 +138,32 @@ async def test_full_disk(folder: Path) -> None:
         assert (ended.code, ended.err) == (1, "collector: could not write disk/out.html: No space left on device\n")
         assert _files(disk) == ["ballast", "out.html"]
         assert (disk / "out.html").read_text() == "old"
+
+
+@pytest.mark.parametrize(("name", "begin"), [("out.xlsx", b"PK\x03\x04"), ("OUT.PNG", b"\x89PNG")])
+async def test_workbook_and_picture(folder: Path, name: str, begin: bytes) -> None:
+    """The suffix says what is written."""
+    ended = await collector("report", name, "--account", "鞋店", "--period", "7", cwd=folder)
+    assert (ended.code, ended.err, ended.out.startswith(f"{name}: 1 account, 20")) == (0, "", True)
+    assert (folder / name).read_bytes().startswith(begin)
+    assert _files(folder) == sorted(["accounts.yaml", name])
+
+
+@pytest.mark.parametrize("name", ["out.xlsx", "out.png"])
+async def test_full_disk_for_a_workbook_or_picture(folder: Path, name: str) -> None:
+    disk = folder / "disk"
+    with small_disk(disk):
+        (disk / name).write_text("old")
+        fill(disk / "ballast")
+        ended = await collector("report", f"disk/{name}", "--period", "7", cwd=folder)
+        assert (ended.code, ended.err) == (1, f"collector: could not write disk/{name}: No space left on device\n")
+        assert _files(disk) == sorted(["ballast", name])
+        assert (disk / name).read_text() == "old"
+
+
+async def test_folder_of_fonts_that_is_not_there(folder: Path) -> None:
+    ended = await collector("report", "out.png", "--font-dir", "none", cwd=folder)
+    assert (ended.code, ended.err) == (2, "collector: --font-dir: there is no folder none\n")
 
 
 async def test_tags_in_the_title(folder: Path) -> None:

@@ -1,5 +1,7 @@
+import signal
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ import pytest
 from collector import config
 from collector.commands.demo import ACCOUNTS, BROKEN, DAYS, ORDER, Shown, demo
 from collector.commands.work import Job
+from collector.completeness.plan import Target
 from collector.config import Settings
 from collector.model.days import ONE_DAY
 from collector.model.results import ExitCode, Outcome, RunResult
@@ -69,6 +72,27 @@ async def test_demo_leaves_no_file(
     document: Mapping[str, Any] = found.document or {}
     assert (document.get("account"), list(document)) == (shown, list(ORDER) if shown else [])
     assert _files(tmp_path) == []
+
+
+@pytest.mark.parametrize(("stopped_by", "reports"), [(None, 1), (signal.SIGTERM, 0)])
+async def test_report_of_the_demo(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stopped_by: signal.Signals | None, reports: int
+) -> None:
+    """It is written while the database is there, unless a signal has stopped the run."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    seen: list[int] = []
+
+    async def collect(settings: Settings, job: Job, stop: Stop) -> RunResult:
+        async with open_database(await location_of(settings.mongodb)) as database:
+            await database[USER_DAILY].insert_one(_document(3))
+        return replace(_result(len(BROKEN)), stopped_by=stopped_by)
+
+    async def report(settings: Settings, target: Target) -> None:
+        async with open_database(await location_of(settings.mongodb), must_exist=True) as database:
+            seen.append(await database[USER_DAILY].count_documents({}))
+
+    await demo(Stop(), collect, report)
+    assert seen == [1] * reports
 
 
 async def test_demo_that_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

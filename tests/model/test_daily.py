@@ -1,11 +1,13 @@
 """Figures of a day, from documents whoever wrote them."""
 
+from collections.abc import Mapping
 from datetime import date
+from typing import Any
 
 import pytest
 from bson import Int64
 
-from collector.model.daily import Daily, Source, daily_of
+from collector.model.daily import FIELDS, Daily, Source, dailies_of
 
 DAY = date(2026, 11, 23)
 WHOLE = {
@@ -17,16 +19,33 @@ WHOLE = {
 }
 
 
+def daily_of(document: Mapping[str, Any]) -> Daily | None:
+    """Read a document among others, in the form in which the database gives them."""
+    others = [WHOLE, document, {**WHOLE, "cumulate_user": 7}]
+    columns = {field: [each.get(field) for each in others] for field in FIELDS}
+    columns["sources"] = [
+        [[row.get(field) if isinstance(row, dict) else None for field in Source._fields] for row in sources]
+        if isinstance(sources, list)
+        else sources
+        for sources in columns["sources"]
+    ]
+    first, *found, last = dailies_of(columns, {str(DAY): DAY})
+    whole = Daily(DAY, 3, 1, 100, (Source(0, 3, 1),))
+    assert (first, last) == (whole, whole._replace(cumulate_user=7))
+    return found[0] if found else None
+
+
 def test_whole_document() -> None:
     assert daily_of(WHOLE) == Daily(DAY, 3, 1, 100, (Source(0, 3, 1),))
 
 
 def test_long_numbers() -> None:
     """A number that MongoDB stores as a long is a plain one."""
-    daily = daily_of({**WHOLE, "cumulate_user": Int64(2**40)})
-    assert daily is not None
-    assert type(daily.cumulate_user) is int
-    assert daily.cumulate_user == 2**40
+    long = Int64(2**40)
+    sources = [{"user_source": 0, "new_user": long, "cancel_user": 1}]
+    daily = daily_of({**WHOLE, "new_user": long, "sources": sources})
+    assert daily == Daily(DAY, 2**40, 1, 100, (Source(0, 2**40, 1),))
+    assert type(daily.new_user) is int
 
 
 def test_total_alone() -> None:

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import vl_convert
 
-from collector.model.daily import Daily, Source
+from collector.model.daily import Daily, Mark, Source
 from collector.model.days import Window
 from collector.model.language import Language
-from collector.report.account import Facts, Mark, columns_of
-from collector.report.chart_rows import channel_records, compared, datasets, mark_records
+from collector.report.account import Facts, columns_of
+from collector.report.chart_rows import channel_rows, compared, datasets, mark_rows
 from collector.report.charts import specifications
 from collector.report.figures import Figures
 from collector.report.fold import Fold
@@ -51,7 +51,7 @@ def test_specifications_are_valid(language: Language) -> None:
 
 def test_rows_of_days() -> None:
     """A gap has nulls, and says what it is; the mean is that of the days that are there."""
-    rows = datasets(figures_of(days(40, without=(2,))), ZH)["days"]
+    rows = datasets(figures_of(days(40, without=(2,))), ZH)["days"].records()
     assert len(rows) == 40
     assert rows[-3] == {
         "day": "2026-11-23", "total": None, "all": None, "new": None, "lost": None, "net": None, "mean": 3.0,
@@ -65,47 +65,45 @@ def test_rows_of_days() -> None:
 
 def test_days_begin_with_the_first_collected() -> None:
     """Days before it are no gap."""
-    rows = datasets(figures_of(days(12), born=NEWEST - timedelta(11)), ZH)["days"]
+    rows = datasets(figures_of(days(12), born=NEWEST - timedelta(11)), ZH)["days"].records()
     assert (rows[0]["day"], len(rows)) == ("2026-11-14", 12)
 
 
 def test_runs_of_channels() -> None:
     """A gap ends a run, and a day between two gaps is a run of its own."""
     figures = figures_of(days(9, without=(2, 4)))
-    found = channel_records(figures, ZH, Window(NEWEST - timedelta(8), NEWEST))
-    assert found["series"] == ["扫描二维码", "其他合计"]
-    runs = [(row["day"][-2:], row["run"], row["lone"], row["values"]) for row in found["records"]]
+    found = channel_rows(figures, ZH, Window(NEWEST - timedelta(8), NEWEST))
+    runs = [(row["day"][-2:], row["run"], row["lone"], row["channel"], row["new"]) for row in found.records()]
     assert runs == [
-        *((f"{day}", 0, False, [4, 1]) for day in (17, 18, 19, 20)),
-        ("22", 1, True, [4, 1]),
-        ("24", 2, False, [4, 1]),
-        ("25", 2, False, [4, 1]),
+        (day, run, day == "22", channel, new)
+        for day, run in (*((f"{day}", 0) for day in (17, 18, 19, 20)), ("22", 1), ("24", 2), ("25", 2))
+        for channel, new in (("扫描二维码", 4), ("其他合计", 1))
     ]
 
 
 def test_small_channels_are_drawn_together() -> None:
     sources = tuple(Source(code, 100 - code, 0) for code in range(14))
     figures = figures_of([Daily(NEWEST, 1, 0, 10, sources)])
-    found = channel_records(figures, ZH, Window(NEWEST, NEWEST))
-    assert found["series"][-1] == "其余 5 个渠道"
-    assert sum(found["records"][0]["values"]) == sum(source.new_user for source in sources)
+    found = channel_rows(figures, ZH, Window(NEWEST, NEWEST))
+    assert found.series[-1] == "其余 5 个渠道"
+    assert sum(row["new"] for row in found.records()) == sum(source.new_user for source in sources)
 
 
 def test_changes_of_channels() -> None:
     """Those of WeChat's that lie within the days."""
-    marks = mark_records(ZH, Window(date(2020, 1, 1), date(2024, 1, 1)))
+    marks = mark_rows(ZH, Window(date(2020, 1, 1), date(2024, 1, 1))).records()
     assert [(mark["day"], mark["label"]) for mark in marks] == [
         ("2020-04-01", "他人转载 单列"),
         ("2020-06-01", "微信广告, 专辑页内账号名称 单列"),
         ("2023-06-01", "支付后关注 并入其他合计"),
     ]
-    assert mark_records(ZH, Window(date(2026, 1, 1), NEWEST)) == []
+    assert mark_rows(ZH, Window(date(2026, 1, 1), NEWEST)).records() == []
 
 
 def test_comparison() -> None:
     """The first day is 100; an account without it can't be compared."""
     figures = figures_of(days(40))
     found = compared(figures.lines, figures.frame.shown)
-    assert found["series"] == ["a"]
-    assert (found["records"][0]["values"], found["records"][-1]["values"]) == ([100], [pytest.approx(108.4, abs=0.1)])
-    assert compared(figures_of(days(40, without=(29,))).lines, figures.frame.shown)["series"] == []
+    assert found.series == ["a"]
+    assert [found.values[0][0], found.values[0][-1]] == pytest.approx([100, 108.4], abs=0.1)
+    assert compared(figures_of(days(40, without=(29,))).lines, figures.frame.shown).records() == []

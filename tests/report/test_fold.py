@@ -8,10 +8,10 @@ from itertools import count
 
 import pytest
 
-from collector.model.daily import Daily, Source
+from collector.model.daily import Daily, Mark, Source
 from collector.model.days import NO_DAYS, Days, Window
 from collector.model.findings import Break
-from collector.report.account import Facts, Mark, columns_of
+from collector.report.account import Facts, columns_of
 from collector.report.calendar import Cell, calendar
 from collector.report.comparing import Reason
 from collector.report.faults import AccountBreak, Gap, Silent, UnknownChannel
@@ -219,7 +219,18 @@ def test_zeros_that_came_were_proven_or_are_missing_differ() -> None:
     gap = Gap("wx1", "acme", Days.of(date(2026, 11, each) for each in (18, 19)), Days.of([date(2026, 11, 19)]))
     assert [(each.summary, each.cumulate) for each in figures.gaps] == [(gap.summary, gap.cumulate)]
     assert figures.gaps[0].void == about.void
-    assert figures.period.missing == Missing(3, 2, 0)
+    assert figures.period.missing == Missing(3, 2, 0, 3)
+
+
+def test_unfollow_rate_is_of_days_with_both_figures() -> None:
+    days = steady(date(2026, 11, 1), SUNDAY)
+    days[MONDAY] = Daily(MONDAY, 3, 1, None, ())
+    days[SUNDAY] = Daily(SUNDAY, cumulate_user=1_044)
+    figures = figures_of((OLD, days))
+    assert figures.period.cancel_user == 6
+    assert figures.period.unfollow == Ratio(5, sum(range(1_034, 1_043, 2)))
+    assert figures.period.missing == Missing(1, 1, 0, 2)
+    assert figures.cards[4].missing == 2
 
 
 def test_break() -> None:

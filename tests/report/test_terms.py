@@ -10,8 +10,8 @@ import pytest
 
 import collector
 from collector.model.channels import CHANNELS
+from collector.model.daily import Mark
 from collector.model.language import Language
-from collector.report.account import Mark
 from collector.report.comparing import Reason
 from collector.report.frame import SPANS, Against
 from collector.report.lines import Standing

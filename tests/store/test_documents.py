@@ -1,5 +1,7 @@
 """Documents of `user_daily`, whoever wrote them."""
 
+import asyncio
+from contextlib import aclosing
 from datetime import UTC, date, datetime
 
 import pytest
@@ -72,6 +74,26 @@ async def test_totals_of_some_accounts(database: Database, monkeypatch: pytest.M
     assert await read_totals(database, ["a", "b", "c", "d"], [day]) == {"a": {day: 1}, "b": {day: 2}, "c": {day: 3}}
 
 
+async def test_read_daily_of_strange_documents(database: Database) -> None:
+    """Values of another type are as good as not stored; the day's others stay."""
+    await database[USER_DAILY].insert_many(
+        [
+            {
+                "account": "a",
+                "ref_date": "2026-11-21",
+                "new_user": 1,
+                "cancel_user": 2,
+                "sources": [{"user_source": 1}],
+            },
+            {"account": "a", "ref_date": "2026-11-22", "new_user": 1, "cumulate_user": 2.5, "sources": "many"},
+            {"account": "a", "ref_date": "2026-11-23", "new_user": 1, "cancel_user": 2, "sources": [5]},
+        ]
+    )
+    sums = Daily(date(2026, 11, 21), 1, 2, is_damaged=True), Daily(date(2026, 11, 23), 1, 2, is_damaged=True)
+    found = [each async for each in read_daily(database, ["a"], Window(date(2026, 11, 1), date(2026, 11, 30)))]
+    assert found == [("a", [sums[0], Daily(date(2026, 11, 22), is_damaged=True), sums[1]])]
+
+
 async def test_count_ownerless(database: Database) -> None:
     accounts: list[dict[str, object]] = [{"account": APPID}, {"account": ""}, {"account": 7}, {"account": None}, {}]
     await database[USER_DAILY].insert_many([{"ref_date": "2026-11-23", **account} for account in accounts])
@@ -117,6 +139,19 @@ async def test_read_daily(database: Database, monkeypatch: pytest.MonkeyPatch) -
     found = [each async for each in read_daily(database, ["c", "nobody", "a", "b"], days)]
     two = [Daily(date(2026, 11, 21), cumulate_user=21), Daily(date(2026, 11, 22), cumulate_user=22)]
     assert found == [("c", two), ("nobody", []), ("a", two), ("b", two)]
+
+
+async def test_read_daily_reads_ahead_no_longer_than_it_is_open(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database may be closed after it."""
+    monkeypatch.setattr("collector.store.documents.READ_AT_ONCE", 1)
+    before = asyncio.all_tasks()
+    async with aclosing(read_daily(database, ["a", "b", "c"], Window(date(2026, 11, 21), date(2026, 11, 22)))) as found:
+        await anext(found)
+        assert len(asyncio.all_tasks() - before) == 1
+    await asyncio.sleep(0)
+    assert asyncio.all_tasks() == before
 
 
 async def test_read_daily_without_a_day(database: Database) -> None:

@@ -1,0 +1,58 @@
+"""The files that all pages of a site share. Their names change with their content, so no browser keeps an old one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from typing import NamedTuple
+
+from collector.report.charts import specifications
+from collector.report.page import Assets, asset, json_block, policy
+from collector.report.site.names import INDEX
+from collector.report.terms import Terms
+from collector.report.vega import javascript_bundle
+
+# From disk, some browsers count a page's own folder as `self`, others go by the scheme.
+_POLICY = policy("'self' file:", "'self' file:")
+
+
+class Shared(NamedTuple):
+    """The shared files by their names; `before` and `after` are the scripts around that of a page's own data."""
+
+    files: Mapping[str, bytes]
+    style: str
+    before: Sequence[str]
+    after: str
+
+    def of(self, page: str) -> Assets:
+        """Return the style and the scripts of a page, as addresses from there."""
+        root = root_of(page)
+        scripts = [*(f"{root}{name}" for name in self.before), f"{page.rpartition('/')[2]}.js", f"{root}{self.after}"]
+        return Assets(inline=False, styles=[f"{root}{self.style}"], scripts=scripts, policy=_POLICY)
+
+
+def root_of(page: str) -> str:
+    """Return the way from a page to the folder of the index."""
+    return "" if page == INDEX else "../"
+
+
+def shared(terms: Terms) -> Shared:
+    """Return the files that all pages share.
+
+    Raises:
+        UsageError: vl-convert isn't installed.
+    """
+    charts = f"window.collectorCharts = {json_block(specifications(terms))};"
+    texts = {
+        "style": ("css", asset("page.css") + asset("site/site.css")),
+        "vega": ("js", javascript_bundle()),
+        "charts": ("js", charts),
+        "page": ("js", asset("page.js") + asset("site/table.js")),
+    }
+    names = {name: f"assets/{name}-{_hash(text)}.{suffix}" for name, (suffix, text) in texts.items()}
+    files = {names[name]: text.encode() for name, (_, text) in texts.items()}
+    return Shared(files, names["style"], (names["vega"], names["charts"]), names["page"])
+
+
+def _hash(text: str) -> str:
+    return sha256(text.encode()).hexdigest()[:12]

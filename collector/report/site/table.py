@@ -1,0 +1,54 @@
+"""The table of accounts of an index or a tag, as the data that `table.js` shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from collector.report.formats import METRICS, percent
+from collector.report.lines import Line, Standing
+from collector.report.metrics import Metric
+from collector.report.site.names import account_page
+from collector.report.terms import Terms
+
+COLUMNS = ("name", "tag", "standing", *METRICS, "lacking_days", "data_until")
+"""The columns of the table by the keys of their titles."""
+
+NUMBERS = frozenset({*METRICS, "lacking_days"})
+"""Those of figures."""
+
+
+def table(lines: Sequence[Line], terms: Terms) -> dict[str, Any]:
+    """Return the rows of a table of accounts, largest first, with the tags and standings that they refer to.
+
+    A row is the account's page, its name, the indexes of its tags, its standing, and the other columns. None is absent.
+    """
+    tags = sorted({tag for line in lines for tag in line.tags})
+    places = {tag: place for place, tag in enumerate(tags)}
+    return {
+        "tags": tags,
+        "standings": {standing.value: terms(f"standing_{standing}") for standing in Standing},
+        "rows": [_row(line, places) for line in sorted(lines, key=_size)],
+    }
+
+
+def _row(line: Line, places: dict[str, int]) -> list[Any]:
+    missing = line.tally.missing
+    return [
+        account_page(line.account or ""),
+        line.name,
+        [places[tag] for tag in dict.fromkeys(line.tags)],
+        line.standing,
+        *(_figure(metric, line.value(metric)) for metric in METRICS),
+        missing.days,
+        str(line.total.day) if line.total else None,
+    ]
+
+
+def _figure(metric: Metric, value: float | None) -> float | str | None:
+    is_rate = metric in {Metric.UNFOLLOW_RATE, Metric.GROWTH_RATE}
+    return percent(value) if is_rate and value is not None else value
+
+
+def _size(line: Line) -> tuple[float, str, str]:
+    return -(line.total.followers if line.total else -1), line.name, line.account or ""
