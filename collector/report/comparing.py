@@ -102,8 +102,9 @@ def part_of(account: Columns, begin: int, end: int) -> Part:
     both_days = sum(has_both[begin:end])
     is_blank = account.silent_from <= begin
     born, expected = min(max(begin, account.born), end), min(max(begin, account.begin), end)
-    missing_summary = 0 if is_blank else end - expected - sum(has_summary[expected:end])
-    missing_cumulate = 0 if is_blank else end - expected - sum(has_cumulate[expected:end])
+    missing_summary, missing_cumulate, missing_any = (
+        0 if is_blank else end - expected - sum(has[expected:end]) for has in (has_summary, has_cumulate, has_both)
+    )
     uncollected = expected - born - sum(has_both[born:expected])
     if both_days == summary_days == cumulate_days:
         unfollow = Ratio(sum(lost[begin:end]), sum(totals[begin:end]))
@@ -126,7 +127,7 @@ def part_of(account: Columns, begin: int, end: int) -> Part:
         last,
         summary_days,
         cumulate_days,
-        Missing(missing_summary, missing_cumulate, uncollected),
+        Missing(missing_summary, missing_cumulate, uncollected, missing_any),
         lacks,
         is_blank,
     )
@@ -148,7 +149,7 @@ class Sums:
         self._new_lost = [0, 0]
         self._unfollow = [0, 0]
         self._growth = [0, 0]
-        self._missing = [0, 0, 0]
+        self._missing = [0, 0, 0, 0]
         self._cumulate_user = 0
         self._has = [False, False]
 

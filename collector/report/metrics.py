@@ -50,24 +50,26 @@ NO_RATIO = Ratio()
 class Missing(NamedTuple):
     """Days of accounts that aren't stored, by dataset; ten accounts that lack a day are ten.
 
-    `summary` and `cumulate` count days that are expected. `uncollected` counts days before an account's first day that
-    is wanted, on which it may have existed: they aren't missing, yet a sum over them isn't whole.
+    `summary` and `cumulate` count days that are expected, `days` those that lack any of the two. `uncollected` counts
+    days before an account's first day that is wanted, on which it may have existed: they aren't missing, yet a sum over
+    them isn't whole.
     """
 
     summary: int = 0
     cumulate: int = 0
     uncollected: int = 0
+    days: int = 0
 
     def __bool__(self) -> bool:
         return any(self)
 
     def of(self, metric: Metric) -> int:
-        """Return how many days a sum lacks that should be there, those of both datasets for rates by day."""
+        """Return how many days a sum lacks that should be there, that of any dataset for rates by day."""
         match metric:
             case Metric.NEW_USER | Metric.CANCEL_USER | Metric.NET_USER | Metric.LOST_TO_NEW:
                 return self.summary
             case Metric.UNFOLLOW_RATE:
-                return max(self.summary, self.cumulate)
+                return self.days
             case Metric.CUMULATE_USER | Metric.GROWTH_RATE:
                 return 0  # they take single days; `Total` names who lacks that
 

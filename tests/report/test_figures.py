@@ -115,6 +115,7 @@ def stored(cases: Sequence[Case], window: Window) -> Iterator[Daily]:
         yield from (case.days[day] for day in window if day in case.days)
 
 
+@settings(max_examples=50)
 @given(groups(), st.randoms())
 def test_order_of_accounts_does_not_matter(group: tuple[Frame, list[Case]], rng: random.Random) -> None:
     frame, cases = group
@@ -123,6 +124,7 @@ def test_order_of_accounts_does_not_matter(group: tuple[Frame, list[Case]], rng:
     assert folded(frame, shuffled) == folded(frame, cases)
 
 
+@settings(max_examples=50)
 @given(groups())
 def test_sums_are_those_of_the_documents(group: tuple[Frame, list[Case]]) -> None:
     frame, cases = group
@@ -136,6 +138,7 @@ def test_sums_are_those_of_the_documents(group: tuple[Frame, list[Case]]) -> Non
     assert period.unfollow == tuple(sum(pair[at] or 0 for pair in both) for at in (0, 1))
 
 
+@settings(max_examples=50)
 @given(groups())
 def test_days_of_the_period_that_are_missing_are_counted(group: tuple[Frame, list[Case]]) -> None:
     frame, cases = group
@@ -144,10 +147,12 @@ def test_days_of_the_period_that_are_missing_are_counted(group: tuple[Frame, lis
     absent = Daily(date.min)
     assert missing.summary == sum(case.days.get(day, absent).new_user is None for case, day in expected)
     assert missing.cumulate == sum(case.days.get(day, absent).cumulate_user is None for case, day in expected)
+    assert missing.days == sum(None in case.days.get(day, absent)[1:4] for case, day in expected)
     before = [(case, day) for case in cases for day in case.lived(frame.shown) if day < case.facts.begin]
     assert missing.uncollected == sum(None in case.days.get(day, absent)[1:4] for case, day in before)
 
 
+@settings(max_examples=50)
 @given(groups())
 def test_total_is_of_one_day_and_names_who_lacks_it(group: tuple[Frame, list[Case]]) -> None:
     frame, cases = group
@@ -167,6 +172,7 @@ def _has_total(case: Case, day: date) -> bool:
     return day in case.days and case.days[day].cumulate_user is not None
 
 
+@settings(max_examples=50)
 @given(groups())
 def test_growth_is_of_accounts_with_both_totals(group: tuple[Frame, list[Case]]) -> None:
     frame, cases = group
@@ -179,6 +185,7 @@ def test_growth_is_of_accounts_with_both_totals(group: tuple[Frame, list[Case]])
     assert figures.period.growth == (sum(each[1] for each in both) - opening, opening)
 
 
+@settings(max_examples=50)
 @given(groups())
 def test_sum_that_lacks_a_day_says_so(group: tuple[Frame, list[Case]]) -> None:
     """No card is without a remark, unless all that was there to be had is in it."""
@@ -230,7 +237,7 @@ def _figure(cases: Sequence[Case], metric: Metric, window: Window) -> float | No
             return new - cancel
 
 
-@settings(max_examples=200)
+@settings(max_examples=150)
 @given(groups())
 def test_only_whole_windows_are_compared(group: tuple[Frame, list[Case]]) -> None:
     """Each comparison has a change where both windows are whole and the base is above 0, and else a reason."""
@@ -261,6 +268,7 @@ def _check(frame: Frame, cases: Sequence[Case], metric: Metric, against: Against
         assert comparison.reason is Reason.NOT_OVER or comparison.accounts > 0
 
 
+@settings(max_examples=50)
 @given(groups())
 def test_series_are_the_sums_by_day(group: tuple[Frame, list[Case]]) -> None:
     frame, cases = group
@@ -279,6 +287,7 @@ def test_series_are_the_sums_by_day(group: tuple[Frame, list[Case]]) -> None:
         assert (series.marks[index] in {Mark.STORED, Mark.PROVEN}) == (is_whole and len(new) == len(totals))
 
 
+@settings(max_examples=50)
 @given(groups())
 def test_channels_add_up(group: tuple[Frame, list[Case]]) -> None:
     frame, cases = group
@@ -292,6 +301,7 @@ def test_channels_add_up(group: tuple[Frame, list[Case]]) -> None:
         assert channel.share == (channel.new_user, figures.period.new_user)
 
 
+@settings(max_examples=50)
 @given(groups())
 def test_lines_and_tags_are_the_figures_of_their_accounts(group: tuple[Frame, list[Case]]) -> None:
     """A line of an account or a tag says the same as a report on it alone."""

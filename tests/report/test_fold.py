@@ -219,7 +219,7 @@ def test_zeros_that_came_were_proven_or_are_missing_differ() -> None:
     gap = Gap("wx1", "acme", Days.of(date(2026, 11, each) for each in (18, 19)), Days.of([date(2026, 11, 19)]))
     assert [(each.summary, each.cumulate) for each in figures.gaps] == [(gap.summary, gap.cumulate)]
     assert figures.gaps[0].void == about.void
-    assert figures.period.missing == Missing(3, 2, 0)
+    assert figures.period.missing == Missing(3, 2, 0, 3)
 
 
 def test_unfollow_rate_is_of_days_with_both_figures() -> None:
@@ -229,7 +229,8 @@ def test_unfollow_rate_is_of_days_with_both_figures() -> None:
     figures = figures_of((OLD, days))
     assert figures.period.cancel_user == 6
     assert figures.period.unfollow == Ratio(5, sum(range(1_034, 1_043, 2)))
-    assert figures.cards[4].missing == 1
+    assert figures.period.missing == Missing(1, 1, 0, 2)
+    assert figures.cards[4].missing == 2
 
 
 def test_break() -> None:

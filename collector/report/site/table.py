@@ -40,7 +40,7 @@ def _row(line: Line, places: dict[str, int]) -> list[Any]:
         [places[tag] for tag in dict.fromkeys(line.tags)],
         line.standing,
         *(_figure(metric, line.value(metric)) for metric in METRICS),
-        max(missing.summary, missing.cumulate),
+        missing.days,
         str(line.total.day) if line.total else None,
     ]
 

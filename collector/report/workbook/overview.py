@@ -150,7 +150,7 @@ def _add_accounts(sheet: Sheet, figures: Figures, terms: Terms) -> None:
 
 
 def _remark(line: Line, terms: Terms) -> str:
-    missing = max(line.tally.missing.summary, line.tally.missing.cumulate)
+    missing = line.tally.missing.days
     parts = [
         "" if line.standing == "complete" else terms(f"standing_{line.standing}"),
         terms("missing_days", count=formats.number(missing)) if missing else "",
