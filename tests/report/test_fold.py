@@ -316,6 +316,14 @@ def test_unknown_channels_are_listed() -> None:
     assert 2 in {channel.code for channel in figures.channels}
 
 
+def test_unknown_channel_before_the_period_is_not_listed() -> None:
+    days = steady(date(2026, 11, 1), SUNDAY)
+    days[MONDAY - DAY] = days[MONDAY - DAY]._replace(sources=(Source(2, 3, 1),))
+    figures = figures_of((OLD, days))
+    assert figures.unknown_channels == []
+    assert [channel.code for channel in figures.channels] == [1]
+
+
 def test_days_without_channels_are_counted() -> None:
     days = steady(date(2026, 11, 8), SUNDAY)
     days[SUNDAY] = days[SUNDAY]._replace(sources=None)
