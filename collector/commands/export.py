@@ -5,8 +5,8 @@ The rows of a few accounts at a time are in memory.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+from contextlib import ExitStack, aclosing, contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -50,14 +50,14 @@ async def export(settings: Settings, selection: Selection, order: Order, to: Pat
         # Without names, an entry that can't be read is perhaps for an account that is wanted.
         unread = 0 if selection.names else sum(not entry.appid for entry in settings.broken)
         counts = _Counts(str(location), unread)
-        rows = _rows(database, entries, order, counts)
-        first = await anext(rows, None)
-        if first is None:
-            raise OutputError(f"nothing is stored for these accounts and days ({order.days}): nothing was written")
-        with _writer(order, to) as write:
-            write(first)
-            async for more in rows:
-                write(more)
+        async with aclosing(_rows(database, entries, order, counts)) as rows:
+            first = await anext(rows, None)
+            if first is None:
+                raise OutputError(f"nothing is stored for these accounts and days ({order.days}): nothing was written")
+            with _writer(order, to) as write:
+                write(first)
+                async for more in rows:
+                    write(more)
     return counts.exported()
 
 
@@ -77,13 +77,15 @@ class _Counts:
 
 async def _rows(
     database: Database, entries: Sequence[Entry], order: Order, counts: _Counts
-) -> AsyncIterator[Sequence[Row]]:
+) -> AsyncGenerator[Sequence[Row], None]:
     """Yield the rows of each account that has any, and count them."""
     subjects = {entry.appid: Subject(entry.appid, entry.name, entry.tags) for entry in entries if entry.appid}
-    async for account, days in read_daily(database, [*subjects], order.days):
-        if rows := _rows_of(subjects[account], days, order.per, counts):
-            counts.accounts += 1
-            yield rows
+    # Closed before the database: it reads ahead.
+    async with aclosing(read_daily(database, [*subjects], order.days)) as stored:
+        async for account, days in stored:
+            if rows := _rows_of(subjects[account], days, order.per, counts):
+                counts.accounts += 1
+                yield rows
 
 
 def _rows_of(subject: Subject, days: Iterable[Daily], per: Per, counts: _Counts) -> list[Row]:

@@ -95,9 +95,13 @@ def sized(height: int) -> Spec:
     }
 
 
-def axis(field: str, **more: Any) -> Spec:
+WITH_LEGEND = {"autosize": {"type": "fit-x", "contains": "padding"}}
+"""A legend of any height below the chart, which keeps its own: on a phone each series has a line."""
+
+
+def axis(field: str, form: str = ",d", **more: Any) -> Spec:
     """Return the vertical place of a figure."""
-    axis = {"title": None, "format": ",d", "tickCount": 5, "domain": False, "ticks": False, "minExtent": 54}
+    axis = {"title": None, "format": form, "tickCount": 5, "domain": False, "ticks": False, "minExtent": 54}
     return {"field": field, "type": "quantitative", "title": None, "axis": axis, **more}
 
 

@@ -19,6 +19,7 @@ from collector.report.chart_parts import (
     SINCE,
     SPAN,
     TIME,
+    WITH_LEGEND,
     Spec,
     X,
     axis,
@@ -120,41 +121,53 @@ def channels(terms: Terms) -> Spec:
     tooltip = [day(terms), name("channel", terms("channel")), number("new", terms("new_user"))]
     # Stacked here: left to the mark, Vega-Lite would fill in zeros where a run has no day.
     stack = {"stack": "new", "groupby": ["t"], "sort": [{"field": "rank"}], "as": ["low", "high"]}
-    return sized(240) | {
-        "data": {"name": "channels"},
-        "params": [{"name": BEGIN, "value": 0}],
-        "transform": [*SINCE, stack],
-        "layer": [
-            {
-                "transform": [{"filter": "!datum.lone"}],
-                "mark": {"type": "area", "opacity": 0.88, "interpolate": "monotone"},
-                "encoding": area | {"x": X, "color": color, "detail": {"field": "run"}},
-            },
-            {"transform": [{"filter": "datum.lone"}], "mark": "bar", "encoding": area | SPAN | {"color": color}},
-            {
-                "mark": {"type": "bar", "opacity": 0},
-                "encoding": area | DAY_SPAN | {"tooltip": tooltip},
-            },
-        ],
-    }
+    return (
+        sized(190)
+        | WITH_LEGEND
+        | {
+            "data": {"name": "channels"},
+            "params": [{"name": BEGIN, "value": 0}],
+            "transform": [*SINCE, stack],
+            "layer": [
+                {
+                    "transform": [{"filter": "!datum.lone"}],
+                    "mark": {"type": "area", "opacity": 0.88, "interpolate": "monotone"},
+                    "encoding": area | {"x": X, "color": color, "detail": {"field": "run"}},
+                },
+                {"transform": [{"filter": "datum.lone"}], "mark": "bar", "encoding": area | SPAN | {"color": color}},
+                {
+                    "mark": {"type": "bar", "opacity": 0},
+                    "encoding": area | DAY_SPAN | {"tooltip": tooltip},
+                },
+            ],
+        }
+    )
 
 
 def compare(terms: Terms) -> Spec:
     """Return the totals of several accounts or tags over the days of `compare`, the first of each set to 100."""
-    place = {"x": X, "y": axis("index", scale={"zero": False, "padding": 8}), "color": series("series")}
-    tooltip = [day(terms), name("series", terms("name")), number("index", terms("index"), ",.1f")]
-    return sized(240) | {
-        "data": {"name": "compare"},
-        "transform": [TIME],
-        "layer": [
-            {"mark": {"type": "rule", "color": MUTED, "strokeDash": [3, 3]}, "encoding": {"y": {"datum": 100}}},
-            {"mark": {"type": "line", "strokeWidth": 1.8, "interpolate": "monotone"}, "encoding": place},
-            {
-                "mark": {"type": "point", "filled": True, "size": 50, "opacity": 0},
-                "encoding": place | {"tooltip": tooltip},
-            },
-        ],
+    place = {
+        "x": X,
+        "y": axis("index", ",.2~f", scale={"zero": False, "padding": 8}),  # often within a few hundredths
+        "color": series("series"),
     }
+    tooltip = [day(terms), name("series", terms("name")), number("index", terms("index"), ",.1f")]
+    return (
+        sized(190)
+        | WITH_LEGEND
+        | {
+            "data": {"name": "compare"},
+            "transform": [TIME],
+            "layer": [
+                {"mark": {"type": "rule", "color": MUTED, "strokeDash": [3, 3]}, "encoding": {"y": {"datum": 100}}},
+                {"mark": {"type": "line", "strokeWidth": 1.8, "interpolate": "monotone"}, "encoding": place},
+                {
+                    "mark": {"type": "point", "filled": True, "size": 50, "opacity": 0},
+                    "encoding": place | {"tooltip": tooltip},
+                },
+            ],
+        }
+    )
 
 
 def calendar(terms: Terms) -> Spec:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from datetime import date
+from functools import lru_cache
 
 from collector.model.days import ONE_DAY, Days, Window
 from collector.report.comparing import Comparison
@@ -81,10 +82,14 @@ def period(value: Period, terms: Terms) -> str:
 
 def windows(comparison: Comparison, terms: Terms) -> str:
     """Return the windows that a comparison is between, and how many accounts are incomplete in one of them."""
-    this, base = window(comparison.days), comparison.base_days and window(comparison.base_days)
-    between = terms("windows", this=this, base=base) if base else this
+    between = _between(comparison.days, comparison.base_days, terms)
     accounts = terms("incomplete_accounts", count=number(comparison.accounts)) if comparison.accounts else ""
     return terms("comma").join(filter(None, (between, accounts)))
+
+
+@lru_cache(maxsize=64)
+def _between(days: Window, base: Window | None, terms: Terms) -> str:
+    return terms("windows", this=window(days), base=window(base)) if base else window(days)
 
 
 def reason(comparison: Comparison, terms: Terms) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cache
@@ -126,7 +126,7 @@ def context(page: Page, assets: Assets, data: str = "", *, has_details: bool = T
         "least": MIN_FOLLOWERS,
         "spans": SPANS,
         "span": span(figures),
-        "remark": remark,
+        "days": _days(figures, terms),
         "listed": LISTED,
         "by_account": True,
         "links": None,
@@ -179,6 +179,20 @@ def _packed(rows: Rows) -> dict[str, Any]:
 
 def _are_consecutive(days: Sequence[str]) -> bool:
     return (date.fromisoformat(days[-1]) - date.fromisoformat(days[0])).days == len(days) - 1
+
+
+def _days(figures: Figures, terms: Terms) -> Sequence[Sequence[str]]:
+    """Return the days of the period as texts, the newest first: mark, day, figures, remark."""
+    shown = figures.series.of(figures.frame.shown)
+    figures_of = (shown.new_user, shown.cancel_user, shown.net_user, shown.cumulate_user)
+    columns: list[Iterable[str]] = [
+        shown.marks,
+        [str(day) for day in shown.days],
+        *(map(formats.number, values) for values in figures_of),
+        [remark(shown, place, terms) for place in range(len(shown.days))],
+    ]
+    rows: list[tuple[str, ...]] = [*zip(*columns, strict=True)]
+    return rows[::-1]
 
 
 def _rankings(lines: Sequence[Line]) -> Mapping[Ranking, Sequence[Line]]:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Iterable, Sequence
+from contextlib import aclosing
 from datetime import date
 from functools import partial
 from typing import TypeVar
@@ -73,7 +74,7 @@ async def has_days(database: Database, days: Window) -> bool:
 
 async def read_daily(
     database: Database, accounts: Sequence[str], days: Window
-) -> AsyncIterator[tuple[str, list[Daily]]]:
+) -> AsyncGenerator[tuple[str, list[Daily]], None]:
     """Yield each account, in the order of `accounts`, with its stored days among `days`, oldest first.
 
     Only some accounts at a time are in memory. Documents without a day of the calendar as `ref_date` are left out.
@@ -88,14 +89,16 @@ async def read_daily(
         return {each["_id"]: dailies_of(each, by_text) for each in found}
 
     step = max(1, READ_AT_ONCE // len(days))
-    async for some, found in _read_ahead(read, [accounts[at : at + step] for at in range(0, len(accounts), step)]):
-        for account in some:
-            yield account, found.pop(account, [])
+    batches = [accounts[at : at + step] for at in range(0, len(accounts), step)]
+    async with aclosing(_read_ahead(read, batches)) as batches_read:
+        async for some, found in batches_read:
+            for account in some:
+                yield account, found.pop(account, [])
 
 
 async def _read_ahead(
     read: Callable[[Sequence[str]], Coroutine[None, None, T]], batches: Sequence[Sequence[str]]
-) -> AsyncIterator[tuple[Sequence[str], T]]:
+) -> AsyncGenerator[tuple[Sequence[str], T], None]:
     """Yield each batch with what `read` returns for it; while that is used, the next one is read."""
     tasks: deque[asyncio.Task[T]] = deque()
     try:

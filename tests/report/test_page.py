@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from playwright.async_api import Page as Opened
+from playwright.async_api import expect
 
 from collector.model.daily import Daily, Source
 from collector.model.days import Window
@@ -101,6 +102,20 @@ async def test_gap_is_no_zero(write: Write, open_page: Any) -> None:
     assert line.count("M") == 2
 
 
+async def test_pointer_shows_figures(write: Write, open_page: Any) -> None:
+    """The figures of a day, and what is to be said about it."""
+    page = await open_page(write({"a": days(60, without=[0])}))
+    await page.locator(".chart.flow .layer_5_marks path").last.hover()
+    tooltip = page.locator("#vg-tooltip-element")
+    await expect(tooltip).to_contain_text("2026-11-25")
+    await expect(tooltip).to_contain_text("待补")
+    await expect(tooltip).to_be_visible()
+    await page.locator(".chart.flow .layer_5_marks path").nth(-2).hover()
+    await expect(tooltip).to_contain_text("2026-11-24")
+    await expect(tooltip.locator("tr")).to_have_count(6)
+    assert await tooltip.evaluate("tip => getComputedStyle(tip).position") == "fixed"
+
+
 async def test_zeros_look_different(write: Write, open_page: Any) -> None:
     """The dot of a proven zero is hollow, that of one that WeChat sent is full."""
     stored = days(40)
@@ -157,8 +172,20 @@ async def test_without_scripts(write: Write, open_page: Any) -> None:
     page = await open_page(write({"a": days(30), "b": days(30)}), scripts=False)
     assert len(await _shown(page)) == 60
     assert len(await _shown(page, "channels")) == 1
-    assert await page.locator(".notice:visible").count() == 1
+    await expect(page.locator(".no-charts")).to_have_css("opacity", "1")
     assert await page.locator("button:visible").count() == 0
+
+
+async def test_charts_that_cannot_be_drawn(write: Write, browser: Any) -> None:
+    """In a browser without the bundle the note stays, and tables can be sorted; else it goes."""
+    page = await browser.new_page()
+    await page.add_init_script("Object.defineProperty(window, 'vegaEmbed', {get: () => undefined, set: () => {}})")
+    await page.goto(write({"a": days(30)}).as_uri())
+    await expect(page.locator(".no-charts")).to_have_css("opacity", "1")
+    assert await page.locator("#daily thead button").count() == 6
+    page = await browser.new_page()
+    await page.goto(write({"a": days(30)}).as_uri())
+    await expect(page.locator(".no-charts")).to_be_hidden()
 
 
 @pytest.mark.parametrize("language", Language)

@@ -1,5 +1,7 @@
 """Documents of `user_daily`, whoever wrote them."""
 
+import asyncio
+from contextlib import aclosing
 from datetime import UTC, date, datetime
 
 import pytest
@@ -137,6 +139,19 @@ async def test_read_daily(database: Database, monkeypatch: pytest.MonkeyPatch) -
     found = [each async for each in read_daily(database, ["c", "nobody", "a", "b"], days)]
     two = [Daily(date(2026, 11, 21), cumulate_user=21), Daily(date(2026, 11, 22), cumulate_user=22)]
     assert found == [("c", two), ("nobody", []), ("a", two), ("b", two)]
+
+
+async def test_read_daily_reads_ahead_no_longer_than_it_is_open(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database may be closed after it."""
+    monkeypatch.setattr("collector.store.documents.READ_AT_ONCE", 1)
+    before = asyncio.all_tasks()
+    async with aclosing(read_daily(database, ["a", "b", "c"], Window(date(2026, 11, 21), date(2026, 11, 22)))) as found:
+        await anext(found)
+        assert len(asyncio.all_tasks() - before) == 1
+    await asyncio.sleep(0)
+    assert asyncio.all_tasks() == before
 
 
 async def test_read_daily_without_a_day(database: Database) -> None:

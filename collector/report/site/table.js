@@ -2,7 +2,7 @@
 // ten thousand. Its state is in the address, so that whoever comes back from an account finds it as it was.
 (() => {
   "use strict";
-  const PAGE = 100;
+  const PAGE = 50;
   const table = document.getElementById("accounts-table");
   const source = table && window.collectorReport && window.collectorReport.accounts;
   if (!source) return;
@@ -146,6 +146,7 @@
     change({ page: state.page + Number(target.dataset.step) });
     table.scrollIntoView({ block: "start" });
   });
+  table.classList.toggle("untagged", !tags.length);
   restore();
   draw();
   tools.hidden = false;

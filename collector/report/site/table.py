@@ -27,7 +27,7 @@ def table(lines: Sequence[Line], terms: Terms) -> dict[str, Any]:
     places = {tag: place for place, tag in enumerate(tags)}
     return {
         "tags": tags,
-        "standings": {standing: terms(f"standing_{standing}") for standing in Standing},
+        "standings": {standing.value: terms(f"standing_{standing}") for standing in Standing},
         "rows": [_row(line, places) for line in sorted(lines, key=_size)],
     }
 

@@ -48,8 +48,9 @@ class Site:
         """Write the page of an account, and add it to all accounts and to its tags."""
         facts, own, share = account.facts, Fold(self._frame, max_rows=0), share_of(account, self._frame)
         own.add_share(share)
-        page, figures = account_page(facts.account), own.figures()
-        self._write(page, "account", facts.name, figures, chart_data(figures, self._terms), tags=facts.tags)
+        # Without the instant of writing, a page changes with its figures alone.
+        page = Page(facts.name, own.figures(), self._terms, None)
+        self._write(account_page(facts.account), "account", page, tags=facts.tags)
         self._known.add(facts.account)
         self._all.add_share(share)
         for tag in dict.fromkeys(facts.tags):
@@ -58,25 +59,21 @@ class Site:
     def finish(self, title: str, status: Status) -> Figures:
         """Write the pages of the tags and the index; return the figures of all accounts."""
         for tag, fold in self._tags.items():
-            self._write_group(tag_page(tag), "tag", tag, fold.figures())
-        figures = self._all.figures()
-        self._write_group(INDEX, "index", title, figures, collecting=collecting(status, self._known))
+            self._write_group(tag_page(tag), "tag", Page(tag, fold.figures(), self._terms, None))
+        figures, found = self._all.figures(), collecting(status, self._known)
+        self._write_group(INDEX, "index", Page(title, figures, self._terms, self._now), collecting=found)
         return figures
 
-    def _write_group(self, page: str, form: str, title: str, figures: Figures, **values: object) -> None:
-        data = chart_data(figures, self._terms) | {"accounts": table(figures.lines, self._terms)}
-        self._write(page, form, title, figures, data, columns=COLUMNS, numbers=NUMBERS, **values)
+    def _write_group(self, name: str, form: str, page: Page, **values: object) -> None:
+        accounts = table(page.figures.lines, self._terms)
+        self._write(name, form, page, {"accounts": accounts}, columns=COLUMNS, numbers=NUMBERS, **values)
 
-    def _write(
-        self, page: str, form: str, title: str, figures: Figures, data: Mapping[str, Any], **values: object
-    ) -> None:
-        root = root_of(page)
-        # Without the instant of writing, a page changes with its figures alone.
-        written = self._now if page == INDEX else None
-        shown = context(Page(title, figures, self._terms, written), self._assets.of(page))
-        text = template(f"site/{form}.html.j2").render(
-            shown | {"links": Links(root), "root": root, "by_account": False} | values
-        )
-        script = f"window.collectorReport = {{specs: window.collectorCharts, ...{json_block(data)}}};"
-        self._folder.write(f"{page}.html", text.encode())
-        self._folder.write(f"{page}.js", script.encode())
+    def _write(self, name: str, form: str, page: Page, data: Mapping[str, Any] | None = None, **values: object) -> None:
+        """Write the HTML and the data of a page, which has a template of its own."""
+        root = root_of(name)
+        more = {"links": Links(root), "root": root, "by_account": False, **values}
+        text = template(f"site/{form}.html.j2").render({**context(page, self._assets.of(name)), **more})
+        shown = json_block({**chart_data(page.figures, self._terms), **(data or {})})
+        script = f"window.collectorReport = {{specs: window.collectorCharts, ...{shown}}};"
+        self._folder.write(f"{name}.html", text.encode())
+        self._folder.write(f"{name}.js", script.encode())
