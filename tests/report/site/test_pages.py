@@ -1,4 +1,4 @@
-"""A site in a real browser, opened from disk, and what a later one writes anew."""
+"""The pages of a site in a real browser, opened from disk."""
 
 from __future__ import annotations
 
@@ -8,56 +8,28 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import clients
 import pytest
 from clients import BREAK, BROKEN, HOLES, NAMES, NEWEST, SILENT, WHOLE, YOUNG
-from playwright.async_api import Page
+from playwright.async_api import Page, expect
 
-from collector.commands.report import Order
-from collector.commands.site import site
-from collector.completeness.plan import Target
-from collector.config import Selection, Settings
-from collector.errors import OutputError
+from collector.config import Settings
 from collector.model.language import Language
-from collector.model.reported import Changed, Reported
-from collector.report.periods import parse
+from collector.model.reported import Reported
+from collector.model.state import DATASET_NAMES, AccountState, DatasetState, Trouble
 from collector.report.site.names import tag_page
-from collector.report.terms import Terms
 from collector.store.database import Database
-from collector.store.schema import USER_DAILY
+from collector.store.runs import RUNS
+from collector.store.state import ACCOUNTS
+from collector.store.state_document import to_document
 
 NOW = datetime(2026, 11, 11, 2, tzinfo=UTC)
 SHOWN = clients.days_between(NEWEST - timedelta(29), NEWEST)
 
 Write = Callable[..., Awaitable[Reported]]
 OpenPage = Callable[..., Awaitable[Page]]
-
-
-@pytest.fixture
-async def settings(database: Database, mongod: str) -> Settings:
-    return await clients.stored(database, mongod)
-
-
-@pytest.fixture
-def write(settings: Settings, tmp_path: Path) -> Write:
-    """Write a site of the last 30 days."""
-
-    async def written(
-        settings: Settings = settings, *, now: datetime = NOW, period: str = "30", language: Language = Language.ZH
-    ) -> Reported:
-        order = Order(Selection(), parse(period), Target(NEWEST, 7), Terms(language), now)
-        return await site(settings, order, tmp_path / "site")
-
-    return written
-
-
-def _contents(folder: Path) -> dict[str, bytes]:
-    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
-
-
-def _differing(before: dict[str, bytes], after: dict[str, bytes]) -> set[str]:
-    return {name for name in before | after if before.get(name) != after.get(name)}
 
 
 async def _rows(page: Page) -> list[list[str]]:
@@ -119,10 +91,12 @@ async def test_search_filter_and_sort(write: Write, open_page: OpenPage, tmp_pat
     assert await _names(page) == [NAMES[account] for account in (YOUNG, BROKEN, SILENT)]
     assert await page.locator("th[aria-sort=ascending]").inner_text() == "累积关注"
     await page.get_by_role("link", name=NAMES[YOUNG]).last.click()
-    assert await page.locator("h1").inner_text() == NAMES[YOUNG]
+    await expect(page.locator("h1")).to_have_text(NAMES[YOUNG])
     await page.go_back()
-    await page.locator("html[data-drawn]").wait_for(state="attached")
-    assert await _names(page) == [NAMES[account] for account in (YOUNG, BROKEN, SILENT)]
+    await expect(page.locator("h1")).to_have_text("5 个公众号")
+    await expect(page.locator("#accounts-table tbody th")).to_have_text(
+        [NAMES[account] for account in (YOUNG, BROKEN, SILENT)]
+    )
     assert await page.locator("#of-tag").input_value() == "food"
 
 
@@ -158,14 +132,15 @@ async def test_page_of_an_account(write: Write, open_page: OpenPage, tmp_path: P
     assert str(BREAK) in await page.locator("#breaks").inner_text()
     assert await page.locator(".ways").inner_text() == "← 全部公众号\nfood"
     await page.get_by_role("link", name="food").click()
-    assert await page.locator("h1").inner_text() == "food"
-    assert await _names(page) == [NAMES[account] for account in (BROKEN, YOUNG, SILENT)]
+    await expect(page.locator("h1")).to_have_text("food")
+    await expect(page.locator("#accounts-table tbody th")).to_have_text(
+        [NAMES[account] for account in (BROKEN, YOUNG, SILENT)]
+    )
     await page.get_by_role("link", name="全部公众号").click()
-    assert await page.locator("h1").inner_text() == "5 个公众号"
+    await expect(page.locator("h1")).to_have_text("5 个公众号")
 
 
-async def test_collectors_own_standing(write: Write, settings: Settings, open_page: OpenPage, tmp_path: Path) -> None:
-    """A run that was never made, and an account that can't be used."""
+async def test_standing_of_a_collector_that_never_ran(write: Write, open_page: OpenPage, tmp_path: Path) -> None:
     await write()
     page = await open_page(tmp_path / "site" / "index.html")
     text = await page.locator("#collector").inner_text()
@@ -174,47 +149,38 @@ async def test_collectors_own_standing(write: Write, settings: Settings, open_pa
     assert f"微信已发布至\n{NEWEST}" in text
 
 
+async def test_failing_accounts(write: Write, database: Database, open_page: OpenPage, tmp_path: Path) -> None:
+    """Each with its error and the remedy; and the last run with the one before it that was completed."""
+    hour = timedelta(hours=1)
+    for run, status, failed, began in (("1", "partial", 2, NOW - 2 * hour), ("2", "crashed", 0, NOW - hour)):
+        accounts = {"total": 5, "failed": failed}
+        await database[RUNS].insert_one(
+            {"_id": run, "status": status, "began": began, "ended": began, "accounts": accounts}
+        )
+    trouble = Trouble("<b>invalid ip", 40164, None, "allow 203.0.113.7", NOW - 48 * hour, NOW - hour)
+    await database[ACCOUNTS].replace_one(*_replacement(BROKEN, trouble))
+    await write()
+    page = await open_page(tmp_path / "site" / "index.html")
+    facts = await page.locator("#collector .facts").inner_text()
+    assert "最近一次运行\n异常退出 2026-11-11 09:00 · 5 个账号, 0 个失败" in facts
+    assert "最近完成的运行\n部分失败 2026-11-11 08:00 · 5 个账号, 2 个失败" in facts
+    cells = await page.locator("#failing tbody tr").evaluate_all(
+        "rows => rows.map((row) => [...row.cells].map((cell) => cell.textContent.trim()))"
+    )
+    assert cells == [[NAMES[BROKEN], "2026-11-09 10:00", "40164 <b>invalid ip", "allow 203.0.113.7"]]
+    assert await page.locator("#failing a").get_attribute("href") == f"accounts/{BROKEN}.html"
+
+
+def _replacement(account: str, trouble: Trouble) -> tuple[dict[str, str], dict[str, Any]]:
+    states = {name: DatasetState(last_error=trouble) for name in DATASET_NAMES}
+    return {"_id": account}, to_document(AccountState(account, NAMES[account], datasets=states))
+
+
 async def test_english(write: Write, open_page: OpenPage, tmp_path: Path) -> None:
     await write(language=Language.EN)
     page = await open_page(tmp_path / "site" / "index.html")
     assert not re.search("[\u4e00-\u9fff]", await page.locator("#collector").inner_text())
     assert await page.locator("#accounts-tools .count").inner_text() == "5 of 5 rows"
-
-
-async def test_nothing_changes_without_new_figures(write: Write, tmp_path: Path) -> None:
-    """But the time on the index."""
-    first = await write()
-    before = _contents(tmp_path / "site")
-    assert first.changed == Changed(written=len(before) - 1)  # without the manifest
-    again = await write(now=NOW + timedelta(hours=1))
-    assert again.changed == Changed(written=1, kept=len(before) - 2)
-    assert _differing(before, _contents(tmp_path / "site")) == {"index.html"}
-
-
-async def test_only_what_a_figure_is_on_changes(write: Write, database: Database, tmp_path: Path) -> None:
-    """The account, its tags and the index."""
-    await write()
-    before = _contents(tmp_path / "site")
-    day = {"account": WHOLE, "ref_date": str(NEWEST)}
-    await database[USER_DAILY].update_one(day, {"$inc": {"new_user": 1, "net_user": 1, "cumulate_user": 1}})
-    await write()
-    pages = ("index", f"accounts/{WHOLE}", tag_page("零售"))
-    expected = {f"{page}.{suffix}" for page in pages for suffix in ("html", "js")}
-    assert _differing(before, _contents(tmp_path / "site")) == expected
-
-
-async def test_client_that_left(write: Write, settings: Settings, open_page: OpenPage, tmp_path: Path) -> None:
-    """Its page and the page of a tag that nobody has any more are removed."""
-    await write()
-    left = tuple(account for account in settings.accounts if account.appid not in {WHOLE, HOLES})
-    changed = (await write(replace(settings, accounts=left))).changed
-    assert changed
-    assert changed.removed == 6
-    folder = tmp_path / "site"
-    assert not (folder / "accounts" / f"{WHOLE}.html").exists()
-    assert not (folder / f"{tag_page('零售')}.html").exists()
-    page = await open_page(folder / "index.html")
-    assert await _names(page) == [NAMES[account] for account in (BROKEN, YOUNG, SILENT)]
 
 
 async def test_hostile_names_and_tags(write: Write, settings: Settings, open_page: OpenPage, tmp_path: Path) -> None:
@@ -264,37 +230,3 @@ async def test_without_scripts(write: Write, open_page: OpenPage, tmp_path: Path
     page = await open_page(tmp_path / "site" / "index.html", scripts=False)
     assert await page.locator("#card-new_user .value").inner_text() != ""
     assert "JavaScript" in await page.locator("#accounts").inner_text()
-
-
-async def test_stop_leaves_a_site_that_opens(
-    write: Write, settings: Settings, database: Database, open_page: OpenPage, tmp_path: Path
-) -> None:
-    """A file in the way ends the second site at its third account."""
-    await write()
-    more = replace(settings.accounts[0], name="new", appid="wx00000000000000ff")
-    (tmp_path / "site" / "accounts" / f"{more.appid}.html").write_text("mine")
-    await database[USER_DAILY].update_many({}, {"$inc": {"new_user": 1, "net_user": 1}})
-    with pytest.raises(OutputError, match="is in the way"):
-        await write(replace(settings, accounts=(*settings.accounts[:2], more, *settings.accounts[2:])))
-    folder = tmp_path / "site"
-    for name in ("index", f"accounts/{WHOLE}", f"accounts/{SILENT}", tag_page("food")):
-        page = await open_page(folder / f"{name}.html")
-        assert await page.locator("h1").count() == 1
-    (folder / "accounts" / f"{more.appid}.html").unlink()
-    assert (await write()).accounts == len(NAMES)
-
-
-async def test_nothing_stored(write: Write, database: Database, tmp_path: Path) -> None:
-    await database[USER_DAILY].delete_many({"ref_date": {"$gte": "2026-10"}})
-    with pytest.raises(OutputError, match=r"nothing is stored in 2026-10: nothing was written"):
-        await write(period="2026-10")
-    assert not (tmp_path / "site").exists()
-
-
-async def test_shared_files_are_there_once(write: Write, tmp_path: Path) -> None:
-    await write()
-    kinds = sorted(file.name.partition("-")[0] for file in (tmp_path / "site" / "assets").iterdir())
-    assert kinds == ["charts", "page", "style", "vega"]
-    page = (tmp_path / "site" / "accounts" / f"{WHOLE}.html").read_text()
-    assert "<script>" not in page
-    assert len(page) < 40_000
