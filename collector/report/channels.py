@@ -15,8 +15,8 @@ from collector.report.comparing import Comparison, Pairs, compared
 from collector.report.faults import UnknownChannel
 from collector.report.frame import Against, Frame
 from collector.report.metrics import Ratio
-from collector.report.parts import Lack, Part
 from collector.report.series import Series
+from collector.report.sums import Lack, Part
 
 
 @dataclass(frozen=True, slots=True)

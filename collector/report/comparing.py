@@ -14,7 +14,7 @@ from typing import NamedTuple
 from collector.model.days import Window
 from collector.report.frame import Against, Frame
 from collector.report.metrics import Metric, Tally
-from collector.report.parts import NO_SUMS, Lack, Part, Sums, added
+from collector.report.sums import NO_SUMS, Lack, Part, Sums, added
 
 
 class Reason(StrEnum):

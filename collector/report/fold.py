@@ -23,8 +23,8 @@ from collector.report.figures import Card, Figures, Row
 from collector.report.frame import Against, Frame
 from collector.report.lines import Line, Standing, line_of, sum_of, tags_of
 from collector.report.metrics import CARDS, Metric
-from collector.report.parts import Part, parts_of
 from collector.report.series import SeriesSums
+from collector.report.sums import Part, parts_of
 
 MAX_ROWS = 20_000
 """Rows of the details that a fold keeps; beyond them it keeps none."""

@@ -51,7 +51,7 @@ async def open_page(browser: Browser) -> AsyncIterator[OpenPage]:
         page.on("request", lambda request: None if _is_local(request.url) else said.append(request.url))
         await page.goto(path.as_uri())
         if scripts:
-            await page.wait_for_function("document.documentElement.dataset.drawn")
+            await page.locator("html[data-drawn]").wait_for(state="attached")  # polling a function needs eval
         return page
 
     yield opened

@@ -1,4 +1,4 @@
-"""The part of one account in the sums over windows of days, and what it lacks in each."""
+"""Sums over one window of days, of one account and of many."""
 
 from __future__ import annotations
 
