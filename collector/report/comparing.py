@@ -152,9 +152,9 @@ class Pairs:
             return Reason.NO_PERIOD
         alike = self._alike[against]
         lacking = [this & need for this, base in alike if (this | base) & need]
-        if not lacking:
+        if alike and not lacking:
             return Reason.BASE_UNBORN
-        if all(lacking):
+        if lacking and all(lacking):
             return Reason.INCOMPLETE
         is_stored = any(each.base.has_figures for each in alike.values())
         return Reason.BASE_INCOMPLETE if is_stored else Reason.BASE_NOT_STORED

@@ -12,7 +12,7 @@ from collector.report.channels import Channel
 from collector.report.comparing import Comparison
 from collector.report.figures import Card, Figures
 from collector.report.lines import Line
-from collector.report.metrics import CARDS, Metric
+from collector.report.metrics import CARDS, LESS_IS_BETTER, Metric
 from collector.report.periods import Kind, Period
 from collector.report.rankings import Ranking
 from collector.report.terms import Terms
@@ -54,6 +54,13 @@ def change(value: float) -> str:
     """Return a change with its direction: `▲ 4.5%`, `▼ 4.5%`, `0.0%`."""
     text = f"{abs(value) * 100:,.1f}%"
     return f"{'▲' if value > 0 else '▼'} {text}" if value else text
+
+
+def tone(metric: Metric, value: float) -> str:
+    """Return whether a change of a figure is `good`, `bad` or `flat`: fewer lost followers are good news."""
+    if not value:
+        return "flat"
+    return "good" if (value > 0) != (metric in LESS_IS_BETTER) else "bad"
 
 
 def window(days: Window) -> str:
@@ -105,6 +112,12 @@ def channels_left_out(channels: Sequence[Channel], terms: Terms) -> str:
 @lru_cache(maxsize=64)
 def _between(days: Window, base: Window | None, terms: Terms) -> str:
     return terms("windows", this=window(days), base=window(base)) if base else window(days)
+
+
+def common_reason(card: Card, terms: Terms) -> str:
+    """Return why all comparisons of a card are left out, where that is the same for all; else nothing."""
+    found = {each.reason for each in card.comparisons.values()}
+    return terms(f"reason_{found.pop()}") if len(found) == 1 and None not in found else ""
 
 
 def reason(comparison: Comparison, terms: Terms) -> str:

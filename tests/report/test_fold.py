@@ -233,6 +233,7 @@ def test_silent_account_alone() -> None:
     figures = figures_of((facts("mute", silent=True), {}))
     assert not figures.has_figures
     assert [card.value for card in figures.cards] == [None] * 6
+    assert {each.reason for card in figures.cards for each in card.comparisons.values()} == {Reason.BASE_NOT_STORED}
 
 
 def test_zeros_that_came_were_proven_or_are_missing_differ() -> None:

@@ -47,6 +47,21 @@ def test_change(value: float, text: str) -> None:
     assert formats.change(value) == text
 
 
+@pytest.mark.parametrize(
+    ("metric", "value", "tone"),
+    [
+        (Metric.NEW_USER, 0.1, "good"),
+        (Metric.NEW_USER, -0.1, "bad"),
+        (Metric.CANCEL_USER, 0.1, "bad"),
+        (Metric.UNFOLLOW_RATE, -0.1, "good"),
+        (Metric.CANCEL_USER, 0, "flat"),
+    ],
+)
+def test_tone(metric: Metric, value: float, tone: str) -> None:
+    """A fall of lost followers is good news."""
+    assert formats.tone(metric, value) == tone
+
+
 def test_figure() -> None:
     assert formats.figure(Metric.NEW_USER, 1000) == "1,000"
     assert formats.figure(Metric.GROWTH_RATE, 0.1) == "10.0%"

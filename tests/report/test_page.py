@@ -21,6 +21,7 @@ from collector.report import page as pages
 from collector.report.account import Facts, columns_of
 from collector.report.fold import Fold
 from collector.report.frame import Frame
+from collector.report.metrics import CARDS
 from collector.report.page import Page, render
 from collector.report.periods import parse
 from collector.report.terms import Terms
@@ -272,6 +273,12 @@ def test_account_without_figures() -> None:
     page = page_of({"a": []})
     assert not page.figures.has_figures
     assert "无数据" in render(page)
+
+
+def test_one_reason_in_one_line() -> None:
+    """Where all comparisons of a card are left out for the same reason."""
+    assert render(page_of({"a": []})).count("本期不完整") == len(CARDS)
+    assert render(page_of({"a": days(2)})).count("无基期数据") > len(CARDS)
 
 
 def test_span_covers_the_period() -> None:

@@ -153,6 +153,18 @@ async def test_comparison_left_out(written: Written, open_page: Any, account: st
     assert (await _comparisons(page, "new_user"))["环比"] == reason
 
 
+async def test_colours_have_a_meaning(written: Written, open_page: Any) -> None:
+    """More lost followers are a rise, and bad news."""
+    page = await open_page(await written(WHOLE))
+    for metric, rise in (("new_user", "good"), ("cancel_user", "bad")):
+        cells = await page.locator(f"#card-{metric} .comparisons td span").evaluate_all(
+            "cells => cells.map((cell) => [cell.textContent[0], cell.className])"
+        )
+        tones = {"▲": rise, "▼": {"good": "bad", "bad": "good"}[rise]}
+        assert all(tone == tones[sign] for sign, tone in cells if sign in tones)
+        assert {sign for sign, _ in cells} & {*tones}
+
+
 async def test_comparison_of_a_group(written: Written, open_page: Any) -> None:
     """It is over the accounts that are whole in both windows, and says how many aren't."""
     page = await open_page(await written(*LIVE))
