@@ -180,6 +180,10 @@ _DETAILS = {
         "账号和日期较多, 按账号的明细未放入本页; 请缩小 --tag 或 --period, 或用 collector export 导出",
         "Too many accounts and days for a page: narrow --tag or --period, or use collector export",
     ),
+    "details_of_site": Text(
+        "每个账号的每日数据见该账号的页面, 由账号表进入",
+        "The days of each account are on its own page: see the table of accounts",
+    ),
     "details_not_printed": Text("按账号的明细见网页版", "The details by account are in the page itself"),
 }
 _NOTES = {

@@ -318,12 +318,13 @@ def test_mean_of_seven_days_is_of_those_that_are_there() -> None:
     assert figures.series.mean(Metric.NEW_USER)[0] is None
 
 
-def test_day_that_an_account_lacks_is_not_in_the_mean_of_a_group() -> None:
+def test_mean_over_a_day_that_an_account_lacks_is_no_whole_one() -> None:
     late = without(steady(date(2026, 11, 1), SUNDAY), [SUNDAY])
     figures = figures_of((OLD, steady(date(2026, 11, 1), SUNDAY)), (facts("late"), late))
     assert figures.series.new_user[-1] == 3
     assert figures.series.whole(Metric.NEW_USER)[-2:] == [6, None]
-    assert figures.series.mean(Metric.NEW_USER)[-1] == 6
+    assert figures.series.mean(Metric.NEW_USER)[-2:] == [6, (6 * 6 + 3) / 7]
+    assert figures.series.whole_mean(Metric.NEW_USER)[-2:] == [6, None]
     assert figures.series.whole(Metric.CUMULATE_USER)[-2:] == [2_084, None]
 
 
