@@ -58,7 +58,7 @@ def _stat(path: Path) -> os.stat_result | None:
 
 
 def _make_alike(path: Path, there: os.stat_result) -> None:
-    """Give a file the owner, group and mode of another: only what differs, since network drives may refuse any change."""
+    """Give a file the owner, group and mode of another, as far as they differ: network drives may refuse any change."""
     made = path.stat()
     if (made.st_uid, made.st_gid) != (there.st_uid, there.st_gid):
         os.chown(path, there.st_uid, there.st_gid)
