@@ -336,6 +336,7 @@ def test_days_without_channels_are_counted() -> None:
     figures = figures_of((OLD, days))
     assert figures.days_without_channels == 1
     assert figures.channels[0].change.reason is Reason.INCOMPLETE
+    assert figures.channels[0].by_day[-2:] == [3, None]
 
 
 def test_days_outside_of_the_frame_are_left_out() -> None:
