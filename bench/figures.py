@@ -82,6 +82,9 @@ TARGETS: Mapping[str, Target] = {
         "cluster", "peak memory, coordinator", "{:.0f} MiB", 600, at_most=True, guarded=False
     ),
     "cluster.worker": Target("cluster", "peak memory, a worker", "{:.0f} MiB", 300, at_most=True, guarded=False),
+    "read.site": Target("read", "collector report SITE/, written first", "{:.0f} s", 120, at_most=True, guarded=False),
+    "read.site_day": Target("read", "once more after a day", "{:.0f} s", 60, at_most=True, guarded=False),
+    "read.site_memory": Target("read", "peak memory of these", "{:.0f} MiB", 1024, at_most=True, guarded=False),
     "read.csv": Target("read", "collector export, CSV", "{:.0f} s", guarded=False),
     "read.csv_memory": Target("read", "peak memory of it", "{:.0f} MiB", 300, at_most=True, guarded=False),
     "read.parquet": Target("read", "collector export, Parquet", "{:.0f} s", guarded=False),

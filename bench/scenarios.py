@@ -211,26 +211,32 @@ def _calls_on(cores: int, done: Measured, client_us: float) -> float:
 
 
 def read(bench: Bench) -> Outcome:
-    """Read a year of ten thousand accounts: as files, a month of the views, status, verify."""
+    """Read a year of ten thousand accounts: a site, a month of the views, files, status, verify."""
     job = bench.job("http://127.0.0.1", bench.scale.read)
     with bench.site.database() as name:
         job = replace(job, database=name)
+
+        def measure(*command: str, how: Run = USUAL) -> Cost:
+            return measured(script("collector", *command, "--config", bench.site.configuration(job, how)))
+
         stored.fill(bench.site.client[name], job)
+        site = f"{bench.site.folder}/site/"
+        first = measure("report", site, how=Run(published_at=NOT_YET))
+        stored.add_newest(bench.site.client[name], job)
         bench.site.check(job)
+        next_day = measure("report", site)
         months = {
             figure: [
                 stored.month_s(bench.site.client[name], view, by, bench.newest) for _ in range(bench.scale.read.rounds)
             ]
             for figure, (view, by) in MONTHS.items()
         }
-        config = ("--config", bench.site.configuration(job, USUAL))
-
-        def measure(*command: str) -> Cost:
-            return measured(script("collector", *command, *config))
-
-        csv, parquet = (measure("export", str(bench.site.folder / f"figures.{form}")) for form in ("csv", "parquet"))
+        csv, parquet = (measure("export", f"{bench.site.folder}/figures.{form}") for form in ("csv", "parquet"))
         status, verify = measure("status"), measure("verify")
     figures = {
+        "read.site": [first.wall_s],
+        "read.site_memory": [max(first.peak_mib, next_day.peak_mib)],
+        "read.site_day": [next_day.wall_s],
         "read.csv": [csv.wall_s],
         "read.csv_memory": [csv.peak_mib],
         "read.parquet": [parquet.wall_s],

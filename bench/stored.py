@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from itertools import islice
 from typing import Any
@@ -27,25 +27,40 @@ TEAMS = 20
 
 
 def fill(database: Database[dict[str, Any]], job: Job) -> None:
-    """Store all days of a job, a day of all accounts after the other, the states that they justify, and the views."""
-    made = _documents(job)
-    while some := list(islice(made, AT_ONCE)):
-        database[COLLECTION].insert_many(some, ordered=False, bypass_document_validation=True)
-    database[STATES].insert_many(_states(job))
+    """Store all days of a job but its newest, and make the views."""
     for view, stages in VIEWS.items():
         database.create_collection(view, viewOn=COLLECTION, pipeline=stages)
+    _store(database, job, _days(job)[:-1])
 
 
-def _documents(job: Job) -> Iterator[RawBSONDocument]:
+def add_newest(database: Database[dict[str, Any]], job: Job) -> None:
+    """Store the newest day of a job."""
+    _store(database, job, _days(job)[-1:])
+
+
+def _days(job: Job) -> Sequence[date]:
+    """Return the days of a job, oldest first."""
+    return [day for window in reversed(job.windows) for day in days(window)]
+
+
+def _store(database: Database[dict[str, Any]], job: Job, some: Sequence[date]) -> None:
+    """Store days, one of all accounts after the other, and the states that all days up to the last of them justify."""
+    made = _documents(job, some)
+    while batch := list(islice(made, AT_ONCE)):
+        database[COLLECTION].insert_many(batch, ordered=False, bypass_document_validation=True)
+    database[STATES].delete_many({})
+    database[STATES].insert_many(_states(job, some[-1]))
+
+
+def _documents(job: Job, some: Sequence[date]) -> Iterator[RawBSONDocument]:
     """Return the documents. Those of a day differ in account and name alone, so it is encoded once."""
     first, *_ = accounts = job.accounts
     keys = [(account.appid.encode(), account.name.encode()) for account in accounts]
     appid, name = keys[0]
-    for window in reversed(job.windows):
-        for day in days(window):
-            encoded = bson.encode(_document(first, day))
-            for other_appid, other_name in keys:
-                yield RawBSONDocument(encoded.replace(appid, other_appid).replace(name, other_name))
+    for day in some:
+        encoded = bson.encode(_document(first, day))
+        for other_appid, other_name in keys:
+            yield RawBSONDocument(encoded.replace(appid, other_appid).replace(name, other_name))
 
 
 def _document(account: Account, day: date) -> dict[str, Any]:
@@ -66,9 +81,8 @@ def _document(account: Account, day: date) -> dict[str, Any]:
     }
 
 
-def _states(job: Job) -> Iterator[dict[str, Any]]:
-    oldest, newest = (date.fromisoformat(day) for day in (job.windows[-1].begin, job.newest))
-    covered, now = Days.between(oldest, newest), datetime.now(UTC)
+def _states(job: Job, newest: date) -> Iterator[dict[str, Any]]:
+    covered, now = Days.between(_days(job)[0], newest), datetime.now(UTC)
     dataset = DatasetState(covered, refreshed_to=newest, last_success=now)
     for number, account in enumerate(job.accounts):
         tags = ("client", f"team-{number % TEAMS}")

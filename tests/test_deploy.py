@@ -6,25 +6,39 @@ import os
 import re
 import shutil
 import signal
+import socket
+import ssl
 import subprocess
-from collections.abc import Iterator
+import time
+from base64 import b64encode
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError, URLError
+from urllib.request import Request, urlopen
 
 import dask
 import kubernetes_validate
 import pytest
+import trustme
+import typer.main
 import yaml
 from distributed.cli import dask_scheduler, dask_worker
 
 from collector import config
+from collector.cli.app import app
 from collector.cluster import tls
+
+Fetch = Callable[..., tuple[int, str | None]]
 
 DEPLOY = Path(__file__).parents[1] / "deploy"
 MANIFESTS: list[dict[str, Any]] = list(yaml.safe_load_all((DEPLOY / "kubernetes.yaml").read_text()))
 CONFIGURATION: dict[str, str] = MANIFESTS[0]["data"]
+
+SITE = "collector-site.conf"
 
 UNITS = sorted([*DEPLOY.glob("*.timer"), *DEPLOY.glob("*.service")])
 
@@ -57,6 +71,25 @@ def test_unit_of_a_shard_is_the_other_one_for_a_part() -> None:
     assert differ == {"Description", "ExecStart"}
 
 
+@needs_systemd
+def test_site_is_written_after_a_run_that_failed(tmp_path: Path) -> None:
+    """The drop-in is what systemd takes, and its command one that the collector knows."""
+    true = shutil.which("true") or ""
+    (tmp_path / "collector.service.d").mkdir()
+    for name, copy in (("collector.service", "collector.service"), (SITE, "collector.service.d/site.conf")):
+        (tmp_path / copy).write_text((DEPLOY / name).read_text().replace("/opt/collector/bin/collector", true))
+    unit = tmp_path / "collector.service"
+    done = subprocess.run(["systemd-analyze", "verify", "--man=no", unit], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    stop = re.search("^ExecStopPost=-/opt/collector/bin/collector (.*)$", (DEPLOY / SITE).read_text(), re.MULTILINE)
+    assert stop
+    line = stop[1]
+    report = typer.main.get_command(app).commands["report"]  # type: ignore[attr-defined] # it is a group
+    known = {option for each in report.params for option in each.opts}
+    assert line.split()[:2] == ["report", "/srv/collector-site/"]
+    assert set(re.findall(r"--[a-z-]+", line)) <= known
+
+
 def test_settings_of_dask_are_its_own() -> None:
     """It ignores keys that it doesn't know."""
     ours = yaml.safe_load((DEPLOY / "dask.yaml").read_text())["distributed"]
@@ -72,6 +105,62 @@ def test_options_of_dask_are_its_own(name: str, command: Any) -> None:
     line = re.findall(r"^ExecStart=((?:.*\\\n)*.*)$", (DEPLOY / name).read_text(), re.MULTILINE)[0]
     known = {option for each in command.main.params for option in [*each.opts, *each.secondary_opts]}
     assert {"--host", "--no-dashboard"} <= set(re.findall(r"--[a-z-]+", line)) <= known
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Fetch]:
+    """Fetch from the nginx of `deploy/`, whose folder has an index, a shared file and the list of files."""
+    nginx = shutil.which("nginx")
+    if not nginx:
+        pytest.skip("nginx isn't on this host")
+    root, certificate = tmp_path / "root", trustme.CA().issue_cert("localhost")
+    (root / "assets").mkdir(parents=True)
+    for name in ("index.html", "assets/page-1.js", "site.json"):
+        (root / name).write_text("1")
+    (tmp_path / "passwords").write_text("alice:{PLAIN}secret\n")
+    certificate.private_key_and_cert_chain_pem.write_to_path(tmp_path / "pem")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    text = (DEPLOY / "nginx.conf").read_text()
+    for pattern, here in (
+        (r"listen 443 ssl", f"listen 127.0.0.1:{port} ssl"),
+        (r"listen \[::\]:443 ssl;", ""),
+        (r"/etc/ssl/\S+(pem|key)", f"{tmp_path}/pem"),
+        (r"/srv/collector-site;", f"{root};"),
+        (r"/etc/nginx/collector.htpasswd;", f"{tmp_path}/passwords;"),
+    ):
+        text, count = re.subn(pattern, here, text)
+        assert count, pattern
+    process = f"daemon off; user root; pid {tmp_path}/pid; error_log {tmp_path}/log; events {{}}"
+    (tmp_path / "nginx.conf").write_text(f"{process} http {{ access_log off; {text} }}")
+    with subprocess.Popen([nginx, "-p", tmp_path, "-c", tmp_path / "nginx.conf"]) as server:
+        yield partial(_fetched, port)
+        server.terminate()
+
+
+def _fetched(port: int, path: str, password: str = "") -> tuple[int, str | None]:
+    """Return the status and Cache-Control; nginx may still be starting."""
+    trusting = ssl._create_unverified_context()
+    headers = {"Authorization": f"Basic {b64encode(f'alice:{password}'.encode()).decode()}"} if password else {}
+    request = Request(f"https://127.0.0.1:{port}{path}", headers=headers)
+    for attempt in range(100):
+        try:
+            with urlopen(request, context=trusting) as answer:
+                return answer.status, answer.headers["Cache-Control"]
+        except HTTPError as refusal:
+            return refusal.code, None
+        except URLError:
+            time.sleep(0.05 if attempt < 99 else 0)
+    raise AssertionError("nginx doesn't answer")
+
+
+def test_site_is_served_behind_a_password(served: Fetch) -> None:
+    """Pages are asked for again each time, shared files are kept, and the list of files isn't served."""
+    assert served("/") == served("/index.html") == served("/", "wrong") == (401, None)
+    assert served("/", "secret") == (200, "private, no-cache")
+    assert served("/assets/page-1.js", "secret") == (200, "private, max-age=31536000, immutable")
+    assert served("/site.json", "secret") == (404, None)
 
 
 def _keys(settings: object, above: str = "") -> Iterator[str]:

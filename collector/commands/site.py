@@ -33,8 +33,8 @@ async def site(settings: Settings, order: Order, out: Path) -> Reported:
     location = await location_of(settings.mongodb)
     async with open_database(location, must_exist=True) as database:
         facts = await read_facts(database, settings, order.selection, order.target)
-        if not await has_days(database, frame.shown):
-            raise OutputError(f"nothing is stored in {frame.period}: nothing was written")
+        if not facts or not await has_days(database, frame.shown):
+            raise OutputError(f"nothing is stored for these accounts in {frame.period}: nothing was written")
         status = await status_of(database, str(location), settings, order.selection, order.now)
         with site_folder(out, files_of(facts.values(), assets)) as folder:
             pages = Site(folder, frame, order.terms, assets, order.now)

@@ -10,11 +10,12 @@ from typing import NamedTuple
 
 from collector.model.channels import CHANNELS
 from collector.report.account import Columns
-from collector.report.comparing import Comparison, Lack, Pairs, Reason, compared
+from collector.report.comparing import Comparison, Pairs, Reason, compared
 from collector.report.faults import UnknownChannel
 from collector.report.frame import Against, Frame
 from collector.report.metrics import Ratio
 from collector.report.series import Series
+from collector.report.sums import Lack
 
 
 @dataclass(frozen=True, slots=True)

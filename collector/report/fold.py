@@ -17,13 +17,14 @@ from typing import NamedTuple
 from collector.model.days import NO_DAYS, Window
 from collector.report.account import Columns, breaks_of, mark_of
 from collector.report.channels import ChannelSums, OfAccount, channels_of
-from collector.report.comparing import Pairs, Part, parts_of
+from collector.report.comparing import Pairs
 from collector.report.faults import AccountBreak, Gap, Silent, account_breaks, gap_of, silent_of
 from collector.report.figures import Card, Figures, Row
 from collector.report.frame import Against, Frame
 from collector.report.lines import Line, Standing, line_of, sum_of, tags_of
 from collector.report.metrics import CARDS, Metric
 from collector.report.series import SeriesSums
+from collector.report.sums import Part, parts_of
 
 MAX_ROWS = 20_000
 """Rows of the details that a fold keeps; beyond them it keeps none."""

@@ -11,9 +11,9 @@ from itertools import chain
 
 from collector.model.days import ONE_DAY, Days, Window
 from collector.report.account import Columns
-from collector.report.comparing import Part
 from collector.report.frame import Frame
 from collector.report.metrics import Metric, Missing, Ratio, Tally, Total
+from collector.report.sums import Part
 
 LACKING, ABSENT, UNBORN = -1, -2, -3
 """Why a day has no total: it is expected; the account is silent or wasn't collected yet; it wasn't born."""

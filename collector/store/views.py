@@ -120,5 +120,5 @@ async def _make(database: Database, name: str, pipeline: Pipeline, *, is_there: 
         if error.code in PASSING:
             raise
         if error.code != NAMESPACE_EXISTS:  # another run was quicker
-            what = f"MongoDB refused to make the view {name} ({printable(error, 300)}): see docs/bi.md"
-            log.warning("database.differs", what=what)
+            reason = printable((error.details or {}).get("errmsg"), 200)
+            log.warning("database.differs", what=f"MongoDB refused to make the view {name} ({reason}): see docs/bi.md")

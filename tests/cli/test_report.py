@@ -192,3 +192,21 @@ def test_missing_extra(monkeypatch: pytest.MonkeyPatch, library: str) -> None:
     vega.javascript_bundle.cache_clear()
     with pytest.raises(UsageError, match=r"needs the extra `report`: .*pip install .*\[report\]"):
         templates.template("page.html.j2") if library == "jinja2" else vega.javascript_bundle()
+
+
+async def test_site(folder: Path) -> None:
+    """A folder becomes a site of the last 30 days; the second time, there is nothing to write but the index."""
+    ended = await collector("report", "site/", cwd=folder)
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out.startswith("site/: 2 accounts (1 pending), 20")
+    assert " Files: 14 written, 0 unchanged. Database: " in ended.out
+    found = (await collector("report", "site", "--json", "--tag", "retail", cwd=folder)).json
+    assert found["files"] == {"written": 2, "kept": 8, "removed": 4}
+    assert _title(folder / "site" / "index.html") == "鞋店"
+
+
+async def test_folder_that_is_no_site(folder: Path) -> None:
+    ended = await collector("report", "./", cwd=folder)
+    assert (ended.code, ended.out) == (2, "")
+    assert "has other files in it: name a new or empty folder for the site" in ended.err
+    assert _files(folder) == ["accounts.yaml"]

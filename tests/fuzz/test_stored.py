@@ -102,7 +102,7 @@ async def test_unknown_fields_are_stored_unchanged(database: Database) -> None:
     assert stored is not None
     expected = [{key: value for key, value in row.items() if key != "ref_date"} for row in rows]
     assert [_undone(source) for source in stored["sources"]] == expected
-    assert set(stored) == {"_id", "account", "ref_date", "name", "fetched_at", *BEFORE[SUMMARY]}
+    assert set(stored) == {"_id", "account", "ref_date", "date", "name", "fetched_at", *BEFORE[SUMMARY]}
 
 
 def _undone(value: Any) -> Any:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import NamedTuple
+from functools import cached_property
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -26,11 +26,60 @@ DAY = timedelta(days=1)
 CODES = (0, 1, 17, 30, 999)
 
 
-class Case(NamedTuple):
-    """An account: its facts, and its stored days by date."""
+@dataclass(frozen=True)
+class Case:
+    """An account that may have been born or first collected on some day, with holes, breaks, and an early end.
 
-    facts: Facts
-    days: dict[date, Daily]
+    Days are counted from the first one of the frame. Its documents are made when they are needed: hypothesis complains
+    of slow strategies.
+    """
+
+    frame: Frame
+    number: int
+    name: str
+    tags: frozenset[str]
+    born_at: int
+    collected_after: int
+    reach: int  # windows reach back further than what is wanted
+    left_before_end: int
+    holes: Sequence[tuple[int, int, str]]
+    seed: int
+    failing: bool
+
+    @cached_property
+    def days(self) -> dict[date, Daily]:
+        """The stored days by date."""
+        rng, days = random.Random(self.seed), {}
+        total = rng.randrange(3) * 1000
+        begin = max(self.born_at, self.begin_at - self.reach)
+        for index in range(begin, len(self.frame.days) - self.left_before_end):
+            lost = {dataset for at, length, dataset in self.holes if at <= index < at + length}
+            sources = tuple(Source(code, rng.randrange(4), rng.randrange(3)) for code in CODES if rng.random() < 0.4)
+            new, cancel = sum(each.new_user for each in sources), sum(each.cancel_user for each in sources)
+            total = max(0, total + new - cancel + (rng.randrange(20) == 0))
+            if lost < {"s", "c"} and "t" not in lost:
+                day = self.frame.days.begin + DAY * index
+                stored = Daily(day, new, cancel, total, sources)
+                stored = stored._replace(cumulate_user=None) if "c" in lost else stored
+                days[day] = stored._replace(new_user=None, cancel_user=None, sources=None) if "s" in lost else stored
+        return days
+
+    @cached_property
+    def facts(self) -> Facts:
+        first = self.frame.days.begin
+        return Facts(
+            f"wx{self.number}",
+            self.name,
+            tuple(self.tags),
+            first + DAY * self.begin_at,
+            first + DAY * self.born_at if self.born_at else None,
+            failing=self.failing,
+            silent=not self.days or (self.frame.end - self.last).days >= 14,
+        )
+
+    @property
+    def begin_at(self) -> int:
+        return min(self.born_at + self.collected_after, len(self.frame.days))
 
     @property
     def born(self) -> date:
@@ -57,49 +106,27 @@ class Case(NamedTuple):
 
 
 @st.composite
-def frames(draw: st.DrawFn) -> Frame:
-    text = draw(st.sampled_from(["week", "month", "2026-11", "2026-09", "2026-W40", "2020-W53", "1", "10", "60"]))
-    return Frame(parse(text)(NEWEST), NEWEST)
-
-
-@st.composite
 def cases(draw: st.DrawFn, frame: Frame, number: int) -> Case:
-    """An account that may have been born or first collected on some day, with holes, breaks, and an early end."""
-    count, rng = len(frame.days), random.Random(draw(st.integers(0, 1000)))
-    offsets = st.one_of(st.just(0), st.integers(0, count), st.integers(max(0, count - 40), count))
-    born = draw(offsets)
-    begin = max(born, draw(offsets))
-    facts = Facts(
-        f"wx{number}",
-        draw(st.sampled_from(["甲", "乙", "丙"])),
-        tuple(draw(st.sets(st.sampled_from(["a", "b"])))),
-        frame.days.begin + DAY * begin,
-        frame.days.begin + DAY * born if born else None,
+    count = len(frame.days)
+    return Case(
+        frame,
+        number,
+        name=draw(st.sampled_from(["甲", "乙", "丙"])),
+        tags=draw(st.frozensets(st.sampled_from(["a", "b"]))),
+        born_at=draw(st.one_of(st.just(0), st.integers(0, count), st.integers(max(0, count - 40), count))),
+        collected_after=draw(st.one_of(st.just(0), st.integers(0, 40), st.integers(0, count))),
+        reach=draw(st.integers(0, 6)),
+        left_before_end=draw(st.one_of(st.just(0), st.integers(0, min(70, count)))),
+        holes=draw(st.lists(st.tuples(st.integers(0, count), st.integers(1, 40), st.sampled_from("sct")), max_size=3)),
+        seed=draw(st.integers(0, 1000)),
         failing=draw(st.booleans()),
     )
-    holes = draw(st.lists(st.tuples(st.integers(0, count), st.integers(1, 40), st.sampled_from("sct")), max_size=3))
-    days, total = {}, rng.randrange(3) * 1000
-    end = draw(st.one_of(st.just(count), st.integers(max(0, count - 70), count)))
-    reach = draw(st.integers(0, 6))  # windows reach back further than what is wanted
-    for index in range(max(born, begin - reach), end):
-        lost = {dataset for at, length, dataset in holes if at <= index < at + length}
-        sources = tuple(Source(code, rng.randrange(4), rng.randrange(3)) for code in CODES if rng.random() < 0.4)
-        new, cancel = sum(each.new_user for each in sources), sum(each.cancel_user for each in sources)
-        total = max(0, total + new - cancel + (rng.randrange(20) == 0))
-        if lost >= {"s", "c"} or "t" in lost:
-            continue
-        day = frame.days.begin + DAY * index
-        stored = Daily(day, new, cancel, total, sources)
-        stored = stored._replace(cumulate_user=None) if "c" in lost else stored
-        days[day] = stored._replace(new_user=None, cancel_user=None, sources=None) if "s" in lost else stored
-    newest = max(days, default=None)
-    silent = newest is None or (frame.end - newest).days >= 14
-    return Case(replace(facts, silent=silent), days)
 
 
 @st.composite
 def groups(draw: st.DrawFn) -> tuple[Frame, list[Case]]:
-    frame = draw(frames())
+    periods = st.sampled_from(["week", "month", "2026-11", "2026-09", "2026-W40", "2020-W53", "1", "10", "60"])
+    frame = Frame(parse(draw(periods))(NEWEST), NEWEST)
     return frame, [draw(cases(frame, number)) for number in range(draw(st.integers(1, 4)))]
 
 

@@ -108,6 +108,12 @@ def test_hole_is_said_beside_each_sum() -> None:
     }
 
 
+@pytest.mark.parametrize(("gone", "standing"), [([MONDAY], Standing.FAILED), ([], Standing.COMPLETE)])
+def test_failing_account_has_failed_where_days_are_pending(gone: list[date], standing: Standing) -> None:
+    days = without(steady(date(2026, 11, 1), SUNDAY), gone)
+    assert figures_of((OLD.as_failing(), days)).lines[0].standing is standing
+
+
 def test_base_with_a_hole_is_not_compared_with() -> None:
     days = without(steady(date(2025, 11, 1), SUNDAY), [date(2026, 11, 11)])
     comparisons = figures_of((OLD, days)).cards[1].comparisons
@@ -328,6 +334,14 @@ def test_unknown_channels_are_listed() -> None:
     figures = figures_of((OLD, days), (facts("b"), days))
     assert figures.unknown_channels == [UnknownChannel(2, 6, 2)]
     assert 2 in {channel.code for channel in figures.channels}
+
+
+def test_unknown_channel_before_the_period_is_not_listed() -> None:
+    days = steady(date(2026, 11, 1), SUNDAY)
+    days[MONDAY - DAY] = days[MONDAY - DAY]._replace(sources=(Source(2, 3, 1),))
+    figures = figures_of((OLD, days))
+    assert figures.unknown_channels == []
+    assert [channel.code for channel in figures.channels] == [1]
 
 
 def test_days_without_channels_are_counted() -> None:

@@ -102,6 +102,20 @@ async def test_gap_is_no_zero(write: Write, open_page: Any) -> None:
     assert line.count("M") == 2
 
 
+async def test_pointer_shows_figures(write: Write, open_page: Any) -> None:
+    """The figures of a day, and what is to be said about it."""
+    page = await open_page(write({"a": days(60, without=[0])}))
+    await page.locator(".chart.flow .layer_5_marks path").last.hover()
+    tooltip = page.locator("#vg-tooltip-element")
+    await expect(tooltip).to_contain_text("2026-11-25")
+    await expect(tooltip).to_contain_text("待补")
+    await expect(tooltip).to_be_visible()
+    await page.locator(".chart.flow .layer_5_marks path").nth(-2).hover()
+    await expect(tooltip).to_contain_text("2026-11-24")
+    await expect(tooltip.locator("tr")).to_have_count(6)
+    assert await tooltip.evaluate("tip => getComputedStyle(tip).position") == "fixed"
+
+
 async def test_zeros_look_different(write: Write, open_page: Any) -> None:
     """The dot of a proven zero is hollow, that of one that WeChat sent is full."""
     stored = days(40)

@@ -89,7 +89,9 @@ async def test_special_field_names_are_plain_names(
     row = {"ref_date": str(DAY), "user_source": 0, "new_user": 1, "cancel_user": 2}
     came = fold(DATASETS[SUMMARY], [{**ODD_FIELDS, **row, "nul\0l": 1, "new_user\0": 7}], Window(DAY, DAY))
     await _write(database, Day("wx1", "acme", DAY, {SUMMARY: came.days[DAY]}, NOW))
-    (stored,) = [each async for each in database[USER_DAILY].find({}, {"_id": False, "fetched_at": False})]
+    (stored,) = [
+        each async for each in database[USER_DAILY].find({}, {"_id": False, "date": False, "fetched_at": False})
+    ]
     source = {**ODD_FIELDS, "null": 1, "user_source": 0, "new_user": 1, "cancel_user": 2}
     figures = {"new_user": 1, "cancel_user": 2, "net_user": -1}
     key = {"account": "wx1", "ref_date": str(DAY), "name": "acme"}
@@ -104,7 +106,8 @@ async def test_field_path_is_stored_as_text(database: Database) -> None:
         Day("$$ROOT", "$$REMOVE", DAY, {}, NOW, {SUMMARY: odd}),
     ]
     await _write(database, *days)
-    found = database[USER_DAILY].find({}, {"_id": False, "fetched_at": False, "ref_date": False}).sort("account", -1)
+    left_out = dict.fromkeys(("_id", "date", "fetched_at", "ref_date"), False)
+    found = database[USER_DAILY].find({}, left_out).sort("account", -1)
     assert [each async for each in found] == [
         {"account": "$name", "name": "$account", "cumulate_user": "$name", **odd},
         {"account": "$$ROOT", "name": "$$REMOVE", **odd},

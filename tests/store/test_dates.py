@@ -25,6 +25,7 @@ FOREIGN: list[dict[str, Any]] = [
     {"_id": 5, "account": APPID, "ref_date": ["2026-11-23"]},
     {"_id": 6, "account": 7, "ref_date": "2026-11-23"},
     {"_id": 7, "account": APPID, "ref_date": "2026-11-21", "date": "their own"},
+    {"_id": 8, "account": APPID},
 ]
 Log = list[Any]
 Write = Callable[..., Awaitable[Any]]
@@ -120,9 +121,10 @@ async def test_outage(database: Database, monkeypatch: pytest.MonkeyPatch) -> No
     def fail() -> None:
         raise AutoReconnect("connection closed")
 
+    await database.command("collMod", USER_DAILY, validator={"new_user": {"$ne": 1}})
     _after(monkeypatch, 2, fail)
-    await _fill(database)
-    assert await _filled(database) == 7
+    (refused,) = (log for log in await _fill(database) if log["event"] == "dates.refused")
+    assert (refused["documents"], await _filled(database)) == (1, 6)
 
 
 async def test_many_outages(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -72,7 +72,7 @@ async def test_rate_without_a_value(database: Database, figures: dict[str, Any],
 
 
 @pytest.mark.parametrize(
-    ("tags", "joined"), [([], ""), (["a"], "a"), (["", "a"], "a"), ("retail", ""), (None, ""), (["a", 7], "a;7")]
+    ("tags", "joined"), [([], ""), (["a"], "a"), (["", "a"], "a"), ("retail", ""), (None, ""), (["a", 7, {}], "a;7;")]
 )
 async def test_tags_as_one_text(database: Database, tags: object, joined: str) -> None:
     await _stored(database, DAY, tags=tags)

@@ -1,14 +1,15 @@
-"""The files that all pages of a site share. Their names change with their content, so no browser keeps an old one."""
+"""What all pages of a site share. The names of its files change with their content, so no browser keeps an old one."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from typing import NamedTuple
 
 from collector.report.charts import specifications
 from collector.report.page import Assets, asset, json_block, policy
 from collector.report.site.names import INDEX
+from collector.report.templates import template
 from collector.report.terms import Terms
 from collector.report.vega import javascript_bundle
 
@@ -17,8 +18,12 @@ _POLICY = policy("'self' file:", "'self' file:")
 
 
 class Shared(NamedTuple):
-    """The shared files by their names; `before` and `after` are the scripts around that of a page's own data."""
+    """A function for each kind of page that renders it, and the shared files by their names.
 
+    `before` and `after` are the scripts around that of a page's own data.
+    """
+
+    renderers: Mapping[str, Callable[[Mapping[str, object]], str]]
     files: Mapping[str, bytes]
     style: str
     before: Sequence[str]
@@ -37,11 +42,12 @@ def root_of(page: str) -> str:
 
 
 def shared(terms: Terms) -> Shared:
-    """Return the files that all pages share.
+    """Return what all pages share.
 
     Raises:
-        UsageError: vl-convert isn't installed.
+        UsageError: vl-convert or Jinja2 isn't installed.
     """
+    renderers = {kind: template(f"site/{kind}.html.j2").render for kind in ("index", "account", "tag")}
     charts = f"window.collectorCharts = {json_block(specifications(terms))};"
     texts = {
         "style": ("css", asset("page.css") + asset("site/site.css")),
@@ -51,7 +57,7 @@ def shared(terms: Terms) -> Shared:
     }
     names = {name: f"assets/{name}-{_hash(text)}.{suffix}" for name, (suffix, text) in texts.items()}
     files = {names[name]: text.encode() for name, (_, text) in texts.items()}
-    return Shared(files, names["style"], (names["vega"], names["charts"]), names["page"])
+    return Shared(renderers, files, names["style"], (names["vega"], names["charts"]), names["page"])
 
 
 def _hash(text: str) -> str:

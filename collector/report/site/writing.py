@@ -17,7 +17,6 @@ from collector.report.site.folder import Folder
 from collector.report.site.names import INDEX, Links, account_page, pages, tag_page
 from collector.report.site.standing import collecting
 from collector.report.site.table import COLUMNS, NUMBERS, table
-from collector.report.templates import template
 from collector.report.terms import Terms
 
 
@@ -64,15 +63,15 @@ class Site:
         self._write_group(INDEX, "index", Page(title, figures, self._terms, self._now), collecting=found)
         return figures
 
-    def _write_group(self, name: str, form: str, page: Page, **values: object) -> None:
+    def _write_group(self, name: str, kind: str, page: Page, **values: object) -> None:
         accounts = table(page.figures.lines, self._terms)
-        self._write(name, form, page, {"accounts": accounts}, columns=COLUMNS, numbers=NUMBERS, **values)
+        self._write(name, kind, page, {"accounts": accounts}, columns=COLUMNS, numbers=NUMBERS, **values)
 
-    def _write(self, name: str, form: str, page: Page, data: Mapping[str, Any] | None = None, **values: object) -> None:
+    def _write(self, name: str, kind: str, page: Page, data: Mapping[str, Any] | None = None, **values: object) -> None:
         """Write the HTML and the data of a page, which has a template of its own."""
         root = root_of(name)
         more = {"links": Links(root), "root": root, "by_account": False, **values}
-        text = template(f"site/{form}.html.j2").render({**context(page, self._assets.of(name)), **more})
+        text = self._assets.renderers[kind]({**context(page, self._assets.of(name)), **more})
         shown = json_block({**chart_data(page.figures, self._terms), **(data or {})})
         script = f"window.collectorReport = {{specs: window.collectorCharts, ...{shown}}};"
         self._folder.write(f"{name}.html", text.encode())

@@ -133,7 +133,7 @@ def test_full_disk(tmp_path: Path) -> None:
     with small_disk(tmp_path):
         path = tmp_path / "site"
         _site(path, {"index.html": "1", "a": "1"})
-        fill(tmp_path)
+        fill(tmp_path / "ballast")
         with pytest.raises(OutputError, match=r"could not write the site in .*: No space left on device"):
             _site(path, {"index.html": "2" * 1_000_000, "a": "1"})
         assert (path / "index.html").read_text() == "1"
