@@ -68,6 +68,34 @@ def test_no_place_for_it(tmp_path: Path, name: str, why: str) -> None:
     assert str(caught.value) == f"could not write {tmp_path / name}: {why}"
 
 
+def test_what_is_no_file_stays(tmp_path: Path) -> None:
+    """As root, a link to /dev/null would put a file into the place of the device, for all programs."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to(tmp_path / "pipe")
+    with pytest.raises(OutputError, match="link: it is no regular file"):
+        _put(tmp_path / "link", "1")
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
+
+
+def test_link_to_itself(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(OutputError, match="loop: Too many levels of symbolic links"):
+        _put(tmp_path / "loop", "1")
+
+
+def test_drive_without_owners_and_modes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network drive may refuse each change of them, even one that changes nothing."""
+
+    def refuse(*_: object) -> NoReturn:
+        raise PermissionError(1, "Operation not permitted")
+
+    _put(tmp_path / "file", "1")
+    monkeypatch.setattr(os, "chown", refuse)
+    monkeypatch.setattr(os, "chmod", refuse)
+    _put(tmp_path / "file", "2")
+    assert (tmp_path / "file").read_text() == "2"
+
+
 def test_disk_that_is_read_only(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", "ro"), pytest.raises(OutputError, match="file: Read-only file system"):
         _put(tmp_path / "disk" / "file", "1")

@@ -80,7 +80,7 @@ def export(
     else:
         exported = run_at_once(command.export(settings, selection, order, Path(file)))
         if output.as_json:
-            say_json(console.as_json(exported, file, order.form, order.per))
+            say_json(console.as_json(exported, _shown(file), order.form, order.per))
         elif not output.quiet:
             say(console.as_text(exported, file))
     if exported.unread:
@@ -118,6 +118,7 @@ def report(
     from collector.commands.site import site
     from collector.console import report as console
     from collector.model.language import language_of
+    from collector.model.results import ExitCode
     from collector.report.terms import Terms
     from collector.report.writers import writer_of
 
@@ -131,9 +132,11 @@ def report(
     else:
         reported = run_at_once(command.report(settings, order, Path(out), writer_of(out, font_dir)))
     if output.as_json:
-        say_json(console.as_json(reported, out))
+        say_json(console.as_json(reported, _shown(out)))
     elif not output.quiet:
         say(console.as_text(reported, out))
+    if reported.unread:
+        raise typer.Exit(ExitCode.PARTIAL)
 
 
 @app.command()
@@ -178,9 +181,11 @@ def _days(since: date | None, until: date | None, newest: date) -> Window:
     from collector.model.days import FIRST_DAY, Window
 
     begin, end = since or FIRST_DAY, until or newest
-    if begin > end:
+    if since and until and since > until:
         raise UsageError(f"there is no day from {begin} to {end}: name a --since that isn't after --until")
-    return Window(begin, end)
+    if begin > newest or end < FIRST_DAY:
+        raise UsageError(f"nothing can be stored from {begin} to {end}: WeChat has the days {FIRST_DAY} to {newest}")
+    return Window(max(begin, FIRST_DAY), min(end, newest))
 
 
 def _format(file: str, form: Format | None) -> Format:
@@ -198,6 +203,11 @@ def _format(file: str, form: Format | None) -> Format:
     except ValueError:
         known = _or([f".{known}" for known in Format])
         raise UsageError(f"{file} has none of the suffixes of an export: name a file that ends with {known}") from None
+
+
+def _shown(file: str) -> str:
+    """Return the name of a file with escapes for bytes that aren't UTF-8, which JSON can't hold."""
+    return file.encode(errors="backslashreplace").decode()
 
 
 def _or(words: Iterable[str]) -> str:

@@ -47,9 +47,7 @@ async def export(settings: Settings, selection: Selection, order: Order, to: Pat
     location = await location_of(settings.mongodb)
     async with open_database(location, must_exist=True) as database:
         entries = selection.of(known_entries(settings, await read_outlines(database)), with_disabled=True)
-        # Without names, an entry that can't be read is perhaps for an account that is wanted.
-        unread = 0 if selection.names else sum(not entry.appid for entry in settings.broken)
-        counts = _Counts(str(location), unread)
+        counts = _Counts(str(location), selection.count_unread(settings.broken))
         async with aclosing(_rows(database, entries, order, counts)) as rows:
             first = await anext(rows, None)
             if first is None:

@@ -54,7 +54,7 @@ async def report(settings: Settings, order: Order, out: Path, write: Write) -> R
         raise OutputError(f"nothing is stored for these accounts in {frame.period}: nothing was written")
     with result_file(out) as new:
         write(Page(title_of(order, [each.name for each in facts.values()]), figures, order.terms, order.now), new)
-    return reported_of(figures, str(location))
+    return reported_of(figures, str(location), unread=order.selection.count_unread(settings.broken))
 
 
 def title_of(order: Order, names: Collection[str]) -> str:
@@ -66,9 +66,9 @@ def title_of(order: Order, names: Collection[str]) -> str:
     return order.terms("accounts_of", count=f"{len(names):,}")
 
 
-def reported_of(figures: Figures, database: str, changed: Changed | None = None) -> Reported:
+def reported_of(figures: Figures, database: str, changed: Changed | None = None, *, unread: int) -> Reported:
     """Return what a report with these figures is about."""
     frame = figures.frame
     counts = {standing.value: count for standing, count in figures.standings.items()}
     day = figures.total.day if figures.total else None
-    return Reported(str(frame.period), frame.shown, day, sum(counts.values()), counts, database, changed)
+    return Reported(str(frame.period), frame.shown, day, sum(counts.values()), counts, database, changed, unread)

@@ -41,4 +41,5 @@ async def site(settings: Settings, order: Order, out: Path) -> Reported:
             async for columns in read_columns(database, facts, frame):
                 pages.add(columns)
             figures = pages.finish(title_of(order, [each.name for each in facts.values()]), status)
-    return reported_of(figures, str(location), folder.changed)
+    unread = order.selection.count_unread(settings.broken)
+    return reported_of(figures, str(location), folder.changed, unread=unread)

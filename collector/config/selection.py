@@ -66,6 +66,10 @@ class Selection:
             raise UsageError("\n".join(others))
         return chosen
 
+    def count_unread(self, entries: Iterable[Entry]) -> int:
+        """Return how many entries without an appid there are, each of them perhaps for an account that is selected."""
+        return 0 if self.names else sum(not entry.appid for entry in entries)
+
     def has_label(self, egress: str | None) -> bool:
         """Return True where accounts with this egress label, or without one, may be selected."""
         return not self.egress or egress in self.egress

@@ -19,10 +19,14 @@ def notes_text(exported: Exported) -> str:
     if exported.damaged:
         have = "has" if exported.damaged == 1 else "have"
         notes.append(f"{counted(exported.damaged, 'document')} {have} values that no run writes, which are left out")
-    if exported.unread:
-        cant = f"{counted(exported.unread, 'entry')} of the configuration can't be read"
-        notes.append(f"{cant}, so accounts may be missing: `collector config validate` says why")
+    notes += [unread_text(exported.unread)] if exported.unread else []
     return ". ".join(notes)
+
+
+def unread_text(count: int) -> str:
+    """Return the note of so many entries that can't be read."""
+    cant = f"{counted(count, 'entry')} of the configuration can't be read"
+    return f"{cant}, so accounts may be missing: `collector config validate` says why"
 
 
 def as_json(exported: Exported, file: str, form: Format, per: Per) -> dict[str, object]:

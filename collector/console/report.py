@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collector.console.export import unread_text
 from collector.model.reported import Changed, Reported
 from collector.text import counted
 
@@ -14,7 +15,8 @@ def as_text(reported: Reported, out: str) -> str:
     until = f"figures up to {reported.data_until}" if reported.data_until else "no totals"
     changed = reported.changed
     files = f" {_files(changed)}." if changed else ""
-    return f"{out}: {accounts}, {reported.days}, {until}.{files} Database: {reported.database}"
+    unread = f". {unread_text(reported.unread)}" if reported.unread else ""
+    return f"{out}: {accounts}, {reported.days}, {until}.{files} Database: {reported.database}{unread}"
 
 
 def _files(changed: Changed) -> str:
@@ -31,6 +33,7 @@ def as_json(reported: Reported, out: str) -> dict[str, object]:
         "end": reported.days.end,
         "data_until": reported.data_until,
         "accounts": {"total": reported.accounts, **reported.standings},
+        "unread_entries": reported.unread,
         "database": reported.database,
         **({"files": reported.changed._asdict()} if reported.changed else {}),
     }

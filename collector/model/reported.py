@@ -23,7 +23,8 @@ class Reported:
     """What a report is about: its period, the `days` of it that are published, and the accounts.
 
     `data_until` is the newest complete day, None where no account has a total. `standings` counts the accounts by how
-    complete they are. `database` names where the figures are; `changed` counts the files of a site.
+    complete they are. `database` names where the figures are; `changed` counts the files of a site. `unread` counts the
+    entries of the configuration whose appid can't be read, where they may be for accounts that were chosen.
     """
 
     period: str
@@ -33,3 +34,4 @@ class Reported:
     standings: Mapping[str, int]
     database: str = field(default="", compare=False)
     changed: Changed | None = None
+    unread: int = 0

@@ -22,7 +22,7 @@ class Facts:
 
     `begin` is the first day on which figures are expected, `born` the day on which the account began, where that is
     known. `void` are the days of which WeChat has no figures of some dataset. A `failing` account has failed since its
-    last success; a `silent` one had no row in 14 days.
+    last success; a `silent` one had no row in 14 days, and none after the day `newest`.
     """
 
     account: str
@@ -33,6 +33,7 @@ class Facts:
     void: Days = NO_DAYS
     failing: bool = False
     silent: bool = False
+    newest: date | None = None
 
     def as_failing(self) -> Facts:
         """Return the facts of an account that can't be collected now."""
@@ -55,6 +56,7 @@ def facts_of(
         Days.union(state.dataset(dataset).void for dataset in DATASETS),
         any(state.dataset(dataset).last_error for dataset in DATASETS),
         is_silent(state.dataset(CUMULATE)),
+        state.dataset(CUMULATE).covered.newest,
     )
 
 
@@ -64,8 +66,8 @@ class Columns(NamedTuple):
     `has_summary`, `has_cumulate`, `has_both` and `is_proven` are 1 on the days that are stored, or whose zeros were
     proven. `sources` are the channels of the stored days by their index, those that aren't empty; `without_sources`
     the days whose channels aren't stored though their sums are. `born` and `begin` are the indexes of the first day of
-    the account and of the first one expected, from 0 to the number of days; `last` is that of the newest stored one,
-    -1 without any.
+    the account and of the first one expected, from 0 to the number of days; `last` is that of the newest one with a
+    row, which for a report on a former period may be a later one than those here, -1 without any.
     """
 
     facts: Facts
@@ -85,7 +87,8 @@ class Columns(NamedTuple):
     @property
     def silent_from(self) -> int:
         """The index from which on a silent account isn't expected to have figures."""
-        return self.last + 1 if self.facts.silent else len(self.new_user)
+        count = len(self.new_user)
+        return min(self.last + 1, count) if self.facts.silent else count
 
 
 def columns_of(facts: Facts, days: Iterable[Daily], frame: Frame) -> Columns:
@@ -109,6 +112,8 @@ def columns_of(facts: Facts, days: Iterable[Daily], frame: Frame) -> Columns:
                 without_sources.append(index)
             else:
                 is_proven[index] = 1
+    if facts.newest:
+        last = max(last, facts.newest.toordinal() - first)
     born = min(max((facts.born.toordinal() if facts.born else 0) - first, 0), count)
     return Columns(
         facts,

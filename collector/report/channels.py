@@ -118,6 +118,7 @@ class ChannelSums:
         new_user = {code: sum(by_day[shown]) for code, by_day in self._new_user.items()}
         cancel_user = {code: sum(by_day[shown]) for code, by_day in self._cancel_user.items()}
         total = sum(new_user.values())
+        gaps = self._gaps(series)
         codes = [code for code in new_user if new_user[code] or cancel_user[code] or self._accounts[code]]
         return [
             Channel(
@@ -126,9 +127,17 @@ class ChannelSums:
                 cancel_user[code],
                 Ratio(new_user[code], total),
                 self._change(code, pairs),
-                _where_stored(self._new_user[code], series.new_user),
+                [None if is_gap else new for new, is_gap in zip(self._new_user[code], gaps, strict=True)],
             )
             for code in sorted(codes, key=lambda code: (-new_user[code], -cancel_user[code], code))
+        ]
+
+    def _gaps(self, series: Series) -> list[bool]:
+        """Return for each day if it has no figures by channel: nothing is stored of it, or sums alone."""
+        new_user = self._new_user.values()
+        return [
+            sums is None or (without > 0 and not any(by_day[index] for by_day in new_user))
+            for index, (sums, without) in enumerate(zip(series.new_user, self._without, strict=True))
         ]
 
     def unknown(self) -> list[UnknownChannel]:
@@ -142,7 +151,7 @@ class ChannelSums:
     def _change(self, code: int, pairs: Pairs) -> Comparison:
         days, whole = self._frame.pairs[Against.PERIOD], pairs.whole(Against.PERIOD, NEED)
         this, base = self._compared.get(code, (0, 0))
-        return compared(Comparison(days.this, days.base, this, base, None, whole.reason, whole.left_out))
+        return compared(days, this, base, whole.reason, whole.left_out)
 
 
 def _compared(
@@ -153,7 +162,3 @@ def _compared(
         return {}
     of_this, of_base = frame.slice(this), frame.slice(base)
     return {code: (sum(column[of_this]), sum(column[of_base])) for code, column in new_user.items()}
-
-
-def _where_stored(new_user: Sequence[int], stored: Sequence[int | None]) -> list[int | None]:
-    return [None if sums is None else new for new, sums in zip(new_user, stored, strict=True)]

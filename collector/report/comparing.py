@@ -7,12 +7,12 @@ alone.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
 from collector.model.days import Window
-from collector.report.frame import Against, Frame
+from collector.report.frame import Against, Frame, Pair
 from collector.report.metrics import Metric, Tally
 from collector.report.sums import NO_SUMS, Lack, Part, Sums, added
 
@@ -124,7 +124,7 @@ class Pairs:
         """Return a comparison of a figure."""
         days, whole = self._frame.pairs[against], self.whole(against, NEEDS[metric])
         this, base = whole.this.value(metric), whole.base.value(metric) if whole.base else None
-        return compared(Comparison(days.this, days.base, this, base, None, whole.reason, whole.left_out))
+        return compared(days, this, base, whole.reason, whole.left_out)
 
     def whole(self, against: Against, need: Lack) -> Whole:
         """Return the accounts that lack nothing of what is needed in both windows."""
@@ -160,13 +160,14 @@ class Pairs:
         return Reason.BASE_INCOMPLETE if is_stored else Reason.BASE_NOT_STORED
 
 
-def compared(comparison: Comparison) -> Comparison:
-    """Return the comparison with its change, or with the reason why its figures give none."""
-    if comparison.reason:
-        return comparison
-    this, base = comparison.this, comparison.base
-    if this is None or base is None:
-        return replace(comparison, reason=Reason.UNDEFINED)
-    if base <= 0:
-        return replace(comparison, reason=Reason.BASE_NEGATIVE if base < 0 else Reason.BASE_ZERO)
-    return replace(comparison, change=(this - base) / base)
+def compared(windows: Pair, this: float | None, base: float | None, reason: Reason | None, accounts: int) -> Comparison:
+    """Return the comparison of two windows: its change, or the reason why it is left out, given or of the figures."""
+    change = None
+    if reason is None:
+        if this is None or base is None:
+            reason = Reason.UNDEFINED
+        elif base <= 0:
+            reason = Reason.BASE_NEGATIVE if base < 0 else Reason.BASE_ZERO
+        else:
+            change = (this - base) / base
+    return Comparison(windows.this, windows.base, this, base, change, reason, accounts)

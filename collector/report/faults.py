@@ -83,9 +83,11 @@ def account_breaks(account: Columns, indexes: Sequence[int], frame: Frame) -> li
 
 
 def silent_of(account: Columns, frame: Frame) -> Silent | None:
-    """Return the account if it is silent."""
+    """Return the account if it fell silent before the period was over."""
+    if account.silent_from == len(frame.days):
+        return None
     newest = frame.days.begin + ONE_DAY * account.last if account.last >= 0 else None
-    return Silent(account.facts.account, account.facts.name, newest) if account.facts.silent else None
+    return Silent(account.facts.account, account.facts.name, newest)
 
 
 def _break(account: Columns, index: int, days: Window) -> Break:

@@ -56,13 +56,6 @@ def change(value: float) -> str:
     return f"{'▲' if value > 0 else '▼'} {text}" if value else text
 
 
-def tone(metric: Metric, value: float) -> str:
-    """Return whether a change of a figure is `good`, `bad` or `flat`: fewer lost followers are good news."""
-    if not value:
-        return "flat"
-    return "good" if (value > 0) != (metric in LESS_IS_BETTER) else "bad"
-
-
 def window(days: Window) -> str:
     """Return the days of a window: `2026-11-16 ~ 2026-11-22`, or the one day that it has."""
     return str(days.begin) if len(days) == 1 else f"{days.begin} ~ {days.end}"
@@ -123,6 +116,19 @@ def common_reason(card: Card, terms: Terms) -> str:
 def reason(comparison: Comparison, terms: Terms) -> str:
     """Return why a comparison is left out."""
     return terms(f"reason_{comparison.reason}") if comparison.reason else ABSENT
+
+
+def outcome(comparison: Comparison, metric: Metric, terms: Terms) -> tuple[str, str]:
+    """Return the change of a comparison, or the reason why it is left out, after its kind.
+
+    That is `reason`, or whether the change is `good`, `bad` or `flat`: fewer lost followers are good news.
+    """
+    found = comparison.change
+    if found is None:
+        return "reason", reason(comparison, terms)
+    if not found:
+        return "flat", change(found)
+    return "good" if (found > 0) != (metric in LESS_IS_BETTER) else "bad", change(found)
 
 
 def names(found: Sequence[str], terms: Terms) -> str:

@@ -28,7 +28,7 @@ class Standing(StrEnum):
     * `failed` (失败): days of the period are pending, and the account has failed since its last success.
     * `pending` (待补): days of the period are pending.
     * `complete` (完整): none are; void days may be missing for ever.
-    * `silent`: WeChat has had no figures of it for 14 days, and none in the period.
+    * `silent`: WeChat has had no figures of it for 14 days, and none since the period began.
     """
 
     FAILED = "failed"
@@ -78,7 +78,7 @@ class Line:
 def line_of(account: Columns, part: Part, frame: Frame, pending: Days) -> Line:
     """Return the line of an account, of whose period `part` has the sums, and some days are `pending`."""
     facts, days = account.facts, frame.slice(frame.shown)
-    if account.facts.silent and not part.summary_days and not part.cumulate_days:
+    if part.is_blank:
         standing = Standing.SILENT
     elif pending:
         standing = Standing.FAILED if facts.failing else Standing.PENDING

@@ -37,7 +37,7 @@ _SIGN_WIDTH, _KEY_SPACE, _KEYS_HEIGHT = 32, 28, 38
 _GROUND, _PANEL, _RULE, _ACCENT = "#f5f7fa", "#ffffff", "#e5e8ee", "#2f5fd0"
 _PALE = "#9ddcc6"
 _WARN, _REASON = "#a4561a", "#8b93a1"
-_TONES = {"good": "#0b8560", "bad": "#c4611f", "flat": MUTED}
+_KINDS = {"good": "#0b8560", "bad": "#c4611f", "flat": MUTED, "reason": _REASON}
 _TITLE, _VALUE = Look(48, INK, bold=True), Look(56, INK, bold=True)
 _NAME, _ROW, _FINE, _SMALL = Look(26, MUTED), Look(24, MUTED), Look(22, MUTED), Look(20, _REASON)
 
@@ -131,11 +131,10 @@ def _draw_comparison(
 ) -> None:
     """Draw a comparison in a line, and how many accounts it is made without where there is room."""
     (name, comparison), (x, y) = named, at
-    end, change = x + _CARD_WIDTH - 2 * _INSIDE, comparison.change
-    text = formats.reason(comparison, terms) if change is None else formats.change(change)
-    color = _REASON if change is None else _TONES[formats.tone(metric, change)]
+    end = x + _CARD_WIDTH - 2 * _INSIDE
+    kind, text = formats.outcome(comparison, metric, terms)
     drawing.text(x, y, name, _ROW)
-    drawing.text(end, y, text, Look(_ROW.size, color), "end")
+    drawing.text(end, y, text, Look(_ROW.size, _KINDS[kind]), "end")
     remark, width = formats.left_out(comparison, terms), width_of(text, _ROW.size)
     if remark and x + width_of(name, _ROW.size) + width_of(remark, _SMALL.size) + 24 <= end - width:
         drawing.text(end - width - 12, y, remark, _SMALL, "end")

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from datetime import date
 
 import structlog
+from motor.motor_asyncio import AsyncIOMotorCursor
 from pymongo import UpdateOne
 
 from collector.model.daily import day_of
 from collector.runtime import Stop
 from collector.store.bulk import write_bulk
-from collector.store.database import AS_IT_IS, Database, outlasting
+from collector.store.database import AS_IT_IS, Database, Document, outlasting
 from collector.store.held import Held
 from collector.store.schema import USER_DAILY, midnight
 from collector.text import printable
@@ -34,10 +35,13 @@ async def fill_in_dates(database: Database, held: Held, stop: Stop) -> None:
     refuses, which is only logged. Where this is cut short, the next call does the rest. Raises `DatabaseError` where
     the lease is lost, or MongoDB is out of reach.
     """
-    filling = _Filling(database, held, stop)
+    filling = _Filling(database, held)
     try:
-        await outlasting(filling.fill)
+        # Each step for itself: an outage that comes minutes after an earlier one is waited for as long as that.
+        while not stop.is_set and await outlasting(filling.step):
+            pass
     finally:
+        await filling.close()
         if filling.filled:
             log.info("dates.filled", documents=filling.filled)
     if filling.refused:
@@ -47,24 +51,34 @@ async def fill_in_dates(database: Database, held: Held, stop: Stop) -> None:
 class _Filling:
     """Filling in of dates: the documents `filled` and `refused` by now, and the `reason` for a refused one."""
 
-    def __init__(self, database: Database, held: Held, stop: Stop) -> None:
+    def __init__(self, database: Database, held: Held) -> None:
         self.filled = 0
         self.refused = 0
         self.reason = ""
         self._documents = database.get_collection(USER_DAILY, codec_options=AS_IT_IS)
         self._held = held
-        self._stop = stop
+        self._cursor: AsyncIOMotorCursor[Document] | None = None
 
-    async def fill(self) -> None:
-        """Fill in all that lack a date by now."""
-        self.refused = 0  # after an outage they are tried again
-        cursor = self._documents.find(_LACKING, {"ref_date": True}, batch_size=FILLED_AT_ONCE)
+    async def step(self) -> bool:
+        """Fill in some more that lack a date; return False where none is left. After an error it begins anew."""
+        if self._cursor is None:
+            self.refused = 0  # they are tried again
+            self._cursor = self._documents.find(_LACKING, {"ref_date": True}, batch_size=FILLED_AT_ONCE)
         try:
-            while not self._stop.is_set and (batch := await cursor.to_list(FILLED_AT_ONCE)):
+            batch = await self._cursor.to_list(FILLED_AT_ONCE)
+            if batch:
                 self._held.check()
                 await self._write([(each["_id"], day) for each in batch if (day := day_of(each["ref_date"]))])
-        finally:
-            await cursor.close()
+        except BaseException:
+            await self.close()
+            raise
+        return bool(batch)
+
+    async def close(self) -> None:
+        """End the query."""
+        if self._cursor is not None:
+            await self._cursor.close()
+            self._cursor = None
 
     async def _write(self, days: Sequence[tuple[object, date]]) -> None:
         writes = [UpdateOne({"_id": key}, {"$set": {"date": midnight(day)}}) for key, day in days]

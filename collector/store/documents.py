@@ -38,6 +38,9 @@ _COLUMNS = {
 }
 """The days of an account as one document of columns, which Python reads in half the time of a document for each day."""
 
+_NO_LISTS = {"$nor": [{field: {"$type": "array"}} for field in ("account", "ref_date")]}
+"""Condition that leaves out documents of other tools: a query for a text also finds the lists that it is in."""
+
 _SOURCES = {"$cond": [{"$isArray": "$sources"}, {"$size": "$sources"}, None]}
 
 
@@ -56,8 +59,8 @@ async def read_totals(
     wanted = {"_id": False, "account": True, "ref_date": True, "cumulate_user": True}
 
     async def read(some: Sequence[str]) -> list[Document]:
-        these = {"account": {"$in": some}, "ref_date": {"$in": [*by_text]}}
-        return await database[USER_DAILY].find(these | {"cumulate_user": {"$type": "number"}}, wanted).to_list(None)
+        these = {"account": {"$in": some}, "ref_date": {"$in": [*by_text]}, "cumulate_user": {"$type": "number"}}
+        return await database[USER_DAILY].find(these | _NO_LISTS, wanted).to_list(None)
 
     totals: dict[str, dict[date, int]] = defaultdict(dict)
     for begin in range(0, len(accounts), ASKED_AT_ONCE):
@@ -83,7 +86,7 @@ async def read_daily(
     by_text: dict[object, date] = {str(day): day for day in days}
 
     async def read(some: Sequence[str]) -> dict[str, list[Daily]]:
-        these = {"account": {"$in": some}, "ref_date": {"$gte": str(days.begin), "$lte": str(days.end)}}
+        these = {"account": {"$in": some}, "ref_date": {"$gte": str(days.begin), "$lte": str(days.end)}, **_NO_LISTS}
         stages: list[Document] = [{"$match": these}, {"$sort": {"account": 1, "ref_date": 1}}, {"$group": _COLUMNS}]
         found = await outlasting(lambda: collection.aggregate(stages).to_list(None))
         return {each["_id"]: dailies_of(each, by_text) for each in found}

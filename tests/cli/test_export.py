@@ -16,6 +16,9 @@ import pytest
 from command import Ended, collector, ended_of, started
 from pyarrow import parquet
 
+from collector.cli.report_commands import _days
+from collector.errors import UsageError
+from collector.model.days import FIRST_DAY, Window
 from collector.store.database import Database
 from collector.store.schema import USER_DAILY
 
@@ -83,6 +86,21 @@ async def test_file(folder: Path, database: Database) -> None:
         "database": "",
     }
     assert openpyxl.load_workbook(folder / "OUT.XLSX").active.max_row == 3
+
+
+def test_days_that_can_be_stored() -> None:
+    """Only those are looked for: three million would take half a GB."""
+    newest = date(2026, 11, 23)
+    assert _days(date.min, date.max, newest) == _days(None, None, newest) == Window(FIRST_DAY, newest)
+    with pytest.raises(UsageError, match="from 2014-12-01 to 2014-11-30: WeChat has the days 2014-12-01 to 2026-11-23"):
+        _days(None, date(2014, 11, 30), newest)
+    with pytest.raises(UsageError, match="from 2026-11-24 to 2026-11-30: WeChat has the days 2014-12-01 to 2026-11-23"):
+        _days(date(2026, 11, 24), date(2026, 11, 30), newest)
+
+
+async def test_name_that_isnt_utf8(folder: Path) -> None:
+    ended = await collector("export", "\udcff.csv", "--json", cwd=folder)
+    assert (ended.code, ended.json["file"]) == (0, "\\udcff.csv")
 
 
 async def test_stdout(folder: Path) -> None:

@@ -69,6 +69,19 @@ async def test_page(folder: Path, database: Database) -> None:
     assert found["data_until"] == found["end"]
 
 
+@pytest.mark.parametrize("out", ["out.xlsx", "out/"])
+async def test_part_of_the_configuration_cant_be_read(folder: Path, out: str) -> None:
+    """The rest is reported on; exit 3 and a sentence say that accounts may be missing, unless all wanted are named."""
+    with (folder / "accounts.yaml").open("a") as file:
+        file.write("- {name: who}\n")
+    ended = await collector("report", out, "--period", "7", cwd=folder)
+    assert (ended.code, "1 entry of the configuration can't be read" in ended.out) == (3, True)
+    ended = await collector(
+        "report", out, "--period", "7", "--account", "tea", "--account", "鞋店", "--json", cwd=folder
+    )
+    assert (ended.code, ended.json["unread_entries"]) == (0, 0)
+
+
 @pytest.mark.parametrize(
     ("options", "environ", "lang"),
     [

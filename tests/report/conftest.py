@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+import subprocess
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,25 +13,32 @@ from playwright.async_api import Browser, Page, async_playwright
 CHROMIUM = Path("/usr/bin/chromium")
 OPTIONS = (
     *("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"),
-    *("--disable-component-update", "--disable-sync"),
+    *("--disable-component-update", "--disable-sync", "--hide-scrollbars"),
 )
 
 OpenPage = Callable[..., Awaitable[Page]]
 
 
-@pytest.fixture
-def chromium() -> Path:
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A headless chromium for all tests, by the address of its DevTools: its start takes longer than most of them."""
     if not CHROMIUM.exists():
         # CI has it, so that no page goes untested there.
         skip = pytest.fail if os.environ.get("NO_SKIPS") else pytest.skip
         skip(f"{CHROMIUM} is missing: apt-get install chromium")
-    return CHROMIUM
+    profile = f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"
+    command = [str(CHROMIUM), *OPTIONS, "--headless", "--remote-debugging-port=0", profile]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr
+        yield next(line.split()[-1] for line in process.stderr if line.startswith("DevTools listening on"))
+        process.terminate()
+        process.communicate()
 
 
 @pytest.fixture
-async def browser(chromium: Path) -> AsyncIterator[Browser]:
+async def browser(chromium: str) -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=chromium, args=[*OPTIONS])
+        browser = await playwright.chromium.connect_over_cdp(chromium)
         yield browser
         await browser.close()
 

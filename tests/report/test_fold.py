@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import date, timedelta
 from itertools import count
 
@@ -229,6 +230,19 @@ def test_account_that_fell_silent_is_not_compared_with_its_better_days() -> None
     assert (year.this, year.base, year.accounts) == (21, 21, 1)
 
 
+def test_account_that_fell_silent_after_the_period_lacks_days_like_others() -> None:
+    """A report on a former period reads no later days, so the state says that the account had some."""
+    days, hole = steady(date(2025, 6, 1), date(2026, 9, 28)), [date(2026, 9, 29), date(2026, 9, 30)]
+    mute = replace(facts("mute", silent=True), newest=date(2026, 10, 20))
+    figures = figures_of((mute, days), text="2026-09")
+    assert [(each.cumulate, figures.silent) for each in figures.gaps] == [(Days.of(hole), [])]
+    assert figures.series.lacking_cumulate[-3:] == [0, 1, 1]
+    figures = figures_of((mute, without(days, Window(date(2026, 9, 1), date(2026, 9, 30)))), text="2026-09")
+    assert (figures.period.missing.summary, figures.standings[Standing.PENDING]) == (30, 1)
+    figures = figures_of((mute, days), text="2026-11")
+    assert (figures.silent, figures.period.missing) == ([Silent("wx-mute", "mute", date(2026, 10, 20))], Missing())
+
+
 def test_silent_account_alone() -> None:
     figures = figures_of((facts("mute", silent=True), {}))
     assert not figures.has_figures
@@ -372,6 +386,7 @@ def test_days_without_channels_are_counted() -> None:
     figures = figures_of((OLD, days))
     assert figures.days_without_channels == 1
     assert figures.channels[0].change.reason is Reason.INCOMPLETE
+    assert figures.channels[0].by_day[-2:] == [3, None]
 
 
 def test_days_outside_of_the_frame_are_left_out() -> None:

@@ -48,7 +48,7 @@ def test_change(value: float, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("metric", "value", "tone"),
+    ("metric", "value", "kind"),
     [
         (Metric.NEW_USER, 0.1, "good"),
         (Metric.NEW_USER, -0.1, "bad"),
@@ -57,9 +57,11 @@ def test_change(value: float, text: str) -> None:
         (Metric.CANCEL_USER, 0, "flat"),
     ],
 )
-def test_tone(metric: Metric, value: float, tone: str) -> None:
+def test_kind_of_a_change(metric: Metric, value: float, kind: str) -> None:
     """A fall of lost followers is good news."""
-    assert formats.tone(metric, value) == tone
+    day = Window(NEWEST, NEWEST)
+    assert formats.outcome(Comparison(day, day, change=value), metric, ZH) == (kind, formats.change(value))
+    assert formats.outcome(Comparison(day, day, reason=Reason.INCOMPLETE), metric, ZH) == ("reason", "本期不完整")
 
 
 def test_figure() -> None:

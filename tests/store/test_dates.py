@@ -3,6 +3,7 @@ from datetime import datetime
 from typing import Any
 
 import pytest
+import stamina
 from pymongo.errors import AutoReconnect
 from structlog.testing import capture_logs
 
@@ -124,6 +125,26 @@ async def test_outage(database: Database, monkeypatch: pytest.MonkeyPatch) -> No
     _after(monkeypatch, 2, fail)
     (refused,) = (log for log in await _fill(database) if log["event"] == "dates.refused")
     assert (refused["documents"], await _filled(database)) == (1, 6)
+
+
+async def test_many_outages(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is waited for, however long ago the first one was."""
+    await _insert_old(database, 20)
+    writes = 0
+
+    async def write(*arguments: Any) -> Any:
+        nonlocal writes
+        writes += 1
+        if writes % 2:
+            raise AutoReconnect("connection closed")
+        return await write_bulk(*arguments)
+
+    monkeypatch.setattr(module, "FILLED_AT_ONCE", 2)
+    monkeypatch.setattr(module, "write_bulk", write)
+    monkeypatch.setattr("collector.store.database.OUTAGE_S", 1.0)
+    with stamina.set_testing(False):
+        await _fill(database)
+    assert await _filled(database) == 20
 
 
 async def test_document_that_a_validator_refuses(database: Database) -> None:

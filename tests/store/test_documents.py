@@ -94,6 +94,18 @@ async def test_read_daily_of_strange_documents(database: Database) -> None:
     assert found == [("a", [sums[0], Daily(date(2026, 11, 22), is_damaged=True), sums[1]])]
 
 
+async def test_lists_of_accounts_and_of_days(database: Database) -> None:
+    """Documents of other tools that have such are left out, though a query for one of the texts finds them."""
+    lists: list[dict[str, object]] = [
+        {"account": ["a", "b"], "ref_date": "2026-11-23"},
+        {"account": "a", "ref_date": ["2026-11-22", "2026-11-23"]},
+    ]
+    await database[USER_DAILY].insert_many(each | {"cumulate_user": 1} for each in lists)
+    day = date(2026, 11, 23)
+    assert [each async for each in read_daily(database, ["a"], Window(day, day))] == [("a", [])]
+    assert await read_totals(database, ["a"], [day]) == {}
+
+
 async def test_count_ownerless(database: Database) -> None:
     accounts: list[dict[str, object]] = [{"account": APPID}, {"account": ""}, {"account": 7}, {"account": None}, {}]
     await database[USER_DAILY].insert_many([{"ref_date": "2026-11-23", **account} for account in accounts])
@@ -149,7 +161,6 @@ async def test_read_daily_reads_ahead_no_longer_than_it_is_open(
     before = asyncio.all_tasks()
     async with aclosing(read_daily(database, ["a", "b", "c"], Window(date(2026, 11, 21), date(2026, 11, 22)))) as found:
         await anext(found)
-        assert len(asyncio.all_tasks() - before) == 1
     await asyncio.sleep(0)
     assert asyncio.all_tasks() == before
 

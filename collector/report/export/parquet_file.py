@@ -8,6 +8,7 @@ from typing import BinaryIO
 
 from collector.errors import UsageError
 from collector.report.export.rows import Column, Kind, Row
+from collector.report.export.target import target_of
 from collector.shell import install_line
 
 ROWS_AT_ONCE = 50_000
@@ -44,7 +45,10 @@ def parquet_writer(file: BinaryIO, columns: Sequence[Column]) -> Iterator[Callab
         if len(held) >= ROWS_AT_ONCE:
             flush()
 
-    with parquet.ParquetWriter(file, schema, compression="zstd") as written:
+    # Its own `with` would make a valid file of the rows so far where something fails.
+    with target_of(file) as target:
+        written = parquet.ParquetWriter(target, schema, compression="zstd")
         yield write
         if held:
             flush()
+        written.close()

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 from collector.errors import UsageError
 from collector.report.cells import write_text
 from collector.report.export.rows import Column, Kind, Row
+from collector.report.export.target import target_of
 from collector.shell import install_line
 
 ROWS_OF_A_SHEET = 1_048_575
@@ -33,37 +34,18 @@ def xlsx_writer(
     except ModuleNotFoundError:
         raise UsageError(f"xlsx needs the extra `export`: {install_line('export')}. CSV needs nothing") from None
     options = {"constant_memory": True, "tmpdir": folder and str(folder), "default_date_format": "yyyy-mm-dd"}
-    target = _Target(file)
-    workbook = xlsxwriter.Workbook(target, options)
-    workbook.use_zip64()
-    sheets = _Sheets(workbook, columns, rows_of_a_sheet)
-    try:
-        yield sheets.write
-        sheets.end()
-        _close(workbook)
-    finally:
-        target.is_open = False
-        for sheet in workbook.worksheets():  # `close` does it only where nothing failed
-            with suppress(OSError):
-                sheet.row_data_fh.close()
-
-
-class _Target:
-    """The file as long as it is open.
-
-    XlsxWriter leaves its zip file behind where it fails; collected as garbage, that writes its end.
-    """
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self.is_open = True
-
-    def write(self, data: bytes) -> int:
-        return self._file.write(data) if self.is_open else len(data)
-
-    def flush(self) -> None:
-        if self.is_open:
-            self._file.flush()
+    with target_of(file) as target:
+        workbook = xlsxwriter.Workbook(target, options)
+        workbook.use_zip64()
+        sheets = _Sheets(workbook, columns, rows_of_a_sheet)
+        try:
+            yield sheets.write
+            sheets.end()
+            _close(workbook)
+        finally:
+            for sheet in workbook.worksheets():  # `close` does it only where nothing failed
+                with suppress(OSError):
+                    sheet.row_data_fh.close()
 
 
 class _Sheets:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import duckdb
@@ -48,6 +50,17 @@ def test_no_tags(tmp_path: Path) -> None:
     with (tmp_path / "out.parquet").open("wb") as file, parquet_writer(file, COLUMNS) as write:
         write([row("a", tags=())])
     assert parquet.read_table(tmp_path / "out.parquet")["tags"].to_pylist() == [[]]
+
+
+def test_part_is_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where something fails in mid way, what is written by then can't be taken for a whole file."""
+    monkeypatch.setattr(parquet_file, "ROWS_AT_ONCE", 10)
+    with (tmp_path / "part").open("wb") as file, suppress(ZeroDivisionError), parquet_writer(file, COLUMNS) as write:
+        write(ROWS)
+        raise ZeroDivisionError
+    gc.collect()
+    with pytest.raises(pa.ArrowInvalid):
+        parquet.read_table(tmp_path / "part")
 
 
 def test_missing_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
