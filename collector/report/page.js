@@ -38,6 +38,7 @@
     if (spec.params) spec.params[0].value = beginOf(report.span);
     const options = { renderer: "svg", actions: false, ast: true, defaultStyle: false, logLevel: 1 };
     const { view } = await vegaEmbed(place, spec, { ...options, tooltip: { disableDefaultStyle: true } });
+    await view.resize().runAsync();  // the columns of a legend follow from the width, and only then the height
     return spec.params && { view, name: spec.params[0].name };
   }
 

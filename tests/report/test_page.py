@@ -226,6 +226,16 @@ async def test_no_sideways_scrolling(write: Write, open_page: Any, width: int) -
     assert await page.evaluate("document.documentElement.scrollWidth") == width
 
 
+async def test_legends_are_whole(write: Write, open_page: Any) -> None:
+    """On a phone, where each series has a line."""
+    stored = [each._replace(sources=tuple(Source(code, 1, 0) for code in range(12))) for each in days(40)]
+    page = await open_page(write({"a": stored}), width=390)
+    below = (
+        "svg => svg.getBoundingClientRect().bottom - svg.querySelector('.role-legend').getBoundingClientRect().bottom"
+    )
+    assert await page.locator("[data-chart=channels] svg").evaluate(below) >= 0
+
+
 async def test_print(write: Write, open_page: Any) -> None:
     """On paper there are no buttons, no rows of accounts, and charts are no wider than the sheet."""
     page = await open_page(write({"a": days(30), "b": days(30)}))
