@@ -141,14 +141,14 @@ async def test_limit_below_all_needs(database: Database, mongod: str, tmp_path: 
 async def test_waiting_for_a_connection(
     clock: FakeClock, configured: Configured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """160 calls of 100 ms over 20 connections take 0.8 s, and none of them the 0.6 s that it may take."""
+    """160 calls of 0.3 s over 20 connections take 2.4 s, and none of them the 2 s that it may take."""
     monkeypatch.setattr(resource, "getrlimit", lambda kind: (140, 140))
     monkeypatch.setattr(resource, "setrlimit", lambda kind, limits: None)
     assert connect.OTHER_FILES == 100
     world = World(size=80, sparse=False)
-    async with Sandbox(world, clock=clock.now, latency_s=0.1) as sandbox:
+    async with Sandbox(world, clock=clock.now, latency_s=0.3) as sandbox:
         settings = configured(sandbox, workers=80)
-        api = settings.api.model_copy(update={"timeout": 0.6})
+        api = settings.api.model_copy(update={"timeout": 2.0})
         result = await run(replace(settings, api=api), clock)
         arrived = len(sandbox.calls)
     assert (result.failures, result.retries) == ((), 0)

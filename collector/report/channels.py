@@ -145,4 +145,4 @@ class ChannelSums:
             reason = Reason.BASE_INCOMPLETE
         by_day, lacking = self._new_user[code], pairs.lacking(Against.PERIOD, Lack.SUMMARY)
         new_user, base_user = sum(by_day[self._frame.slice(this)]), sum(by_day[base_part])
-        return compared(Comparison(this, base, new_user, base_user, None, reason, lacking.accounts))
+        return compared(self._frame.pairs[Against.PERIOD], new_user, base_user, reason, lacking.accounts)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
 from collector.model.days import Window
-from collector.report.frame import Against, Frame
+from collector.report.frame import Against, Frame, Pair
 from collector.report.metrics import Metric, Tally
 from collector.report.sums import Lack, Part, Sums
 
@@ -124,7 +124,7 @@ class Pairs:
         value, base_value = self.tally(this).value(metric), self.tally(base).value(metric) if base else None
         reason = self.reason(against, NEEDS[metric])
         accounts = self.lacking(against, NEEDS[metric]).accounts
-        return compared(Comparison(this, base, value, base_value, None, reason, accounts))
+        return compared(self._frame.pairs[against], value, base_value, reason, accounts)
 
     def reason(self, against: Against, need: Lack) -> Reason | None:
         """Return why two windows can't be compared, whatever their figures are."""
@@ -141,13 +141,14 @@ class Pairs:
         return None if is_stored else Reason.BASE_UNBORN
 
 
-def compared(comparison: Comparison) -> Comparison:
-    """Return the comparison with its change, or with the reason why its figures give none."""
-    if comparison.reason:
-        return comparison
-    this, base = comparison.this, comparison.base
-    if this is None or base is None:
-        return replace(comparison, reason=Reason.UNDEFINED)
-    if base <= 0:
-        return replace(comparison, reason=Reason.BASE_NEGATIVE if base < 0 else Reason.BASE_ZERO)
-    return replace(comparison, change=(this - base) / base)
+def compared(windows: Pair, this: float | None, base: float | None, reason: Reason | None, accounts: int) -> Comparison:
+    """Return the comparison of two windows: its change, or the reason why it is left out, given or of the figures."""
+    change = None
+    if reason is None:
+        if this is None or base is None:
+            reason = Reason.UNDEFINED
+        elif base <= 0:
+            reason = Reason.BASE_NEGATIVE if base < 0 else Reason.BASE_ZERO
+        else:
+            change = (this - base) / base
+    return Comparison(windows.this, windows.base, this, base, change, reason, accounts)

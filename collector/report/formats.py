@@ -97,6 +97,14 @@ def reason(comparison: Comparison, terms: Terms) -> str:
     return terms(f"reason_{comparison.reason}") if comparison.reason else ABSENT
 
 
+def outcome(comparison: Comparison, terms: Terms) -> tuple[str, str]:
+    """Return the change of a comparison, or the reason why it is left out, after its kind: up, down, flat or reason."""
+    found = comparison.change
+    if found is None:
+        return "reason", reason(comparison, terms)
+    return "up" if found > 0 else "down" if found < 0 else "flat", change(found)
+
+
 def names(found: Sequence[str], terms: Terms) -> str:
     """Return some names; of many the first ones, and how many more there are."""
     named = terms("comma").join(found[:MAX_NAMES])

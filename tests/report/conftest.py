@@ -27,7 +27,7 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         skip = pytest.fail if os.environ.get("NO_SKIPS") else pytest.skip
         skip(f"{CHROMIUM} is missing: apt-get install chromium")
     profile = f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"
-    command = [CHROMIUM, *OPTIONS, "--headless", "--remote-debugging-port=0", profile]
+    command = [str(CHROMIUM), *OPTIONS, "--headless", "--remote-debugging-port=0", profile]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr
         yield next(line.split()[-1] for line in process.stderr if line.startswith("DevTools listening on"))
