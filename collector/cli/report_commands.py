@@ -91,7 +91,7 @@ def export(
 @with_common_options
 def report(
     common: Common,
-    out: Annotated[str, typer.Argument(metavar="OUT", help="A .html, .xlsx or .png file, or OUT/ for a site.")],
+    out: Annotated[str, typer.Argument(metavar="OUT", help="A .html, .xlsx or .png file, or a folder for a site.")],
     period: Annotated[
         str | None,
         typer.Option(
@@ -112,7 +112,7 @@ def report(
 ) -> None:
     """Write a report on accounts over a period: their figures as cards, charts and tables, and what is missing.
 
-    OUT/ becomes a static site of all accounts, with a page for each account and each tag.
+    A folder, or a name without a suffix, becomes a static site of all accounts, with a page for each account and tag.
     """
     from collector.commands import report as command
     from collector.commands.site import site
@@ -124,7 +124,7 @@ def report(
 
     settings, selection, output = common
     terms = Terms(language_of(lang, os.environ, settings.language))
-    is_site = out.endswith(("/", os.sep)) or Path(out).is_dir()
+    is_site = _is_folder(out)
     chosen = _period(period or (SITE_PERIOD if is_site else "month"))
     order = command.Order(selection, chosen, target_now(settings), terms, datetime.now(UTC))
     if is_site:
@@ -157,6 +157,13 @@ def show(
         say_json(console.as_json(shown))
     else:
         say(console.as_text(shown, width=width(), letters=blocks(), paint=paint()))
+
+
+def _is_folder(out: str) -> bool:
+    """Return True for a folder of a site: one that is there, or a name that ends with a slash or has no suffix."""
+    path = Path(out)
+    is_plain = not path.suffix and not path.name.startswith((".", "-"))
+    return is_plain or out.endswith(("/", os.sep)) or path.is_dir()
 
 
 def _period(text: str) -> Choice:

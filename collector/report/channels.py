@@ -9,13 +9,14 @@ from operator import add
 from typing import NamedTuple
 
 from collector.model.channels import CHANNELS
+from collector.model.days import Window
 from collector.report.account import Columns
-from collector.report.comparing import Comparison, Pairs, Reason, compared
+from collector.report.comparing import Comparison, Pairs, compared
 from collector.report.faults import UnknownChannel
 from collector.report.frame import Against, Frame
 from collector.report.metrics import Ratio
 from collector.report.series import Series
-from collector.report.sums import Lack
+from collector.report.sums import Lack, Part
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +45,23 @@ class Channel:
         return Ratio(self.cancel_user, self.new_user)
 
 
+NEED = Lack.SUMMARY | Lack.CHANNELS
+"""What must be whole in both windows for the comparison of a channel."""
+
+
 class OfAccount(NamedTuple):
-    """New and lost followers of an account by channel, as columns; `unknown` are codes of the period without a name."""
+    """New and lost followers of an account by channel, as columns; `unknown` are codes of the period without a name.
+
+    `compared` are the new followers of the period and of the one before it; empty if the account isn't whole in both.
+    """
 
     new_user: Mapping[int, Sequence[int]]
     cancel_user: Mapping[int, Sequence[int]]
     unknown: frozenset[int]
+    compared: Mapping[int, tuple[int, int]]
 
 
-def channels_of(account: Columns, frame: Frame) -> OfAccount:
+def channels_of(account: Columns, parts: Mapping[Window, Part], frame: Frame) -> OfAccount:
     """Return the figures of an account by channel."""
     count, shown = len(frame.days), frame.slice(frame.shown)
     new_user: dict[int, list[int]] = {}
@@ -70,7 +79,7 @@ def channels_of(account: Columns, frame: Frame) -> OfAccount:
         for code, _, _ in sources
         if code in unnamed and shown.start <= index < shown.stop
     }
-    return OfAccount(new_user, cancel_user, frozenset(unknown))
+    return OfAccount(new_user, cancel_user, frozenset(unknown), _compared(new_user, parts, frame))
 
 
 class ChannelSums:
@@ -81,6 +90,7 @@ class ChannelSums:
         self._frame = frame
         self._new_user: dict[int, Sequence[int]] = {}
         self._cancel_user: dict[int, Sequence[int]] = {}
+        self._compared: dict[int, tuple[int, int]] = {}
         self._without = [0] * count
         self._accounts: Counter[int] = Counter()
 
@@ -90,6 +100,9 @@ class ChannelSums:
             for code, column in columns.items():
                 before = sums.get(code)
                 sums[code] = column if before is None else list(map(add, before, column))
+        for code, (this, base) in channels.compared.items():
+            before = self._compared.get(code, (0, 0))
+            self._compared[code] = before[0] + this, before[1] + base
         self._accounts.update(channels.unknown)
         for index in account.without_sources:
             self._without[index] += 1
@@ -136,13 +149,16 @@ class ChannelSums:
         ]
 
     def _change(self, code: int, pairs: Pairs) -> Comparison:
-        this, base = self._frame.pairs[Against.PERIOD]
-        base_part = self._frame.slice(base) if base else slice(0)
-        reason = pairs.reason(Against.PERIOD, Lack.SUMMARY)
-        if not reason and self.days_without:
-            reason = Reason.INCOMPLETE
-        if not reason and any(self._without[base_part]):
-            reason = Reason.BASE_INCOMPLETE
-        by_day, lacking = self._new_user[code], pairs.lacking(Against.PERIOD, Lack.SUMMARY)
-        new_user, base_user = sum(by_day[self._frame.slice(this)]), sum(by_day[base_part])
-        return compared(self._frame.pairs[Against.PERIOD], new_user, base_user, reason, lacking.accounts)
+        days, whole = self._frame.pairs[Against.PERIOD], pairs.whole(Against.PERIOD, NEED)
+        this, base = self._compared.get(code, (0, 0))
+        return compared(days, this, base, whole.reason, whole.left_out)
+
+
+def _compared(
+    new_user: Mapping[int, Sequence[int]], parts: Mapping[Window, Part], frame: Frame
+) -> Mapping[int, tuple[int, int]]:
+    this, base = frame.pairs[Against.PERIOD]
+    if base is None or (parts[this].lacks | parts[base].lacks) & NEED:
+        return {}
+    of_this, of_base = frame.slice(this), frame.slice(base)
+    return {code: (sum(column[of_this]), sum(column[of_base])) for code, column in new_user.items()}

@@ -43,6 +43,9 @@ X = {
 SPAN = {"x": X | {"field": "left"}, "x2": {"field": "right"}}
 FROM_ZERO = {"y2": {"datum": 0}}
 DAY_SPAN = {"x": X | {"field": "from"}, "x2": {"field": "to"}}
+PALE_LINE = {"strokeDash": [3, 3], "opacity": 0.7}
+"""The look of a line over days that some account lacks."""
+
 BREAK = {"type": "point", "shape": "diamond", "filled": True, "size": 70, "color": MARK, "opacity": 1}
 MARKS = [
     {"data": {"name": "marks"}, "transform": SINCE} | layer
@@ -99,9 +102,17 @@ WITH_LEGEND = {"autosize": {"type": "fit-x", "contains": "padding"}}
 """A legend of any height below the chart, which keeps its own: on a phone each series has a line."""
 
 
-def axis(field: str, form: str = ",d", **more: Any) -> Spec:
+WHOLE_NUMBERS = {"format": ",d", "tickMinStep": 1}
+BY_RANGE = {
+    "labelExpr": "format(datum.value, span(domain('y')) < 1 ? ',.2f' : span(domain('y')) < 20 ? ',.1f' : ',d')",
+    "tickMinStep": 0.01,
+}
+"""The labels of an axis: whole numbers, or as many decimals as its range needs."""
+
+
+def axis(field: str, labels: Spec = WHOLE_NUMBERS, **more: Any) -> Spec:
     """Return the vertical place of a figure."""
-    axis = {"title": None, "format": form, "tickCount": 5, "domain": False, "ticks": False, "minExtent": 54}
+    axis = {"title": None, **labels, "tickCount": 5, "domain": False, "ticks": False, "minExtent": 54}
     return {"field": field, "type": "quantitative", "title": None, "axis": axis, **more}
 
 

@@ -77,8 +77,11 @@ def drawn_days(figures: Figures) -> Window:
 
 
 def day_rows(figures: Figures, terms: Terms, days: Window) -> Rows:
-    """Return a row for each day. `total` and `mean` are those of days that no account lacks, `all` is any total."""
-    series = figures.series
+    """Return a row for each day.
+
+    `total` and `whole_mean` are those that no account lacks a day of, `all` and `mean` are any.
+    """
+    series, is_group = figures.series, len(figures.lines) > 1
     part, cut = series.slice(days), series.of(days)
     return Rows(
         {
@@ -89,23 +92,24 @@ def day_rows(figures: Figures, terms: Terms, days: Window) -> Rows:
             "lost": cut.cancel_user,
             "net": cut.net_user,
             "mean": [_rounded(mean, 1) for mean in series.mean(Metric.NET_USER)[part]],
+            "whole_mean": [_rounded(mean, 1) for mean in series.whole_mean(Metric.NET_USER)[part]],
             "lacking": cut.lacking_summary,
             "breaks": cut.breaks,
             "mark": cut.marks,
             "remark": [
-                remark(cut, place, terms) if broken or mark is not Mark.STORED else ""
+                remark(cut, place, terms, is_group=is_group) if broken or mark is not Mark.STORED else ""
                 for place, (mark, broken) in enumerate(zip(cut.marks, cut.breaks, strict=True))
             ],
         }
     )
 
 
-def remark(series: Series, place: int, terms: Terms) -> str:
-    """Return what is to be said about a day of a series."""
+def remark(series: Series, place: int, terms: Terms, *, is_group: bool) -> str:
+    """Return what is to be said about a day of a series, of one account or of a group."""
     lacking = max(series.lacking_summary[place], series.lacking_cumulate[place])
     parts = [
         terms("remark_lacking", count=lacking)
-        if lacking and series.marks[place] is Mark.PARTIAL
+        if is_group and lacking and series.marks[place] is Mark.PARTIAL
         else terms(f"mark_{series.marks[place]}"),
         terms("remark_breaks") if series.breaks[place] else "",
     ]

@@ -11,11 +11,13 @@ from collections.abc import Mapping
 from collector.report.chart_parts import (
     BEGIN,
     BREAK,
+    BY_RANGE,
     DAY_MS,
     DAY_SPAN,
     FROM_ZERO,
     LABEL,
     MARKS,
+    PALE_LINE,
     SINCE,
     SPAN,
     TIME,
@@ -55,8 +57,8 @@ def total(terms: Terms) -> Spec:
     Sums that lack accounts (`all`, where `total` has none) are a pale dashed line.
     """
     y = axis("total", scale={"zero": False, "nice": True, "padding": 8})
-    line = {"type": "line", "color": TOTAL, "strokeWidth": 2, "interpolate": "monotone"}
-    pale = line | {"strokeDash": [3, 3], "opacity": 0.7}
+    line = {"type": "line", "color": TOTAL, "strokeWidth": 2}
+    pale = line | PALE_LINE
     tooltip = [day(terms), number("all", terms("cumulate_user")), remark(terms)]
     return dated(
         gaps("all"),
@@ -76,8 +78,8 @@ def total(terms: Terms) -> Spec:
 def flow(terms: Terms) -> Spec:
     """Return 新增 upwards and 取消 downwards over `days`, and the 7-day mean of 净增.
 
-    Days on which accounts are missing are pale. Days of 0 have a dot: a full one where WeChat said so, a hollow one
-    where it was proven.
+    Days on which accounts are missing are pale, and so is the mean of such days. Days of 0 have a dot: a full one where
+    WeChat said so, a hollow one where it was proven.
     """
     tooltip = [
         day(terms),
@@ -91,7 +93,7 @@ def flow(terms: Terms) -> Spec:
     pale = {"condition": {"test": "datum.lacking > 0", "value": 0.45}, "value": 1}
     spot = {"type": "point", "size": 22, "strokeWidth": 1.2, "stroke": MUTED, "opacity": 1}
     fill = {"condition": {"test": "datum.mark == 'proven'", "value": "white"}, "value": MUTED}
-    mean = {"type": "line", "color": MEAN, "strokeWidth": 1.6, "interpolate": "monotone"}
+    mean = {"type": "line", "color": MEAN, "strokeWidth": 1.6}
     down = {"calculate": "isValid(datum.lost) ? -datum.lost : null", "as": "down"}
     return dated(
         gaps("net"),
@@ -106,7 +108,8 @@ def flow(terms: Terms) -> Spec:
             "mark": spot,
             "encoding": {"x": X, "y": {"datum": 0}, "fill": fill},
         },
-        {"mark": mean, "encoding": {"x": X, "y": axis("mean")}},
+        {"mark": mean | PALE_LINE, "encoding": {"x": X, "y": axis("mean")}},
+        {"mark": mean, "encoding": {"x": X, "y": axis("whole_mean")}},
         hover(tooltip),
     )
 
@@ -131,7 +134,7 @@ def channels(terms: Terms) -> Spec:
             "layer": [
                 {
                     "transform": [{"filter": "!datum.lone"}],
-                    "mark": {"type": "area", "opacity": 0.88, "interpolate": "monotone"},
+                    "mark": {"type": "area", "opacity": 0.88},
                     "encoding": area | {"x": X, "color": color, "detail": {"field": "run"}},
                 },
                 {"transform": [{"filter": "datum.lone"}], "mark": "bar", "encoding": area | SPAN | {"color": color}},
@@ -148,10 +151,10 @@ def compare(terms: Terms) -> Spec:
     """Return the totals of several accounts or tags over the days of `compare`, the first of each set to 100."""
     place = {
         "x": X,
-        "y": axis("index", ",.2~f", scale={"zero": False, "padding": 8}),  # often within a few hundredths
+        "y": axis("index", BY_RANGE, scale={"zero": False, "padding": 8}),
         "color": series("series"),
     }
-    tooltip = [day(terms), name("series", terms("name")), number("index", terms("index"), ",.1f")]
+    tooltip = [day(terms), name("series", terms("name")), number("index", terms("index"), ",.2f")]
     return (
         sized(190)
         | WITH_LEGEND
@@ -160,7 +163,7 @@ def compare(terms: Terms) -> Spec:
             "transform": [TIME],
             "layer": [
                 {"mark": {"type": "rule", "color": MUTED, "strokeDash": [3, 3]}, "encoding": {"y": {"datum": 100}}},
-                {"mark": {"type": "line", "strokeWidth": 1.8, "interpolate": "monotone"}, "encoding": place},
+                {"mark": {"type": "line", "strokeWidth": 1.8}, "encoding": place},
                 {
                     "mark": {"type": "point", "filled": True, "size": 50, "opacity": 0},
                     "encoding": place | {"tooltip": tooltip},

@@ -1,4 +1,8 @@
-"""Comparisons of two windows of days."""
+"""Comparisons of two windows of days.
+
+A group is compared like for like: over the accounts that lack nothing in both windows, so that none counts on one side
+alone.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ from typing import NamedTuple
 from collector.model.days import Window
 from collector.report.frame import Against, Frame, Pair
 from collector.report.metrics import Metric, Tally
-from collector.report.sums import Lack, Part, Sums
+from collector.report.sums import NO_SUMS, Lack, Part, Sums, added
 
 
 class Reason(StrEnum):
@@ -18,8 +22,9 @@ class Reason(StrEnum):
 
     * `not_over`: days of this period aren't published yet.
     * `no_period`: the calendar has no such period a year before (week 53).
-    * `incomplete`, `base_incomplete`: this window, or the one it is compared with, lacks figures of some account.
-    * `base_not_stored`: the window that it is compared with has no figures at all.
+    * `incomplete`: no account is whole in this window.
+    * `base_incomplete`, `base_not_stored`: those that are lack figures of the window that it is compared with, or that
+      has none at all.
     * `base_unborn`: no account existed by then.
     * `base_zero`, `base_negative`: no percentage of it makes sense.
     * `undefined`: a rate of one of the windows has 0 below the line.
@@ -40,8 +45,8 @@ class Reason(StrEnum):
 class Comparison:
     """A figure against that of a window before: `change` is (this − base) ÷ base, 0.01 is 1 %.
 
-    Where it is left out, `change` is None and `reason` says why; `accounts` is how many accounts are incomplete in one
-    of the two windows. `base_days` is None where the calendar has no such window.
+    `this` and `base` are of the accounts that are whole in both windows; `accounts` is how many others there are. Where
+    it is left out, `change` is None and `reason` says why. `base_days` is None where the calendar has no such window.
     """
 
     days: Window
@@ -65,15 +70,30 @@ NEEDS: Mapping[Metric, Lack] = {
 """What must be whole in both windows for a comparison."""
 
 
-class Lacking(NamedTuple):
-    """How many accounts lack something in this window, in its base, and in any of the two."""
+class _Alike:
+    """Accounts that lack the same in two windows: how many there are, and their sums over each."""
 
-    this: int = 0
-    base: int = 0
-    accounts: int = 0
+    __slots__ = ("base", "count", "this")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.this = self.base = NO_SUMS
+
+    def add(self, this: Sums, base: Sums) -> None:
+        self.count += 1
+        self.this, self.base = added(self.this, this), added(self.base, base)
 
 
-NOTHING_LACKING = Lacking()
+class Whole(NamedTuple):
+    """The accounts that are whole in two windows: their figures of each.
+
+    `reason` says why they can't be compared, whatever their figures are; `left_out` is how many accounts aren't whole.
+    """
+
+    this: Tally
+    base: Tally | None
+    reason: Reason | None
+    left_out: int
 
 
 class Pairs:
@@ -81,64 +101,63 @@ class Pairs:
 
     def __init__(self, frame: Frame) -> None:
         self._frame = frame
-        self._sums = {window: Sums(window) for window in frame.windows}
-        self._tallies: dict[Window, Tally] = {}
-        # How many accounts lack what, by the flags of the two windows.
-        self._lacks: dict[Against, dict[tuple[int, int], int]] = {against: {} for against in Against}
+        # By what they lack in each of the two windows.
+        self._alike: dict[Against, dict[tuple[int, int], _Alike]] = {against: {} for against in Against}
+        self._whole: dict[tuple[Against, Lack], Whole] = {}
 
     def add(self, parts: Mapping[Window, Part]) -> None:
         """Add one account by its part of each window."""
-        self._tallies.clear()
-        for window, part in parts.items():
-            self._sums[window].add(part)
+        self._whole.clear()
         for against, (this, base) in self._frame.pairs.items():
             if base is None:
                 continue
             of_this, of_base = parts[this], parts[base]
-            lacks = (of_this.lacks, of_base.lacks)
             # An account that is silent in both has no part in the comparison.
-            if lacks != (0, 0) and not (of_this.is_blank and of_base.is_blank):
-                counts = self._lacks[against]
-                counts[lacks] = counts.get(lacks, 0) + 1
-
-    def tally(self, window: Window) -> Tally:
-        """Return the sums over one of the windows."""
-        if window not in self._tallies:
-            self._tallies[window] = self._sums[window].tally()
-        return self._tallies[window]
-
-    def lacking(self, against: Against, need: Lack) -> Lacking:
-        """Return how many accounts lack what is needed."""
-        counts = self._lacks[against].items()
-        if not counts:
-            return NOTHING_LACKING
-        return Lacking(
-            sum(count for (this, _), count in counts if this & need),
-            sum(count for (_, base), count in counts if base & need),
-            sum(count for (this, base), count in counts if (this | base) & need),
-        )
+            if of_this.is_blank and of_base.is_blank:
+                continue
+            lacks, alike = (of_this.lacks, of_base.lacks), self._alike[against]
+            if lacks not in alike:
+                alike[lacks] = _Alike()
+            alike[lacks].add(of_this.sums, of_base.sums)
 
     def compare(self, against: Against, metric: Metric) -> Comparison:
         """Return a comparison of a figure."""
-        this, base = self._frame.pairs[against]
-        value, base_value = self.tally(this).value(metric), self.tally(base).value(metric) if base else None
-        reason = self.reason(against, NEEDS[metric])
-        accounts = self.lacking(against, NEEDS[metric]).accounts
-        return compared(self._frame.pairs[against], value, base_value, reason, accounts)
+        days, whole = self._frame.pairs[against], self.whole(against, NEEDS[metric])
+        this, base = whole.this.value(metric), whole.base.value(metric) if whole.base else None
+        return compared(days, this, base, whole.reason, whole.left_out)
 
-    def reason(self, against: Against, need: Lack) -> Reason | None:
-        """Return why two windows can't be compared, whatever their figures are."""
-        base, lacking = self._frame.pairs[against].base, self.lacking(against, need)
+    def whole(self, against: Against, need: Lack) -> Whole:
+        """Return the accounts that lack nothing of what is needed in both windows."""
+        key = against, need
+        if key not in self._whole:
+            self._whole[key] = self._whole_of(against, need)
+        return self._whole[key]
+
+    def _whole_of(self, against: Against, need: Lack) -> Whole:
+        this, base = self._frame.pairs[against]
+        of_this, of_base, left_out = NO_SUMS, NO_SUMS, 0
+        for (lacks, base_lacks), alike in self._alike[against].items():
+            if (lacks | base_lacks) & need:
+                left_out += alike.count
+            else:
+                of_this, of_base = added(of_this, alike.this), added(of_base, alike.base)
+        reason = None if of_base.has_figures else self._reason(against, need)
         if against in {Against.PERIOD, Against.YEAR} and not self._frame.is_over:
-            return Reason.NOT_OVER
-        if base is None:
+            reason = Reason.NOT_OVER
+        return Whole(of_this.tally(this), of_base.tally(base) if base else None, reason, left_out)
+
+    def _reason(self, against: Against, need: Lack) -> Reason:
+        """Return why no account that existed in the base is whole in both windows."""
+        if self._frame.pairs[against].base is None:
             return Reason.NO_PERIOD
-        if lacking.this:
+        alike = self._alike[against]
+        lacking = [this & need for this, base in alike if (this | base) & need]
+        if alike and not lacking:
+            return Reason.BASE_UNBORN
+        if lacking and all(lacking):
             return Reason.INCOMPLETE
-        is_stored = self._sums[base].has_figures
-        if lacking.base:
-            return Reason.BASE_INCOMPLETE if is_stored else Reason.BASE_NOT_STORED
-        return None if is_stored else Reason.BASE_UNBORN
+        is_stored = any(each.base.has_figures for each in alike.values())
+        return Reason.BASE_INCOMPLETE if is_stored else Reason.BASE_NOT_STORED
 
 
 def compared(windows: Pair, this: float | None, base: float | None, reason: Reason | None, accounts: int) -> Comparison:

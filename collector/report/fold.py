@@ -46,7 +46,7 @@ def share_of(account: Columns, frame: Frame) -> Share:
     """Return the part of an account in any group."""
     parts, gap = parts_of(account, frame), gap_of(account, frame)
     line = line_of(account, parts[frame.shown], frame, gap.summary | gap.cumulate if gap else NO_DAYS)
-    channels, silent = channels_of(account, frame), silent_of(account, frame)
+    channels, silent = channels_of(account, parts, frame), silent_of(account, frame)
     return Share(account, parts, breaks_of(account), channels, line, gap, silent)
 
 

@@ -8,10 +8,11 @@ from datetime import date
 from functools import lru_cache
 
 from collector.model.days import ONE_DAY, Days, Window
+from collector.report.channels import Channel
 from collector.report.comparing import Comparison
 from collector.report.figures import Card, Figures
 from collector.report.lines import Line
-from collector.report.metrics import CARDS, Metric
+from collector.report.metrics import CARDS, LESS_IS_BETTER, Metric
 from collector.report.periods import Kind, Period
 from collector.report.rankings import Ranking
 from collector.report.terms import Terms
@@ -83,8 +84,22 @@ def period(value: Period, terms: Terms) -> str:
 def windows(comparison: Comparison, terms: Terms) -> str:
     """Return the windows that a comparison is between, and how many accounts are incomplete in one of them."""
     between = _between(comparison.days, comparison.base_days, terms)
-    accounts = terms("incomplete_accounts", count=number(comparison.accounts)) if comparison.accounts else ""
+    accounts = left_out(comparison, terms)
+    if comparison.accounts and comparison.reason:
+        accounts = terms("incomplete_accounts", count=number(comparison.accounts))
     return terms("comma").join(filter(None, (between, accounts)))
+
+
+def left_out(comparison: Comparison, terms: Terms) -> str:
+    """Return how many accounts a comparison is made without; empty where there is none, or no comparison."""
+    if comparison.change is None or not comparison.accounts:
+        return ""
+    return terms("left_out_accounts", count=number(comparison.accounts))
+
+
+def channels_left_out(channels: Sequence[Channel], terms: Terms) -> str:
+    """Return how many accounts the comparisons of channels are made without, which is the same for all."""
+    return next(filter(None, (left_out(channel.change, terms) for channel in channels)), "")
 
 
 @lru_cache(maxsize=64)
@@ -92,17 +107,28 @@ def _between(days: Window, base: Window | None, terms: Terms) -> str:
     return terms("windows", this=window(days), base=window(base)) if base else window(days)
 
 
+def common_reason(card: Card, terms: Terms) -> str:
+    """Return why all comparisons of a card are left out, where that is the same for all; else nothing."""
+    found = {each.reason for each in card.comparisons.values()}
+    return terms(f"reason_{found.pop()}") if len(found) == 1 and None not in found else ""
+
+
 def reason(comparison: Comparison, terms: Terms) -> str:
     """Return why a comparison is left out."""
     return terms(f"reason_{comparison.reason}") if comparison.reason else ABSENT
 
 
-def outcome(comparison: Comparison, terms: Terms) -> tuple[str, str]:
-    """Return the change of a comparison, or the reason why it is left out, after its kind: up, down, flat or reason."""
+def outcome(comparison: Comparison, metric: Metric, terms: Terms) -> tuple[str, str]:
+    """Return the change of a comparison, or the reason why it is left out, after its kind.
+
+    That is `reason`, or whether the change is `good`, `bad` or `flat`: fewer lost followers are good news.
+    """
     found = comparison.change
     if found is None:
         return "reason", reason(comparison, terms)
-    return "up" if found > 0 else "down" if found < 0 else "flat", change(found)
+    if not found:
+        return "flat", change(found)
+    return "good" if (found > 0) != (metric in LESS_IS_BETTER) else "bad", change(found)
 
 
 def names(found: Sequence[str], terms: Terms) -> str:

@@ -31,6 +31,9 @@ CARDS = (
     Metric.GROWTH_RATE,
 )
 
+LESS_IS_BETTER = frozenset({Metric.CANCEL_USER, Metric.UNFOLLOW_RATE, Metric.LOST_TO_NEW})
+"""The figures whose fall is good news."""
+
 
 class Ratio(NamedTuple):
     """A rate as the two sums that make it; its `value` is None where the lower one is 0."""

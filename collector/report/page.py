@@ -189,7 +189,7 @@ def _days(figures: Figures, terms: Terms) -> Sequence[Sequence[str]]:
         shown.marks,
         [str(day) for day in shown.days],
         *(map(formats.number, values) for values in figures_of),
-        [remark(shown, place, terms) for place in range(len(shown.days))],
+        [remark(shown, place, terms, is_group=len(figures.lines) > 1) for place in range(len(shown.days))],
     ]
     rows: list[tuple[str, ...]] = [*zip(*columns, strict=True)]
     return rows[::-1]

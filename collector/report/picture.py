@@ -14,6 +14,7 @@ from collector.report.chart_parts import BEGIN, Spec
 from collector.report.chart_rows import Record, day_rows, drawn_days, mark_rows
 from collector.report.charts import flow, total
 from collector.report.colours import GAP, INK, LOST, MARK, MEAN, MUTED, NEW, TOTAL
+from collector.report.comparing import Comparison
 from collector.report.drawing import FONTS, Drawing, Look, drawable, fitted, width_of
 from collector.report.figures import Card
 from collector.report.metrics import Metric
@@ -35,9 +36,10 @@ _SIGN_WIDTH, _KEY_SPACE, _KEYS_HEIGHT = 32, 28, 38
 
 _GROUND, _PANEL, _RULE, _ACCENT = "#f5f7fa", "#ffffff", "#e5e8ee", "#2f5fd0"
 _PALE = "#9ddcc6"
-_WARN, _UP, _DOWN, _REASON = "#a4561a", "#0b8560", "#c4611f", "#8b93a1"
+_WARN, _REASON = "#a4561a", "#8b93a1"
+_KINDS = {"good": "#0b8560", "bad": "#c4611f", "flat": MUTED, "reason": _REASON}
 _TITLE, _VALUE = Look(48, INK, bold=True), Look(56, INK, bold=True)
-_NAME, _ROW, _FINE = Look(26, MUTED), Look(24, MUTED), Look(22, MUTED)
+_NAME, _ROW, _FINE, _SMALL = Look(26, MUTED), Look(24, MUTED), Look(22, MUTED), Look(20, _REASON)
 
 
 def write_picture(page: Page, path: Path) -> None:
@@ -93,7 +95,7 @@ def _standings(page: Page) -> str:
 
 def _draw_cards(drawing: Drawing, page: Page, top: int) -> int:
     cards = page.figures.cards
-    height = max(_card_height(card) for card in cards)
+    height = max(_card_height(card, page.terms) for card in cards)
     for place, card in enumerate(cards):
         column, row = place % _COLUMNS, place // _COLUMNS
         x, y = _MARGIN + column * (_CARD_WIDTH + _GAP), top + row * (height + _GAP)
@@ -103,8 +105,8 @@ def _draw_cards(drawing: Drawing, page: Page, top: int) -> int:
     return top + rows * (height + _GAP) - _GAP
 
 
-def _card_height(card: Card) -> int:
-    return 216 + 38 * len(card.comparisons)
+def _card_height(card: Card, terms: Terms) -> int:
+    return 216 + 38 * (1 if formats.common_reason(card, terms) else len(card.comparisons))
 
 
 def _draw_card(drawing: Drawing, page: Page, card: Card, x: int, y: int) -> None:
@@ -115,13 +117,27 @@ def _draw_card(drawing: Drawing, page: Page, card: Card, x: int, y: int) -> None
     for line in fitted(drawable(remark), _FINE.size, inside):
         drawing.text(x, y + 156, line, Look(_FINE.size, color))
     drawing.line(x, y + 178, inside, _RULE)
+    if reason := formats.common_reason(card, terms):
+        drawing.text(x, y + 218, terms.label("term_change"), _ROW)
+        drawing.text(x + inside, y + 218, reason, Look(_ROW.size, _REASON), "end")
+        return
     for place, (against, comparison) in enumerate(card.comparisons.items()):
-        base = y + 218 + 38 * place
-        drawing.text(x, base, terms.label(f"against_{against}"), _ROW)
-        change = comparison.change
-        text = formats.reason(comparison, terms) if change is None else formats.change(change)
-        color = _REASON if change is None else _UP if change > 0 else _DOWN if change < 0 else MUTED
-        drawing.text(x + inside, base, text, Look(_ROW.size, color), "end")
+        name = terms.label(f"against_{against}")
+        _draw_comparison(drawing, terms, card.metric, (name, comparison), (x, y + 218 + 38 * place))
+
+
+def _draw_comparison(
+    drawing: Drawing, terms: Terms, metric: Metric, named: tuple[str, Comparison], at: tuple[int, int]
+) -> None:
+    """Draw a comparison in a line, and how many accounts it is made without where there is room."""
+    (name, comparison), (x, y) = named, at
+    end = x + _CARD_WIDTH - 2 * _INSIDE
+    kind, text = formats.outcome(comparison, metric, terms)
+    drawing.text(x, y, name, _ROW)
+    drawing.text(end, y, text, Look(_ROW.size, _KINDS[kind]), "end")
+    remark, width = formats.left_out(comparison, terms), width_of(text, _ROW.size)
+    if remark and x + width_of(name, _ROW.size) + width_of(remark, _SMALL.size) + 24 <= end - width:
+        drawing.text(end - width - 12, y, remark, _SMALL, "end")
 
 
 def _remark(card: Card, page: Page) -> tuple[str, str]:

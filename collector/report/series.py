@@ -51,17 +51,20 @@ class Series:
         return [None if lack else value for value, lack in zip(self.values(metric), lacking, strict=True)]
 
     def mean(self, metric: Metric) -> list[float | None]:
-        """Return the mean of each day and the six before it, of those that are there and whole (7日均线).
+        """Return the mean of each day and the six before it, of those that are there (7日均线).
 
         None where none of them is. The first days have fewer before them: take the mean of the series of all days,
         and cut it with `slice`.
         """
-        values = self.whole(metric)
-        sums = [0, *accumulate(value or 0 for value in values)]
-        counts = [0, *accumulate(value is not None for value in values)]
-        before = [0] * (MEAN_DAYS - 1)
-        rows = zip(sums[1:], before + sums, counts[1:], before + counts, strict=False)
-        return [(end - begin) / (last - first) if last > first else None for end, begin, last, first in rows]
+        values = self.values(metric)
+        sums, counts = _of_week(value or 0 for value in values), _of_week(value is not None for value in values)
+        return [total / count if count else None for total, count in zip(sums, counts, strict=True)]
+
+    def whole_mean(self, metric: Metric) -> list[float | None]:
+        """Return the means that no account lacks a day of, None for the others."""
+        pairs = zip(self.values(metric), self.whole(metric), strict=True)
+        partial = _of_week(whole is None and value is not None for value, whole in pairs)
+        return [None if days else mean for mean, days in zip(self.mean(metric), partial, strict=True)]
 
     def slice(self, days: Window) -> slice:
         """Return the part of each list that `days` are, which lie within these days."""
@@ -130,6 +133,12 @@ class SeriesSums:
         if self._void[index]:
             return Mark.VOID
         return Mark.UNCOLLECTED if self._uncollected[index] else Mark.UNBORN
+
+
+def _of_week(numbers: Iterable[int]) -> list[int]:
+    """Return the sum of each number and the six before it."""
+    sums = [0, *accumulate(numbers)]
+    return [end - begin for end, begin in zip(sums[1:], [0] * (MEAN_DAYS - 1) + sums, strict=False)]
 
 
 def _sums(left: Sequence[int], right: Sequence[int]) -> list[int]:

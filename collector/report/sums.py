@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import IntFlag
+from operator import add
 from typing import NamedTuple
 
 from collector.model.days import Window
@@ -18,13 +19,57 @@ class Lack(IntFlag):
     END = 2
     OPENING = 4
     BOTH = 8
+    CHANNELS = 16
+
+
+class Sums(NamedTuple):
+    """The sums of accounts over one window, which are added up field by field.
+
+    `cumulate_user` is of its last day, on which `totals` accounts have one; `lost_of_rate` and `total_of_rate` are over
+    the days with both. `growth` and `opening` are of the accounts that have both.
+    """
+
+    new_user: int = 0
+    cancel_user: int = 0
+    cumulate_user: int = 0
+    lost_of_rate: int = 0
+    total_of_rate: int = 0
+    growth: int = 0
+    opening: int = 0
+    summary_days: int = 0
+    totals: int = 0
+
+    @property
+    def has_figures(self) -> bool:
+        """True if any of the days is stored."""
+        return self.summary_days > 0 or self.totals > 0
+
+    def tally(self, days: Window) -> Tally:
+        """Return the figures of the window."""
+        return Tally(
+            days,
+            self.new_user if self.summary_days else None,
+            self.cancel_user if self.summary_days else None,
+            self.cumulate_user if self.totals else None,
+            Ratio(self.lost_of_rate, self.total_of_rate),
+            Ratio(self.growth, self.opening),
+        )
+
+
+NO_SUMS = Sums()
+
+
+def added(left: Sums, right: Sums) -> Sums:
+    """Return the sums of both."""
+    return Sums(*map(add, left, right))
 
 
 class Part(NamedTuple):
     """The sums of one account over one window.
 
     `summary_days` and `cumulate_days` are how many are stored. `opening` is the total of the day before, 0 before the
-    account was born, `end` that of the last day; None where they aren't stored. `lacks` is what isn't whole.
+    account was born, `end` that of the last day; None where they aren't stored. `lacks` is what isn't whole, and `sums`
+    are the same figures, to be added up.
     `is_blank` is True for a silent account without any figure of the window: it counts as absent.
     """
 
@@ -38,6 +83,7 @@ class Part(NamedTuple):
     missing: Missing
     lacks: int
     is_blank: bool
+    sums: Sums
 
 
 def part_of(account: Columns, begin: int, end: int) -> Part:
@@ -64,10 +110,12 @@ def part_of(account: Columns, begin: int, end: int) -> Part:
         | (Lack.END.value if last is None and end - 1 >= account.born else 0)
         | (Lack.OPENING.value if opening is None else 0)
         | (Lack.BOTH.value if sum(has_both[born:end]) < end - born else 0)
+        | (Lack.CHANNELS.value if any(begin <= index < end for index in account.without_sources) else 0)
     )
+    new_user, cancel_user = sum(new[begin:end]), sum(lost[begin:end])
     return Part(
-        sum(new[begin:end]),
-        sum(lost[begin:end]),
+        new_user,
+        cancel_user,
         unfollow,
         opening,
         last,
@@ -76,6 +124,7 @@ def part_of(account: Columns, begin: int, end: int) -> Part:
         Missing(missing_summary, missing_cumulate, uncollected, missing_any),
         lacks,
         is_blank,
+        _sums(new_user, cancel_user, unfollow, opening, last, summary_days),
     )
 
 
@@ -85,52 +134,8 @@ def parts_of(account: Columns, frame: Frame) -> dict[Window, Part]:
     return {window: part_of(account, days.start, days.stop) for window, days in slices}
 
 
-class Sums:
-    """The sums over one window while accounts are added."""
-
-    __slots__ = ("_cumulate_user", "_growth", "_has", "_missing", "_new_lost", "_unfollow", "days")
-
-    def __init__(self, days: Window) -> None:
-        self.days = days
-        self._new_lost = [0, 0]
-        self._unfollow = [0, 0]
-        self._growth = [0, 0]
-        self._missing = [0, 0, 0, 0]
-        self._cumulate_user = 0
-        self._has = [False, False]
-
-    def add(self, part: Part) -> None:
-        """Add the part of one account."""
-        for sums, numbers in (
-            (self._new_lost, (part.new_user, part.cancel_user)),
-            (self._unfollow, part.unfollow),
-            (self._missing, part.missing),
-        ):
-            for index, number in enumerate(numbers):
-                sums[index] += number
-        if part.summary_days:
-            self._has[0] = True
-        if part.end is not None:
-            self._cumulate_user += part.end
-            self._has[1] = True
-        if part.end is not None and part.opening is not None:
-            self._growth[0] += part.end - part.opening
-            self._growth[1] += part.opening
-
-    @property
-    def has_figures(self) -> bool:
-        """True if any of the days is stored."""
-        return any(self._has)
-
-    def tally(self) -> Tally:
-        """Return the sums so far."""
-        new_user, cancel_user = self._new_lost if self._has[0] else (None, None)
-        return Tally(
-            self.days,
-            new_user,
-            cancel_user,
-            self._cumulate_user if self._has[1] else None,
-            Ratio(*self._unfollow),
-            Ratio(*self._growth),
-            missing=Missing(*self._missing),
-        )
+def _sums(
+    new_user: int, cancel_user: int, unfollow: Ratio, opening: int | None, end: int | None, summary_days: int
+) -> Sums:
+    growth = (0, 0) if end is None or opening is None else (end - opening, opening)
+    return Sums(new_user, cancel_user, end or 0, *unfollow, *growth, summary_days, 0 if end is None else 1)

@@ -46,6 +46,8 @@ _COMPARISONS = {
     "reason_base_negative": Text("基期为负", "base is negative"),
     "reason_undefined": Text("分母为 0", "divides by 0"),
     "incomplete_accounts": Text("{count} 个账号不完整", "{count} accounts incomplete"),
+    "left_out_accounts": Text("不含 {count} 个账号", "without {count} accounts"),
+    "left_out": Text("比较不含的账号数", "accounts not compared"),
 }
 _MARKS = {
     "mark_stored": Text("", ""),
@@ -178,6 +180,10 @@ _DETAILS = {
         "账号和日期较多, 按账号的明细未放入本页; 请缩小 --tag 或 --period, 或用 collector export 导出",
         "Too many accounts and days for a page: narrow --tag or --period, or use collector export",
     ),
+    "details_of_site": Text(
+        "每个账号的每日数据见该账号的页面, 由账号表进入",
+        "The days of each account are on its own page: see the table of accounts",
+    ),
     "details_not_printed": Text("按账号的明细见网页版", "The details by account are in the page itself"),
 }
 _NOTES = {
@@ -200,9 +206,11 @@ _NOTES = {
     "note_mean": Text("当日及前 6 日的均值, 缺失的日子不计入", "mean of the last 7 days, of those that are there"),
     "note_share": Text("该渠道新增 ÷ 全部新增", "new followers of the channel ÷ those of all"),
     "note_change": Text(
-        "环比 = (本期 − 上期) ÷ 上期, 日比日, 周比周, 月比月; 同比 = 与上年同期相比. 基期为 0 或不完整时不作比较",
+        "环比 = (本期 − 上期) ÷ 上期, 日比日, 周比周, 月比月; 同比 = 与上年同期相比. "
+        "只比较两期数据都完整的账号, 旁注不含几个账号; 没有这样的账号或基期为 0 时不作比较",
         "(this − before) ÷ before: a day, a week, a month against the one before; or against the same a year before. "
-        "Left out where the base is 0 or incomplete",
+        "Only accounts that are whole in both are compared, and beside it stands how many aren't; "
+        "left out where none is, or the base is 0",
     ),
     "term_change": Text("环比, 同比", "comparisons"),
     "term_published": Text("发布时间", "publication"),

@@ -33,7 +33,10 @@ def writer_of(out: str, font_dir: Path | None = None) -> Write:
     if suffix not in WRITERS:
         *first, last = WRITERS
         known = f"{', '.join(first)} or {last}"
-        raise UsageError(f"{out} has none of the suffixes of a report: name a file that ends with {known}")
+        raise UsageError(
+            f"{out} has none of the suffixes of a report: name a file that ends with {known}, "
+            "or a folder with a slash at its end for a site, such as site/"
+        )
     if WRITERS[suffix] is write_picture:
         use_fonts(font_dir)
     return WRITERS[suffix]

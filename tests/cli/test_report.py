@@ -17,7 +17,7 @@ from collector.store.database import Database
 from collector.store.schema import USER_DAILY
 
 SHOES = "wx0000000000000001"
-NO_SUFFIX = "has none of the suffixes of a report: name a file that ends with .html, .xlsx or .png"
+NO_SUFFIX = "has none of the suffixes of a report: name a file that ends with .html, .xlsx or .png, or a folder"
 
 
 @pytest.fixture
@@ -106,7 +106,9 @@ async def test_language_of_the_configuration(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "environ", "words"),
     [
-        (("out.docx",), {}, f"out.docx {NO_SUFFIX}"),
+        (("out.docx",), {}, f"out.docx {NO_SUFFIX} with a slash at its end for a site, such as site/"),
+        (("-",), {}, f"- {NO_SUFFIX}"),
+        ((".html",), {}, f".html {NO_SUFFIX}"),
         (("out.html", "--period", "2026-13"), {}, "--period: '2026-13' is not a period: use week, month, "),
         (("out.html", "--period", "2999-01"), {}, "no day of 2999-01 is published yet: the newest published day is "),
         (
@@ -203,6 +205,14 @@ async def test_site(folder: Path) -> None:
     found = (await collector("report", "site", "--json", "--tag", "retail", cwd=folder)).json
     assert found["files"] == {"written": 2, "kept": 8, "removed": 4}
     assert _title(folder / "site" / "index.html") == "鞋店"
+
+
+async def test_name_without_a_suffix(folder: Path) -> None:
+    """It is a site, too; one with another suffix only where its folder is there."""
+    assert (await collector("report", "all", cwd=folder)).code == 0
+    (folder / "agency.example").mkdir()
+    assert (await collector("report", "agency.example", cwd=folder)).code == 0
+    assert {(folder / name / "index.html").exists() for name in ("all", "agency.example")} == {True}
 
 
 async def test_folder_that_is_no_site(folder: Path) -> None:

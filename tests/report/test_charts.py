@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import date, timedelta
 from typing import Any
 
@@ -55,12 +56,48 @@ def test_rows_of_days() -> None:
     assert len(rows) == 40
     assert rows[-3] == {
         "day": "2026-11-23", "total": None, "all": None, "new": None, "lost": None, "net": None, "mean": 3.0,
-        "lacking": 1, "breaks": 0, "mark": Mark.MISSING, "remark": "待补",
+        "whole_mean": 3.0, "lacking": 1, "breaks": 0, "mark": Mark.MISSING, "remark": "待补",
     }  # fmt: skip
     assert rows[-1] == {
         "day": "2026-11-25", "total": 1120, "all": 1120, "new": 5, "lost": 2, "net": 3, "mean": 3.0,
-        "lacking": 0, "breaks": 0, "mark": Mark.STORED, "remark": "",
+        "whole_mean": 3.0, "lacking": 0, "breaks": 0, "mark": Mark.STORED, "remark": "",
     }  # fmt: skip
+
+
+def test_day_that_lacks_a_dataset() -> None:
+    """Of one account it is partly missing; of a group, as many accounts are."""
+    half = days(40)
+    half[-1] = half[-1]._replace(cumulate_user=None)
+    frame = Frame(parse("30")(NEWEST), NEWEST)
+    assert datasets(figures_of(half), ZH)["days"].records()[-1]["remark"] == "部分缺失"
+    fold = Fold(frame)
+    fold.add(columns_of(Facts("wx1", "a", (), half[0].ref_date), half, frame))
+    fold.add(columns_of(Facts("wx2", "b", (), half[0].ref_date), [], frame))
+    last = datasets(fold.figures(), ZH)["days"].records()[-1]
+    assert (last["remark"], last["mean"], last["whole_mean"]) == ("缺 2 个账号", 3.0, None)
+
+
+def test_labels_of_an_axis_differ() -> None:
+    """Of totals that differ by hundredths of a percent, by a percent, and by a few followers."""
+    for followers, name, data, least in (
+        *((each, "compare", "compare", 2) for each in (30_000, 3_000, 100)),
+        *((each, "total", "days", 4) for each in (100_000, 3_000)),
+    ):
+        slow = [each._replace(cumulate_user=followers + place // 4) for place, each in enumerate(days(40))]
+        drawn = {"datasets": {data: datasets(figures_of(slow), ZH)[data].records(), "marks": []}, "width": 700}
+        labels = _labels(vl_convert.vegalite_to_svg(specifications(ZH)[name] | drawn))
+        assert len(labels) >= least
+        assert len({*labels}) == len(labels)
+
+
+def _labels(svg: str) -> list[str]:
+    """Return the numbers beside the vertical axis."""
+    return re.findall(r'<text[^>]*text-anchor="end"[^>]*>([\d.,]+)</text>', svg)
+
+
+def test_lines_have_no_curves() -> None:
+    """Between two days is nothing that never was."""
+    assert "monotone" not in json.dumps(specifications(ZH))
 
 
 def test_days_begin_with_the_first_collected() -> None:

@@ -266,8 +266,8 @@ def _figure(cases: Sequence[Case], metric: Metric, window: Window) -> float | No
 
 @settings(max_examples=150)
 @given(groups())
-def test_only_whole_windows_are_compared(group: tuple[Frame, list[Case]]) -> None:
-    """Each comparison has a change where both windows are whole and the base is above 0, and else a reason."""
+def test_comparisons_are_like_for_like(group: tuple[Frame, list[Case]]) -> None:
+    """Each compares the accounts that are whole in both windows, and counts the others."""
     frame, cases = group
     for card in folded(frame, cases).cards:
         for against, comparison in card.comparisons.items():
@@ -281,18 +281,52 @@ def _check(frame: Frame, cases: Sequence[Case], metric: Metric, against: Against
         assert comparison.reason in {Reason.NO_PERIOD, Reason.NOT_OVER}
         return
     present = [case for case in cases if not (case.is_blank(this) and case.is_blank(base))]
-    whole = [all(_is_whole(case, metric, window) for case in present) for window in (this, base)]
-    value, base_value = (_figure(present, metric, window) for window in (this, base))
+    whole = [case for case in present if all(_is_whole(case, metric, window) for window in (this, base))]
+    assert comparison.accounts == len(present) - len(whole)
+    value, base_value = (_figure(whole, metric, window) for window in (this, base))
     if comparison.change is not None:
-        assert all(whole)
         assert value is not None
         assert base_value is not None
         assert base_value > 0
+        assert (comparison.this, comparison.base) == (value, base_value)
         assert comparison.change == (value - base_value) / base_value
-    elif all(whole):
-        assert value is None or base_value is None or base_value <= 0 or not frame.is_over
+    elif comparison.reason in {Reason.INCOMPLETE, Reason.BASE_INCOMPLETE, Reason.BASE_NOT_STORED, Reason.BASE_UNBORN}:
+        assert not [*stored(whole, base)]
     else:
-        assert comparison.reason is Reason.NOT_OVER or comparison.accounts > 0
+        assert value is None or base_value is None or base_value <= 0 or not frame.is_over
+
+
+@settings(max_examples=50)
+@given(groups())
+def test_account_alone_is_compared_where_both_windows_are_whole(group: tuple[Frame, list[Case]]) -> None:
+    frame, [case, *_] = group
+    for card in folded(frame, [case]).cards:
+        for against, comparison in card.comparisons.items():
+            this, base = frame.pairs[against]
+            if comparison.change is not None:
+                assert base is not None
+                assert _is_whole(case, card.metric, this)
+                assert _is_whole(case, card.metric, base)
+                assert comparison.accounts == 0
+
+
+@settings(max_examples=100)
+@given(groups())
+def test_channels_are_compared_like_for_like(group: tuple[Frame, list[Case]]) -> None:
+    frame, cases = group
+    this, base = frame.pairs[Against.PERIOD]
+    assert base is not None
+    present = [case for case in cases if not (case.is_blank(this) and case.is_blank(base))]
+    whole = [case for case in present if all(_is_whole(case, Metric.NEW_USER, window) for window in (this, base))]
+    for channel in folded(frame, cases).channels:
+        sums = [
+            sum(s.new_user for day in stored(whole, window) for s in day.sources or () if s.user_source == channel.code)
+            for window in (this, base)
+        ]
+        assert (channel.change.this, channel.change.base) == (*sums,)
+        assert channel.change.accounts == len(present) - len(whole)
+        if channel.change.change is not None:
+            assert channel.change.change == (sums[0] - sums[1]) / sums[1]
 
 
 @settings(max_examples=50)

@@ -89,16 +89,17 @@ def test_a_week_is_compared_with_the_week_before() -> None:
 
 
 def test_hole_is_said_beside_each_sum() -> None:
-    """A sum without two days of one account is no whole sum, and isn't compared with anything."""
+    """A sum without two days of one account is no whole sum, and is compared without the account."""
     hole = [date(2026, 11, 18), date(2026, 11, 19)]
     days = without(steady(date(2025, 11, 1), SUNDAY), hole)
     figures = figures_of((OLD, days), (facts("b"), steady(date(2025, 11, 1), SUNDAY)))
     new_user, growth = figures.cards[1], figures.cards[5]
     assert (new_user.value, new_user.missing) == (36, 2)
     assert (growth.missing, growth.lacking) == (0, 0)
-    assert new_user.comparisons[Against.PERIOD].reason is Reason.INCOMPLETE
-    assert new_user.comparisons[Against.PERIOD].accounts == 1
+    compared = new_user.comparisons[Against.PERIOD]
+    assert (compared.this, compared.base, compared.change, compared.accounts) == (21, 21, 0, 1)
     assert new_user.comparisons[Against.MONTH].change == 6 / 180
+    assert new_user.comparisons[Against.MONTH].accounts == 0
     assert figures.gaps == [Gap("wx1", "acme", Days.of(hole), Days.of(hole))]
     assert figures.standings == {
         Standing.FAILED: 0,
@@ -119,6 +120,31 @@ def test_base_with_a_hole_is_not_compared_with() -> None:
     comparisons = figures_of((OLD, days)).cards[1].comparisons
     assert comparisons[Against.PERIOD].reason is Reason.BASE_INCOMPLETE
     assert comparisons[Against.DAY].change == 0
+
+
+def test_group_without_any_whole_account_is_not_compared() -> None:
+    """The reason is that of the accounts which are whole in this window, if there are any."""
+    late, early = date(2026, 11, 18), date(2026, 11, 11)
+    days = steady(date(2026, 1, 1), SUNDAY)
+    accounts = (OLD, without(days, [late])), (facts("b"), without(days, [early]))
+    comparisons = figures_of(*accounts).cards[1].comparisons
+    assert (comparisons[Against.PERIOD].reason, comparisons[Against.PERIOD].accounts) == (Reason.BASE_INCOMPLETE, 2)
+    assert (comparisons[Against.YEAR].reason, comparisons[Against.YEAR].accounts) == (Reason.BASE_NOT_STORED, 2)
+    assert figures_of(accounts[0], accounts[0]).cards[1].comparisons[Against.PERIOD].reason is Reason.INCOMPLETE
+
+
+def test_account_born_in_this_window_does_not_stand_for_those_left_out() -> None:
+    """Of a group whose older accounts all lack the base, it can't be said that nobody existed then."""
+    young = facts("young", MONDAY, MONDAY), steady(MONDAY, SUNDAY, total=0)
+    older = OLD, steady(date(2026, 11, 12), SUNDAY)
+    assert figures_of(young, older).cards[1].comparisons[Against.PERIOD].reason is Reason.BASE_INCOMPLETE
+
+
+def test_each_figure_leaves_out_the_accounts_that_lack_what_it_needs() -> None:
+    days = steady(date(2026, 11, 1), SUNDAY)
+    no_total = days | {SUNDAY: days[SUNDAY]._replace(cumulate_user=None)}
+    cards = figures_of((OLD, days), (facts("b"), no_total)).cards
+    assert [card.comparisons[Against.PERIOD].accounts for card in cards] == [1, 0, 0, 0, 1, 1]
 
 
 def test_year_before_that_is_not_stored() -> None:
@@ -200,7 +226,8 @@ def test_account_that_fell_silent_is_not_compared_with_its_better_days() -> None
     figures = figures_of((OLD, steady(date(2025, 11, 1), SUNDAY)), mute)
     assert figures.silent == [Silent("wx-mute", "mute", last)]
     assert figures.cards[1].comparisons[Against.PERIOD].change == 0
-    assert figures.cards[1].comparisons[Against.YEAR].reason is Reason.INCOMPLETE
+    year = figures.cards[1].comparisons[Against.YEAR]
+    assert (year.this, year.base, year.accounts) == (21, 21, 1)
 
 
 def test_account_that_fell_silent_after_the_period_lacks_days_like_others() -> None:
@@ -220,6 +247,7 @@ def test_silent_account_alone() -> None:
     figures = figures_of((facts("mute", silent=True), {}))
     assert not figures.has_figures
     assert [card.value for card in figures.cards] == [None] * 6
+    assert {each.reason for card in figures.cards for each in card.comparisons.values()} == {Reason.BASE_NOT_STORED}
 
 
 def test_zeros_that_came_were_proven_or_are_missing_differ() -> None:
@@ -304,12 +332,13 @@ def test_mean_of_seven_days_is_of_those_that_are_there() -> None:
     assert figures.series.mean(Metric.NEW_USER)[0] is None
 
 
-def test_day_that_an_account_lacks_is_not_in_the_mean_of_a_group() -> None:
+def test_mean_over_a_day_that_an_account_lacks_is_no_whole_one() -> None:
     late = without(steady(date(2026, 11, 1), SUNDAY), [SUNDAY])
     figures = figures_of((OLD, steady(date(2026, 11, 1), SUNDAY)), (facts("late"), late))
     assert figures.series.new_user[-1] == 3
     assert figures.series.whole(Metric.NEW_USER)[-2:] == [6, None]
-    assert figures.series.mean(Metric.NEW_USER)[-1] == 6
+    assert figures.series.mean(Metric.NEW_USER)[-2:] == [6, (6 * 6 + 3) / 7]
+    assert figures.series.whole_mean(Metric.NEW_USER)[-2:] == [6, None]
     assert figures.series.whole(Metric.CUMULATE_USER)[-2:] == [2_084, None]
 
 
@@ -334,6 +363,13 @@ def test_unknown_channels_are_listed() -> None:
     figures = figures_of((OLD, days), (facts("b"), days))
     assert figures.unknown_channels == [UnknownChannel(2, 6, 2)]
     assert 2 in {channel.code for channel in figures.channels}
+
+
+def test_account_without_channels_is_not_in_their_comparison() -> None:
+    days = steady(date(2026, 11, 8), SUNDAY)
+    lacking = days | {SUNDAY: days[SUNDAY]._replace(sources=None)}
+    change = figures_of((OLD, days), (facts("b"), lacking)).channels[0].change
+    assert (change.this, change.base, change.change, change.accounts) == (21, 21, 0, 1)
 
 
 def test_unknown_channel_before_the_period_is_not_listed() -> None:

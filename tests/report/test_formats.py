@@ -47,6 +47,23 @@ def test_change(value: float, text: str) -> None:
     assert formats.change(value) == text
 
 
+@pytest.mark.parametrize(
+    ("metric", "value", "kind"),
+    [
+        (Metric.NEW_USER, 0.1, "good"),
+        (Metric.NEW_USER, -0.1, "bad"),
+        (Metric.CANCEL_USER, 0.1, "bad"),
+        (Metric.UNFOLLOW_RATE, -0.1, "good"),
+        (Metric.CANCEL_USER, 0, "flat"),
+    ],
+)
+def test_kind_of_a_change(metric: Metric, value: float, kind: str) -> None:
+    """A fall of lost followers is good news."""
+    day = Window(NEWEST, NEWEST)
+    assert formats.outcome(Comparison(day, day, change=value), metric, ZH) == (kind, formats.change(value))
+    assert formats.outcome(Comparison(day, day, reason=Reason.INCOMPLETE), metric, ZH) == ("reason", "本期不完整")
+
+
 def test_figure() -> None:
     assert formats.figure(Metric.NEW_USER, 1000) == "1,000"
     assert formats.figure(Metric.GROWTH_RATE, 0.1) == "10.0%"
@@ -80,6 +97,10 @@ def test_comparison() -> None:
     left_out = Comparison(day, before, reason=Reason.INCOMPLETE, accounts=3)
     assert formats.windows(left_out, ZH) == "2026-11-25 对比 2026-11-18 ~ 2026-11-24, 3 个账号不完整"
     assert formats.reason(left_out, EN) == "incomplete"
+    assert formats.left_out(left_out, ZH) == ""
+    compared = Comparison(day, before, 2, 1, 1.0, accounts=1_200)
+    assert formats.windows(compared, ZH) == "2026-11-25 对比 2026-11-18 ~ 2026-11-24, 不含 1,200 个账号"
+    assert formats.left_out(compared, EN) == "without 1,200 accounts"
     assert formats.windows(Comparison(day, None, reason=Reason.NO_PERIOD), ZH) == "2026-11-25"
 
 

@@ -21,6 +21,7 @@ from collector.report import page as pages
 from collector.report.account import Facts, columns_of
 from collector.report.fold import Fold
 from collector.report.frame import Frame
+from collector.report.metrics import CARDS
 from collector.report.page import Page, render
 from collector.report.periods import parse
 from collector.report.terms import Terms
@@ -105,15 +106,24 @@ async def test_gap_is_no_zero(write: Write, open_page: Any) -> None:
 async def test_pointer_shows_figures(write: Write, open_page: Any) -> None:
     """The figures of a day, and what is to be said about it."""
     page = await open_page(write({"a": days(60, without=[0])}))
-    await page.locator(".chart.flow .layer_5_marks path").last.hover()
+    await page.locator(".chart.flow .layer_6_marks path").last.hover()
     tooltip = page.locator("#vg-tooltip-element")
     await expect(tooltip).to_contain_text("2026-11-25")
     await expect(tooltip).to_contain_text("待补")
     await expect(tooltip).to_be_visible()
-    await page.locator(".chart.flow .layer_5_marks path").nth(-2).hover()
+    await page.locator(".chart.flow .layer_6_marks path").nth(-2).hover()
     await expect(tooltip).to_contain_text("2026-11-24")
     await expect(tooltip.locator("tr")).to_have_count(6)
     assert await tooltip.evaluate("tip => getComputedStyle(tip).position") == "fixed"
+
+
+async def test_mean_of_partial_days_is_dashed(write: Write, open_page: Any) -> None:
+    """It is drawn over all days that have a sum, and as a whole line over those that nobody lacks."""
+    page = await open_page(write({"a": days(60), "b": days(60, without=[3])}))
+    pale, whole = page.locator(".chart.flow .layer_4_marks path"), page.locator(".chart.flow .layer_5_marks path")
+    assert await pale.get_attribute("stroke-dasharray") == "3,3"
+    assert (await pale.get_attribute("d")).count("L") == 29
+    assert (await whole.get_attribute("d")).count("L") == 25
 
 
 async def test_zeros_look_different(write: Write, open_page: Any) -> None:
@@ -272,6 +282,12 @@ def test_account_without_figures() -> None:
     page = page_of({"a": []})
     assert not page.figures.has_figures
     assert "无数据" in render(page)
+
+
+def test_one_reason_in_one_line() -> None:
+    """Where all comparisons of a card are left out for the same reason."""
+    assert render(page_of({"a": []})).count("本期不完整") == len(CARDS)
+    assert render(page_of({"a": days(2)})).count('<th scope="row">同比</th>') == len(CARDS)
 
 
 def test_span_covers_the_period() -> None:

@@ -153,6 +153,33 @@ async def test_comparison_left_out(written: Written, open_page: Any, account: st
     assert (await _comparisons(page, "new_user"))["环比"] == reason
 
 
+async def test_colours_have_a_meaning(written: Written, open_page: Any) -> None:
+    """More lost followers are a rise, and bad news."""
+    page = await open_page(await written(WHOLE))
+    for metric, rise in (("new_user", "good"), ("cancel_user", "bad")):
+        cells = await page.locator(f"#card-{metric} .comparisons td span").evaluate_all(
+            "cells => cells.map((cell) => [cell.textContent[0], cell.className])"
+        )
+        tones = {"▲": rise, "▼": {"good": "bad", "bad": "good"}[rise]}
+        assert all(tone == tones[sign] for sign, tone in cells if sign in tones)
+        assert {sign for sign, _ in cells} & {*tones}
+
+
+async def test_comparison_of_a_group(written: Written, open_page: Any) -> None:
+    """It is over the accounts that are whole in both windows, and says how many aren't."""
+    page = await open_page(await written(*LIVE))
+    october, september = (
+        clients.summed(clients.of([WHOLE, BROKEN, YOUNG], *window), "new_user")
+        for window in (clients.OCTOBER, (date(2026, 9, 1), date(2026, 9, 30)))
+    )
+    change = f"▲ {(october - september) / september * 100:,.1f}%"
+    assert (await _comparisons(page, "new_user"))["环比"] == f"不含 1 个账号 {change}"
+    assert "不含" not in (await _comparisons(page, "cumulate_user"))["环比"]
+    assert await page.locator("#channels thead .left-out").inner_text() == "不含 1 个账号"
+    titles = await page.locator("#card-new_user .comparisons tr").evaluate_all("rows => rows.map((row) => row.title)")
+    assert titles[3] == "2026-10-01 ~ 2026-10-31 对比 2026-09-01 ~ 2026-09-30, 不含 1 个账号"
+
+
 async def test_channels(written: Written, open_page: Any) -> None:
     """Sums by channel; a code without a name is shown by its number, and named among the anomalies."""
     page = await open_page(await written(HOLES))

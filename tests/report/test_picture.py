@@ -111,6 +111,14 @@ async def test_what_is_missing(texts: Texts) -> None:
     assert "数据断裂" in await texts(BROKEN)
 
 
+async def test_comparison_of_a_group(texts: Texts) -> None:
+    """It says how many accounts it is made without."""
+    found = await texts(*LIVE)
+    place = found.index("新增关注")
+    assert found[found.index("月环比", place) + 2] == "不含 1 个账号"
+    assert "不含 1 个账号" not in await texts(WHOLE, BROKEN)
+
+
 async def test_account_without_a_base(texts: Texts) -> None:
     """What is absent is no 0."""
     found = await texts(YOUNG)

@@ -49,6 +49,10 @@ def _add_rows(sheet: Sheet, page: Page) -> None:
         at = (day - figures.frame.shown.begin).days
         counts = (shown.new_user[at], shown.cancel_user[at], shown.net_user[at], shown.cumulate_user[at])
         sheet.line(
-            [("day", day), *(("number", count) for count in counts), ("warn", remark(shown, at, terms))],
+            [
+                ("day", day),
+                *(("number", count) for count in counts),
+                ("warn", remark(shown, at, terms, is_group=len(figures.lines) > 1)),
+            ],
             is_gap=all(count is None for count in counts),
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collector.report import formats
 from collector.report.comparing import Comparison
-from collector.report.figures import Figures
+from collector.report.figures import Card, Figures
 from collector.report.frame import Against
 from collector.report.lines import Line
 from collector.report.metrics import CARDS, Metric
@@ -13,7 +13,7 @@ from collector.report.terms import Terms
 from collector.report.workbook.book import Book, Cell, Sheet
 from collector.report.workbook.trend import Trend
 
-_WIDTHS = (26, 16, 14, 14, 14, 14, 14, 44)
+_WIDTHS = (26, 16, 14, 14, 14, 14, 14, 44, 44)
 _CHART_ROWS = 19
 
 FORMS: dict[Metric, str] = dict.fromkeys(Metric, "number") | {
@@ -69,13 +69,31 @@ def _add_head(sheet: Sheet, page: Page) -> None:
 def _add_cards(sheet: Sheet, page: Page) -> None:
     terms, figures = page.terms, page.figures
     against = [terms.label(f"against_{each}") for each in Against]
-    sheet.head([terms("key_figures"), terms.label("value"), *against, terms.label("remark")])
+    sheet.head([terms("key_figures"), terms.label("value"), *against, terms.label("remark"), terms.label("left_out")])
     for card in figures.cards:
         value: Cell = ("reason", formats.ABSENT) if card.value is None else (FORMS[card.metric], card.value)
         comparisons = [_comparison(card.comparisons.get(each), terms) for each in Against]
         on = terms("total_on", day=figures.total.day) if card.metric is Metric.CUMULATE_USER and figures.total else ""
         remark = terms("comma").join(filter(None, (on, formats.card_remark(card, figures, terms))))
-        sheet.line([("text", terms.label(card.metric)), value, *comparisons, ("warn", remark)])
+        sheet.line(
+            [
+                ("text", terms.label(card.metric)),
+                value,
+                *comparisons,
+                ("warn", remark),
+                ("reason", _left_out(card, terms)),
+            ]
+        )
+
+
+def _left_out(card: Card, terms: Terms) -> str:
+    """Return how many accounts each comparison is made without: `日环比 10, 周环比 3`."""
+    counts = [
+        f"{terms(f'against_{against}')} {formats.number(comparison.accounts)}"
+        for against, comparison in card.comparisons.items()
+        if comparison.change is not None and comparison.accounts
+    ]
+    return terms("comma").join(counts)
 
 
 def _comparison(comparison: Comparison | None, terms: Terms) -> Cell:

@@ -10,7 +10,7 @@ from collector.report.page import Page, span
 from collector.report.workbook.book import Book, Cell, Sheet, finish
 
 _WIDTHS = (24, *(16,) * 10)
-_TITLES = ("channel", "new_user", "share", "change", "cancel_user", "net_user", "lost_to_new")
+_TITLES = ("channel", "new_user", "share", "change", "left_out", "cancel_user", "net_user", "lost_to_new")
 _ROW_HEIGHT = 20
 _CHARTS_AT = len(_WIDTHS) + 1
 
@@ -44,6 +44,7 @@ def _add_channels(book: Book, sheet: Sheet, figures: Figures) -> None:
                 ("number", channel.new_user),
                 ("rate", channel.share.value),
                 change,
+                ("number", None if channel.change.change is None else channel.change.accounts),
                 ("number", channel.cancel_user),
                 ("number", channel.net_user),
                 ("rate", channel.lost_to_new.value),

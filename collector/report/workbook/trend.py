@@ -12,7 +12,7 @@ from collector.report.page import Page
 from collector.report.workbook.book import AXIS, Book, Sheet, finish
 
 _WIDTHS = (12, 14, 14, 14, 14, 18, 30, 2)
-_DAY, _WHOLE, _LOST_DOWN, _TOTAL_GAP, _FLOW_GAP = 0, 8, 9, 10, 11
+_DAY, _WHOLE, _LOST_DOWN, _TOTAL_GAP, _FLOW_GAP, _WHOLE_MEAN = 0, 8, 9, 10, 11, 12
 _ALL, _NEW, _MEAN = 1, 2, 5
 
 
@@ -44,14 +44,20 @@ class Trend(NamedTuple):
         return chart
 
     def flow(self, days: int) -> Any:
-        """Return the chart of 新增 upwards and 取消 downwards over the last `days`, with the 7-day mean of 净增."""
+        """Return the chart of 新增 upwards and 取消 downwards over the last `days`, with the 7-day mean of 净增.
+
+        Means of days that lack accounts are a pale line.
+        """
         terms, chart = self.book.terms, self.book.workbook.add_chart({"type": "column"})
         for column, name, color in ((_NEW, "new_user", NEW), (_LOST_DOWN, "cancel_user", LOST)):
             look = {"fill": {"color": color}, "overlap": 100, "gap": 40}
             chart.add_series(self._series(column, terms.label(name), days) | look)
         mean = self.book.workbook.add_chart({"type": "line"})
         name = f"{terms.label('net_user')} {terms('mean')}"
-        mean.add_series(self._series(_MEAN, name, days) | {"line": {"color": MEAN, "width": 1.5}})
+        if any(record["mean"] != record["whole_mean"] for record in self.records[-days:]):
+            pale = {"color": MEAN, "width": 1.25, "dash_type": "round_dot", "transparency": 40}
+            mean.add_series(self._series(_MEAN, f"{name}, {terms('key_pale')}", days) | {"line": pale})
+        mean.add_series(self._series(_WHOLE_MEAN, name, days) | {"line": {"color": MEAN, "width": 1.5}})
         chart.combine(mean)
         self._add_gaps(chart, "net", _FLOW_GAP, days)
         finish(chart, f"{terms.label('new_user')}, {terms('cancel_user')}")
@@ -94,10 +100,10 @@ def add_trend(book: Book, page: Page) -> Trend:
         _add_day(sheet, record)
     sheet.sheet.freeze_panes(1, 1)
     sheet.sheet.repeat_rows(0)
-    sheet.sheet.set_column(_WHOLE, _FLOW_GAP, None, None, {"hidden": True})
+    sheet.sheet.set_column(_WHOLE, _WHOLE_MEAN, None, None, {"hidden": True})
     trend = Trend(book, sheet, records)
     for row, chart in ((1, trend.total(len(records))), (20, trend.flow(len(records)))):
-        sheet.chart(chart, _FLOW_GAP + 1, row=row, width=900, height=340)
+        sheet.chart(chart, _WHOLE_MEAN + 1, row=row, width=900, height=340)
     return trend
 
 
@@ -114,5 +120,5 @@ def _add_day(sheet: Sheet, record: Record) -> None:
     )
     sheet.row -= 1
     gaps = (1 if record[field] is None else None for field in ("all", "net"))
-    hidden = (record["total"], None if lost is None else -lost, *gaps)
+    hidden = (record["total"], None if lost is None else -lost, *gaps, record["whole_mean"])
     sheet.line([("number", value) for value in hidden], begin=_WHOLE)

@@ -115,6 +115,19 @@ async def test_comparisons(opened: Opened) -> None:
     )
 
 
+async def test_comparison_of_a_group(opened: Opened) -> None:
+    """It is over the accounts that are whole in both windows, and a column says how many aren't."""
+    book = await opened(*LIVE)
+    october, september = (
+        clients.summed(clients.of([WHOLE, BROKEN, YOUNG], *window), "new_user")
+        for window in (clients.OCTOBER, (date(2026, 9, 1), date(2026, 9, 30)))
+    )
+    total, new_user = _below(book["概览"], "关键指标", 9)[:2]
+    assert new_user[5] == pytest.approx((october - september) / september)
+    assert (total[8], new_user[8]) == (None, "周环比 1, 月环比 1, 环比 1")
+    assert {line[4] for line in _below(book["来源"], "渠道", 8)} == {1}
+
+
 async def test_young_account(opened: Opened) -> None:
     """What has no base is no 0."""
     cards = _below((await opened(YOUNG))["概览"], "关键指标", 8)
@@ -167,7 +180,7 @@ async def test_trend(opened: Opened) -> None:
 
 async def test_channels(opened: Opened) -> None:
     sheet = (await opened(WHOLE))["来源"]
-    lines = _below(sheet, "渠道", 7)
+    lines = _below(sheet, "渠道", 8)
     sums: dict[int, list[int]] = {}
     for document in clients.of([WHOLE], BEGIN, END):
         for source in document["sources"]:
@@ -175,7 +188,7 @@ async def test_channels(opened: Opened) -> None:
             both[0] += source["new_user"]
             both[1] += source["cancel_user"]
     new = sum(each for each, _ in sums.values())
-    assert {line[0]: (line[1], line[2], *line[4:]) for line in lines} == {
+    assert {line[0]: (line[1], line[2], *line[5:]) for line in lines} == {
         ZH.channel(code): (one, pytest.approx(one / new), other, one - other, pytest.approx(other / one))
         for code, (one, other) in sums.items()
     }
