@@ -38,6 +38,8 @@
     if (spec.params) spec.params[0].value = beginOf(report.span);
     const options = { renderer: "svg", actions: false, ast: true, defaultStyle: false, logLevel: 1 };
     const { view } = await vegaEmbed(place, spec, { ...options, tooltip: { disableDefaultStyle: true } });
+    // A legend may take more lines once the chart has its width: only another layout gives it their height.
+    await view.resize().runAsync();
     return spec.params && { view, name: spec.params[0].name };
   }
 

@@ -235,6 +235,15 @@ async def test_no_sideways_scrolling(write: Write, open_page: Any, width: int) -
     assert await page.evaluate("document.documentElement.scrollWidth") == width
 
 
+async def test_legend_is_whole_on_a_phone(write: Write, open_page: Any) -> None:
+    """However many lines it takes, the chart is as high as it needs."""
+    sources = tuple(Source(code, 9, 1) for code in (0, 1, 17, 30, 57, 100, 149, 161, 200))
+    page = await open_page(write({"a": [day._replace(sources=sources) for day in days(30)]}), width=390)
+    heights = "svg => [svg.getBoundingClientRect().height, svg.firstElementChild.getBBox().height]"
+    given, needed = await page.locator(".chart.channels svg").evaluate(heights)
+    assert given >= needed > 300
+
+
 async def test_print(write: Write, open_page: Any) -> None:
     """On paper there are no buttons, no rows of accounts, and charts are no wider than the sheet."""
     page = await open_page(write({"a": days(30), "b": days(30)}))
