@@ -83,6 +83,9 @@ def day_rows(figures: Figures, terms: Terms, days: Window) -> Rows:
     """
     series, is_group = figures.series, len(figures.lines) > 1
     part, cut = series.slice(days), series.of(days)
+    means = whole_means = [_rounded(mean, 1) for mean in series.mean(Metric.NET_USER)[part]]
+    if any(series.lacking_summary):
+        whole_means = [_rounded(mean, 1) for mean in series.whole_mean(Metric.NET_USER)[part]]
     return Rows(
         {
             "day": _texts(days),
@@ -91,8 +94,8 @@ def day_rows(figures: Figures, terms: Terms, days: Window) -> Rows:
             "new": cut.new_user,
             "lost": cut.cancel_user,
             "net": cut.net_user,
-            "mean": [_rounded(mean, 1) for mean in series.mean(Metric.NET_USER)[part]],
-            "whole_mean": [_rounded(mean, 1) for mean in series.whole_mean(Metric.NET_USER)[part]],
+            "mean": means,
+            "whole_mean": whole_means,
             "lacking": cut.lacking_summary,
             "breaks": cut.breaks,
             "mark": cut.marks,
