@@ -263,7 +263,7 @@ async def test_messages_of_a_page_are_real(
     page: Path, reader: Callable[..., Reader], clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     command_s = commands.COMMAND_S
-    monkeypatch.setattr(commands, "COMMAND_S", 0.5)
+    monkeypatch.setattr(commands, "COMMAND_S", 2.0)
     said = ""
     for number, trouble in enumerate(TROUBLES[page.stem]):
         async with Sandbox(WORLD, faults=trouble.faults, clock=clock.now) as sandbox:

@@ -30,7 +30,7 @@ from collector.model.language import Language
 
 if TYPE_CHECKING:
     from collector.model.days import Window
-    from collector.report.periods import Choice
+    from collector.report.figures.periods import Choice
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -169,7 +169,7 @@ def _is_folder(out: str) -> bool:
 
 def _period(text: str) -> Choice:
     from collector.errors import UsageError
-    from collector.report.periods import parse
+    from collector.report.figures.periods import parse
 
     try:
         return parse(text)

@@ -100,7 +100,7 @@ class _DemoReport:
         from collector.config import Selection
         from collector.errors import CollectorError
         from collector.model.language import language_of
-        from collector.report.periods import newest_month
+        from collector.report.figures.periods import newest_month
         from collector.report.terms import Terms
         from collector.report.writers import writer_of
 

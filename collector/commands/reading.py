@@ -8,8 +8,8 @@ from collector.completeness.plan import Target
 from collector.config import Selection, Settings
 from collector.model.accounts import BrokenEntry, Entry
 from collector.model.state import AccountState
-from collector.report.account import Columns, Facts, columns_of, facts_of
-from collector.report.frame import Frame
+from collector.report.figures.account import Columns, Facts, columns_of, facts_of
+from collector.report.figures.frame import Frame
 from collector.run.discovery import known_entries
 from collector.store.database import Database
 from collector.store.documents import read_daily

@@ -13,11 +13,11 @@ from collector.config import Selection, Settings
 from collector.errors import OutputError
 from collector.files import result_file
 from collector.model.reported import Changed, Reported
-from collector.report.figures import Figures
-from collector.report.fold import Fold
-from collector.report.frame import Frame
-from collector.report.page import Page
-from collector.report.periods import Choice
+from collector.report.figures.fold import Fold
+from collector.report.figures.frame import Frame
+from collector.report.figures.periods import Choice
+from collector.report.figures.values import Figures
+from collector.report.page.page import Page
 from collector.report.terms import Terms
 from collector.report.writers import Write
 from collector.store.database import open_database

@@ -15,9 +15,9 @@ from collector.model.accounts import Entry
 from collector.model.daily import Daily
 from collector.model.days import newest_published
 from collector.model.shown import Shown, ShownDay
-from collector.report.account import columns_of, mark_of
-from collector.report.frame import Frame
-from collector.report.periods import last_days
+from collector.report.figures.account import columns_of, mark_of
+from collector.report.figures.frame import Frame
+from collector.report.figures.periods import last_days
 from collector.run.discovery import known_entries
 from collector.store.database import Database, open_database
 from collector.store.documents import read_daily

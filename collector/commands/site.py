@@ -10,7 +10,7 @@ from collector.commands.status import status_of
 from collector.config import Settings
 from collector.errors import OutputError
 from collector.model.reported import Reported
-from collector.report.frame import Frame
+from collector.report.figures.frame import Frame
 from collector.report.site.assets import shared
 from collector.report.site.folder import site_folder
 from collector.report.site.writing import Site, files_of

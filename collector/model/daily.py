@@ -13,6 +13,9 @@ from typing import Any, NamedTuple
 FIELDS = ("ref_date", "new_user", "cancel_user", "cumulate_user", "sources")
 """The fields of a document that figures are read from."""
 
+MAX_COUNT = 10**12
+"""The largest number that counts as one of followers: more than a run stores, and sums of all accounts fit 64 bits."""
+
 _flat = chain.from_iterable
 
 
@@ -95,7 +98,10 @@ def dailies_of(documents: Mapping[str, Sequence[Any]], days: Mapping[object, dat
 
 
 def _are_sound(new_user: Sequence[Any], cancel_user: Sequence[Any], *others: Sequence[Any]) -> bool:
-    """Return True for columns as the collector writes them, which nearly all are: a look at each day costs thrice."""
+    """Return True for columns as the collector writes them, which nearly all are: a look at each day costs thrice.
+
+    A plain int has 32 bits in MongoDB, so that none is too large.
+    """
     cumulate_user, sources = others
     there = [row for row in sources if row is not None]
     if not all(type(row) is list for row in there):
@@ -137,4 +143,4 @@ def _sources(rows: object) -> tuple[Source, ...] | None:
 
 def _count(value: object) -> int | None:
     # MongoDB's long comes as a subclass of int; so does a boolean.
-    return int(value) if isinstance(value, int) and type(value) is not bool and value >= 0 else None
+    return int(value) if isinstance(value, int) and type(value) is not bool and 0 <= value <= MAX_COUNT else None

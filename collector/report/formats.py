@@ -8,13 +8,13 @@ from datetime import date
 from functools import lru_cache
 
 from collector.model.days import ONE_DAY, Days, Window
-from collector.report.channels import Channel
-from collector.report.comparing import Comparison
-from collector.report.figures import Card, Figures
-from collector.report.lines import Line
-from collector.report.metrics import CARDS, LESS_IS_BETTER, Metric
-from collector.report.periods import Kind, Period
-from collector.report.rankings import Ranking
+from collector.report.figures.channels import Channel
+from collector.report.figures.comparing import Comparison
+from collector.report.figures.lines import Line
+from collector.report.figures.metrics import CARDS, LESS_IS_BETTER, Metric
+from collector.report.figures.periods import Kind, Period
+from collector.report.figures.rankings import Ranking
+from collector.report.figures.values import Card, Figures
 from collector.report.terms import Terms
 
 ABSENT = "–"

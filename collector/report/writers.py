@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from collector.errors import UsageError
-from collector.report.page import Page, render
-from collector.report.picture import write_picture
-from collector.report.vega import use_fonts
+from collector.report.charts.vega import use_fonts
+from collector.report.page.page import Page, render
+from collector.report.picture.picture import write_picture
 from collector.report.workbook.writing import write_workbook
 
 Write = Callable[[Page, Path], None]

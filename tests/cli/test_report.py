@@ -12,7 +12,8 @@ from mongods import fill, small_disk
 
 from collector.errors import UsageError
 from collector.model.days import beijing_day
-from collector.report import templates, vega
+from collector.report import templates
+from collector.report.charts import vega
 from collector.store.database import Database
 from collector.store.schema import USER_DAILY
 
@@ -193,7 +194,7 @@ def test_missing_extra(monkeypatch: pytest.MonkeyPatch, library: str) -> None:
     templates._environment.cache_clear()
     vega.javascript_bundle.cache_clear()
     with pytest.raises(UsageError, match=r"needs the extra `report`: .*pip install .*\[report\]"):
-        templates.template("page.html.j2") if library == "jinja2" else vega.javascript_bundle()
+        templates.template("page/page.html.j2") if library == "jinja2" else vega.javascript_bundle()
 
 
 async def test_site(folder: Path) -> None:

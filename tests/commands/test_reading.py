@@ -12,7 +12,7 @@ from collector.errors import Fault
 from collector.model.accounts import Account, BrokenEntry, Entry, Rate, Secret
 from collector.model.days import BEIJING, Days
 from collector.model.state import AccountState, DatasetState, Trouble
-from collector.report.account import Facts
+from collector.report.figures.account import Facts
 
 NEWEST = date(2026, 11, 23)
 SINCE = date(2026, 1, 1)

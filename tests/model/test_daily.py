@@ -41,10 +41,10 @@ def test_whole_document() -> None:
 
 def test_long_numbers() -> None:
     """A number that MongoDB stores as a long is a plain one."""
-    long = Int64(2**40)
+    long = Int64(2**35)
     sources = [{"user_source": 0, "new_user": long, "cancel_user": 1}]
     daily = daily_of({**WHOLE, "new_user": long, "sources": sources})
-    assert daily == Daily(DAY, 2**40, 1, 100, (Source(0, 2**40, 1),))
+    assert daily == Daily(DAY, 2**35, 1, 100, (Source(0, 2**35, 1),))
     assert type(daily.new_user) is int
 
 
@@ -67,7 +67,7 @@ def test_half_a_summary_is_none(key: str, value: object) -> None:
     assert daily_of({**WHOLE, key: value}) == Daily(DAY, cumulate_user=100, is_damaged=True)
 
 
-@pytest.mark.parametrize("value", [2.5, -1, "3", True])
+@pytest.mark.parametrize("value", [2.5, -1, "3", True, Int64(2**62)])
 def test_total_that_is_none(value: object) -> None:
     daily = daily_of({**WHOLE, "cumulate_user": value})
     assert daily == Daily(DAY, 3, 1, None, (Source(0, 3, 1),), is_damaged=True)

@@ -9,9 +9,9 @@ import pytest
 from collector.model.days import Days, Window
 from collector.model.language import Language
 from collector.report import formats
-from collector.report.comparing import Comparison, Reason
-from collector.report.metrics import Metric
-from collector.report.periods import parse
+from collector.report.figures.comparing import Comparison, Reason
+from collector.report.figures.metrics import Metric
+from collector.report.figures.periods import parse
 from collector.report.terms import Terms
 
 ZH, EN = Terms(Language.ZH), Terms(Language.EN)

@@ -12,11 +12,11 @@ import collector
 from collector.model.channels import CHANNELS
 from collector.model.daily import Mark
 from collector.model.language import Language
-from collector.report.comparing import Reason
-from collector.report.frame import SPANS, Against
-from collector.report.lines import Standing
-from collector.report.metrics import Metric
-from collector.report.rankings import Ranking
+from collector.report.figures.comparing import Reason
+from collector.report.figures.frame import SPANS, Against
+from collector.report.figures.lines import Standing
+from collector.report.figures.metrics import Metric
+from collector.report.figures.rankings import Ranking
 from collector.report.terms import Terms
 from collector.report.texts import TEXTS
 

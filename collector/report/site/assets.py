@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from typing import NamedTuple
 
-from collector.report.charts import specifications
-from collector.report.page import Assets, asset, json_block, policy
+from collector.report.charts.specs import specifications
+from collector.report.charts.vega import javascript_bundle
+from collector.report.page.page import Assets, asset, json_block, policy
 from collector.report.site.names import INDEX
 from collector.report.templates import template
 from collector.report.terms import Terms
-from collector.report.vega import javascript_bundle
 
 # From disk, some browsers count a page's own folder as `self`, others go by the scheme.
 _POLICY = policy("'self' file:", "'self' file:")
@@ -50,10 +50,10 @@ def shared(terms: Terms) -> Shared:
     renderers = {kind: template(f"site/{kind}.html.j2").render for kind in ("index", "account", "tag")}
     charts = f"window.collectorCharts = {json_block(specifications(terms))};"
     texts = {
-        "style": ("css", asset("page.css") + asset("site/site.css")),
+        "style": ("css", asset("page/page.css") + asset("site/site.css")),
         "vega": ("js", javascript_bundle()),
         "charts": ("js", charts),
-        "page": ("js", asset("page.js") + asset("site/table.js")),
+        "page": ("js", asset("page/page.js") + asset("site/table.js")),
     }
     names = {name: f"assets/{name}-{_hash(text)}.{suffix}" for name, (suffix, text) in texts.items()}
     files = {names[name]: text.encode() for name, (_, text) in texts.items()}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from collector.model.accounts import is_appid
-from collector.report.account import Facts
+from collector.report.figures.account import Facts
 
 INDEX = "index"
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from collector.report.figures.lines import Line, Standing
+from collector.report.figures.metrics import Metric
 from collector.report.formats import METRICS, percent
-from collector.report.lines import Line, Standing
-from collector.report.metrics import Metric
 from collector.report.site.names import account_page
 from collector.report.terms import Terms
 

@@ -7,11 +7,11 @@ from datetime import datetime
 from typing import Any
 
 from collector.model.standings import Status
-from collector.report.account import Columns, Facts
-from collector.report.figures import Figures
-from collector.report.fold import Fold, share_of
-from collector.report.frame import Frame
-from collector.report.page import Page, chart_data, context, json_block
+from collector.report.figures.account import Columns, Facts
+from collector.report.figures.fold import Fold, share_of
+from collector.report.figures.frame import Frame
+from collector.report.figures.values import Figures
+from collector.report.page.page import Page, chart_data, context, json_block
 from collector.report.site.assets import Shared, root_of
 from collector.report.site.folder import Folder
 from collector.report.site.names import INDEX, Links, account_page, pages, tag_page

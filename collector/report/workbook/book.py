@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from collector.errors import UsageError
 from collector.report.cells import write_text
-from collector.report.colours import GAP, GRID, INK, MUTED
+from collector.report.charts.colours import GAP, GRID, INK, MUTED
 from collector.report.terms import Terms
 from collector.shell import install_line
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collector.report import formats
-from collector.report.chart_rows import remark
-from collector.report.page import Page
+from collector.report.charts.rows import remark
+from collector.report.page.page import Page
 from collector.report.workbook.book import Book, Sheet
 
 _WIDTHS = (12, 26, 22, 14, 14, 14, 14, 30)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collector.report import formats
-from collector.report.comparing import Comparison
-from collector.report.figures import Card, Figures
-from collector.report.frame import Against
-from collector.report.lines import Line
-from collector.report.metrics import CARDS, Metric
-from collector.report.page import Page, span
+from collector.report.figures.comparing import Comparison
+from collector.report.figures.frame import Against
+from collector.report.figures.lines import Line
+from collector.report.figures.metrics import CARDS, Metric
+from collector.report.figures.values import Card, Figures
+from collector.report.page.page import Page, span
 from collector.report.terms import Terms
 from collector.report.workbook.book import Book, Cell, Sheet
 from collector.report.workbook.trend import Trend

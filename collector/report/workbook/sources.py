@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collector.report import formats
-from collector.report.chart_rows import channel_rows, drawn_days
-from collector.report.colours import NEW, PALETTE
-from collector.report.figures import Figures
-from collector.report.page import Page, span
+from collector.report.charts.colours import NEW, PALETTE
+from collector.report.charts.rows import channel_rows, drawn_days
+from collector.report.figures.values import Figures
+from collector.report.page.page import Page, span
 from collector.report.workbook.book import Book, Cell, Sheet, finish
 
 _WIDTHS = (24, *(16,) * 10)

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Any, NamedTuple
 
-from collector.report.chart_rows import Record, day_rows, drawn_days
-from collector.report.colours import GAP, LOST, MEAN, NEW, TOTAL
-from collector.report.page import Page
+from collector.report.charts.colours import GAP, LOST, MEAN, NEW, TOTAL
+from collector.report.charts.rows import Record, day_rows, drawn_days
+from collector.report.page.page import Page
 from collector.report.workbook.book import AXIS, Book, Sheet, finish
 
 _WIDTHS = (12, 14, 14, 14, 14, 18, 30, 2)

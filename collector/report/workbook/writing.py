@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from collector.report.page import Page
+from collector.report.page.page import Page
 from collector.report.workbook.book import opened
 from collector.report.workbook.details import add_details
 from collector.report.workbook.overview import add_overview, end_overview

@@ -16,7 +16,7 @@ from collector.completeness.plan import Target
 from collector.config import Selection, Settings
 from collector.model.language import Language
 from collector.model.reported import Reported
-from collector.report.periods import parse
+from collector.report.figures.periods import parse
 from collector.report.terms import Terms
 from collector.store.database import Database
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.report.account import Facts
+from collector.report.figures.account import Facts
 from collector.report.site.names import Links, account_page, pages, tag_page
 
 APPID = "wx0123456789abcdef"

@@ -131,8 +131,10 @@ async def test_page_of_an_account(write: Write, open_page: OpenPage, tmp_path: P
     assert value == f"{clients.summed(found, 'new_user'):,}"
     assert str(BREAK) in await page.locator("#breaks").inner_text()
     assert await page.locator(".ways").inner_text() == "← 全部公众号\nfood"
+    assert await page.get_by_text("每个账号的每日数据").count() == 0
     await page.get_by_role("link", name="food").click()
     await expect(page.locator("h1")).to_have_text("food")
+    await expect(page.locator("#details")).to_contain_text("每个账号的每日数据见该账号的页面")
     await expect(page.locator("#accounts-table tbody th")).to_have_text(
         [NAMES[account] for account in (BROKEN, YOUNG, SILENT)]
     )

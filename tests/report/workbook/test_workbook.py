@@ -22,11 +22,11 @@ from collector.errors import UsageError
 from collector.model.daily import Daily, Source
 from collector.model.language import Language
 from collector.report import formats
-from collector.report.account import Facts, columns_of
-from collector.report.fold import Fold
-from collector.report.frame import Frame
-from collector.report.page import Page
-from collector.report.periods import parse
+from collector.report.figures.account import Facts, columns_of
+from collector.report.figures.fold import Fold
+from collector.report.figures.frame import Frame
+from collector.report.figures.periods import parse
+from collector.report.page.page import Page
 from collector.report.terms import Terms
 from collector.report.workbook.writing import write_workbook
 from collector.shell import install_line

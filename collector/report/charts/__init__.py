@@ -1,0 +1,1 @@
+"""Charts as Vega-Lite specifications, their rows, and the door to what draws them."""
