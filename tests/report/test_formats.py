@@ -76,7 +76,7 @@ def test_ranges() -> None:
     assert formats.ranges(Days.of([NEWEST, NEWEST - timedelta(1)]), ZH) == "2026-11-24 ~ 2026-11-25"
     text = formats.ranges(days, ZH)
     assert text.startswith("2026-11-11、2026-11-13、")
-    assert text.endswith(" … (8 天)")
+    assert text.endswith(" …（共 8 天）")
 
 
 @pytest.mark.parametrize(
@@ -97,11 +97,11 @@ def test_comparison() -> None:
     """It says what was compared with what, and who is incomplete."""
     day, before = Window(NEWEST, NEWEST), Window(NEWEST - timedelta(7), NEWEST - timedelta(1))
     left_out = Comparison(day, before, reason=Reason.INCOMPLETE, accounts=3)
-    assert formats.windows(left_out, ZH) == "2026-11-25 对比 2026-11-18 ~ 2026-11-24, 3 个账号不完整"
+    assert formats.windows(left_out, ZH) == "2026-11-25 对比 2026-11-18 ~ 2026-11-24，3 个账号不完整"
     assert formats.reason(left_out, EN) == "incomplete"
     assert formats.left_out(left_out, ZH) == ""
     compared = Comparison(day, before, 2, 1, 1.0, accounts=1_200)
-    assert formats.windows(compared, ZH) == "2026-11-25 对比 2026-11-18 ~ 2026-11-24, 不含 1,200 个账号"
+    assert formats.windows(compared, ZH) == "2026-11-25 对比 2026-11-18 ~ 2026-11-24，不含 1,200 个账号"
     assert formats.left_out(compared, EN) == "without 1,200 accounts"
     assert formats.windows(Comparison(day, None, reason=Reason.NO_PERIOD), ZH) == "2026-11-25"
 

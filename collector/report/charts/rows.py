@@ -80,8 +80,8 @@ def drawn_days(figures: Figures) -> Window:
 def day_rows(figures: Figures, terms: Terms, days: Window) -> Rows:
     """Return a row for each day.
 
-    `total` and `whole_mean` are those that no account lacks a day of, `all` and `mean` are any. `run` numbers the runs of
-    days whose totals lack as many accounts: between two, the sum changes though nobody came or left.
+    `total` and `whole_mean` are those that no account lacks a day of, `all` and `mean` are any. `run` numbers
+    the runs of days whose totals lack as many accounts: between two, the sum changes though nobody came or left.
     """
     series, is_group = figures.series, len(figures.lines) > 1
     part, cut = series.slice(days), series.of(days)
