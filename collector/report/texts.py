@@ -113,6 +113,7 @@ _WORDS = {
     "comma": Text("，", ", "),
     "list": Text("、", ", "),
     "colon": Text("：", ": "),
+    "semicolon": Text("；", "; "),
     "and_more": Text("及另外 {count} 个", "and {count} more"),
     "days_in_all": Text("（共 {count} 天）", " ({count} days)"),
     "missing_days": Text("缺 {count} 天数据", "{count} day missing|{count} days missing"),

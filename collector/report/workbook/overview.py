@@ -122,7 +122,7 @@ def _add_gaps(sheet: Sheet, figures: Figures, terms: Terms) -> None:
         parts = [f"{terms.label(kind)} {formats.ranges(days, terms)}" for kind, days in kinds if days]
         if gap.collected_since:
             parts.append(terms("issues_since", day=gap.collected_since))
-        sheet.line([("text", gap.name), ("warn", "; ".join(parts))])
+        sheet.line([("text", gap.name), ("warn", terms("semicolon").join(parts))])
 
 
 def _add_breaks(sheet: Sheet, figures: Figures, terms: Terms) -> None:

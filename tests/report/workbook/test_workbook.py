@@ -142,12 +142,12 @@ async def test_what_is_missing(opened: Opened) -> None:
     """It stands beside each sum, and by account below."""
     sheet = (await opened())["概览"]
     assert [line[7] for line in _below(sheet, "关键指标", 8)][:2] == ["截至 2026-10-31，未计入 老号", "缺 4 个账号日"]
-    gaps = "缺新增/取消 2026-10-05 ~ 2026-10-07, 2026-10-20; 缺累积 2026-10-20"
+    gaps = "缺新增/取消 2026-10-05 ~ 2026-10-07、2026-10-20；缺累积 2026-10-20"
     assert _below(sheet, "缺失的日期", 2) == [(NAMES[HOLES], gaps)]
     found = clients.total(BROKEN, BREAK) or 0
-    breaks = _below(sheet, "数据断裂 (累积 ≠ 前日累积 + 新增 − 取消)", 5)
+    breaks = _below(sheet, "数据断裂（累积 ≠ 前日累积 + 新增 − 取消）", 5)
     assert breaks[1:] == [(NAMES[BROKEN], BREAK, found - 100, found, 100)]
-    silent = _below(sheet, "沉默账号 (近 14 天无数据)", 2)
+    silent = _below(sheet, "沉默账号（近 14 天无数据）", 2)
     assert silent[1:] == [(NAMES[SILENT], clients.LAST_OF_SILENT)]
     assert [line[:1] for line in _below(sheet, "未知渠道", 3)] == [("渠道 4",)]
 
