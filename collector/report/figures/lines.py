@@ -21,6 +21,9 @@ LACKING, ABSENT, UNBORN = -1, -2, -3
 RECENT_DAYS = 7
 """The last days of the period among which the one is looked for that most accounts have in common."""
 
+ALMOST_ALL = 0.99
+"""Share of the accounts of the day with most of them that a newer day needs: some of thousands are always late."""
+
 
 class Standing(StrEnum):
     """Standing of an account in the period, for the head of a page.
@@ -165,12 +168,13 @@ def _with_growth(line: Line, lines: Sequence[Line]) -> Line:
 
 
 def _common_day(lines: Sequence[Line]) -> int | None:
-    """Return the index of the day with totals of most accounts, the newest of several; None without any total."""
+    """Return the index of the newest day with totals of almost as many accounts as any has; None without any total."""
     count = len(lines[0].compact) if lines else 0
     for days in (range(count)[-RECENT_DAYS:], range(count)):
         having = Counter(chain.from_iterable([at for at in days if line.compact[at] >= 0] for line in lines))
         if having:
-            return max(having, key=lambda at: (having[at], at))
+            enough = ALMOST_ALL * max(having.values())
+            return max(at for at, accounts in having.items() if accounts >= enough)
     return None
 
 

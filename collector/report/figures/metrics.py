@@ -83,9 +83,9 @@ NONE_MISSING = Missing()
 class Total(NamedTuple):
     """The total followers (累积关注) on one `day` that the accounts have in common, the last complete one.
 
-    That is the day among the last seven of the period with totals of most accounts, the newest of several; where none
-    has any, among all days of the period. `lacking` are the names of the accounts that have no total on it, though
-    it isn't before their birth: they aren't among the `followers`.
+    That is the newest among the last seven days of the period with totals of at least 99 % as many accounts as any of
+    them has; where none has any, among all days of the period. `lacking` are the names of the accounts that have no
+    total on it, though it isn't before their birth: they aren't among the `followers`.
     """
 
     day: date

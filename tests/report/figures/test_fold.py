@@ -414,3 +414,14 @@ def test_calendar() -> None:
     assert cells[0] == Cell(date(2026, 11, 15), date(2026, 11, 9), 6, 2, Mark.STORED)
     assert cells[1] == Cell(MONDAY, MONDAY, 0, 2, Mark.STORED)
     assert cells[-1] == Cell(SUNDAY, MONDAY, 6, None, Mark.MISSING)
+
+
+@pytest.mark.parametrize(("late", "day"), [(1, SUNDAY), (2, SUNDAY - DAY)])
+def test_few_of_many_are_late(late: int, day: date) -> None:
+    """One of a hundred doesn't hold the day of the total back; it is named."""
+    days = steady(date(2026, 11, 1), SUNDAY)
+    names = [f"a{number:03}" for number in range(100)]
+    accounts = [(facts(name), without(days, [SUNDAY] if number < late else [])) for number, name in enumerate(names)]
+    total = figures_of(*accounts).total
+    assert total is not None
+    assert (total.day, total.lacking) == (day, ("a000",) if late == 1 else ())
