@@ -127,7 +127,7 @@ async def test_coordinator_is_cut_off(
     mongod: str, database: Database, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its lease isn't free before its workers have ended."""
-    monkeypatch.setattr(engine_module, "CONNECT_S", 2.0)
+    monkeypatch.setattr(engine_module, "CONNECT_S", 5.0)
     monkeypatch.setattr(engine_module, "OUTAGE_S", 1.0)
     monkeypatch.setattr(leases, "TIMES", QUICK)
     async with _hosts(cluster, mongod, database, "a", rate="5/s") as hosts, _link(cluster.address) as (place, cut):

@@ -32,7 +32,7 @@ def _facts(entry: Entry, *unusable: str, **summary: Any) -> Facts:
 
 def test_facts_are_those_of_entry_and_state() -> None:
     void = Days.of([date(2026, 5, 5)])
-    assert _facts(ENTRY, void=void) == Facts("wx1", "acme", ("retail",), BORN, BORN, void)
+    assert _facts(ENTRY, void=void) == Facts("wx1", "acme", ("retail",), BORN, BORN, void, newest=NEWEST)
 
 
 def test_account_without_a_state_is_expected_from_its_since() -> None:

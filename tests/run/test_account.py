@@ -199,13 +199,13 @@ async def test_repeatedly_refused_token(clock: FakeClock, configured: Configured
 
 
 async def test_four_calls_in_flight(clock: FakeClock, configured: Configured) -> None:
-    """26 calls of 50 ms, four at once, take seven rounds; one at a time they would take 1.3 s."""
-    async with _sandbox(clock, World(size=1), latency_s=0.05) as sandbox:
+    """26 calls of 0.2 s, four at once, take seven rounds; one at a time they would take 5.2 s."""
+    async with _sandbox(clock, World(size=1), latency_s=0.2) as sandbox:
         settings = configured(sandbox, since=NEWEST - 90 * ONE_DAY)
         began = time.monotonic()
         await run(settings, clock)
         taken = time.monotonic() - began
-    assert 7 * 0.05 <= taken < 26 * 0.05
+    assert 7 * 0.2 <= taken < 26 * 0.2
 
 
 async def test_stop_between_two_datasets(
