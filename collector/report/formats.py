@@ -11,9 +11,8 @@ from collector.model.days import ONE_DAY, Days, Window
 from collector.report.figures.channels import Channel
 from collector.report.figures.comparing import Comparison
 from collector.report.figures.lines import Line
-from collector.report.figures.metrics import CARDS, LESS_IS_BETTER, Metric
+from collector.report.figures.metrics import LESS_IS_BETTER, RATES, Metric
 from collector.report.figures.periods import Kind, Period
-from collector.report.figures.rankings import Ranking
 from collector.report.figures.values import Card, Figures
 from collector.report.terms import Terms
 
@@ -25,11 +24,6 @@ MAX_RANGES = 6
 
 MAX_NAMES = 3
 """Names that are listed where there may be any number."""
-
-METRICS = CARDS
-"""The figures of a table of accounts or tags, in the order of their columns."""
-
-_RATES = frozenset({Metric.UNFOLLOW_RATE, Metric.GROWTH_RATE, Metric.LOST_TO_NEW})
 
 
 def number(value: float | None) -> str:
@@ -47,7 +41,7 @@ def percent(value: float | None) -> str:
 
 def figure(metric: Metric, value: float | None) -> str:
     """Return a figure in the form that it has."""
-    return percent(value) if metric in _RATES else number(value)
+    return percent(value) if metric in RATES else number(value)
 
 
 def change(value: float) -> str:
@@ -164,19 +158,6 @@ def file_name(title: str, of: Period, part: str) -> str:
     return f"{plain}-{part}.csv" if part else f"{plain}.csv"
 
 
-def ranked_by(ranking: Ranking) -> Metric:
-    """Return the figure that a ranking goes by."""
-    return _RANKED_BY[ranking]
-
-
 def largest(lines: Sequence[Line], metric: Metric) -> float:
     """Return the largest size of a figure among some lines."""
     return max(abs(line.value(metric) or 0) for line in lines)
-
-
-_RANKED_BY = {
-    Ranking.GAINS: Metric.NET_USER,
-    Ranking.LOSSES: Metric.NET_USER,
-    Ranking.UNFOLLOW_RATE: Metric.UNFOLLOW_RATE,
-    Ranking.GROWTH_RATE: Metric.GROWTH_RATE,
-}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cache
@@ -18,8 +18,8 @@ from collector.report.charts.rows import Rows, datasets, remark
 from collector.report.charts.specs import specifications
 from collector.report.charts.vega import javascript_bundle
 from collector.report.figures.frame import SPANS
-from collector.report.figures.lines import Line
-from collector.report.figures.rankings import MIN_FOLLOWERS, Ranking, ranked
+from collector.report.figures.metrics import CARDS
+from collector.report.figures.rankings import MIN_FOLLOWERS, RULES, Ranking, ranked
 from collector.report.figures.values import Figures
 from collector.report.templates import FOLDER, template
 from collector.report.terms import Terms
@@ -122,7 +122,8 @@ def context(page: Page, assets: Assets, data: str = "", *, has_details: bool = T
         "signature": page.signature,
         "is_group": len(figures.lines) > 1,
         "details": figures.details if has_details else None,
-        "rankings": _rankings(figures.lines),
+        "metrics": CARDS,
+        "rankings": [(ranking, RULES[ranking].metric, ranked(figures.lines, ranking, TOP)) for ranking in Ranking],
         "least": MIN_FOLLOWERS,
         "spans": SPANS,
         "span": span(figures),
@@ -193,10 +194,6 @@ def _days(figures: Figures, terms: Terms) -> Sequence[Sequence[str]]:
     ]
     rows: list[tuple[str, ...]] = [*zip(*columns, strict=True)]
     return rows[::-1]
-
-
-def _rankings(lines: Sequence[Line]) -> Mapping[Ranking, Sequence[Line]]:
-    return {ranking: ranked(lines, ranking, TOP) for ranking in Ranking}
 
 
 def _hash(text: str) -> str:
