@@ -7,12 +7,14 @@ from collections.abc import Iterator, Sequence
 from datetime import date
 from functools import lru_cache
 
+from collector.model.daily import Mark
 from collector.model.days import ONE_DAY, Days, Window
 from collector.report.figures.channels import Channel
 from collector.report.figures.comparing import Comparison
 from collector.report.figures.lines import Line
 from collector.report.figures.metrics import LESS_IS_BETTER, RATES, Metric
 from collector.report.figures.periods import Kind, Period
+from collector.report.figures.series import Series
 from collector.report.figures.values import Card, Figures
 from collector.report.terms import Terms
 
@@ -132,18 +134,31 @@ def names(found: Sequence[str], terms: Terms) -> str:
     return f"{named} {terms('and_more', count=number(more))}" if more > 0 else named
 
 
-def card_remark(card: Card, figures: Figures, terms: Terms) -> str:
-    """Return what a key figure lacks; empty where it is whole."""
+def card_remarks(card: Card, figures: Figures, terms: Terms) -> list[str]:
+    """Return what a key figure lacks, one by one; empty where it is whole."""
     account, is_group = ("account_", True) if len(figures.lines) > 1 else ("", False)
     total = figures.total if card.metric is Metric.CUMULATE_USER else None
-    parts = [
-        terms(f"missing_{account}days", count=number(card.missing)) if card.missing else "",
-        terms(f"uncollected_{account}days", count=number(card.uncollected)) if card.uncollected else "",
-    ]
+    remarks = []
+    if card.missing:
+        remarks.append(terms(f"missing_{account}days", count=number(card.missing)))
+    if card.uncollected:
+        remarks.append(terms(f"uncollected_{account}days", count=number(card.uncollected)))
     if total and total.lacking:
-        parts.append(terms("without", names=names(total.lacking, terms)))
+        remarks.append(terms("without", names=names(total.lacking, terms)))
     elif card.lacking and is_group:
-        parts.append(terms("lacking_accounts", count=number(card.lacking)))
+        remarks.append(terms("lacking_accounts", count=number(card.lacking)))
+    return remarks
+
+
+def day_remark(series: Series, place: int, terms: Terms, *, is_group: bool) -> str:
+    """Return what a day of a series lacks, of one account or of a group, and whether figures break on it."""
+    lacking = max(series.lacking_summary[place], series.lacking_cumulate[place])
+    parts = [
+        terms("remark_lacking", count=lacking)
+        if is_group and lacking and series.marks[place] is Mark.PARTIAL
+        else terms(f"mark_{series.marks[place]}"),
+        terms("remark_breaks") if series.breaks[place] else "",
+    ]
     return terms("comma").join(filter(None, parts))
 
 

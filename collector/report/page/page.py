@@ -14,7 +14,7 @@ import orjson
 
 from collector.model.days import BEIJING
 from collector.report import formats
-from collector.report.charts.rows import Rows, datasets, remark
+from collector.report.charts.rows import Rows, datasets
 from collector.report.charts.specs import specifications
 from collector.report.charts.vega import javascript_bundle
 from collector.report.figures.frame import SPANS
@@ -190,7 +190,7 @@ def _days(figures: Figures, terms: Terms) -> Sequence[Sequence[str]]:
         shown.marks,
         [str(day) for day in shown.days],
         *(map(formats.number, values) for values in figures_of),
-        [remark(shown, place, terms, is_group=len(figures.lines) > 1) for place in range(len(shown.days))],
+        [formats.day_remark(shown, place, terms, is_group=len(figures.lines) > 1) for place in range(len(shown.days))],
     ]
     rows: list[tuple[str, ...]] = [*zip(*columns, strict=True)]
     return rows[::-1]

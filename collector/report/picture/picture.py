@@ -10,7 +10,7 @@ from typing import NamedTuple
 from collector.model.daily import Mark
 from collector.model.days import Window
 from collector.report import formats
-from collector.report.charts.colours import GAP, INK, LOST, MARK, MEAN, MUTED, NEW, TOTAL
+from collector.report.charts.colours import GAP, INK, LOST, MARK, MEAN, MUTED, NEW, TOTAL, WARN
 from collector.report.charts.parts import BEGIN, Spec
 from collector.report.charts.rows import Record, day_rows, drawn_days, mark_rows
 from collector.report.charts.specs import flow, total
@@ -34,9 +34,9 @@ _CHART_HEIGHT = 190
 
 _SIGN_WIDTH, _KEY_SPACE, _KEYS_HEIGHT = 32, 28, 38
 
-_GROUND, _PANEL, _RULE, _ACCENT = "#f5f7fa", "#ffffff", "#e5e8ee", "#2f5fd0"
+_GROUND, _PANEL, _RULE = "#f5f7fa", "#ffffff", "#e5e8ee"
 _PALE = "#9ddcc6"
-_WARN, _REASON = "#a4561a", "#8b93a1"
+_REASON = "#8b93a1"
 _KINDS = {"good": "#0b8560", "bad": "#c4611f", "flat": MUTED, "reason": _REASON}
 _TITLE, _VALUE = Look(48, INK, bold=True), Look(56, INK, bold=True)
 _NAME, _ROW, _FINE, _SMALL = Look(26, MUTED), Look(24, MUTED), Look(22, MUTED), Look(20, _REASON)
@@ -64,7 +64,7 @@ def drawn(page: Page) -> str:
 
 def _draw_head(drawing: Drawing, page: Page) -> int:
     terms, frame = page.terms, page.figures.frame
-    drawing.text(_MARGIN, 78, terms("report"), Look(26, _ACCENT, bold=True))
+    drawing.text(_MARGIN, 78, terms("report"), Look(26, TOTAL, bold=True))
     y = 78
     for line in fitted(drawable(page.title) or terms("report"), _TITLE.size, WIDTH - 2 * _MARGIN, lines=2):
         y += 64
@@ -76,7 +76,7 @@ def _draw_head(drawing: Drawing, page: Page) -> int:
         drawing.text(_MARGIN, y, fact, _NAME)
     if not frame.is_over:
         y += 42
-        drawing.text(_MARGIN, y, terms("not_over", end=frame.end), Look(24, _WARN))
+        drawing.text(_MARGIN, y, terms("not_over", end=frame.end), Look(24, WARN))
     return y + 12
 
 
@@ -143,12 +143,12 @@ def _draw_comparison(
 def _remark(card: Card, page: Page) -> tuple[str, str]:
     """Return what a key figure lacks, else the day of the total; and the colour for it."""
     terms, total_of = page.terms, page.figures.total if card.metric is Metric.CUMULATE_USER else None
-    remark = formats.card_remark(card, page.figures, terms)
+    remark = terms("comma").join(formats.card_remarks(card, page.figures, terms))
     if total_of and not remark:
         return terms("total_on", day=total_of.day), MUTED
     if total_of and width_of(remark, _FINE.size) > _CARD_WIDTH - 2 * _INSIDE:  # the names of some accounts
         remark = terms("lacking_accounts", count=formats.number(len(total_of.lacking)))
-    return remark, _WARN
+    return remark, WARN
 
 
 class _Key(NamedTuple):

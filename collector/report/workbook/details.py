@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collector.report import formats
-from collector.report.charts.rows import remark
 from collector.report.page.page import Page
 from collector.report.workbook.book import Book, Sheet
 
@@ -52,7 +51,7 @@ def _add_rows(sheet: Sheet, page: Page) -> None:
             [
                 ("day", day),
                 *(("number", count) for count in counts),
-                ("warn", remark(shown, at, terms, is_group=len(figures.lines) > 1)),
+                ("warn", formats.day_remark(shown, at, terms, is_group=len(figures.lines) > 1)),
             ],
             is_gap=all(count is None for count in counts),
         )

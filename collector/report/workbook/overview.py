@@ -74,7 +74,7 @@ def _add_cards(sheet: Sheet, page: Page) -> None:
         value: Cell = ("reason", formats.ABSENT) if card.value is None else (FORMS[card.metric], card.value)
         comparisons = [_comparison(card.comparisons.get(each), terms) for each in Against]
         on = terms("total_on", day=figures.total.day) if card.metric is Metric.CUMULATE_USER and figures.total else ""
-        remark = terms("comma").join(filter(None, (on, formats.card_remark(card, figures, terms))))
+        remark = terms("comma").join(filter(None, (on, *formats.card_remarks(card, figures, terms))))
         sheet.line(
             [
                 ("text", terms.label(card.metric)),
