@@ -7,18 +7,19 @@ from pathlib import Path
 
 from collector.errors import UsageError
 from collector.report.charts.vega import use_fonts
-from collector.report.page.page import Page, render
+from collector.report.page.page import render
 from collector.report.picture.picture import write_picture
+from collector.report.report import Report
 from collector.report.workbook.writing import write_workbook
 from collector.text import alternatives
 
-Write = Callable[[Page, Path], None]
+Write = Callable[[Report, Path], None]
 """Function that writes a report to a file. Raises `OSError`; `UsageError` where the extra `report` is missing."""
 
 
-def write_page(page: Page, path: Path) -> None:
+def write_page(report: Report, path: Path) -> None:
     """Write a report as one page that needs no other file."""
-    path.write_text(render(page), encoding="utf-8")
+    path.write_text(render(report), encoding="utf-8")
 
 
 WRITERS: Mapping[str, Write] = {".html": write_page, ".xlsx": write_workbook, ".png": write_picture}

@@ -13,7 +13,7 @@ from collector.report.figures.metrics import Missing, Ratio, Tally
 
 
 class Lack(IntFlag):
-    """What an account lacks in a window, so that figures of the window aren't whole."""
+    """Figures that an account lacks in a window; those computed from them aren't whole."""
 
     SUMMARY = 1
     END = 2

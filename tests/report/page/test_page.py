@@ -23,7 +23,8 @@ from collector.report.figures.frame import Frame
 from collector.report.figures.metrics import CARDS
 from collector.report.figures.periods import parse
 from collector.report.page import page as pages
-from collector.report.page.page import Page, render
+from collector.report.page.page import render
+from collector.report.report import Report, opening_span
 from collector.report.terms import Terms
 
 NEWEST = date(2026, 11, 25)
@@ -51,14 +52,14 @@ def days(count: int, *, step: int = 1, without: Iterable[int] = ()) -> list[Dail
     ]
 
 
-def page_of(accounts: Mapping[str, list[Daily]], period: str = "30", language: Language = Language.ZH) -> Page:
+def page_of(accounts: Mapping[str, list[Daily]], period: str = "30", language: Language = Language.ZH) -> Report:
     frame = Frame(parse(period)(NEWEST), NEWEST)
     fold = Fold(frame)
     for number, (name, stored) in enumerate(accounts.items()):
         begin = stored[0].ref_date if stored else NEWEST
         fold.add(columns_of(Facts(f"wx{number:016}", name, (), begin), stored, frame))
     title = next(iter(accounts)) if len(accounts) == 1 else "clients"
-    return Page(title, fold.figures(), Terms(language), NOW)
+    return Report(title, fold.figures(), Terms(language), NOW)
 
 
 @pytest.fixture
@@ -294,13 +295,13 @@ def test_account_without_figures() -> None:
 
 
 def test_one_reason_in_one_line() -> None:
-    """Where all comparisons of a card are left out for the same reason."""
+    """A reason that all comparisons of a card have in common stands there once."""
     assert render(page_of({"a": []})).count("本期不完整") == len(CARDS)
     assert render(page_of({"a": days(2)})).count('<th scope="row">同比</th>') == len(CARDS)
 
 
 def test_span_covers_the_period() -> None:
     """A page opens with at least 30 days, and with all of a longer period."""
-    spans = [pages.span(page_of({"a": days(9)}, period).figures) for period in ("7", "30", "31", "366")]
+    spans = [opening_span(page_of({"a": days(9)}, period).figures) for period in ("7", "30", "31", "366")]
     assert spans == [30, 30, 90, 365]
     assert Window(NEWEST, NEWEST) == Frame(parse("1")(NEWEST), NEWEST).shown

@@ -28,9 +28,9 @@ from collector.report.figures.account import Facts, columns_of
 from collector.report.figures.fold import Fold
 from collector.report.figures.frame import Frame
 from collector.report.figures.periods import parse
-from collector.report.page.page import Page
 from collector.report.picture import picture
 from collector.report.picture.picture import WIDTH, drawn, write_picture
+from collector.report.report import Report
 from collector.report.terms import Terms
 from collector.report.writers import writer_of
 from collector.shell import install_line
@@ -122,7 +122,7 @@ async def test_comparison_of_a_group(texts: Texts) -> None:
 
 
 async def test_account_without_a_base(texts: Texts) -> None:
-    """What is absent is no 0."""
+    """An absent figure is no 0."""
     found = await texts(YOUNG)
     assert found[found.index("增长率") + 1] == formats.ABSENT
 
@@ -137,13 +137,13 @@ async def test_file(settings: Settings, tmp_path: Path) -> None:
     assert (width, 2_000 < height < 3_000) == (WIDTH, True)
 
 
-def _page(title: str, names: tuple[str, ...] = ("a",), period: str = "week") -> Page:
+def _page(title: str, names: tuple[str, ...] = ("a",), period: str = "week") -> Report:
     frame = Frame(parse(period)(NEWEST), NEWEST)
     fold = Fold(frame)
     for number, name in enumerate(names):
         days = [] if number else [Daily(day, 3, 1, 10, (Source(0, 3, 1),)) for day in frame.days]
         fold.add(columns_of(Facts(f"wx{number:016}", name, (), frame.days.begin), days, frame))
-    return Page(title, fold.figures(), Terms(Language.ZH), NOW)
+    return Report(title, fold.figures(), Terms(Language.ZH), NOW)
 
 
 @pytest.mark.parametrize(
@@ -225,6 +225,6 @@ def test_missing_extra(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def test_day_of_the_total() -> None:
-    """Where nothing lacks, the card of it has its day."""
+    """The card of a whole total has its day."""
     found = _texts(drawn(_page("x")))
     assert found[found.index("累积关注") + 2] == f"截至 {date(2026, 11, 8)}"
