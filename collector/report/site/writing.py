@@ -8,7 +8,7 @@ from typing import Any
 
 from collector.model.standings import Status
 from collector.report.figures.account import Columns, Facts
-from collector.report.figures.fold import Fold, share_of
+from collector.report.figures.fold import Fold, contribution_of
 from collector.report.figures.frame import Frame
 from collector.report.figures.values import Figures
 from collector.report.page.page import chart_data, context, json_block
@@ -46,15 +46,15 @@ class Site:
 
     def add(self, account: Columns) -> None:
         """Write the page of an account, and add it to all accounts and to its tags."""
-        facts, own, share = account.facts, Fold(self._frame, max_rows=0), share_of(account, self._frame)
-        own.add_share(share)
+        facts, own, contribution = account.facts, Fold(self._frame, max_rows=0), contribution_of(account, self._frame)
+        own.add_contribution(contribution)
         # Without the instant of writing, a page changes with its figures alone.
         report = Report(facts.name, own.figures(), self._terms, None)
         self._write(account_page(facts.account), "account", report, tags=facts.tags)
         self._known.add(facts.account)
-        self._all.add_share(share)
+        self._all.add_contribution(contribution)
         for tag in dict.fromkeys(facts.tags):
-            self._tags.setdefault(tag, Fold(self._frame, max_rows=0)).add_share(share)
+            self._tags.setdefault(tag, Fold(self._frame, max_rows=0)).add_contribution(contribution)
 
     def finish(self, title: str, status: Status) -> Figures:
         """Write the pages of the tags and the index; return the figures of all accounts."""
