@@ -30,7 +30,6 @@ from collector.report.report import Report
 from collector.report.terms import Terms
 from collector.report.workbook.writing import write_workbook
 from collector.shell import install_line
-from collector.store.database import Database
 
 NOW = datetime(2026, 11, 11, 2, tzinfo=UTC)
 BEGIN, END = clients.OCTOBER
@@ -49,11 +48,6 @@ HOSTILE = (
 
 Lines = list[tuple[Any, ...]]
 Opened = Callable[..., Awaitable[Any]]
-
-
-@pytest.fixture
-async def settings(database: Database, mongod: str) -> Settings:
-    return await clients.stored(database, mongod)
 
 
 @pytest.fixture
@@ -260,7 +254,7 @@ async def test_english(opened: Opened) -> None:
     assert _below(workbook["Overview"], "Key figures", 1)[0] == ("Total followers",)
 
 
-def _page(names: tuple[str, ...], *, max_rows: int = 1_000) -> Report:
+def _report(names: tuple[str, ...], *, max_rows: int = 1_000) -> Report:
     frame = Frame(parse("week")(NEWEST), NEWEST)
     fold = Fold(frame, max_rows)
     for number, name in enumerate(names):
@@ -273,7 +267,7 @@ def _page(names: tuple[str, ...], *, max_rows: int = 1_000) -> Report:
 def test_hostile_names(tmp_path: Path, name: str) -> None:
     """They are texts: no formulas, no links, no XML."""
     path = tmp_path / "report.xlsx"
-    write_workbook(_page((name, "other")), path)
+    write_workbook(_report((name, "other")), path)
     workbook = openpyxl.load_workbook(path)
     assert _value(workbook["概览"]["A1"].value) == name
     assert {_value(line[1]) for line in _lines(workbook["明细"])[1:]} == {name, "other"}
@@ -283,7 +277,7 @@ def test_hostile_names(tmp_path: Path, name: str) -> None:
 
 def test_sums_of_a_day_where_there_are_too_many_rows(tmp_path: Path) -> None:
     path = tmp_path / "report.xlsx"
-    write_workbook(_page(("a", "b"), max_rows=3), path)
+    write_workbook(_report(("a", "b"), max_rows=3), path)
     said, names, *lines = _lines(openpyxl.load_workbook(path)["明细"])
     assert said[0] == ZH("details_too_many")
     assert names[:2] == ("日期", "新增关注")
@@ -320,5 +314,5 @@ def test_gaps_have_bars_of_their_own(tmp_path: Path) -> None:
 def test_missing_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "xlsxwriter", None)
     with pytest.raises(UsageError) as caught:
-        write_workbook(_page(("a",)), tmp_path / "report.xlsx")
+        write_workbook(_report(("a",)), tmp_path / "report.xlsx")
     assert install_line("report") in str(caught.value)
