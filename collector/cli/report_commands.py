@@ -109,9 +109,10 @@ def report(
         typer.Option("--font-dir", metavar="FOLDER", help="A folder with a font that has Chinese, for a picture."),
     ] = None,
 ) -> None:
-    """Write a report on accounts over a period: their figures as cards, charts and tables, and what is missing.
+    """Write a report on accounts, or a site of all.
 
-    A folder, or a name without a suffix, becomes a static site of all accounts, with a page for each account and tag.
+    It has their figures over a period as cards, charts and tables, and says what is missing. A folder, or a name
+    without a suffix, becomes a static site of all accounts, with a page for each account and tag.
     """
     from collector.commands import report as command
     from collector.commands.site import site
@@ -146,7 +147,7 @@ def show(
     verbose: Verbose = 0,
     log_format: LogForm = LogFormat.TEXT,
 ) -> None:
-    """Show the last 30 days of an account, what is missing, and its last error."""
+    """Show the last 30 days of an account, and what is missing."""
     from collector.commands import show as command
     from collector.console import show as console
 

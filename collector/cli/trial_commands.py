@@ -66,7 +66,10 @@ def demo(
     quiet: Quiet = False,
     log_format: LogForm = LogFormat.TEXT,
 ) -> None:
-    """Try it out: a run over a pretend WeChat, into a local mongod, and a report on what came."""
+    """Try it out: a run over a pretend WeChat, and a report.
+
+    The run stores into a local mongod, and the report is on what came.
+    """
     from collector.commands.demo import demo as demonstrate
     from collector.shell import command_line
 
@@ -118,7 +121,8 @@ def _how_to_go_on(shown: Shown) -> str:
 
     file, folder = str(shown.file), str(shown.file.parent)
     sandbox = command_line("sandbox", "--port", str(shown.port), "--accounts", str(ACCOUNTS))
-    look = [command_line(command, "-c", file) for command in ("status", "runs", "verify", "db")]
+    looks = [["status"], ["runs"], ["show", "client-00000"], ["report", "collector-site/"], ["verify"], ["db"]]
+    look = [command_line(*words, "-c", file) for words in looks]
     again = [f"{sandbox} > {os.devnull} &", command_line("run", "-c", file)]
     return "\n".join(
         [

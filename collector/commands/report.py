@@ -62,7 +62,7 @@ def title_of(order: Order, names: Collection[str]) -> str:
     if len(names) == 1:
         return next(iter(names))
     if order.selection.tags and not order.selection.names:
-        return order.terms("comma").join(order.selection.tags)
+        return order.terms("list").join(order.selection.tags)
     return order.terms("accounts_of", count=f"{len(names):,}")
 
 

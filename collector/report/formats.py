@@ -49,7 +49,12 @@ def figure(metric: Metric, value: float | None) -> str:
 def change(value: float) -> str:
     """Return a change with its direction: `▲ 4.5%`, `▼ 4.5%`, `0.0%`."""
     text = f"{abs(value) * 100:,.1f}%"
-    return f"{'▲' if value > 0 else '▼'} {text}" if value else text
+    return text if _is_flat(value) else f"{'▲' if value > 0 else '▼'} {text}"
+
+
+def _is_flat(change: float) -> bool:
+    """Return True for a change that reads 0.0%."""
+    return round(abs(change) * 100, 1) == 0
 
 
 def window(days: Window) -> str:
@@ -60,8 +65,8 @@ def window(days: Window) -> str:
 def ranges(days: Days, terms: Terms) -> str:
     """Return a set of days as ranges; of many the first ones, and how many days there are."""
     found = days.ranges
-    named = ", ".join(map(window, found[:MAX_RANGES]))
-    return named if len(found) <= MAX_RANGES else f"{named} … ({terms('days', count=len(days))})"
+    named = terms("list").join(map(window, found[:MAX_RANGES]))
+    return named if len(found) <= MAX_RANGES else f"{named} …{terms('days_in_all', count=number(len(days)))}"
 
 
 def period(value: Period, terms: Terms) -> str:
@@ -122,14 +127,14 @@ def outcome(comparison: Comparison, metric: Metric, terms: Terms) -> tuple[str, 
     found = comparison.change
     if found is None:
         return "reason", reason(comparison, terms)
-    if not found:
+    if _is_flat(found):
         return "flat", change(found)
     return "good" if (found > 0) != (metric in LESS_IS_BETTER) else "bad", change(found)
 
 
 def names(found: Sequence[str], terms: Terms) -> str:
     """Return some names; of many the first ones, and how many more there are."""
-    named = terms("comma").join(found[:MAX_NAMES])
+    named = terms("list").join(found[:MAX_NAMES])
     more = len(found) - MAX_NAMES
     return f"{named} {terms('and_more', count=number(more))}" if more > 0 else named
 

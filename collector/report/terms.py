@@ -16,7 +16,8 @@ class Terms:
 
     def __call__(self, key: str, **values: object) -> str:
         """Return the text of a key, with the values filled in. Raises `KeyError` where there is none."""
-        text = TEXTS[key][self._place]
+        one, _, many = TEXTS[key][self._place].partition("|")
+        text = many if many and str(values.get("count")) != "1" else one
         return text.format(**values) if values else text
 
     def label(self, key: str, **values: object) -> str:

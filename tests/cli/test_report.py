@@ -184,7 +184,7 @@ async def test_folder_of_fonts_that_is_not_there(folder: Path) -> None:
 
 async def test_tags_in_the_title(folder: Path) -> None:
     await collector("report", "out.html", "--period", "7", "--tag", "retail", "--tag", "food", cwd=folder)
-    assert _title(folder / "out.html") == "retail, food"
+    assert _title(folder / "out.html") == "retail、food"
 
 
 @pytest.mark.parametrize("library", ["jinja2", "vl_convert"])

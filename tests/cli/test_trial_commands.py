@@ -56,9 +56,12 @@ async def test_demo_that_is_kept(tmp_path: Path) -> None:
     ended = await collector("demo", "--keep", cwd=tmp_path, TMPDIR=str(tmp_path))
     assert (ended.code, ended.err) == (0, "")
     lines = re.findall(r"^  (?:\S+ -m )collector (.*)$", ended.out, re.MULTILINE)
-    assert [line.split()[0] for line in lines] == ["status", "runs", "verify", "db", "sandbox", "run"]
-    status, runs, verify = [await collector(*shlex.split(line), cwd=tmp_path) for line in lines[:3]]
+    names = ["status", "runs", "show", "report", "verify", "db", "sandbox", "run"]
+    assert [line.split()[0] for line in lines] == names
+    status, runs, show, report, verify = [await collector(*shlex.split(line), cwd=tmp_path) for line in lines[:5]]
     assert "52 accounts: 3 failing, 49 ok" in status.out
     assert "  3 failed\n" in runs.out
     assert "52 accounts verified: state and documents agree." in verify.out
-    assert [each.code for each in (status, runs, verify)] == [0, 0, 0]
+    assert show.out.startswith("client-00000 ")
+    assert (tmp_path / "collector-site" / "index.html").exists()
+    assert [each.code for each in (status, runs, show, report, verify)] == [0] * 5

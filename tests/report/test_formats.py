@@ -42,7 +42,7 @@ def test_percent(value: float | None, text: str) -> None:
     assert formats.percent(value) == text
 
 
-@pytest.mark.parametrize(("value", "text"), [(0.045, "▲ 4.5%"), (-0.1, "▼ 10.0%"), (0, "0.0%")])
+@pytest.mark.parametrize(("value", "text"), [(0.045, "▲ 4.5%"), (-0.1, "▼ 10.0%"), (0, "0.0%"), (0.0004, "0.0%")])
 def test_change(value: float, text: str) -> None:
     assert formats.change(value) == text
 
@@ -55,6 +55,7 @@ def test_change(value: float, text: str) -> None:
         (Metric.CANCEL_USER, 0.1, "bad"),
         (Metric.UNFOLLOW_RATE, -0.1, "good"),
         (Metric.CANCEL_USER, 0, "flat"),
+        (Metric.NEW_USER, -0.0004, "flat"),
     ],
 )
 def test_kind_of_a_change(metric: Metric, value: float, kind: str) -> None:
@@ -74,16 +75,17 @@ def test_ranges() -> None:
     days = Days.of(NEWEST - timedelta(2 * age) for age in range(8))
     assert formats.ranges(Days.of([NEWEST, NEWEST - timedelta(1)]), ZH) == "2026-11-24 ~ 2026-11-25"
     text = formats.ranges(days, ZH)
-    assert text.startswith("2026-11-11, 2026-11-13, ")
-    assert text.endswith(" … (8 天)")
+    assert text.startswith("2026-11-11、2026-11-13、")
+    assert text.endswith(" …（共 8 天）")
 
 
 @pytest.mark.parametrize(
     ("text", "chinese", "english"),
     [
-        ("2026-W07", "2026 年第 7 周", "week 7 of 2026"),
+        ("2026-W07", "2026 年第 7 周", "Week 7 of 2026"),
         ("2026-02", "2026 年 2 月", "2026-02"),
         ("10", "10 天", "10 days"),
+        ("1", "1 天", "1 day"),
     ],
 )
 def test_period(text: str, chinese: str, english: str) -> None:
@@ -95,11 +97,11 @@ def test_comparison() -> None:
     """It says what was compared with what, and who is incomplete."""
     day, before = Window(NEWEST, NEWEST), Window(NEWEST - timedelta(7), NEWEST - timedelta(1))
     left_out = Comparison(day, before, reason=Reason.INCOMPLETE, accounts=3)
-    assert formats.windows(left_out, ZH) == "2026-11-25 对比 2026-11-18 ~ 2026-11-24, 3 个账号不完整"
+    assert formats.windows(left_out, ZH) == "2026-11-25 对比 2026-11-18 ~ 2026-11-24，3 个账号不完整"
     assert formats.reason(left_out, EN) == "incomplete"
     assert formats.left_out(left_out, ZH) == ""
     compared = Comparison(day, before, 2, 1, 1.0, accounts=1_200)
-    assert formats.windows(compared, ZH) == "2026-11-25 对比 2026-11-18 ~ 2026-11-24, 不含 1,200 个账号"
+    assert formats.windows(compared, ZH) == "2026-11-25 对比 2026-11-18 ~ 2026-11-24，不含 1,200 个账号"
     assert formats.left_out(compared, EN) == "without 1,200 accounts"
     assert formats.windows(Comparison(day, None, reason=Reason.NO_PERIOD), ZH) == "2026-11-25"
 

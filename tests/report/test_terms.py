@@ -64,6 +64,18 @@ def test_both_languages_have_the_same_values() -> None:
     assert [key for key, text in TEXTS.items() if values(text.chinese) != values(text.english)] == []
 
 
+def test_punctuation_of_chinese_is_chinese() -> None:
+    beside = re.compile(r"[\u4e00-\u9fff][,;:.(]|[,;:)] ?[\u4e00-\u9fff]")
+    assert [key for key, text in TEXTS.items() if beside.search(text.chinese)] == []
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [("1", "1 account missing"), (1, "1 account missing"), (12, "12 accounts missing")]
+)
+def test_one_and_many(count: object, text: str) -> None:
+    assert EN("remark_lacking", count=count) == text
+
+
 @pytest.mark.parametrize("code", [0, 30, 200])
 def test_channel(code: int) -> None:
     assert (ZH.channel(code), EN.channel(code)) == (CHANNELS[code].chinese, CHANNELS[code].english)

@@ -153,12 +153,12 @@ def gaps(field: str) -> Spec:
 
 
 def lone(y: Spec, color: str) -> Spec:
-    """Return points of days between two gaps, which no line shows."""
+    """Return points of days that are a `run` of their own or between two gaps, which no line shows."""
     field = y["field"]
     around = [{"op": "lag", "field": field, "as": "before"}, {"op": "lead", "field": field, "as": "after"}]
     return {
         "transform": [
-            {"window": around, "sort": [{"field": "t"}]},
+            {"window": around, "groupby": ["run"], "sort": [{"field": "t"}]},
             {"filter": f"isValid(datum.{field}) && !isValid(datum.before) && !isValid(datum.after)"},
         ],
         "mark": {"type": "point", "filled": True, "size": 18, "color": color, "opacity": 1},

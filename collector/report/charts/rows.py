@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from functools import lru_cache
 from itertools import accumulate, compress
+from operator import ne
 from typing import Any, NamedTuple
 
 from collector.model.channels import CHANNELS
@@ -79,7 +80,8 @@ def drawn_days(figures: Figures) -> Window:
 def day_rows(figures: Figures, terms: Terms, days: Window) -> Rows:
     """Return a row for each day.
 
-    `total` and `whole_mean` are those that no account lacks a day of, `all` and `mean` are any.
+    `total` and `whole_mean` are those that no account lacks a day of, `all` and `mean` are any. `run` numbers
+    the runs of days whose totals lack as many accounts: between two, the sum changes though nobody came or left.
     """
     series, is_group = figures.series, len(figures.lines) > 1
     part, cut = series.slice(days), series.of(days)
@@ -91,6 +93,7 @@ def day_rows(figures: Figures, terms: Terms, days: Window) -> Rows:
             "day": _texts(days),
             "total": series.whole(Metric.CUMULATE_USER)[part],
             "all": cut.cumulate_user,
+            "run": [*accumulate(map(ne, cut.lacking_cumulate, cut.lacking_cumulate[1:]), initial=0)],
             "new": cut.new_user,
             "lost": cut.cancel_user,
             "net": cut.net_user,
@@ -116,7 +119,7 @@ def mark_rows(terms: Terms, days: Window) -> Rows:
         if channel.end:
             ended[channel.end + ONE_DAY].append(channel.code)
     marks = [
-        (str(day), terms(key, names=terms("comma").join(map(terms.channel, codes))))
+        (str(day), terms(key, names=terms("list").join(map(terms.channel, codes))))
         for key, found in (("mark_begins", begun), ("mark_ends", ended))
         for day, codes in sorted(found.items())
         if day in days

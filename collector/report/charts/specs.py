@@ -54,7 +54,7 @@ def specifications(terms: Terms) -> Mapping[str, Spec]:
 def total(terms: Terms) -> Spec:
     """Return the line of 累积 over `days`, with the days on which figures break and WeChat's changes as `marks`.
 
-    Sums that lack accounts (`all`, where `total` has none) are a pale dashed line.
+    Sums that lack accounts (`all`, where `total` has none) are pale dashed lines, one for each `run` of days.
     """
     y = axis("total", scale={"zero": False, "nice": True, "padding": 8})
     line = {"type": "line", "color": TOTAL, "strokeWidth": 2}
@@ -62,7 +62,7 @@ def total(terms: Terms) -> Spec:
     tooltip = [day(terms), number("all", terms("cumulate_user")), remark(terms)]
     return dated(
         gaps("all"),
-        {"mark": pale, "encoding": {"x": X, "y": y | {"field": "all"}}},
+        {"mark": pale, "encoding": {"x": X, "y": y | {"field": "all"}, "detail": {"field": "run"}}},
         {"mark": line, "encoding": {"x": X, "y": y}},
         lone(y | {"field": "all"}, TOTAL),
         {

@@ -38,8 +38,14 @@
     if (spec.params) spec.params[0].value = beginOf(report.span);
     const options = { renderer: "svg", actions: false, ast: true, defaultStyle: false, logLevel: 1 };
     const { view } = await vegaEmbed(place, spec, { ...options, tooltip: { disableDefaultStyle: true } });
-    // A legend may take more lines once the chart has its width: only another layout gives it their height.
-    await view.resize().runAsync();
+    // A legend may take more lines once the chart has its width: only another layout gives it their height. So it is
+    // whenever the window changes, as it does while a phone is scrolled.
+    const fit = async () => {
+      await view.runAsync();
+      await view.resize().runAsync();
+    };
+    window.addEventListener("resize", fit);
+    await fit();
     return spec.params && { view, name: spec.params[0].name };
   }
 

@@ -89,7 +89,7 @@ def _standings(report: Report) -> str:
         for standing, count in figures.standings.items()
         if count
     ]
-    accounts = f"{terms.label('accounts')}: {terms('comma').join(counts)}"
+    accounts = f"{terms.label('accounts')}{terms('colon')}{terms('list').join(counts)}"
     return f"{terms.label('data_until')} {day} · {accounts}"
 
 

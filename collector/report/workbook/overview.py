@@ -58,7 +58,7 @@ def _add_head(sheet: Sheet, report: Report) -> None:
     for name, value in (
         ("period", f"{formats.period(frame.period, terms)} ({days})"),
         ("data_until", str(day)),
-        ("accounts", terms("comma").join(standings)),
+        ("accounts", terms("list").join(standings)),
     ):
         sheet.line([("muted", terms.label(name)), ("text", value)])
     if not frame.is_over:
@@ -87,13 +87,13 @@ def _add_cards(sheet: Sheet, report: Report) -> None:
 
 
 def _left_out(card: Card, terms: Terms) -> str:
-    """Return how many accounts each comparison is made without: `日环比 10, 周环比 3`."""
+    """Return how many accounts each comparison is made without: `日环比 10、周环比 3`."""
     counts = [
         f"{terms(f'against_{against}')} {formats.number(comparison.accounts)}"
         for against, comparison in card.comparisons.items()
         if comparison.change is not None and comparison.accounts
     ]
-    return terms("comma").join(counts)
+    return terms("list").join(counts)
 
 
 def _comparison(comparison: Comparison | None, terms: Terms) -> Cell:
@@ -122,7 +122,7 @@ def _add_gaps(sheet: Sheet, figures: Figures, terms: Terms) -> None:
         parts = [f"{terms.label(kind)} {formats.ranges(days, terms)}" for kind, days in kinds if days]
         if gap.collected_since:
             parts.append(terms("issues_since", day=gap.collected_since))
-        sheet.line([("text", gap.name), ("warn", "; ".join(parts))])
+        sheet.line([("text", gap.name), ("warn", terms("semicolon").join(parts))])
 
 
 def _add_breaks(sheet: Sheet, figures: Figures, terms: Terms) -> None:

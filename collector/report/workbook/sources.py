@@ -66,7 +66,7 @@ def _add_bars(book: Book, sheet: Sheet, last: int) -> None:
             "data_labels": {"value": True, "num_format": "#,##0"},
         }
     )
-    finish(chart, f"{terms('sources')}: {terms('new_user')}", dates=False)
+    finish(chart, f"{terms('sources')}{terms('colon')}{terms('new_user')}", dates=False)
     chart.set_legend({"none": True})
     chart.set_y_axis({"reverse": True, "major_tick_mark": "none"})  # most first, from the top
     chart.set_x_axis({"visible": False, "major_gridlines": {"visible": False}})

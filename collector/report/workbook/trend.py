@@ -39,7 +39,7 @@ class Trend(NamedTuple):
         gaps = self.book.workbook.add_chart({"type": "column"})
         if self._add_gaps(gaps, "all", _TOTAL_GAP, days):
             chart.combine(gaps)
-        totals: list[int] = [each for record in self.records[-days:] if (each := record["total"]) is not None]
+        totals: list[int] = [each for record in self.records[-days:] if (each := record["all"]) is not None]
         finish(chart, terms.label("cumulate_user"), least=_floor(totals) if totals else None)
         return chart
 
@@ -56,11 +56,11 @@ class Trend(NamedTuple):
         name = f"{terms.label('net_user')} {terms('mean')}"
         if any(record["mean"] != record["whole_mean"] for record in self.records[-days:]):
             pale = {"color": MEAN, "width": 1.25, "dash_type": "round_dot", "transparency": 40}
-            mean.add_series(self._series(_MEAN, f"{name}, {terms('key_pale')}", days) | {"line": pale})
+            mean.add_series(self._series(_MEAN, f"{name}{terms('comma')}{terms('key_pale')}", days) | {"line": pale})
         mean.add_series(self._series(_WHOLE_MEAN, name, days) | {"line": {"color": MEAN, "width": 1.5}})
         chart.combine(mean)
         self._add_gaps(chart, "net", _FLOW_GAP, days)
-        finish(chart, f"{terms.label('new_user')}, {terms('cancel_user')}")
+        finish(chart, f"{terms.label('new_user')}{terms('list')}{terms('cancel_user')}")
         return chart
 
     def _add_gaps(self, chart: Any, field: str, column: int, days: int) -> bool:

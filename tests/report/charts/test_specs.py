@@ -55,11 +55,11 @@ def test_rows_of_days() -> None:
     rows = datasets(figures_of(days(40, without=(2,))), ZH)["days"].records()
     assert len(rows) == 40
     assert rows[-3] == {
-        "day": "2026-11-23", "total": None, "all": None, "new": None, "lost": None, "net": None, "mean": 3.0,
+        "day": "2026-11-23", "total": None, "all": None, "run": 1, "new": None, "lost": None, "net": None, "mean": 3.0,
         "whole_mean": 3.0, "lacking": 1, "breaks": 0, "mark": Mark.MISSING, "remark": "待补",
     }  # fmt: skip
     assert rows[-1] == {
-        "day": "2026-11-25", "total": 1120, "all": 1120, "new": 5, "lost": 2, "net": 3, "mean": 3.0,
+        "day": "2026-11-25", "total": 1120, "all": 1120, "run": 2, "new": 5, "lost": 2, "net": 3, "mean": 3.0,
         "whole_mean": 3.0, "lacking": 0, "breaks": 0, "mark": Mark.STORED, "remark": "",
     }  # fmt: skip
 
@@ -75,6 +75,18 @@ def test_day_that_lacks_a_dataset() -> None:
     fold.add(columns_of(Facts("wx2", "b", (), half[0].ref_date), [], frame))
     last = datasets(fold.figures(), ZH)["days"].records()[-1]
     assert (last["remark"], last["mean"], last["whole_mean"]) == ("缺 2 个账号", 3.0, None)
+
+
+def test_totals_that_lack_another_number_of_accounts() -> None:
+    """They are a line of their own: without the account the line would dip, and nobody left."""
+    frame = Frame(parse("30")(NEWEST), NEWEST)
+    fold = Fold(frame)
+    for name, stored in (("a", days(40)), ("b", days(40, without=(0, 5, 6))), ("c", [])):
+        fold.add(columns_of(Facts(f"wx{name}", name, (), NEWEST - timedelta(39)), stored, frame))
+    rows = {"days": datasets(fold.figures(), ZH)["days"].records(), "marks": []}
+    assert [row["run"] for row in rows["days"]] == [0] * 33 + [1] * 2 + [2] * 4 + [3]
+    svg = vl_convert.vegalite_to_svg(specifications(ZH)["total"] | {"datasets": rows, "width": 500})
+    assert len(re.findall('<path[^>]*stroke-dasharray="3,3"', svg)) == 4
 
 
 def test_labels_of_an_axis_differ() -> None:
@@ -131,7 +143,7 @@ def test_changes_of_channels() -> None:
     marks = mark_rows(ZH, Window(date(2020, 1, 1), date(2024, 1, 1))).records()
     assert [(mark["day"], mark["label"]) for mark in marks] == [
         ("2020-04-01", "他人转载 单列"),
-        ("2020-06-01", "微信广告, 专辑页内账号名称 单列"),
+        ("2020-06-01", "微信广告、专辑页内账号名称 单列"),
         ("2023-06-01", "支付后关注 并入其他合计"),
     ]
     assert mark_rows(ZH, Window(date(2026, 1, 1), NEWEST)).records() == []

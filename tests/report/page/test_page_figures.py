@@ -110,7 +110,7 @@ async def test_missing_days(written: Written, open_page: Any) -> None:
         metric: await page.locator(f"#card-{metric} .under").inner_text() for metric in ("new_user", "cumulate_user")
     }
     assert under == {"new_user": "缺 4 个账号日", "cumulate_user": "截至 2026-10-31"}
-    holes = "2026-10-05 ~ 2026-10-07, 2026-10-20"
+    holes = "2026-10-05 ~ 2026-10-07、2026-10-20"
     assert await _table(page, "gaps") == [[NAMES[HOLES], holes, "2026-10-20", "", ""]]
 
 
@@ -171,7 +171,7 @@ async def test_comparison_of_a_group(written: Written, open_page: Any) -> None:
     assert "不含" not in (await _comparisons(page, "cumulate_user"))["环比"]
     assert await page.locator("#channels thead .left-out").inner_text() == "不含 1 个账号"
     titles = await page.locator("#card-new_user .comparisons tr").evaluate_all("rows => rows.map((row) => row.title)")
-    assert titles[3] == "2026-10-01 ~ 2026-10-31 对比 2026-09-01 ~ 2026-09-30, 不含 1 个账号"
+    assert titles[3] == "2026-10-01 ~ 2026-10-31 对比 2026-09-01 ~ 2026-09-30，不含 1 个账号"
 
 
 async def test_channels(written: Written, open_page: Any) -> None:

@@ -85,9 +85,9 @@ async def test_head(texts: Texts) -> None:
         "公众号粉丝报告",
         NAMES[HOLES],
         "2026 年 10 月 · 2026-10-01 至 2026-10-31",
-        "数据截至 2026-10-31 · 账号: 待补 1",
+        "数据截至 2026-10-31 · 账号：待补 1",
     ]
-    assert found[-1] == "生成于 2026-11-11 10:00 (北京时间) · wechat-collector"
+    assert found[-1] == "生成于 2026-11-11 10:00（北京时间） · wechat-collector"
     english = await texts(WHOLE, language=Language.EN)
     assert english[2] == "2026-10 · 2026-10-01 to 2026-10-31"
 
@@ -166,7 +166,7 @@ def test_many_names_become_a_number() -> None:
 
 def test_period_that_is_not_over() -> None:
     found = _texts(drawn(_report("x", period="2026-11")))
-    assert f"统计周期尚未结束, 以下为截至 {NEWEST} 的数据" in found
+    assert f"统计周期尚未结束，以下为截至 {NEWEST} 的数据" in found
 
 
 def test_legend_has_room() -> None:

@@ -164,8 +164,8 @@ async def test_failing_accounts(write: Write, database: Database, open_page: Ope
     await write()
     page = await open_page(tmp_path / "site" / "index.html")
     facts = await page.locator("#collector .facts").inner_text()
-    assert "最近一次运行\n异常退出 2026-11-11 09:00 · 5 个账号, 0 个失败" in facts
-    assert "最近完成的运行\n部分失败 2026-11-11 08:00 · 5 个账号, 2 个失败" in facts
+    assert "最近一次运行\n异常退出 2026-11-11 09:00 · 5 个账号，0 个失败" in facts
+    assert "最近完成的运行\n部分失败 2026-11-11 08:00 · 5 个账号，2 个失败" in facts
     cells = await page.locator("#failing tbody tr").evaluate_all(
         "rows => rows.map((row) => [...row.cells].map((cell) => cell.textContent.trim()))"
     )

@@ -118,7 +118,7 @@ async def test_comparison_of_a_group(opened: Opened) -> None:
     )
     total, new_user = _below(book["概览"], "关键指标", 9)[:2]
     assert new_user[5] == pytest.approx((october - september) / september)
-    assert (total[8], new_user[8]) == (None, "周环比 1, 月环比 1, 环比 1")
+    assert (total[8], new_user[8]) == (None, "周环比 1、月环比 1、环比 1")
     assert {line[4] for line in _below(book["来源"], "渠道", 8)} == {1}
 
 
@@ -135,13 +135,13 @@ async def test_young_account(opened: Opened) -> None:
 async def test_what_is_missing(opened: Opened) -> None:
     """It stands beside each sum, and by account below."""
     sheet = (await opened())["概览"]
-    assert [line[7] for line in _below(sheet, "关键指标", 8)][:2] == ["截至 2026-10-31, 未计入 老号", "缺 4 个账号日"]
-    gaps = "缺新增/取消 2026-10-05 ~ 2026-10-07, 2026-10-20; 缺累积 2026-10-20"
+    assert [line[7] for line in _below(sheet, "关键指标", 8)][:2] == ["截至 2026-10-31，未计入 老号", "缺 4 个账号日"]
+    gaps = "缺新增/取消 2026-10-05 ~ 2026-10-07、2026-10-20；缺累积 2026-10-20"
     assert _below(sheet, "缺失的日期", 2) == [(NAMES[HOLES], gaps)]
     found = clients.total(BROKEN, BREAK) or 0
-    breaks = _below(sheet, "数据断裂 (累积 ≠ 前日累积 + 新增 − 取消)", 5)
+    breaks = _below(sheet, "数据断裂（累积 ≠ 前日累积 + 新增 − 取消）", 5)
     assert breaks[1:] == [(NAMES[BROKEN], BREAK, found - 100, found, 100)]
-    silent = _below(sheet, "沉默账号 (近 14 天无数据)", 2)
+    silent = _below(sheet, "沉默账号（近 14 天无数据）", 2)
     assert silent[1:] == [(NAMES[SILENT], clients.LAST_OF_SILENT)]
     assert [line[:1] for line in _below(sheet, "未知渠道", 3)] == [("渠道 4",)]
 
@@ -152,7 +152,7 @@ async def test_accounts(opened: Opened) -> None:
     lines = {line[0]: line[1:] for line in _below(sheet, "账号", 8)[1:]}
     for account in (WHOLE, HOLES, BROKEN):
         assert [*lines[NAMES[account]][:6]] == _expected([account])
-    assert lines[NAMES[HOLES]][6] == "待补, 缺 4 天数据"
+    assert lines[NAMES[HOLES]][6] == "待补，缺 4 天数据"
     assert re.fullmatch(r"A\d+:H\d+", sheet.auto_filter.ref)
 
 
@@ -186,7 +186,7 @@ async def test_channels(opened: Opened) -> None:
         ZH.channel(code): (one, pytest.approx(one / new), other, one - other, pytest.approx(other / one))
         for code, (one, other) in sums.items()
     }
-    by_day = _below(sheet, "每日新增关注, 按渠道", 7)
+    by_day = _below(sheet, "每日新增关注，按渠道", 7)
     codes = {ZH.channel(code): code for code in sums}
     stored = {each["ref_date"]: each["sources"] for each in clients.of([WHOLE], clients.SINCE, END)}
     for line in by_day[1:]:
