@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 def printable(text: object, max_letters: int = 500) -> str:
     """Make a text from outside safe to log, store and show: no control characters, no lone surrogates."""
@@ -12,6 +14,12 @@ def counted(count: int, noun: str) -> str:
     """Return a number and its noun: `1 account`, `1,200 accounts`; `1 retry`, `2 retries`."""
     plural = f"{noun[:-1]}ies" if noun.endswith("ry") else f"{noun}s"
     return f"{count:,} {noun if count == 1 else plural}"
+
+
+def alternatives(words: Iterable[str]) -> str:
+    """Return words to choose from, two or more: `csv, parquet or xlsx`."""
+    *first, last = words
+    return f"{', '.join(first)} or {last}"
 
 
 def paragraphs(*parts: str) -> str:

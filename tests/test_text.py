@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from collector.text import counted, printable
+from collector.text import alternatives, counted, printable
 
 
 @pytest.mark.parametrize(
@@ -22,3 +22,8 @@ def test_printable_is_short() -> None:
 def test_counted() -> None:
     counts = [counted(1, "account"), counted(1200, "account"), counted(1, "retry"), counted(2, "retry")]
     assert counts == ["1 account", "1,200 accounts", "1 retry", "2 retries"]
+
+
+def test_alternatives() -> None:
+    assert alternatives([".csv", ".parquet", ".xlsx"]) == ".csv, .parquet or .xlsx"
+    assert alternatives(["zh", "en"]) == "zh or en"

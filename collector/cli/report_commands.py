@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -192,25 +191,21 @@ def _days(since: date | None, until: date | None, newest: date) -> Window:
 def _format(file: str, form: Format | None) -> Format:
     """Return the form of stdout, or the one that the suffix of a file says."""
     from collector.errors import UsageError
+    from collector.text import alternatives
 
     if file == STDOUT:
         if not form:
-            raise UsageError(f"stdout has no suffix: add --format {_or(Format)}")
+            raise UsageError(f"stdout has no suffix: add --format {alternatives(Format)}")
         return form
     if form:
         raise UsageError("--format is for stdout alone: the suffix of a file says its form")
     try:
         return Format(Path(file).suffix.lower().removeprefix("."))
     except ValueError:
-        known = _or([f".{known}" for known in Format])
+        known = alternatives([f".{known}" for known in Format])
         raise UsageError(f"{file} has none of the suffixes of an export: name a file that ends with {known}") from None
 
 
 def _shown(file: str) -> str:
     """Return the name of a file with escapes for bytes that aren't UTF-8, which JSON can't hold."""
     return file.encode(errors="backslashreplace").decode()
-
-
-def _or(words: Iterable[str]) -> str:
-    *first, last = words
-    return f"{', '.join(first)} or {last}"

@@ -29,7 +29,7 @@ from collector.store.state import read_outlines
 
 
 class Order(NamedTuple):
-    """What to export: the rows of which days, in which form. A CSV begins with the mark of UTF-8 if `bom`."""
+    """Days, format and kind of rows of an export. A CSV begins with the mark of UTF-8 if `bom`."""
 
     days: Window
     form: Format

@@ -17,7 +17,7 @@ from collector.report.figures.fold import Fold
 from collector.report.figures.frame import Frame
 from collector.report.figures.periods import Choice
 from collector.report.figures.values import Figures
-from collector.report.page.page import Page
+from collector.report.report import Report
 from collector.report.terms import Terms
 from collector.report.writers import Write
 from collector.store.database import open_database
@@ -25,7 +25,7 @@ from collector.store.location import location_of
 
 
 class Order(NamedTuple):
-    """What to report: the accounts of a selection over a period, as of the `target` of a plain run, in a language."""
+    """Accounts, period and language of a report, as of the `target` of a plain run, and the instant of writing."""
 
     selection: Selection
     period: Choice
@@ -53,7 +53,7 @@ async def report(settings: Settings, order: Order, out: Path, write: Write) -> R
     if not figures.has_figures:
         raise OutputError(f"nothing is stored for these accounts in {frame.period}: nothing was written")
     with result_file(out) as new:
-        write(Page(title_of(order, [each.name for each in facts.values()]), figures, order.terms, order.now), new)
+        write(Report(title_of(order, [each.name for each in facts.values()]), figures, order.terms, order.now), new)
     return reported_of(figures, str(location), unread=order.selection.count_unread(settings.broken))
 
 

@@ -56,7 +56,7 @@ class Daily(NamedTuple):
 
 
 class Mark(StrEnum):
-    """How whole a day is, of an account or of a group.
+    """Completeness of a day, of an account or of a group.
 
     * `stored`: both datasets came for it; zeros in it were said by WeChat.
     * `proven`: zeros that WeChat didn't send: without a row of summary, the unchanged total proved them.

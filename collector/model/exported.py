@@ -1,4 +1,4 @@
-"""What an export writes, and what it has written."""
+"""Formats and rows of an export, and its result."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Format(StrEnum):
 
 
 class Per(StrEnum):
-    """What a row is for: an account's day, or a channel of it."""
+    """Kind of the rows: one for each day of an account, or one for each channel of it."""
 
     DAY = "day"
     SOURCE = "source"

@@ -1,4 +1,4 @@
-"""The result of a report."""
+"""Results of reports and sites."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Changed(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Reported:
-    """What a report is about: its period, the `days` of it that are published, and the accounts.
+    """The result of a report: its period, the `days` of it that are published, and the accounts.
 
     `data_until` is the newest complete day, None where no account has a total. `standings` counts the accounts by how
     complete they are. `database` names where the figures are; `changed` counts the files of a site. `unread` counts the

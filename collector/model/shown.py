@@ -1,4 +1,4 @@
-"""What `show` says of one account: its last days, where it stands, and what it lacks."""
+"""The findings of `show`: the last days of one account, where it stands, and what is missing."""
 
 from __future__ import annotations
 

@@ -7,13 +7,14 @@ from collections.abc import Iterator, Sequence
 from datetime import date
 from functools import lru_cache
 
+from collector.model.daily import Mark
 from collector.model.days import ONE_DAY, Days, Window
 from collector.report.figures.channels import Channel
 from collector.report.figures.comparing import Comparison
 from collector.report.figures.lines import Line
-from collector.report.figures.metrics import CARDS, LESS_IS_BETTER, Metric
+from collector.report.figures.metrics import LESS_IS_BETTER, RATES, Metric
 from collector.report.figures.periods import Kind, Period
-from collector.report.figures.rankings import Ranking
+from collector.report.figures.series import Series
 from collector.report.figures.values import Card, Figures
 from collector.report.terms import Terms
 
@@ -25,11 +26,6 @@ MAX_RANGES = 6
 
 MAX_NAMES = 3
 """Names that are listed where there may be any number."""
-
-METRICS = CARDS
-"""The figures of a table of accounts or tags, in the order of their columns."""
-
-_RATES = frozenset({Metric.UNFOLLOW_RATE, Metric.GROWTH_RATE, Metric.LOST_TO_NEW})
 
 
 def number(value: float | None) -> str:
@@ -47,7 +43,7 @@ def percent(value: float | None) -> str:
 
 def figure(metric: Metric, value: float | None) -> str:
     """Return a figure in the form that it has."""
-    return percent(value) if metric in _RATES else number(value)
+    return percent(value) if metric in RATES else number(value)
 
 
 def change(value: float) -> str:
@@ -143,18 +139,31 @@ def names(found: Sequence[str], terms: Terms) -> str:
     return f"{named} {terms('and_more', count=number(more))}" if more > 0 else named
 
 
-def card_remark(card: Card, figures: Figures, terms: Terms) -> str:
-    """Return what a key figure lacks; empty where it is whole."""
+def card_remarks(card: Card, figures: Figures, terms: Terms) -> list[str]:
+    """Return what a key figure lacks, one by one; empty where it is whole."""
     account, is_group = ("account_", True) if len(figures.lines) > 1 else ("", False)
     total = figures.total if card.metric is Metric.CUMULATE_USER else None
-    parts = [
-        terms(f"missing_{account}days", count=number(card.missing)) if card.missing else "",
-        terms(f"uncollected_{account}days", count=number(card.uncollected)) if card.uncollected else "",
-    ]
+    remarks = []
+    if card.missing:
+        remarks.append(terms(f"missing_{account}days", count=number(card.missing)))
+    if card.uncollected:
+        remarks.append(terms(f"uncollected_{account}days", count=number(card.uncollected)))
     if total and total.lacking:
-        parts.append(terms("without", names=names(total.lacking, terms)))
+        remarks.append(terms("without", names=names(total.lacking, terms)))
     elif card.lacking and is_group:
-        parts.append(terms("lacking_accounts", count=number(card.lacking)))
+        remarks.append(terms("lacking_accounts", count=number(card.lacking)))
+    return remarks
+
+
+def day_remark(series: Series, place: int, terms: Terms, *, is_group: bool) -> str:
+    """Return what a day of a series lacks, of one account or of a group, and whether figures break on it."""
+    lacking = max(series.lacking_summary[place], series.lacking_cumulate[place])
+    parts = [
+        terms("remark_lacking", count=lacking)
+        if is_group and lacking and series.marks[place] is Mark.PARTIAL
+        else terms(f"mark_{series.marks[place]}"),
+        terms("remark_breaks") if series.breaks[place] else "",
+    ]
     return terms("comma").join(filter(None, parts))
 
 
@@ -169,19 +178,6 @@ def file_name(title: str, of: Period, part: str) -> str:
     return f"{plain}-{part}.csv" if part else f"{plain}.csv"
 
 
-def ranked_by(ranking: Ranking) -> Metric:
-    """Return the figure that a ranking goes by."""
-    return _RANKED_BY[ranking]
-
-
 def largest(lines: Sequence[Line], metric: Metric) -> float:
     """Return the largest size of a figure among some lines."""
     return max(abs(line.value(metric) or 0) for line in lines)
-
-
-_RANKED_BY = {
-    Ranking.GAINS: Metric.NET_USER,
-    Ranking.LOSSES: Metric.NET_USER,
-    Ranking.UNFOLLOW_RATE: Metric.UNFOLLOW_RATE,
-    Ranking.GROWTH_RATE: Metric.GROWTH_RATE,
-}

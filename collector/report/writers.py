@@ -7,17 +7,19 @@ from pathlib import Path
 
 from collector.errors import UsageError
 from collector.report.charts.vega import use_fonts
-from collector.report.page.page import Page, render
+from collector.report.page.page import render
 from collector.report.picture.picture import write_picture
+from collector.report.report import Report
 from collector.report.workbook.writing import write_workbook
+from collector.text import alternatives
 
-Write = Callable[[Page, Path], None]
+Write = Callable[[Report, Path], None]
 """Function that writes a report to a file. Raises `OSError`; `UsageError` where the extra `report` is missing."""
 
 
-def write_page(page: Page, path: Path) -> None:
+def write_page(report: Report, path: Path) -> None:
     """Write a report as one page that needs no other file."""
-    path.write_text(render(page), encoding="utf-8")
+    path.write_text(render(report), encoding="utf-8")
 
 
 WRITERS: Mapping[str, Write] = {".html": write_page, ".xlsx": write_workbook, ".png": write_picture}
@@ -31,10 +33,8 @@ def writer_of(out: str, font_dir: Path | None = None) -> Write:
     """
     suffix = Path(out).suffix.lower()
     if suffix not in WRITERS:
-        *first, last = WRITERS
-        known = f"{', '.join(first)} or {last}"
         raise UsageError(
-            f"{out} has none of the suffixes of a report: name a file that ends with {known}, "
+            f"{out} has none of the suffixes of a report: name a file that ends with {alternatives(WRITERS)}, "
             "or a folder with a slash at its end for a site, such as site/"
         )
     if WRITERS[suffix] is write_picture:

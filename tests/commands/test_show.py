@@ -1,4 +1,4 @@
-"""What `show` finds in a real MongoDB about one account."""
+"""Findings of `show` in a real MongoDB about one account."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _document(day: date, new: int, total: int, **more: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def look(database: Database, mongod: str) -> Look:
-    """What is shown of an account by its name, with these accounts, states and documents."""
+    """Findings about an account by its name, with these accounts, states and documents."""
 
     async def looked(
         name: str,

@@ -1,4 +1,4 @@
-"""What `show` prints of an account, compared whole."""
+"""Output of `show`, compared whole."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pages in a real browser: Debian's chromium, driven by Playwright."""
+"""Clients with stored figures, and pages in a real browser: Debian's chromium, driven by Playwright."""
 
 from __future__ import annotations
 
@@ -7,8 +7,12 @@ import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
+import clients
 import pytest
 from playwright.async_api import Browser, Page, async_playwright
+
+from collector.config import Settings
+from collector.store.database import Database
 
 CHROMIUM = Path("/usr/bin/chromium")
 OPTIONS = (
@@ -17,6 +21,12 @@ OPTIONS = (
 )
 
 OpenPage = Callable[..., Awaitable[Page]]
+
+
+@pytest.fixture
+async def settings(database: Database, mongod: str) -> Settings:
+    """The configuration of some clients, whose figures are stored."""
+    return await clients.stored(database, mongod)
 
 
 @pytest.fixture(scope="session")

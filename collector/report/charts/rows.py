@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 from collector.model.channels import CHANNELS
 from collector.model.daily import Mark
 from collector.model.days import ONE_DAY, Window
+from collector.report import formats
 from collector.report.figures.frame import SPANS
 from collector.report.figures.lines import Line
 from collector.report.figures.metrics import Metric
-from collector.report.figures.series import Series
 from collector.report.figures.values import Figures
 from collector.report.terms import Terms
 
@@ -103,23 +103,11 @@ def day_rows(figures: Figures, terms: Terms, days: Window) -> Rows:
             "breaks": cut.breaks,
             "mark": cut.marks,
             "remark": [
-                remark(cut, place, terms, is_group=is_group) if broken or mark is not Mark.STORED else ""
+                formats.day_remark(cut, place, terms, is_group=is_group) if broken or mark is not Mark.STORED else ""
                 for place, (mark, broken) in enumerate(zip(cut.marks, cut.breaks, strict=True))
             ],
         }
     )
-
-
-def remark(series: Series, place: int, terms: Terms, *, is_group: bool) -> str:
-    """Return what is to be said about a day of a series, of one account or of a group."""
-    lacking = max(series.lacking_summary[place], series.lacking_cumulate[place])
-    parts = [
-        terms("remark_lacking", count=lacking)
-        if is_group and lacking and series.marks[place] is Mark.PARTIAL
-        else terms(f"mark_{series.marks[place]}"),
-        terms("remark_breaks") if series.breaks[place] else "",
-    ]
-    return terms("comma").join(filter(None, parts))
 
 
 def mark_rows(terms: Terms, days: Window) -> Rows:

@@ -46,7 +46,7 @@ class Channel:
 
 
 NEED = Lack.SUMMARY | Lack.CHANNELS
-"""What must be whole in both windows for the comparison of a channel."""
+"""Figures that must be whole in both windows for the comparison of a channel."""
 
 
 class OfAccount(NamedTuple):

@@ -67,7 +67,7 @@ NEEDS: Mapping[Metric, Lack] = {
     Metric.GROWTH_RATE: Lack.END | Lack.OPENING,
     Metric.LOST_TO_NEW: Lack.SUMMARY,
 }
-"""What must be whole in both windows for a comparison."""
+"""Figures that must be whole in both windows for the comparison of a metric."""
 
 
 class _Alike:

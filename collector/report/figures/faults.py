@@ -1,4 +1,4 @@
-"""What is missing or strange in the period (异常与缺失), account by account."""
+"""Missing days and anomalies of the period (异常与缺失), account by account."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@
         fold.add(columns_of(facts[account], days, frame))
     figures = fold.figures()
 
-The share of an account can be added to several folds: that of all accounts, and that of each of its tags.
+The contribution of an account can be added to several folds: that of all accounts, and that of each of its tags.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ MAX_ROWS = 20_000
 """Rows of the details that a fold keeps; beyond them it keeps none."""
 
 
-class Share(NamedTuple):
+class Contribution(NamedTuple):
     """The part of an account in the figures of each group that it belongs to."""
 
     account: Columns
@@ -42,12 +42,12 @@ class Share(NamedTuple):
     silent: Silent | None
 
 
-def share_of(account: Columns, frame: Frame) -> Share:
+def contribution_of(account: Columns, frame: Frame) -> Contribution:
     """Return the part of an account in any group."""
     parts, gap = parts_of(account, frame), gap_of(account, frame)
     line = line_of(account, parts[frame.shown], frame, gap.summary | gap.cumulate if gap else NO_DAYS)
     channels, silent = channels_of(account, parts, frame), silent_of(account, frame)
-    return Share(account, parts, breaks_of(account), channels, line, gap, silent)
+    return Contribution(account, parts, breaks_of(account), channels, line, gap, silent)
 
 
 class Fold:
@@ -67,18 +67,18 @@ class Fold:
 
     def add(self, account: Columns) -> None:
         """Add one account."""
-        self.add_share(share_of(account, self.frame))
+        self.add_contribution(contribution_of(account, self.frame))
 
-    def add_share(self, share: Share) -> None:
+    def add_contribution(self, contribution: Contribution) -> None:
         """Add one account that several folds have in common, which spares most of the work."""
-        self._pairs.add(share.parts)
-        self._series.add(share.account, share.breaks)
-        self._channels.add(share.account, share.channels)
-        self._lines.append(share.line)
-        self._gaps += [share.gap] if share.gap else []
-        self._silent += [share.silent] if share.silent else []
-        self._breaks += account_breaks(share.account, share.breaks, self.frame)
-        self._add_rows(share.account)
+        self._pairs.add(contribution.parts)
+        self._series.add(contribution.account, contribution.breaks)
+        self._channels.add(contribution.account, contribution.channels)
+        self._lines.append(contribution.line)
+        self._gaps += [contribution.gap] if contribution.gap else []
+        self._silent += [contribution.silent] if contribution.silent else []
+        self._breaks += account_breaks(contribution.account, contribution.breaks, self.frame)
+        self._add_rows(contribution.account)
 
     def figures(self) -> Figures:
         """Return the figures of all accounts that were added."""

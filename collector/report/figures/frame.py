@@ -20,7 +20,7 @@ MEAN_DAYS = 7
 
 
 class Against(StrEnum):
-    """What a comparison is with.
+    """Base of a comparison.
 
     * `day`: the last day with the day before (日环比).
     * `week`, `month`: the newest whole week or month by then with the one before (周环比, 月环比).

@@ -11,7 +11,7 @@ from collector.model.days import Window
 
 
 class Metric(StrEnum):
-    """A key figure; the first six are the cards of a page, in this order."""
+    """A key figure."""
 
     CUMULATE_USER = "cumulate_user"
     NEW_USER = "new_user"
@@ -30,6 +30,10 @@ CARDS = (
     Metric.UNFOLLOW_RATE,
     Metric.GROWTH_RATE,
 )
+"""The figures of the cards, and of tables of accounts or tags, in their order."""
+
+RATES = frozenset({Metric.UNFOLLOW_RATE, Metric.GROWTH_RATE, Metric.LOST_TO_NEW})
+"""The figures that are rates; the others are whole numbers."""
 
 LESS_IS_BETTER = frozenset({Metric.CANCEL_USER, Metric.UNFOLLOW_RATE, Metric.LOST_TO_NEW})
 """The figures whose fall is good news."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
+from typing import NamedTuple
 
 from collector.report.figures.lines import Line
-from collector.report.figures.metrics import Ratio
+from collector.report.figures.metrics import Metric
 
 MIN_FOLLOWERS = 1_000
 """The followers that an account needs at the beginning for the ranking by growth, so that small ones don't lead."""
@@ -21,32 +22,28 @@ class Ranking(StrEnum):
     GROWTH_RATE = "growth_rate"
 
 
+class Rule(NamedTuple):
+    """The `metric` that a ranking goes by, which lines it has, and whether the lowest value of them is the first."""
+
+    metric: Metric
+    has: Callable[[Line], bool]
+    lowest_first: bool = False
+
+
+RULES: Mapping[Ranking, Rule] = {
+    Ranking.GAINS: Rule(Metric.NET_USER, lambda line: (line.tally.net_user or 0) > 0),
+    Ranking.LOSSES: Rule(Metric.NET_USER, lambda line: (line.tally.net_user or 0) < 0, lowest_first=True),
+    Ranking.UNFOLLOW_RATE: Rule(Metric.UNFOLLOW_RATE, lambda line: line.tally.unfollow.whole > 0),
+    Ranking.GROWTH_RATE: Rule(Metric.GROWTH_RATE, lambda line: line.tally.growth.whole >= MIN_FOLLOWERS),
+}
+
+
 def ranked(lines: Sequence[Line], ranking: Ranking, top: int | None = None) -> list[Line]:
     """Return the lines of a ranking, the first one first; those without its figure are left out.
 
-    Gains and losses are by net growth: those that grew, and those that shrank. A line with missing days ranks by what
-    is stored: show its `tally.missing` beside it.
+    A line with missing days ranks by what is stored: show its `tally.missing` beside it.
     """
-    belongs, value = _RANKS[ranking]
-    fitting = [line for line in lines if belongs(line)]
-    return sorted(fitting, key=lambda line: (-value(line), line.name, line.account or ""))[:top]
-
-
-def _net(line: Line) -> int:
-    return line.tally.net_user or 0
-
-
-def _rate(ratio: Ratio) -> float:
-    return ratio.value or 0.0
-
-
-_RANKS: Mapping[Ranking, tuple[Callable[[Line], bool], Callable[[Line], float]]] = {
-    Ranking.GAINS: (lambda line: _net(line) > 0, _net),
-    Ranking.LOSSES: (lambda line: _net(line) < 0, lambda line: -_net(line)),
-    Ranking.UNFOLLOW_RATE: (lambda line: line.tally.unfollow.whole > 0, lambda line: _rate(line.tally.unfollow)),
-    Ranking.GROWTH_RATE: (
-        lambda line: line.tally.growth.whole >= MIN_FOLLOWERS,
-        lambda line: _rate(line.tally.growth),
-    ),
-}
-"""Which lines a ranking has, and by what they rank, the highest first."""
+    metric, has, lowest_first = RULES[ranking]
+    sign = 1 if lowest_first else -1
+    fitting = [line for line in lines if has(line)]
+    return sorted(fitting, key=lambda line: (sign * (line.value(metric) or 0), line.name, line.account or ""))[:top]

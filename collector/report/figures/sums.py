@@ -13,7 +13,7 @@ from collector.report.figures.metrics import Missing, Ratio, Tally
 
 
 class Lack(IntFlag):
-    """What an account lacks in a window, so that figures of the window aren't whole."""
+    """Figures that an account lacks in a window; those computed from them aren't whole."""
 
     SUMMARY = 1
     END = 2
@@ -93,11 +93,7 @@ def part_of(account: Columns, begin: int, end: int) -> Part:
     summary_days, cumulate_days = sum(has_summary[begin:end]), sum(has_cumulate[begin:end])
     both_days = sum(has_both[begin:end])
     is_blank = account.silent_from <= begin
-    born, expected = min(max(begin, account.born), end), min(max(begin, account.begin), end)
-    missing_summary, missing_cumulate, missing_any = (
-        0 if is_blank else end - expected - sum(has[expected:end]) for has in (has_summary, has_cumulate, has_both)
-    )
-    uncollected = expected - born - sum(has_both[born:expected])
+    born = min(max(begin, account.born), end)
     if both_days == summary_days == cumulate_days:
         unfollow = Ratio(sum(lost[begin:end]), sum(totals[begin:end]))
     else:
@@ -121,7 +117,7 @@ def part_of(account: Columns, begin: int, end: int) -> Part:
         last,
         summary_days,
         cumulate_days,
-        Missing(missing_summary, missing_cumulate, uncollected, missing_any),
+        _missing(account, born, end, is_blank=is_blank),
         lacks,
         is_blank,
         _sums(new_user, cancel_user, unfollow, opening, last, summary_days),
@@ -132,6 +128,17 @@ def parts_of(account: Columns, frame: Frame) -> dict[Window, Part]:
     """Return the sums of an account over all windows of the frame."""
     slices = ((window, frame.slice(window)) for window in frame.windows)
     return {window: part_of(account, days.start, days.stop) for window, days in slices}
+
+
+def _missing(account: Columns, born: int, end: int, *, is_blank: bool) -> Missing:
+    """Return the days that an account lacks from `born` to before `end`; a blank one isn't expected to have any."""
+    expected, has_both = min(max(born, account.begin), end), account.has_both
+    uncollected = expected - born - sum(has_both[born:expected])
+    summary, cumulate, days = (
+        0 if is_blank else end - expected - sum(has[expected:end])
+        for has in (account.has_summary, account.has_cumulate, has_both)
+    )
+    return Missing(summary, cumulate, uncollected, days)
 
 
 def _sums(

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from functools import cache
 from hashlib import sha256
 from typing import Any
 
 import orjson
 
-from collector.model.days import BEIJING
 from collector.report import formats
-from collector.report.charts.rows import Rows, datasets, remark
+from collector.report.charts.rows import Rows, datasets
 from collector.report.charts.specs import specifications
 from collector.report.charts.vega import javascript_bundle
 from collector.report.figures.frame import SPANS
-from collector.report.figures.lines import Line
-from collector.report.figures.rankings import MIN_FOLLOWERS, Ranking, ranked
+from collector.report.figures.metrics import CARDS
+from collector.report.figures.rankings import MIN_FOLLOWERS, RULES, Ranking, ranked
 from collector.report.figures.values import Figures
+from collector.report.report import Report, opening_span
 from collector.report.templates import FOLDER, template
 from collector.report.terms import Terms
 
@@ -32,9 +32,6 @@ TOP = 10
 
 LISTED = 200
 """Rows of each table of anomalies and gaps."""
-
-SHORTEST_SPAN = 30
-"""The days of trend that a page opens with, or more where its period is longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,57 +72,42 @@ def policy(scripts: str, styles: str) -> str:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
-    """A page to be written: whom it is about (`title`), all figures, the language, and the instant, if it is shown."""
-
-    title: str
-    figures: Figures
-    terms: Terms
-    written: datetime | None
-
-    @property
-    def signature(self) -> str:
-        """The line at the end of a page."""
-        at = self.written and f"{self.written.astimezone(BEIJING):%Y-%m-%d %H:%M}"
-        return f"{self.terms('written', time=at)} · wechat-collector" if at else "wechat-collector"
-
-
-def render(page: Page) -> str:
+def render(report: Report) -> str:
     """Return a page that needs no other file. The details by account are left out where it would be too large.
 
     Raises:
         UsageError: Jinja2 or vl-convert isn't installed.
     """
-    data = json_block({"specs": specifications(page.terms), **chart_data(page.figures, page.terms)})
-    text = html(page, inline_assets(), data)
+    data = json_block({"specs": specifications(report.terms), **chart_data(report.figures, report.terms)})
+    text = html(report, inline_assets(), data)
     if len(text.encode()) > MAX_BYTES:
-        text = html(page, inline_assets(), data, has_details=False)
+        text = html(report, inline_assets(), data, has_details=False)
     return text
 
 
-def html(page: Page, assets: Assets, data: str = "", *, has_details: bool = True) -> str:
+def html(report: Report, assets: Assets, data: str = "", *, has_details: bool = True) -> str:
     """Return a page with these assets. `data` is the JSON of its charts; without it a script has to bring that."""
-    return template("page/page.html.j2").render(**context(page, assets, data, has_details=has_details))
+    return template("page/page.html.j2").render(**context(report, assets, data, has_details=has_details))
 
 
-def context(page: Page, assets: Assets, data: str = "", *, has_details: bool = True) -> dict[str, Any]:
+def context(report: Report, assets: Assets, data: str = "", *, has_details: bool = True) -> dict[str, Any]:
     """Return the values of the template of a page, and of those that extend it."""
-    figures, terms = page.figures, page.terms
+    figures, terms = report.figures, report.terms
     return {
-        "title": page.title,
+        "title": report.title,
         "f": figures,
         "t": terms,
         "fmt": formats,
         "assets": assets,
         "data": data,
-        "signature": page.signature,
+        "signature": report.signature,
         "is_group": len(figures.lines) > 1,
         "details": figures.details if has_details else None,
-        "rankings": _rankings(figures.lines),
+        "metrics": CARDS,
+        "rankings": [(ranking, RULES[ranking].metric, ranked(figures.lines, ranking, TOP)) for ranking in Ranking],
         "least": MIN_FOLLOWERS,
         "spans": SPANS,
-        "span": span(figures),
+        "span": opening_span(figures),
         "days": _days(figures, terms),
         "listed": LISTED,
         "by_account": True,
@@ -134,14 +116,11 @@ def context(page: Page, assets: Assets, data: str = "", *, has_details: bool = T
 
 
 def chart_data(figures: Figures, terms: Terms) -> dict[str, Any]:
-    """Return what the charts of a page draw: `data` by the name of each set of rows, and the `span` to begin with."""
-    return {"data": {name: _packed(rows) for name, rows in datasets(figures, terms).items()}, "span": span(figures)}
-
-
-def span(figures: Figures) -> int:
-    """Return the days of trend that a page opens with."""
-    wanted = max(SHORTEST_SPAN, len(figures.frame.shown))
-    return next(days for days in SPANS if days >= wanted or days == SPANS[-1])
+    """Return what the charts of a page draw: `data` by the name of each set of rows, and the first `span`."""
+    return {
+        "data": {name: _packed(rows) for name, rows in datasets(figures, terms).items()},
+        "span": opening_span(figures),
+    }
 
 
 def json_block(value: Any) -> str:
@@ -189,14 +168,10 @@ def _days(figures: Figures, terms: Terms) -> Sequence[Sequence[str]]:
         shown.marks,
         [str(day) for day in shown.days],
         *(map(formats.number, values) for values in figures_of),
-        [remark(shown, place, terms, is_group=len(figures.lines) > 1) for place in range(len(shown.days))],
+        [formats.day_remark(shown, place, terms, is_group=len(figures.lines) > 1) for place in range(len(shown.days))],
     ]
     rows: list[tuple[str, ...]] = [*zip(*columns, strict=True)]
     return rows[::-1]
-
-
-def _rankings(lines: Sequence[Line]) -> Mapping[Ranking, Sequence[Line]]:
-    return {ranking: ranked(lines, ranking, TOP) for ranking in Ranking}
 
 
 def _hash(text: str) -> str:

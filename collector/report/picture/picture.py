@@ -10,7 +10,7 @@ from typing import NamedTuple
 from collector.model.daily import Mark
 from collector.model.days import Window
 from collector.report import formats
-from collector.report.charts.colours import GAP, INK, LOST, MARK, MEAN, MUTED, NEW, TOTAL
+from collector.report.charts.colours import GAP, INK, LOST, MARK, MEAN, MUTED, NEW, TOTAL, WARN
 from collector.report.charts.parts import BEGIN, Spec
 from collector.report.charts.rows import Record, day_rows, drawn_days, mark_rows
 from collector.report.charts.specs import flow, total
@@ -18,8 +18,8 @@ from collector.report.charts.vega import png, svg
 from collector.report.figures.comparing import Comparison
 from collector.report.figures.metrics import Metric
 from collector.report.figures.values import Card
-from collector.report.page.page import Page, span
 from collector.report.picture.drawing import FONTS, Drawing, Look, drawable, fitted, width_of
+from collector.report.report import Report, opening_span
 from collector.report.terms import Terms
 
 WIDTH = 1080
@@ -34,55 +34,55 @@ _CHART_HEIGHT = 190
 
 _SIGN_WIDTH, _KEY_SPACE, _KEYS_HEIGHT = 32, 28, 38
 
-_GROUND, _PANEL, _RULE, _ACCENT = "#f5f7fa", "#ffffff", "#e5e8ee", "#2f5fd0"
+_GROUND, _PANEL, _RULE = "#f5f7fa", "#ffffff", "#e5e8ee"
 _PALE = "#9ddcc6"
-_WARN, _REASON = "#a4561a", "#8b93a1"
+_REASON = "#8b93a1"
 _KINDS = {"good": "#0b8560", "bad": "#c4611f", "flat": MUTED, "reason": _REASON}
 _TITLE, _VALUE = Look(48, INK, bold=True), Look(56, INK, bold=True)
 _NAME, _ROW, _FINE, _SMALL = Look(26, MUTED), Look(24, MUTED), Look(22, MUTED), Look(20, _REASON)
 
 
-def write_picture(page: Page, path: Path) -> None:
+def write_picture(report: Report, path: Path) -> None:
     """Write a report as a PNG of `WIDTH` pixels, as high as it becomes. `use_fonts` has looked for a font by then.
 
     Raises:
         UsageError: vl-convert isn't installed.
         OSError: it can't be written.
     """
-    path.write_bytes(png(drawn(page)))
+    path.write_bytes(png(drawn(report)))
 
 
-def drawn(page: Page) -> str:
+def drawn(report: Report) -> str:
     """Return the picture as SVG."""
     drawing = Drawing(WIDTH)
-    bottom = _draw_head(drawing, page)
-    bottom = _draw_cards(drawing, page, bottom + _GAP)
-    bottom = _draw_trend(drawing, page, bottom + _GAP)
-    drawing.text(_MARGIN, bottom + 46, page.signature, _FINE)
+    bottom = _draw_head(drawing, report)
+    bottom = _draw_cards(drawing, report, bottom + _GAP)
+    bottom = _draw_trend(drawing, report, bottom + _GAP)
+    drawing.text(_MARGIN, bottom + 46, report.signature, _FINE)
     return drawing.svg(bottom + 80, _GROUND)
 
 
-def _draw_head(drawing: Drawing, page: Page) -> int:
-    terms, frame = page.terms, page.figures.frame
-    drawing.text(_MARGIN, 78, terms("report"), Look(26, _ACCENT, bold=True))
+def _draw_head(drawing: Drawing, report: Report) -> int:
+    terms, frame = report.terms, report.figures.frame
+    drawing.text(_MARGIN, 78, terms("report"), Look(26, TOTAL, bold=True))
     y = 78
-    for line in fitted(drawable(page.title) or terms("report"), _TITLE.size, WIDTH - 2 * _MARGIN, lines=2):
+    for line in fitted(drawable(report.title) or terms("report"), _TITLE.size, WIDTH - 2 * _MARGIN, lines=2):
         y += 64
         drawing.text(_MARGIN, y, line, _TITLE)
     days = terms("from_to", begin=frame.period.days.begin, end=frame.period.days.end)
-    facts = [f"{formats.period(frame.period, terms)} · {days}", _standings(page)]
+    facts = [f"{formats.period(frame.period, terms)} · {days}", _standings(report)]
     for fact in facts:
         y += 42
         drawing.text(_MARGIN, y, fact, _NAME)
     if not frame.is_over:
         y += 42
-        drawing.text(_MARGIN, y, terms("not_over", end=frame.end), Look(24, _WARN))
+        drawing.text(_MARGIN, y, terms("not_over", end=frame.end), Look(24, WARN))
     return y + 12
 
 
-def _standings(page: Page) -> str:
+def _standings(report: Report) -> str:
     """Return up to when there are figures, and how many accounts are of each standing."""
-    figures, terms = page.figures, page.terms
+    figures, terms = report.figures, report.terms
     day = figures.total.day if figures.total else terms("no_figures")
     counts = [
         f"{terms(f'standing_{standing}')} {formats.number(count)}"
@@ -93,14 +93,14 @@ def _standings(page: Page) -> str:
     return f"{terms.label('data_until')} {day} · {accounts}"
 
 
-def _draw_cards(drawing: Drawing, page: Page, top: int) -> int:
-    cards = page.figures.cards
-    height = max(_card_height(card, page.terms) for card in cards)
+def _draw_cards(drawing: Drawing, report: Report, top: int) -> int:
+    cards = report.figures.cards
+    height = max(_card_height(card, report.terms) for card in cards)
     for place, card in enumerate(cards):
         column, row = place % _COLUMNS, place // _COLUMNS
         x, y = _MARGIN + column * (_CARD_WIDTH + _GAP), top + row * (height + _GAP)
         drawing.box(x, y, _CARD_WIDTH, height, _PANEL, radius=20)
-        _draw_card(drawing, page, card, x + _INSIDE, y)
+        _draw_card(drawing, report, card, x + _INSIDE, y)
     rows = -(-len(cards) // _COLUMNS)
     return top + rows * (height + _GAP) - _GAP
 
@@ -109,11 +109,11 @@ def _card_height(card: Card, terms: Terms) -> int:
     return 216 + 38 * (1 if formats.common_reason(card, terms) else len(card.comparisons))
 
 
-def _draw_card(drawing: Drawing, page: Page, card: Card, x: int, y: int) -> None:
-    terms, inside = page.terms, _CARD_WIDTH - 2 * _INSIDE
+def _draw_card(drawing: Drawing, report: Report, card: Card, x: int, y: int) -> None:
+    terms, inside = report.terms, _CARD_WIDTH - 2 * _INSIDE
     drawing.text(x, y + 50, terms.label(card.metric), _NAME)
     drawing.text(x, y + 116, formats.figure(card.metric, card.value), _VALUE)
-    remark, color = _remark(card, page)
+    remark, color = _remark(card, report)
     for line in fitted(drawable(remark), _FINE.size, inside):
         drawing.text(x, y + 156, line, Look(_FINE.size, color))
     drawing.line(x, y + 178, inside, _RULE)
@@ -140,15 +140,15 @@ def _draw_comparison(
         drawing.text(end - width - 12, y, remark, _SMALL, "end")
 
 
-def _remark(card: Card, page: Page) -> tuple[str, str]:
+def _remark(card: Card, report: Report) -> tuple[str, str]:
     """Return what a key figure lacks, else the day of the total; and the colour for it."""
-    terms, total_of = page.terms, page.figures.total if card.metric is Metric.CUMULATE_USER else None
-    remark = formats.card_remark(card, page.figures, terms)
+    terms, total_of = report.terms, report.figures.total if card.metric is Metric.CUMULATE_USER else None
+    remark = terms("comma").join(formats.card_remarks(card, report.figures, terms))
     if total_of and not remark:
         return terms("total_on", day=total_of.day), MUTED
     if total_of and width_of(remark, _FINE.size) > _CARD_WIDTH - 2 * _INSIDE:  # the names of some accounts
         remark = terms("lacking_accounts", count=formats.number(len(total_of.lacking)))
-    return remark, _WARN
+    return remark, WARN
 
 
 class _Key(NamedTuple):
@@ -159,9 +159,9 @@ class _Key(NamedTuple):
     sign: str = "■"
 
 
-def _draw_trend(drawing: Drawing, page: Page, top: int) -> int:
-    terms, figures = page.terms, page.figures
-    every, shown = drawn_days(figures), figures.frame.spans[span(figures)]
+def _draw_trend(drawing: Drawing, report: Report, top: int) -> int:
+    terms, figures = report.terms, report.figures
+    every, shown = drawn_days(figures), figures.frame.spans[opening_span(figures)]
     days = Window(max(shown.begin, every.begin), every.end)
     records, marks = day_rows(figures, terms, days).records(), mark_rows(terms, days).records()
     for spec, keys in ((total(terms), _total_keys(terms, records)), (flow(terms), _flow_keys(terms, records))):

@@ -1,4 +1,7 @@
-"""What all pages of a site share. The names of its files change with their content, so no browser keeps an old one."""
+"""Style, scripts and templates that all pages of a site share.
+
+The names of the files change with their content, so no browser keeps an old one.
+"""
 
 from __future__ import annotations
 

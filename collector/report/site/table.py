@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from collector.report.figures.lines import Line, Standing
-from collector.report.figures.metrics import Metric
-from collector.report.formats import METRICS, percent
+from collector.report.figures.metrics import CARDS, RATES, Metric
+from collector.report.formats import percent
 from collector.report.site.names import account_page
 from collector.report.terms import Terms
 
-COLUMNS = ("name", "tag", "standing", *METRICS, "lacking_days", "data_until")
+COLUMNS = ("name", "tag", "standing", *CARDS, "lacking_days", "data_until")
 """The columns of the table by the keys of their titles."""
 
-NUMBERS = frozenset({*METRICS, "lacking_days"})
+NUMBERS = frozenset({*CARDS, "lacking_days"})
 """Those of figures."""
 
 
@@ -39,15 +39,14 @@ def _row(line: Line, places: dict[str, int]) -> list[Any]:
         line.name,
         [places[tag] for tag in dict.fromkeys(line.tags)],
         line.standing,
-        *(_figure(metric, line.value(metric)) for metric in METRICS),
+        *(_figure(metric, line.value(metric)) for metric in CARDS),
         missing.days,
         str(line.total.day) if line.total else None,
     ]
 
 
 def _figure(metric: Metric, value: float | None) -> float | str | None:
-    is_rate = metric in {Metric.UNFOLLOW_RATE, Metric.GROWTH_RATE}
-    return percent(value) if is_rate and value is not None else value
+    return percent(value) if metric in RATES and value is not None else value
 
 
 def _size(line: Line) -> tuple[float, str, str]:

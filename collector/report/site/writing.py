@@ -8,10 +8,11 @@ from typing import Any
 
 from collector.model.standings import Status
 from collector.report.figures.account import Columns, Facts
-from collector.report.figures.fold import Fold, share_of
+from collector.report.figures.fold import Fold, contribution_of
 from collector.report.figures.frame import Frame
 from collector.report.figures.values import Figures
-from collector.report.page.page import Page, chart_data, context, json_block
+from collector.report.page.page import chart_data, context, json_block
+from collector.report.report import Report
 from collector.report.site.assets import Shared, root_of
 from collector.report.site.folder import Folder
 from collector.report.site.names import INDEX, Links, account_page, pages, tag_page
@@ -45,34 +46,36 @@ class Site:
 
     def add(self, account: Columns) -> None:
         """Write the page of an account, and add it to all accounts and to its tags."""
-        facts, own, share = account.facts, Fold(self._frame, max_rows=0), share_of(account, self._frame)
-        own.add_share(share)
+        facts, own, contribution = account.facts, Fold(self._frame, max_rows=0), contribution_of(account, self._frame)
+        own.add_contribution(contribution)
         # Without the instant of writing, a page changes with its figures alone.
-        page = Page(facts.name, own.figures(), self._terms, None)
-        self._write(account_page(facts.account), "account", page, tags=facts.tags)
+        report = Report(facts.name, own.figures(), self._terms, None)
+        self._write(account_page(facts.account), "account", report, tags=facts.tags)
         self._known.add(facts.account)
-        self._all.add_share(share)
+        self._all.add_contribution(contribution)
         for tag in dict.fromkeys(facts.tags):
-            self._tags.setdefault(tag, Fold(self._frame, max_rows=0)).add_share(share)
+            self._tags.setdefault(tag, Fold(self._frame, max_rows=0)).add_contribution(contribution)
 
     def finish(self, title: str, status: Status) -> Figures:
         """Write the pages of the tags and the index; return the figures of all accounts."""
         for tag, fold in self._tags.items():
-            self._write_group(tag_page(tag), "tag", Page(tag, fold.figures(), self._terms, None))
+            self._write_group(tag_page(tag), "tag", Report(tag, fold.figures(), self._terms, None))
         figures, found = self._all.figures(), collecting(status, self._known)
-        self._write_group(INDEX, "index", Page(title, figures, self._terms, self._now), collecting=found)
+        self._write_group(INDEX, "index", Report(title, figures, self._terms, self._now), collecting=found)
         return figures
 
-    def _write_group(self, name: str, kind: str, page: Page, **values: object) -> None:
-        accounts = table(page.figures.lines, self._terms)
-        self._write(name, kind, page, {"accounts": accounts}, columns=COLUMNS, numbers=NUMBERS, **values)
+    def _write_group(self, name: str, kind: str, report: Report, **values: object) -> None:
+        accounts = table(report.figures.lines, self._terms)
+        self._write(name, kind, report, {"accounts": accounts}, columns=COLUMNS, numbers=NUMBERS, **values)
 
-    def _write(self, name: str, kind: str, page: Page, data: Mapping[str, Any] | None = None, **values: object) -> None:
+    def _write(
+        self, name: str, kind: str, report: Report, data: Mapping[str, Any] | None = None, **values: object
+    ) -> None:
         """Write the HTML and the data of a page, which has a template of its own."""
         root = root_of(name)
         more = {"links": Links(root), "root": root, "by_account": False, **values}
-        text = self._assets.renderers[kind]({**context(page, self._assets.of(name)), **more})
-        shown = json_block({**chart_data(page.figures, self._terms), **(data or {})})
+        text = self._assets.renderers[kind]({**context(report, self._assets.of(name)), **more})
+        shown = json_block({**chart_data(report.figures, self._terms), **(data or {})})
         script = f"window.collectorReport = {{specs: window.collectorCharts, ...{shown}}};"
         self._folder.write(f"{name}.html", text.encode())
         self._folder.write(f"{name}.js", script.encode())

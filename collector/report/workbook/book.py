@@ -11,13 +11,12 @@ from typing import Any, NamedTuple
 
 from collector.errors import UsageError
 from collector.report.cells import write_text
-from collector.report.charts.colours import GAP, GRID, INK, MUTED
+from collector.report.charts.colours import GAP, GRID, INK, MUTED, WARN
 from collector.report.terms import Terms
 from collector.shell import install_line
 
 FONT = "Microsoft YaHei"
 
-_WARN = "#a4561a"
 _HEAD = {
     "bold": True,
     "bg_color": "#eef2fb",
@@ -35,7 +34,7 @@ _FORMS: Mapping[str, Mapping[str, object]] = {
     "head_remark": _HEAD | {"indent": 1},
     "head_number": _HEAD | {"align": "right"},
     "muted": {"font_color": MUTED},
-    "warn": {"font_color": _WARN, "indent": 1},
+    "warn": {"font_color": WARN, "indent": 1},
     "reason": {"font_color": MUTED, "align": "right"},
     "day": {"num_format": "yyyy-mm-dd", "align": "left"},
     "number": {"num_format": "#,##0"},

@@ -3,33 +3,32 @@
 from __future__ import annotations
 
 from collector.report import formats
-from collector.report.charts.rows import remark
-from collector.report.page.page import Page
+from collector.report.report import Report
 from collector.report.workbook.book import Book, Sheet
 
 _WIDTHS = (12, 26, 22, 14, 14, 14, 14, 30)
 _COUNTS = ("new_user", "cancel_user", "net_user", "cumulate_user")
 
 
-def add_details(book: Book, page: Page) -> None:
+def add_details(book: Book, report: Report) -> None:
     """Add the details of the period, newest day first; sums a day where there would be too many rows."""
     terms = book.terms
     sheet = book.sheet(terms("details"), _WIDTHS)
-    is_by_account = page.figures.details is not None
+    is_by_account = report.figures.details is not None
     if not is_by_account:
         sheet.line([("warn", terms("details_too_many"))])
     head = sheet.row
     who = ("account", "appid") if is_by_account else ()
     titles = [*map(terms.label, ("date", *who, *_COUNTS, "remark"))]
     sheet.head(titles, texts=1 + len(who))
-    _add_rows(sheet, page)
+    _add_rows(sheet, report)
     sheet.sheet.autofilter(head, 0, max(head + 1, sheet.row - 1), len(titles) - 1)
     sheet.sheet.freeze_panes(head + 1, 0)
     sheet.sheet.repeat_rows(head)
 
 
-def _add_rows(sheet: Sheet, page: Page) -> None:
-    figures, terms = page.figures, page.terms
+def _add_rows(sheet: Sheet, report: Report) -> None:
+    figures, terms = report.figures, report.terms
     if figures.details is not None:
         for row in figures.details:
             counts = (row.new_user, row.cancel_user, row.net_user, row.cumulate_user)
@@ -52,7 +51,7 @@ def _add_rows(sheet: Sheet, page: Page) -> None:
             [
                 ("day", day),
                 *(("number", count) for count in counts),
-                ("warn", remark(shown, at, terms, is_group=len(figures.lines) > 1)),
+                ("warn", formats.day_remark(shown, at, terms, is_group=len(figures.lines) > 1)),
             ],
             is_gap=all(count is None for count in counts),
         )

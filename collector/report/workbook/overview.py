@@ -8,7 +8,7 @@ from collector.report.figures.frame import Against
 from collector.report.figures.lines import Line
 from collector.report.figures.metrics import CARDS, Metric
 from collector.report.figures.values import Card, Figures
-from collector.report.page.page import Page, span
+from collector.report.report import Report, opening_span
 from collector.report.terms import Terms
 from collector.report.workbook.book import Book, Cell, Sheet
 from collector.report.workbook.trend import Trend
@@ -24,26 +24,26 @@ FORMS: dict[Metric, str] = dict.fromkeys(Metric, "number") | {
 """The forms of key figures."""
 
 
-def add_overview(book: Book, page: Page) -> Sheet:
+def add_overview(book: Book, report: Report) -> Sheet:
     """Add the sheet, but for its chart: the charts take their figures from a later one."""
     sheet = book.sheet(book.terms("overview"), _WIDTHS)
-    _add_head(sheet, page)
-    _add_cards(sheet, page)
+    _add_head(sheet, report)
+    _add_cards(sheet, report)
     return sheet
 
 
-def end_overview(sheet: Sheet, page: Page, trend: Trend) -> None:
+def end_overview(sheet: Sheet, report: Report, trend: Trend) -> None:
     """Add the chart of the trend, and below it what is missing, and the accounts of a group."""
     sheet.row += 1
-    sheet.chart(trend.total(span(page.figures)), 0, width=1140, height=340)
+    sheet.chart(trend.total(opening_span(report.figures)), 0, width=1140, height=340)
     sheet.row += _CHART_ROWS
-    _add_issues(sheet, page.figures, page.terms)
-    if len(page.figures.lines) > 1:
-        _add_accounts(sheet, page.figures, page.terms)
+    _add_issues(sheet, report.figures, report.terms)
+    if len(report.figures.lines) > 1:
+        _add_accounts(sheet, report.figures, report.terms)
 
 
-def _add_head(sheet: Sheet, page: Page) -> None:
-    figures, terms = page.figures, page.terms
+def _add_head(sheet: Sheet, report: Report) -> None:
+    figures, terms = report.figures, report.terms
     frame = figures.frame
     days = terms("from_to", begin=frame.period.days.begin, end=frame.period.days.end)
     day = figures.total.day if figures.total else terms("no_figures")
@@ -52,7 +52,7 @@ def _add_head(sheet: Sheet, page: Page) -> None:
         for standing, count in figures.standings.items()
         if count or standing != "silent"
     ]
-    sheet.line([("title", page.title)])
+    sheet.line([("title", report.title)])
     sheet.line([("muted", terms("report"))])
     sheet.row += 1
     for name, value in (
@@ -66,15 +66,15 @@ def _add_head(sheet: Sheet, page: Page) -> None:
     sheet.row += 1
 
 
-def _add_cards(sheet: Sheet, page: Page) -> None:
-    terms, figures = page.terms, page.figures
+def _add_cards(sheet: Sheet, report: Report) -> None:
+    terms, figures = report.terms, report.figures
     against = [terms.label(f"against_{each}") for each in Against]
     sheet.head([terms("key_figures"), terms.label("value"), *against, terms.label("remark"), terms.label("left_out")])
     for card in figures.cards:
         value: Cell = ("reason", formats.ABSENT) if card.value is None else (FORMS[card.metric], card.value)
         comparisons = [_comparison(card.comparisons.get(each), terms) for each in Against]
         on = terms("total_on", day=figures.total.day) if card.metric is Metric.CUMULATE_USER and figures.total else ""
-        remark = terms("comma").join(filter(None, (on, formats.card_remark(card, figures, terms))))
+        remark = terms("comma").join(filter(None, (on, *formats.card_remarks(card, figures, terms))))
         sheet.line(
             [
                 ("text", terms.label(card.metric)),

@@ -6,7 +6,8 @@ from collector.report import formats
 from collector.report.charts.colours import NEW, PALETTE
 from collector.report.charts.rows import channel_rows, drawn_days
 from collector.report.figures.values import Figures
-from collector.report.page.page import Page, span
+from collector.report.report import Report, opening_span
+from collector.report.terms import Terms
 from collector.report.workbook.book import Book, Cell, Sheet, finish
 
 _WIDTHS = (24, *(16,) * 10)
@@ -15,22 +16,22 @@ _ROW_HEIGHT = 20
 _CHARTS_AT = len(_WIDTHS) + 1
 
 
-def add_sources(book: Book, page: Page) -> None:
+def add_sources(book: Book, report: Report) -> None:
     """Add the sheet of channels."""
-    terms, figures = book.terms, page.figures
+    terms, figures = book.terms, report.figures
     sheet = book.sheet(terms("sources"), _WIDTHS)
     if not figures.channels:
         sheet.line([("text", terms("no_figures"))])
         return
-    _add_channels(book, sheet, figures)
+    _add_channels(sheet, figures, terms)
+    _add_bars(book, sheet, len(figures.channels))
     if figures.days_without_channels:
         sheet.line([("warn", terms("issues_no_channels", count=figures.days_without_channels))])
     sheet.row += 1
-    _add_days(book, sheet, page)
+    _add_days(book, sheet, report)
 
 
-def _add_channels(book: Book, sheet: Sheet, figures: Figures) -> None:
-    terms = book.terms
+def _add_channels(sheet: Sheet, figures: Figures, terms: Terms) -> None:
     sheet.head([*map(terms.label, _TITLES)])
     for channel in figures.channels:
         change: Cell = (
@@ -50,8 +51,11 @@ def _add_channels(book: Book, sheet: Sheet, figures: Figures) -> None:
                 ("rate", channel.lost_to_new.value),
             ]
         )
-    chart = book.workbook.add_chart({"type": "bar"})
-    last = len(figures.channels)
+
+
+def _add_bars(book: Book, sheet: Sheet, last: int) -> None:
+    """Add a bar for the new followers of each channel, whose rows are those up to `last`."""
+    terms, chart = book.terms, book.workbook.add_chart({"type": "bar"})
     chart.add_series(
         {
             "name": terms.label("new_user"),
@@ -73,9 +77,9 @@ def _bars_height(channels: int) -> int:
     return max(240, 60 + 26 * channels)
 
 
-def _add_days(book: Book, sheet: Sheet, page: Page) -> None:
+def _add_days(book: Book, sheet: Sheet, report: Report) -> None:
     """Add the new followers by day and channel, and stacked columns of them: an area would show a gap as 0."""
-    terms, figures = book.terms, page.figures
+    terms, figures = book.terms, report.figures
     sheet.line([("section", terms("sources_caption"))])
     head = sheet.row
     days = drawn_days(figures)
@@ -86,7 +90,7 @@ def _add_days(book: Book, sheet: Sheet, page: Page) -> None:
     for day in days:
         there = values.get(str(day))
         sheet.line([("day", day), *(("number", value) for value in there or nothing)], is_gap=there is None)
-    first = max(head + 1, sheet.row - span(figures))
+    first = max(head + 1, sheet.row - opening_span(figures))
     chart = book.workbook.add_chart({"type": "column", "subtype": "stacked"})
     for place, name in enumerate(found.series):
         chart.add_series(

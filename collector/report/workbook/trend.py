@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from collector.report.charts.colours import GAP, LOST, MEAN, NEW, TOTAL
 from collector.report.charts.rows import Record, day_rows, drawn_days
-from collector.report.page.page import Page
+from collector.report.report import Report
 from collector.report.workbook.book import AXIS, Book, Sheet, finish
 
 _WIDTHS = (12, 14, 14, 14, 14, 18, 30, 2)
@@ -88,9 +88,9 @@ def _floor(totals: Sequence[int]) -> int:
     return max(0, (low - spread // 4) // step * step)
 
 
-def add_trend(book: Book, page: Page) -> Trend:
+def add_trend(book: Book, report: Report) -> Trend:
     """Add the sheet of all days that the report looks at, oldest first."""
-    terms, figures = book.terms, page.figures
+    terms, figures = book.terms, report.figures
     sheet = book.sheet(terms("trend"), _WIDTHS)
     names = ("cumulate_user", "new_user", "cancel_user", "net_user")
     mean = f"{terms.label('net_user')} {terms('mean')}"

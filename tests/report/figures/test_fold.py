@@ -13,7 +13,6 @@ from collector.model.daily import Daily, Mark, Source
 from collector.model.days import NO_DAYS, Days, Window
 from collector.model.findings import Break
 from collector.report.figures.account import Facts, columns_of
-from collector.report.figures.calendar import Cell, calendar
 from collector.report.figures.comparing import Reason
 from collector.report.figures.faults import AccountBreak, Gap, Silent, UnknownChannel
 from collector.report.figures.fold import Fold
@@ -406,14 +405,6 @@ def test_details_that_are_too_many_are_none() -> None:
     days = steady(date(2026, 11, 1), SUNDAY)
     assert figures_of((facts("b"), days), (facts("a"), days), max_rows=13).details is None
     assert figures_of((facts("b"), days), (facts("a"), days), max_rows=14).details
-
-
-def test_calendar() -> None:
-    days = without(steady(date(2026, 11, 1), SUNDAY), [SUNDAY])
-    cells = calendar(figures_of((OLD, days)).series, Window(date(2026, 11, 15), SUNDAY))
-    assert cells[0] == Cell(date(2026, 11, 15), date(2026, 11, 9), 6, 2, Mark.STORED)
-    assert cells[1] == Cell(MONDAY, MONDAY, 0, 2, Mark.STORED)
-    assert cells[-1] == Cell(SUNDAY, MONDAY, 6, None, Mark.MISSING)
 
 
 @pytest.mark.parametrize(("late", "day"), [(1, SUNDAY), (2, SUNDAY - DAY)])

@@ -23,7 +23,8 @@ from collector.report.figures.frame import Frame
 from collector.report.figures.metrics import CARDS
 from collector.report.figures.periods import parse
 from collector.report.page import page as pages
-from collector.report.page.page import Page, render
+from collector.report.page.page import render
+from collector.report.report import Report, opening_span
 from collector.report.terms import Terms
 
 NEWEST = date(2026, 11, 25)
@@ -51,21 +52,21 @@ def days(count: int, *, step: int = 1, without: Iterable[int] = ()) -> list[Dail
     ]
 
 
-def page_of(accounts: Mapping[str, list[Daily]], period: str = "30", language: Language = Language.ZH) -> Page:
+def report_of(accounts: Mapping[str, list[Daily]], period: str = "30", language: Language = Language.ZH) -> Report:
     frame = Frame(parse(period)(NEWEST), NEWEST)
     fold = Fold(frame)
     for number, (name, stored) in enumerate(accounts.items()):
         begin = stored[0].ref_date if stored else NEWEST
         fold.add(columns_of(Facts(f"wx{number:016}", name, (), begin), stored, frame))
     title = next(iter(accounts)) if len(accounts) == 1 else "clients"
-    return Page(title, fold.figures(), Terms(language), NOW)
+    return Report(title, fold.figures(), Terms(language), NOW)
 
 
 @pytest.fixture
 def write(tmp_path: Path) -> Write:
     def written(*arguments: Any, **options: Any) -> Path:
         path = tmp_path / "report.html"
-        path.write_text(render(page_of(*arguments, **options)), encoding="utf-8")
+        path.write_text(render(report_of(*arguments, **options)), encoding="utf-8")
         return path
 
     return written
@@ -263,11 +264,11 @@ async def test_print(write: Write, open_page: Any) -> None:
 def test_many_accounts(monkeypatch: pytest.MonkeyPatch) -> None:
     """A page that would be too large has the sums by day, and says where the rest is."""
     accounts = {f"client-{number}": days(30) for number in range(20)}
-    whole = render(page_of(accounts))
+    whole = render(report_of(accounts))
     assert 'id="details-table"' in whole
     assert len(whole.encode()) < pages.MAX_BYTES
     monkeypatch.setattr(pages, "MAX_BYTES", len(whole.encode()) - 1)
-    cut = render(page_of(accounts))
+    cut = render(report_of(accounts))
     assert 'id="details-table"' not in cut
     assert "collector export" in cut
     assert 'id="daily"' in cut
@@ -276,36 +277,36 @@ def test_many_accounts(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_largest_page() -> None:
     """A page of many accounts with long names and many breaks, over a year, stays below its limit."""
     accounts = {f"{number:03}{'长' * 190}": days(366) for number in range(60)}
-    assert len(render(page_of(accounts, "366")).encode()) <= pages.MAX_BYTES
+    assert len(render(report_of(accounts, "366")).encode()) <= pages.MAX_BYTES
 
 
 @pytest.mark.parametrize("language", Language)
 def test_all_texts_are_of_one_language(language: Language) -> None:
     """An English page has no Chinese text but for names."""
-    text = render(page_of({"a": days(60, without=[3]), "b": []}, language=language))
+    text = render(report_of({"a": days(60, without=[3]), "b": []}, language=language))
     body = re.sub("<(script|style).*?</\\1>", "", text, flags=re.DOTALL)
     assert bool(re.search("[\u4e00-\u9fff]", body)) == (language is Language.ZH)
 
 
 def test_period_of_one_day() -> None:
-    assert "2026-11-25" in render(page_of({"a": days(2)}, "1"))
+    assert "2026-11-25" in render(report_of({"a": days(2)}, "1"))
 
 
 def test_account_without_figures() -> None:
     """It has a page that says so."""
-    page = page_of({"a": []})
+    page = report_of({"a": []})
     assert not page.figures.has_figures
     assert "无数据" in render(page)
 
 
 def test_one_reason_in_one_line() -> None:
-    """Where all comparisons of a card are left out for the same reason."""
-    assert render(page_of({"a": []})).count("本期不完整") == len(CARDS)
-    assert render(page_of({"a": days(2)})).count('<th scope="row">同比</th>') == len(CARDS)
+    """A reason that all comparisons of a card have in common stands there once."""
+    assert render(report_of({"a": []})).count("本期不完整") == len(CARDS)
+    assert render(report_of({"a": days(2)})).count('<th scope="row">同比</th>') == len(CARDS)
 
 
 def test_span_covers_the_period() -> None:
     """A page opens with at least 30 days, and with all of a longer period."""
-    spans = [pages.span(page_of({"a": days(9)}, period).figures) for period in ("7", "30", "31", "366")]
+    spans = [opening_span(report_of({"a": days(9)}, period).figures) for period in ("7", "30", "31", "366")]
     assert spans == [30, 30, 90, 365]
     assert Window(NEWEST, NEWEST) == Frame(parse("1")(NEWEST), NEWEST).shown

@@ -19,7 +19,6 @@ from collector.model.language import Language
 from collector.report.figures.periods import parse
 from collector.report.terms import Terms
 from collector.report.writers import write_page
-from collector.store.database import Database
 
 NOW = datetime(2026, 11, 11, 2, tzinfo=UTC)
 BEGIN, END = clients.OCTOBER
@@ -27,11 +26,6 @@ DAY = timedelta(1)
 LIVE = [WHOLE, HOLES, BROKEN, YOUNG]
 
 Written = Callable[..., Awaitable[Path]]
-
-
-@pytest.fixture
-async def settings(database: Database, mongod: str) -> Settings:
-    return await clients.stored(database, mongod)
 
 
 @pytest.fixture

@@ -28,13 +28,12 @@ from collector.report.figures.account import Facts, columns_of
 from collector.report.figures.fold import Fold
 from collector.report.figures.frame import Frame
 from collector.report.figures.periods import parse
-from collector.report.page.page import Page
 from collector.report.picture import picture
 from collector.report.picture.picture import WIDTH, drawn, write_picture
+from collector.report.report import Report
 from collector.report.terms import Terms
 from collector.report.writers import writer_of
 from collector.shell import install_line
-from collector.store.database import Database
 
 NOW = datetime(2026, 11, 11, 2, tzinfo=UTC)
 BEGIN, END = clients.OCTOBER
@@ -45,11 +44,6 @@ CARDS = ("累积关注", "新增关注", "取消关注", "净增关注", "日取
 NOTO = Path("/usr/share/fonts/opentype/noto")
 
 Texts = Callable[..., Awaitable[list[str]]]
-
-
-@pytest.fixture
-async def settings(database: Database, mongod: str) -> Settings:
-    return await clients.stored(database, mongod)
 
 
 @pytest.fixture
@@ -122,7 +116,7 @@ async def test_comparison_of_a_group(texts: Texts) -> None:
 
 
 async def test_account_without_a_base(texts: Texts) -> None:
-    """What is absent is no 0."""
+    """An absent figure is no 0."""
     found = await texts(YOUNG)
     assert found[found.index("增长率") + 1] == formats.ABSENT
 
@@ -137,13 +131,13 @@ async def test_file(settings: Settings, tmp_path: Path) -> None:
     assert (width, 2_000 < height < 3_000) == (WIDTH, True)
 
 
-def _page(title: str, names: tuple[str, ...] = ("a",), period: str = "week") -> Page:
+def _report(title: str, names: tuple[str, ...] = ("a",), period: str = "week") -> Report:
     frame = Frame(parse(period)(NEWEST), NEWEST)
     fold = Fold(frame)
     for number, name in enumerate(names):
         days = [] if number else [Daily(day, 3, 1, 10, (Source(0, 3, 1),)) for day in frame.days]
         fold.add(columns_of(Facts(f"wx{number:016}", name, (), frame.days.begin), days, frame))
-    return Page(title, fold.figures(), Terms(Language.ZH), NOW)
+    return Report(title, fold.figures(), Terms(Language.ZH), NOW)
 
 
 @pytest.mark.parametrize(
@@ -158,7 +152,7 @@ def _page(title: str, names: tuple[str, ...] = ("a",), period: str = "week") -> 
 )
 def test_hostile_title(title: str, shown: list[str]) -> None:
     """It is a text, in two lines at most, without emoji."""
-    svg = drawn(_page(title))
+    svg = drawn(_report(title))
     assert _texts(svg)[1 : 1 + len(shown)] == shown
     assert vega.png(svg).startswith(b"\x89PNG")
 
@@ -166,12 +160,12 @@ def test_hostile_title(title: str, shown: list[str]) -> None:
 def test_many_names_become_a_number() -> None:
     """A card has no room for them."""
     names = tuple(f"客户{number}的服务号" for number in range(6))
-    found = _texts(drawn(_page("x", names)))
+    found = _texts(drawn(_report("x", names)))
     assert found[found.index("累积关注") + 2] == "未计入 5 个账号"
 
 
 def test_period_that_is_not_over() -> None:
-    found = _texts(drawn(_page("x", period="2026-11")))
+    found = _texts(drawn(_report("x", period="2026-11")))
     assert f"统计周期尚未结束，以下为截至 {NEWEST} 的数据" in found
 
 
@@ -220,11 +214,11 @@ def test_no_such_folder() -> None:
 def test_missing_extra(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "vl_convert", None)
     with pytest.raises(UsageError) as caught:
-        write_picture(_page("x"), tmp_path / "x.png")
+        write_picture(_report("x"), tmp_path / "x.png")
     assert install_line("report") in str(caught.value)
 
 
 def test_day_of_the_total() -> None:
-    """Where nothing lacks, the card of it has its day."""
-    found = _texts(drawn(_page("x")))
+    """The card of a whole total has its day."""
+    found = _texts(drawn(_report("x")))
     assert found[found.index("累积关注") + 2] == f"截至 {date(2026, 11, 8)}"

@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-import clients
 import pytest
 from clients import NEWEST
 
@@ -18,16 +17,10 @@ from collector.model.language import Language
 from collector.model.reported import Reported
 from collector.report.figures.periods import parse
 from collector.report.terms import Terms
-from collector.store.database import Database
 
 NOW = datetime(2026, 11, 11, 2, tzinfo=UTC)
 
 Write = Callable[..., Awaitable[Reported]]
-
-
-@pytest.fixture
-async def settings(database: Database, mongod: str) -> Settings:
-    return await clients.stored(database, mongod)
 
 
 @pytest.fixture

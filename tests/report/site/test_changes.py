@@ -1,4 +1,4 @@
-"""What a later site writes anew, and what a stop leaves."""
+"""Files that a later site writes anew, and those that a stop leaves."""
 
 from __future__ import annotations
 

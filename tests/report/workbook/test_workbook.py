@@ -26,11 +26,10 @@ from collector.report.figures.account import Facts, columns_of
 from collector.report.figures.fold import Fold
 from collector.report.figures.frame import Frame
 from collector.report.figures.periods import parse
-from collector.report.page.page import Page
+from collector.report.report import Report
 from collector.report.terms import Terms
 from collector.report.workbook.writing import write_workbook
 from collector.shell import install_line
-from collector.store.database import Database
 
 NOW = datetime(2026, 11, 11, 2, tzinfo=UTC)
 BEGIN, END = clients.OCTOBER
@@ -49,11 +48,6 @@ HOSTILE = (
 
 Lines = list[tuple[Any, ...]]
 Opened = Callable[..., Awaitable[Any]]
-
-
-@pytest.fixture
-async def settings(database: Database, mongod: str) -> Settings:
-    return await clients.stored(database, mongod)
 
 
 @pytest.fixture
@@ -129,7 +123,7 @@ async def test_comparison_of_a_group(opened: Opened) -> None:
 
 
 async def test_young_account(opened: Opened) -> None:
-    """What has no base is no 0."""
+    """A change without a base is no 0."""
     cards = _below((await opened(YOUNG))["概览"], "关键指标", 8)
     assert [line[1] for line in cards[:4]] == [
         clients.total(YOUNG, END),
@@ -260,20 +254,20 @@ async def test_english(opened: Opened) -> None:
     assert _below(workbook["Overview"], "Key figures", 1)[0] == ("Total followers",)
 
 
-def _page(names: tuple[str, ...], *, max_rows: int = 1_000) -> Page:
+def _report(names: tuple[str, ...], *, max_rows: int = 1_000) -> Report:
     frame = Frame(parse("week")(NEWEST), NEWEST)
     fold = Fold(frame, max_rows)
     for number, name in enumerate(names):
         days = [Daily(day, 3, 1, 10, (Source(0, 3, 1),)) for day in frame.shown]
         fold.add(columns_of(Facts(f"wx{number:016}", name, (), frame.shown.begin), days, frame))
-    return Page(names[0], fold.figures(), ZH, NOW)
+    return Report(names[0], fold.figures(), ZH, NOW)
 
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_names(tmp_path: Path, name: str) -> None:
     """They are texts: no formulas, no links, no XML."""
     path = tmp_path / "report.xlsx"
-    write_workbook(_page((name, "other")), path)
+    write_workbook(_report((name, "other")), path)
     workbook = openpyxl.load_workbook(path)
     assert _value(workbook["概览"]["A1"].value) == name
     assert {_value(line[1]) for line in _lines(workbook["明细"])[1:]} == {name, "other"}
@@ -283,7 +277,7 @@ def test_hostile_names(tmp_path: Path, name: str) -> None:
 
 def test_sums_of_a_day_where_there_are_too_many_rows(tmp_path: Path) -> None:
     path = tmp_path / "report.xlsx"
-    write_workbook(_page(("a", "b"), max_rows=3), path)
+    write_workbook(_report(("a", "b"), max_rows=3), path)
     said, names, *lines = _lines(openpyxl.load_workbook(path)["明细"])
     assert said[0] == ZH("details_too_many")
     assert names[:2] == ("日期", "新增关注")
@@ -296,7 +290,7 @@ def test_no_channels(tmp_path: Path) -> None:
     fold = Fold(frame)
     days = [Daily(day, cumulate_user=10) for day in frame.shown]
     fold.add(columns_of(Facts("wx0", "a", (), frame.shown.begin), days, frame))
-    write_workbook(Page("a", fold.figures(), ZH, NOW), tmp_path / "report.xlsx")
+    write_workbook(Report("a", fold.figures(), ZH, NOW), tmp_path / "report.xlsx")
     assert _lines(openpyxl.load_workbook(tmp_path / "report.xlsx")["来源"]) == [("无数据",)]
 
 
@@ -308,7 +302,7 @@ def test_gaps_have_bars_of_their_own(tmp_path: Path) -> None:
         fold = Fold(frame)
         days = [Daily(day, 3, 1, 10, ()) for day in frame.days if (frame.end - day).days not in range(1, without)]
         fold.add(columns_of(Facts("wx0", "a", (), frame.days.begin), days, frame))
-        write_workbook(Page("a", fold.figures(), ZH, NOW), tmp_path / "report.xlsx")
+        write_workbook(Report("a", fold.figures(), ZH, NOW), tmp_path / "report.xlsx")
         with zipfile.ZipFile(tmp_path / "report.xlsx") as parts:
             charts = [parts.read(name).decode() for name in parts.namelist() if name.startswith("xl/charts/chart")]
         trend = [chart for chart in charts if "<c:dateAx>" in chart and "stacked" not in chart]
@@ -320,5 +314,5 @@ def test_gaps_have_bars_of_their_own(tmp_path: Path) -> None:
 def test_missing_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "xlsxwriter", None)
     with pytest.raises(UsageError) as caught:
-        write_workbook(_page(("a",)), tmp_path / "report.xlsx")
+        write_workbook(_report(("a",)), tmp_path / "report.xlsx")
     assert install_line("report") in str(caught.value)
