@@ -13,7 +13,6 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Iterable, Mapping
-from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, TextIO, TypeVar
 
 if TYPE_CHECKING:
@@ -222,20 +221,10 @@ def run_until_interrupt(work: Coroutine[Any, Any, None]) -> None:
 
 async def _exiting(work: Coroutine[Any, Any, T], *, on_interrupt: int) -> T:
     """Do the work, which signals end by an exit of the process; one that the parent process ignores stays ignored."""
-    loop = asyncio.get_running_loop()
     for number, code in ((signal.SIGINT, on_interrupt), (signal.SIGTERM, 128 + signal.SIGTERM)):
         if signal.getsignal(number) is not signal.SIG_IGN:
-            loop.add_signal_handler(number, sys.exit, code)
-            signal.signal(number, partial(_exit_if_held, loop, code))
+            asyncio.get_running_loop().add_signal_handler(number, sys.exit, code)
     return await work
-
-
-def _exit_if_held(loop: asyncio.AbstractEventLoop, code: int, number: int, _frame: object) -> None:
-    """Exit if a task holds the loop, which sees no signal then: it draws, or writes to a reader that takes nothing."""
-    if asyncio.current_task(loop):
-        loop.remove_signal_handler(number)  # else it exits once more, in the middle of the cleaning up
-        _give_up(sys.stdout)  # what is buffered would be written to the same reader
-        sys.exit(code)
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import csv
-import fcntl
 import io
 import os
 import signal
-import struct
 import sys
-import termios
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -28,9 +25,6 @@ from collector.store.schema import USER_DAILY
 SHOES = "wx0000000000000001"
 MANY = 20_000
 """Documents whose export takes some seconds and more than fits into a pipe."""
-
-PIPE_FULL = 60_000
-"""Bytes in a pipe of 64 KiB to which nothing more is written, since no block fits in."""
 
 NO_SUFFIX = "has none of the suffixes of an export: name a file that ends with .csv, .parquet or .xlsx"
 
@@ -197,26 +191,6 @@ async def test_stop(agency: Path, number: signal.Signals, code: int) -> None:
     process.send_signal(number)
     assert await ended_of(process) == Ended(code, "", "")
     assert [(each.name, each.read_text()) for each in out.iterdir()] == [("out.xlsx", "old")]
-
-
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-async def test_stop_while_the_reader_takes_nothing(agency: Path, number: signal.Signals, code: int) -> None:
-    os.mkfifo(agency / "pipe")
-    pipe = os.open(agency / "pipe", os.O_RDONLY | os.O_NONBLOCK)
-    command = "export", "-", "--format", "csv", "-c", "accounts.yaml", "-c", "more.yaml"
-    process = await started(*command, cwd=agency, redirected="> pipe")
-    while _unread(pipe) < PIPE_FULL:
-        await asyncio.sleep(0.05)
-        assert process.returncode is None
-    process.send_signal(number)
-    assert await ended_of(process) == Ended(code, "", "")
-    os.close(pipe)
-
-
-def _unread(pipe: int) -> int:
-    """Return the number of bytes in a pipe."""
-    (count,) = struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)))
-    return int(count)
 
 
 @pytest.mark.parametrize("module", ["pyarrow", "xlsxwriter"])
