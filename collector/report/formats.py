@@ -11,7 +11,7 @@ from collector.model.daily import Mark
 from collector.model.days import ONE_DAY, Days, Window
 from collector.report.figures.channels import Channel
 from collector.report.figures.comparing import Comparison
-from collector.report.figures.lines import Line
+from collector.report.figures.lines import Coverage, Line
 from collector.report.figures.metrics import LESS_IS_BETTER, RATES, Metric
 from collector.report.figures.periods import Kind, Period
 from collector.report.figures.series import Series
@@ -137,6 +137,16 @@ def names(found: Sequence[str], terms: Terms) -> str:
     named = terms("list").join(found[:MAX_NAMES])
     more = len(found) - MAX_NAMES
     return f"{named} {terms('and_more', count=number(more))}" if more > 0 else named
+
+
+def coverages(figures: Figures, terms: Terms) -> list[tuple[Coverage, str, str]]:
+    """Return each coverage with its name, and how many accounts are of it."""
+    return [
+        (coverage, terms(f"coverage_{coverage}"), number(count))
+        for coverage, count in figures.coverage.items()
+        # Most clients have no silent account, while 0 failed ones are good news.
+        if count or coverage is not Coverage.SILENT
+    ]
 
 
 def card_remarks(card: Card, figures: Figures, terms: Terms) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collector.report import formats
 from collector.report.figures.comparing import Comparison
 from collector.report.figures.frame import Against
-from collector.report.figures.lines import Line
+from collector.report.figures.lines import Coverage, Line
 from collector.report.figures.metrics import CARDS, Metric
 from collector.report.figures.values import Card, Figures
 from collector.report.report import Report, opening_span
@@ -47,18 +47,14 @@ def _add_head(sheet: Sheet, report: Report) -> None:
     frame = figures.frame
     days = terms("from_to", begin=frame.period.days.begin, end=frame.period.days.end)
     day = figures.total.day if figures.total else terms("no_figures")
-    standings = [
-        f"{terms(f'standing_{standing}')} {count:,}"
-        for standing, count in figures.standings.items()
-        if count or standing != "silent"
-    ]
+    accounts = [f"{name} {count}" for _, name, count in formats.coverages(figures, terms)]
     sheet.line([("title", report.title)])
     sheet.line([("muted", terms("report"))])
     sheet.row += 1
     for name, value in (
         ("period", f"{formats.period(frame.period, terms)} ({days})"),
         ("data_until", str(day)),
-        ("accounts", terms("list").join(standings)),
+        ("accounts", terms("list").join(accounts)),
     ):
         sheet.line([("muted", terms.label(name)), ("text", value)])
     if not frame.is_over:
@@ -170,7 +166,7 @@ def _add_accounts(sheet: Sheet, figures: Figures, terms: Terms) -> None:
 def _remark(line: Line, terms: Terms) -> str:
     missing = line.tally.missing.days
     parts = [
-        "" if line.standing == "complete" else terms(f"standing_{line.standing}"),
+        "" if line.coverage is Coverage.COMPLETE else terms(f"coverage_{line.coverage}"),
         terms("missing_days", count=formats.number(missing)) if missing else "",
     ]
     return terms("comma").join(filter(None, parts))

@@ -17,7 +17,7 @@ from collector.report.figures.comparing import Reason
 from collector.report.figures.faults import AccountBreak, Gap, Silent, UnknownChannel
 from collector.report.figures.fold import Fold
 from collector.report.figures.frame import Against, Frame
-from collector.report.figures.lines import Standing
+from collector.report.figures.lines import Coverage
 from collector.report.figures.metrics import Metric, Missing, Ratio, Total
 from collector.report.figures.periods import parse
 from collector.report.figures.values import Figures, Row
@@ -58,7 +58,7 @@ def facts(name: str, begin: date = OLD.begin, born: date | None = None, *, silen
 def test_whole_account() -> None:
     figures = figures_of((OLD, steady(date(2025, 11, 1), SUNDAY)))
     card = {card.metric: card for card in figures.cards}
-    assert figures.standings[Standing.COMPLETE] == 1
+    assert figures.coverage[Coverage.COMPLETE] == 1
     assert not figures.gaps
     assert not figures.period.missing
     assert card[Metric.NEW_USER].value == 21
@@ -100,18 +100,18 @@ def test_hole_is_said_beside_each_sum() -> None:
     assert new_user.comparisons[Against.MONTH].change == 6 / 180
     assert new_user.comparisons[Against.MONTH].accounts == 0
     assert figures.gaps == [Gap("wx1", "acme", Days.of(hole), Days.of(hole))]
-    assert figures.standings == {
-        Standing.FAILED: 0,
-        Standing.PENDING: 1,
-        Standing.COMPLETE: 1,
-        Standing.SILENT: 0,
+    assert figures.coverage == {
+        Coverage.FAILED: 0,
+        Coverage.PENDING: 1,
+        Coverage.COMPLETE: 1,
+        Coverage.SILENT: 0,
     }
 
 
-@pytest.mark.parametrize(("gone", "standing"), [([MONDAY], Standing.FAILED), ([], Standing.COMPLETE)])
-def test_failing_account_has_failed_where_days_are_pending(gone: list[date], standing: Standing) -> None:
+@pytest.mark.parametrize(("gone", "coverage"), [([MONDAY], Coverage.FAILED), ([], Coverage.COMPLETE)])
+def test_failing_account_has_failed_where_days_are_pending(gone: list[date], coverage: Coverage) -> None:
     days = without(steady(date(2026, 11, 1), SUNDAY), gone)
-    assert figures_of((OLD.as_failing(), days)).lines[0].standing is standing
+    assert figures_of((OLD.as_failing(), days)).lines[0].coverage is coverage
 
 
 def test_base_with_a_hole_is_not_compared_with() -> None:
@@ -206,13 +206,13 @@ def test_days_before_an_account_was_collected_are_not_missing_and_make_no_whole_
     assert figures.cards[5].lacking == 1
     assert figures.gaps == [Gap("wx-new", "new", NO_DAYS, NO_DAYS, NO_DAYS, begin)]
     assert figures.series.of(frame_of().shown).marks[:3] == [Mark.UNCOLLECTED] * 2 + [Mark.STORED]
-    assert figures.standings[Standing.COMPLETE] == 1
+    assert figures.coverage[Coverage.COMPLETE] == 1
 
 
 def test_silent_account_is_listed_and_hinders_no_comparison() -> None:
     figures = figures_of((OLD, steady(date(2025, 11, 1), SUNDAY)), (facts("mute", silent=True), {}))
     assert figures.silent == [Silent("wx-mute", "mute", None)]
-    assert figures.standings[Standing.SILENT] == 1
+    assert figures.coverage[Coverage.SILENT] == 1
     assert not figures.period.missing
     assert figures.cards[1].comparisons[Against.PERIOD].change == 0
     assert figures.total
@@ -237,7 +237,7 @@ def test_account_that_fell_silent_after_the_period_lacks_days_like_others() -> N
     assert [(each.cumulate, figures.silent) for each in figures.gaps] == [(Days.of(hole), [])]
     assert figures.series.lacking_cumulate[-3:] == [0, 1, 1]
     figures = figures_of((mute, without(days, Window(date(2026, 9, 1), date(2026, 9, 30)))), text="2026-09")
-    assert (figures.period.missing.summary, figures.standings[Standing.PENDING]) == (30, 1)
+    assert (figures.period.missing.summary, figures.coverage[Coverage.PENDING]) == (30, 1)
     figures = figures_of((mute, days), text="2026-11")
     assert (figures.silent, figures.period.missing) == ([Silent("wx-mute", "mute", date(2026, 10, 20))], Missing())
 
