@@ -151,7 +151,7 @@ def coverages(figures: Figures, terms: Terms) -> list[tuple[Coverage, str, str]]
 
 def card_remarks(card: Card, figures: Figures, terms: Terms) -> list[str]:
     """Return what a key figure lacks, one by one; empty where it is whole."""
-    account, is_group = ("account_", True) if len(figures.lines) > 1 else ("", False)
+    account = "account_" if figures.is_group else ""
     total = figures.total if card.metric is Metric.CUMULATE_USER else None
     remarks = []
     if card.missing:
@@ -160,7 +160,7 @@ def card_remarks(card: Card, figures: Figures, terms: Terms) -> list[str]:
         remarks.append(terms(f"uncollected_{account}days", count=number(card.uncollected)))
     if total and total.lacking:
         remarks.append(terms("without", names=names(total.lacking, terms)))
-    elif card.lacking and is_group:
+    elif card.lacking and figures.is_group:
         remarks.append(terms("lacking_accounts", count=number(card.lacking)))
     return remarks
 

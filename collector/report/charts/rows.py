@@ -83,7 +83,7 @@ def day_rows(figures: Figures, terms: Terms, days: Window) -> Rows:
     `total` and `whole_mean` are those that no account lacks a day of, `all` and `mean` are any. `run` numbers
     the runs of days whose totals lack as many accounts: between two, the sum changes though nobody came or left.
     """
-    series, is_group = figures.series, len(figures.lines) > 1
+    series = figures.series
     part, cut = series.slice(days), series.of(days)
     means = whole_means = [_rounded(mean, 1) for mean in series.mean(Metric.NET_USER)[part]]
     if any(series.lacking_summary):
@@ -103,7 +103,9 @@ def day_rows(figures: Figures, terms: Terms, days: Window) -> Rows:
             "breaks": cut.breaks,
             "mark": cut.marks,
             "remark": [
-                formats.day_remark(cut, place, terms, is_group=is_group) if broken or mark is not Mark.STORED else ""
+                formats.day_remark(cut, place, terms, is_group=figures.is_group)
+                if broken or mark is not Mark.STORED
+                else ""
                 for place, (mark, broken) in enumerate(zip(cut.marks, cut.breaks, strict=True))
             ],
         }

@@ -93,6 +93,11 @@ class Figures:
     details: Sequence[Row] | None
 
     @property
+    def is_group(self) -> bool:
+        """True for several accounts, which are compared with each other."""
+        return len(self.lines) > 1
+
+    @property
     def has_figures(self) -> bool:
         """True if any figure of the period is stored."""
         return self.total is not None or self.period.new_user is not None

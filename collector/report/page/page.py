@@ -101,7 +101,7 @@ def context(report: Report, assets: Assets, data: str = "", *, has_details: bool
         "assets": assets,
         "data": data,
         "signature": report.signature,
-        "is_group": len(figures.lines) > 1,
+        "is_group": figures.is_group,
         "details": figures.details if has_details else None,
         "metrics": CARDS,
         "daily": DAILY,
@@ -168,7 +168,7 @@ def _days(figures: Figures, terms: Terms) -> Sequence[Sequence[str]]:
         shown.marks,
         [str(day) for day in shown.days],
         *(map(formats.number, shown.values(metric)) for metric in DAILY),
-        [formats.day_remark(shown, place, terms, is_group=len(figures.lines) > 1) for place in range(len(shown.days))],
+        [formats.day_remark(shown, place, terms, is_group=figures.is_group) for place in range(len(shown.days))],
     ]
     rows: list[tuple[str, ...]] = [*zip(*columns, strict=True)]
     return rows[::-1]

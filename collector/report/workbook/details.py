@@ -51,7 +51,7 @@ def _add_rows(sheet: Sheet, report: Report) -> None:
             [
                 ("day", day),
                 *(("number", count) for count in counts),
-                ("warn", formats.day_remark(shown, at, terms, is_group=len(figures.lines) > 1)),
+                ("warn", formats.day_remark(shown, at, terms, is_group=figures.is_group)),
             ],
             is_gap=all(count is None for count in counts),
         )
