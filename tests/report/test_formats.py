@@ -31,6 +31,7 @@ def test_number(value: float | None, text: str) -> None:
         (None, "–"),
         (0, "0.00%"),
         (0.00083, "0.083%"),
+        (0.01, "1.00%"),
         (0.0123, "1.23%"),
         (0.5, "50.0%"),
         (12, "1,200.0%"),
@@ -74,6 +75,7 @@ def test_ranges() -> None:
     """Many ranges are cut, with the number of their days."""
     days = Days.of(NEWEST - timedelta(2 * age) for age in range(8))
     assert formats.ranges(Days.of([NEWEST, NEWEST - timedelta(1)]), ZH) == "2026-11-24 ~ 2026-11-25"
+    assert formats.ranges(Days.of([*days][:6]), ZH).endswith("、2026-11-21")
     text = formats.ranges(days, ZH)
     assert text.startswith("2026-11-11、2026-11-13、")
     assert text.endswith(" …（共 8 天）")

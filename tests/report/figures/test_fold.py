@@ -166,6 +166,14 @@ def test_month_that_is_not_over_is_not_compared() -> None:
     assert comparisons[Against.MONTH].days == Window(date(2026, 10, 1), date(2026, 10, 31))
 
 
+def test_period_whose_last_day_is_the_newest_published_is_compared() -> None:
+    figures = figures_of((OLD, steady(date(2025, 10, 1), NEWEST)), text="30")
+    assert {each: figures.cards[1].comparisons[each].change for each in (Against.PERIOD, Against.YEAR)} == {
+        Against.PERIOD: 0,
+        Against.YEAR: 0,
+    }
+
+
 @pytest.mark.parametrize(
     ("new", "lost", "reason"), [(0, 0, Reason.BASE_ZERO), (1, 2, Reason.BASE_NEGATIVE), (2, 1, None)]
 )
@@ -195,6 +203,30 @@ def test_account_born_in_mid_period_grows_the_group_from_nothing() -> None:
     figures = figures_of((OLD, steady(date(2025, 11, 1), SUNDAY)), young)
     assert figures.period.growth == Ratio(14 + 10, 1_760)
     assert figures.cards[1].comparisons[Against.PERIOD].change == 15 / 21
+
+
+def test_account_born_after_the_day_of_the_total_adds_nothing_to_the_growth() -> None:
+    late = steady(date(2025, 11, 1), date(2026, 11, 20))
+    young = facts("young", SUNDAY, SUNDAY), steady(SUNDAY, SUNDAY, total=0)
+    figures = figures_of((OLD, late), (facts("b"), late), young)
+    assert figures.total
+    assert (figures.total.day, figures.total.lacking) == (date(2026, 11, 20), ())
+    assert figures.period.growth == Ratio(2 * 10, 2 * 1_760)
+
+
+def test_total_of_a_tag_on_a_day_that_an_account_lacks_before_another_is_born() -> None:
+    tagged = [replace(each, tags=("t",)) for each in (OLD, facts("young", SUNDAY, SUNDAY))]
+    holes = without(steady(date(2025, 11, 1), SUNDAY), [date(2026, 11, 18)])
+    (tag,) = figures_of((tagged[0], holes), (tagged[1], steady(SUNDAY, SUNDAY, total=0))).tags
+    assert tag.totals == [1_762, 1_764, None, 1_768, 1_770, 1_772, 1_776]
+
+
+def test_coverage_of_a_tag_is_that_of_its_worst_account() -> None:
+    days = steady(date(2025, 11, 1), SUNDAY)
+    accounts = (OLD, days), (replace(OLD, account="b", failing=True), without(days, [MONDAY]))
+    assert [figures_of(*accounts[:count]).tags[0].coverage for count in (1, 2)] == [Coverage.COMPLETE, Coverage.FAILED]
+    pending = replace(OLD, account="c"), without(days, [MONDAY])
+    assert figures_of(accounts[0], pending).tags[0].coverage is Coverage.PENDING
 
 
 def test_days_before_an_account_was_collected_are_not_missing_and_make_no_whole_sum() -> None:
