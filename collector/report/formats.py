@@ -86,6 +86,7 @@ def windows(comparison: Comparison, terms: Terms) -> str:
     """Return the windows that a comparison is between, and how many accounts are incomplete in one of them."""
     between = _between(comparison.days, comparison.base_days, terms)
     accounts = left_out(comparison, terms)
+    # Nothing was compared, so no account was left out: those that are incomplete are why.
     if comparison.accounts and comparison.reason:
         accounts = terms("incomplete_accounts", count=number(comparison.accounts))
     return terms("comma").join(filter(None, (between, accounts)))
@@ -103,7 +104,7 @@ def channels_left_out(channels: Sequence[Channel], terms: Terms) -> str:
     return next(filter(None, (left_out(channel.change, terms) for channel in channels)), "")
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=64)  # all comparisons of a page, and of a whole site, have the same few windows
 def _between(days: Window, base: Window | None, terms: Terms) -> str:
     return terms("windows", this=window(days), base=window(base)) if base else window(days)
 
@@ -111,6 +112,7 @@ def _between(days: Window, base: Window | None, terms: Terms) -> str:
 def common_reason(card: Card, terms: Terms) -> str:
     """Return why all comparisons of a card are left out, where that is the same for all; else nothing."""
     found = {each.reason for each in card.comparisons.values()}
+    # None is the reason of one that was made.
     return terms(f"reason_{found.pop()}") if len(found) == 1 and None not in found else ""
 
 
@@ -184,6 +186,7 @@ def newest_first(days: Window) -> Iterator[date]:
 
 def file_name(title: str, of: Period, part: str) -> str:
     """Return the name of a file to be downloaded, which any system takes."""
+    # 80 letters of three bytes each and the end stay below the 255 bytes that file systems allow.
     plain = re.sub(r"[^\w.-]+", "_", f"{title}-{of}", flags=re.UNICODE)[:80].strip("._") or "report"
     return f"{plain}-{part}.csv" if part else f"{plain}.csv"
 

@@ -112,6 +112,7 @@ class Fold:
             metric,
             group.value(metric),
             group.tally.missing.of(metric),
+            # These take single days, so their accounts are counted instead of days.
             0 if metric in lacking else group.tally.missing.uncollected,
             lacking.get(metric, 0),
             {against: self._pairs.compare(against, metric) for against in Against},
@@ -120,6 +121,7 @@ class Fold:
     def _add_rows(self, account: Columns) -> None:
         shown, facts = self.frame.shown, account.facts
         if self._rows is None or len(self._rows) + len(shown) > self._max_rows:
+            # Rows of some accounts would pass for those of all.
             self._rows = None
             return
         first = self.frame.slice(shown).start

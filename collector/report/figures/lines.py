@@ -88,6 +88,7 @@ def line_of(account: Columns, part: Part, frame: Frame, pending: Days) -> Line:
     else:
         coverage = Coverage.COMPLETE
     totals, has = account.cumulate_user, account.has_cumulate
+    # Eight bytes a day, since the lines of all accounts are in memory together.
     compact = array("q", [totals[at] if has[at] else _why_absent(account, at) for at in range(days.start, days.stop)])
     tally = Tally(
         frame.shown,
@@ -140,6 +141,7 @@ def _steady(lines: Iterable[Line]) -> list[Sequence[int]]:
 
 def _total_of_all(totals: Sequence[int]) -> int:
     lowest = min(totals)
+    # UNBORN is lower still, and hides it from the minimum.
     if lowest == LACKING or LACKING in totals:
         return LACKING
     return sum(total for total in totals if total >= 0) if max(totals) >= 0 else UNBORN
@@ -149,6 +151,7 @@ def _with_growth(line: Line, lines: Sequence[Line]) -> Line:
     """Return a line with the total of the day that `lines` have in common, and their growth up to it."""
     index = _common_day(lines)
     if index is None:
+        # Nobody expects a total of a silent account.
         lacking = sum(each.coverage is not Coverage.SILENT for each in lines)
         return replace(line, tally=replace(line.tally, growth_lacks=lacking))
     day = line.tally.days.begin + ONE_DAY * index
@@ -170,6 +173,7 @@ def _with_growth(line: Line, lines: Sequence[Line]) -> Line:
 def _common_day(lines: Sequence[Line]) -> int | None:
     """Return the index of the newest day with totals of almost as many accounts as any has; None without any total."""
     count = len(lines[0].compact) if lines else 0
+    # Older days count only where the last ones have no total at all.
     for days in (range(count)[-RECENT_DAYS:], range(count)):
         having = Counter(chain.from_iterable([at for at in days if line.compact[at] >= 0] for line in lines))
         if having:

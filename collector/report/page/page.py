@@ -111,6 +111,7 @@ def context(report: Report, assets: Assets, data: str = "", *, has_details: bool
         "span": opening_span(figures),
         "days": _days(figures, terms),
         "listed": LISTED,
+        # A site has other values for these two.
         "by_account": True,
         "links": None,
     }

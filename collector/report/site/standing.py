@@ -13,6 +13,7 @@ from collector.model.ledger import RunRecord
 from collector.model.standings import AccountStatus, Standing, Status
 
 RUNNING, UNKNOWN = "running", "unknown"
+# A newer version of the collector may have others, which have no text here.
 _STATUSES = frozenset({"ok", "pending", "partial", "failed", "stopped", "crashed", RUNNING})
 
 

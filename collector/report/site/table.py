@@ -50,4 +50,5 @@ def _figure(metric: Metric, value: float | None) -> float | str | None:
 
 
 def _size(line: Line) -> tuple[float, str, str]:
+    # Those without a total come after those with 0.
     return -(line.total.followers if line.total else -1), line.name, line.account or ""

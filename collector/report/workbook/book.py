@@ -66,6 +66,7 @@ class Book(NamedTuple):
         sheet = self.workbook.add_worksheet(name)
         for column, width in enumerate(widths):
             sheet.set_column(column, column, width)
+        # On the screen as well.
         sheet.hide_gridlines(2)
         sheet.set_landscape()
         sheet.set_paper(9)  # A4

@@ -22,6 +22,7 @@ def add_details(book: Book, report: Report) -> None:
     titles = [*map(terms.label, ("date", *who, *DAILY, "remark"))]
     sheet.head(titles, texts=1 + len(who))
     _add_rows(sheet, report)
+    # A filter needs a line below the titles.
     sheet.sheet.autofilter(head, 0, max(head + 1, sheet.row - 1), len(titles) - 1)
     sheet.sheet.freeze_panes(head + 1, 0)
     sheet.sheet.repeat_rows(head)

@@ -92,7 +92,7 @@ def _add_days(book: Book, sheet: Sheet, report: Report) -> None:
                 "name": name,
                 "categories": sheet.cells(0, first, sheet.row - 1),
                 "values": sheet.cells(place + 1, first, sheet.row - 1),
-                "fill": {"color": PALETTE[min(place, len(PALETTE) - 1)]},
+                "fill": {"color": PALETTE[place]},
                 "gap": 30,
             }
         )
