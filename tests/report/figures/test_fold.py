@@ -217,8 +217,18 @@ def test_account_born_after_the_day_of_the_total_adds_nothing_to_the_growth() ->
 def test_total_of_a_tag_on_a_day_that_an_account_lacks_before_another_is_born() -> None:
     tagged = [replace(each, tags=("t",)) for each in (OLD, facts("young", SUNDAY, SUNDAY))]
     holes = without(steady(date(2025, 11, 1), SUNDAY), [date(2026, 11, 18)])
-    (tag,) = figures_of((tagged[0], holes), (tagged[1], steady(SUNDAY, SUNDAY, total=0))).tags
-    assert tag.totals == [1_762, 1_764, None, 1_768, 1_770, 1_772, 1_776]
+    whole = replace(tagged[0], account="wx2"), steady(date(2025, 11, 1), SUNDAY)
+    (tag,) = figures_of((tagged[0], holes), whole, (tagged[1], steady(SUNDAY, SUNDAY, total=0))).tags
+    assert tag.totals == [3_524, 3_528, None, 3_536, 3_540, 3_544, 3_550]
+
+
+def test_first_day_of_an_account_can_be_missing() -> None:
+    born = MONDAY - DAY
+    figures = figures_of((facts("young", born, born), steady(MONDAY, SUNDAY)))
+    assert (figures.lines[0].opening, figures.cards[5].lacking) == (None, 1)
+    figures = figures_of((facts("young", MONDAY, MONDAY), steady(MONDAY + DAY, SUNDAY)))
+    assert figures.details
+    assert figures.details[-1].mark is Mark.MISSING
 
 
 def test_coverage_of_a_tag_is_that_of_its_worst_account() -> None:
@@ -399,7 +409,9 @@ def test_unknown_channels_are_listed() -> None:
 def test_account_without_channels_is_not_in_their_comparison() -> None:
     days = steady(date(2026, 11, 8), SUNDAY)
     lacking = days | {SUNDAY: days[SUNDAY]._replace(sources=None)}
-    change = figures_of((OLD, days), (facts("b"), lacking)).channels[0].change
+    (channel,) = figures_of((OLD, days), (facts("b"), lacking)).channels
+    assert channel.by_day[-2:] == [6, 3]
+    change = channel.change
     assert (change.this, change.base, change.change, change.accounts) == (21, 21, 0, 1)
 
 
