@@ -138,6 +138,14 @@ def test_small_channels_are_drawn_together() -> None:
     assert sum(row["new"] for row in found.records()) == sum(source.new_user for source in sources)
 
 
+def test_rest_of_one_channel_is_drawn_by_itself() -> None:
+    """It would take as much room together; a channel without new followers takes none."""
+    sources = (*(Source(code, 100 - code, 0) for code in range(10)), Source(17, 0, 5))
+    figures = figures_of([Daily(NEWEST, 1, 0, 10, sources)])
+    found = channel_rows(figures, ZH, Window(NEWEST, NEWEST))
+    assert found.series == [ZH.channel(code) for code in range(10)]
+
+
 def test_changes_of_channels() -> None:
     """Those of WeChat's that lie within the days."""
     marks = mark_rows(ZH, Window(date(2020, 1, 1), date(2024, 1, 1))).records()

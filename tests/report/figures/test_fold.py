@@ -398,6 +398,11 @@ def test_channels() -> None:
     assert code.by_day[0] is None
 
 
+def test_channels_with_as_many_new_followers_are_listed_by_the_lost_ones() -> None:
+    days = {SUNDAY: Daily(SUNDAY, 4, 3, 10, (Source(1, 2, 0), Source(30, 2, 1), Source(17, 0, 2)))}
+    assert [channel.code for channel in figures_of((OLD, days)).channels] == [30, 1, 17]
+
+
 def test_unknown_channels_are_listed() -> None:
     days = steady(date(2026, 11, 16), SUNDAY)
     days[SUNDAY] = days[SUNDAY]._replace(sources=(Source(2, 3, 1),))
