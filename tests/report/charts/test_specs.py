@@ -164,3 +164,12 @@ def test_comparison() -> None:
     assert found.series == ["a"]
     assert [found.values[0][0], found.values[0][-1]] == pytest.approx([100, 108.4], abs=0.1)
     assert compared(figures_of(days(40, without=(29,))).lines, figures.frame.shown).records() == []
+
+
+def test_comparison_is_of_the_largest_accounts() -> None:
+    frame = Frame(parse("30")(NEWEST), NEWEST)
+    fold = Fold(frame)
+    for place in range(10):
+        stored = [each._replace(cumulate_user=100 * (place + 1)) for each in days(40)]
+        fold.add(columns_of(Facts(f"wx{place}", f"n{place}", (), stored[0].ref_date), stored, frame))
+    assert compared(fold.figures().lines, frame.shown).series == [f"n{place}" for place in range(9, 1, -1)]
