@@ -69,6 +69,6 @@ def title_of(order: Order, names: Collection[str]) -> str:
 def reported_of(figures: Figures, database: str, changed: Changed | None = None, *, unread: int) -> Reported:
     """Return what a report with these figures is about."""
     frame = figures.frame
-    counts = {standing.value: count for standing, count in figures.standings.items()}
+    counts = {coverage.value: count for coverage, count in figures.coverage.items()}
     day = figures.total.day if figures.total else None
     return Reported(str(frame.period), frame.shown, day, sum(counts.values()), counts, database, changed, unread)

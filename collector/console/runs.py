@@ -11,7 +11,7 @@ from collector.console.paint import Severity
 from collector.console.summary import PLAIN, Style, database_line, failures_text
 from collector.console.table import Cells, Table, in_one_line
 from collector.console.wrapping import wrapped
-from collector.model.days import BEIJING, beijing_time
+from collector.model.days import BEIJING, beijing_minute, beijing_time
 from collector.model.ledger import COMPLETED, LastRuns, RunRecord
 from collector.model.results import Failure
 from collector.text import counted, paragraphs
@@ -108,7 +108,7 @@ def _ending(record: RunRecord, at: datetime) -> str:
 
 
 def _cells(record: RunRecord) -> Cells:
-    began = f"{record.began.astimezone(BEIJING):%Y-%m-%d %H:%M}" if record.began else "-"
+    began = beijing_minute(record.began) if record.began else "-"
     accounts = "-" if record.total is None else f"{record.total:>8,}"
     # In the table a word less: a line of it has to fit a terminal of 80 columns.
     result = f"{record.failed:,} failed" if record.status == "partial" and record.failed else _result(record)

@@ -13,7 +13,7 @@ from collector.console.summary import waits_text, with_database
 from collector.console.table import NEVER_HAD_A_ROW, Cells, Table, in_one_line, problem_text
 from collector.console.view import ALL, Trait, View
 from collector.console.wrapping import wrapped
-from collector.model.days import BEIJING
+from collector.model.days import BEIJING, beijing_minute
 from collector.model.results import Notice, notices_of
 from collector.model.standings import AccountStatus, Former, Standing, Status
 from collector.model.state import UnusableState
@@ -201,5 +201,5 @@ def _shown(value: date | None) -> str:
     """Format a day, or an instant to the minute in Beijing time."""
     # A datetime is a date too, so it comes first.
     if isinstance(value, datetime):
-        return f"{value.astimezone(BEIJING):%Y-%m-%d %H:%M}"
+        return beijing_minute(value)
     return "-" if value is None else str(value)

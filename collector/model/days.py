@@ -192,9 +192,14 @@ def beijing_day(now: datetime) -> date:
     return now.astimezone(BEIJING).date()
 
 
+def beijing_minute(instant: datetime) -> str:
+    """Return an instant of Beijing's clock, for where its zone is said already: `2026-11-25 14:03`."""
+    return f"{instant.astimezone(BEIJING):%Y-%m-%d %H:%M}"
+
+
 def beijing_time(instant: datetime) -> str:
     """Return an instant as people read it, to the minute: `2026-11-25 14:03 Beijing time`."""
-    return f"{instant.astimezone(BEIJING):%Y-%m-%d %H:%M} Beijing time"
+    return f"{beijing_minute(instant)} Beijing time"
 
 
 def newest_published(now: datetime, published_at: time) -> date:

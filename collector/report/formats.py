@@ -11,7 +11,7 @@ from collector.model.daily import Mark
 from collector.model.days import ONE_DAY, Days, Window
 from collector.report.figures.channels import Channel
 from collector.report.figures.comparing import Comparison
-from collector.report.figures.lines import Line
+from collector.report.figures.lines import Coverage, Line
 from collector.report.figures.metrics import LESS_IS_BETTER, RATES, Metric
 from collector.report.figures.periods import Kind, Period
 from collector.report.figures.series import Series
@@ -86,6 +86,7 @@ def windows(comparison: Comparison, terms: Terms) -> str:
     """Return the windows that a comparison is between, and how many accounts are incomplete in one of them."""
     between = _between(comparison.days, comparison.base_days, terms)
     accounts = left_out(comparison, terms)
+    # Nothing was compared, so no account was left out: those that are incomplete are why.
     if comparison.accounts and comparison.reason:
         accounts = terms("incomplete_accounts", count=number(comparison.accounts))
     return terms("comma").join(filter(None, (between, accounts)))
@@ -103,7 +104,7 @@ def channels_left_out(channels: Sequence[Channel], terms: Terms) -> str:
     return next(filter(None, (left_out(channel.change, terms) for channel in channels)), "")
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=64)  # all comparisons of a page, and of a whole site, have the same few windows
 def _between(days: Window, base: Window | None, terms: Terms) -> str:
     return terms("windows", this=window(days), base=window(base)) if base else window(days)
 
@@ -111,6 +112,7 @@ def _between(days: Window, base: Window | None, terms: Terms) -> str:
 def common_reason(card: Card, terms: Terms) -> str:
     """Return why all comparisons of a card are left out, where that is the same for all; else nothing."""
     found = {each.reason for each in card.comparisons.values()}
+    # None is the reason of one that was made.
     return terms(f"reason_{found.pop()}") if len(found) == 1 and None not in found else ""
 
 
@@ -139,9 +141,19 @@ def names(found: Sequence[str], terms: Terms) -> str:
     return f"{named} {terms('and_more', count=number(more))}" if more > 0 else named
 
 
+def coverages(figures: Figures, terms: Terms) -> list[tuple[Coverage, str, str]]:
+    """Return each coverage with its name, and how many accounts are of it."""
+    return [
+        (coverage, terms(f"coverage_{coverage}"), number(count))
+        for coverage, count in figures.coverage.items()
+        # Most clients have no silent account, while 0 failed ones are good news.
+        if count or coverage is not Coverage.SILENT
+    ]
+
+
 def card_remarks(card: Card, figures: Figures, terms: Terms) -> list[str]:
     """Return what a key figure lacks, one by one; empty where it is whole."""
-    account, is_group = ("account_", True) if len(figures.lines) > 1 else ("", False)
+    account = "account_" if figures.is_group else ""
     total = figures.total if card.metric is Metric.CUMULATE_USER else None
     remarks = []
     if card.missing:
@@ -150,7 +162,7 @@ def card_remarks(card: Card, figures: Figures, terms: Terms) -> list[str]:
         remarks.append(terms(f"uncollected_{account}days", count=number(card.uncollected)))
     if total and total.lacking:
         remarks.append(terms("without", names=names(total.lacking, terms)))
-    elif card.lacking and is_group:
+    elif card.lacking and figures.is_group:
         remarks.append(terms("lacking_accounts", count=number(card.lacking)))
     return remarks
 
@@ -174,6 +186,7 @@ def newest_first(days: Window) -> Iterator[date]:
 
 def file_name(title: str, of: Period, part: str) -> str:
     """Return the name of a file to be downloaded, which any system takes."""
+    # 80 letters of three bytes each and the end stay below the 255 bytes that file systems allow.
     plain = re.sub(r"[^\w.-]+", "_", f"{title}-{of}", flags=re.UNICODE)[:80].strip("._") or "report"
     return f"{plain}-{part}.csv" if part else f"{plain}.csv"
 

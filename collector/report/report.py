@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from collector.model.days import BEIJING
+from collector.model.days import beijing_minute
 from collector.report.figures.frame import SPANS
 from collector.report.figures.values import Figures
 from collector.report.terms import Terms
@@ -26,7 +26,7 @@ class Report:
     @property
     def signature(self) -> str:
         """The line at the end of a report."""
-        at = self.written and f"{self.written.astimezone(BEIJING):%Y-%m-%d %H:%M}"
+        at = self.written and beijing_minute(self.written)
         return f"{self.terms('written', time=at)} · wechat-collector" if at else "wechat-collector"
 
 

@@ -62,10 +62,10 @@ _MARKS = {
     "mark_unborn": Text("账号未开通", "before the account began"),
     "remark_lacking": Text("缺 {count} 个账号", "{count} account missing|{count} accounts missing"),
     "remark_breaks": Text("数据断裂", "figures break"),
-    "standing_complete": Text("完整", "complete"),
-    "standing_pending": Text("待补", "pending"),
-    "standing_failed": Text("失败", "failed"),
-    "standing_silent": Text("沉默", "silent"),
+    "coverage_complete": Text("完整", "complete"),
+    "coverage_pending": Text("待补", "pending"),
+    "coverage_failed": Text("失败", "failed"),
+    "coverage_silent": Text("沉默", "silent"),
 }
 _HEAD = {
     "report": Text("公众号粉丝报告", "Follower report"),

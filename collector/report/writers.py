@@ -37,6 +37,7 @@ def writer_of(out: str, font_dir: Path | None = None) -> Write:
             f"{out} has none of the suffixes of a report: name a file that ends with {alternatives(WRITERS)}, "
             "or a folder with a slash at its end for a site, such as site/"
         )
+    # Now, and not when the figures are there: a host without fonts is told at once.
     if WRITERS[suffix] is write_picture:
         use_fonts(font_dir)
     return WRITERS[suffix]

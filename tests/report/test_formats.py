@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
 
+from collector.model.daily import Mark
 from collector.model.days import Days, Window
 from collector.model.language import Language
 from collector.report import formats
 from collector.report.figures.comparing import Comparison, Reason
 from collector.report.figures.metrics import Metric
 from collector.report.figures.periods import parse
+from collector.report.figures.series import Series
 from collector.report.terms import Terms
 
 ZH, EN = Terms(Language.ZH), Terms(Language.EN)
@@ -31,6 +34,7 @@ def test_number(value: float | None, text: str) -> None:
         (None, "–"),
         (0, "0.00%"),
         (0.00083, "0.083%"),
+        (0.01, "1.00%"),
         (0.0123, "1.23%"),
         (0.5, "50.0%"),
         (12, "1,200.0%"),
@@ -74,6 +78,7 @@ def test_ranges() -> None:
     """Many ranges are cut, with the number of their days."""
     days = Days.of(NEWEST - timedelta(2 * age) for age in range(8))
     assert formats.ranges(Days.of([NEWEST, NEWEST - timedelta(1)]), ZH) == "2026-11-24 ~ 2026-11-25"
+    assert formats.ranges(Days.of([*days][:6]), ZH).endswith("、2026-11-21")
     text = formats.ranges(days, ZH)
     assert text.startswith("2026-11-11、2026-11-13、")
     assert text.endswith(" …（共 8 天）")
@@ -104,6 +109,14 @@ def test_comparison() -> None:
     assert formats.windows(compared, ZH) == "2026-11-25 对比 2026-11-18 ~ 2026-11-24，不含 1,200 个账号"
     assert formats.left_out(compared, EN) == "without 1,200 accounts"
     assert formats.windows(Comparison(day, None, reason=Reason.NO_PERIOD), ZH) == "2026-11-25"
+
+
+def test_partial_day_that_no_account_lacks() -> None:
+    """Such as one of which half is stored before the first day wanted: no number of accounts is to be said."""
+    series = Series(Window(NEWEST, NEWEST), [1], [0], [None], [0], [0], [Mark.PARTIAL], [0])
+    assert formats.day_remark(series, 0, ZH, is_group=True) == "部分缺失"
+    lacking = replace(series, lacking_cumulate=[2], breaks=[1])
+    assert formats.day_remark(lacking, 0, ZH, is_group=True) == f"缺 2 个账号，{ZH('remark_breaks')}"
 
 
 def test_names() -> None:

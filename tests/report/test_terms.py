@@ -14,7 +14,7 @@ from collector.model.daily import Mark
 from collector.model.language import Language
 from collector.report.figures.comparing import Reason
 from collector.report.figures.frame import SPANS, Against
-from collector.report.figures.lines import Standing
+from collector.report.figures.lines import Coverage
 from collector.report.figures.metrics import Metric
 from collector.report.figures.rankings import Ranking
 from collector.report.terms import Terms
@@ -38,7 +38,7 @@ def test_terms_of_the_field() -> None:
 
 
 def test_every_value_has_a_text() -> None:
-    keys = [f"mark_{each}" for each in Mark] + [f"standing_{each}" for each in Standing]
+    keys = [f"mark_{each}" for each in Mark] + [f"coverage_{each}" for each in Coverage]
     keys += [f"reason_{each}" for each in Reason] + [f"against_{each}" for each in Against]
     keys += [f"ranking_{each}" for each in Ranking] + [f"span_{each}" for each in SPANS] + [*Metric]
     assert [key for key in keys if key not in TEXTS] == []
@@ -47,7 +47,7 @@ def test_every_value_has_a_text() -> None:
 def test_every_text_is_used() -> None:
     """A text that nobody shows would go unread."""
     code = "".join(path.read_text() for path in PACKAGE.rglob("*") if path.suffix in {".py", ".j2"})
-    # Those of an enumeration: `f"mark_{mark}"`, or `'standing_' ~ standing` in a template.
+    # Those of an enumeration: `f"mark_{mark}"`, or `'against_' ~ against` in a template.
     begins = tuple({one or other for one, other in re.findall(r"""'([a-z]+_)' ~ |f"([a-z]+_)\{""", code)})
     unused = [
         key

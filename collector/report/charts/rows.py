@@ -83,9 +83,10 @@ def day_rows(figures: Figures, terms: Terms, days: Window) -> Rows:
     `total` and `whole_mean` are those that no account lacks a day of, `all` and `mean` are any. `run` numbers
     the runs of days whose totals lack as many accounts: between two, the sum changes though nobody came or left.
     """
-    series, is_group = figures.series, len(figures.lines) > 1
+    series = figures.series
     part, cut = series.slice(days), series.of(days)
     means = whole_means = [_rounded(mean, 1) for mean in series.mean(Metric.NET_USER)[part]]
+    # Else both are the same, and the mean of a year is computed once.
     if any(series.lacking_summary):
         whole_means = [_rounded(mean, 1) for mean in series.whole_mean(Metric.NET_USER)[part]]
     return Rows(
@@ -103,7 +104,9 @@ def day_rows(figures: Figures, terms: Terms, days: Window) -> Rows:
             "breaks": cut.breaks,
             "mark": cut.marks,
             "remark": [
-                formats.day_remark(cut, place, terms, is_group=is_group) if broken or mark is not Mark.STORED else ""
+                formats.day_remark(cut, place, terms, is_group=figures.is_group)
+                if broken or mark is not Mark.STORED
+                else ""
                 for place, (mark, broken) in enumerate(zip(cut.marks, cut.breaks, strict=True))
             ],
         }
@@ -136,6 +139,7 @@ def channel_rows(figures: Figures, terms: Terms, days: Window) -> Rows:
     # All channels have the same days.
     there = [value is not None for value in columns[0]] if columns else []
     runs = [*accumulate(not here for here in there)]
+    # The last day is before no other one, so the first list is longer.
     around = zip([False, *there], [*there[1:], False], strict=False)
     lone = [not (before or after) for before, after in around]
     return Rows(
@@ -155,6 +159,7 @@ def _drawn_channels(figures: Figures, terms: Terms, days: Window) -> tuple[list[
     part = figures.series.slice(days)
     drawn = [(terms.channel(each.code), each.by_day[part]) for each in figures.channels if any(each.by_day[part])]
     names, columns = [name for name, _ in drawn], [values for _, values in drawn]
+    # The rest of one channel would take as much room as the channel.
     if len(drawn) <= MAX_CHANNELS + 1:
         return names, columns
     rest = [_sum(values) for values in zip(*columns[MAX_CHANNELS:], strict=True)]

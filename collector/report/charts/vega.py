@@ -45,6 +45,7 @@ def use_fonts(folder: Path | None) -> None:
         if not folder.is_dir():
             raise UsageError(f"--font-dir: there is no folder {folder}")
         _library().register_font_directory(str(folder.resolve()))
+        # The new fonts may have a letter that was missing.
         has_glyph.cache_clear()
         _drawn.cache_clear()
     if not has_glyph("关"):

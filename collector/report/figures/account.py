@@ -105,15 +105,19 @@ def columns_of(facts: Facts, days: Iterable[Daily], frame: Frame) -> Columns:
             cumulate_user[index], has_cumulate[index], last = total, 1, index
         if new is not None and lost is not None:
             new_user[index], cancel_user[index], has_summary[index], last = new, lost, 1, index
+            # The total of the day is set by now.
             has_both[index] = has_cumulate[index]
             if channels:
                 sources.append((index, channels))
             elif channels is None:
                 without_sources.append(index)
             else:
+                # Zeros without a row are stored only once they are proven.
                 is_proven[index] = 1
+    # The state knows later rows than a report on a former period reads.
     if facts.newest:
         last = max(last, facts.newest.toordinal() - first)
+    # An account of unknown age existed on all days.
     born = min(max((facts.born.toordinal() if facts.born else 0) - first, 0), count)
     return Columns(
         facts,

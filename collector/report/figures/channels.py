@@ -72,6 +72,7 @@ def channels_of(account: Columns, parts: Mapping[Window, Part], frame: Frame) ->
                 new_user[code], cancel_user[code] = [0] * count, [0] * count
             new_user[code][index] += new
             cancel_user[code][index] += lost
+    # Nearly all accounts have none, and are spared the second pass over their channels.
     unnamed = new_user.keys() - CHANNELS.keys()
     unknown = {
         code
@@ -99,6 +100,7 @@ class ChannelSums:
         for sums, columns in ((self._new_user, channels.new_user), (self._cancel_user, channels.cancel_user)):
             for code, column in columns.items():
                 before = sums.get(code)
+                # The first column is taken uncopied, since no column is ever changed.
                 sums[code] = column if before is None else list(map(add, before, column))
         for code, (this, base) in channels.compared.items():
             before = self._compared.get(code, (0, 0))
@@ -119,6 +121,7 @@ class ChannelSums:
         cancel_user = {code: sum(by_day[shown]) for code, by_day in self._cancel_user.items()}
         total = sum(new_user.values())
         gaps = self._gaps(series)
+        # An unknown code is listed without followers too: it is reported among the anomalies.
         codes = [code for code in new_user if new_user[code] or cancel_user[code] or self._accounts[code]]
         return [
             Channel(
@@ -150,6 +153,7 @@ class ChannelSums:
 
     def _change(self, code: int, pairs: Pairs) -> Comparison:
         days, whole = self._frame.pairs[Against.PERIOD], pairs.whole(Against.PERIOD, NEED)
+        # No whole account has the channel in either window.
         this, base = self._compared.get(code, (0, 0))
         return compared(days, this, base, whole.reason, whole.left_out)
 

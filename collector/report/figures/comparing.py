@@ -142,6 +142,7 @@ class Pairs:
             else:
                 of_this, of_base = added(of_this, alike.this), added(of_base, alike.base)
         reason = None if of_base.has_figures else self._reason(against, need)
+        # Some days would be compared with all of another period.
         if against in {Against.PERIOD, Against.YEAR} and not self._frame.is_over:
             reason = Reason.NOT_OVER
         return Whole(of_this.tally(this), of_base.tally(base) if base else None, reason, left_out)
@@ -151,6 +152,7 @@ class Pairs:
         if self._frame.pairs[against].base is None:
             return Reason.NO_PERIOD
         alike = self._alike[against]
+        # Of each kind of account that was left out, the figures that it lacks in this window.
         lacking = [this & need for this, base in alike if (this | base) & need]
         if alike and not lacking:
             return Reason.BASE_UNBORN

@@ -64,6 +64,7 @@ def gap_of(account: Columns, frame: Frame) -> Gap | None:
     born = max(days.start, account.born)
     before = account.has_both[born : min(account.begin, days.stop)]
     since = facts.begin if sum(before) < len(before) else None
+    # Most accounts lack nothing, and are spared the sets of days.
     if since is None and sum(account.has_both[begin:end]) >= end - begin:
         return None
     summary = _absent(account.has_summary, begin, end, frame.days)

@@ -20,7 +20,7 @@ from collector.report.figures.channels import ChannelSums, OfAccount, channels_o
 from collector.report.figures.comparing import Pairs
 from collector.report.figures.faults import AccountBreak, Gap, Silent, account_breaks, gap_of, silent_of
 from collector.report.figures.frame import Against, Frame
-from collector.report.figures.lines import Line, Standing, line_of, sum_of, tags_of
+from collector.report.figures.lines import Coverage, Line, line_of, sum_of, tags_of
 from collector.report.figures.metrics import CARDS, Metric
 from collector.report.figures.series import SeriesSums
 from collector.report.figures.sums import Part, parts_of
@@ -84,10 +84,10 @@ class Fold:
         """Return the figures of all accounts that were added."""
         lines, series = sorted(self._lines, key=_by_name), self._series.series()
         group = sum_of("", lines, self.frame.shown)
-        standings = Counter(line.standing for line in lines)
+        coverage = Counter(line.coverage for line in lines)
         return Figures(
             frame=self.frame,
-            standings={standing: standings[standing] for standing in Standing},
+            coverage={each: coverage[each] for each in Coverage},
             total=group.total,
             period=group.tally,
             cards=[self._card(metric, group) for metric in CARDS],
@@ -112,6 +112,7 @@ class Fold:
             metric,
             group.value(metric),
             group.tally.missing.of(metric),
+            # These take single days, so their accounts are counted instead of days.
             0 if metric in lacking else group.tally.missing.uncollected,
             lacking.get(metric, 0),
             {against: self._pairs.compare(against, metric) for against in Against},
@@ -120,6 +121,7 @@ class Fold:
     def _add_rows(self, account: Columns) -> None:
         shown, facts = self.frame.shown, account.facts
         if self._rows is None or len(self._rows) + len(shown) > self._max_rows:
+            # Rows of some accounts would pass for those of all.
             self._rows = None
             return
         first = self.frame.slice(shown).start

@@ -42,7 +42,7 @@ class Pair(NamedTuple):
     base: Window | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True)  # without slots: a cached property needs a place
 class Frame:
     """The days that a report on a period looks at, as of the `newest` published day."""
 

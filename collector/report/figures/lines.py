@@ -25,8 +25,8 @@ ALMOST_ALL = 0.99
 """Share of the accounts of the day with most of them that a newer day needs: some of thousands are always late."""
 
 
-class Standing(StrEnum):
-    """Standing of an account in the period, for the head of a page.
+class Coverage(StrEnum):
+    """How far the period of an account is covered, worst first; for the head of a page.
 
     * `failed` (失败): days of the period are pending, and the account has failed since its last success.
     * `pending` (待补): days of the period are pending.
@@ -54,7 +54,7 @@ class Line:
     account: str | None
     accounts: int
     tags: tuple[str, ...]
-    standing: Standing
+    coverage: Coverage
     tally: Tally
     total: Total | None
     opening: int | None
@@ -82,12 +82,13 @@ def line_of(account: Columns, part: Part, frame: Frame, pending: Days) -> Line:
     """Return the line of an account, of whose period `part` has the sums, and some days are `pending`."""
     facts, days = account.facts, frame.slice(frame.shown)
     if part.is_blank:
-        standing = Standing.SILENT
+        coverage = Coverage.SILENT
     elif pending:
-        standing = Standing.FAILED if facts.failing else Standing.PENDING
+        coverage = Coverage.FAILED if facts.failing else Coverage.PENDING
     else:
-        standing = Standing.COMPLETE
+        coverage = Coverage.COMPLETE
     totals, has = account.cumulate_user, account.has_cumulate
+    # Eight bytes a day, since the lines of all accounts are in memory together.
     compact = array("q", [totals[at] if has[at] else _why_absent(account, at) for at in range(days.start, days.stop)])
     tally = Tally(
         frame.shown,
@@ -97,7 +98,7 @@ def line_of(account: Columns, part: Part, frame: Frame, pending: Days) -> Line:
         part.unfollow,
         missing=part.missing,
     )
-    line = Line(facts.name, facts.account, 1, facts.tags, standing, tally, None, part.opening, compact)
+    line = Line(facts.name, facts.account, 1, facts.tags, coverage, tally, None, part.opening, compact)
     return _with_growth(line, [line])
 
 
@@ -112,10 +113,10 @@ def sum_of(name: str, lines: Sequence[Line], shown: Window) -> Line:
         Ratio(*map(sum, zip(*[tally.unfollow for tally in tallies], strict=True))),
         missing=Missing(*map(sum, zip(*[tally.missing for tally in tallies], strict=True))),
     )
-    standing = min((line.standing for line in lines), key=[*Standing].index, default=Standing.COMPLETE)
+    coverage = min((line.coverage for line in lines), key=[*Coverage].index, default=Coverage.COMPLETE)
     opening = _sum(line.opening for line in lines)
     compact = array("q", map(_total_of_all, zip(*_steady(lines), strict=True)))
-    return _with_growth(Line(name, None, len(lines), (), standing, sums, None, opening, compact), lines)
+    return _with_growth(Line(name, None, len(lines), (), coverage, sums, None, opening, compact), lines)
 
 
 def tags_of(lines: Sequence[Line], shown: Window) -> list[Line]:
@@ -140,6 +141,7 @@ def _steady(lines: Iterable[Line]) -> list[Sequence[int]]:
 
 def _total_of_all(totals: Sequence[int]) -> int:
     lowest = min(totals)
+    # UNBORN is lower still, and hides it from the minimum.
     if lowest == LACKING or LACKING in totals:
         return LACKING
     return sum(total for total in totals if total >= 0) if max(totals) >= 0 else UNBORN
@@ -149,7 +151,8 @@ def _with_growth(line: Line, lines: Sequence[Line]) -> Line:
     """Return a line with the total of the day that `lines` have in common, and their growth up to it."""
     index = _common_day(lines)
     if index is None:
-        lacking = sum(each.standing is not Standing.SILENT for each in lines)
+        # Nobody expects a total of a silent account.
+        lacking = sum(each.coverage is not Coverage.SILENT for each in lines)
         return replace(line, tally=replace(line.tally, growth_lacks=lacking))
     day = line.tally.days.begin + ONE_DAY * index
     followers, growth, growth_lacks, without = 0, [0, 0], 0, []
@@ -161,7 +164,7 @@ def _with_growth(line: Line, lines: Sequence[Line]) -> Line:
         if each.opening is not None and total not in {LACKING, ABSENT}:
             growth[0] += max(total, 0) - each.opening
             growth[1] += each.opening
-        elif each.standing is not Standing.SILENT:
+        elif each.coverage is not Coverage.SILENT:
             growth_lacks += 1
     tally = replace(line.tally, growth=Ratio(*growth), growth_lacks=growth_lacks)
     return replace(line, tally=tally, total=Total(day, followers, tuple(sorted(without))))
@@ -170,6 +173,7 @@ def _with_growth(line: Line, lines: Sequence[Line]) -> Line:
 def _common_day(lines: Sequence[Line]) -> int | None:
     """Return the index of the newest day with totals of almost as many accounts as any has; None without any total."""
     count = len(lines[0].compact) if lines else 0
+    # Older days count only where the last ones have no total at all.
     for days in (range(count)[-RECENT_DAYS:], range(count)):
         having = Counter(chain.from_iterable([at for at in days if line.compact[at] >= 0] for line in lines))
         if having:

@@ -32,6 +32,9 @@ CARDS = (
 )
 """The figures of the cards, and of tables of accounts or tags, in their order."""
 
+DAILY = (Metric.NEW_USER, Metric.CANCEL_USER, Metric.NET_USER, Metric.CUMULATE_USER)
+"""The figures of a day, in the order of the details."""
+
 RATES = frozenset({Metric.UNFOLLOW_RATE, Metric.GROWTH_RATE, Metric.LOST_TO_NEW})
 """The figures that are rates; the others are whole numbers."""
 

@@ -101,6 +101,7 @@ def parse(text: str) -> Choice:
 
 def newest_week(newest: date) -> Period:
     """Return the last week that ended by the day `newest`."""
+    # 0 on a Sunday, which ends its own week.
     end = newest - ONE_DAY * (newest.isoweekday() % 7)
     return Period(Kind.WEEK, Window(end - ONE_DAY * 6, end))
 

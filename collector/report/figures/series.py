@@ -82,6 +82,7 @@ class SeriesSums:
 
     def __init__(self, days: Window) -> None:
         self._days = days
+        # One list for all of them, since sums make new lists.
         zeros = [0] * len(days)
         self._new_user = self._cancel_user = self._cumulate_user = zeros
         self._has_summary = self._has_cumulate = self._proven = zeros
@@ -97,6 +98,7 @@ class SeriesSums:
         self._has_cumulate = _sums(self._has_cumulate, account.has_cumulate)
         self._proven = _sums(self._proven, account.is_proven)
         begin, end = account.begin, max(account.begin, account.silent_from)
+        # Most accounts lack nothing, which is quick to see.
         if sum(account.has_both[begin:end]) < end - begin:
             self._lacking_summary = _with_lacking(self._lacking_summary, account.has_summary, begin, end)
             self._lacking_cumulate = _with_lacking(self._lacking_cumulate, account.has_cumulate, begin, end)
@@ -124,10 +126,13 @@ class SeriesSums:
     def _mark(self, index: int) -> Mark:
         lacking = max(self._lacking_summary[index], self._lacking_cumulate[index])
         if has := max(self._has_summary[index], self._has_cumulate[index]):
+            # The second half is of days on which no figures are expected, such as those before the first one wanted.
             is_partial = lacking or self._has_summary[index] != self._has_cumulate[index]
             if is_partial:
                 return Mark.PARTIAL
+            # What one account sent makes the sum of all one that was sent.
             return Mark.PROVEN if self._proven[index] == has else Mark.STORED
+        # A void day counts as lacking too; those beyond may still come.
         if lacking > self._void[index]:
             return Mark.MISSING
         if self._void[index]:

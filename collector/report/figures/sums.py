@@ -94,13 +94,16 @@ def part_of(account: Columns, begin: int, end: int) -> Part:
     both_days = sum(has_both[begin:end])
     is_blank = account.silent_from <= begin
     born = min(max(begin, account.born), end)
+    # Sums of slices are much faster than a loop, and only accounts with holes need one.
     if both_days == summary_days == cumulate_days:
         unfollow = Ratio(sum(lost[begin:end]), sum(totals[begin:end]))
     else:
         both = [index for index in range(begin, end) if has_both[index]]
         unfollow = Ratio(sum(lost[index] for index in both), sum(totals[index] for index in both))
+    # The frame has the day before each window.
     opening = totals[begin - 1] if has_cumulate[begin - 1] else 0 if begin - 1 < account.born else None
     last = totals[end - 1] if has_cumulate[end - 1] else None
+    # Plain numbers: flags take several times as long to combine, and each account has many windows.
     lacks = (
         (Lack.SUMMARY.value if sum(has_summary[born:end]) < end - born else 0)
         | (Lack.END.value if last is None and end - 1 >= account.born else 0)

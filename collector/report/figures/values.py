@@ -16,7 +16,7 @@ from collector.report.figures.channels import Channel
 from collector.report.figures.comparing import Comparison
 from collector.report.figures.faults import AccountBreak, Gap, Silent, UnknownChannel
 from collector.report.figures.frame import Against, Frame
-from collector.report.figures.lines import Line, Standing
+from collector.report.figures.lines import Coverage, Line
 from collector.report.figures.metrics import Metric, Tally, Total
 from collector.report.figures.series import Series
 
@@ -54,12 +54,17 @@ class Row(NamedTuple):
         """The new followers without the lost ones."""
         return None if self.new_user is None or self.cancel_user is None else self.new_user - self.cancel_user
 
+    @property
+    def daily(self) -> tuple[int | None, ...]:
+        """The figures in the order of `DAILY`."""
+        return self.new_user, self.cancel_user, self.net_user, self.cumulate_user
+
 
 @dataclass(frozen=True, slots=True)
 class Figures:
     """All figures of a report on one account or on a group.
 
-    * `standings`: how many accounts are of each standing.
+    * `coverage`: how many accounts are of each coverage.
     * `total`: 累积关注; its day is the newest complete one (数据截至). None where no account has any total.
     * `period`: sums over the period, with its growth up to the day of `total`.
     * `cards`: the key figures in the order of `CARDS`, with their comparisons.
@@ -72,7 +77,7 @@ class Figures:
     """
 
     frame: Frame
-    standings: Mapping[Standing, int]
+    coverage: Mapping[Coverage, int]
     total: Total | None
     period: Tally
     cards: Sequence[Card]
@@ -86,6 +91,11 @@ class Figures:
     silent: Sequence[Silent]
     unknown_channels: Sequence[UnknownChannel]
     details: Sequence[Row] | None
+
+    @property
+    def is_group(self) -> bool:
+        """True for several accounts, which are compared with each other."""
+        return len(self.lines) > 1
 
     @property
     def has_figures(self) -> bool:

@@ -17,7 +17,7 @@ from collector.report.charts.rows import Rows, datasets
 from collector.report.charts.specs import specifications
 from collector.report.charts.vega import javascript_bundle
 from collector.report.figures.frame import SPANS
-from collector.report.figures.metrics import CARDS
+from collector.report.figures.metrics import CARDS, DAILY
 from collector.report.figures.rankings import MIN_FOLLOWERS, RULES, Ranking, ranked
 from collector.report.figures.values import Figures
 from collector.report.report import Report, opening_span
@@ -101,15 +101,17 @@ def context(report: Report, assets: Assets, data: str = "", *, has_details: bool
         "assets": assets,
         "data": data,
         "signature": report.signature,
-        "is_group": len(figures.lines) > 1,
+        "is_group": figures.is_group,
         "details": figures.details if has_details else None,
         "metrics": CARDS,
+        "daily": DAILY,
         "rankings": [(ranking, RULES[ranking].metric, ranked(figures.lines, ranking, TOP)) for ranking in Ranking],
         "least": MIN_FOLLOWERS,
         "spans": SPANS,
         "span": opening_span(figures),
         "days": _days(figures, terms),
         "listed": LISTED,
+        # A site has other values for these two.
         "by_account": True,
         "links": None,
     }
@@ -163,12 +165,11 @@ def _are_consecutive(days: Sequence[str]) -> bool:
 def _days(figures: Figures, terms: Terms) -> Sequence[Sequence[str]]:
     """Return the days of the period as texts, the newest first: mark, day, figures, remark."""
     shown = figures.series.of(figures.frame.shown)
-    figures_of = (shown.new_user, shown.cancel_user, shown.net_user, shown.cumulate_user)
     columns: list[Iterable[str]] = [
         shown.marks,
         [str(day) for day in shown.days],
-        *(map(formats.number, values) for values in figures_of),
-        [formats.day_remark(shown, place, terms, is_group=len(figures.lines) > 1) for place in range(len(shown.days))],
+        *(map(formats.number, shown.values(metric)) for metric in DAILY),
+        [formats.day_remark(shown, place, terms, is_group=figures.is_group) for place in range(len(shown.days))],
     ]
     rows: list[tuple[str, ...]] = [*zip(*columns, strict=True)]
     return rows[::-1]

@@ -70,7 +70,7 @@ def _draw_head(drawing: Drawing, report: Report) -> int:
         y += 64
         drawing.text(_MARGIN, y, line, _TITLE)
     days = terms("from_to", begin=frame.period.days.begin, end=frame.period.days.end)
-    facts = [f"{formats.period(frame.period, terms)} · {days}", _standings(report)]
+    facts = [f"{formats.period(frame.period, terms)} · {days}", _facts(report)]
     for fact in facts:
         y += 42
         drawing.text(_MARGIN, y, fact, _NAME)
@@ -80,15 +80,12 @@ def _draw_head(drawing: Drawing, report: Report) -> int:
     return y + 12
 
 
-def _standings(report: Report) -> str:
-    """Return up to when there are figures, and how many accounts are of each standing."""
+def _facts(report: Report) -> str:
+    """Return up to when there are figures, and how many accounts are of each coverage."""
     figures, terms = report.figures, report.terms
     day = figures.total.day if figures.total else terms("no_figures")
-    counts = [
-        f"{terms(f'standing_{standing}')} {formats.number(count)}"
-        for standing, count in figures.standings.items()
-        if count
-    ]
+    # There is room for one line, so nothing is said of 0 accounts.
+    counts = [f"{name} {count}" for kind, name, count in formats.coverages(figures, terms) if figures.coverage[kind]]
     accounts = f"{terms.label('accounts')}{terms('colon')}{terms('list').join(counts)}"
     return f"{terms.label('data_until')} {day} · {accounts}"
 

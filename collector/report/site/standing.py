@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from typing import NamedTuple
 
-from collector.model.days import BEIJING
+from collector.model.days import beijing_minute
 from collector.model.ledger import RunRecord
 from collector.model.standings import AccountStatus, Standing, Status
 
 RUNNING, UNKNOWN = "running", "unknown"
+# A newer version of the collector may have others, which have no text here.
 _STATUSES = frozenset({"ok", "pending", "partial", "failed", "stopped", "crashed", RUNNING})
 
 
@@ -63,7 +64,9 @@ def collecting(status: Status, known: Collection[str]) -> Collecting:
 def _run(record: RunRecord) -> Run:
     status = RUNNING if record.at_work else record.status
     at = record.ended or record.began
-    return Run(status if status in _STATUSES else UNKNOWN, _time(at) if at else "", record.total, record.failed)
+    return Run(
+        status if status in _STATUSES else UNKNOWN, beijing_minute(at) if at else "", record.total, record.failed
+    )
 
 
 def _failing(account: AccountStatus, known: Collection[str]) -> Failing:
@@ -72,8 +75,4 @@ def _failing(account: AccountStatus, known: Collection[str]) -> Failing:
     if error is None:
         return Failing(appid, account.name, "", "", "")
     code = "" if error.errcode is None else f"{error.errcode} "
-    return Failing(appid, account.name, _time(error.since), f"{code}{error.errmsg}", error.hint)
-
-
-def _time(instant: datetime) -> str:
-    return f"{instant.astimezone(BEIJING):%Y-%m-%d %H:%M}"
+    return Failing(appid, account.name, beijing_minute(error.since), f"{code}{error.errmsg}", error.hint)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from collector.report.figures.lines import Line, Standing
+from collector.report.figures.lines import Coverage, Line
 from collector.report.figures.metrics import CARDS, RATES, Metric
 from collector.report.formats import percent
 from collector.report.site.names import account_page
@@ -27,7 +27,7 @@ def table(lines: Sequence[Line], terms: Terms) -> dict[str, Any]:
     places = {tag: place for place, tag in enumerate(tags)}
     return {
         "tags": tags,
-        "standings": {standing.value: terms(f"standing_{standing}") for standing in Standing},
+        "standings": {each.value: terms(f"coverage_{each}") for each in Coverage},
         "rows": [_row(line, places) for line in sorted(lines, key=_size)],
     }
 
@@ -38,7 +38,7 @@ def _row(line: Line, places: dict[str, int]) -> list[Any]:
         account_page(line.account or ""),
         line.name,
         [places[tag] for tag in dict.fromkeys(line.tags)],
-        line.standing,
+        line.coverage,
         *(_figure(metric, line.value(metric)) for metric in CARDS),
         missing.days,
         str(line.total.day) if line.total else None,
@@ -50,4 +50,5 @@ def _figure(metric: Metric, value: float | None) -> float | str | None:
 
 
 def _size(line: Line) -> tuple[float, str, str]:
+    # Those without a total come after those with 0.
     return -(line.total.followers if line.total else -1), line.name, line.account or ""

@@ -38,6 +38,7 @@ class Site:
         self._terms = terms
         self._assets = assets
         self._now = now
+        # No rows by account: each account has them on its own page.
         self._all = Fold(frame, max_rows=0)
         self._tags: dict[str, Fold] = {}
         self._known: set[str] = set()
@@ -53,6 +54,7 @@ class Site:
         self._write(account_page(facts.account), "account", report, tags=facts.tags)
         self._known.add(facts.account)
         self._all.add_contribution(contribution)
+        # A tag may be given twice.
         for tag in dict.fromkeys(facts.tags):
             self._tags.setdefault(tag, Fold(self._frame, max_rows=0)).add_contribution(contribution)
 

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from collector.errors import UsageError
+from collector.report import formats
 from collector.report.cells import write_text
 from collector.report.charts.colours import GAP, GRID, INK, MUTED, WARN
+from collector.report.figures.comparing import Comparison
 from collector.report.terms import Terms
 from collector.shell import install_line
 
@@ -64,6 +66,7 @@ class Book(NamedTuple):
         sheet = self.workbook.add_worksheet(name)
         for column, width in enumerate(widths):
             sheet.set_column(column, column, width)
+        # On the screen as well.
         sheet.hide_gridlines(2)
         sheet.set_landscape()
         sheet.set_paper(9)  # A4
@@ -114,6 +117,11 @@ class Sheet:
                 self.sheet.write_datetime(row, column, value, form)
             case _:
                 self.sheet.write_number(row, column, value, form)
+
+
+def change_cell(comparison: Comparison, terms: Terms) -> Cell:
+    """Return the change of a comparison, or the reason why it is left out."""
+    return ("reason", formats.reason(comparison, terms)) if comparison.change is None else ("change", comparison.change)
 
 
 @contextmanager

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collector.report import formats
+from collector.report.figures.metrics import DAILY
 from collector.report.report import Report
 from collector.report.workbook.book import Book, Sheet
 
 _WIDTHS = (12, 26, 22, 14, 14, 14, 14, 30)
-_COUNTS = ("new_user", "cancel_user", "net_user", "cumulate_user")
 
 
 def add_details(book: Book, report: Report) -> None:
@@ -19,9 +19,10 @@ def add_details(book: Book, report: Report) -> None:
         sheet.line([("warn", terms("details_too_many"))])
     head = sheet.row
     who = ("account", "appid") if is_by_account else ()
-    titles = [*map(terms.label, ("date", *who, *_COUNTS, "remark"))]
+    titles = [*map(terms.label, ("date", *who, *DAILY, "remark"))]
     sheet.head(titles, texts=1 + len(who))
     _add_rows(sheet, report)
+    # A filter needs a line below the titles.
     sheet.sheet.autofilter(head, 0, max(head + 1, sheet.row - 1), len(titles) - 1)
     sheet.sheet.freeze_panes(head + 1, 0)
     sheet.sheet.repeat_rows(head)
@@ -31,27 +32,27 @@ def _add_rows(sheet: Sheet, report: Report) -> None:
     figures, terms = report.figures, report.terms
     if figures.details is not None:
         for row in figures.details:
-            counts = (row.new_user, row.cancel_user, row.net_user, row.cumulate_user)
             sheet.line(
                 [
                     ("day", row.ref_date),
                     ("text", row.name),
                     ("text", row.account),
-                    *(("number", count) for count in counts),
+                    *(("number", count) for count in row.daily),
                     ("warn", terms(f"mark_{row.mark}")),
                 ],
-                is_gap=all(count is None for count in counts),
+                is_gap=all(count is None for count in row.daily),
             )
         return
     shown = figures.series.of(figures.frame.shown)
+    columns = [shown.values(metric) for metric in DAILY]
     for day in formats.newest_first(figures.frame.shown):
         at = (day - figures.frame.shown.begin).days
-        counts = (shown.new_user[at], shown.cancel_user[at], shown.net_user[at], shown.cumulate_user[at])
+        counts = [values[at] for values in columns]
         sheet.line(
             [
                 ("day", day),
                 *(("number", count) for count in counts),
-                ("warn", formats.day_remark(shown, at, terms, is_group=len(figures.lines) > 1)),
+                ("warn", formats.day_remark(shown, at, terms, is_group=figures.is_group)),
             ],
             is_gap=all(count is None for count in counts),
         )

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collector.report import formats
-from collector.report.figures.comparing import Comparison
 from collector.report.figures.frame import Against
-from collector.report.figures.lines import Line
+from collector.report.figures.lines import Coverage, Line
 from collector.report.figures.metrics import CARDS, Metric
 from collector.report.figures.values import Card, Figures
 from collector.report.report import Report, opening_span
 from collector.report.terms import Terms
-from collector.report.workbook.book import Book, Cell, Sheet
+from collector.report.workbook.book import Book, Cell, Sheet, change_cell
 from collector.report.workbook.trend import Trend
 
 _WIDTHS = (26, 16, 14, 14, 14, 14, 14, 44, 44)
@@ -38,7 +37,7 @@ def end_overview(sheet: Sheet, report: Report, trend: Trend) -> None:
     sheet.chart(trend.total(opening_span(report.figures)), 0, width=1140, height=340)
     sheet.row += _CHART_ROWS
     _add_issues(sheet, report.figures, report.terms)
-    if len(report.figures.lines) > 1:
+    if report.figures.is_group:
         _add_accounts(sheet, report.figures, report.terms)
 
 
@@ -47,18 +46,14 @@ def _add_head(sheet: Sheet, report: Report) -> None:
     frame = figures.frame
     days = terms("from_to", begin=frame.period.days.begin, end=frame.period.days.end)
     day = figures.total.day if figures.total else terms("no_figures")
-    standings = [
-        f"{terms(f'standing_{standing}')} {count:,}"
-        for standing, count in figures.standings.items()
-        if count or standing != "silent"
-    ]
+    accounts = [f"{name} {count}" for _, name, count in formats.coverages(figures, terms)]
     sheet.line([("title", report.title)])
     sheet.line([("muted", terms("report"))])
     sheet.row += 1
     for name, value in (
         ("period", f"{formats.period(frame.period, terms)} ({days})"),
         ("data_until", str(day)),
-        ("accounts", terms("list").join(standings)),
+        ("accounts", terms("list").join(accounts)),
     ):
         sheet.line([("muted", terms.label(name)), ("text", value)])
     if not frame.is_over:
@@ -72,7 +67,7 @@ def _add_cards(sheet: Sheet, report: Report) -> None:
     sheet.head([terms("key_figures"), terms.label("value"), *against, terms.label("remark"), terms.label("left_out")])
     for card in figures.cards:
         value: Cell = ("reason", formats.ABSENT) if card.value is None else (FORMS[card.metric], card.value)
-        comparisons = [_comparison(card.comparisons.get(each), terms) for each in Against]
+        comparisons = [change_cell(card.comparisons[each], terms) for each in Against]
         on = terms("total_on", day=figures.total.day) if card.metric is Metric.CUMULATE_USER and figures.total else ""
         remark = terms("comma").join(filter(None, (on, *formats.card_remarks(card, figures, terms))))
         sheet.line(
@@ -94,12 +89,6 @@ def _left_out(card: Card, terms: Terms) -> str:
         if comparison.change is not None and comparison.accounts
     ]
     return terms("list").join(counts)
-
-
-def _comparison(comparison: Comparison | None, terms: Terms) -> Cell:
-    if comparison is None:
-        return "text", None
-    return ("reason", formats.reason(comparison, terms)) if comparison.change is None else ("change", comparison.change)
 
 
 def _add_issues(sheet: Sheet, figures: Figures, terms: Terms) -> None:
@@ -170,7 +159,7 @@ def _add_accounts(sheet: Sheet, figures: Figures, terms: Terms) -> None:
 def _remark(line: Line, terms: Terms) -> str:
     missing = line.tally.missing.days
     parts = [
-        "" if line.standing == "complete" else terms(f"standing_{line.standing}"),
+        "" if line.coverage is Coverage.COMPLETE else terms(f"coverage_{line.coverage}"),
         terms("missing_days", count=formats.number(missing)) if missing else "",
     ]
     return terms("comma").join(filter(None, parts))

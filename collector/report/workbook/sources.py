@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collector.report import formats
 from collector.report.charts.colours import NEW, PALETTE
 from collector.report.charts.rows import channel_rows, drawn_days
 from collector.report.figures.values import Figures
 from collector.report.report import Report, opening_span
 from collector.report.terms import Terms
-from collector.report.workbook.book import Book, Cell, Sheet, finish
+from collector.report.workbook.book import Book, Sheet, change_cell, finish
 
 _WIDTHS = (24, *(16,) * 10)
 _TITLES = ("channel", "new_user", "share", "change", "left_out", "cancel_user", "net_user", "lost_to_new")
@@ -34,17 +33,12 @@ def add_sources(book: Book, report: Report) -> None:
 def _add_channels(sheet: Sheet, figures: Figures, terms: Terms) -> None:
     sheet.head([*map(terms.label, _TITLES)])
     for channel in figures.channels:
-        change: Cell = (
-            ("reason", formats.reason(channel.change, terms))
-            if channel.change.change is None
-            else ("change", channel.change.change)
-        )
         sheet.line(
             [
                 ("text", terms.channel(channel.code)),
                 ("number", channel.new_user),
                 ("rate", channel.share.value),
-                change,
+                change_cell(channel.change, terms),
                 ("number", None if channel.change.change is None else channel.change.accounts),
                 ("number", channel.cancel_user),
                 ("number", channel.net_user),
@@ -98,7 +92,7 @@ def _add_days(book: Book, sheet: Sheet, report: Report) -> None:
                 "name": name,
                 "categories": sheet.cells(0, first, sheet.row - 1),
                 "values": sheet.cells(place + 1, first, sheet.row - 1),
-                "fill": {"color": PALETTE[min(place, len(PALETTE) - 1)]},
+                "fill": {"color": PALETTE[place]},
                 "gap": 30,
             }
         )

@@ -100,6 +100,7 @@ def add_trend(book: Book, report: Report) -> Trend:
         _add_day(sheet, record)
     sheet.sheet.freeze_panes(1, 1)
     sheet.sheet.repeat_rows(0)
+    # `finish` lets charts show what is hidden.
     sheet.sheet.set_column(_WHOLE, _WHOLE_MEAN, None, None, {"hidden": True})
     trend = Trend(book, sheet, records)
     for row, chart in ((1, trend.total(len(records))), (20, trend.flow(len(records)))):
@@ -118,6 +119,7 @@ def _add_day(sheet: Sheet, record: Record) -> None:
         ],
         is_gap=record["all"] is None and record["net"] is None,
     )
+    # Cells for charts alone go into the row just written, without the colour of a gap.
     sheet.row -= 1
     gaps = (1 if record[field] is None else None for field in ("all", "net"))
     hidden = (record["total"], None if lost is None else -lost, *gaps, record["whole_mean"])

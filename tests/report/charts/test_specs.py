@@ -138,6 +138,14 @@ def test_small_channels_are_drawn_together() -> None:
     assert sum(row["new"] for row in found.records()) == sum(source.new_user for source in sources)
 
 
+def test_rest_of_one_channel_is_drawn_by_itself() -> None:
+    """It would take as much room together; a channel without new followers takes none."""
+    sources = (*(Source(code, 100 - code, 0) for code in range(10)), Source(17, 0, 5))
+    figures = figures_of([Daily(NEWEST, 1, 0, 10, sources)])
+    found = channel_rows(figures, ZH, Window(NEWEST, NEWEST))
+    assert found.series == [ZH.channel(code) for code in range(10)]
+
+
 def test_changes_of_channels() -> None:
     """Those of WeChat's that lie within the days."""
     marks = mark_rows(ZH, Window(date(2020, 1, 1), date(2024, 1, 1))).records()
@@ -156,3 +164,12 @@ def test_comparison() -> None:
     assert found.series == ["a"]
     assert [found.values[0][0], found.values[0][-1]] == pytest.approx([100, 108.4], abs=0.1)
     assert compared(figures_of(days(40, without=(29,))).lines, figures.frame.shown).records() == []
+
+
+def test_comparison_is_of_the_largest_accounts() -> None:
+    frame = Frame(parse("30")(NEWEST), NEWEST)
+    fold = Fold(frame)
+    for place in range(10):
+        stored = [each._replace(cumulate_user=100 * (place + 1)) for each in days(40)]
+        fold.add(columns_of(Facts(f"wx{place}", f"n{place}", (), stored[0].ref_date), stored, frame))
+    assert compared(fold.figures().lines, frame.shown).series == [f"n{place}" for place in range(9, 1, -1)]

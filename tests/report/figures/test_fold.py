@@ -17,7 +17,7 @@ from collector.report.figures.comparing import Reason
 from collector.report.figures.faults import AccountBreak, Gap, Silent, UnknownChannel
 from collector.report.figures.fold import Fold
 from collector.report.figures.frame import Against, Frame
-from collector.report.figures.lines import Standing
+from collector.report.figures.lines import Coverage
 from collector.report.figures.metrics import Metric, Missing, Ratio, Total
 from collector.report.figures.periods import parse
 from collector.report.figures.values import Figures, Row
@@ -58,7 +58,7 @@ def facts(name: str, begin: date = OLD.begin, born: date | None = None, *, silen
 def test_whole_account() -> None:
     figures = figures_of((OLD, steady(date(2025, 11, 1), SUNDAY)))
     card = {card.metric: card for card in figures.cards}
-    assert figures.standings[Standing.COMPLETE] == 1
+    assert figures.coverage[Coverage.COMPLETE] == 1
     assert not figures.gaps
     assert not figures.period.missing
     assert card[Metric.NEW_USER].value == 21
@@ -100,18 +100,18 @@ def test_hole_is_said_beside_each_sum() -> None:
     assert new_user.comparisons[Against.MONTH].change == 6 / 180
     assert new_user.comparisons[Against.MONTH].accounts == 0
     assert figures.gaps == [Gap("wx1", "acme", Days.of(hole), Days.of(hole))]
-    assert figures.standings == {
-        Standing.FAILED: 0,
-        Standing.PENDING: 1,
-        Standing.COMPLETE: 1,
-        Standing.SILENT: 0,
+    assert figures.coverage == {
+        Coverage.FAILED: 0,
+        Coverage.PENDING: 1,
+        Coverage.COMPLETE: 1,
+        Coverage.SILENT: 0,
     }
 
 
-@pytest.mark.parametrize(("gone", "standing"), [([MONDAY], Standing.FAILED), ([], Standing.COMPLETE)])
-def test_failing_account_has_failed_where_days_are_pending(gone: list[date], standing: Standing) -> None:
+@pytest.mark.parametrize(("gone", "coverage"), [([MONDAY], Coverage.FAILED), ([], Coverage.COMPLETE)])
+def test_failing_account_has_failed_where_days_are_pending(gone: list[date], coverage: Coverage) -> None:
     days = without(steady(date(2026, 11, 1), SUNDAY), gone)
-    assert figures_of((OLD.as_failing(), days)).lines[0].standing is standing
+    assert figures_of((OLD.as_failing(), days)).lines[0].coverage is coverage
 
 
 def test_base_with_a_hole_is_not_compared_with() -> None:
@@ -166,6 +166,14 @@ def test_month_that_is_not_over_is_not_compared() -> None:
     assert comparisons[Against.MONTH].days == Window(date(2026, 10, 1), date(2026, 10, 31))
 
 
+def test_period_whose_last_day_is_the_newest_published_is_compared() -> None:
+    figures = figures_of((OLD, steady(date(2025, 10, 1), NEWEST)), text="30")
+    assert {each: figures.cards[1].comparisons[each].change for each in (Against.PERIOD, Against.YEAR)} == {
+        Against.PERIOD: 0,
+        Against.YEAR: 0,
+    }
+
+
 @pytest.mark.parametrize(
     ("new", "lost", "reason"), [(0, 0, Reason.BASE_ZERO), (1, 2, Reason.BASE_NEGATIVE), (2, 1, None)]
 )
@@ -197,6 +205,40 @@ def test_account_born_in_mid_period_grows_the_group_from_nothing() -> None:
     assert figures.cards[1].comparisons[Against.PERIOD].change == 15 / 21
 
 
+def test_account_born_after_the_day_of_the_total_adds_nothing_to_the_growth() -> None:
+    late = steady(date(2025, 11, 1), date(2026, 11, 20))
+    young = facts("young", SUNDAY, SUNDAY), steady(SUNDAY, SUNDAY, total=0)
+    figures = figures_of((OLD, late), (facts("b"), late), young)
+    assert figures.total
+    assert (figures.total.day, figures.total.lacking) == (date(2026, 11, 20), ())
+    assert figures.period.growth == Ratio(2 * 10, 2 * 1_760)
+
+
+def test_total_of_a_tag_on_a_day_that_an_account_lacks_before_another_is_born() -> None:
+    tagged = [replace(each, tags=("t",)) for each in (OLD, facts("young", SUNDAY, SUNDAY))]
+    holes = without(steady(date(2025, 11, 1), SUNDAY), [date(2026, 11, 18)])
+    whole = replace(tagged[0], account="wx2"), steady(date(2025, 11, 1), SUNDAY)
+    (tag,) = figures_of((tagged[0], holes), whole, (tagged[1], steady(SUNDAY, SUNDAY, total=0))).tags
+    assert tag.totals == [3_524, 3_528, None, 3_536, 3_540, 3_544, 3_550]
+
+
+def test_first_day_of_an_account_can_be_missing() -> None:
+    born = MONDAY - DAY
+    figures = figures_of((facts("young", born, born), steady(MONDAY, SUNDAY)))
+    assert (figures.lines[0].opening, figures.cards[5].lacking) == (None, 1)
+    figures = figures_of((facts("young", MONDAY, MONDAY), steady(MONDAY + DAY, SUNDAY)))
+    assert figures.details
+    assert figures.details[-1].mark is Mark.MISSING
+
+
+def test_coverage_of_a_tag_is_that_of_its_worst_account() -> None:
+    days = steady(date(2025, 11, 1), SUNDAY)
+    accounts = (OLD, days), (replace(OLD, account="b", failing=True), without(days, [MONDAY]))
+    assert [figures_of(*accounts[:count]).tags[0].coverage for count in (1, 2)] == [Coverage.COMPLETE, Coverage.FAILED]
+    pending = replace(OLD, account="c"), without(days, [MONDAY])
+    assert figures_of(accounts[0], pending).tags[0].coverage is Coverage.PENDING
+
+
 def test_days_before_an_account_was_collected_are_not_missing_and_make_no_whole_sum() -> None:
     begin = date(2026, 11, 18)
     figures = figures_of((facts("new", begin), steady(begin, SUNDAY)))
@@ -206,13 +248,13 @@ def test_days_before_an_account_was_collected_are_not_missing_and_make_no_whole_
     assert figures.cards[5].lacking == 1
     assert figures.gaps == [Gap("wx-new", "new", NO_DAYS, NO_DAYS, NO_DAYS, begin)]
     assert figures.series.of(frame_of().shown).marks[:3] == [Mark.UNCOLLECTED] * 2 + [Mark.STORED]
-    assert figures.standings[Standing.COMPLETE] == 1
+    assert figures.coverage[Coverage.COMPLETE] == 1
 
 
 def test_silent_account_is_listed_and_hinders_no_comparison() -> None:
     figures = figures_of((OLD, steady(date(2025, 11, 1), SUNDAY)), (facts("mute", silent=True), {}))
     assert figures.silent == [Silent("wx-mute", "mute", None)]
-    assert figures.standings[Standing.SILENT] == 1
+    assert figures.coverage[Coverage.SILENT] == 1
     assert not figures.period.missing
     assert figures.cards[1].comparisons[Against.PERIOD].change == 0
     assert figures.total
@@ -237,7 +279,7 @@ def test_account_that_fell_silent_after_the_period_lacks_days_like_others() -> N
     assert [(each.cumulate, figures.silent) for each in figures.gaps] == [(Days.of(hole), [])]
     assert figures.series.lacking_cumulate[-3:] == [0, 1, 1]
     figures = figures_of((mute, without(days, Window(date(2026, 9, 1), date(2026, 9, 30)))), text="2026-09")
-    assert (figures.period.missing.summary, figures.standings[Standing.PENDING]) == (30, 1)
+    assert (figures.period.missing.summary, figures.coverage[Coverage.PENDING]) == (30, 1)
     figures = figures_of((mute, days), text="2026-11")
     assert (figures.silent, figures.period.missing) == ([Silent("wx-mute", "mute", date(2026, 10, 20))], Missing())
 
@@ -356,6 +398,11 @@ def test_channels() -> None:
     assert code.by_day[0] is None
 
 
+def test_channels_with_as_many_new_followers_are_listed_by_the_lost_ones() -> None:
+    days = {SUNDAY: Daily(SUNDAY, 4, 3, 10, (Source(1, 2, 0), Source(30, 2, 1), Source(17, 0, 2)))}
+    assert [channel.code for channel in figures_of((OLD, days)).channels] == [30, 1, 17]
+
+
 def test_unknown_channels_are_listed() -> None:
     days = steady(date(2026, 11, 16), SUNDAY)
     days[SUNDAY] = days[SUNDAY]._replace(sources=(Source(2, 3, 1),))
@@ -367,7 +414,9 @@ def test_unknown_channels_are_listed() -> None:
 def test_account_without_channels_is_not_in_their_comparison() -> None:
     days = steady(date(2026, 11, 8), SUNDAY)
     lacking = days | {SUNDAY: days[SUNDAY]._replace(sources=None)}
-    change = figures_of((OLD, days), (facts("b"), lacking)).channels[0].change
+    (channel,) = figures_of((OLD, days), (facts("b"), lacking)).channels
+    assert channel.by_day[-2:] == [6, 3]
+    change = channel.change
     assert (change.this, change.base, change.change, change.accounts) == (21, 21, 0, 1)
 
 

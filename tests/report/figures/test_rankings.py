@@ -13,6 +13,7 @@ from collector.report.figures.lines import Line
 from collector.report.figures.metrics import Metric
 from collector.report.figures.periods import parse
 from collector.report.figures.rankings import Ranking, ranked
+from collector.report.formats import largest
 
 NEWEST = date(2026, 11, 22)
 DAYS = [NEWEST - timedelta(days=age) for age in range(10, -1, -1)]
@@ -45,6 +46,11 @@ def test_gains_and_losses_are_by_net_growth() -> None:
     assert names(ranked(lines, Ranking.GAINS)) == ["b", "a"]
     assert names(ranked(lines, Ranking.LOSSES)) == ["d", "c"]
     assert names(ranked(lines, Ranking.GAINS, top=1)) == ["b"]
+
+
+def test_bars_of_losses_are_as_long_as_their_size() -> None:
+    lines, _ = lines_of(("c", 5_000, 0, 2), ("d", 5_000, 1, 4))
+    assert largest(lines, Metric.NET_USER) == 21
 
 
 def test_equals_rank_by_name() -> None:

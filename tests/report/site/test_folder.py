@@ -57,6 +57,15 @@ def test_what_went_is_removed(tmp_path: Path) -> None:
     assert not (tmp_path / "tags").exists()
 
 
+def test_file_of_others_under_a_name_that_went(tmp_path: Path) -> None:
+    """A file that a site has removed isn't its own any longer."""
+    _site(tmp_path, {"a": "1", "b": "2"})
+    _site(tmp_path, {"a": "1"})
+    (tmp_path / "b").write_text("mine")
+    assert _site(tmp_path, {"a": "1"}) == Changed(kept=1)
+    assert _files(tmp_path) == {"a": "1", "b": "mine"}
+
+
 def test_file_that_somebody_removed(tmp_path: Path) -> None:
     _site(tmp_path, {"a": "1", "b": "2"})
     (tmp_path / "a").unlink()
