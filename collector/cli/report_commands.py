@@ -128,10 +128,10 @@ def report(
     is_site = _is_folder(out)
     chosen = _period(period or (SITE_PERIOD if is_site else "month"))
     order = command.Order(selection, chosen, target_now(settings), terms, datetime.now(UTC))
-    if is_site:
-        reported = run_at_once(site(settings, order, Path(out)))
-    else:
-        reported = run_at_once(command.report(settings, order, Path(out), writer_of(out, font_dir)))
+    path = Path(out)
+    reported = run_at_once(
+        site(settings, order, path) if is_site else command.report(settings, order, path, writer_of(out, font_dir))
+    )
     if output.as_json:
         say_json(console.as_json(reported, _shown(out)))
     elif not output.quiet:
