@@ -93,6 +93,14 @@ def _on_a_terminal(arguments: Sequence[str], cwd: Path, typed: str, environ: Map
     return Ended(process.returncode, shown.decode().replace("\r\n", "\n"), "")
 
 
+def write_configuration(folder: Path, mongod: str, database: Database, *accounts: str) -> None:
+    """Write a configuration of a test's database and of accounts, each without its secret."""
+    file = folder / "accounts.yaml"
+    file.touch(mode=0o600)
+    entries = [f"- {{{account}, secret: 0123456789abcdef0123456789abcdef}}\n" for account in accounts]
+    file.write_text(f"mongodb: {{uri: '{mongod}', database: {database.name}}}\naccounts:\n{''.join(entries)}")
+
+
 def configure(folder: Path, sandbox: Sandbox, uri: str, database: Database, *, extra: str = "") -> None:
     text = sandbox.config_yaml(mongodb_uri=uri).replace("api:", f"  database: {database.name}\napi:", 1)
     file = folder / "accounts.yaml"

@@ -34,7 +34,7 @@ def _stop(new: Path) -> NoReturn:
 
 
 def test_new_file(tmp_path: Path) -> None:
-    """Who may read it is up to the umask."""
+    """The umask decides who may read it."""
     _put(tmp_path / "file", "1")
     assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o640
     assert [each.read_text() for each in tmp_path.iterdir()] == ["1"]

@@ -9,9 +9,8 @@ from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 
 from collector.completeness.datasets import CUMULATE, DATASETS, SUMMARY
-from collector.completeness.evidence import QUIET_AGE_DAYS, perhaps_quiet
+from collector.completeness.evidence import QUIET_AGE_DAYS, is_silent, perhaps_quiet
 from collector.completeness.plan import Target, begins, waits
-from collector.completeness.settle import is_silent
 from collector.config import Selection, Settings
 from collector.console.status import worst_first
 from collector.model.accounts import Account, BrokenEntry, Entry

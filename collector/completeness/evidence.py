@@ -22,6 +22,9 @@ QUIET_AGE_DAYS = 2
 # No account was seen to pause for four weeks in both datasets and then to have older figures.
 BIRTH_DAYS = 28
 
+# WeChat's console calls an account inactive after two weeks. A silent account is reported, but it is no failure.
+SILENT_DAYS = 14
+
 
 class Answer(NamedTuple):
     """Answer of a dataset: the days of `window` that had rows, with their fields.
@@ -176,3 +179,10 @@ def probable_end_of_history(state: AccountState, missing: Days) -> date | None:
 def first_stored(state: AccountState) -> date | None:
     """Return the oldest day of which a dataset is stored."""
     return min((day for name in (SUMMARY, CUMULATE) if (day := state.dataset(name).covered.oldest)), default=None)
+
+
+def is_silent(cumulate: DatasetState) -> bool:
+    """Return True if the last lookback ended `SILENT_DAYS` or more after the newest row."""
+    # Compared with the last lookback, not with today: days that no run has asked for prove nothing about the account.
+    lookback_end, newest = cumulate.refreshed_to, cumulate.covered.newest
+    return lookback_end is not None and (newest is None or (lookback_end - newest).days >= SILENT_DAYS)

@@ -11,6 +11,7 @@ from typing import Any
 
 from collector.completeness.datasets import CUMULATE, DATASETS, QUIET, SUMMARY
 from collector.completeness.evidence import (
+    SILENT_DAYS,
     Answer,
     answered,
     birth_after_void_days,
@@ -26,9 +27,6 @@ from collector.completeness.evidence import (
 from collector.completeness.plan import Plan, Target
 from collector.model.days import FIRST_DAY, NO_DAYS, ONE_DAY, Days, Window, beijing_day
 from collector.model.state import NOTHING, AccountState, DatasetState, Day, Fields, Trouble
-
-# WeChat's console calls an account inactive after two weeks. A silent account is reported, but it is no failure.
-SILENT_DAYS = 14
 
 MAX_HELD_DAYS = 3
 """Days running on which a wait may hold the newest published day back before that is a failure."""
@@ -311,10 +309,3 @@ class Settling:
 def _totals(days: Mapping[date, Mapping[str, object]]) -> dict[date, int]:
     """Return the totals of the days that have one."""
     return {day: total for day, fields in days.items() if isinstance(total := fields.get("cumulate_user"), int)}
-
-
-def is_silent(cumulate: DatasetState) -> bool:
-    """Return True if the last lookback ended `SILENT_DAYS` or more after the newest row."""
-    # Compared with the last lookback, not with today: days that no run has asked for prove nothing about the account.
-    lookback_end, newest = cumulate.refreshed_to, cumulate.covered.newest
-    return lookback_end is not None and (newest is None or (lookback_end - newest).days >= SILENT_DAYS)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import openpyxl
 import pytest
-from command import Ended, collector, ended_of, started
+from command import Ended, collector, ended_of, started, write_configuration
 from pyarrow import parquet
 
 from collector.cli.report_commands import _days
@@ -32,11 +32,8 @@ NO_SUFFIX = "has none of the suffixes of an export: name a file that ends with .
 @pytest.fixture
 async def folder(tmp_path: Path, mongod: str, database: Database) -> Path:
     """A folder with the configuration of an account, of which three days are stored."""
-    file = tmp_path / "accounts.yaml"
-    file.touch(mode=0o600)
-    account = f"{{name: '服务号', appid: {SHOES}, secret: 0123456789abcdef0123456789abcdef, tags: [retail]}}"
-    file.write_text(f"mongodb: {{uri: '{mongod}', database: {database.name}}}\naccounts:\n- {account}\n")
     await _store(database, SHOES, date(2026, 11, 1), 3)
+    write_configuration(tmp_path, mongod, database, f"name: '服务号', appid: {SHOES}, tags: [retail]")
     return tmp_path
 
 

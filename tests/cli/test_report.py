@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from command import Ended, collector
+from command import Ended, collector, write_configuration
 from mongods import fill, small_disk
 
 from collector.errors import UsageError
@@ -24,14 +24,6 @@ NO_SUFFIX = "has none of the suffixes of a report: name a file that ends with .h
 @pytest.fixture
 async def folder(tmp_path: Path, mongod: str, database: Database) -> Path:
     """A folder with the configuration of two accounts, of which the last 70 days and nothing are stored."""
-    file = tmp_path / "accounts.yaml"
-    file.touch(mode=0o600)
-    secret = "secret: 0123456789abcdef0123456789abcdef"
-    file.write_text(
-        f"mongodb: {{uri: '{mongod}', database: {database.name}}}\naccounts:\n"
-        f"- {{name: 鞋店, appid: {SHOES}, {secret}, tags: [retail]}}\n"
-        f"- {{name: tea, appid: wx0000000000000002, {secret}, tags: [food]}}\n"
-    )
     today = beijing_day(datetime.now(UTC))
     await database[USER_DAILY].insert_many(
         {
@@ -45,6 +37,13 @@ async def folder(tmp_path: Path, mongod: str, database: Database) -> Path:
             "sources": [],
         }
         for age in range(70)
+    )
+    write_configuration(
+        tmp_path,
+        mongod,
+        database,
+        f"name: 鞋店, appid: {SHOES}, tags: [retail]",
+        "name: tea, appid: wx0000000000000002, tags: [food]",
     )
     return tmp_path
 

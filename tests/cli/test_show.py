@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from command import collector, on_a_terminal
+from command import collector, on_a_terminal, write_configuration
 from rich.cells import cell_len
 
 from collector.model.days import beijing_day
@@ -19,10 +19,6 @@ SHOES = "wx0000000000000001"
 @pytest.fixture
 async def folder(tmp_path: Path, mongod: str, database: Database) -> Path:
     """A folder with a configuration of `鞋店`, of which the last 40 days are stored but for two."""
-    file = tmp_path / "accounts.yaml"
-    file.touch(mode=0o600)
-    account = f"{{name: 鞋店, appid: {SHOES}, secret: 0123456789abcdef0123456789abcdef, since: 2026-01-01}}"
-    file.write_text(f"mongodb: {{uri: '{mongod}', database: {database.name}}}\naccounts: [{account}]\n")
     today = beijing_day(datetime.now(UTC))
     await database[USER_DAILY].insert_many(
         {
@@ -38,6 +34,7 @@ async def folder(tmp_path: Path, mongod: str, database: Database) -> Path:
         for age in range(40)
         if age not in {9, 10}
     )
+    write_configuration(tmp_path, mongod, database, f"name: 鞋店, appid: {SHOES}, since: 2026-01-01")
     return tmp_path
 
 

@@ -176,7 +176,7 @@ async def test_estimate_after_the_daily_job() -> None:
 
 
 async def test_lines_of_rounds() -> None:
-    """What was stored stays, in this process and in others; a pause has no lines."""
+    """A second round begins its counts anew, but for the stored days; a pause has no lines."""
     lines = Lines()
 
     def begin(accounts: int, days: int) -> None:

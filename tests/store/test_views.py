@@ -66,7 +66,7 @@ async def test_row_of_an_account_and_day(database: Database) -> None:
     ],
 )
 async def test_rate_without_a_value(database: Database, figures: dict[str, Any], rates: dict[str, Any]) -> None:
-    """What isn't stored is absent, and a rate that can't be computed is null, never 0."""
+    """A figure that isn't stored is absent; a rate that can't be computed is null, never 0."""
     await _stored(database, DAY | figures)
     assert await _rows(database, FLAT) == [DAY | figures | {"tags": "retail;华东"} | NO_RATES | rates]
 

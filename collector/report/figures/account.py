@@ -8,8 +8,8 @@ from datetime import date
 from typing import NamedTuple
 
 from collector.completeness.datasets import CUMULATE, DATASETS
+from collector.completeness.evidence import is_silent
 from collector.completeness.plan import Target, begins
-from collector.completeness.settle import is_silent
 from collector.model.daily import Daily, Mark, Source
 from collector.model.days import NO_DAYS, Days
 from collector.model.state import AccountState
