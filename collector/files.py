@@ -33,7 +33,7 @@ def replacing(path: Path, mode: int = 0o666, gid: int | None = None) -> Iterator
         yield new
         with new.open("rb+") as file:
             os.fsync(file.fileno())  # else a power cut can leave an empty file under the new name
-        if there := _stat(path):
+        if there := _stat(path):  # anew, since writing may take minutes, in which somebody closes the file to others
             _make_alike(new, there)
         if gid is not None:
             let_read(new, gid)
@@ -62,7 +62,6 @@ def _make_alike(path: Path, there: os.stat_result) -> None:
     made = path.stat()
     if (made.st_uid, made.st_gid) != (there.st_uid, there.st_gid):
         os.chown(path, there.st_uid, there.st_gid)
-        made = path.stat()  # that may have taken away bits of the mode
     if made.st_mode != there.st_mode:
         path.chmod(stat.S_IMODE(there.st_mode))
 

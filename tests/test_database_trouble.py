@@ -615,6 +615,14 @@ async def test_read_write_role_suffices_for_views(guarded: Mongod, theirs: Datab
         assert (await theirs[view].options())["pipeline"] == pipeline
 
 
+@pytest.mark.parametrize("command", ["listCollections", "create"])
+async def test_making_of_views_is_retried(server: Mongod, database: Database, command: str) -> None:
+    async with open_database(Location(database.name, Secret(server.uri))) as opened:
+        with server.failing(command, times=2, **PASSING["mongos finds no primary"]):
+            await prepare_views(opened)
+    assert set(await database.list_collection_names()) >= set(VIEWS)
+
+
 async def test_views_that_mongodb_refuses(
     server: Mongod, clock: FakeClock, database: Database, configured: Configured
 ) -> None:

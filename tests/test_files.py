@@ -49,6 +49,16 @@ def test_file_that_is_there(tmp_path: Path) -> None:
     assert (path.read_text(), stat.S_IMODE(path.stat().st_mode), link.is_symlink()) == ("2", 0o600, True)
 
 
+def test_mode_that_changes_meanwhile(tmp_path: Path) -> None:
+    """A file that was closed to others while a new one is written isn't opened again."""
+    path = tmp_path / "file"
+    path.touch(mode=0o640)
+    with replacing(path) as new:
+        new.write_text("2")
+        path.chmod(0o600)
+    assert (path.read_text(), stat.S_IMODE(path.stat().st_mode)) == ("2", 0o600)
+
+
 def test_stop_leaves_the_old_one(tmp_path: Path) -> None:
     """And nothing of the new one, nor of its parts."""
     path = tmp_path / "file"

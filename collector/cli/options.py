@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, time
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Concatenate, NamedTuple
 
@@ -15,9 +16,26 @@ import typer
 
 from collector.cli.logs import LogFormat, configure_logging
 from collector.model.shards import Shard
+from collector.text import alternatives
 
 if TYPE_CHECKING:
     from collector.config import Selection, Settings
+
+
+def choice(option: str, choices: type[StrEnum], help: str) -> Any:  # noqa: A002 - as typer calls it
+    """Return an option that is one of some words.
+
+    Typer's own way prints pydantic's words.
+    """
+
+    def parsed(text: str) -> StrEnum:
+        try:
+            return choices(text)
+        except ValueError:
+            raise typer.BadParameter(f"{text!r} is none of the choices: write {alternatives(choices)}") from None
+
+    return typer.Option(option, parser=parsed, metavar=f"<{'|'.join(choices)}>", help=help)
+
 
 Config = Annotated[
     list[Path] | None,
@@ -40,7 +58,7 @@ Verbose = Annotated[
     int, typer.Option("-v", "--verbose", count=True, show_default=False, help="Log more; -vv logs every retry.")
 ]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Print only failures.")]
-LogForm = Annotated[LogFormat, typer.Option("--log-format", help="Form of the log on stderr.")]
+LogForm = Annotated[LogFormat, choice("--log-format", LogFormat, "Form of the log on stderr.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the planned calls without making any.")]
 IgnoreWaits = Annotated[

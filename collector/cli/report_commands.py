@@ -16,6 +16,7 @@ from collector.cli.options import (
     Json,
     LogForm,
     Verbose,
+    choice,
     day,
     loaded,
     output_of,
@@ -51,8 +52,8 @@ def export(
         date | None,
         typer.Option("--until", parser=day, metavar="DAY", help="Newest day. Default: the newest published one."),
     ] = None,
-    per: Annotated[Per, typer.Option("--per", help="A row for each account and day, or each channel of it.")] = Per.DAY,
-    form: Annotated[Format | None, typer.Option("--format", help="Form of stdout.")] = None,
+    per: Annotated[Per, choice("--per", Per, "A row for each account and day, or each channel of it.")] = Per.DAY,
+    form: Annotated[Format | None, choice("--format", Format, "Form of stdout.")] = None,
     no_bom: Annotated[
         bool, typer.Option("--no-bom", help="CSV without the mark of UTF-8 that Excel needs for Chinese.")
     ] = False,
@@ -102,7 +103,7 @@ def report(
     ] = None,
     lang: Annotated[
         Language | None,
-        typer.Option("--lang", help="Language. Default: $COLLECTOR_LANG, the configuration's, the locale's, or zh."),
+        choice("--lang", Language, "Language. Default: $COLLECTOR_LANG, the configuration's, the locale's, or zh."),
     ] = None,
     font_dir: Annotated[
         Path | None,
@@ -127,10 +128,10 @@ def report(
     is_site = _is_folder(out)
     chosen = _period(period or (SITE_PERIOD if is_site else "month"))
     order = command.Order(selection, chosen, target_now(settings), terms, datetime.now(UTC))
-    if is_site:
-        reported = run_at_once(site(settings, order, Path(out)))
-    else:
-        reported = run_at_once(command.report(settings, order, Path(out), writer_of(out, font_dir)))
+    path = Path(out)
+    reported = run_at_once(
+        site(settings, order, path) if is_site else command.report(settings, order, path, writer_of(out, font_dir))
+    )
     if output.as_json:
         say_json(console.as_json(reported, _shown(out)))
     elif not output.quiet:

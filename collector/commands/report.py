@@ -33,6 +33,11 @@ class Order(NamedTuple):
     terms: Terms
     now: datetime
 
+    @property
+    def frame(self) -> Frame:
+        """The days of the period, and those that it is compared with. Raises `UsageError` where none is published."""
+        return Frame(self.period(self.target.newest), self.target.newest)
+
 
 async def report(settings: Settings, order: Order, out: Path, write: Write) -> Reported:
     """Write a report to a file, which is replaced whole or stays as it was.
@@ -42,7 +47,7 @@ async def report(settings: Settings, order: Order, out: Path, write: Write) -> R
         OutputError: nothing of the period is stored, or the file can't be written.
         DatabaseError: MongoDB is out of reach.
     """
-    frame = Frame(order.period(order.target.newest), order.target.newest)
+    frame = order.frame
     location = await location_of(settings.mongodb)
     async with open_database(location, must_exist=True) as database:
         facts = await read_facts(database, settings, order.selection, order.target)

@@ -10,7 +10,6 @@ from collector.commands.status import status_of
 from collector.config import Settings
 from collector.errors import OutputError
 from collector.model.reported import Reported
-from collector.report.figures.frame import Frame
 from collector.report.site.assets import shared
 from collector.report.site.folder import site_folder
 from collector.report.site.writing import Site, files_of
@@ -28,7 +27,7 @@ async def site(settings: Settings, order: Order, out: Path) -> Reported:
         OutputError: nothing of the period is stored, or the folder can't be written.
         DatabaseError: MongoDB is out of reach.
     """
-    frame = Frame(order.period(order.target.newest), order.target.newest)
+    frame = order.frame
     assets = shared(order.terms)
     location = await location_of(settings.mongodb)
     async with open_database(location, must_exist=True) as database:

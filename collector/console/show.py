@@ -110,7 +110,7 @@ def _table(shown: Shown, paint: Paint) -> str:
     if before:
         rows.append((f"to {before[-1].figures.ref_date}", "", "", "", "", _NOTES[before[-1].mark]))
     rows += [_cells(day, shown.gaps) for day in days]
-    rows += [_sum_cells([day.figures for day in days])] if days else []
+    rows.append(_sum_cells([day.figures for day in days]))
     severities = [*[Severity.PLAIN] * (1 + bool(before)), *[_SEVERITIES.get(day.mark, Severity.PLAIN) for day in days]]
     label, *columns = [max(map(len, column)) for column in zip(*rows, strict=True)][:-1]
     lines = [

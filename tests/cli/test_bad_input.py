@@ -36,9 +36,12 @@ async def test_wait_that_is_none(tmp_path: Path, value: tuple[str, ...]) -> None
             ("sandbox", "--latency", "slow"),
             "'--latency': 'slow' is not a number of seconds from 0 to 604,800: write it as 600",
         ),
+        (("export", "out.csv", "--per", "month"), "'--per': 'month' is none of the choices: write day or source"),
+        (("export", "-", "--format", "CSV"), "'--format': 'CSV' is none of the choices: write csv, parquet or xlsx"),
+        (("run", "--log-format", "xml"), "'--log-format': 'xml' is none of the choices: write text or json"),
     ],
 )
-async def test_number_that_is_none(tmp_path: Path, call: tuple[str, ...], message: str) -> None:
+async def test_value_that_is_none(tmp_path: Path, call: tuple[str, ...], message: str) -> None:
     ended = await collector(*call, cwd=tmp_path)
     assert (ended.code, ended.out) == (2, "")
     assert ended.err.splitlines()[-1] == f"Error: Invalid value for {message}"

@@ -116,7 +116,7 @@ async def test_language_of_the_configuration(folder: Path) -> None:
             {},
             "has the tag 'retial' (did you mean retail?)",
         ),
-        (("out.html", "--lang", "de"), {}, "'de' is not one of 'zh', 'en'"),
+        (("out.html", "--lang", "de"), {}, "Invalid value for '--lang': 'de' is none of the choices: write zh or en\n"),
         (("out.html",), {"COLLECTOR_LANG": "de"}, "$COLLECTOR_LANG is 'de', which is no language of reports"),
     ],
 )

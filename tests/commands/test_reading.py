@@ -5,14 +5,18 @@ from __future__ import annotations
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from collector.commands.reading import facts_by_appid
+from collector.commands.reading import facts_by_appid, read_facts
 from collector.completeness.datasets import CUMULATE, SUMMARY
 from collector.completeness.plan import Target
+from collector.config import Selection, Settings
+from collector.config.schema import ApiSettings, MongoSettings, RunSettings
 from collector.errors import Fault
-from collector.model.accounts import Account, BrokenEntry, Entry, Rate, Secret
+from collector.model.accounts import Account, BrokenEntry, Component, Entry, Rate, Secret
 from collector.model.days import BEIJING, Days
-from collector.model.state import AccountState, DatasetState, Trouble
+from collector.model.state import AccountState, Authorizer, DatasetState, Trouble
 from collector.report.figures.account import Facts
+from collector.store.database import Database
+from collector.store.state import ACCOUNTS, replacement
 
 NEWEST = date(2026, 11, 23)
 SINCE = date(2026, 1, 1)
@@ -51,6 +55,20 @@ def test_failing_accounts() -> None:
 def test_silent_account() -> None:
     assert _facts(ENTRY, newest=NEWEST - timedelta(days=14)).silent
     assert not _facts(ENTRY, newest=NEWEST - timedelta(days=13)).silent
+
+
+async def test_facts_of_stored_states(database: Database) -> None:
+    """One that can't be used is failing. An account that a platform has discovered is there; one that left isn't."""
+    found = AccountState("wx2", "found", authorizer=Authorizer("agency", "Found"))
+    await database[ACCOUNTS].bulk_write([replacement(state, 1) for state in (found, AccountState("wx3", "left"))])
+    await database[ACCOUNTS].insert_one({"_id": "wx1", "version": 99})
+    platform = Component("agency", "wxagency", discover=True)
+    settings = Settings(MongoSettings(), ApiSettings(), RunSettings(), (ENTRY,), components=(platform,))
+    facts = await read_facts(database, settings, Selection(), TARGET)
+    assert [(each.account, each.name, each.failing) for each in facts.values()] == [
+        ("wx1", "acme", True),
+        ("wx2", "Found", False),
+    ]
 
 
 def test_entry_without_an_appid_has_no_account() -> None:

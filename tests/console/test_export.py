@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import date
 
-from collector.console.export import as_json, as_text
+from collector.console.export import as_json, as_text, notes_text
 from collector.model.exported import Exported, Format, Per
 
 EXPORTED = Exported(4_410, 49, 90, date(2026, 8, 26), date(2026, 11, 23), 0, 0, "wechat on db")
@@ -21,6 +21,7 @@ def test_values_left_out_and_entries_unread() -> None:
         "1 document has values that no run writes, which are left out. "
         "2 entries of the configuration can't be read, so accounts may be missing: `collector config validate` says why"
     )
+    assert notes_text(replace(EXPORTED, damaged=2)) == "2 documents have values that no run writes, which are left out"
 
 
 def test_json() -> None:

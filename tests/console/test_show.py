@@ -138,9 +138,32 @@ def test_account_without_figures() -> None:
     assert "new" not in text.splitlines()[4]
 
 
+def test_account_with_totals_alone() -> None:
+    """Their sum isn't 0."""
+    text = as_text(replace(SHOWN, days=[_day(0, Mark.PARTIAL, None, None, 1_250)], gaps=None))
+    assert text.split("\n\n")[2].splitlines()[1:] == [
+        "2026-11-23 Mon    -     -    -  1,250  no summary",
+        "0 of 1 day        -     -    -",
+    ]
+
+
+def test_account_that_never_had_a_row() -> None:
+    """That is a hint, and no error."""
+    never = dict.fromkeys(STATUS.newest)
+    status = replace(STATUS, standing=Standing.SILENT, newest=never, born=None, errors={}, waits={})
+    parts = as_text(replace(SHOWN, status=status, gaps=None)).split("\n\n")
+    assert parts[-2] == "never had a row: perhaps not verified"
+
+
+def test_account_that_was_never_collected() -> None:
+    status = replace(STATUS, standing=Standing.NEVER_COLLECTED)
+    assert as_text(replace(SHOWN, status=status)).startswith("acme (wx-acme): never collected\n")
+
+
 def test_entry_without_an_appid() -> None:
-    shown = Shown(replace(STATUS, account=None, name="accounts.d/x.yaml"), NEWEST, (), None)
-    assert as_text(shown).splitlines()[0] == "accounts.d/x.yaml: failing"
+    shown = Shown(replace(STATUS, account=None, name="accounts.d/x.yaml", waits={}), NEWEST, (), None)
+    assert as_text(shown).split("\n\n")[0].startswith("accounts.d/x.yaml: failing\n")
+    assert [part.partition(",")[0] for part in as_text(shown).split("\n\n")[1:]] == ["Last error"]
     assert as_json(shown)["gaps"] == {}
 
 
@@ -161,6 +184,17 @@ def test_text_fits_the_terminal(width: int) -> None:
     assert max(cell_len(line) for line in as_text(shown, width=width).splitlines() if "一" not in line) <= width
 
 
+def test_narrow_terminal() -> None:
+    """A curve is drawn whole, and its span only beside it."""
+    curves = as_text(SHOWN, width=24).split("\n\n")[1]
+    assert curves.splitlines() == [
+        "total    ▁██  █",
+        "new      █▁▁ ▁ ",
+        "lost     ▄█▁ ▂   0 to 7",
+        "net      █▁▁ ▁ ",
+    ]
+
+
 def test_plain_letters() -> None:
     assert as_text(SHOWN, letters=PLAIN_LETTERS).isascii()
 
@@ -169,8 +203,10 @@ def test_days_that_lack_something_have_a_colour() -> None:
     lines = as_text(SHOWN, paint=coloured).splitlines()
     missing = next(line for line in lines if "2026-11-21 Sat" in line)
     stored = next(line for line in lines if "2026-11-18 Wed" in line)
+    quiet = next(line for line in lines if "2026-11-20 Fri" in line)
     assert missing.startswith("\x1b[33m")
     assert not stored.startswith("\x1b")
+    assert quiet.startswith("\x1b[2m")
     assert next(line for line in lines if "Last error" in line).startswith("\x1b[31m")
 
 

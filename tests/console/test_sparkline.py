@@ -16,6 +16,7 @@ from collector.console.sparkline import PLAIN_LETTERS, sparkline
         ([5, 5], None, "▁▁"),
         ([7, 7], 0, "██"),
         ([-4, 0, 10], None, "▁▃█"),
+        ([0, 5, 9], None, "▁▅█"),
         ([None, None], None, "  "),
         ([], None, ""),
         ([1_000_000_000, 1_000_000_001], None, "▁█"),

@@ -110,8 +110,9 @@ async def test_lost_lease(database: Database, monkeypatch: pytest.MonkeyPatch) -
     await _insert_old(database, 7)
     held = Held(1)
     _after(monkeypatch, 1, held.lose)
-    with pytest.raises(DatabaseError, match="lost the lease"):
+    with capture_logs() as logs, pytest.raises(DatabaseError, match="lost the lease"):
         await fill_in_dates(database, held, Stop())
+    assert logs == [{"event": "dates.filled", "log_level": "info", "documents": 2}]
     assert await _filled(database) == 2
 
 
@@ -154,6 +155,18 @@ async def test_document_that_a_validator_refuses(database: Database) -> None:
     refused = {"event": "dates.refused", "log_level": "warning", "documents": 1, "reason": "Document failed validation"}
     assert await _fill(database) == [{"event": "dates.filled", "log_level": "info", "documents": 2}, refused]
     assert await _fill(database) == [refused]
+
+
+async def test_long_reason(database: Database) -> None:
+    """MongoDB's message repeats the value that it refuses; the log gets a part of it."""
+    name = "acme" * 100
+    dated = {"date": {"$type": "date"}}
+    await database[USER_DAILY].create_index(["date", "name"], unique=True, partialFilterExpression=dated)
+    await database[USER_DAILY].insert_many(
+        {"account": account, "ref_date": "2026-11-23", "name": name} for account in ("wx1", "wx2")
+    )
+    (refused,) = (log for log in await _fill(database) if log["event"] == "dates.refused")
+    assert (refused["documents"], len(refused["reason"])) == (1, 200)
 
 
 async def test_cost_once_all_are_filled(database: Database) -> None:

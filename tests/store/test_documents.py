@@ -1,6 +1,7 @@
 """Documents of `user_daily`, whoever wrote them."""
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import aclosing
 from datetime import UTC, date, datetime
 
@@ -12,9 +13,11 @@ from collector.model.daily import Daily
 from collector.model.days import Window
 from collector.store.database import Database
 from collector.store.documents import (
+    _read_ahead,
     count_days,
     count_ownerless,
     delete_days,
+    has_days,
     read_daily,
     read_documents,
     read_totals,
@@ -144,13 +147,29 @@ async def test_read_daily(database: Database, monkeypatch: pytest.MonkeyPatch) -
         [
             {"account": account, "ref_date": f"2026-11-{day}", "cumulate_user": day}
             for account in ("a", "b", "c", "other")
-            for day in (23, 21, 22, 20)
+            for day in (23, 22, 21, 20)
         ]
     )
     days = Window(date(2026, 11, 21), date(2026, 11, 22))
     found = [each async for each in read_daily(database, ["c", "nobody", "a", "b"], days)]
     two = [Daily(date(2026, 11, 21), cumulate_user=21), Daily(date(2026, 11, 22), cumulate_user=22)]
     assert found == [("c", two), ("nobody", []), ("a", two), ("b", two)]
+
+
+async def test_next_batch_is_read_meanwhile() -> None:
+    begun: list[str] = []
+
+    async def read(batch: Sequence[str]) -> Sequence[str]:
+        begun.extend(batch)
+        return batch
+
+    assert [len(begun) async for _ in _read_ahead(read, ["a", "b", "c"])] == [2, 3, 3]
+
+
+async def test_has_days(database: Database) -> None:
+    await database[USER_DAILY].insert_one({"account": "a", "ref_date": "2026-11-22"})
+    days = [date(2026, 11, day) for day in (20, 21, 22, 23)]
+    assert [await has_days(database, Window(day, day)) for day in days] == [False, False, True, False]
 
 
 async def test_read_daily_reads_ahead_no_longer_than_it_is_open(

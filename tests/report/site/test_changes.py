@@ -12,7 +12,8 @@ from clients import BROKEN, HOLES, NAMES, NEWEST, SILENT, WHOLE, YOUNG
 from playwright.async_api import Page
 
 from collector.config import Settings
-from collector.errors import OutputError
+from collector.errors import Fault, OutputError
+from collector.model.accounts import BrokenEntry
 from collector.model.reported import Changed, Reported
 from collector.report.site.names import tag_page
 from collector.store.database import Database
@@ -92,6 +93,13 @@ async def test_nothing_stored(write: Write, database: Database, tmp_path: Path) 
     await database[USER_DAILY].delete_many({"ref_date": {"$gte": "2026-10"}})
     with pytest.raises(OutputError, match="nothing is stored for these accounts in 2026-10: nothing was written"):
         await write(period="2026-10")
+    assert not (tmp_path / "site").exists()
+
+
+async def test_no_account_has_an_appid(write: Write, settings: Settings, tmp_path: Path) -> None:
+    broken = BrokenEntry("accounts.yaml:3", None, (Fault("accounts.yaml:3", "no appid", "Write one."),))
+    with pytest.raises(OutputError, match="nothing is stored for these accounts"):
+        await write(replace(settings, accounts=(), broken=(broken,)))
     assert not (tmp_path / "site").exists()
 
 
